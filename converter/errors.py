@@ -1,0 +1,73 @@
+"""Every error a caller can meet, one class per reaction it can have.
+
+An error is a lower-case fact (got, want) and a trail that says where it happened:
+``app:1 > manifest > layer[3]: got 11 diff_ids, want 12``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ConverterError(Exception):
+    """Something went wrong that the person at the other end can understand and act on."""
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.trail: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = " > ".join(self.trail)
+        return f"{where}: {self.fact}" if where else self.fact
+
+
+class NotFound(ConverterError):
+    """What was named is not there: choose another name, or put it there."""
+
+
+class Invalid(ConverterError):
+    """The input breaks its specification and is refused: mend it at its source."""
+
+
+class DigestMismatch(Invalid):
+    """Bytes are not those that were promised: fetch them again, or distrust them."""
+
+
+class LimitExceeded(Invalid):
+    """The input is larger or deeper than allowed: raise the limit that is named, or refuse it."""
+
+
+class Unsupported(ConverterError):
+    """A valid request that this program, or the target, cannot fulfil."""
+
+
+class LossRefused(ConverterError):
+    """The target cannot hold all of the source, and the caller asked for no loss."""
+
+
+class Untrusted(ConverterError):
+    """A signature or a policy says no."""
+
+
+class Unreachable(ConverterError):
+    """A registry, daemon or host did not answer as it should: try again later."""
+
+
+class StorageFailed(ConverterError):
+    """The disk refused a read or a write: the target is as it was before."""
+
+
+class Usage(ConverterError):
+    """The call itself is wrong: an unknown transport, options that contradict each other."""
+
+
+@contextmanager
+def within(part: str) -> Iterator[None]:
+    """Put ``part`` in front of the trail of every error that passes through."""
+    try:
+        yield
+    except ConverterError as error:
+        error.trail = (part, *error.trail)
+        raise
