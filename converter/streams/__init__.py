@@ -6,10 +6,11 @@ for as long as somebody holds them. A consumer that stops early closes the gener
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from converter.model.content import Blocks
+
+__all__ = ["BLOCK", "Block", "Blocks"]
 
 Block = bytes | memoryview
-Blocks = Iterable[Block]
 
 BLOCK = 1024 * 1024
 """The size of a block, in bytes, where nothing else decides it."""

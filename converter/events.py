@@ -1,0 +1,54 @@
+"""What execution tells whoever watches: sizes in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Work has been laid out: so many bytes will be read, for so many blobs."""
+
+    size: int
+    blobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A blob is being read; ``name`` is a short text for people."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """So many more bytes of a blob have been read."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A blob is in the target; ``skipped`` when it was there before."""
+
+    name: str
+    size: int
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know that stops nothing."""
+
+    fact: str
+
+
+Event = Planned | Started | Moved | Finished | Warned
+Report = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Nobody watches."""

@@ -1,0 +1,40 @@
+"""How the bytes of a blob are packed: a codec, and how hard it tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from converter.errors import Usage
+
+LEVELS = {"none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A codec that can be written; ``level`` None is this program's choice for it."""
+
+    codec: str
+    level: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
+        codec, colon, level = text.partition(":")
+        if codec not in LEVELS:
+            raise Usage(f"got the compression {text!r}, want none, gzip[:LEVEL] or zstd[:LEVEL]")
+        if not colon:
+            return cls(codec)
+        levels = LEVELS[codec]
+        if not (level.isascii() and level.isdigit() and int(level) in levels):
+            want = f"{levels[0]} to {levels[-1]}" if levels else "no level"
+            raise Usage(f"got the {codec} level {level!r}, want {want}")
+        return cls(codec, int(level))
+
+    def __str__(self) -> str:
+        return self.codec if self.level is None else f"{self.codec}:{self.level}"
+
+
+NONE = Compression("none")
+GZIP = Compression("gzip")
+ZSTD = Compression("zstd")

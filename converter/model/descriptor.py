@@ -1,0 +1,123 @@
+"""Descriptors: what a blob is, by digest (image-spec 1.1.1, descriptor.md)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from converter.errors import Invalid
+from converter.model.digest import Digest
+from converter.model.document import type_name
+from converter.model.platform import Platform
+
+_KNOWN = frozenset(
+    ("mediaType", "digest", "size", "urls", "annotations", "platform", "artifactType", "data"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A promise about bytes that lie elsewhere; ``size`` is in bytes, ``other`` holds members no specification names."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    urls: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
+    artifact_type: str = ""
+    data: bytes | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: bytes, media_type: str, **more: Any) -> Self:
+        """Describe bytes in memory."""
+        return cls(media_type=media_type, digest=Digest.of(data), size=len(data), **more)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a descriptor of a document; raises Invalid with the member that is wrong."""
+        if not isinstance(value, dict):
+            raise Invalid(f"got a JSON {type_name(value)} for a descriptor, want an object")
+        media_type, digest, size = value.get("mediaType", ""), value.get("digest"), value.get("size")
+        if not isinstance(media_type, str):
+            raise Invalid(f"got a JSON {type_name(media_type)} for mediaType, want a string")
+        if not isinstance(digest, str):
+            raise Invalid(f"got a JSON {type_name(digest)} for digest, want a string")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise Invalid(f"got {size!r} for size, want a number of bytes")
+        return cls(
+            media_type=media_type,
+            digest=Digest.parse(digest),
+            size=size,
+            urls=tuple(value.get("urls") or ()),
+            annotations=value.get("annotations") or {},
+            platform=platform_from_json(value["platform"]) if value.get("platform") else None,
+            artifact_type=value.get("artifactType") or "",
+            data=_data(value.get("data")),
+            other={key: member for key, member in value.items() if key not in _KNOWN},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The members in the order that Go writes them; absent where empty."""
+        members: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.urls:
+            members["urls"] = list(self.urls)
+        if self.annotations:
+            members["annotations"] = dict(self.annotations)
+        if self.data is not None:
+            members["data"] = base64.b64encode(self.data).decode()
+        if self.platform is not None:
+            members["platform"] = platform_to_json(self.platform)
+        if self.artifact_type:
+            members["artifactType"] = self.artifact_type
+        return members | dict(self.other)
+
+    def bare(self) -> Descriptor:
+        """Only what names the bytes: media type, digest, size."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
+
+    def retyped(self, media_type: str) -> Descriptor:
+        """The same bytes under another media type."""
+        return replace(self, media_type=media_type)
+
+
+def platform_from_json(value: Any) -> Platform:
+    """Read the ``platform`` object of a descriptor, or those members of a configuration."""
+    if not isinstance(value, dict):
+        raise Invalid(f"got a JSON {type_name(value)} for a platform, want an object")
+    texts = {key: value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise Invalid(f"got a JSON {type_name(text)} for {key}, want a string")
+    return Platform(
+        os=texts["os"],
+        architecture=texts["architecture"],
+        variant=texts["variant"],
+        os_version=texts["os.version"],
+        os_features=tuple(value.get("os.features") or ()),
+    )
+
+
+def platform_to_json(platform: Platform) -> dict[str, Any]:
+    """The members in the order that Go writes them."""
+    members: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
+    if platform.os_version:
+        members["os.version"] = platform.os_version
+    if platform.os_features:
+        members["os.features"] = list(platform.os_features)
+    if platform.variant:
+        members["variant"] = platform.variant
+    return members
+
+
+def _data(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise Invalid("got data that is not base64, want the blob's bytes (descriptor.md, data)") from None

@@ -1,0 +1,60 @@
+"""Content digests (image-spec 1.1.1, descriptor.md, "Digests")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from converter.errors import Invalid, Unsupported
+
+GRAMMAR = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
+HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+
+class Hasher(Protocol):
+    """A running hash: what hashlib gives."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """An algorithm and the encoded hash of some bytes; ``str`` gives ``sha256:…``."""
+
+    algorithm: str
+    encoded: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``algorithm:encoded``; raises Invalid where the grammar, or a known algorithm's length, is broken."""
+        match = GRAMMAR.fullmatch(text)
+        if match is None:
+            raise Invalid(f"got the digest {text[:100]!r}, want algorithm:encoded")
+        algorithm, encoded = match.groups()
+        length = HEX_LENGTHS.get(algorithm)
+        if length is not None and not re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
+            raise Invalid(f"got the {algorithm} digest {encoded[:140]!r}, want {length} lower-case hex digits")
+        return cls(algorithm, encoded)
+
+    @classmethod
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
+        """The digest of bytes in memory."""
+        return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
+
+    def hasher(self) -> Hasher:
+        """A fresh hash of this algorithm; raises Unsupported where it is not one we can compute."""
+        return new_hasher(self.algorithm)
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.encoded}"
+
+
+def new_hasher(algorithm: str) -> Hasher:
+    """A fresh hash; raises Unsupported for an algorithm that image specifications do not register."""
+    if algorithm not in HEX_LENGTHS:
+        raise Unsupported(f"got the digest algorithm {algorithm!r}, want one of {', '.join(HEX_LENGTHS)}")
+    return hashlib.new(algorithm)

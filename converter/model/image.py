@@ -1,0 +1,111 @@
+"""Images of any format in one neutral form: what runs, on what, from which layers.
+
+The names are those of image-spec 1.1.1, config.md. Reading an image never changes its bytes: ``original`` keeps them,
+and ``foreign`` keeps, by format, what the neutral form has no name for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.model.content import Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """How a container of the image is started. None says that the image is silent, an empty value that it says none."""
+
+    user: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = ""
+    healthcheck: Mapping[str, Any] | None = None
+    shell: tuple[str, ...] | None = None
+    on_build: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One step of a build; ``empty_layer`` is true for a step that made no layer. ``created`` is RFC 3339."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """The documents an image was read from, byte for byte."""
+
+    format: str
+    manifest: Known
+    config: Known | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image for one platform; ``layers`` and ``history`` are base first."""
+
+    platform: Platform
+    config: RunConfig = field(default_factory=RunConfig)
+    layers: tuple[Layer, ...] = ()
+    history: tuple[History, ...] = ()
+    created: str = ""
+    author: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    original: Original | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What lies where images lie but is none: an attestation, a chart. It is carried whole, or not at all."""
+
+    original: Original
+    blobs: tuple[Known, ...] = ()
+    subject: Digest | None = None
+    artifact_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of an index; ``item`` is None until somebody has read what the descriptor names."""
+
+    descriptor: Descriptor
+    item: Item | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Several images under one name, usually one a platform."""
+
+    entries: tuple[Entry, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    original: Original | None = None
+
+
+Item = Image | Index | Artifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Something that speaks of an image: a signature, an attestation, an SBOM.
+
+    ``tag`` is the name under which cosign and the referrers fallback store it, empty for a true referrer.
+    """
+
+    subject: Digest
+    descriptor: Descriptor
+    tag: str = ""

@@ -1,0 +1,108 @@
+"""What a program in an image can run on, and which of several images a platform gets.
+
+Names are Go's, as in image-spec 1.1.1, config.md, "Properties"; aliases are those of containerd's platforms package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from converter.errors import Usage
+
+_ARCHITECTURES = {
+    "aarch64": ("arm64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "i386": ("386", ""),
+    "i486": ("386", ""),
+    "i586": ("386", ""),
+    "i686": ("386", ""),
+}
+_SYSTEMS = {"macos": "darwin"}
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """An operating system and a processor; ``str`` gives ``os/architecture[/variant]``."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what a user types; raises Usage where it is not ``OS/ARCH[/VARIANT]``."""
+        parts = text.split("/")
+        if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+            raise Usage(f"got the platform {text!r}, want OS/ARCH[/VARIANT], as in linux/arm64")
+        return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")
+
+    @property
+    def known(self) -> bool:
+        """False for what is no platform at all: attestations are listed under ``unknown/unknown``."""
+        return "unknown" not in (self.os, self.architecture)
+
+    def normalised(self) -> Platform:
+        """The same platform under its canonical name: aarch64 is arm64, arm without a variant is arm/v7."""
+        os = _SYSTEMS.get(self.os.lower(), self.os.lower())
+        architecture, variant = _ARCHITECTURES.get(self.architecture.lower(), (self.architecture.lower(), ""))
+        variant = self.variant.lower() or variant
+        if variant and variant[0].isdigit():
+            variant = f"v{variant}"
+        if architecture == "arm64" and variant == "v8":
+            variant = ""
+        if architecture == "arm" and not variant:
+            variant = "v7"
+        return Platform(
+            os=os,
+            architecture=architecture,
+            variant=variant,
+            os_version=self.os_version,
+            os_features=self.os_features,
+        )
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
+    """The index of the offer that suits best, or None.
+
+    The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest.
+    """
+    want = wanted.normalised()
+    best: tuple[int, int] | None = None
+    for index, offer in enumerate(offered):
+        rank = None if offer is None else _rank(want, offer)
+        if rank is not None and (best is None or rank > best[0]):
+            best = rank, index
+    return None if best is None else best[1]
+
+
+def _rank(want: Platform, offer: Platform) -> int | None:
+    have = offer.normalised()
+    if (have.os, have.architecture) != (want.os, want.architecture):
+        return None
+    if want.os_version and have.os_version and want.os_version != have.os_version:
+        return None
+    if have.variant == want.variant and bool(offer.variant) == bool(want.variant):
+        return 1000
+    if not offer.variant:
+        return 0
+    have_level, want_level = _level(have), _level(want)
+    return have_level if have_level <= want_level else None
+
+
+def _level(platform: Platform) -> int:
+    digits = "".join(character for character in platform.variant if character.isdigit())
+    if digits:
+        return int(digits)
+    return 8 if platform.architecture == "arm64" else 1

@@ -1,0 +1,145 @@
+"""The names of images: Docker references (distribution/reference) and TRANSPORT:LOCATION, in the field's spelling."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from converter.errors import Invalid, Usage
+from converter.model.digest import Digest
+
+DEFAULT_HOST = "docker.io"
+TRANSPORTS = (
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "dir",
+    "oci",
+    "oci-archive",
+    "aci",
+    "appc",
+    "rootfs",
+    "bundle",
+)
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOST = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_NAME_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageName:
+    """A repository on a host, with a tag or a digest; ``str`` gives it in full."""
+
+    host: str
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``[HOST[:PORT]/]REPO[:TAG|@DIGEST]``; raises Invalid.
+
+        The first part is a host only when it has a dot or a colon, or is ``localhost``. Without a slash the
+        repository is in ``docker.io/library``.
+        """
+        rest, at, encoded = text.partition("@")
+        digest = Digest.parse(encoded) if at else None
+        rest, tag = _split_tag(rest)
+        if tag and digest:
+            raise Invalid(f"got the reference {text!r} with a tag and a digest, want one of them")
+        host, slash, repository = rest.partition("/")
+        if not slash or not ("." in host or ":" in host or host == "localhost"):
+            host, repository = DEFAULT_HOST, rest
+        if host in ("index.docker.io", DEFAULT_HOST):
+            host = DEFAULT_HOST
+            repository = repository if "/" in repository else f"library/{repository}"
+        if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository):
+            raise Invalid(f"got the reference {text[:300]!r}, want [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case")
+        if len(host) + 1 + len(repository) > _NAME_LENGTH:
+            raise Invalid(f"got a repository name of {len(host) + 1 + len(repository)} characters, want at most 255")
+        if tag and not _TAG.fullmatch(tag):
+            raise Invalid(f"got the tag {tag[:140]!r}, want at most 128 letters, digits, '_', '.' and '-'")
+        return cls(host=host, repository=repository, tag=tag, digest=digest)
+
+    @property
+    def name(self) -> str:
+        """Host and repository."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The name as Docker shows it: without its own host, and without ``library/``."""
+        if self.host != DEFAULT_HOST:
+            return self.name
+        return self.repository.removeprefix("library/")
+
+    def tagged(self) -> ImageName:
+        """The same with the tag ``latest`` where there is neither tag nor digest."""
+        if self.tag or self.digest:
+            return self
+        return ImageName(host=self.host, repository=self.repository, tag="latest")
+
+    def __str__(self) -> str:
+        if self.digest:
+            return f"{self.name}@{self.digest}"
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where an image lies; ``transport`` is empty for a bare path, whose content tells what it is."""
+
+    transport: str
+    path: str
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage.
+
+        The path ends at its first colon; that of a Windows drive letter does not count.
+        """
+        transport, colon, rest = text.partition(":")
+        if not text:
+            raise Usage("got an empty reference, want TRANSPORT:LOCATION")
+        if colon and transport == "docker" and rest.startswith("//"):
+            return cls(transport="docker", path=rest[2:])
+        if colon and transport in ("docker-daemon", "appc"):
+            return cls(transport=transport, path=rest)
+        if not colon or transport not in TRANSPORTS:
+            if colon and re.fullmatch(r"[a-z][a-z-]+", transport) and not text.startswith((".", "/")):
+                raise Usage(f"got the transport {transport!r}, want one of {', '.join(TRANSPORTS)}")
+            return cls(transport="", path=text)
+        if transport == "docker":
+            raise Usage(f"got {text!r}, want docker://HOST/REPO[:TAG]")
+        path, name = _split_path(rest)
+        if not path:
+            raise Usage(f"got {text!r} without a path, want {transport}:PATH")
+        if transport in ("dir", "rootfs", "bundle", "aci"):
+            return cls(transport=transport, path=rest)
+        return cls(transport=transport, path=path, name=name)
+
+    def __str__(self) -> str:
+        if self.transport == "docker":
+            return f"docker://{self.path}"
+        start = f"{self.transport}:" if self.transport else ""
+        return f"{start}{self.path}" + (f":{self.name}" if self.name else "")
+
+
+def _split_tag(text: str) -> tuple[str, str]:
+    head, colon, tail = text.rpartition(":")
+    return (head, tail) if colon and "/" not in tail else (text, "")
+
+
+def _split_path(text: str) -> tuple[str, str]:
+    start = 2 if _DRIVE.match(text) else 0
+    path, _, name = text[start:].partition(":")
+    return text[:start] + path, name

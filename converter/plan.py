@@ -1,0 +1,101 @@
+"""A plan is the Merkle tree of the output, with holes; execution fills the holes from the leaves up.
+
+Where every leaf is a copy there are no holes, and the digest of the root is known before a byte has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from converter.model.content import Derived, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A node that is there: its descriptor, the digest of its uncompressed bytes, and what its making noted."""
+
+    descriptor: Descriptor
+    diff_id: Digest | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Bytes that go to the target as they are, perhaps under another media type.
+
+    A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way.
+    """
+
+    content: Known
+    media_type: str
+    diff_id: Digest | None = None
+    find_diff_id: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Make:
+    """Bytes to be made; a ``diff_id`` that is told is what the making must arrive at."""
+
+    content: Derived
+    media_type: str
+    diff_id: Digest | None = None
+
+
+Render = Callable[[tuple[Made, ...]], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """A document that names its inputs; ``render`` is pure and gets them in order."""
+
+    media_type: str
+    inputs: tuple[Node, ...]
+    render: Render
+
+
+Node = Copy | Make | Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Something the target cannot hold: which field, why, and where it was kept instead (empty: nowhere)."""
+
+    field: str
+    reason: str
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be in the target, and what will not; ``attachments`` speak of the root."""
+
+    root: Node
+    losses: tuple[Loss, ...] = ()
+    attachments: tuple[Node, ...] = ()
+
+
+def forecast(node: Node) -> Made | None:
+    """What the node will be, or None where that depends on bytes that are still to be made."""
+    if isinstance(node, Make):
+        return None
+    if isinstance(node, Copy):
+        if node.find_diff_id and node.diff_id is None:
+            return None
+        return Made(descriptor=node.content.descriptor.retyped(node.media_type), diff_id=node.diff_id)
+    inputs = [forecast(child) for child in node.inputs]
+    ready = tuple(made for made in inputs if made is not None)
+    if len(ready) < len(inputs):
+        return None
+    return Made(descriptor=Descriptor.of(node.render(ready), node.media_type))
+
+
+def leaves(node: Node) -> Iterator[Copy | Make]:
+    """The copies and makes below a node, in the order of the document that names them."""
+    if isinstance(node, Write):
+        for child in node.inputs:
+            yield from leaves(child)
+    else:
+        yield node
