@@ -24,11 +24,13 @@ Note = Callable[[str, str], None]
 class Known:
     """Bytes with a claimed digest. They are checked while they are read; nothing switches that off.
 
-    ``raw`` is what a store has under that name; only ``blocks`` may call it.
+    ``raw`` is what a store has under that name; only ``blocks`` may call it. ``absent`` says that the store has not
+    got them: the descriptor names a foreign layer, whose bytes lie where its URLs point.
     """
 
     descriptor: Descriptor
     raw: Open = field(compare=False, repr=False)
+    absent: bool = False
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """The bytes, in order. Until the iteration has ended without an error, none of them is to be trusted.
@@ -44,6 +46,11 @@ class Known:
                 f"got a document of {self.descriptor.size} bytes, want at most {limits.document} (limit: document)"
             )
         return b"".join(self.blocks())
+
+    def pinned(self, limits: Limits = DEFAULT) -> Known:
+        """The same document, read once and held in memory."""
+        data = self.read(limits)
+        return Known(self.descriptor, lambda: (data,) if data else ())
 
 
 def known(data: bytes, media_type: str) -> Known:

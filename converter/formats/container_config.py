@@ -1,0 +1,219 @@
+"""The configuration document that Docker and OCI share (image-spec 1.1.1, config.md; moby image spec v1.2).
+
+Its bytes are the image's ID, so they stay as they are wherever nothing in them has to change; and where something has
+to, only that member is changed. Members that no specification names go wherever their document goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from converter.errors import Invalid
+from converter.model.descriptor import platform_from_json, platform_to_json
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object, type_name
+from converter.model.image import History, Image, RunConfig
+from converter.model.platform import Platform
+
+T = TypeVar("T")
+
+_PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
+_TOP = ("created", "author", *_PLATFORM, "config", "rootfs", "history")
+_RUN = (
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Healthcheck",
+    "Volumes",
+    "WorkingDir",
+    "OnBuild",
+    "Labels",
+    "StopSignal",
+    "Shell",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerConfig:
+    """What a configuration document says, base first; ``rest`` has the document's shape and what is not named here."""
+
+    platform: Platform
+    config: RunConfig
+    history: tuple[History, ...]
+    created: str
+    author: str
+    diff_ids: tuple[Digest, ...]
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def decode(data: bytes) -> ContainerConfig:
+    """Read a configuration document; raises Invalid."""
+    return from_json(load_object(data))
+
+
+def from_json(document: Mapping[str, Any]) -> ContainerConfig:
+    """Read a configuration that has been parsed; raises Invalid with the member that is wrong."""
+    run = _member(document, "config", dict)
+    rest = {key: value for key, value in document.items() if key not in _TOP}
+    rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
+    if rest_of_run:
+        rest["config"] = rest_of_run
+    return ContainerConfig(
+        platform=platform_from_json(document),
+        config=_run_config(run),
+        history=tuple(_history(step) for step in _member(document, "history", list)),
+        created=_member(document, "created", str),
+        author=_member(document, "author", str),
+        diff_ids=tuple(Digest.parse(text) for text in _texts(_member(document, "rootfs", dict), "diff_ids")),
+        rest=rest,
+    )
+
+
+def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -> bytes:
+    """The document of an image whose layers have these diff_ids.
+
+    ``original`` is what the image was read from, if that was such a document; without a difference it is the result.
+    """
+    document = load_object(original) if original is not None else _merge(_skeleton(), image.foreign.get("docker", {}))
+    changed = _patch(document, from_json(document), image, diff_ids)
+    return original if original is not None and not changed else dump(document)
+
+
+def _skeleton() -> dict[str, Any]:
+    return {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+
+
+def _merge(document: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in rest.items():
+        if key == "config" and isinstance(value, dict):
+            document["config"] = document["config"] | value
+        else:
+            document[key] = value
+    return document
+
+
+def _patch(document: dict[str, Any], before: ContainerConfig, image: Image, diff_ids: tuple[Digest, ...]) -> bool:
+    """Write into the document what differs from what it said before; whether anything did."""
+    changed = False
+    if before.platform != image.platform:
+        for key in _PLATFORM:
+            document.pop(key, None)
+        document |= platform_to_json(image.platform)
+        changed = True
+    for key, was, value in (("created", before.created, image.created), ("author", before.author, image.author)):
+        if was != value:
+            _set(document, key, value or None)
+            changed = True
+    if before.config != image.config:
+        run = document["config"] = dict(document.get("config") or {})
+        _patch_run(run, before.config, image.config)
+        changed = True
+    if before.diff_ids != diff_ids:
+        document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
+        changed = True
+    if before.history != image.history:
+        _set(document, "history", [_history_json(step) for step in image.history] or None)
+        changed = True
+    return changed
+
+
+def _patch_run(run: dict[str, Any], before: RunConfig, after: RunConfig) -> None:
+    was = _run_json(before)
+    for key, value in _run_json(after).items():
+        if value != was[key]:
+            _set(run, key, value)
+
+
+def _run_json(config: RunConfig) -> dict[str, Any]:
+    """Every member that is named here; None for what the document then leaves out."""
+    return {
+        "User": config.user or None,
+        "ExposedPorts": {port: {} for port in config.exposed_ports} or None,
+        "Env": list(config.env) or None,
+        "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
+        "Cmd": None if config.cmd is None else list(config.cmd),
+        "Healthcheck": None if config.healthcheck is None else dict(config.healthcheck),
+        "Volumes": {volume: {} for volume in config.volumes} or None,
+        "WorkingDir": config.working_dir or None,
+        "OnBuild": None if config.on_build is None else list(config.on_build),
+        "Labels": dict(config.labels) or None,
+        "StopSignal": config.stop_signal or None,
+        "Shell": None if config.shell is None else list(config.shell),
+    }
+
+
+def _set(document: dict[str, Any], key: str, value: Any) -> None:
+    if value is None:
+        document.pop(key, None)
+    else:
+        document[key] = value
+
+
+def _run_config(run: Mapping[str, Any]) -> RunConfig:
+    labels = _member(run, "Labels", dict)
+    return RunConfig(
+        user=_member(run, "User", str),
+        exposed_ports=tuple(_member(run, "ExposedPorts", dict)),
+        env=_texts(run, "Env"),
+        entrypoint=_silent(run, "Entrypoint"),
+        cmd=_silent(run, "Cmd"),
+        volumes=tuple(_member(run, "Volumes", dict)),
+        working_dir=_member(run, "WorkingDir", str),
+        labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
+        stop_signal=_member(run, "StopSignal", str),
+        healthcheck=_member(run, "Healthcheck", dict) or None,
+        shell=_silent(run, "Shell"),
+        on_build=_silent(run, "OnBuild"),
+    )
+
+
+def _silent(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    return None if run.get(key) is None else _texts(run, key)
+
+
+def _history(step: Any) -> History:
+    if not isinstance(step, dict):
+        raise Invalid(f"got a JSON {type_name(step)} in history, want an object")
+    return History(
+        created=_member(step, "created", str),
+        created_by=_member(step, "created_by", str),
+        author=_member(step, "author", str),
+        comment=_member(step, "comment", str),
+        empty_layer=_member(step, "empty_layer", bool),
+    )
+
+
+def _history_json(step: History) -> dict[str, Any]:
+    members = {
+        "created": step.created,
+        "created_by": step.created_by,
+        "author": step.author,
+        "comment": step.comment,
+        "empty_layer": step.empty_layer,
+    }
+    return {key: value for key, value in members.items() if value}
+
+
+def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = _member(document, key, list)
+    for value in values:
+        if not isinstance(value, str):
+            raise Invalid(f"got a JSON {type_name(value)} in {key}, want strings")
+    return tuple(values)
+
+
+def _member(document: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    value = document.get(key)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise Invalid(f"got a JSON {type_name(value)} for {key}, want {_article(kind)}")
+    return value
+
+
+def _article(kind: type) -> str:
+    return {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}[kind]

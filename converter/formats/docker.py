@@ -1,0 +1,92 @@
+"""Docker image manifests and manifest lists (distribution, image manifest version 2 schema 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from converter.errors import Unsupported
+from converter.formats import index, manifest
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.image import Artifact, Entry, Image, Index, Item
+from converter.plan import Loss, Node
+from converter.ports import Fetch
+
+name = "docker"
+media_types = frozenset((types.DOCKER_MANIFEST, types.DOCKER_LIST))
+
+DIALECT = manifest.Dialect(
+    name=name,
+    manifest=types.DOCKER_MANIFEST,
+    config=types.DOCKER_CONFIG,
+    layers={
+        (manifest.LAYER, "none"): types.DOCKER_LAYER,
+        (manifest.LAYER, "gzip"): types.DOCKER_LAYER_GZIP,
+        (manifest.LAYER, "zstd"): types.DOCKER_LAYER_ZSTD,
+        (manifest.NONDISTRIBUTABLE, "none"): types.DOCKER_FOREIGN,
+        (manifest.NONDISTRIBUTABLE, "gzip"): types.DOCKER_FOREIGN_GZIP,
+    },
+    bare=True,
+)
+
+
+def decode(root: Known, fetch: Fetch) -> Item:
+    """Read a manifest with its configuration, or a list without what it names."""
+    if root.descriptor.media_type == types.DOCKER_LIST:
+        return index.decode(root, name, "docker-manifest-list")
+    return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
+
+
+def encode(item: Item, accepts: frozenset[str]) -> Node:
+    """Plan a manifest or a flat list of them; raises Unsupported for an artifact, which Docker cannot name."""
+    if isinstance(item, Artifact):
+        if item.original.format == name:
+            return manifest.carry(item)
+        raise Unsupported(f"got an artifact of type {item.artifact_type!r}, want an image: Docker has no artifacts")
+    if isinstance(item, Image):
+        return manifest.encode(item, DIALECT, accepts)
+    kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))
+    return index.encode(kept, types.DOCKER_LIST, DIALECT, lambda child: encode(child, accepts))
+
+
+def losses(item: Item) -> Iterable[Loss]:
+    """What OCI can say and Docker cannot, once per field."""
+    original = item.original
+    if original is not None and original.format == name:
+        return
+    document = manifest.written_by(original, "oci") or {}
+    if not isinstance(item, Artifact) and item.annotations:
+        yield Loss(field="annotations", reason="a Docker manifest has no annotations")
+    for field in ("subject", "artifactType"):
+        if document.get(field):
+            yield Loss(field=field, reason=f"a Docker manifest has no {field}")
+    if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
+        yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
+    if isinstance(item, Index):
+        yield from _index_losses(item)
+
+
+def _index_losses(item: Index) -> Iterator[Loss]:
+    if any(isinstance(entry.item, Artifact) for entry in _flat(item)):
+        yield Loss(field="manifests", reason="a Docker list has no attestations and no artifacts")
+    if any(entry.descriptor.annotations for entry in _flat(item) if isinstance(entry.item, Image)):
+        yield Loss(field="manifests.annotations", reason="an entry of a Docker list has no annotations")
+    seen: set[str] = set()
+    for entry in _flat(item):
+        for loss in losses(entry.item) if isinstance(entry.item, Image) else ():
+            if loss.field not in seen:
+                seen.add(loss.field)
+                yield Loss(field=f"manifests.{loss.field}", reason=loss.reason)
+
+
+def _images(item: Index) -> Iterator[Entry]:
+    return (entry for entry in _flat(item) if not isinstance(entry.item, Artifact))
+
+
+def _flat(item: Index) -> Iterator[Entry]:
+    for entry in item.entries:
+        if isinstance(entry.item, Index):
+            yield from _flat(entry.item)
+        else:
+            yield entry

@@ -1,0 +1,98 @@
+"""The list of images that Docker and OCI share, under two media types (image-spec 1.1.1, image-index.md).
+
+Encoding starts from the document that was read, as that of manifests does. An index names only what is there: an entry
+that was left out is left out of the document too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from converter.errors import Unsupported, within
+from converter.formats.documents import read_document
+from converter.formats.manifest import Dialect, bare, row_json, set_annotations, written_by
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.document import dump
+from converter.model.image import Entry, Index, Item, Original
+from converter.plan import Made, Node, Write
+
+_REFERENCE = "vnd.docker.reference.digest"
+"""Names, in the entry of a BuildKit attestation, the entry it speaks of."""
+
+
+def decode(root: Known, format_name: str, kind: str) -> Index:
+    """Read the rows of an index; nothing that they name is read."""
+    document = read_document(root, kind)
+    entries = []
+    for number, row in enumerate(document.get("manifests") or ()):
+        with within(f"manifests[{number}]"):
+            entries.append(Entry(descriptor=Descriptor.from_json(row)))
+    return Index(
+        entries=tuple(entries),
+        annotations=document.get("annotations") or {},
+        original=Original(format=format_name, manifest=root),
+    )
+
+
+def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callable[[Item], Node]) -> Node:
+    """Plan an index of everything it lists, in its order."""
+    nodes = []
+    for number, entry in enumerate(item.entries):
+        with within(f"manifests[{number}]"):
+            if entry.item is None:
+                raise Unsupported(f"got no bytes for {entry.descriptor.digest}, want every image that the index names")
+            nodes.append(encode_entry(entry.item))
+
+    def render(made: tuple[Made, ...]) -> bytes:
+        renamed = {
+            str(entry.descriptor.digest): str(new.descriptor.digest)
+            for entry, new in zip(item.entries, made, strict=True)
+        }
+        made_rows = [
+            _row(entry.descriptor, new.descriptor, renamed, dialect)
+            for entry, new in zip(item.entries, made, strict=True)
+        ]
+        return _document(item, made_rows, media_type, dialect)
+
+    return Write(media_type=media_type, inputs=tuple(nodes), render=render)
+
+
+def rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
+    """The rows of the document an index was read from, where it was of that format."""
+    document = written_by(item.original, format_name) or {}
+    return document.get("manifests") or ()
+
+
+def written(item: Index, format_name: str) -> bool:
+    """Whether the index was read from a document of that format."""
+    return item.original is not None and item.original.format == format_name
+
+
+def _row(entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect) -> Descriptor:
+    annotations = dict(entry.annotations)
+    if _REFERENCE in annotations:
+        annotations[_REFERENCE] = renamed.get(annotations[_REFERENCE], annotations[_REFERENCE])
+    same = made.digest == entry.digest
+    row = replace(
+        entry,
+        media_type=made.media_type,
+        digest=made.digest,
+        size=made.size,
+        annotations=annotations,
+        data=entry.data if same else None,
+    )
+    return bare(row) if dialect.bare else row
+
+
+def _document(item: Index, made_rows: Sequence[Descriptor], media_type: str, dialect: Dialect) -> bytes:
+    before = written_by(item.original, dialect.name)
+    old = {str(row["digest"]): row for row in (before or {}).get("manifests") or ()}
+    document = dict(before) if before else {"schemaVersion": 2, "mediaType": media_type}
+    document["manifests"] = [row_json(row, old.get(str(row.digest))) for row in made_rows]
+    set_annotations(document, {} if dialect.bare and not before else item.annotations)
+    if document == before and item.original is not None:
+        return item.original.manifest.read()
+    return dump(document)

@@ -1,0 +1,261 @@
+"""The manifest that Docker and OCI share: a configuration and layers by digest, under two sets of media types.
+
+Encoding starts from the document an image was read from and writes into it what differs. Where nothing does, the bytes
+are those that were read (image-spec 1.1.1, manifest.md; distribution, image manifest version 2 schema 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from converter.errors import Invalid, Unsupported, within
+from converter.formats import container_config
+from converter.formats.documents import read_document
+from converter.model import media_types as types
+from converter.model.compression import GZIP
+from converter.model.content import Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object
+from converter.model.image import Artifact, Image, Original
+from converter.plan import Copy, Made, Make, Node, Write
+from converter.ports import Fetch
+
+LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
+LAYER_TYPES: Mapping[str, tuple[str, str]] = {
+    types.OCI_LAYER: (LAYER, "none"),
+    types.OCI_LAYER_GZIP: (LAYER, "gzip"),
+    types.OCI_LAYER_ZSTD: (LAYER, "zstd"),
+    types.OCI_NONDISTRIBUTABLE: (NONDISTRIBUTABLE, "none"),
+    types.OCI_NONDISTRIBUTABLE_GZIP: (NONDISTRIBUTABLE, "gzip"),
+    types.OCI_NONDISTRIBUTABLE_ZSTD: (NONDISTRIBUTABLE, "zstd"),
+    types.DOCKER_LAYER: (LAYER, "none"),
+    types.DOCKER_LAYER_GZIP: (LAYER, "gzip"),
+    types.DOCKER_LAYER_ZSTD: (LAYER, "zstd"),
+    types.DOCKER_FOREIGN: (NONDISTRIBUTABLE, "none"),
+    types.DOCKER_FOREIGN_GZIP: (NONDISTRIBUTABLE, "gzip"),
+}
+CONFIG_TYPES = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG, "application/octet-stream"))
+
+_COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked.")
+"""Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One set of media types; ``bare`` descriptors have neither annotations nor an artifact type."""
+
+    name: str
+    manifest: str
+    config: str
+    layers: Mapping[tuple[str, str], str]
+    bare: bool
+
+
+def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: str) -> Image | Artifact:
+    """Read a manifest and its configuration; raises Invalid where they do not fit each other."""
+    document = read_document(root, kind)
+    with within("config"):
+        config = Descriptor.from_json(document.get("config"))
+    layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
+    if config.media_type not in CONFIG_TYPES or any(layer.media_type not in LAYER_TYPES for layer in layers):
+        return _artifact(document, root, (config, *layers), fetch, format_name)
+    stored = fetch(config).pinned()
+    with within("config"):
+        read = container_config.from_json(read_document(stored, config_kind))
+    if len(read.diff_ids) != len(layers):
+        raise Invalid(f"got {len(read.diff_ids)} diff_ids, want {len(layers)}: one a layer")
+    steps = sum(not step.empty_layer for step in read.history)
+    if read.history and steps != len(layers):
+        raise Invalid(f"got {steps} steps in history that made a layer, want {len(layers)}: one a layer")
+    return Image(
+        platform=read.platform,
+        config=read.config,
+        layers=tuple(
+            Layer(content=fetch(layer), diff_id=diff_id, annotations=dict(layer.annotations))
+            for layer, diff_id in zip(layers, read.diff_ids, strict=True)
+        ),
+        history=read.history,
+        created=read.created,
+        author=read.author,
+        annotations=document.get("annotations") or {},
+        foreign={"docker": read.rest} if read.rest else {},
+        original=Original(format=format_name, manifest=root, config=stored),
+    )
+
+
+def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
+    """Plan a manifest of this dialect; base first, as its layers are."""
+    layers = [_fitting(layer, image, dialect, accepts) for layer in image.layers]
+    nodes = [_layer_node(layer, dialect, number) for number, layer in enumerate(layers)]
+    present = tuple(node for node in nodes if node is not None)
+    config = _config_node(image, layers, nodes, dialect)
+
+    def render(made: tuple[Made, ...]) -> bytes:
+        rows = iter(made[1:])
+        descriptors = [
+            _layer_descriptor(layer, next(rows) if node is not None else None, dialect)
+            for layer, node in zip(layers, nodes, strict=True)
+        ]
+        return _manifest(image, made[0].descriptor, descriptors, dialect)
+
+    return Write(media_type=dialect.manifest, inputs=(config, *present), render=render)
+
+
+def carry(artifact: Artifact) -> Node:
+    """Plan an artifact as it is, with everything it names."""
+    data = artifact.original.manifest.read()
+    return Write(
+        media_type=artifact.original.manifest.descriptor.media_type,
+        inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
+        render=lambda _: data,
+    )
+
+
+def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
+    """The manifest an item was read from, where it was of that dialect."""
+    return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
+
+
+def _descriptor(value: Any, number: int) -> Descriptor:
+    with within(f"layer[{number}]"):
+        return Descriptor.from_json(value)
+
+
+def _artifact(
+    document: Mapping[str, Any], root: Known, blobs: Sequence[Descriptor], fetch: Fetch, format_name: str
+) -> Artifact:
+    subject = document.get("subject")
+    return Artifact(
+        original=Original(format=format_name, manifest=root),
+        blobs=tuple(fetch(blob) for blob in blobs),
+        subject=Descriptor.from_json(subject).digest if subject else None,
+        artifact_type=document.get("artifactType") or blobs[0].media_type,
+    )
+
+
+def _fitting(layer: Layer, image: Image, dialect: Dialect, accepts: frozenset[str]) -> Layer:
+    """The layer in a compression that the target takes: what it does not take becomes gzip."""
+    if isinstance(layer.content, Derived) or layer.content.absent:
+        return layer
+    original = written_by(image.original, dialect.name)
+    if original is not None and any(
+        row["digest"] == str(layer.content.descriptor.digest) for row in original["layers"]
+    ):
+        return layer
+    media_type = _media_type(layer, dialect)
+    if media_type is not None and (media_type in accepts if accepts else not dialect.bare or "zstd" not in media_type):
+        return layer
+    return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+
+
+def _media_type(layer: Layer, dialect: Dialect) -> str | None:
+    """The media type of a layer in this dialect, None where the dialect has none for it."""
+    if isinstance(layer.content, Derived):
+        return dialect.layers.get((_kind(layer), layer.content.compression.codec))
+    media_type = layer.content.descriptor.media_type
+    return dialect.layers.get(LAYER_TYPES.get(media_type, (LAYER, "none")))
+
+
+def _kind(layer: Layer) -> str:
+    content = layer.content
+    if isinstance(content, Known):
+        return LAYER_TYPES.get(content.descriptor.media_type, (LAYER, ""))[0]
+    return _kind(content.inputs[0]) if content.rewrite is None else LAYER
+
+
+def _layer_node(layer: Layer, dialect: Dialect, number: int) -> Copy | Make | None:
+    with within(f"layer[{number}]"):
+        media_type = _media_type(layer, dialect)
+        if media_type is None:
+            raise Unsupported(f"got a layer that {dialect.name} has no media type for, want gzip or no compression")
+    if isinstance(layer.content, Derived):
+        return Make(content=layer.content, media_type=media_type, diff_id=layer.diff_id)
+    if layer.content.absent:
+        return None
+    return Copy(content=layer.content, media_type=media_type, diff_id=layer.diff_id, find_diff_id=True)
+
+
+def _config_node(image: Image, layers: Sequence[Layer], nodes: Sequence[Copy | Make | None], dialect: Dialect) -> Write:
+    original = image.original.config if image.original is not None else None
+    data = original.read() if original is not None else None
+    media_type = dialect.config
+    if original is not None and image.original is not None and image.original.format == dialect.name:
+        media_type = original.descriptor.media_type
+    told = tuple(layer.diff_id for layer in layers)
+    present = tuple(node for node in nodes if node is not None)
+
+    def render(made: tuple[Made, ...]) -> bytes:
+        rows = iter(made)
+        found = [next(rows).diff_id if made and node is not None else None for node in nodes]
+        diff_ids = tuple(known if known is not None else _must(new) for known, new in zip(told, found, strict=True))
+        return container_config.encode(image, diff_ids, data)
+
+    return Write(media_type=media_type, inputs=present if None in told else (), render=render)
+
+
+def _must(diff_id: Digest | None) -> Digest:
+    if diff_id is None:
+        raise Unsupported("got a foreign layer without a diff_id, want its bytes (--download-foreign)")
+    return diff_id
+
+
+def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Descriptor:
+    """The row of a layer: what was said of the blob where that is still so, and what its making noted."""
+    if isinstance(layer.content, Known):
+        row = layer.content.descriptor
+        row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
+    else:
+        row = replace(_there(made).descriptor, annotations=_still_true(layer.annotations))
+    if made is not None and made.notes:
+        row = replace(row, annotations={**row.annotations, **made.notes})
+    return bare(row) if dialect.bare else row
+
+
+def _there(made: Made | None) -> Made:
+    if made is None:
+        raise Unsupported("got no bytes for a layer that is to be made, want them")
+    return made
+
+
+def _still_true(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if not key.startswith(_COMPRESSED_CONTENT)}
+
+
+def bare(row: Descriptor) -> Descriptor:
+    """A descriptor as Docker has them: no annotations, no artifact type, no data."""
+    return replace(row, annotations={}, artifact_type="", data=None)
+
+
+def _manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], dialect: Dialect) -> bytes:
+    before = written_by(image.original, dialect.name)
+    document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
+    document["config"] = row_json(config, document.get("config"))
+    old = document.get("layers") or []
+    document["layers"] = [
+        row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)
+    ]
+    set_annotations(document, {} if dialect.bare else image.annotations)
+    if document == before and image.original is not None:
+        return image.original.manifest.read()
+    return dump(document)
+
+
+def row_json(row: Descriptor, before: Any) -> Any:
+    """The row as it stood in the document where it still says the same, otherwise anew."""
+    if before is not None:
+        old = Descriptor.from_json(before)
+        if old == row or old.bare() == row:
+            return before
+    return row.to_json()
+
+
+def set_annotations(document: dict[str, Any], annotations: Mapping[str, str]) -> None:
+    """Write the annotations of a document where they differ; absent where empty."""
+    if (document.get("annotations") or {}) == annotations:
+        return
+    document.pop("annotations", None)
+    if annotations:
+        document["annotations"] = dict(annotations)

@@ -1,0 +1,52 @@
+"""OCI image manifests and indexes (image-spec 1.1.1, manifest.md and image-index.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.formats import index, manifest
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.image import Artifact, Image, Index, Item
+from converter.plan import Loss, Node
+from converter.ports import Fetch
+
+name = "oci"
+media_types = frozenset((types.OCI_MANIFEST, types.OCI_INDEX))
+
+DIALECT = manifest.Dialect(
+    name=name,
+    manifest=types.OCI_MANIFEST,
+    config=types.OCI_CONFIG,
+    layers={
+        (manifest.LAYER, "none"): types.OCI_LAYER,
+        (manifest.LAYER, "gzip"): types.OCI_LAYER_GZIP,
+        (manifest.LAYER, "zstd"): types.OCI_LAYER_ZSTD,
+        (manifest.NONDISTRIBUTABLE, "none"): types.OCI_NONDISTRIBUTABLE,
+        (manifest.NONDISTRIBUTABLE, "gzip"): types.OCI_NONDISTRIBUTABLE_GZIP,
+        (manifest.NONDISTRIBUTABLE, "zstd"): types.OCI_NONDISTRIBUTABLE_ZSTD,
+    },
+    bare=False,
+)
+
+
+def decode(root: Known, fetch: Fetch) -> Item:
+    """Read a manifest with its configuration, or an index without what it names."""
+    if root.descriptor.media_type == types.OCI_INDEX:
+        return index.decode(root, name, "oci-index")
+    return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
+
+
+def encode(item: Item, accepts: frozenset[str]) -> Node:
+    """Plan a manifest or an index; artifacts are carried as they are."""
+    if isinstance(item, Artifact):
+        return manifest.carry(item)
+    if isinstance(item, Image):
+        return manifest.encode(item, DIALECT, accepts)
+    return index.encode(item, types.OCI_INDEX, DIALECT, lambda child: encode(child, accepts))
+
+
+def losses(item: Item) -> Iterable[Loss]:
+    """What OCI has no place for: the CPU features of a Docker list."""
+    if isinstance(item, Index) and any("features" in (row.get("platform") or {}) for row in index.rows(item, "docker")):
+        yield Loss(field="platform.features", reason="an OCI index has no CPU features")
