@@ -24,6 +24,7 @@ class Limits:
     xattr: int = 64 * KIB
     layer: int = 256 * GIB
     ratio: int = 1100
+    window: int = 128 * MIB
 
 
 DEFAULT = Limits()

@@ -1,0 +1,125 @@
+"""Blocks cut to size, looked into, read from files: what every stage of a stream does with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from converter.errors import Invalid, StorageFailed
+from converter.streams import BLOCK, Block, Blocks
+
+COPY_BLOCK = 256 * 1024
+"""Bytes a read where blocks are only hashed and written: they stay in the processor's cache (docs/decisions)."""
+
+
+class Readable(Protocol):
+    """A file that is read from its start to its end: a pipe, a response, a spool."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@contextmanager
+def closing(blocks: Blocks) -> Iterator[Iterator[Block]]:
+    """Iterate over blocks and, however that ends, close what gives them: a stage's duty to the stage before it."""
+    source = iter(blocks)
+    try:
+        yield source
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
+def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
+    """The same bytes in blocks of exactly ``size``, the last one shorter. A block of that size passes uncopied."""
+    parts: list[Block] = []
+    missing = size
+    with closing(blocks) as source:
+        for block in source:
+            rest = block
+            while len(rest) >= missing:
+                if parts:
+                    parts.append(memoryview(rest)[:missing])
+                    yield b"".join(parts)
+                    parts = []
+                else:
+                    yield rest if len(rest) == size else memoryview(rest)[:size]
+                rest = memoryview(rest)[missing:]
+                missing = size
+            if rest:
+                parts.append(rest)
+                missing -= len(rest)
+    if parts:
+        yield b"".join(parts)
+
+
+def gathered(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
+    """The same bytes with small blocks joined until they hold ``least`` bytes, but for the last one."""
+    parts: list[Block] = []
+    length = 0
+    with closing(blocks) as source:
+        for block in source:
+            if not parts and len(block) >= least:
+                yield block
+                continue
+            parts.append(block)
+            length += len(block)
+            if length >= least:
+                yield b"".join(parts)
+                parts, length = [], 0
+    if length:
+        yield b"".join(parts)
+
+
+def peek(blocks: Blocks, size: int) -> tuple[bytes, Iterator[Block]]:
+    """The first ``size`` bytes (fewer where there are no more), and the whole stream, these bytes included."""
+    source = iter(blocks)
+    held: list[Block] = []
+    head = b""
+    for block in source:
+        held.append(block)
+        head += bytes(block[: size - len(head)])
+        if len(head) == size:
+            break
+    return head, _resumed(held, source)
+
+
+def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
+    with closing(source) as rest:
+        while held:
+            yield held.pop(0)
+        yield from rest
+
+
+def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:
+    """``size`` bytes of an open file from ``offset``. The file's position is neither used nor moved.
+
+    So any number of threads may read one file at once. Whoever opened the file closes it. Raises Invalid where the
+    file is shorter, StorageFailed where it cannot be read.
+    """
+    end = offset + size
+    while offset < end:
+        try:
+            data = os.pread(fd, min(block, end - offset), offset)
+        except OSError as error:
+            raise StorageFailed(f"got {error.strerror!r} at byte {offset}, want {size} bytes of a file") from error
+        if not data:
+            raise Invalid(f"got a file that ends at byte {offset}, want {end - offset} bytes more")
+        offset += len(data)
+        yield data
+
+
+def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
+    """All that is left of a file that can only be read in order. Raises StorageFailed where it cannot be read."""
+    count = 0
+    while True:
+        try:
+            data = file.read(block)
+        except OSError as error:
+            raise StorageFailed(f"got {error.strerror or error!r} after {count} bytes, want the file's end") from error
+        if not data:
+            return
+        count += len(data)
+        yield data

@@ -1,0 +1,155 @@
+"""Inflate what a blob holds, whatever it was packed with, within limits (gzip: RFC 1952; zstd: RFC 8878)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.limits import DEFAULT, Limits
+from converter.streams import BLOCK, Block, Blocks
+from converter.streams.blocks import closing, gathered, peek
+from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.feed import Feed
+
+RATIO_FROM = 64 * 1024 * 1024
+"""The ratio is judged from this many bytes of output on: a short run of zeros may shrink as far as it likes."""
+
+SLICE_FIRST, SLICE_MOST = 1024, 64 * 1024
+"""How much a decompressor gets at once, from the start of a stream on: what it leaves over is copied, and thousands
+of tiny streams in one file must not copy a large block each."""
+
+
+def decompress(blocks: Blocks, codec: Codec, limits: Limits = DEFAULT) -> Iterator[Block]:
+    """The bytes that were packed, in blocks of 256 KiB to about 1 MiB; ``tar`` passes as it is.
+
+    Streams that follow each other are read as one, and zeros after the last of a gzip, bzip2 or xz stream are padding.
+    Raises Invalid for a stream that is cut, broken or followed by anything else, LimitExceeded for one that grows
+    beyond ``limits.layer`` bytes or ``limits.ratio`` times its packed size, Unsupported for an encrypted one.
+    Only an iteration that came to its end has seen the whole stream and its checksums.
+    """
+    if codec == "openpgp":
+        raise Unsupported("got an OpenPGP-encrypted image, want it decrypted first (gpg --decrypt)")
+    return _decompressed(blocks, codec, limits)
+
+
+def plain(blocks: Blocks, limits: Limits = DEFAULT) -> tuple[Codec, Iterator[Block]]:
+    """What a stream is packed with, and its bytes unpacked. Raises Invalid where it is neither packed nor a tar."""
+    head, whole = peek(blocks, HEAD)
+    codec = detect(head)
+    if codec is None:
+        raise Invalid(f"got data that starts with {head[:6].hex() or 'nothing'}, want a tar, perhaps compressed")
+    return codec, decompress(whole, codec, limits)
+
+
+def _decompressed(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
+    with closing(blocks) as source:
+        if codec == "tar":
+            yield from _bounded(source, None, limits)
+            return
+        feed = Feed(codec, source)
+        yield from _bounded(_unpacked(feed, codec, limits), feed, limits)
+        if not feed.count:
+            raise feed.truncated()
+
+
+def _unpacked(feed: Feed, codec: Codec, limits: Limits) -> Iterator[Block]:
+    if codec == "gzip":
+        return _gunzip(feed)
+    if codec == "zstd":
+        from converter.streams.unzstd import unzstd
+
+        return gathered(unzstd(feed, limits))
+    return gathered(_bunzip2(feed) if codec == "bzip2" else _unxz(feed, limits))
+
+
+def _bounded(blocks: Iterator[Block], feed: Feed | None, limits: Limits) -> Iterator[Block]:
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > limits.layer:
+            raise LimitExceeded(f"got more than {limits.layer} bytes unpacked, want at most that (limit: layer)")
+        if feed is not None and size > max(RATIO_FROM, limits.ratio * feed.count):
+            raise LimitExceeded(
+                f"got {size} bytes from {feed.count}, want at most {limits.ratio} times as many (limit: ratio)"
+            )
+        yield block
+
+
+def _gunzip(feed: Feed) -> Iterator[Block]:
+    from zlib import error as zlib_error
+
+    from isal import igzip
+
+    # Its reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
+    library: Any = igzip
+    failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error)
+    reader = library.IGzipFile(fileobj=feed, mode="rb")
+    while True:
+        try:
+            data: bytes = reader.read(BLOCK)
+        except EOFError:
+            raise feed.truncated() from None
+        except failures as error:
+            raise feed.corrupt(error) from None
+        if not data:
+            return
+        yield data
+
+
+class Unpacker(Protocol):
+    """The decompressors of bz2 and lzma: one stream each."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def _bunzip2(feed: Feed) -> Iterator[bytes]:
+    import bz2
+
+    return _streams(feed, bz2.BZ2Decompressor, OSError, 0)
+
+
+def _unxz(feed: Feed, limits: Limits) -> Iterator[bytes]:
+    import lzma
+
+    def start() -> Unpacker:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.window)
+
+    return _streams(feed, start, lzma.LZMAError, limits.window)
+
+
+def _streams(feed: Feed, start: Callable[[], Unpacker], failure: type[Exception], window: int) -> Iterator[bytes]:
+    """Stream after stream, a fresh decompressor each, until nothing but zeros is left."""
+    rest = bytes(feed.take(SLICE_FIRST))
+    while rest:
+        unpacker = start()
+        size = SLICE_FIRST
+        while not unpacker.eof:
+            if unpacker.needs_input and not rest:
+                rest = bytes(feed.take(size))
+                size = min(2 * size, SLICE_MOST)
+                if not rest:
+                    raise feed.truncated()
+            try:
+                data = unpacker.decompress(rest, BLOCK)
+            except failure as error:
+                if "limit exceeded" in str(error):
+                    raise LimitExceeded(
+                        f"got a stream with a larger dictionary, want at most {window} bytes (limit: window)"
+                    ) from None
+                raise feed.corrupt(error) from None
+            rest = b""
+            if data:
+                yield data
+        rest = unpacker.unused_data.lstrip(b"\0")
+        while not rest and (more := feed.take(SLICE_MOST)):
+            rest = bytes(more).lstrip(b"\0")

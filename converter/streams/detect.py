@@ -1,0 +1,72 @@
+"""What a stream of bytes is, told by its first bytes and never by a name or a media type."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
+
+HEAD = 512
+"""How many bytes ``detect`` wants to see: a tar header is that long."""
+
+GZIP = b"\x1f\x8b"
+XZ = b"\xfd7zXZ\x00"
+ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
+BZIP2 = b"BZh"
+BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
+ARMOUR = b"-----BEGIN PGP MESSAGE-----"
+
+
+def detect(head: bytes) -> Codec | None:
+    """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None where it is none of them.
+
+    ``tar`` is a tar that is not compressed. ``openpgp`` is an encrypted image, which nothing here can read.
+    """
+    if head.startswith(GZIP):
+        return "gzip"
+    if head.startswith(XZ):
+        return "xz"
+    if head.startswith(ZSTD) or (head[:1] and head[0] & 0xF0 == 0x50 and head[1:4] == ZSTD_SKIPPABLE):
+        return "zstd"
+    if head.startswith(BZIP2) and (head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
+        return "bzip2"
+    if is_tar(head):
+        return "tar"
+    if is_openpgp(head):
+        return "openpgp"
+    return None
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a tar starts here: with a header that says so or has the right checksum (v7), or with its end."""
+    if len(head) < HEAD:
+        return False
+    block = head[:HEAD]
+    if not block.strip(b"\0"):
+        return True
+    if block[257:262] == b"ustar":
+        return True
+    digits = block[148:156].strip(b" \0")
+    if not digits or digits.strip(b"01234567"):
+        return False
+    blank = block[:148] + b" " * 8 + block[156:]
+    # The low half of an Adler-32 is one more than the sum of the bytes, modulo a prime that a header's sum can pass.
+    return (int(digits, 8) + 1) % 65521 == zlib.adler32(blank) & 0xFFFF
+
+
+def is_openpgp(head: bytes) -> bool:
+    """Whether an OpenPGP message with encrypted data starts here (RFC 9580, 4.2 and 5): armoured, or as packets."""
+    if head.startswith(ARMOUR):
+        return True
+    if len(head) < 3 or not head[0] & 0x80:
+        return False
+    if head[0] & 0x40:
+        tag, length = head[0] & 0x3F, 1 if head[1] < 192 else 2
+    else:
+        tag, length = head[0] >> 2 & 0x0F, (1, 2, 4, 0)[head[0] & 3]
+    version = head[1 + length : 2 + length]
+    # Session keys (public-key: tag 1, symmetric: 3) and protected data (18) start with a version.
+    versions = {1: b"\x03\x06", 3: b"\x04\x05\x06", 18: b"\x01\x02"}
+    return bool(version) and version in versions.get(tag, b"")

@@ -1,0 +1,56 @@
+"""Compressed blocks as a decompressor takes them: by the slice, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converter.errors import Invalid
+from converter.streams import Block
+
+
+class Feed:
+    """Gives a stream piece by piece; ``count`` is how many bytes it gave."""
+
+    def __init__(self, codec: str, blocks: Iterator[Block]) -> None:
+        self._codec = codec
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+        self.count = 0
+
+    def take(self, most: int) -> memoryview:
+        """Between one and ``most`` bytes; none at the end."""
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            self._rest = memoryview(block)
+        taken, self._rest = self._rest[:most], self._rest[most:]
+        self.count += len(taken)
+        return taken
+
+    def exactly(self, size: int) -> bytes:
+        """That many bytes; raises Invalid where the stream ends before them."""
+        taken: Block = self.take(size)
+        while len(taken) < size:
+            more = self.take(size - len(taken))
+            if not more:
+                raise self.truncated()
+            taken = b"".join((taken, more))
+        return bytes(taken)
+
+    def read(self, most: int) -> bytes:
+        """As of a file: the library that reads gzip wants this and ``readinto`` of one."""
+        return bytes(self.take(most))
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill a part of a buffer, as a file would; 0 at the end."""
+        taken = self.take(len(buffer))
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+    def truncated(self) -> Invalid:
+        return Invalid(f"got a {self._codec} stream cut off after {self.count} bytes, want its end")
+
+    def corrupt(self, why: object) -> Invalid:
+        reason = str(why).strip().rstrip(".") or "corrupt data"
+        return Invalid(f"got a broken {self._codec} stream ({reason}) within its first {self.count} bytes")

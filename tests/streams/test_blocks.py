@@ -1,0 +1,127 @@
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.errors import Invalid, StorageFailed
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing, file_blocks, gathered, peek, read_blocks, reblock
+
+PIECES = st.lists(st.binary(max_size=40), max_size=20)
+
+
+class Source:
+    """Blocks that tell whether they were closed."""
+
+    def __init__(self, *blocks: Block) -> None:
+        self.blocks = list(blocks)
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Block]:
+        try:
+            yield from self.blocks
+        finally:
+            self.closed = True
+
+
+@given(PIECES, st.integers(1, 50))
+def test_reblocked_bytes_are_the_same_in_blocks_of_one_size(pieces: list[bytes], size: int) -> None:
+    blocks = list(reblock(pieces, size))
+    assert b"".join(blocks) == b"".join(pieces)
+    assert all(len(block) == size for block in blocks[:-1])
+    assert all(0 < len(block) <= size for block in blocks)
+
+
+def test_a_block_of_the_right_size_is_not_copied() -> None:
+    data = bytes(range(8))
+    (block,) = reblock([data], 8)
+    assert block is data
+
+
+@given(PIECES, st.integers(1, 50))
+def test_gathered_bytes_are_the_same_in_fewer_blocks(pieces: list[bytes], least: int) -> None:
+    blocks = list(gathered(pieces, least))
+    assert b"".join(blocks) == b"".join(pieces)
+    assert all(len(block) >= least for block in blocks[:-1])
+    assert all(blocks)
+
+
+@given(PIECES, st.integers(0, 100))
+def test_peeking_takes_nothing_away(pieces: list[bytes], size: int) -> None:
+    head, blocks = peek(pieces, size)
+    whole = b"".join(pieces)
+    assert head == whole[:size]
+    assert b"".join(blocks) == whole
+
+
+def test_peeking_at_views_gives_bytes() -> None:
+    head, blocks = peek([memoryview(b"abc"), memoryview(b"def")], 4)
+    assert head == b"abcd"
+    assert b"".join(blocks) == b"abcdef"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(lambda source: reblock(source, 3), id="reblock"),
+        pytest.param(lambda source: gathered(source, 3), id="gathered"),
+        pytest.param(lambda source: peek(source, 3)[1], id="peek"),
+    ],
+)
+def test_whoever_stops_early_closes_the_source(stage: Callable[[Blocks], Iterator[Block]]) -> None:
+    source = Source(b"abc", b"def", b"ghi")
+    with closing(stage(source)) as blocks:
+        assert next(blocks) == b"abc"
+        assert not source.closed
+    assert source.closed
+
+
+def test_a_peeked_stream_that_nobody_reads_is_closed_too() -> None:
+    source = Source(b"abc", b"def")
+    _, blocks = peek(source, 1)
+    del blocks
+    assert source.closed
+
+
+def test_two_readers_share_one_file(tmp_path: Path) -> None:
+    data = os.urandom(10_000)
+    (tmp_path / "file").write_bytes(data)
+    with (tmp_path / "file").open("rb") as file:
+        one, two = file_blocks(file.fileno(), 0, 10_000, 999), file_blocks(file.fileno(), 5000, 5000, 333)
+        pairs = list(zip(one, two, strict=False))
+        assert data.startswith(b"".join(first for first, _ in pairs))
+        assert data[5000:].startswith(b"".join(second for _, second in pairs))
+        assert b"".join(file_blocks(file.fileno(), 17, 4000, 1000)) == data[17:4017]
+        assert file.tell() == 0
+    assert not list(file_blocks(-1, 5, 0))
+
+
+def test_a_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100))
+    with (tmp_path / "file").open("rb") as file, pytest.raises(Invalid, match="ends at byte 100, want 50 bytes more"):
+        list(file_blocks(file.fileno(), 50, 100, 30))
+
+
+def test_a_read_that_fails_is_a_failure_of_storage() -> None:
+    with pytest.raises(StorageFailed, match="Bad file descriptor"):
+        list(file_blocks(-1, 0, 1))
+
+
+def test_a_file_is_read_to_its_end() -> None:
+    assert list(read_blocks(io.BytesIO(b"abcdefg"), 3)) == [b"abc", b"def", b"g"]
+
+
+def test_a_stream_that_fails_is_a_failure_of_storage() -> None:
+    class Torn(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise OSError(5, "Input/output error")
+            return data
+
+    with pytest.raises(StorageFailed, match="got 'Input/output error' after 7 bytes"):
+        list(read_blocks(Torn(b"abcdefg"), 3))
