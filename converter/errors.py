@@ -55,6 +55,10 @@ class Unreachable(ConverterError):
     """A registry, daemon or host did not answer as it should: try again later."""
 
 
+class Denied(ConverterError):
+    """A registry or host wants other credentials, or none of them may do this: log in, or ask for the right."""
+
+
 class StorageFailed(ConverterError):
     """The disk refused a read or a write: the target is as it was before."""
 

@@ -25,6 +25,10 @@ class Limits:
     layer: int = 256 * GIB
     ratio: int = 1100
     window: int = 128 * MIB
+    redirects: int = 10
+    headers: int = 64 * KIB
+    stall: int = 60
+    """Seconds without a byte from a host."""
 
 
 DEFAULT = Limits()
