@@ -1,6 +1,8 @@
 """``python -m converter``: the command ``transship``."""
 
+import sys
+
 from converter.cli.main import main
 
 if __name__ == "__main__":
-    main(prog_name="transship")
+    sys.exit(main())

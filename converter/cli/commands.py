@@ -1,0 +1,83 @@
+"""The commands there are. Each is one module with a ``command``, imported when it is called and not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+from converter.cli.settings import common
+from converter.version import __version__
+
+COMMANDS = {
+    "completion": ("converter.cli.completion", "Print what makes a shell complete these commands."),
+}
+"""Name → module and short help: all that ``--help`` and completion need to know of a command."""
+
+ABOUT = """\
+Move the contents of a container image from one format to another, intact.
+
+\b
+References:
+  docker-archive:PATH[:REF|:@N]     what docker save writes, of every generation
+  docker-daemon:REF                 the Docker Engine (DOCKER_HOST)
+  docker://HOST/REPO[:TAG|@DIGEST]  a registry
+  oci:PATH[:REF|:@N]                an OCI layout
+  oci-archive:PATH[:REF]            an OCI layout in a tar
+  dir:PATH                          skopeo's directory
+  aci:PATH                          an image of rkt
+  appc:NAME[:VERSION][,LABEL=VALUE] an image of rkt found by its name (to read)
+  rootfs:PATH, bundle:PATH          a root directory, an OCI runtime bundle (to write)
+
+PATH may be - for standard input or output. As a source, a bare path whose content tells what it is will do.
+"""
+
+STATUS = """\
+Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 wrong usage; 130 interrupted.
+"""
+
+
+class Commands(click.Group):
+    """A group that knows its commands' names and short help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        # Not those of click.Group, which would import every command to ask its short help.
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.command(
+    name="transship",
+    cls=Commands,
+    no_args_is_help=False,
+    help=ABOUT,
+    epilog=STATUS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="transship %(version)s")
+@common
+def transship() -> None:
+    """All commands (the help is ABOUT)."""

@@ -1,0 +1,202 @@
+"""Progress on standard error: bars on a terminal, a line every few seconds elsewhere, nothing where it is unwanted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
+
+from converter.cli.text import count, on_terminal, printable, say, size, warn
+from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned, silent
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+Clock = Callable[[], float]
+
+INTERVAL = 5.0
+"""Seconds between two lines where no terminal is."""
+
+DELAY = 0.3
+"""Seconds before the first bar is drawn."""
+
+ROWS = 6
+"""Most blobs with a bar of their own; the others count in the sum."""
+
+
+class View(Protocol):
+    """What shows progress. Its methods are called one at a time, in the order of the events."""
+
+    def show(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Report]:
+    """Give a report that any thread may call; leaving takes the bars off the screen."""
+    if quiet or sys.stderr is None:
+        yield silent
+        return
+    view: View = Bars(sys.stderr) if on_terminal(sys.stderr) else Lines()
+    lock = threading.Lock()
+
+    def report(event: Event) -> None:
+        with lock:
+            view.show(event)
+
+    try:
+        yield report
+    finally:
+        with lock:
+            view.close()
+
+
+@dataclass(slots=True)
+class Blob:
+    """One that is being read: how many bytes it has (0: nobody told), and how many of them are read."""
+
+    size: int
+    done: int = 0
+
+
+@dataclass(slots=True)
+class Sum:
+    """How much of the work is done: bytes, blobs, and the blobs at work by name.
+
+    A blob that was skipped, or whose size nobody had told, counts with the size it turned out to have.
+    """
+
+    size: int = 0
+    done: int = 0
+    blobs: int = 0
+    blobs_done: int = 0
+    active: dict[str, Blob] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Take in what happened."""
+        match event:
+            case Planned():
+                self.size += event.size
+                self.blobs += event.blobs
+            case Started():
+                self.active[event.name] = Blob(max(0, event.size))
+            case Moved():
+                self.active.setdefault(event.name, Blob(0)).done += event.size
+                self.done += event.size
+            case Finished():
+                blob = self.active.pop(event.name, Blob(0))
+                self.blobs_done += 1
+                self.done += max(0, event.size - blob.done)
+            case Warned():
+                pass
+            case _:
+                assert_never(event)
+
+
+class Lines:
+    """One line every few seconds, for logs."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._sum = Sum()
+        self._began = self._told = clock()
+
+    def show(self, event: Event) -> None:
+        """Take an event in, and speak when it is time."""
+        if isinstance(event, Warned):
+            warn(event.fact)
+            return
+        self._sum.add(event)
+        now = self._clock()
+        if now - self._told >= INTERVAL:
+            self._told = now
+            say(self._line(now - self._began))
+
+    def close(self) -> None:
+        """There is nothing to take back."""
+
+    def _line(self, seconds: float) -> str:
+        done = self._sum
+        speed = f"{size(int(done.done / seconds))}/s"
+        if done.size < done.done or not done.size:
+            return f"{size(done.done)} read, {count(done.blobs_done, 'blob')} done, {speed}"
+        share = f"{done.done * 100 // done.size} % of {size(done.size)}"
+        return f"{share}, {done.blobs_done} of {count(done.blobs, 'blob')} done, {speed}"
+
+
+class Bars:
+    """A bar for the whole and one for each blob at work; none for what is done before anybody could read it."""
+
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._began = clock()
+        self._sum = Sum()
+        self._whole: tqdm[NoReturn] | None = None
+        self._rows: dict[str, tqdm[NoReturn]] = {}
+
+    def show(self, event: Event) -> None:
+        """Take an event in, and draw what has changed."""
+        self._sum.add(event)
+        if isinstance(event, Warned):
+            self._warn(event.fact)
+        elif self._clock() - self._began >= DELAY:
+            self._draw()
+
+    def close(self) -> None:
+        """Take the bars off the screen."""
+        for bar in self._rows.values():
+            bar.close()
+        self._rows.clear()
+        if self._whole is not None:
+            self._whole.close()
+            self._whole = None
+
+    def _draw(self) -> None:
+        if self._whole is None:
+            self._whole = self._bar("total", self._sum.size, self._sum.done, 0)
+        self._whole.total = self._sum.size or None
+        self._whole.update(self._sum.done - self._whole.n)
+        for name in [name for name in self._rows if name not in self._sum.active]:
+            self._rows.pop(name).close()
+        for name, blob in self._sum.active.items():
+            bar = self._rows.get(name)
+            if bar is not None:
+                bar.update(blob.done - bar.n)
+            elif len(self._rows) < ROWS:
+                taken = {-bar.pos for bar in self._rows.values()}
+                row = next(row for row in range(1, ROWS + 1) if row not in taken)
+                self._rows[name] = self._bar(name, blob.size, blob.done, row)
+
+    def _bar(self, name: str, length: int, done: int, row: int) -> tqdm[NoReturn]:
+        # Here, since its import costs as much as all of --help.
+        from tqdm import tqdm
+
+        # There are threads here, but no processes and nothing to watch over.
+        tqdm.set_lock(threading.RLock())
+        tqdm.monitor_interval = 0
+        return tqdm(
+            desc=f"{printable(name)[:24]:<24}",
+            total=length or None,
+            initial=done,
+            position=row,
+            leave=False,
+            file=self._stream,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            dynamic_ncols=True,
+        )
+
+    def _warn(self, fact: str) -> None:
+        if self._whole is None:
+            warn(fact)
+            return
+        # tqdm takes the bars away, lets us write, and draws them again.
+        with self._whole.external_write_mode(file=self._stream):
+            warn(fact)

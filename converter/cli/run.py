@@ -1,0 +1,137 @@
+"""Runs one command, and turns whatever ends it into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from converter.cli.commands import transship
+from converter.cli.settings import Settings
+from converter.cli.text import RED, say, show
+from converter.errors import ConverterError, Usage
+
+COMPLETION = "_TRANSSHIP_COMPLETE"
+"""The variable in which a shell's completion script asks (click's convention)."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the process to end: what runs unwinds as it does after Control-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and give its exit status; nothing is raised."""
+    settings = Settings()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with stoppable():
+            status = _invoke(arguments, settings)
+            if sys.stdout is not None:
+                # Here, where a full disk is still an error that is told.
+                sys.stdout.flush()
+            return status
+    except BaseException as error:  # noqa: BLE001 - the one place where everything ends that nobody below expected
+        if settings.debug and not isinstance(error, click.exceptions.Exit):
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                show(line, to=sys.stderr)
+        status, text = verdict(error, settings)
+        if text:
+            say(text, colour=RED)
+        return status
+    finally:
+        _silence_broken_pipe()
+
+
+def _invoke(arguments: Sequence[str], settings: Settings) -> int:
+    if COMPLETION in os.environ:
+        transship.main(args=list(arguments), prog_name="transship", complete_var=COMPLETION, obj=settings)
+    with transship.make_context("transship", list(arguments), obj=settings) as context:
+        if not arguments:
+            click.echo(context.get_help(), err=True)
+            return 2
+        status = transship.invoke(context)
+    return status if isinstance(status, int) else 0
+
+
+def verdict(error: BaseException, settings: Settings) -> tuple[int, str]:
+    """The exit status for what ended the command, and the line that says so (empty: none is needed)."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code, ""
+        case SystemExit():
+            return (error.code if isinstance(error.code, int) else settings.failed), ""
+        case click.ClickException():
+            return 2, _usage(error)
+        case Usage():
+            return 2, str(error)
+        case ConverterError():
+            return settings.failed, str(error)
+        case Stopped():
+            return 128 + error.number, "interrupted"
+        case KeyboardInterrupt() | click.Abort():
+            return 130, "interrupted"
+        case BrokenPipeError():
+            # Whoever read our output has seen enough.
+            return settings.failed, ""
+        case OSError():
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+            return settings.failed, f"{where}got {(error.strerror or str(error)).lower()} from the system"
+        case MemoryError():
+            return settings.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
+        case RecursionError():
+            return settings.failed, "got input that is nested too deep, want less"
+    # Its text may hold anything, secrets too; --debug is asked for by whoever wants to see it.
+    name = type(error).__name__
+    return settings.failed, f"got an internal error ({name}), want none: run with --debug, and please report it"
+
+
+def _usage(error: click.ClickException) -> str:
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = text[:1].lower() + text[1:]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return text
+    names = context.command_path.split()
+    trail = "".join(f"{name}: " for name in names[1:])
+    return f"{trail}{text} (see {' '.join(names)} --help)"
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP unless nohup said no, unwind the program as Control-C does."""
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+def _silence_broken_pipe() -> None:
+    # The interpreter flushes once more when it ends, and would complain.
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (BrokenPipeError, OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

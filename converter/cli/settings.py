@@ -1,0 +1,48 @@
+"""What is asked of every command: ``--quiet``, ``--json`` and ``--debug``, before its name or after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_FLAGS = (
+    ("--quiet", "No progress, no warnings; errors only."),
+    ("--json", "Print one JSON document on standard output."),
+    ("--debug", "Show where an error comes from."),
+)
+
+
+@dataclass(slots=True)
+class Settings:
+    """The flags, and ``failed``: the exit status when the command cannot do its work."""
+
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+    failed: int = 1
+
+
+def settings() -> Settings:
+    """Those of the command that runs."""
+    found = click.get_current_context().find_object(Settings)
+    return Settings() if found is None else found
+
+
+def common(function: Function) -> Function:
+    """Give a command the flags that all have."""
+    for name, text in reversed(_FLAGS):
+        # Eager: --debug holds for an error in another option, wherever it stands.
+        option = click.option(name, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=text)
+        function = option(function)
+    return function
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    found = context.ensure_object(Settings)
+    if value and parameter.name:
+        setattr(found, parameter.name, True)

@@ -1,0 +1,94 @@
+"""What the command line writes: text in which nothing that comes from an image can steer a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+RED, GREEN, YELLOW, BOLD, FAINT = "31", "32", "33", "1", "2"
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_NOT_PRINTABLE = re.compile(r"[^\n -~]")
+
+
+def printable(text: str) -> str:
+    r"""The text with every character escaped that a terminal might obey, or that turns the reading direction.
+
+    Bytes of file names that are no UTF-8 (PEP 383) come out as ``\xNN``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return named.get(character) or character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def json_text(value: Any) -> str:
+    """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    return _NOT_PRINTABLE.sub(lambda match: _json_escape(match.group()), text)
+
+
+def _json_escape(character: str) -> str:
+    # The newlines between members are the document's own; those within a string are escaped by json.
+    return character if character.isprintable() else json.dumps(character)[1:-1]
+
+
+def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:
+    """Write one line, by default on standard output; it is coloured on terminals only."""
+    stream = sys.stdout if to is None else to
+    text = printable(text)
+    if colour and coloured(stream):
+        text = f"\x1b[{colour}m{text}\x1b[0m"
+    print(text, file=stream)
+
+
+def show_json(value: Any, *, to: TextIO | None = None) -> None:
+    """Write one JSON document, by default on standard output."""
+    print(json_text(value), file=sys.stdout if to is None else to)
+
+
+def say(text: str, *, colour: str = "") -> None:
+    """Tell the person, on standard error, in one line."""
+    if sys.stderr is not None:
+        show(f"transship: {text}", to=sys.stderr, colour=colour)
+
+
+def warn(fact: str) -> None:
+    """Tell the person something that stops nothing."""
+    say(f"warning: {fact}", colour=YELLOW)
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether colour is wanted there (no-color.org)."""
+    return on_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at the stream."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: ``31.2 MiB``."""
+    if count < 1024:
+        return f"{count} byte" if count == 1 else f"{count} bytes"
+    power = 1
+    # 1023.96 KiB would be shown as 1024.0 KiB.
+    while count / 1024**power >= 1023.95 and power < len(_UNITS):
+        power += 1
+    return f"{count / 1024**power:.1f} {_UNITS[power - 1]}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 layer``, ``3 layers``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

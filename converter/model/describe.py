@@ -1,0 +1,164 @@
+"""The neutral model as JSON: what ``inspect --json`` prints and ``schemas/image.json`` promises.
+
+Members bear the model's own names. An empty text, list or map is left out; so is what nobody told. ``null`` is written
+for ``entrypoint``, ``cmd`` and the like nowhere: a member that is there says something.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from converter.model.content import Content, Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.image import Artifact, Attachment, Entry, History, Image, Index, Item, Original, RunConfig
+from converter.model.platform import Platform
+
+Document = dict[str, Any]
+
+
+def describe(item: Item) -> Document:
+    """An item of any kind; ``kind`` tells which."""
+    match item:
+        case Image():
+            return image(item)
+        case Index():
+            return index(item)
+        case Artifact():
+            return artifact(item)
+        case _:
+            assert_never(item)
+
+
+def image(item: Image) -> Document:
+    """One image; layers and history base first."""
+    return {"kind": "image", "platform": platform(item.platform)} | _told(
+        created=item.created,
+        author=item.author,
+        config=config(item.config),
+        layers=[layer(one) for one in item.layers],
+        history=[history(one) for one in item.history],
+        annotations=dict(item.annotations),
+        foreign={name: _plain(members) for name, members in item.foreign.items()},
+        original=original(item.original),
+    )
+
+
+def index(item: Index) -> Document:
+    """Several images; the items of its entries where they were read."""
+    return {"kind": "index", "entries": [entry(one) for one in item.entries]} | _told(
+        annotations=dict(item.annotations), original=original(item.original)
+    )
+
+
+def artifact(item: Artifact) -> Document:
+    """What lies where images lie but is none."""
+    return {"kind": "artifact"} | _told(
+        artifact_type=item.artifact_type,
+        subject=str(item.subject) if item.subject else "",
+        blobs=[descriptor(blob.descriptor) for blob in item.blobs],
+        original=original(item.original),
+    )
+
+
+def entry(item: Entry) -> Document:
+    """One row of an index."""
+    return {"descriptor": descriptor(item.descriptor)} | _told(item=describe(item.item) if item.item else None)
+
+
+def layer(item: Layer) -> Document:
+    """One layer: what it is, or of what it would be made."""
+    return content(item.content) | _told(
+        diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations)
+    )
+
+
+def content(item: Content) -> Document:
+    """A descriptor, or the recipe of bytes that are still to be made."""
+    if isinstance(item, Known):
+        return descriptor(item.descriptor)
+    assert isinstance(item, Derived)
+    return {"derived_from": [layer(one) for one in item.inputs], "compression": str(item.compression)}
+
+
+def descriptor(item: Descriptor) -> Document:
+    """What a blob is; ``size`` in bytes, left out where nobody told it."""
+    size = {"size": item.size} if item.size >= 0 else {}
+    return (
+        _told(media_type=item.media_type)
+        | {"digest": str(item.digest)}
+        | size
+        | _told(
+            urls=list(item.urls),
+            annotations=dict(item.annotations),
+            platform=platform(item.platform) if item.platform else None,
+            artifact_type=item.artifact_type,
+            data=base64.b64encode(item.data).decode() if item.data else None,
+            other=_plain(item.other),
+        )
+    )
+
+
+def platform(item: Platform) -> Document:
+    """What the programs run on."""
+    return {"os": item.os, "architecture": item.architecture} | _told(
+        variant=item.variant, os_version=item.os_version, os_features=list(item.os_features)
+    )
+
+
+def config(item: RunConfig) -> Document:
+    """How a container is started. ``entrypoint`` and its like are left out where the image is silent, not where empty."""
+    return _told(
+        user=item.user,
+        exposed_ports=list(item.exposed_ports),
+        env=list(item.env),
+        volumes=list(item.volumes),
+        working_dir=item.working_dir,
+        labels=dict(item.labels),
+        stop_signal=item.stop_signal,
+    ) | {
+        name: _plain(value)
+        for name in ("entrypoint", "cmd", "healthcheck", "shell", "on_build")
+        if (value := getattr(item, name)) is not None
+    }
+
+
+def history(item: History) -> Document:
+    """One step of a build."""
+    return _told(
+        created=item.created,
+        created_by=item.created_by,
+        author=item.author,
+        comment=item.comment,
+        empty_layer=item.empty_layer,
+    )
+
+
+def original(item: Original | None) -> Document | None:
+    """The documents an image was read from, by name."""
+    if item is None:
+        return None
+    return {"format": item.format, "manifest": descriptor(item.manifest.descriptor)} | _told(
+        config=descriptor(item.config.descriptor) if item.config else None
+    )
+
+
+def attachment(item: Attachment) -> Document:
+    """Something that speaks of an image."""
+    return {"subject": str(item.subject), "descriptor": descriptor(item.descriptor)} | _told(tag=item.tag)
+
+
+def _told(**members: Any) -> Document:
+    return {name: value for name, value in members.items() if value}
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(member) for member in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value
