@@ -27,21 +27,37 @@ class Copy:
     """Bytes that go to the target as they are, perhaps under another media type.
 
     A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way.
+    ``label`` says what it is to people: ``layer[3]``.
     """
 
     content: Known
     media_type: str
     diff_id: Digest | None = None
     find_diff_id: bool = False
+    label: str = ""
+
+
+Derive = Callable[[tuple[Made, ...]], Derived]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Make:
-    """Bytes to be made; a ``diff_id`` that is told is what the making must arrive at."""
+    """Bytes to be made; a ``diff_id`` that is told is what the making must arrive at.
 
-    content: Derived
+    Where the bytes name other nodes from within, as an ACI names those it depends on, these are its ``inputs``: they
+    are made first, and ``content`` is a pure function of what they became, in order.
+    """
+
+    content: Derived | Derive
     media_type: str
     diff_id: Digest | None = None
+    inputs: tuple[Node, ...] = ()
+
+    def derived(self, made: tuple[Made, ...]) -> Derived:
+        """What is to be made, once the inputs are."""
+        return self.content if isinstance(self.content, Derived) else self.content(made)
+
+    label: str = ""
 
 
 Render = Callable[[tuple[Made, ...]], bytes]
@@ -93,9 +109,9 @@ def forecast(node: Node) -> Made | None:
 
 
 def leaves(node: Node) -> Iterator[Copy | Make]:
-    """The copies and makes below a node, in the order of the document that names them."""
-    if isinstance(node, Write):
+    """The copies and makes below a node, in the order of the document that names them; what is below a make comes first."""
+    if not isinstance(node, Copy):
         for child in node.inputs:
             yield from leaves(child)
-    else:
+    if not isinstance(node, Write):
         yield node

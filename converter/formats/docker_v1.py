@@ -1,0 +1,208 @@
+"""Docker image manifests of the first kind, signed or not (distribution, image manifest version 2 schema 1).
+
+They are read, and written back as they are; into the other formats they go by the neutral image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from converter.errors import Invalid, Unsupported, within
+from converter.formats import container_config
+from converter.formats.documents import read_document
+from converter.model import media_types as types
+from converter.model.content import Known, Layer, known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object, type_name
+from converter.model.image import History, Image, Item, Original
+from converter.model.pretty_jws import payload
+from converter.plan import Copy, Loss, Node, Write
+from converter.ports import Fetch
+
+name = "docker-v1"
+media_types = frozenset((types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED))
+
+EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
+"""The gzipped tar without an entry that stands for a step that changed no file."""
+
+EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
+
+_ID = re.compile(r"[a-f0-9]{64}")
+_OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
+"""Members of a step that say where it stands in the chain, and so are none of the image's configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One row of a manifest: what was done, and the blob that came of it."""
+
+    digest: Digest
+    compatibility: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The ID that the Engine gave the layer."""
+        return _text(self.compatibility, "id")
+
+    @property
+    def parent(self) -> str:
+        """The ID of the layer below, empty for the base."""
+        return _text(self.compatibility, "parent")
+
+    @property
+    def throwaway(self) -> bool:
+        """Whether the step changed no file, so that its blob is none of the image's layers."""
+        return self.compatibility.get("throwaway") is True
+
+
+def decode(root: Known, fetch: Fetch) -> Image:
+    """Read a manifest; no blob is read, and their sizes come from ``fetch``. No signature is verified.
+
+    ``foreign["docker"]`` is the configuration that the Engine would make of it, without what the manifest alone knows.
+    Raises Invalid where IDs and parents make no chain, or signatures no payload.
+    """
+    document = read_document(root, "docker-schema1")
+    payload(root.read())
+    steps = read_steps(document)
+    base = {key: value for key, value in steps[-1].compatibility.items() if key not in _OF_THE_CHAIN}
+    base.pop("rootfs", None)
+    base.pop("history", None)
+    with within("history[0]"):
+        read = container_config.from_json(base)
+    return Image(
+        platform=replace(
+            read.platform,
+            os=read.platform.os or "linux",
+            architecture=read.platform.architecture or _text(document, "architecture") or "amd64",
+        ),
+        config=read.config,
+        layers=tuple(Layer(content=fetch(_descriptor(step))) for step in steps if not step.throwaway),
+        history=tuple(_history(step) for step in steps),
+        created=read.created,
+        author=read.author,
+        foreign={
+            "docker": base,
+            "docker-v1": {"name": _text(document, "name"), "tag": _text(document, "tag"), "id": steps[-1].id},
+        },
+        original=Original(format=name, manifest=root),
+    )
+
+
+def encode(item: Item, accepts: frozenset[str]) -> Node:
+    """Plan a manifest that was read and not changed, as it was; raises Unsupported for anything else."""
+    if not isinstance(item, Image) or item.original is None or item.original.format != name:
+        raise Unsupported("got an image of another format, want a schema 1 manifest: this program writes no new ones")
+    blobs = {
+        layer.content.descriptor.digest: layer.content for layer in item.layers if isinstance(layer.content, Known)
+    }
+    blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
+    data = item.original.manifest.read()
+    if not _same(item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known(b"", "")))):
+        raise Unsupported(
+            "got a schema 1 image that was changed, want --to docker or oci: this program writes no new ones"
+        )
+    media_type = item.original.manifest.descriptor.media_type
+    if accepts and media_type not in accepts:
+        raise Unsupported(
+            f"got a manifest of type {media_type}, which the target does not take, want --to docker or oci"
+        )
+    wanted = dict.fromkeys(step.digest for step in read_steps(load_object(data)))
+    if missing := [digest for digest in wanted if digest not in blobs]:
+        raise Unsupported(f"got a throwaway layer {missing[0]} with content of its own, want --to docker or oci")
+    return Write(
+        media_type=media_type,
+        inputs=tuple(Copy(content=blobs[digest], media_type=types.DOCKER_LAYER_GZIP) for digest in wanted),
+        render=lambda _: data,
+    )
+
+
+def losses(item: Item) -> Iterable[Loss]:
+    """Nothing: what would lose anything is not encoded at all."""
+    del item
+    return ()
+
+
+def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The rows of a manifest, base first, each ID once; raises Invalid where they make no chain."""
+    layers, history = document.get("fsLayers"), document.get("history")
+    if not isinstance(layers, list) or not isinstance(history, list) or not layers or len(layers) != len(history):
+        counts = f"{_count(layers)} fsLayers and {_count(history)} rows of history"
+        raise Invalid(f"got {counts}, want as many of one as of the other, and at least one")
+    steps = []
+    for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
+        with within(f"history[{number}]"):
+            step = Step(digest=_blob(layer), compatibility=_compatibility(row))
+            if not _ID.fullmatch(step.id):
+                raise Invalid(f"got the id {step.id[:80]!r}, want 64 lower-case hex digits")
+        steps.append(step)
+    return tuple(reversed(_chain(steps)))
+
+
+def _chain(steps: Sequence[Step]) -> list[Step]:
+    """The same steps, newest first, without those that stand twice in a row: the older of them stays."""
+    if steps[-1].parent:
+        raise Invalid(f"got the parent {steps[-1].parent[:80]!r} in the base layer, want none")
+    chain = [step for step, below in zip(steps, (*steps[1:], None)) if below is None or below.id != step.id]
+    for step, below in pairwise(chain):
+        if step.parent != below.id:
+            raise Invalid(f"got the parent {step.parent[:80]!r} of layer {step.id}, want {below.id}")
+    seen: set[str] = set()
+    for step in chain:
+        if step.id in seen:
+            raise Invalid(f"got the layer {step.id} more than once in the chain, want each once")
+        seen.add(step.id)
+    return chain
+
+
+def _same(item: Image, read: Image) -> bool:
+    """Whether an image still says what was read; a name that somebody gave it does not count."""
+    return replace(item, foreign=read.foreign, original=read.original) == read
+
+
+def _descriptor(step: Step) -> Descriptor:
+    # Schema 1 tells no sizes, and every blob of its time was gzip; what a blob is, its bytes say.
+    return Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)
+
+
+def _blob(layer: Any) -> Digest:
+    text = layer.get("blobSum") if isinstance(layer, dict) else None
+    if not isinstance(text, str):
+        raise Invalid("got a row of fsLayers without a blobSum, want a digest")
+    return Digest.parse(text)
+
+
+def _compatibility(row: Any) -> dict[str, Any]:
+    text = row.get("v1Compatibility") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise Invalid("got a row without v1Compatibility, want JSON in a string")
+    return load_object(text.encode())
+
+
+def _history(step: Step) -> History:
+    run = step.compatibility.get("container_config")
+    command = run.get("Cmd") if isinstance(run, dict) else None
+    return History(
+        created=_text(step.compatibility, "created"),
+        created_by=" ".join(part for part in command if isinstance(part, str)) if isinstance(command, list) else "",
+        author=_text(step.compatibility, "author"),
+        comment=_text(step.compatibility, "comment"),
+        empty_layer=step.throwaway,
+    )
+
+
+def _text(members: Mapping[str, Any], key: str) -> str:
+    value = members.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(f"got a JSON {type_name(value)} for {key}, want a string")
+    return value
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 0

@@ -1,0 +1,58 @@
+"""JSON documents that carry their signatures inside: libtrust's "pretty" JWS, as in Docker's schema 1.
+
+The signatures stand as a last member of the document that they cover. Each says in its protected header how many bytes
+in front of it are the payload's, and what the payload ends with.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model.digest import Digest
+from converter.model.document import load_object
+
+
+def payload(data: bytes) -> bytes:
+    """The bytes that are signed: ``data`` itself where it has no member ``signatures``.
+
+    No signature is verified. Raises Invalid where the signatures do not all tell the same payload.
+    """
+    document = load_object(data)
+    if "signatures" not in document:
+        return data
+    signatures = document["signatures"]
+    if not isinstance(signatures, list) or not signatures:
+        raise Invalid("got signatures that are no list of any, want at least one (libtrust JWS)")
+    found = {_payload(data, signature) for signature in signatures}
+    if len(found) > 1:
+        raise Invalid(f"got signatures of {len(found)} different payloads, want one")
+    return found.pop()
+
+
+def digest(data: bytes) -> Digest:
+    """What registries name the document by: the digest of its payload, not of the file."""
+    return Digest.of(payload(data))
+
+
+def _payload(data: bytes, signature: Any) -> bytes:
+    protected = signature.get("protected") if isinstance(signature, dict) else None
+    if not isinstance(protected, str):
+        raise Invalid("got a signature without a protected header, want one (libtrust JWS)")
+    header = load_object(decode(protected))
+    length, tail = header.get("formatLength"), header.get("formatTail")
+    if not isinstance(length, int) or isinstance(length, bool) or not isinstance(tail, str):
+        raise Invalid("got a protected header without formatLength and formatTail, want both (libtrust JWS)")
+    if not 0 <= length <= len(data):
+        raise Invalid(f"got the formatLength {length}, want 0 to {len(data)}, the bytes that there are")
+    return data[:length] + decode(tail)
+
+
+def decode(text: str) -> bytes:
+    """The bytes behind base64url without its padding (RFC 7515, appendix C); raises Invalid."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("got text that is not base64url, want a part of a JWS") from None
