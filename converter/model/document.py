@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any, NoReturn
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import DEFAULT, Limits
 
 INT64 = range(-(2**63), 2**63)
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One way in which bytes are not a document that every parser reads alike; ``path`` is a JSON pointer."""
+
+    rule: str
+    path: str
+    fact: str
+
+
+class WrittenAsFloat(float):
+    """A number with a fraction or an exponent: no integer to Go, though 1.0 is one to JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a document, as far as it could be, and everything wrong with its text."""
+
+    value: Any
+    problems: tuple[Problem, ...] = ()
+    complete: bool = True
+    floats: bool = False
 
 
 def load(data: bytes, limits: Limits = DEFAULT) -> Any:
@@ -17,17 +46,11 @@ def load(data: bytes, limits: Limits = DEFAULT) -> Any:
     Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8,
     or data after the document; LimitExceeded for a document that is too large or too deep.
     """
-    if len(data) > limits.document:
-        raise LimitExceeded(f"got a document of {len(data)} bytes, want at most {limits.document} (limit: document)")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Invalid(f"got bytes that are not UTF-8 at offset {error.start}, want a JSON document") from None
-    check_depth(text, limits.json_depth)
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_int=_int64, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise Invalid(f"got {error.msg.lower()} at line {error.lineno}, want a JSON document") from None
+    reading = read(data, limits)
+    for problem in reading.problems:
+        where = f" at {problem.path}" if problem.path else ""
+        raise (LimitExceeded if problem.rule in _LIMITS else Invalid)(problem.fact + where)
+    return reading.value
 
 
 def load_object(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
@@ -36,6 +59,27 @@ def load_object(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid(f"got a JSON {type_name(value)}, want an object")
     return value
+
+
+def read(data: bytes, limits: Limits = DEFAULT) -> Reading:
+    """Parse one JSON document and name all that is wrong with its text, not only the first; raises nothing.
+
+    ``complete`` is false where the text could not be parsed to its end, so that ``value`` means nothing.
+    """
+    if len(data) > limits.document:
+        fact = f"got a document of {len(data)} bytes, want at most {limits.document} (limit: document)"
+        return Reading(None, (Problem("json/size", "", fact),), complete=False)
+    problems: list[Problem] = []
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        fact = f"got bytes that are not UTF-8 at offset {error.start}, want a JSON document"
+        problems.append(Problem("json/utf-8", "", fact))
+        text = data.decode("utf-8", "replace")
+    if _deeper_than(text, limits.json_depth):
+        fact = f"got a document nested more than {limits.json_depth} deep, want less (limit: json_depth)"
+        return Reading(None, (*problems, Problem("json/depth", "", fact)), complete=False)
+    return _parse(text, problems)
 
 
 def dump(value: Any) -> bytes:
@@ -48,13 +92,118 @@ def type_name(value: Any) -> str:
     if value is None:
         return "null"
     names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
-    return names[type(value)]
+    return next(name for kind, name in names.items() if isinstance(value, kind))
 
 
-def check_depth(text: str, most: int) -> None:
-    """Refuse nesting deeper than ``most`` before a recursive parser meets it."""
+def pointer(*parts: str | int) -> str:
+    """The JSON pointer (RFC 6901) to a member."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+_LIMITS = frozenset(("json/size", "json/depth"))
+
+
+def _parse(text: str, problems: list[Problem]) -> Reading:
+    hooks = _Hooks()
+    decoder = json.JSONDecoder(
+        object_pairs_hook=hooks.members,
+        parse_int=hooks.integer,
+        parse_float=hooks.floating,
+        parse_constant=hooks.constant,
+    )
+    try:
+        start = _SPACE.match(text)
+        value, end = decoder.raw_decode(text, start.end() if start else 0)
+    except json.JSONDecodeError as error:
+        fact = f"got {_lower(error.msg)} at line {error.lineno}, want a JSON document"
+        return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
+    except _NoNumber as error:
+        fact = f"got {error}, want a JSON number"
+        return Reading(None, (*problems, Problem("json/number", "", fact)), complete=False)
+    rest = text[end:].strip(" \t\n\r")
+    if rest:
+        line = text.count("\n", 0, end) + 1
+        problems.append(Problem("json/trailing-data", "", f"got extra data at line {line}, want a JSON document"))
+    if hooks.odd:
+        problems.extend(_odd_members(value, hooks.repeated))
+    return Reading(value, tuple(problems), floats=hooks.floats)
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+class _NoNumber(Exception):
+    """NaN or an infinity, which Python's parser would take."""
+
+
+class _TooLarge(int):
+    """Stands for a number that needs more than 64 bits; ``text`` is how it was written."""
+
+    text: str
+
+
+class _Hooks:
+    """Notes, while a document is parsed, what Python would let pass in silence."""
+
+    def __init__(self) -> None:
+        self.odd = False
+        self.floats = False
+        self.repeated: dict[int, tuple[dict[str, Any], list[str]]] = {}
+
+    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            self.odd = True
+            # An object is known by its identity, which is its own only as long as something holds it.
+            self.repeated[id(found)] = found, [key for key in found if keys.count(key) > 1]
+        return found
+
+    def integer(self, digits: str) -> int:
+        # Go, which wrote nearly all of these documents, has int64 there; Python's own limit on digits comes later.
+        if len(digits) < 19:
+            return int(digits)
+        if len(digits) <= 20 and int(digits) in INT64:
+            return int(digits)
+        self.odd = True
+        large = _TooLarge(2**63)
+        large.text = digits
+        return large
+
+    def floating(self, text: str) -> float:
+        number = WrittenAsFloat(text)
+        self.floats = True
+        self.odd = self.odd or not isfinite(number)
+        return number
+
+    @staticmethod
+    def constant(name: str) -> NoReturn:
+        raise _NoNumber(name)
+
+
+def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]]]) -> Iterator[Problem]:
+    """Find again, with their places, what the hooks have seen."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        path, member = waiting.pop()
+        if isinstance(member, dict):
+            for key in repeated.get(id(member), (member, []))[1]:
+                fact = f"got the key {key!r} twice in one object, want it once"
+                yield Problem("json/duplicate-key", path, fact)
+            waiting.extend((path + pointer(key), item) for key, item in reversed(member.items()))
+        elif isinstance(member, list):
+            waiting.extend((f"{path}/{index}", item) for index, item in reversed(list(enumerate(member))))
+        elif isinstance(member, _TooLarge):
+            fact = f"got the number {member.text[:24]}, want one that fits in 64 bits"
+            yield Problem("json/number-range", path, fact)
+        elif isinstance(member, float) and not isfinite(member):
+            yield Problem("json/number-range", path, "got a number too large for 64 bits, want one that fits")
+
+
+def _deeper_than(text: str, most: int) -> bool:
     if text.count("[") + text.count("{") <= most:
-        return
+        return False
     depth, in_string, escaped = 0, False, False
     for character in text:
         if in_string:
@@ -69,26 +218,7 @@ def check_depth(text: str, most: int) -> None:
         elif character in "[{":
             depth += 1
             if depth > most:
-                raise LimitExceeded(f"got a document nested more than {most} deep, want less (limit: json_depth)")
+                return True
         elif character in "]}":
             depth -= 1
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Invalid(f"got the key {twice!r} twice in one object, want it once")
-    return found
-
-
-def _int64(digits: str) -> int:
-    # Go, which wrote nearly all of these documents, has int64 there; Python's own limit on digits comes later.
-    if len(digits) > 20 or int(digits) not in INT64:
-        raise Invalid(f"got the number {digits[:24]}, want one that fits in 64 bits")
-    return int(digits)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise Invalid(f"got {name}, want a JSON number")
+    return False
