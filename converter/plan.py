@@ -109,7 +109,7 @@ def forecast(node: Node) -> Made | None:
 
 
 def leaves(node: Node) -> Iterator[Copy | Make]:
-    """The copies and makes below a node, in the order of the document that names them; what is below a make comes first."""
+    """The copies and makes below a node, in the order of what names them; a make comes after its own inputs."""
     if not isinstance(node, Copy):
         for child in node.inputs:
             yield from leaves(child)

@@ -1,16 +1,35 @@
-"""Documents on their way in: read whole, checked against their digest, their schema and their rules."""
+"""Documents on their way in and out: checked against their digest, their schema and their rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from converter.errors import within
+from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
 from converter.schema import require
 
+_KINDS = {
+    types.OCI_MANIFEST: "oci-manifest",
+    types.OCI_INDEX: "oci-index",
+    types.OCI_CONFIG: "oci-config",
+    types.DOCKER_MANIFEST: "docker-schema2",
+    types.DOCKER_LIST: "docker-manifest-list",
+    types.DOCKER_CONFIG: "docker-config",
+}
+
 
 def read_document(known: Known, kind: str) -> dict[str, Any]:
-    """The document as JSON; raises Invalid with everything that is wrong with it."""
+    """The document as JSON; raises Invalid with what is wrong with it."""
     data = known.read()
     require(data, kind)
     return load_object(data)
+
+
+def require_written(data: bytes, media_type: str) -> None:
+    """Raises Invalid where a document that is about to be written breaks its specification."""
+    kind = _KINDS.get(media_type)
+    if kind is not None:
+        with within(f"written {kind}"):
+            require(data, kind)

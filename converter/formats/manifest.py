@@ -167,15 +167,16 @@ def _kind(layer: Layer) -> str:
 
 
 def _layer_node(layer: Layer, dialect: Dialect, number: int) -> Copy | Make | None:
-    with within(f"layer[{number}]"):
+    label = f"layer[{number}]"
+    with within(label):
         media_type = _media_type(layer, dialect)
         if media_type is None:
             raise Unsupported(f"got a layer that {dialect.name} has no media type for, want gzip or no compression")
     if isinstance(layer.content, Derived):
-        return Make(content=layer.content, media_type=media_type, diff_id=layer.diff_id)
+        return Make(content=layer.content, media_type=media_type, diff_id=layer.diff_id, label=label)
     if layer.content.absent:
         return None
-    return Copy(content=layer.content, media_type=media_type, diff_id=layer.diff_id, find_diff_id=True)
+    return Copy(content=layer.content, media_type=media_type, diff_id=layer.diff_id, find_diff_id=True, label=label)
 
 
 def _config_node(image: Image, layers: Sequence[Layer], nodes: Sequence[Copy | Make | None], dialect: Dialect) -> Write:

@@ -80,7 +80,7 @@ class Rewrite(Protocol):
     It opens each input at most once, and holds none in memory.
     """
 
-    def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks: ...
+    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,172 @@
+"""The main path: resolve, decode, edit, plan, execute. Everything is refused before anything is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from converter import formats
+from converter.errors import LossRefused, Usage, within
+from converter.events import Report, silent
+from converter.execute import Execution, Forgetful, Settings
+from converter.model.descriptor import Descriptor
+from converter.model.image import Item
+from converter.model.reference import Location
+from converter.options import Options
+from converter.plan import Made, Node, Plan, Write, forecast
+from converter.ports import Format, Sink, Source
+from converter.prepare import prepare
+from converter.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
+from converter.stores import StoreOptions, open_sink, open_source
+from converter.streams.compress import Workers
+from converter.targets import format_for, name_for, shown_format
+
+__all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """An image of the source: its name there, its root, and what is to become of it."""
+
+    name: str
+    root: Descriptor
+    item: Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One image on its way to one destination, under ``name``."""
+
+    destination: Location
+    name: str
+    chosen: Chosen
+    format: Format
+    plan: Plan
+
+
+def convert(
+    source: str, destinations: Sequence[str], options: Options | None = None, report: Report = silent
+) -> Result:
+    """Convert the image at ``source`` to every destination, each ``TRANSPORT:LOCATION``.
+
+    Raises a ConverterError, and then no destination has changed: as Invalid or DigestMismatch for what breaks its
+    specification, as LossRefused for what ``strict`` or ``preserve_digests`` forbid.
+    """
+    options = options or Options()
+    if not destinations:
+        raise Usage("got no destination, want at least one")
+    started = time.monotonic()
+    location = Location.parse(source)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_source(location, options.store))
+        with within(source):
+            images = choose(opened, location.name, options)
+        planned = []
+        for destination in map(Location.parse, destinations):
+            sink = open_sink(destination, options.store)
+            planned.append((sink, [plan(destination, sink, image, options) for image in images]))
+        if options.dry_run:
+            results = [foreseen(target) for _, targets in planned for target in targets]
+        else:
+            results = execute(planned, stack, options, report)
+    return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
+
+
+def open_image(reference: str, store: StoreOptions | None = None) -> Item:
+    """The neutral model of an image or an index: its documents are read, its layers are not."""
+    location = Location.parse(reference)
+    with open_source(location, store or StoreOptions()) as source, within(reference):
+        return formats.decode(source.fetch(source.resolve(location.name)), source.fetch)
+
+
+def choose(source: Source, name: str, options: Options) -> list[Chosen]:
+    """The images that a conversion is about, prepared for it."""
+    if options.all_images and name:
+        raise Usage(f"got the image {name!r} and --all-images, want one of them")
+    chosen = []
+    for one in source.names() if options.all_images else (name,):
+        root = source.resolve(one)
+        chosen.append(Chosen(name=one, root=root, item=prepare(source, root, options)))
+    return chosen
+
+
+def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) -> Target:
+    """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss."""
+    with within(str(destination)):
+        target = format_for(destination, chosen.item, options.to)
+        planned = Plan(
+            root=target.encode(chosen.item, sink.accepts),
+            losses=tuple(target.losses(chosen.item)),
+        )
+        refuse(planned, chosen.root, options)
+        return Target(
+            destination=destination,
+            name=name_for(destination, chosen.name, chosen.root),
+            chosen=chosen,
+            format=target,
+            plan=planned,
+        )
+
+
+def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
+    """Raises LossRefused where a plan loses something, or a digest, that the caller wants kept."""
+    if options.strict and planned.losses:
+        fields = ", ".join(loss.field for loss in planned.losses)
+        raise LossRefused(f"got {len(planned.losses)} losses ({fields}), want none (--strict)")
+    if options.preserve_digests:
+        made = forecast(planned.root)
+        got = "one that depends on layers still to be made" if made is None else str(made.descriptor.digest)
+        if got != str(root.digest):
+            raise LossRefused(f"got the digest {got}, want {root.digest} (--preserve-digests)")
+
+
+def execute(
+    planned: Sequence[tuple[Sink, list[Target]]], stack: ExitStack, options: Options, report: Report
+) -> list[TargetResult]:
+    """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does."""
+    results = []
+    with Workers(options.threads) as workers:
+        settings = Settings(jobs=options.threads, diff_ids=Forgetful(), report=report)
+        for sink, targets in planned:
+            stack.enter_context(sink)
+            execution = Execution(sink, workers, settings)
+            roots = execution.run([target.plan.root for target in targets])
+            for target, made in zip(targets, roots, strict=True):
+                sink.name(target.name, made.descriptor)
+                results.append(result(target, execution.made))
+    return results
+
+
+def result(target: Target, made: Lookup) -> TargetResult:
+    """What a target is, as far as its nodes are made or foreseen."""
+    root = target.plan.root
+    there = made.get(id(root))
+    return TargetResult(
+        destination=str(target.destination),
+        format=shown_format(target.destination, target.format),
+        digest=there.descriptor.digest if there else None,
+        media_type=there.descriptor.media_type if there else root.media_type,
+        image_id=image_id(root, made),
+        preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
+        losses=target.plan.losses,
+        layers=layer_results(root, made),
+        size=size_of(root, made),
+    )
+
+
+def foreseen(target: Target) -> TargetResult:
+    """What a target would be: digests only where they do not depend on bytes still to be made."""
+    made: dict[int, Made] = {}
+    _foresee(target.plan.root, made)
+    return result(target, made)
+
+
+def _foresee(node: Node, made: dict[int, Made]) -> None:
+    future = forecast(node)
+    if future is not None:
+        made[id(node)] = future
+    if isinstance(node, Write):
+        for child in node.inputs:
+            _foresee(child, made)

@@ -1,0 +1,163 @@
+"""Edits: from an item to an item, before it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from converter.errors import NotFound, Unsupported, within
+from converter.model.compression import GZIP, Compression
+from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
+from converter.model.descriptor import Descriptor
+from converter.model.image import Entry, History, Image, Index, Item
+from converter.model.platform import Platform, choose
+from converter.streams.squash import squash
+
+Edit = Callable[[Item], Item]
+Read = Callable[[Descriptor], Item]
+"""Reads what a descriptor of an index names."""
+
+MAX_DEPTH = 8
+
+
+def each_image(edit: Callable[[Image], Image]) -> Edit:
+    """The edit, applied to an image or to every image of an index."""
+
+    def apply(item: Item) -> Item:
+        if isinstance(item, Image):
+            return edit(item)
+        if isinstance(item, Index):
+            return replace(item, entries=tuple(_edited(entry, apply) for entry in item.entries))
+        return item
+
+    return apply
+
+
+def _edited(entry: Entry, apply: Edit) -> Entry:
+    return entry if entry.item is None else replace(entry, item=apply(entry.item))
+
+
+def read_whole(item: Item, read: Read, depth: int = MAX_DEPTH) -> Item:
+    """An index with everything it lists read; raises Unsupported where indexes are nested too deep."""
+    if not isinstance(item, Index):
+        return item
+    if depth == 0:
+        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    entries = []
+    for number, entry in enumerate(item.entries):
+        with within(f"manifests[{number}]"):
+            child = entry.item if entry.item is not None else read(entry.descriptor)
+            entries.append(replace(entry, item=read_whole(child, read, depth - 1)))
+    return replace(item, entries=tuple(entries))
+
+
+def one_platform(item: Item, wanted: Platform, read: Read, depth: int = MAX_DEPTH) -> Item:
+    """The image of an index that suits a platform best; any other item as it is. Raises NotFound with what there is."""
+    if not isinstance(item, Index):
+        return item
+    if depth == 0:
+        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    entries = _flattened(item, read, depth)
+    offers = [_platform(entry, read) for entry in entries]
+    found = choose(wanted, offers)
+    if found is None:
+        there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
+        raise NotFound(f"got the platforms {there}, want {wanted} (choose one with --platform, or all)")
+    return _read(entries[found], read)
+
+
+def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
+    """An index with just these platforms, and the attestations that speak of them."""
+    if not isinstance(item, Index):
+        return item
+    entries = _flattened(item, read, MAX_DEPTH)
+    offers = [_platform(entry, read) for entry in entries]
+    chosen: set[int] = set()
+    for platform in wanted:
+        found = choose(platform, offers)
+        if found is None:
+            there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
+            raise NotFound(f"got the platforms {there}, want {platform}")
+        chosen.add(found)
+    named = {str(entries[number].descriptor.digest) for number in chosen}
+    kept = [
+        entry
+        for number, entry in enumerate(entries)
+        if number in chosen or entry.descriptor.annotations.get("vnd.docker.reference.digest") in named
+    ]
+    return read_whole(replace(item, entries=tuple(kept)), read)
+
+
+def _flattened(item: Index, read: Read, depth: int) -> list[Entry]:
+    if depth == 0:
+        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    flat: list[Entry] = []
+    for number, entry in enumerate(item.entries):
+        with within(f"manifests[{number}]"):
+            if entry.descriptor.media_type.endswith(("index.v1+json", "manifest.list.v2+json")):
+                child = _read(entry, read)
+                flat += _flattened(child, read, depth - 1) if isinstance(child, Index) else [entry]
+            else:
+                flat.append(entry)
+    return flat
+
+
+def _platform(entry: Entry, read: Read) -> Platform | None:
+    """The platform of an entry; where the index does not say, its configuration does."""
+    if entry.descriptor.platform is not None or entry.descriptor.artifact_type:
+        return entry.descriptor.platform
+    item = _read(entry, read)
+    return item.platform if isinstance(item, Image) else None
+
+
+def _read(entry: Entry, read: Read) -> Item:
+    return entry.item if entry.item is not None else read(entry.descriptor)
+
+
+def recompressed(compression: Compression) -> Callable[[Image], Image]:
+    """Every layer under this compression; one that has its codec already stays, unless a level is asked for."""
+
+    def edit(image: Image) -> Image:
+        return replace(image, layers=tuple(_recompressed(layer, compression) for layer in image.layers))
+
+    return edit
+
+
+def _recompressed(layer: Layer, compression: Compression) -> Layer:
+    if isinstance(layer.content, Derived):
+        return replace(layer, content=replace(layer.content, compression=compression))
+    if layer.content.absent or (compression.level is None and codec_of(layer.content) == compression.codec):
+        return layer
+    return replace(layer, content=Derived(inputs=(layer,), compression=compression))
+
+
+def codec_of(known: Known) -> str:
+    """The codec that a layer's media type claims."""
+    media_type = known.descriptor.media_type
+    return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """The rewrite of several layers into one."""
+
+    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        return squash(inputs)
+
+
+def squashed(image: Image) -> Image:
+    """The image with one layer that has the file tree of all; its history is one step, which names the others."""
+    if len(image.layers) < 2:
+        return image
+    content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
+    created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
+    step = History(created=image.created, created_by=created_by, comment=f"squashed from {len(image.layers)} layers")
+    empty = tuple(step for step in image.history if step.empty_layer)
+    return replace(image, layers=(Layer(content=content),), history=(step, *empty) if image.history else ())
+
+
+def edited(item: Item, edits: Iterable[Edit]) -> Item:
+    """Apply edits in order."""
+    for edit in edits:
+        item = edit(item)
+    return item

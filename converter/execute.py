@@ -1,0 +1,208 @@
+"""Runs a plan: leaves first, each blob once, in as many threads as allowed; the sink then holds the root's tree.
+
+The bytes that arrive do not depend on the number of threads. Nothing is visible in the target before the sink commits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from converter.errors import ConverterError, DigestMismatch, within
+from converter.events import Finished, Moved, Planned, Report, Started, silent
+from converter.formats.documents import require_written
+from converter.model.content import Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.limits import DEFAULT, Limits
+from converter.plan import Copy, Made, Make, Node, Write, leaves
+from converter.ports import Sink
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing
+from converter.streams.compress import Workers, compress
+from converter.streams.content import uncompressed
+from converter.streams.decompress import plain
+from converter.streams.fan_out import fan_out
+from converter.streams.verify import Meter, hashed
+
+
+class DiffIds(Protocol):
+    """What earlier runs have verified: the digest of a blob, and that of its uncompressed bytes."""
+
+    def get(self, digest: Digest) -> Digest | None: ...
+
+    def learn(self, digest: Digest, diff_id: Digest) -> None: ...
+
+
+class Forgetful:
+    """Remembers for one run only."""
+
+    def __init__(self) -> None:
+        self._known: dict[Digest, Digest] = {}
+
+    def get(self, digest: Digest) -> Digest | None:
+        return self._known.get(digest)
+
+    def learn(self, digest: Digest, diff_id: Digest) -> None:
+        self._known[digest] = diff_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to run: ``jobs`` threads, and what is already known about blobs."""
+
+    jobs: int
+    diff_ids: DiffIds
+    report: Report = silent
+    limits: Limits = DEFAULT
+
+
+class Execution:
+    """One plan on its way into one sink; ``made`` holds what is there, by the identity of its node."""
+
+    def __init__(self, sink: Sink, workers: Workers, settings: Settings) -> None:
+        self._sink = sink
+        self._workers = workers
+        self._settings = settings
+        self._stopping = threading.Event()
+        self.made: dict[int, Made] = {}
+
+    def run(self, roots: Iterable[Node]) -> list[Made]:
+        """Make every root and what it names. Raises what the first failure raised, once all threads have stopped."""
+        roots = list(roots)
+        todo = list({id(leaf): leaf for root in roots for leaf in leaves(root)}.values())
+        self._settings.report(Planned(sum(map(work, todo)), len(todo)))
+        self._run_leaves(todo)
+        return [self._finish(root) for root in roots]
+
+    def _run_leaves(self, todo: list[Copy | Make]) -> None:
+        threads = 1 if self._sink.ordered else min(self._settings.jobs, len(todo))
+        if threads <= 1:
+            for leaf in todo:
+                self.made[id(leaf)] = self._leaf(leaf)
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="layer") as pool:
+            order = sorted(todo, key=work, reverse=True)
+            futures = {pool.submit(self._leaf, leaf): leaf for leaf in order}
+            try:
+                _join(futures)
+            except BaseException:
+                self._stopping.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+            self.made |= {id(leaf): future.result() for future, leaf in futures.items()}
+
+    def _finish(self, node: Node) -> Made:
+        if id(node) in self.made:
+            return self.made[id(node)]
+        if not isinstance(node, Write):
+            made = self._leaf(node)
+        else:
+            data = node.render(tuple(self._finish(child) for child in node.inputs))
+            require_written(data, node.media_type)
+            descriptor = Descriptor.of(data, node.media_type)
+            if not self._sink.has(descriptor):
+                self._sink.put((data,), node.media_type, descriptor)
+            made = Made(descriptor=descriptor)
+        self.made[id(node)] = made
+        return made
+
+    def _leaf(self, leaf: Copy | Make) -> Made:
+        with within(leaf.label or "blob"):
+            size = work(leaf)
+            self._settings.report(Started(leaf.label, size))
+            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else (self._make(leaf), False)
+            self._settings.report(Finished(leaf.label, size, skipped))
+            return made
+
+    def _copy(self, leaf: Copy) -> tuple[Made, bool]:
+        expected = leaf.content.descriptor.retyped(leaf.media_type)
+        diff_id = self._settings.diff_ids.get(expected.digest)
+        if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
+            raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
+        wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None)
+        there = self._sink.has(expected)
+        if wanted:
+            diff_id = self._copy_and_look(leaf, expected, there)
+        elif not there:
+            self._sink.put(self._watched(leaf.content, leaf.label), leaf.media_type, expected)
+        return Made(descriptor=expected.bare(), diff_id=diff_id), there
+
+    def _copy_and_look(self, leaf: Copy, expected: Descriptor, there: bool) -> Digest:
+        """Copy the blob, and inflate it on the way to learn its diff_id."""
+
+        def look(blocks: Blocks) -> Digest:
+            return self._diff_id(blocks, leaf)
+
+        def put(blocks: Blocks) -> None:
+            self._sink.put(blocks, leaf.media_type, expected)
+
+        blocks = self._watched(leaf.content, leaf.label)
+        if there:
+            diff_id = look(blocks)
+        else:
+            diff_id, _ = fan_out(blocks, (look, put))
+        self._settings.diff_ids.learn(expected.digest, diff_id)
+        return diff_id
+
+    def _diff_id(self, blocks: Blocks, leaf: Copy) -> Digest:
+        codec, tar = plain(blocks, self._settings.limits)
+        meter = Meter()
+        digest = leaf.content.descriptor.digest
+        with closing(tar) as source:
+            if codec == "tar" and digest.algorithm == "sha256":
+                for _ in source:
+                    pass
+                found = digest
+            else:
+                for block in source:
+                    meter.update(block)
+                found = meter.digest()
+        if leaf.diff_id is not None and found != leaf.diff_id:
+            raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
+        return found
+
+    def _make(self, leaf: Make) -> Made:
+        notes: dict[str, str] = {}
+        content = leaf.content
+        meter = Meter(content.algorithm)
+        layer = Layer(content=content, diff_id=leaf.diff_id)
+        told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
+
+        def opened(known: Known) -> Blocks:
+            return self._watched(known, leaf.label)
+
+        blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
+        metered = blocks if told else hashed(blocks, meter)
+        descriptor = self._sink.put(compress(metered, content.compression, self._workers), leaf.media_type)
+        diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
+        return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+
+    def _watched(self, known: Known, label: str) -> Iterator[Block]:
+        report = self._settings.report
+        with closing(known.blocks()) as source:
+            for block in source:
+                if self._stopping.is_set():
+                    raise ConverterError("stopped because another layer failed")
+                report(Moved(label, len(block)))
+                yield block
+
+
+def work(leaf: Copy | Make) -> int:
+    """How many bytes of blobs are read for a leaf."""
+    return leaf.content.descriptor.size if isinstance(leaf, Copy) else _input_size(leaf.content)
+
+
+def _input_size(content: Known | Derived) -> int:
+    if isinstance(content, Known):
+        return content.descriptor.size
+    return sum(_input_size(layer.content) for layer in content.inputs)
+
+
+def _join(futures: Iterable[Future[Made]]) -> None:
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()

@@ -1,0 +1,42 @@
+"""What a conversion may be told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from converter.model.compression import Compression
+from converter.stores import StoreOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a conversion may be told; the defaults change as little as the target allows.
+
+    ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes; ``jobs`` 0
+    is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented.
+    """
+
+    to: str = ""
+    platforms: tuple[str, ...] = ()
+    compress: Compression | None = None
+    squash: bool = False
+    layered: bool = False
+    all_images: bool = False
+    aci_paths: tuple[Path, ...] = ()
+    preserve_digests: bool = False
+    strict: bool = False
+    dry_run: bool = False
+    epoch: int | None = None
+    jobs: int = 0
+    attachments: bool = True
+    remove_signatures: bool = False
+    rkt_dev_links: bool = False
+    download_foreign: bool = False
+    store: StoreOptions = field(default_factory=StoreOptions)
+
+    @property
+    def threads(self) -> int:
+        """How many threads to use."""
+        return self.jobs or len(os.sched_getaffinity(0))

@@ -1,0 +1,61 @@
+"""From what a source has to what a target shall get: the platforms chosen, the edits applied."""
+
+from __future__ import annotations
+
+import platform as machine
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from converter import formats
+from converter.edits import Edit, each_image, edited, one_platform, read_whole, recompressed, some_platforms, squashed
+from converter.errors import NotFound
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image, Index, Item
+from converter.model.platform import Platform, choose
+from converter.options import Options
+from converter.ports import Source
+
+
+def prepare(source: Source, root: Descriptor, options: Options) -> Item:
+    """The item at ``root``, read as far as the options want it, and edited as they say."""
+
+    def read(descriptor: Descriptor) -> Item:
+        return formats.decode(source.fetch(descriptor), source.fetch)
+
+    item = _chosen(read(root), options.platforms, read)
+    return edited(item, _edits(options))
+
+
+def _edits(options: Options) -> Iterator[Edit]:
+    if options.squash:
+        yield each_image(squashed)
+    if options.compress is not None:
+        yield each_image(recompressed(options.compress))
+
+
+def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor], Item]) -> Item:
+    if platforms == ("all",):
+        return read_whole(item, read)
+    wanted = [Platform.parse(text) for text in platforms]
+    if isinstance(item, Index):
+        if len(wanted) > 1:
+            return some_platforms(item, wanted, read)
+        return one_platform(item, wanted[0] if wanted else host(), read)
+    if wanted and isinstance(item, Image):
+        return _with_platform(item, wanted)
+    return item
+
+
+def _with_platform(image: Image, wanted: list[Platform]) -> Image:
+    """The image, if it suits one of the platforms; an ACI that names none gets the one that is wanted."""
+    if image.foreign.get("aci", {}).get("platform") == "assumed":
+        return replace(image, platform=wanted[0])
+    if all(choose(platform, (image.platform,)) is None for platform in wanted):
+        raise NotFound(f"got an image for {image.platform}, want {', '.join(map(str, wanted))}")
+    return image
+
+
+def host() -> Platform:
+    """The platform this program runs on."""
+    return Platform(os=sys.platform, architecture=machine.machine()).normalised()

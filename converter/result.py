@@ -1,0 +1,120 @@
+"""What a conversion did, for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converter.model import media_types as types
+from converter.model.content import Derived
+from converter.model.digest import Digest
+from converter.plan import Copy, Loss, Made, Make, Node, Write, leaves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerResult:
+    """What became of a layer: ``relation`` is identical, recompressed, retarred or squashed. None: not known yet."""
+
+    source: Digest | None
+    target: Digest | None
+    diff_id: Digest | None
+    relation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetResult:
+    """What is at a destination. ``digest`` and ``image_id`` are None where a dry run cannot know them.
+
+    ``image_id`` is the digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` says that the root has
+    the digest it had in the source; ``size`` is the sum of the root's blobs in bytes, as far as they are known.
+    """
+
+    destination: str
+    format: str
+    digest: Digest | None
+    media_type: str
+    image_id: str | None
+    preserved: bool
+    losses: tuple[Loss, ...] = ()
+    signatures: tuple[Mapping[str, Any], ...] = ()
+    layers: tuple[LayerResult, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a conversion did; ``seconds`` is the wall time."""
+
+    source: str
+    targets: tuple[TargetResult, ...]
+    seconds: float
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest of the first target's root."""
+        return self.targets[0].digest
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What some target could not hold."""
+        return tuple(loss for target in self.targets for loss in target.losses)
+
+    @property
+    def layers(self) -> tuple[LayerResult, ...]:
+        """What became of each layer, in the first target."""
+        return self.targets[0].layers
+
+
+Lookup = Mapping[int, Made]
+"""What each node became, by its identity."""
+
+
+def image_id(root: Node, made: Lookup) -> str | None:
+    """The ID under which a runtime knows the image, None for an index, or where it is not known."""
+    if isinstance(root, Write):
+        if root.media_type not in types.MANIFESTS or not root.inputs or id(root.inputs[0]) not in made:
+            return None
+        return str(made[id(root.inputs[0])].descriptor.digest)
+    diff_id = made[id(root)].diff_id if id(root) in made else None
+    return None if diff_id is None else f"{diff_id.algorithm}-{diff_id.encoded}"
+
+
+def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
+    """One row a leaf of the plan, in the order of the document that names them."""
+    rows = []
+    for leaf in {id(leaf): leaf for leaf in leaves(root)}.values():
+        there = made.get(id(leaf))
+        rows.append(
+            LayerResult(
+                source=_source(leaf),
+                target=there.descriptor.digest if there else None,
+                diff_id=there.diff_id if there else leaf.diff_id,
+                relation=_relation(leaf),
+            )
+        )
+    return tuple(rows)
+
+
+def size_of(root: Node, made: Lookup) -> int:
+    """The bytes of the root and of all that it names, as far as they are known."""
+    own = made[id(root)].descriptor.size if id(root) in made else 0
+    below = {id(leaf): leaf for leaf in leaves(root) if leaf is not root}
+    return own + sum(made[key].descriptor.size for key in below if key in made)
+
+
+def _source(leaf: Copy | Make) -> Digest | None:
+    content = leaf.content
+    while isinstance(content, Derived):
+        if len(content.inputs) != 1:
+            return None
+        content = content.inputs[0].content
+    return content.descriptor.digest
+
+
+def _relation(leaf: Copy | Make) -> str:
+    if isinstance(leaf, Copy):
+        return "identical"
+    if leaf.content.rewrite is None:
+        return "recompressed"
+    return "squashed" if len(leaf.content.inputs) > 1 else "retarred"

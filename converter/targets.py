@@ -1,0 +1,65 @@
+"""Destinations: the format that each is written in, and the name an image gets there."""
+
+from __future__ import annotations
+
+from converter.errors import Invalid, Usage
+from converter.formats import TARGETS
+from converter.model.descriptor import Descriptor
+from converter.model.image import Index, Item
+from converter.model.reference import ImageName, Location
+from converter.ports import Format
+
+REF_NAME = "org.opencontainers.image.ref.name"
+FULL_NAME = "io.containerd.image.name"
+"""Where layouts keep a name: OCI's own annotation, and the full name as Docker and containerd write it."""
+
+HOLDS = {
+    "oci": ("oci",),
+    "oci-archive": ("oci",),
+    "docker-archive": ("oci", "docker"),
+    "docker-daemon": ("oci", "docker"),
+    "docker": ("oci", "docker"),
+    "dir": ("oci", "docker"),
+    "aci": ("aci",),
+}
+"""The formats that a destination can be written in, the preferred one first."""
+
+
+def format_for(destination: Location, item: Item, asked: str) -> Format:
+    """The format an item is written in there: the one asked for, else its own where it is possible.
+
+    Raises Usage where the destination cannot hold that format.
+    """
+    holds = HOLDS.get(destination.transport)
+    if holds is None:
+        raise Usage(f"got the destination {destination}, want one of {', '.join(HOLDS)}")
+    if asked and asked not in holds:
+        raise Usage(f"got --to {asked} for {destination.transport}, want {' or '.join(holds)}")
+    own = "" if item.original is None else item.original.format.removesuffix("-v1")
+    chosen = asked or (own if own in holds else holds[0])
+    if chosen == "aci" and isinstance(item, Index):
+        raise Usage("got images for several platforms, want one for an ACI (choose it with --platform)")
+    return TARGETS[chosen]
+
+
+def shown_format(destination: Location, chosen: Format) -> str:
+    """The format's name for people: what ``docker load`` reads is Docker's, whatever manifest lies in it."""
+    return "docker" if destination.transport in ("docker-archive", "docker-daemon") else chosen.name
+
+
+def name_for(destination: Location, source_name: str, root: Descriptor) -> str:
+    """The name an image gets: the one asked for, else the one it had."""
+    if destination.name or destination.transport in ("docker", "docker-daemon", "aci", "dir"):
+        return destination.name
+    full = root.annotations.get(FULL_NAME, "")
+    if destination.transport == "docker-archive":
+        return next((name for name in (full, source_name) if _is_full(name)), "")
+    return full or root.annotations.get(REF_NAME, "") or ("" if source_name.startswith("@") else source_name)
+
+
+def _is_full(name: str) -> bool:
+    """Whether a name says more than a tag: Docker loads names of the form REPO:TAG."""
+    try:
+        return bool(name) and ":" in name and bool(ImageName.parse(name).tag)
+    except Invalid:
+        return False
