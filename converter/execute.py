@@ -22,11 +22,12 @@ from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
-from converter.streams.compress import Workers, compress
+from converter.streams.compress import compress
 from converter.streams.content import uncompressed
 from converter.streams.decompress import plain
 from converter.streams.fan_out import fan_out
 from converter.streams.verify import Meter, hashed
+from converter.streams.workers import Workers
 
 
 class DiffIds(Protocol):
@@ -75,7 +76,7 @@ class Execution:
         roots = list(roots)
         todo = list({id(leaf): leaf for root in roots for leaf in leaves(root)}.values())
         self._settings.report(Planned(sum(map(work, todo)), len(todo)))
-        self._run_leaves(todo)
+        self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
         return [self._finish(root) for root in roots]
 
     def _run_leaves(self, todo: list[Copy | Make]) -> None:
@@ -167,7 +168,7 @@ class Execution:
 
     def _make(self, leaf: Make) -> Made:
         notes: dict[str, str] = {}
-        content = leaf.content
+        content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
         meter = Meter(content.algorithm)
         layer = Layer(content=content, diff_id=leaf.diff_id)
         told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
@@ -192,8 +193,8 @@ class Execution:
 
 
 def work(leaf: Copy | Make) -> int:
-    """How many bytes of blobs are read for a leaf."""
-    return leaf.content.descriptor.size if isinstance(leaf, Copy) else _input_size(leaf.content)
+    """How many bytes of blobs are read for a leaf, as far as that is known before its own inputs are made."""
+    return _input_size(leaf.content) if isinstance(leaf.content, (Known, Derived)) else 0
 
 
 def _input_size(content: Known | Derived) -> int:

@@ -52,12 +52,11 @@ class Make:
     media_type: str
     diff_id: Digest | None = None
     inputs: tuple[Node, ...] = ()
+    label: str = ""
 
     def derived(self, made: tuple[Made, ...]) -> Derived:
         """What is to be made, once the inputs are."""
         return self.content if isinstance(self.content, Derived) else self.content(made)
-
-    label: str = ""
 
 
 Render = Callable[[tuple[Made, ...]], bytes]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Derived
+from converter.model.content import Derived, Known
 from converter.model.digest import Digest
 from converter.plan import Copy, Loss, Made, Make, Node, Write, leaves
 
@@ -105,16 +105,16 @@ def size_of(root: Node, made: Lookup) -> int:
 
 def _source(leaf: Copy | Make) -> Digest | None:
     content = leaf.content
-    while isinstance(content, Derived):
-        if len(content.inputs) != 1:
-            return None
+    while isinstance(content, Derived) and len(content.inputs) == 1:
         content = content.inputs[0].content
-    return content.descriptor.digest
+    return content.descriptor.digest if isinstance(content, Known) else None
 
 
 def _relation(leaf: Copy | Make) -> str:
     if isinstance(leaf, Copy):
         return "identical"
+    if not isinstance(leaf.content, Derived):
+        return "retarred"
     if leaf.content.rewrite is None:
         return "recompressed"
     return "squashed" if len(leaf.content.inputs) > 1 else "retarred"

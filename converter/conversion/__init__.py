@@ -14,14 +14,14 @@ from converter.execute import Execution, Forgetful, Settings
 from converter.model.descriptor import Descriptor
 from converter.model.image import Item
 from converter.model.reference import Location
-from converter.options import Options
+from converter.conversion.options import Options
 from converter.plan import Made, Node, Plan, Write, forecast
 from converter.ports import Format, Sink, Source
-from converter.prepare import prepare
-from converter.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
+from converter.conversion.prepare import prepare
+from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
 from converter.stores import StoreOptions, open_sink, open_source
-from converter.streams.compress import Workers
-from converter.targets import format_for, name_for, shown_format
+from converter.streams.workers import Workers
+from converter.conversion.targets import format_for, name_for, shown_format
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 

@@ -13,7 +13,7 @@ from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform, choose
-from converter.options import Options
+from converter.conversion.options import Options
 from converter.ports import Source
 
 
