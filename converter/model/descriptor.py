@@ -20,7 +20,10 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """A promise about bytes that lie elsewhere; ``size`` is in bytes, ``other`` holds members no specification names."""
+    """A promise about bytes that lie elsewhere.
+
+    ``size`` is in bytes, -1 where nobody told it (schema1); ``other`` holds the members that no specification names.
+    """
 
     media_type: str
     digest: Digest
@@ -83,6 +86,10 @@ class Descriptor:
     def retyped(self, media_type: str) -> Descriptor:
         """The same bytes under another media type."""
         return replace(self, media_type=media_type)
+
+    def sized(self, size: int) -> Descriptor:
+        """The same blob with its size told, in bytes, where it was not; a size that was told stays."""
+        return replace(self, size=size) if self.size == -1 else self
 
 
 def platform_from_json(value: Any) -> Platform:
