@@ -38,19 +38,6 @@ class DiffIds(Protocol):
     def learn(self, digest: Digest, diff_id: Digest) -> None: ...
 
 
-class Forgetful:
-    """Remembers for one run only."""
-
-    def __init__(self) -> None:
-        self._known: dict[Digest, Digest] = {}
-
-    def get(self, digest: Digest) -> Digest | None:
-        return self._known.get(digest)
-
-    def learn(self, digest: Digest, diff_id: Digest) -> None:
-        self._known[digest] = diff_id
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How to run: ``jobs`` threads, and what is already known about blobs."""

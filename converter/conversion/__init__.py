@@ -8,20 +8,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from converter import formats
+from converter.cache import Cache, Forgetful
+from converter.conversion.options import Options
+from converter.conversion.prepare import prepare
+from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
+from converter.conversion.targets import format_for, name_for, shown_format
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
-from converter.execute import Execution, Forgetful, Settings
+from converter.execute import Execution, Settings
 from converter.model.descriptor import Descriptor
 from converter.model.image import Item
 from converter.model.reference import Location
-from converter.conversion.options import Options
 from converter.plan import Made, Node, Plan, Write, forecast
 from converter.ports import Format, Sink, Source
-from converter.conversion.prepare import prepare
-from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.streams.workers import Workers
-from converter.conversion.targets import format_for, name_for, shown_format
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -127,8 +128,8 @@ def execute(
 ) -> list[TargetResult]:
     """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does."""
     results = []
-    with Workers(options.threads) as workers:
-        settings = Settings(jobs=options.threads, diff_ids=Forgetful(), report=report)
+    with Workers(options.threads) as workers, Cache(options.cache) if options.cache else Forgetful() as diff_ids:
+        settings = Settings(jobs=options.threads, diff_ids=diff_ids, report=report)
         for sink, targets in planned:
             stack.enter_context(sink)
             execution = Execution(sink, workers, settings)

@@ -15,7 +15,8 @@ class Options:
     """What a conversion may be told; the defaults change as little as the target allows.
 
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes; ``jobs`` 0
-    is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented.
+    is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
+    folder that remembers what was verified, None for none.
     """
 
     to: str = ""
@@ -34,6 +35,7 @@ class Options:
     remove_signatures: bool = False
     rkt_dev_links: bool = False
     download_foreign: bool = False
+    cache: Path | None = None
     store: StoreOptions = field(default_factory=StoreOptions)
 
     @property

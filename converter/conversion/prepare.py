@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from converter import formats
+from converter.conversion.options import Options
 from converter.edits import Edit, each_image, edited, one_platform, read_whole, recompressed, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform, choose
-from converter.conversion.options import Options
 from converter.ports import Source
 
 

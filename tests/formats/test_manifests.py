@@ -1,0 +1,226 @@
+"""Docker and OCI manifests: read into the neutral model and written back, in their own dialect and in the other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from converter import formats
+from converter.edits import recompressed
+from converter.errors import Invalid, NotFound, Unsupported
+from converter.formats import docker, oci
+from converter.model import media_types as types
+from converter.model.compression import ZSTD
+from converter.model.content import Derived
+from converter.model.image import Artifact, Image, Index, Item
+from converter.plan import Copy, Make, Node, Write, forecast, leaves
+from converter.ports import Format
+from converter.stores.memory import MemorySource, MemoryStore
+from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
+
+ANY: frozenset[str] = frozenset()
+DIALECTS = [pytest.param(OCI, oci, id="oci"), pytest.param(DOCKER, docker, id="docker")]
+
+
+def decoded(store: MemoryStore, name: str = "app:1") -> Item:
+    source = MemorySource(store)
+    return formats.decode(source.fetch(source.resolve(name)), source.fetch)
+
+
+def image(store: MemoryStore) -> Image:
+    item = decoded(store)
+    assert isinstance(item, Image)
+    return item
+
+
+def rendered(node: Node) -> bytes:
+    """The document of a node without holes."""
+    assert isinstance(node, Write)
+    made = [forecast(child) for child in node.inputs]
+    return node.render(tuple(one for one in made if one is not None))
+
+
+@pytest.mark.parametrize("dialect, own", DIALECTS)
+def test_an_image_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: Format) -> None:
+    store = MemoryStore()
+    root = add_image(store, dialect)
+    plan = own.encode(image(store), ANY)
+    assert rendered(plan) == store.blobs[root.digest]
+    made = forecast(plan)
+    assert made is not None
+    assert made.descriptor == root
+    assert all(isinstance(leaf, Copy) for leaf in leaves(plan))
+
+
+@pytest.mark.parametrize(
+    "before, after, target",
+    [pytest.param(OCI, DOCKER, docker, id="oci to docker"), pytest.param(DOCKER, OCI, oci, id="docker to oci")],
+)
+def test_the_other_dialect_gets_the_same_config_and_the_same_blobs(
+    before: Dialect, after: Dialect, target: Format
+) -> None:
+    store = MemoryStore()
+    root = add_image(store, before)
+    was = json.loads(store.blobs[root.digest])
+    document = json.loads(rendered(target.encode(image(store), ANY)))
+    assert document["mediaType"] == after.manifest
+    assert document["config"] == {**was["config"], "mediaType": after.config}
+    assert document["layers"] == [{**layer, "mediaType": after.layer} for layer in was["layers"]]
+
+
+def test_the_way_back_from_the_other_dialect_is_the_same_image() -> None:
+    store = MemoryStore()
+    add_image(store, DOCKER)
+    first = image(store)
+    other = MemoryStore(blobs=store.blobs)
+    other.named["app:1"] = other.add(rendered(oci.encode(first, ANY)), types.OCI_MANIFEST)
+    back = image(other)
+    assert replace(back, original=None, layers=()) == replace(first, original=None, layers=())
+
+
+def test_what_no_specification_names_is_kept_as_foreign() -> None:
+    store = MemoryStore()
+    add_image(store)
+    assert image(store).foreign == {"docker": {"docker_version": "26.1.5", "config": {"Hostname": "builder"}}}
+
+
+def test_an_edit_changes_its_member_and_no_other() -> None:
+    store = MemoryStore()
+    add_image(store, OCI)
+    before = image(store)
+    after = replace(before, config=replace(before.config, cmd=("--other",)))
+    plan = oci.encode(after, ANY)
+    assert isinstance(plan, Write)
+    config = json.loads(rendered(plan.inputs[0]))
+    assert before.original is not None
+    assert before.original.config is not None
+    was = json.loads(before.original.config.read())
+    assert config == {**was, "config": {**was["config"], "Cmd": ["--other"]}}
+
+
+def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
+    store = MemoryStore()
+    add_image(store, OCI)
+    plan = oci.encode(recompressed(ZSTD)(image(store)), ANY)
+    assert isinstance(plan, Write)
+    assert forecast(plan) is None
+    made = forecast(plan.inputs[0])
+    before = image(store).original
+    assert made is not None
+    assert before is not None
+    assert before.config is not None
+    assert made.descriptor.digest == before.config.descriptor.digest
+    assert {leaf.media_type for leaf in leaves(plan)} == {types.OCI_LAYER_ZSTD}
+
+
+def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() -> None:
+    store = MemoryStore()
+    annotations = {"org.example.kept": "yes", "io.github.containers.zstd-chunked.manifest-checksum": "sha256:0"}
+    root = add_image(store, OCI, tars=LAYERS[:1])
+    document = json.loads(store.blobs[root.digest])
+    document["layers"][0]["annotations"] = annotations
+    store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+    layer = recompressed(ZSTD)(image(store)).layers[0]
+    assert isinstance(layer.content, Derived)
+    plan = oci.encode(replace(image(store), layers=(layer,)), ANY)
+    assert isinstance(plan, Write)
+    config, blob = forecast(plan.inputs[0]), plan.inputs[1]
+    assert config is not None
+    assert isinstance(blob, Make)
+    row = json.loads(plan.render((config, replace(config, diff_id=None))))["layers"][0]
+    assert row["annotations"] == {"org.example.kept": "yes"}
+
+
+def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
+    store = MemoryStore()
+    zstd = Dialect(types.OCI_MANIFEST, types.OCI_CONFIG, types.OCI_LAYER_ZSTD, types.OCI_INDEX)
+    add_image(store, zstd)
+    assert {leaf.media_type for leaf in leaves(docker.encode(image(store), ANY))} == {types.DOCKER_LAYER_GZIP}
+    takes = frozenset((types.DOCKER_LAYER_ZSTD,))
+    assert {leaf.media_type for leaf in leaves(docker.encode(image(store), takes))} == {types.DOCKER_LAYER_ZSTD}
+
+
+BROKEN: list[Any] = [
+    pytest.param({"rootfs": {"type": "layers", "diff_ids": []}}, "got 0 diff_ids, want 2", id="too few diff_ids"),
+    pytest.param({"history": [{"created_by": "one"}]}, "got 1 steps in history", id="too little history"),
+]
+
+
+@pytest.mark.parametrize("change, message", BROKEN)
+@pytest.mark.parametrize("dialect, own", DIALECTS)
+def test_a_config_that_does_not_fit_its_manifest_is_refused(
+    dialect: Dialect, own: Format, change: dict[str, Any], message: str
+) -> None:
+    store = MemoryStore()
+    root = add_image(store, dialect)
+    document = json.loads(store.blobs[root.digest])
+    digest = document["config"]["digest"]
+    config = json.loads(next(data for key, data in store.blobs.items() if str(key) == digest)) | change
+    document["config"] = store.add(json.dumps(config).encode(), dialect.config).to_json()
+    store.named["app:1"] = store.add(json.dumps(document).encode(), dialect.manifest)
+    with pytest.raises(Invalid, match=message):
+        decoded(store)
+
+
+def test_a_manifest_that_could_be_read_as_another_kind_is_refused() -> None:
+    store = MemoryStore()
+    add_image(store, OCI, manifest={"manifests": []})
+    with pytest.raises(Invalid):
+        decoded(store)
+
+
+def test_a_missing_media_type_is_legal() -> None:
+    store = MemoryStore()
+    root = add_image(store, OCI)
+    document = json.loads(store.blobs[root.digest])
+    del document["mediaType"]
+    store.named["app:1"] = store.add(json.dumps(document).encode(), "")
+    assert isinstance(decoded(store), Image)
+
+
+def test_an_artifact_is_carried_by_oci_and_refused_by_docker() -> None:
+    store = MemoryStore()
+    blob = store.add(b"{}", "application/vnd.in-toto+json")
+    config = store.add(json.dumps(CONFIG).encode(), types.OCI_CONFIG)
+    body = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        "config": config.to_json(),
+        "layers": [blob.to_json()],
+    }
+    root = store.named["app:1"] = store.add(json.dumps(body).encode(), types.OCI_MANIFEST)
+    item = decoded(store)
+    assert isinstance(item, Artifact)
+    assert rendered(oci.encode(item, ANY)) == store.blobs[root.digest]
+    with pytest.raises(Unsupported, match="Docker has no artifacts"):
+        docker.encode(item, ANY)
+
+
+@pytest.mark.parametrize("dialect, own", DIALECTS)
+def test_an_index_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: Format) -> None:
+    store = MemoryStore()
+    first = add_image(store, dialect, name="")
+    root = add_index(
+        store, [{**first.to_json(), "platform": {"os": "linux", "architecture": "amd64"}, "x-extra": 1}], dialect
+    )
+    item = decoded(store)
+    assert isinstance(item, Index)
+    source = MemorySource(store)
+    whole = replace(
+        item,
+        entries=tuple(
+            replace(entry, item=formats.decode(source.fetch(entry.descriptor), source.fetch)) for entry in item.entries
+        ),
+    )
+    assert rendered(own.encode(whole, ANY)) == store.blobs[root.digest]
+
+
+def test_a_layer_that_is_not_there_is_an_error() -> None:
+    store = MemoryStore()
+    add_image(store, OCI)
+    del store.blobs[next(key for key, data in store.blobs.items() if data == gzipped(LAYERS[0]))]
+    with pytest.raises(NotFound):
+        decoded(store)
