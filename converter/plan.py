@@ -85,11 +85,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be in the target, and what will not; ``attachments`` speak of the root."""
+    """What will be in the target, and what will not."""
 
     root: Node
     losses: tuple[Loss, ...] = ()
-    attachments: tuple[Node, ...] = ()
 
 
 def forecast(node: Node) -> Made | None:

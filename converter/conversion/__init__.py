@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from converter import formats
 from converter.cache import Cache, Forgetful
+from converter.conversion import attachments
+from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
@@ -17,11 +19,13 @@ from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import Execution, Settings
 from converter.model.descriptor import Descriptor
-from converter.model.image import Item
+from converter.model.digest import Digest
+from converter.model.image import Index, Item
 from converter.model.reference import Location
 from converter.plan import Made, Node, Plan, Write, forecast
 from converter.ports import Format, Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
+from converter.stores.once import Once
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
@@ -34,6 +38,7 @@ class Chosen:
     name: str
     root: Descriptor
     item: Item
+    attached: tuple[Attached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class Target:
     chosen: Chosen
     format: Format
     plan: Plan
+    attached: tuple[Attached, ...] = ()
 
 
 def convert(
@@ -62,6 +68,8 @@ def convert(
     location = Location.parse(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(location, options.store))
+        if len(destinations) > 1 and not opened.local:
+            opened = stack.enter_context(Once(opened))
         with within(source):
             images = choose(opened, location.name, options)
         planned = []
@@ -89,18 +97,28 @@ def choose(source: Source, name: str, options: Options) -> list[Chosen]:
     chosen = []
     for one in source.names() if options.all_images else (name,):
         root = source.resolve(one)
-        chosen.append(Chosen(name=one, root=root, item=prepare(source, root, options)))
+        item = prepare(source, root, options)
+        attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
+        chosen.append(Chosen(name=one, root=root, item=item, attached=attached))
     return chosen
+
+
+def _subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
+    """The digests that something may speak of: those of the root and of every image that it lists."""
+    yield root.digest
+    if item.original is not None and item.original.manifest.descriptor.digest != root.digest:
+        yield item.original.manifest.descriptor.digest
+    for entry in item.entries if isinstance(item, Index) else ():
+        yield entry.descriptor.digest
 
 
 def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) -> Target:
     """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss."""
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
-        planned = Plan(
-            root=target.encode(chosen.item, sink.accepts),
-            losses=tuple(target.losses(chosen.item)),
-        )
+        root = target.encode(chosen.item, sink.accepts)
+        kept, left = attachments.split(chosen.attached, root)
+        planned = Plan(root=root, losses=(*target.losses(chosen.item), *left))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
@@ -108,6 +126,7 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) ->
             chosen=chosen,
             format=target,
             plan=planned,
+            attached=kept,
         )
 
 
@@ -133,10 +152,13 @@ def execute(
         for sink, targets in planned:
             stack.enter_context(sink)
             execution = Execution(sink, workers, settings)
-            roots = execution.run([target.plan.root for target in targets])
-            for target, made in zip(targets, roots, strict=True):
-                sink.name(target.name, made.descriptor)
+            attached = [one for target in targets for one in target.attached]
+            execution.run([*(target.plan.root for target in targets), *(one.node for one in attached)])
+            for target in targets:
+                sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
                 results.append(result(target, execution.made))
+            for one in attached:
+                sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
     return results
 
 

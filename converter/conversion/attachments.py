@@ -1,0 +1,80 @@
+"""What speaks of an image — signatures, attestations, SBOMs — travels with it where it still matches.
+
+An attachment names its subject by digest: it goes wherever that digest goes, and stays behind where it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from converter import formats
+from converter.formats import oci
+from converter.model import media_types as types
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.plan import Copy, Loss, Made, Node, Write, forecast
+from converter.ports import Source
+
+MAX_DEPTH = 4
+"""A signature can be signed, and an attestation attested: so far, and no further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """An attachment of the source, and the plan of its copy."""
+
+    attachment: Attachment
+    node: Node
+
+
+def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> tuple[Attached, ...]:
+    """Everything that speaks of the subjects, and of what speaks of them, each once."""
+    found: dict[tuple[Digest, Digest], Attached] = {}
+    waiting = list(subjects)
+    for _ in range(depth):
+        fresh = []
+        for subject in waiting:
+            for attachment in source.attachments(subject):
+                key = (attachment.subject, attachment.descriptor.digest)
+                if key not in found:
+                    found[key] = Attached(attachment=attachment, node=_node(source, attachment))
+                    fresh.append(attachment.descriptor.digest)
+        waiting = fresh
+    return tuple(found.values())
+
+
+def split(attached: Iterable[Attached], root: Node) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    """Those that hold of what is planned, and a loss for those that do not."""
+    held = {made.descriptor.digest for made in _documents(root)}
+    kept: list[Attached] = []
+    left: list[Attached] = []
+    for one in attached:
+        if one.attachment.subject in held:
+            kept.append(one)
+            held.add(one.attachment.descriptor.digest)
+        else:
+            left.append(one)
+    if not left:
+        return tuple(kept), ()
+    what = "attachment speaks" if len(left) == 1 else "attachments speak"
+    reason = f"{len(left)} {what} of a digest that the target does not have"
+    return tuple(kept), (Loss(field="attachments", reason=reason),)
+
+
+def _documents(node: Node) -> Iterator[Made]:
+    """The roots, of manifests and indexes, that are known before they are written."""
+    made = forecast(node)
+    if made is not None and not (isinstance(node, Copy) and node.label):
+        yield made
+    if isinstance(node, Write):
+        for child in node.inputs:
+            if isinstance(child, Write):
+                yield from _documents(child)
+
+
+def _node(source: Source, attachment: Attachment) -> Node:
+    known = source.fetch(attachment.descriptor)
+    if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
+        return oci.encode(formats.decode(known, source.fetch), frozenset())
+    return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")

@@ -1,0 +1,80 @@
+"""A source whose blobs are costly to read again, read once for several targets: the second reading is from disk."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import IO, Self
+
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.ports import Source
+from converter.streams import Block
+from converter.streams.blocks import file_blocks
+
+
+class Once:
+    """Wraps an open source, which its opener closes. A blob is fetched whole before any of it is passed on."""
+
+    local = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._files = ExitStack()
+        self._held: dict[Digest, _Spool] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.close()
+
+    def names(self) -> tuple[str, ...]:
+        return self._source.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        return self._source.resolve(name)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        return self._source.attachments(subject)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        known = self._source.fetch(descriptor)
+        if known.absent:
+            return known
+        return Known(known.descriptor, lambda: self._spool(known).blocks())
+
+    def _spool(self, known: Known) -> _Spool:
+        with self._lock:
+            digest = known.descriptor.digest
+            if digest not in self._held:
+                self._held[digest] = _Spool(known, self._files)
+            return self._held[digest]
+
+
+class _Spool:
+    """One blob, in a file without a name once somebody has asked for it."""
+
+    def __init__(self, known: Known, files: ExitStack) -> None:
+        self._known = known
+        self._files = files
+        self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def blocks(self) -> Iterator[Block]:
+        with self._lock:
+            if self._file is None:
+                file = self._files.enter_context(tempfile.TemporaryFile(prefix="transship-"))
+                for block in self._known.blocks():
+                    file.write(block)
+                file.flush()
+                self._file = file
+        yield from file_blocks(self._file.fileno(), 0, self._known.descriptor.size)
