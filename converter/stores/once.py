@@ -72,7 +72,8 @@ class _Spool:
     def blocks(self) -> Iterator[Block]:
         with self._lock:
             if self._file is None:
-                file = self._files.enter_context(tempfile.TemporaryFile(prefix="transship-"))
+                spool = tempfile.TemporaryFile(prefix="transship-")  # noqa: SIM115 - closed when the source is left
+                file = self._files.enter_context(spool)
                 for block in self._known.blocks():
                     file.write(block)
                 file.flush()
