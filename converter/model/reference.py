@@ -136,7 +136,7 @@ class Location:
 
 def _split_tag(text: str) -> tuple[str, str]:
     head, colon, tail = text.rpartition(":")
-    return (head, tail) if colon and "/" not in tail else (text, "")
+    return (head, tail) if tail and colon and "/" not in tail else (text, "")
 
 
 def _split_path(text: str) -> tuple[str, str]:

@@ -1,0 +1,76 @@
+"""Descriptors and digests: read as they stand, refused where they are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from converter.errors import DigestMismatch, Invalid, Unsupported
+from converter.model.content import Known, checked, known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+
+HEX = "ab" * 32
+ROW: dict[str, Any] = {"mediaType": "a/b", "digest": f"sha256:{HEX}", "size": 3}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="the three members"),
+        pytest.param({"urls": ["https://example.org/x"]}, id="urls"),
+        pytest.param({"annotations": {"a": "b"}}, id="annotations"),
+        pytest.param({"data": "YWJj"}, id="data"),
+        pytest.param({"platform": {"architecture": "arm", "os": "linux", "variant": "v7"}}, id="a platform"),
+        pytest.param({"artifactType": "x/y"}, id="an artifact type"),
+        pytest.param({"com.example": {"deep": [1]}}, id="a member that nobody knows"),
+    ],
+)
+def test_a_descriptor_survives_reading_and_writing(more: dict[str, Any]) -> None:
+    assert Descriptor.from_json(ROW | more).to_json() == ROW | more
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        pytest.param([], "JSON array for a descriptor", id="no object"),
+        pytest.param(ROW | {"size": -1}, "-1 for size", id="a negative size"),
+        pytest.param(ROW | {"size": True}, "True for size", id="a boolean is no size"),
+        pytest.param(ROW | {"size": "3"}, "'3' for size", id="a size in quotes"),
+        pytest.param(ROW | {"digest": 1}, "number for digest", id="a number for a digest"),
+        pytest.param(ROW | {"digest": f"sha256:{HEX.upper()}"}, "lower-case hex", id="capitals in a digest"),
+        pytest.param(ROW | {"digest": "sha256"}, "want algorithm:encoded", id="no colon"),
+        pytest.param(ROW | {"data": "%"}, "not base64", id="data that is no base64"),
+        pytest.param(ROW | {"platform": {"os": 1}}, "number for os", id="an os that is a number"),
+    ],
+)
+def test_what_is_no_descriptor_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        Descriptor.from_json(value)
+
+
+def test_an_algorithm_that_nobody_registered_cannot_be_computed() -> None:
+    with pytest.raises(Unsupported, match="'md5'"):
+        Digest("md5", "00").hasher()
+
+
+@pytest.mark.parametrize(
+    "data, size, message",
+    [
+        pytest.param(b"abcd", 3, "more than 3 bytes", id="too much"),
+        pytest.param(b"ab", 3, "got 2 bytes", id="too little"),
+        pytest.param(b"abd", 3, "got bytes with the digest", id="other bytes"),
+    ],
+)
+def test_bytes_that_are_not_those_promised_are_refused(data: bytes, size: int, message: str) -> None:
+    with pytest.raises(DigestMismatch, match=message):
+        list(checked([data], Digest.of(b"abc"), size))
+
+
+def test_known_bytes_are_checked_while_they_are_read() -> None:
+    honest = known(b"abc", "a/b")
+    liar = Known(honest.descriptor, lambda: [b"abx"])
+    assert honest.read() == b"abc"
+    with pytest.raises(DigestMismatch):
+        liar.read()
