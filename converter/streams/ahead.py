@@ -1,0 +1,151 @@
+"""Threads between the stages of a stream: one stage works while the next one does, and several read one stream.
+
+Each thread here ends before the call, or the generator, that started it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing
+
+T = TypeVar("T")
+
+DEPTH = 4
+"""Blocks that wait between two threads."""
+
+
+def ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
+    """Read up to ``depth`` blocks ahead, in a thread of its own from the first block that is asked for.
+
+    An error of the source comes after the blocks before it. Closing ends the thread as soon as the source has given
+    the block it is working on, and closes the source there.
+    """
+    channel = _Channel(depth)
+    thread = Thread(target=_pump, args=(blocks, channel), name="ahead", daemon=True)
+    del blocks  # the thread's alone now
+    thread.start()
+    try:
+        yield from channel.received()
+    finally:
+        channel.leave()
+        thread.join()
+
+
+class Abandoned(BaseException):
+    """Ends a reader of a stream that will not be finished, because its source or another reader failed.
+
+    Not an Exception, as nobody is to take it for one: what was written so far must not be kept.
+    """
+
+
+def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], depth: int = DEPTH) -> list[T]:
+    """Let several readers, each in a thread of its own, read one stream; give what they return, in their order.
+
+    The slowest one sets the pace. A reader may return before the end; then the others go on, and when none is left
+    the rest is not read. The first error of the source or of a reader is raised here once all have ended; the others'
+    streams end with Abandoned, so none of them takes a part for the whole.
+    """
+    channels = [_Channel(depth) for _ in readers]
+    results: dict[int, T] = {}
+    errors: list[BaseException] = []
+
+    def read(place: int) -> None:
+        try:
+            results[place] = readers[place](channels[place].received())
+        except Abandoned:
+            return
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            errors.append(error)
+        finally:
+            channels[place].leave()
+
+    threads = [Thread(target=read, args=(place,), name="fan-out", daemon=True) for place in range(len(readers))]
+    for thread in threads:
+        thread.start()
+    try:
+        _distribute(blocks, channels, errors)
+    except BaseException as error:  # noqa: BLE001 - it is raised again once the readers have ended
+        errors.append(error)
+    for channel in channels:
+        channel.finish(Abandoned() if errors else None)
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return [results[place] for place in range(len(readers))]
+
+
+def _distribute(blocks: Blocks, channels: Sequence[_Channel], errors: Sequence[BaseException]) -> None:
+    takers = list(channels)
+    with closing(blocks) as source:
+        for block in source:
+            takers = [channel for channel in takers if channel.put(block)]
+            if errors or not takers:
+                return
+
+
+class _Channel:
+    """A bounded queue between two threads. Either end may go first: the reader leaves, the writer finishes."""
+
+    def __init__(self, depth: int) -> None:
+        self._blocks: SimpleQueue[Block | _End] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._left = False
+        for _ in range(depth):
+            self._room.put(None)
+
+    def put(self, block: Block) -> bool:
+        """Wait for room, and give a block; False where nobody will take it."""
+        self._room.get()
+        if self._left:
+            self._room.put(None)
+            return False
+        self._blocks.put(block)
+        return True
+
+    def finish(self, error: BaseException | None) -> None:
+        self._blocks.put(_End(error))
+
+    def received(self) -> Iterator[Block]:
+        """The blocks until the writer finishes; raises the error that it finished with."""
+        while True:
+            block = self._blocks.get()
+            if isinstance(block, _End):
+                if block.error is None:
+                    return
+                try:
+                    raise block.error
+                finally:
+                    del block  # or the error would hold this frame, and this frame the error
+            self._room.put(None)
+            yield block
+            del block  # while waiting for the next one
+
+    def leave(self) -> None:
+        """Take no more blocks; a writer that waits for room learns so at once."""
+        self._left = True
+        self._room.put(None)
+
+
+class _End:
+    """Follows the last block."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def _pump(blocks: Blocks, channel: _Channel) -> None:
+    try:
+        with closing(blocks) as source:
+            for block in source:
+                if not channel.put(block):
+                    break
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that reads
+        channel.finish(error)
+    else:
+        channel.finish(None)

@@ -1,0 +1,110 @@
+"""One pool of threads for the blocks of all streams: a single large layer uses every core, and twenty small ones do.
+
+Threads are enough, as hashing and compressing release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Workers:
+    """A context manager; leaving it ends the threads. ``jobs`` is how many blocks are worked on at once.
+
+    Any number of threads may share one. Streams take turns block by block, in the order they ask.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._lock = Lock()
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._open = False
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[R]:
+        """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
+
+        At most ``2 * jobs`` items are read before their turn, however slow the consumer is. ``work`` must not wait
+        for other work of these workers. An error of ``work`` is raised in its item's turn.
+        """
+        pending: deque[_Task[T, R]] = deque()
+        try:
+            for item in items:
+                pending.append(self._start(work, item))
+                del item  # the worker lets go of a block when it is done with it, and so must this frame
+                if len(pending) > 2 * self.jobs:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for task in pending:
+                task.cancelled = True
+
+    def _start(self, work: Callable[[T], R], item: T) -> _Task[T, R]:
+        task = _Task(work, item)
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("work was given to workers that have gone home")
+            if len(self._threads) < self.jobs:
+                thread = Thread(target=_labour, args=(self._tasks,), name="blocks", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._tasks.put(task.run)
+        return task
+
+
+class _Task(Generic[T, R]):
+    """One call that some thread will make, and its outcome."""
+
+    __slots__ = ("_item", "_outcome", "_work", "cancelled")
+
+    def __init__(self, work: Callable[[T], R], item: T) -> None:
+        self._work = work
+        self._item: list[T] = [item]
+        self._outcome: SimpleQueue[tuple[R] | BaseException] = SimpleQueue()
+        self.cancelled = False
+
+    def run(self) -> None:
+        try:
+            item = self._item.pop()
+            if not self.cancelled:
+                self._outcome.put((self._work(item),))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is wanted
+            self._outcome.put(error)
+
+    def result(self) -> R:
+        """Wait for the outcome; once only."""
+        outcome = self._outcome.get()
+        if isinstance(outcome, tuple):
+            return outcome[0]
+        try:
+            raise outcome
+        finally:
+            del outcome  # or the error would hold this frame, and this frame the error
+
+
+def _labour(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task()
+        del task  # do not hold its result while waiting for the next one
