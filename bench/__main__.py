@@ -1,0 +1,102 @@
+"""``bin/bench``: makes its inputs, runs every route beside its peer, prints ratios, and writes docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import inputs, kernels
+from bench.measure import interleaved, median
+from bench.report import Figure, page, plot
+from bench.routes import OURS, ROOT, Images, Route, routes
+
+
+def main() -> int:
+    """Exit 1 where the peer is not there to be measured."""
+    options = _arguments()
+    if shutil.which("skopeo") is None:
+        print("bench: got no skopeo on PATH, want it as the peer (apt-get install skopeo)", file=sys.stderr)
+        return 1
+    options.folder.mkdir(parents=True, exist_ok=True)
+    figures: list[Figure] = []
+    for shape in options.images:
+        for figure in _figures(shape, options):
+            _print(figure)
+            figures.append(figure)
+    if options.write:
+        peer = subprocess.run(["skopeo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        (ROOT / "docs" / "benchmarks.md").write_text(page(figures, options.runs, peer))
+        (ROOT / "docs" / "benchmarks.svg").write_text(plot(figures))
+    return 0
+
+
+def _figures(shape: str, options: argparse.Namespace) -> Iterator[Figure]:
+    archive = inputs.archive(inputs.SHAPES[shape], options.folder)
+    images = Images(archive=archive, layout=_layout(archive))
+    seconds = kernels.measure(archive)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for route in routes(images, Path(folder)):
+            if options.only in route.name:
+                yield _figure(shape, route, seconds, options.runs)
+
+
+def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> Figure:
+    ours, peers = interleaved(route.ours, route.peer, runs)
+    return Figure(
+        shape=shape,
+        route=route.name,
+        ratio=median([our.wall / peer.wall for our, peer in zip(ours, peers, strict=True)]),
+        goal=route.goal,
+        ours=median([run.wall for run in ours]),
+        peer=median([run.wall for run in peers]),
+        cpu=median([run.cpu for run in ours]),
+        peer_cpu=median([run.cpu for run in peers]),
+        rss=max(run.rss for run in ours),
+        peer_rss=max(run.rss for run in peers),
+        size_ratio=ours[-1].size / peers[-1].size,
+        floor=sum(seconds[name] for name in route.kernels) / len(os.sched_getaffinity(0)),
+    )
+
+
+def _layout(archive: Path) -> Path:
+    """The image as an OCI layout of gzip layers, as the peer writes it: what a registry would hold."""
+    layout = archive.with_suffix(".oci")
+    if not layout.exists():
+        words = ["skopeo", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{layout}:latest"]
+        subprocess.run(words, check=True)
+    return layout
+
+
+def _print(figure: Figure) -> None:
+    print(
+        f"{figure.shape:>6} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.goal:.2f})  "
+        f"{figure.ours:6.2f} s / {figure.peer:6.2f} s  size {figure.size_ratio:.3f}  "
+        f"rss {figure.rss // 2**20} MiB  {figure.ours / figure.floor:.2f} of the floor",
+        flush=True,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    parser.add_argument("images", nargs="*", default=["small", "500mb"], metavar="IMAGE", help=", ".join(inputs.SHAPES))
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each command (default 5)")
+    parser.add_argument("--only", default="", help="just the routes whose name has this text")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plot")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    parser.add_argument("--folder", type=Path, default=cache / "transship-bench", help="where the inputs are kept")
+    options = parser.parse_args()
+    unknown = set(options.images) - set(inputs.SHAPES)
+    if unknown:
+        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(inputs.SHAPES)}")
+    return options
+
+
+if __name__ == "__main__":
+    subprocess.run([OURS, "--version"], check=True, stdout=subprocess.DEVNULL)
+    sys.exit(main())

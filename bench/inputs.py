@@ -1,0 +1,114 @@
+"""The images that are converted: the same bytes on every machine, about as compressible as a distribution's files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024 * 1024
+PAGE = 256 * 1024
+CONFIG = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What an image is made of: for each layer, how many files of how many bytes."""
+
+    name: str
+    layers: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """The payload of all layers, in bytes."""
+        return sum(count * size for count, size in self.layers)
+
+
+SHAPES = {
+    "small": Shape(name="small", layers=((40, MIB), (200, 32 * 1024), (10, 400 * 1024))),
+    "500mb": Shape(name="500mb", layers=((260, MIB), (4000, 32 * 1024), (40, 3 * MIB))),
+    "2gb": Shape(name="2gb", layers=((1400, MIB), (10000, 32 * 1024), (100, 3 * MIB))),
+    "files": Shape(name="files", layers=((60000, 1200), (30000, 900), (10000, 2000))),
+}
+
+
+def archive(shape: Shape, folder: Path) -> Path:
+    """A ``docker save`` archive of plain layers, made unless it is there."""
+    path = folder / f"{shape.name}.tar"
+    if path.exists():
+        return path
+    made = path.with_suffix(".making")
+    pages = _pages()
+    with tarfile.open(made, "w", format=tarfile.USTAR_FORMAT) as out:
+        names, diff_ids = [], []
+        for number, (count, size) in enumerate(shape.layers):
+            layer = folder / f"{shape.name}-{number}.layer"
+            diff_ids.append(_layer(layer, number, count, size, pages))
+            names.append(f"{diff_ids[-1]}/layer.tar")
+            out.add(layer, names[-1], filter=_plain)
+            layer.unlink()
+        rootfs = {"type": "layers", "diff_ids": [f"sha256:{diff_id}" for diff_id in diff_ids]}
+        config = json.dumps({**CONFIG, "rootfs": rootfs}).encode()
+        config_name = hashlib.sha256(config).hexdigest() + ".json"
+        row = {"Config": config_name, "RepoTags": [f"bench/{shape.name}:1"], "Layers": names}
+        for name, data in ((config_name, config), ("manifest.json", json.dumps([row]).encode())):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            out.addfile(info, io.BytesIO(data))
+    made.rename(path)
+    return path
+
+
+def _layer(path: Path, number: int, count: int, size: int, pages: list[bytes]) -> str:
+    """Write the tar of a layer; every layer but the first removes and replaces files of the one below."""
+    chance = random.Random(number)
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as out:
+        for index in range(count):
+            folder = f"srv/{number}/{index // 500:03}"
+            data = b"".join(_content(chance, size, pages))
+            _add(out, f"{folder}/file-{index:06}.dat", data)
+            if number and index % 100 == 0:
+                _add(out, f"srv/{number - 1}/000/.wh.file-{index // 100:06}.dat", b"")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(MIB):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mtime = 1_700_000_000
+    out.addfile(info, io.BytesIO(data))
+
+
+def _content(chance: random.Random, size: int, pages: list[bytes]) -> Iterator[bytes]:
+    while size > 0:
+        page = chance.choice(pages)
+        start = chance.randrange(PAGE // 2)
+        piece = page[start : start + min(size, PAGE)]
+        size -= len(piece)
+        yield piece
+
+
+def _pages() -> list[bytes]:
+    """Pages of text-like, table-like and random bytes, in the mixture of a root file system."""
+    chance = random.Random(1)
+    words = [chance.randbytes(chance.randint(2, 9)) for _ in range(3000)]
+    weights = [1 / (rank + 3) for rank in range(len(words))]
+    texts = [b"".join(chance.choices(words, weights, k=PAGE // 4))[:PAGE] for _ in range(60)]
+    tables = [b"".join(row.to_bytes(4, "little") + chance.randbytes(4) for row in range(PAGE // 8)) for _ in range(20)]
+    noise = [chance.randbytes(PAGE) for _ in range(12)]
+    return texts + tables + noise
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = info.mtime = 0
+    info.uname = info.gname = ""
+    return info

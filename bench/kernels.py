@@ -1,0 +1,70 @@
+"""The unavoidable work of a conversion, measured alone: seconds of one core for the bytes of a route."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from converter.model.compression import GZIP, ZSTD, Compression
+from converter.streams.compress import compress
+from converter.streams.decompress import decompress
+from converter.streams.workers import Workers
+
+BLOCK = 1024 * 1024
+SAMPLE = 128 * BLOCK
+"""How many bytes of an image are measured; the rest is taken to cost the same."""
+
+
+def measure(archive: Path) -> dict[str, float]:
+    """Seconds on one core for each kernel, for all plain layers of a ``docker save`` archive."""
+    sample, total = _sample(archive)
+    packed = b"".join(_packed(sample, GZIP))
+    scale = total / max(1, sum(map(len, sample)))
+    seconds = {
+        "sha256 plain": _seconds(lambda: _hash("sha256", sample)),
+        "sha512 plain": _seconds(lambda: _hash("sha512", sample)),
+        "sha256 packed": _seconds(lambda: _hash("sha256", [packed])),
+        "gunzip": _seconds(lambda: _drain(decompress([packed], "gzip"))),
+        "gzip default": _seconds(lambda: _drain(_packed(sample, GZIP))),
+        "gzip 4": _seconds(lambda: _drain(_packed(sample, Compression("gzip", 4)))),
+        "zstd": _seconds(lambda: _drain(_packed(sample, ZSTD))),
+    }
+    return {name: value * scale for name, value in seconds.items()}
+
+
+def _sample(archive: Path) -> tuple[list[bytes], int]:
+    blocks: list[bytes] = []
+    total = 0
+    with tarfile.open(archive) as members:
+        for member in members:
+            if member.name.endswith("layer.tar"):
+                total += member.size
+                file = members.extractfile(member)
+                while file is not None and len(blocks) * BLOCK < SAMPLE and (block := file.read(BLOCK)):
+                    blocks.append(block)
+    return blocks, total
+
+
+def _packed(blocks: list[bytes], compression: Compression) -> Iterator[bytes | memoryview]:
+    with Workers(1) as workers:
+        yield from compress(blocks, compression, workers)
+
+
+def _hash(algorithm: str, blocks: list[bytes]) -> None:
+    hasher = hashlib.new(algorithm)
+    for block in blocks:
+        hasher.update(block)
+
+
+def _drain(blocks: Iterator[bytes | memoryview]) -> None:
+    for _ in blocks:
+        pass
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
