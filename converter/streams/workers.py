@@ -6,7 +6,7 @@ Threads are enough, as hashing and compressing release the interpreter's lock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
@@ -42,7 +42,7 @@ class Workers:
         for thread in self._threads:
             thread.join()
 
-    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[R]:
+    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
         """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
 
         At most ``2 * jobs`` items are read before their turn, however slow the consumer is. ``work`` must not wait

@@ -1,0 +1,120 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from converter.streams.workers import Workers
+
+
+def threads_named(name: str) -> int:
+    return sum(thread.name == name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_results_come_in_the_order_of_the_items(jobs: int) -> None:
+    def slow_for_even(number: int) -> int:
+        time.sleep(0.002 * (number % 2))
+        return number * number
+
+    with Workers(jobs) as workers:
+        assert list(workers.ordered(slow_for_even, iter(range(50)))) == [number * number for number in range(50)]
+        assert 0 < threads_named("blocks") <= jobs
+    assert threads_named("blocks") == 0
+
+
+def test_workers_without_work_start_no_thread() -> None:
+    with Workers(8) as workers:
+        assert list(workers.ordered(str, iter(()))) == []
+        assert threads_named("blocks") == 0
+
+
+def test_all_workers_work_at_once() -> None:
+    met = threading.Barrier(3, timeout=10)
+    with Workers(3) as workers:
+        assert len(list(workers.ordered(lambda _: met.wait(), iter(range(9))))) == 9
+
+
+def test_a_slow_consumer_holds_the_reading_back() -> None:
+    read = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    with Workers(2) as workers:
+        results = workers.ordered(abs, items())
+        next(results)
+        time.sleep(0.02)
+        assert len(read) <= 2 * 2 + 1
+
+
+def fail_at(bad: int) -> Callable[[int], int]:
+    def work(number: int) -> int:
+        if number == bad:
+            raise ValueError(f"item {number}")
+        return number
+
+    return work
+
+
+def test_an_error_of_the_work_comes_in_its_turn() -> None:
+    seen: list[int] = []
+    with Workers(2) as workers:
+        with pytest.raises(ValueError, match="item 7"):
+            seen.extend(workers.ordered(fail_at(7), iter(range(20))))
+        assert seen == list(range(7))
+        assert list(workers.ordered(abs, iter([-1]))) == [1], "the workers go on with other work"
+    assert threads_named("blocks") == 0
+
+
+def test_an_error_of_the_items_ends_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    with Workers(2) as workers, pytest.raises(ValueError, match="no more"):
+        list(workers.ordered(abs, items()))
+    assert threads_named("blocks") == 0
+
+
+def test_what_was_not_begun_when_the_consumer_stops_is_left_undone() -> None:
+    done = []
+
+    def work(number: int) -> int:
+        time.sleep(0.05)
+        done.append(number)
+        return number
+
+    with Workers(1) as workers:
+        with closing(workers.ordered(work, iter(range(100)))) as results:
+            next(results)
+        started = time.monotonic()
+    assert time.monotonic() - started < 1
+    assert len(done) <= 2
+
+
+def test_many_streams_share_the_threads() -> None:
+    results: dict[int, list[int]] = {}
+    with Workers(2) as workers:
+
+        def stream(base: int) -> None:
+            results[base] = list(workers.ordered(abs, iter(range(base, base + 100))))
+
+        streams = [threading.Thread(target=stream, args=(base * 1000,)) for base in range(20)]
+        for thread in streams:
+            thread.start()
+        for thread in streams:
+            thread.join()
+        assert threads_named("blocks") == 2
+    assert results == {base * 1000: list(range(base * 1000, base * 1000 + 100)) for base in range(20)}
+
+
+def test_work_for_workers_that_have_left_is_a_mistake() -> None:
+    workers = Workers(1)
+    with workers:
+        pass
+    with pytest.raises(RuntimeError):
+        list(workers.ordered(abs, iter([1])))
