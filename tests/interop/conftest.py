@@ -1,0 +1,105 @@
+"""Real input, made once a run by the tools that others use: skopeo, umoci, mmdebstrap, a Docker Engine, a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop import images, services
+from tests.interop.images import Layout
+from tests.interop.services import Dockerd, Registry
+from tests.interop.tools import run
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, and keep them in one worker: the images and services are made once."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.interop)
+            item.add_marker(pytest.mark.xdist_group("interop"))
+
+
+@pytest.fixture(scope="session")
+def small_oci(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An OCI layout of five layers, 1 MB, by umoci. It is everybody's: read it, and write elsewhere."""
+    return images.small_image(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def awkward_oci(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The small image with hard links into lower layers and whiteouts below a file, which overlay2 cannot load."""
+    return images.awkward_image(tmp_path_factory.mktemp("awkward"), small_oci)
+
+
+@pytest.fixture(scope="session")
+def debian_oci(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The same over a real Debian root, 80 MB; takes half a minute, so let few tests use it."""
+    return images.debian_image(tmp_path_factory.mktemp("debian"))
+
+
+@pytest.fixture(scope="session")
+def small_archive(small_oci: Layout) -> Path:
+    """The small image as skopeo's docker-archive, named ``sample:latest``."""
+    return copied(small_oci, "docker-archive", "skopeo.tar", ":sample:latest")
+
+
+@pytest.fixture(scope="session")
+def small_oci_archive(small_oci: Layout) -> Path:
+    """The small image as skopeo's oci-archive."""
+    return copied(small_oci, "oci-archive", "oci.tar", ":latest")
+
+
+@pytest.fixture(scope="session")
+def small_dir(small_oci: Layout) -> Path:
+    """The small image as skopeo's ``dir:``, in OCI format."""
+    return copied(small_oci, "dir", "skopeo-dir")
+
+
+@pytest.fixture(scope="session")
+def small_saved(small_archive: Path, dockerd: Dockerd) -> Path:
+    """The small image as a real ``docker save`` writes it, named ``sample:latest``."""
+    return saved(small_archive, dockerd)
+
+
+@pytest.fixture(scope="session")
+def debian_archive(debian_oci: Layout) -> Path:
+    """The Debian image as skopeo's docker-archive, named ``sample:latest``."""
+    return copied(debian_oci, "docker-archive", "skopeo.tar", ":sample:latest")
+
+
+@pytest.fixture(scope="session")
+def debian_saved(debian_archive: Path, dockerd: Dockerd) -> Path:
+    """The Debian image as a real ``docker save`` writes it."""
+    return saved(debian_archive, dockerd)
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+    """A real Docker Engine on a socket of its own; needs root."""
+    with services.dockerd(tmp_path_factory.mktemp("dockerd")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real registry on the loopback, plain HTTP."""
+    with services.registry(tmp_path_factory.mktemp("registry")) as service:
+        yield service
+
+
+def copied(image: Layout, transport: str, name: str, tag: str = "") -> Path:
+    """What skopeo makes of the image, beside its layout."""
+    path = image.path.parent / name
+    run("skopeo", "copy", "--quiet", image.reference, f"{transport}:{path}{tag}")
+    return path
+
+
+def saved(archive: Path, engine: Dockerd) -> Path:
+    """What the engine writes after it has read the archive."""
+    path = archive.with_name("saved.tar")
+    path.write_bytes(engine.save(engine.load(archive)))
+    return path
