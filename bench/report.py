@@ -45,7 +45,7 @@ def page(figures: Sequence[Figure], runs: int, peer: str) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *map(_row, figures),
         "",
-        "*size*: our output's bytes over the peer's. *of floor*: our wall time over the floor. For `docker-archive → aci`",
+        "*size*: our output over the peer's. *of floor*: our wall time over the floor. For `docker-archive → aci`",
         "the peer is skopeo's `docker-archive → oci`, since no other tool writes an ACI from today's archives.",
     ]
     return "\n".join(lines) + "\n"

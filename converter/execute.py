@@ -21,11 +21,11 @@ from converter.model.limits import DEFAULT, Limits
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
+from converter.streams.ahead import fan_out
 from converter.streams.blocks import closing
 from converter.streams.compress import compress
 from converter.streams.content import uncompressed
 from converter.streams.decompress import plain
-from converter.streams.fan_out import fan_out
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
@@ -125,14 +125,12 @@ class Execution:
         def look(blocks: Blocks) -> Digest:
             return self._diff_id(blocks, leaf)
 
-        def put(blocks: Blocks) -> None:
-            self._sink.put(blocks, leaf.media_type, expected)
+        def put(blocks: Blocks) -> Digest:
+            return self._sink.put(blocks, leaf.media_type, expected).digest
 
         blocks = self._watched(leaf.content, leaf.label)
-        if there:
-            diff_id = look(blocks)
-        else:
-            diff_id, _ = fan_out(blocks, (look, put))
+        readers = (look,) if there else (look, put)
+        diff_id = fan_out(blocks, readers)[0]
         self._settings.diff_ids.learn(expected.digest, diff_id)
         return diff_id
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from converter.errors import within
+from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
-from converter.schema import require
+from converter.schema import check
 
 _KINDS = {
     types.OCI_MANIFEST: "oci-manifest",
@@ -33,3 +33,13 @@ def require_written(data: bytes, media_type: str) -> None:
     if kind is not None:
         with within(f"written {kind}"):
             require(data, kind)
+
+
+def require(data: bytes, kind: str) -> None:
+    """Raises Invalid with the first error of a document, and how many more there are."""
+    errors = [finding for finding in check(data, kind) if finding.severity == "error"]
+    if errors:
+        first, more = errors[0], len(errors) - 1
+        rest = f" (and {more} more: transship validate --kind {kind})" if more else ""
+        place = f"{first.path}: " if first.path else ""
+        raise Invalid(f"{place}{first.message}{rest}")

@@ -1,0 +1,169 @@
+"""Plans run: what arrives, what is refused, and that nothing of it depends on the number of threads."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from converter import formats
+from converter.cache import Forgetful
+from converter.edits import recompressed, squashed
+from converter.errors import DigestMismatch, Invalid
+from converter.events import Event, Finished, Moved, Planned
+from converter.execute import Execution, Settings
+from converter.formats import docker, oci
+from converter.model.compression import GZIP, NONE, ZSTD, Compression
+from converter.model.digest import Digest
+from converter.model.image import Image
+from converter.plan import Made, Node
+from converter.ports import Format
+from converter.stores.memory import MemorySink, MemorySource, MemoryStore
+from converter.streams.workers import Workers
+from tests.builders import LAYERS, OCI, add_image, gzipped, sha256
+
+
+def read(store: MemoryStore) -> Image:
+    source = MemorySource(store)
+    item = formats.decode(source.fetch(source.resolve("")), source.fetch)
+    assert isinstance(item, Image)
+    return item
+
+
+def run(
+    node: Node, *, jobs: int = 2, known: Forgetful | None = None, report: Callable[[Event], None] = lambda _: None
+) -> tuple[MemoryStore, Made]:
+    """Execute into an empty store."""
+    target = MemoryStore()
+    with MemorySink(target) as sink, Workers(jobs) as workers:
+        settings = Settings(jobs=jobs, diff_ids=known or Forgetful(), report=report)
+        made = Execution(sink, workers, settings).run([node])[0]
+        sink.name("app:1", made.descriptor)
+    return target, made
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param(oci, id="into its own format"), pytest.param(docker, id="into docker")]
+)
+def test_a_copy_has_every_blob_and_opens_each_once(target: Format) -> None:
+    store = MemoryStore()
+    add_image(store)
+    source = MemorySource(store)
+    item = formats.decode(source.fetch(source.resolve("")), source.fetch)
+    copied, made = run(target.encode(item, frozenset()))
+    layers = {digest for digest, data in store.blobs.items() if data[:2] == b"\x1f\x8b"}
+    assert layers <= set(copied.blobs)
+    assert all(source.opened[digest] == 1 for digest in layers)
+    assert read(copied).config == read(store).config
+    assert (made.descriptor.digest == store.named["app:1"].digest) == (target is oci)
+
+
+@pytest.mark.parametrize("compression", [GZIP, NONE, ZSTD, Compression("gzip", 6)], ids=str)
+def test_recompression_gives_the_same_bytes_for_any_number_of_threads(compression: Compression) -> None:
+    store = MemoryStore()
+    add_image(store)
+    image = recompressed(compression)(read(store))
+    results = [run(oci.encode(image, frozenset()), jobs=jobs)[0].blobs for jobs in (1, 2, 4)]
+    assert results[0] == results[1] == results[2]
+
+
+def test_recompression_keeps_the_config_byte_for_byte() -> None:
+    store = MemoryStore()
+    add_image(store)
+    copied, _ = run(oci.encode(recompressed(ZSTD)(read(store)), frozenset()))
+    before, after = read(store).original, read(copied).original
+    assert before is not None
+    assert after is not None
+    assert before.config is not None
+    assert after.config is not None
+    assert after.config.read() == before.config.read()
+
+
+def test_a_squashed_image_has_one_layer_and_a_config_that_says_so() -> None:
+    store = MemoryStore()
+    add_image(store)
+    copied, _ = run(oci.encode(squashed(read(store)), frozenset()))
+    image = read(copied)
+    assert len(image.layers) == 1
+    assert [step.empty_layer for step in image.history] == [False, True]
+
+
+def broken_gzip(store: MemoryStore) -> None:
+    digest = Digest.parse(sha256(gzipped(LAYERS[0])))
+    store.blobs[digest] = store.blobs[digest][:4] + b"\1" + store.blobs[digest][5:]
+
+
+def wrong_diff_id(store: MemoryStore) -> None:
+    root = json.loads(store.blobs[store.named["app:1"].digest])
+    config = json.loads(store.blobs[Digest.parse(root["config"]["digest"])])
+    config["rootfs"]["diff_ids"][0] = sha256(b"other")
+    root["config"] = store.add(json.dumps(config).encode(), OCI.config).to_json()
+    store.named["app:1"] = store.add(json.dumps(root).encode(), OCI.manifest)
+
+
+def not_a_tar(store: MemoryStore) -> None:
+    root = json.loads(store.blobs[store.named["app:1"].digest])
+    root["layers"][0] = store.add(b"\x1f\x8bgarbage", OCI.layer).to_json()
+    store.named["app:1"] = store.add(json.dumps(root).encode(), OCI.manifest)
+
+
+DAMAGE: list[Any] = [
+    pytest.param(broken_gzip, DigestMismatch, r"layer\[0\]: got bytes with the digest", id="a flipped byte"),
+    pytest.param(wrong_diff_id, DigestMismatch, r"layer\[0\]: got .*diff_id", id="a wrong diff_id"),
+    pytest.param(not_a_tar, Invalid, r"layer\[0\]: got ", id="a layer that is no tar"),
+]
+
+
+@pytest.mark.parametrize("damage, kind, message", DAMAGE)
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_damage_is_refused_and_nothing_is_visible(
+    damage: Callable[[MemoryStore], None], kind: type[Exception], message: str, jobs: int
+) -> None:
+    store = MemoryStore()
+    add_image(store)
+    damage(store)
+    plan = oci.encode(read(store), frozenset())
+    target = MemoryStore()
+    with (
+        pytest.raises(kind, match=message),
+        MemorySink(target) as sink,
+        Workers(jobs) as workers,
+    ):
+        Execution(sink, workers, Settings(jobs=jobs, diff_ids=Forgetful())).run([plan])
+    assert target == MemoryStore()
+
+
+def test_a_diff_id_that_was_verified_once_is_not_computed_again() -> None:
+    store = MemoryStore()
+    add_image(store)
+    known = Forgetful()
+    run(oci.encode(read(store), frozenset()), known=known)
+    assert known.get(Digest.parse(sha256(gzipped(LAYERS[0])))) == Digest.parse(sha256(LAYERS[0]))
+    wrong_diff_id(store)
+    with pytest.raises(DigestMismatch, match="got a layer with the diff_id"):
+        run(oci.encode(read(store), frozenset()), known=known)
+
+
+def test_diff_ids_that_nobody_told_are_found() -> None:
+    store = MemoryStore()
+    add_image(store)
+    image = read(store)
+    untold = replace(image, layers=tuple(replace(layer, diff_id=None) for layer in image.layers), original=None)
+    copied, _ = run(oci.encode(untold, frozenset()))
+    assert [layer.diff_id for layer in read(copied).layers] == [layer.diff_id for layer in image.layers]
+
+
+def test_whoever_watches_hears_of_every_byte() -> None:
+    store = MemoryStore()
+    add_image(store)
+    heard: list[Event] = []
+    run(oci.encode(read(store), frozenset()), report=heard.append)
+    total = sum(len(gzipped(data)) for data in LAYERS)
+    assert heard[0] == Planned(total, len(LAYERS))
+    assert sum(event.size for event in heard if isinstance(event, Moved)) == total
+    assert sum(isinstance(event, Finished) for event in heard) == len(LAYERS)
+    assert gzip.decompress(gzipped(LAYERS[0])) == LAYERS[0]
