@@ -210,8 +210,9 @@ def test_an_error_of_one_reader_ends_the_others_and_is_raised() -> None:
         raise OSError(28, "No space left on device")
 
     source, sink = Source(10**9), Sink()
+    readers: list[Callable[[Iterator[Block]], bool]] = [sink, full]
     with pytest.raises(OSError, match="No space left"):
-        fan_out(source, [sink, full])
+        fan_out(source, readers)
     assert (sink.kept, sink.ended) == (False, Abandoned)
     assert source.closed
 
