@@ -1,0 +1,22 @@
+"""Validation of documents: JSON Schemas, and rules beyond them. Documents in, findings out."""
+
+from converter.schema.check import check, is_valid, rules
+from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity
+from converter.schema.guess import guess
+from converter.schema.kinds import FAMILIES, KINDS, bundle, schema
+
+__all__ = [
+    "FAMILIES",
+    "KINDS",
+    "PROFILES",
+    "Finding",
+    "Profile",
+    "Rule",
+    "Severity",
+    "bundle",
+    "check",
+    "guess",
+    "is_valid",
+    "rules",
+    "schema",
+]

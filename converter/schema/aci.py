@@ -1,0 +1,293 @@
+"""Rules of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from converter.schema.finding import Hit
+from converter.schema.forms import bad_time, repeated
+from converter.schema.walk import find, lists, numbers, objects, texts
+
+KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
+ARCHITECTURES = {
+    "linux": ("amd64", "i386", "aarch64", "aarch64_be", "armv6l", "armv7l", "armv7b", "ppc64", "ppc64le", "s390x"),
+    "freebsd": ("amd64", "i386", "arm"),
+    "darwin": ("x86_64", "i386"),
+}
+"""For each operating system that the specification knows, its processors."""
+
+ISOLATORS = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/capabilities-remove-set",
+        "os/linux/capabilities-retain-set",
+        "os/linux/cpu-shares",
+        "os/linux/no-new-privileges",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+        "resource/block-bandwidth",
+        "resource/block-iops",
+        "resource/cpu",
+        "resource/memory",
+        "resource/network-bandwidth",
+    )
+)
+_ONCE = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/cpu-shares",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+    )
+)
+_APPS = ("app", "apps/*/app")
+_LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
+_NOTES = ("annotations", "apps/*/annotations")
+_IDENTIFIERS = (
+    "name",
+    "dependencies/*/imageName",
+    "apps/*/image/name",
+    *(f"{path}/*/name" for path in (*_LABELS, *_NOTES)),
+    *(f"{path}/isolators/*/name" for path in _APPS),
+    "isolators/*/name",
+)
+_NAMES = (
+    "apps/*/name",
+    "apps/*/mounts/*/volume",
+    "apps/*/mounts/*/appVolume/name",
+    "volumes/*/name",
+    "ports/*/name",
+    "ports/*/podPort/name",
+    *(f"{app}/{part}/*/name" for app in _APPS for part in ("mountPoints", "ports")),
+)
+_PORTS = (*(f"{app}/ports/*" for app in _APPS), "ports/*/podPort")
+_QUANTITIES = tuple(
+    f"{path}isolators/*/value/{part}" for path in ("app/", "apps/*/app/", "") for part in ("request", "limit")
+)
+_IDENTIFIER = re.compile(r"[a-z0-9]+([-._~/][a-z0-9]+)*")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_IMAGE_ID = re.compile(r"sha512-[0-9a-f]{128}")
+_PART = r"(0|[1-9][0-9]*)"
+_WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_SEMVER = re.compile(rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
+_URL = re.compile(r"https?:[^\x00-\x20\x7f]*", re.IGNORECASE)
+_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def actual_kind(document: Any, kind: str) -> str:
+    """The kind that an App Container document says it is, where that is another than the one that was asked for.
+
+    The reference, given a manifest, goes by its acKind; there is no asking it for one kind.
+    """
+    if kind in KINDS.values() and isinstance(document, dict) and isinstance(document.get("acKind"), str):
+        return KINDS.get(document["acKind"], kind)
+    return kind
+
+
+def label_name(document: Any) -> Iterator[Hit]:
+    """No label is called name."""
+    for where, text in texts(document, *(f"{path}/*/name" for path in _LABELS)):
+        if text == "name":
+            yield where, "got the label 'name', want another name: it would be taken for the image's"
+
+
+def os_arch(document: Any) -> Iterator[Hit]:
+    """Operating system and processor are a pair that is known."""
+    for where, labels in lists(document, *_LABELS):
+        values = {label.get("name"): label.get("value", "") for label in labels if isinstance(label, dict)}
+        system = values.get("os")
+        if not isinstance(system, str):
+            continue
+        if system not in ARCHITECTURES:
+            yield where, f"got the os {system[:60]!r}, want one of {', '.join(ARCHITECTURES)}"
+        elif isinstance(values.get("arch"), str) and values["arch"] not in ARCHITECTURES[system]:
+            wanted = ", ".join(ARCHITECTURES[system])
+            yield where, f"got the arch {values['arch'][:60]!r} for {system}, want one of {wanted}"
+
+
+def created(document: Any) -> Iterator[Hit]:
+    """The annotation created is a time."""
+    for where, text in _annotations(document, "created"):
+        if fact := bad_time(text):
+            yield where, fact
+
+
+def url(document: Any) -> Iterator[Hit]:
+    """The annotations homepage and documentation are URLs of the web."""
+    for where, text in _annotations(document, "homepage", "documentation"):
+        if not _URL.fullmatch(text) or _ESCAPE.search(text):
+            yield where, f"got {text[:100]!r}, want an http or https URL"
+
+
+def version_zero(document: Any) -> Iterator[Hit]:
+    """The version is more than nothing."""
+    for where, text in texts(document, "acVersion"):
+        if re.fullmatch(r"0+\.0+\.0+-?\+?", text):
+            yield where, f"got the version {text!r}, want more than 0.0.0"
+
+
+def version_strict(document: Any) -> Iterator[Hit]:
+    """The version is one of SemVer 2.0.0."""
+    for where, text in texts(document, "acVersion"):
+        if re.match(r"[0-9]+\.[0-9]+\.[0-9]+", text) and not _SEMVER.fullmatch(text):
+            yield where, f"got {text[:60]!r}, want a version of SemVer 2.0.0"
+
+
+def identifier_marks(document: Any) -> Iterator[Hit]:
+    """No two marks stand in a row in an identifier."""
+    for where, text in texts(document, *_IDENTIFIERS):
+        if re.search(r"[._~/-]{2}", text) and not _IDENTIFIER.fullmatch(text):
+            yield where, f"got {text[:100]!r}, want one of -._~/ at a time"
+
+
+def name_marks(document: Any) -> Iterator[Hit]:
+    """No two marks stand in a row in a name."""
+    for where, text in texts(document, *_NAMES):
+        if "--" in text and not _NAME.fullmatch(text):
+            yield where, f"got {text[:100]!r}, want one - at a time"
+
+
+def image_id(document: Any) -> Iterator[Hit]:
+    """An image ID is a whole SHA-512 in lower-case hex."""
+    for where, text in texts(document, "dependencies/*/imageID", "apps/*/image/id"):
+        if re.fullmatch(r"sha512-[^-\n]+", text) and not _IMAGE_ID.fullmatch(text):
+            yield where, f"got {text[:150]!r}, want 128 lower-case hex digits after sha512-"
+
+
+def event_handlers(document: Any) -> Iterator[Hit]:
+    """An app has one handler of each event."""
+    return repeated(document, "event handler", *(f"{app}/eventHandlers" for app in _APPS))
+
+
+def environment(document: Any) -> Iterator[Hit]:
+    """A variable is set once."""
+    return repeated(document, "variable", *(f"{app}/environment" for app in _APPS))
+
+
+def groups(document: Any) -> Iterator[Hit]:
+    """Numbers of groups are not negative."""
+    for where, number in numbers(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
+        if number < 0:
+            yield where, f"got the group {number}, want at least 0"
+
+
+def port_range(document: Any) -> Iterator[Hit]:
+    """The last port of a range is one."""
+    for where, port in objects(document, *_PORTS):
+        first, count = port.get("port"), port.get("count")
+        if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
+            yield where, f"got ports up to {first + count - 1}, want at most 65535"
+
+
+def port_count(document: Any) -> Iterator[Hit]:
+    """A range has a port."""
+    for where, count in numbers(document, *(f"{path}/count" for path in _PORTS)):
+        if count == 0:
+            yield where, "got 0 ports, want at least 1"
+
+
+def isolator_known(document: Any) -> Iterator[Hit]:
+    """An app's isolators are of the specification."""
+    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS)):
+        name = isolator.get("name", "")
+        if isinstance(name, str) and name not in ISOLATORS:
+            yield f"{where}/name" if "name" in isolator else where, f"got {name[:100]!r}, want a known isolator"
+
+
+def isolator_once(document: Any) -> Iterator[Hit]:
+    """Isolators that hold for all of an app are there once."""
+    for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
+        names = Counter(item.get("name") for item in isolators if isinstance(item, dict))
+        for name in sorted(_ONCE & names.keys()):
+            if names[name] > 1:
+                yield where, f"got {names[name]} isolators {name}, want one"
+
+
+def isolator_conflict(document: Any) -> Iterator[Hit]:
+    """System calls are either retained or removed."""
+    return _both(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set")
+
+
+def capability_conflict(document: Any) -> Iterator[Hit]:
+    """Capabilities are either retained or removed."""
+    return _both(document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set")
+
+
+def quantity_kilo(document: Any) -> Iterator[Hit]:
+    """Thousands are written k."""
+    for where, text in texts(document, *_QUANTITIES):
+        if text.strip().endswith("K"):
+            yield where, f"got {text[:60]!r}, want k for thousands, or Ki for 1024"
+
+
+def quantity_form(document: Any) -> Iterator[Hit]:
+    """Quantities are written as the text says."""
+    for where, value in (hit for path in _QUANTITIES for hit in find(document, path)):
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", value):
+            yield where, f"got {value[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
+
+
+def whitelist(document: Any) -> Iterator[Hit]:
+    """Paths of the whitelist are absolute."""
+    for where, text in texts(document, "pathWhitelist/*"):
+        if not text.startswith("/"):
+            yield where, f"got {text[:100]!r}, want an absolute path"
+
+
+def mount_path(document: Any) -> Iterator[Hit]:
+    """Mount points have a path."""
+    for where, text in texts(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
+        if not text:
+            yield where, "got an empty path, want one"
+
+
+def host_address(document: Any) -> Iterator[Hit]:
+    """The address at which the host listens is an IP address."""
+    for where, text in texts(document, "ports/*/hostIP"):
+        if text and _address(text) is None:
+            yield where, f"got {text[:60]!r}, want an IP address"
+
+
+def host_address_4(document: Any) -> Iterator[Hit]:
+    """The address at which the host listens is of IPv4."""
+    for where, text in texts(document, "ports/*/hostIP"):
+        if isinstance(_address(text), ipaddress.IPv6Address) or not text:
+            yield where, f"got {text[:60]!r}, want an IPv4 address"
+
+
+def host_port(document: Any) -> Iterator[Hit]:
+    """The port of the host is one."""
+    for where, number in numbers(document, "ports/*/hostPort"):
+        if not 1 <= number <= 65535:
+            yield where, f"got the port {number}, want 1 to 65535"
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _annotations(document: Any, *names: str) -> Iterator[tuple[str, str]]:
+    for where, note in objects(document, *(f"{path}/*" for path in _NOTES)):
+        value = note.get("value", "")
+        if note.get("name") in names and isinstance(value, str):
+            yield f"{where}/value" if "value" in note else where, value
+
+
+def _both(document: Any, one: str, other: str) -> Iterator[Hit]:
+    for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
+        names = {item.get("name") for item in isolators if isinstance(item, dict) and isinstance(item.get("name"), str)}
+        if {one, other} <= names:
+            yield where, f"got both {one} and {other}, want one of them"

@@ -1,0 +1,131 @@
+"""Checks one document: its text, its schema, and the rules that no schema states. All findings, not the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from converter.errors import Usage
+from converter.model.document import Reading, WrittenAsFloat, read
+from converter.model.limits import DEFAULT, Limits
+from converter.schema import aci, aci_rules, docker, oci, text
+from converter.schema.compiled import schema_rules, violations
+from converter.schema.finding import PROFILES, Finding, Profile, Rule
+from converter.schema.fold import Folded, fold, odd
+from converter.schema.kinds import FAMILIES, known
+
+RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
+MOST = 1000
+"""A document says no more after this many findings; whoever made it knows enough."""
+
+
+def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits = DEFAULT) -> tuple[Finding, ...]:
+    """Everything wrong with a document of a kind, in no promised order; () where there is nothing.
+
+    ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is
+    valid where no finding is an ``error``. Raises Usage for an unknown kind or profile, and nothing for any ``data``.
+    """
+    known(kind)
+    if profile not in PROFILES:
+        raise Usage(f"got the profile {profile!r}, want one of {', '.join(PROFILES)}")
+    found = list(islice(_unique(_findings(read(data, limits), data, kind, profile)), MOST + 1))
+    if len(found) > MOST:
+        rest = f"got more than {MOST} findings, want fewer: the rest is left out"
+        found[MOST] = Finding("", "json/too-many-findings", rest, text.SPEC)
+    return tuple(found)
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Every rule there is: of the text, of the families, and of the schemas."""
+    return (*RULES, *schema_rules())
+
+
+def is_valid(findings: Iterable[Finding]) -> bool:
+    """Whether none of the findings is an error."""
+    return not any(finding.severity == "error" for finding in findings)
+
+
+def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Iterator[Finding]:
+    for problem in reading.problems:
+        yield Finding(problem.path, problem.rule, problem.fact, text.BY_NAME[problem.rule].spec)
+    if not reading.complete:
+        return
+    value = reading.value
+    if b"\\ud" in data or b"\\uD" in data:
+        mended = text.whole(value)
+        if mended != value:
+            yield from _text_finding(
+                "json/surrogate", "", "got half of a surrogate pair, want whole characters", profile
+            )
+        value = mended
+    if profile == "compat":
+        actual = aci.actual_kind(value, kind)
+        if actual != kind:
+            fact = f"got {value['acKind']!r}, want what is asked for ({kind}): it is checked for what it is"
+            yield Finding("/acKind", "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
+        kind = actual
+    folded = Folded(value)
+    if odd(value, kind):
+        yield from _spelling(value, kind, profile)
+        if profile == "compat" and FAMILIES[kind] in {"docker", "aci"}:
+            folded = fold(value, kind, nulls=True)
+    yield from _schema(folded, reading.floats or bool(reading.problems), kind, profile)
+    for rule in _rules_of(kind):
+        severity = rule.severity(profile)
+        if rule.check is not None and severity is not None:
+            for path, message in rule.check(folded.value):
+                yield Finding(folded.original(path), rule.name, message, rule.spec, severity)
+
+
+def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> Iterator[Finding]:
+    value = text.plain(folded.value) if odd_numbers else folded.value
+    for finding in violations(value, kind, profile):
+        path = folded.original(finding.path)
+        written = _at(folded.value, finding.path) if odd_numbers else None
+        if isinstance(written, WrittenAsFloat) and written.is_integer():
+            fact = f"got the number {written!r} with a fraction or an exponent, want a whole number"
+            yield from _text_finding("json/integer-form", path, fact, profile)
+        else:
+            yield Finding(path, finding.rule, finding.message, finding.spec, finding.severity)
+
+
+def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+    """Members that a schema knows in other letters."""
+    folded = fold(value, kind, nulls=False)
+    for path, key in folded.clashes:
+        fact = f"got the key {key!r} beside one that differs in case alone, want one of them"
+        yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)
+    for path, part in folded.renamed.items():
+        fact = f"got the key {part[1:]!r}, want {path.rpartition('/')[2]!r}"
+        yield from _text_finding("json/key-case", folded.original(path), fact, profile)
+
+
+def _text_finding(name: str, path: str, fact: str, profile: Profile) -> Iterator[Finding]:
+    rule = text.BY_NAME[name]
+    severity = rule.severity(profile)
+    if severity is not None:
+        yield Finding(path, name, fact, rule.spec, severity)
+
+
+@cache
+def _rules_of(kind: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if kind in rule.kinds and rule.check is not None)
+
+
+def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:
+    seen: set[tuple[str, str, str]] = set()
+    for finding in findings:
+        key = finding.path, finding.rule, finding.message
+        if key not in seen:
+            seen.add(key)
+            yield finding
+
+
+def _at(value: Any, path: str) -> Any:
+    for part in path.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        value = value[int(part)] if isinstance(value, list) else value.get(part)
+    return value

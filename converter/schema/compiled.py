@@ -1,0 +1,235 @@
+"""Runs the schemas, and turns what their validator says into findings with stable names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from converter.model.document import pointer, type_name
+from converter.schema.finding import Finding, Profile, Rule, Severity
+from converter.schema.fold import Place, resolve
+from converter.schema.kinds import FAMILIES, KINDS, bundle, document
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+NAMED = {
+    "common.json#/$defs/digest": ("digest-syntax", "A digest is an algorithm, a colon and an encoded hash."),
+    "common.json#/$defs/media-type": ("media-type-syntax", "A media type is a type and a subtype of RFC 6838."),
+    "common.json#/$defs/timestamp": ("timestamp-syntax", "A time is written as RFC 3339 says."),
+    "common.json#/$defs/url": ("url-syntax", "A URL has a scheme, and no blank or backslash."),
+    "common.json#/$defs/base64": ("data-base64", "Embedded content is in base64 with padding."),
+    "common.json#/$defs/size": ("size", "A size is a number of bytes, not negative."),
+    "docker-schema2.json#/$defs/layer-type": ("layer-media-type", "A layer's media type is one of Docker's."),
+    "docker-schema1.json#/$defs/base64url": ("signature-base64url", "Signatures are in base64 for URLs."),
+    "aci-common.json#/$defs/identifier": ("identifier-syntax", "An identifier has lower-case letters, digits, -._~/."),
+    "aci-common.json#/$defs/name": ("name-syntax", "A name has lower-case letters, digits and -."),
+    "aci-common.json#/$defs/version": ("version-syntax", "A version has three numbers."),
+    "aci-common.json#/$defs/image-id": ("image-id-syntax", "An image ID is sha512- and a hash."),
+    "aci-common.json#/$defs/variable": ("environment-name", "A variable's name has letters, digits and _.-."),
+    "aci-common.json#/$defs/quantity": ("quantity-syntax", "A quantity is a number with a suffix or an exponent."),
+    "aci-common.json#/$defs/cpu-shares": ("cpu-shares", "CPU shares are from 2 to 262144."),
+    "aci-common.json#/$defs/oom-score-adj": ("oom-score-adj", "The adjustment is from -1000 to 1000."),
+    "aci-common.json#/$defs/selinux-part": ("selinux-context", "A part of an SELinux context has no colon."),
+    "aci-common.json#/$defs/seccomp-set/properties/errno": ("seccomp-errno", "An error is named as in E2BIG."),
+    "aci-common.json#/$defs/port/properties/port": ("port-number", "A port is from 1 to 65535."),
+}
+"""The definitions whose breach has a name of its own, for the family of the document (``oci/digest-syntax``)."""
+
+_FORMS = frozenset(("pattern", "not", "minimum", "maximum", "enum"))
+"""The keywords by which a value has the wrong form. A value of the wrong type is not named after the definition."""
+
+LENIENT = {
+    "aci-common.json#/$defs/label": {"name", "value"},
+    "aci-common.json#/$defs/annotation": {"name", "value"},
+    "aci-common.json#/$defs/app": {"exec"},
+    "aci-common.json#/$defs/app/properties/eventHandlers/items": {"exec"},
+    "aci-common.json#/$defs/app/properties/environment/items": {"value"},
+    "aci-common.json#/$defs/app/properties/mountPoints/items": {"name", "path"},
+    "aci-common.json#/$defs/port": {"name", "protocol"},
+    "aci-common.json#/$defs/isolator": {"name", "value"},
+    "aci-pod-manifest.json#": {"acVersion", "apps"},
+    "aci-pod-manifest.json#/properties/apps/items": {"name", "image"},
+    "aci-pod-manifest.json#/properties/apps/items/properties/image": {"id"},
+    "aci-pod-manifest.json#/properties/apps/items/properties/mounts/items": {"volume", "path"},
+    "aci-pod-manifest.json#/properties/ports/items": {"name", "hostPort"},
+    "docker-schema1.json#": {"name", "tag", "architecture"},
+}
+"""Members that the text requires and the reference does not: a warning under compat."""
+
+
+def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+    """What a document, as parsed, breaks of the schema of its kind."""
+    validator = _validator(kind)
+    if validator.is_valid(value):
+        return
+    ill_formed = set()
+    for error in validator.iter_errors(value):
+        path = pointer(*error.instance_path)
+        keyword = error.kind.name
+        location = _location(error, keyword)
+        if keyword in {"pattern", "not"}:
+            # A definition forbids line breaks apart from its pattern, for engines whose $ takes one: say it once.
+            if path in ill_formed:
+                continue
+            ill_formed.add(path)
+        severity: Severity = "error"
+        if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
+            severity = "warning"
+        yield Finding(
+            path, _rule(kind, keyword, location), _message(error), _spec(kind, error.evaluation_path), severity
+        )
+
+
+def schema_rules() -> tuple[Rule, ...]:
+    """Every rule that a schema states, by name."""
+    found: dict[str, Rule] = {}
+    for kind in KINDS:
+        for keyword, location in sorted(_keywords(f"{kind}.json")):
+            name = _rule(kind, keyword, location)
+            if location in NAMED and keyword in _FORMS:
+                title = NAMED[location][1]
+            else:
+                title = f"What the schema of {kind} says of: {keyword}."
+            kinds = (*found[name].kinds, kind) if name in found else (kind,)
+            found[name] = Rule(
+                name=name, title=title, spec=document(f"{kind}.json")["$comment"], kinds=tuple(dict.fromkeys(kinds))
+            )
+    return tuple(found[name] for name in sorted(found))
+
+
+@cache
+def _validator(kind: str) -> jsonschema_rs.Validator:
+    # Imported where it is used: most commands never validate (17 ms).
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(bundle(kind), offline=True)
+
+
+def _location(error: jsonschema_rs.ValidationError, keyword: str) -> str:
+    """The schema that was broken: its file and its place there."""
+    absolute = error.absolute_keyword_location or ""
+    name = absolute.rpartition("/")[2] if "#" not in absolute else absolute.partition("#")[0].rpartition("/")[2]
+    place = absolute.partition("#")[2]
+    return f"{name}#{place.removesuffix(f'/{keyword}')}"
+
+
+def _rule(kind: str, keyword: str, location: str) -> str:
+    if keyword in _FORMS and location in NAMED:
+        return f"{FAMILIES[kind]}/{NAMED[location][0]}"
+    return f"schema/{kind}/{keyword}"
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    value = error.instance
+    match error.kind.name:
+        case "required":
+            return f"got no member {error.kind.value!r}, want it"
+        case "type":
+            return f"got a JSON {type_name(value)}, want {_either(error.kind.as_dict()['types'])}"
+        case "not":
+            return f"got a line break in {_short(value)}, want one line"
+        case "minItems":
+            return f"got an empty list, want at least {error.kind.value}"
+        case "minLength":
+            return "got an empty string, want text"
+        case "propertyNames":
+            return f"got the member name {error.kind.as_dict()['error'].instance!r}, want a digest"
+        case "falseSchema":
+            return f"got {_short(value)}, want no such member here"
+    return f"got {_short(value)}, want {_wanted(error.kind)}"
+
+
+def _wanted(kind: jsonschema_rs.ValidationErrorKind) -> str:
+    match kind.name:
+        case "const":
+            return _short(kind.value)
+        case "enum":
+            return " or ".join(map(_short, kind.value))
+        case "pattern":
+            return f"text that matches {kind.value}"
+        case "minimum":
+            return f"at least {kind.value}"
+        case "maximum":
+            return f"at most {kind.value}"
+    return f"what the schema says ({kind.name})"
+
+
+def _either(types: list[str]) -> str:
+    return " or ".join(sorted(types, key=lambda name: (name == "null", name)))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"a JSON {type_name(value)} of {len(value)}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value) if len(repr(value)) <= 120 else f"{str(value)[:100]!r}…"
+
+
+def _spec(kind: str, path: list[str | int]) -> str:
+    """The section that the innermost schema on the way to the breach names."""
+    place = Place(f"{kind}.json", document(f"{kind}.json"))
+    spec = str(place.schema["$comment"])
+    current: Any = place.schema
+    for part in path:
+        if part == "$ref":
+            place = resolve(place.file, current["$ref"])
+            current = place.schema
+            # What refers knows better what the thing is for than the definition does.
+            continue
+        try:
+            current = current[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        if isinstance(current, dict) and isinstance(current.get("$comment"), str):
+            spec = current["$comment"]
+    return spec
+
+
+def _keywords(file: str) -> set[tuple[str, str]]:
+    """Each keyword in reach of a schema file, with the place where it stands."""
+    found: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+
+    def visit(name: str, place: str, schema: Any, asserting: bool) -> None:
+        key = f"{name}#{place}"
+        if schema is False:
+            found.add(("falseSchema", key))
+        if not isinstance(schema, dict) or (key in seen and asserting):
+            return
+        seen.add(key)
+        if asserting:
+            found.update((word, key) for word in _ASSERTIONS & schema.keys())
+        if "$ref" in schema:
+            target, _, fragment = schema["$ref"].partition("#")
+            visit(target or name, fragment, resolve(name, schema["$ref"]).schema, asserting)
+        for word in ("properties",):
+            for member, part in schema.get(word, {}).items():
+                visit(name, f"{place}/{word}/{member}", part, asserting)
+        for word in ("items", "additionalProperties", "then", "else"):
+            if word in schema:
+                visit(name, f"{place}/{word}", schema[word], asserting)
+        for index, part in enumerate(schema.get("allOf", ())):
+            visit(name, f"{place}/allOf/{index}", part, asserting)
+
+    visit(file, "", document(file), True)
+    return found
+
+
+_ASSERTIONS = frozenset(
+    (
+        "required",
+        "type",
+        "const",
+        "enum",
+        "pattern",
+        "not",
+        "minimum",
+        "maximum",
+        "minItems",
+        "minLength",
+        "propertyNames",
+    )
+)

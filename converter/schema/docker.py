@@ -1,0 +1,297 @@
+"""Rules of Docker's documents that no schema states (manifest-v2-1.md, manifest-v2-2.md, moby image/spec)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model.document import load_object, pointer
+from converter.schema.finding import Hit, Rule
+from converter.schema.forms import (
+    ambiguous,
+    bad_environment,
+    bad_ports,
+    bad_time,
+    history_mismatch,
+    odd_encoding,
+    times,
+    wrong_value,
+)
+from converter.schema.walk import find, lists, objects, texts
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def referenced_digest(document: Any) -> Iterator[Hit]:
+    """Digests have the length of their algorithm."""
+    for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum", "rootfs/diff_ids/*"):
+        yield from ((where, fact) for where, text in texts(document, path) if (fact := odd_encoding(text)))
+
+
+def schema1_length(document: Any) -> Iterator[Hit]:
+    """Each layer has a step of history."""
+    for _, layers in lists(document, "fsLayers"):
+        for where, history in lists(document, "history"):
+            if len(history) != len(layers):
+                yield where, f"got {len(history)} steps, want {len(layers)}, one a layer"
+
+
+def v1_configuration(document: Any) -> Iterator[Hit]:
+    """Each step of history is a JSON object with an ID."""
+    for where, text in texts(document, "history/*/v1Compatibility"):
+        try:
+            step = load_object(text.encode("utf-8", "replace"))
+        except Invalid as error:
+            yield where, str(error)
+            continue
+        if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
+            yield where, f"got the id {str(step.get('id'))[:80]!r}, want 64 lower-case hex digits"
+
+
+def v1_parents(document: Any) -> Iterator[Hit]:
+    """Each step's parent is the step that follows it, and the last has none."""
+    steps = _steps(document)
+    for index, (where, step) in enumerate(steps):
+        parent = step.get("parent") or ""
+        wanted = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
+        if parent != wanted and step.get("id") != wanted:
+            yield where, f"got the parent {str(parent)[:80]!r}, want {str(wanted)[:80]!r}"
+
+
+def v1_repeated(document: Any) -> Iterator[Hit]:
+    """An ID stands twice only in a row."""
+    seen: set[str] = set()
+    last = ""
+    for where, step in _steps(document):
+        name = str(step.get("id"))
+        if name in seen and name != last:
+            yield where, f"got the id {name[:80]!r} again, want it once, or in a row"
+        seen.add(name)
+        last = name
+
+
+def v1_times(document: Any) -> Iterator[Hit]:
+    """The times of steps are times."""
+    for where, step in _steps(document):
+        created = step.get("created")
+        if created is not None and (fact := bad_time(str(created))):
+            yield where, fact
+
+
+def protected(document: Any) -> Iterator[Hit]:
+    """A protected header tells how the signed text is put together."""
+    for where, text in texts(document, "signatures/*/protected"):
+        try:
+            header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        except (binascii.Error, ValueError, RecursionError):
+            yield where, "got a protected header that is no JSON in base64, want one"
+            continue
+        length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
+        if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
+            yield where, "got a protected header without formatLength and formatTail, want both"
+
+
+def archive_paths(document: Any) -> Iterator[Hit]:
+    """Paths of an archive stay within it."""
+    for where, path in texts(document, "*/Config", "*/Layers/*"):
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            yield where, f"got the path {path[:100]!r}, want one within the archive"
+
+
+def archive_tags(document: Any) -> Iterator[Hit]:
+    """Names of images have a tag."""
+    for where, name in texts(document, "*/RepoTags/*"):
+        if ":" not in name.rpartition("/")[2]:
+            yield where, f"got the name {name[:100]!r}, want NAME:TAG"
+
+
+def negative_durations(document: Any) -> Iterator[Hit]:
+    """Durations and counts of a health check are not negative."""
+    for where, check in objects(document, "config/Healthcheck"):
+        for name in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"):
+            value = check.get(name)
+            if isinstance(value, int) and value < 0:
+                yield f"{where}/{name}", f"got {value}, want at least 0"
+
+
+def health_test(document: Any) -> Iterator[Hit]:
+    """The test of a health check begins with what it is."""
+    for where, test in lists(document, "config/Healthcheck/Test"):
+        if test and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
+            yield f"{where}/0", f"got {str(test[0])[:60]!r}, want NONE, CMD or CMD-SHELL"
+
+
+def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The steps of a schema1 history that can be read, newest first."""
+    found = []
+    for index, (_, text) in enumerate(find(document, "history/*/v1Compatibility")):
+        try:
+            step = load_object(str(text).encode("utf-8", "replace"))
+        except Invalid:
+            return []
+        found.append((pointer("history", index, "v1Compatibility"), step))
+    return found
+
+
+_V1, _V2 = "distribution manifest-v2-1.md, ", "distribution manifest-v2-2.md, "
+_SPEC = "moby image/spec v1.2, "
+_AMBIGUOUS = "GHSA-qq97-vm5h-rrhg; GHSA-77vh-xpmg-72qh"
+
+RULES = (
+    Rule(
+        name="docker/ambiguous-schema1",
+        title="A schema1 manifest has no member of another kind of manifest (CVE-2021-41190).",
+        spec=_AMBIGUOUS,
+        kinds=("docker-schema1",),
+        check=lambda document: ambiguous(document, "fsLayers", "history"),
+    ),
+    Rule(
+        name="docker/ambiguous",
+        title="A schema2 manifest has no member of another kind of manifest (CVE-2021-41190).",
+        spec=_AMBIGUOUS,
+        kinds=("docker-schema2",),
+        check=lambda document: ambiguous(document, "config", "layers"),
+    ),
+    Rule(
+        name="docker/ambiguous-list",
+        title="A manifest list has no member of another kind of manifest (CVE-2021-41190).",
+        spec=_AMBIGUOUS,
+        kinds=("docker-manifest-list",),
+        check=lambda document: ambiguous(document, "manifests"),
+    ),
+    Rule(
+        name="docker/digest-encoding",
+        title="Digests have the length of their algorithm and lower-case hex digits.",
+        spec=_V2 + "Image Manifest Field Descriptions: digest",
+        kinds=("docker-schema1", "docker-schema2", "docker-manifest-list", "docker-config"),
+        check=referenced_digest,
+        compat="warning",
+        note="The reference reads a manifest without looking into its digests.",
+    ),
+    Rule(
+        name="docker/config-media-type",
+        title="The configuration of an image has Docker's media type.",
+        spec=_V2 + "Image Manifest Field Descriptions: config, mediaType",
+        kinds=("docker-schema2",),
+        check=lambda document: wrong_value(
+            document, "config/mediaType", "application/vnd.docker.container.image.v1+json"
+        ),
+        compat=None,
+        note="Old engines pushed application/octet-stream, and plug-ins have a type of their own.",
+    ),
+    Rule(
+        name="docker/history-length",
+        title="A schema1 manifest has as many steps of history as layers.",
+        spec=_V1 + "Manifest Field Descriptions: history",
+        kinds=("docker-schema1",),
+        check=schema1_length,
+    ),
+    Rule(
+        name="docker/v1-configuration",
+        title="Each step of a schema1 history is a JSON object whose id is 64 hex digits.",
+        spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=v1_configuration,
+    ),
+    Rule(
+        name="docker/v1-parent",
+        title="The parent of each step is the next one in the list, and the last has none.",
+        spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=v1_parents,
+    ),
+    Rule(
+        name="docker/v1-repeated-id",
+        title="The same id stands twice only in a row.",
+        spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=v1_repeated,
+    ),
+    Rule(
+        name="docker/v1-created",
+        title="The time of a step is an RFC 3339 time.",
+        spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=v1_times,
+    ),
+    Rule(
+        name="docker/signature-protected",
+        title="The protected header of a signature is JSON with formatLength and formatTail.",
+        spec=_V1 + "Signed Manifests: protected",
+        kinds=("docker-schema1",),
+        check=protected,
+    ),
+    Rule(
+        name="docker/config-history",
+        title="As many steps of the history made a layer as there are layers.",
+        spec=_SPEC + "Image JSON: history",
+        kinds=("docker-config",),
+        check=history_mismatch,
+        compat="warning",
+        note="The engine does not count.",
+    ),
+    Rule(
+        name="docker/environment",
+        title="A variable is NAME=VALUE.",
+        spec=_SPEC + "Image JSON: Env",
+        kinds=("docker-config",),
+        check=bad_environment,
+        compat="warning",
+        note="The engine takes a name alone for a variable that is unset.",
+    ),
+    Rule(
+        name="docker/exposed-ports",
+        title="An exposed port is PORT, PORT/tcp or PORT/udp.",
+        spec=_SPEC + "Image JSON: ExposedPorts",
+        kinds=("docker-config",),
+        check=bad_ports,
+        compat="warning",
+        note="The engine takes any text until a container runs.",
+    ),
+    Rule(
+        name="docker/timestamp",
+        title="A time is one that a clock shows.",
+        spec="RFC 3339, section 5.7",
+        kinds=("docker-config",),
+        check=lambda document: times(document, "created", "history/*/created"),
+    ),
+    Rule(
+        name="docker/health-duration",
+        title="Durations and counts of a health check are not negative.",
+        spec="docker engine API, ContainerConfig: Healthcheck",
+        kinds=("docker-config",),
+        check=negative_durations,
+        compat="warning",
+        note="The engine checks this where a container is made.",
+    ),
+    Rule(
+        name="docker/health-test",
+        title="The test of a health check begins with NONE, CMD or CMD-SHELL.",
+        spec="docker engine API, ContainerConfig: Healthcheck, Test",
+        kinds=("docker-config",),
+        check=health_test,
+        compat="warning",
+        note="The engine checks this where a container is made.",
+    ),
+    Rule(
+        name="docker/archive-path",
+        title="Paths in manifest.json lead nowhere outside the archive.",
+        spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
+        kinds=("docker-archive-manifest",),
+        check=archive_paths,
+    ),
+    Rule(
+        name="docker/archive-tag",
+        title="Names in manifest.json have a tag.",
+        spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
+        kinds=("docker-archive-manifest",),
+        check=archive_tags,
+        compat="warning",
+        note="Archives without tags exist.",
+    ),
+)

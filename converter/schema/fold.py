@@ -1,0 +1,186 @@
+"""Reads a document as Go's encoding/json does: members by name without regard to case, null as if it were not there.
+
+The reference implementations of Docker's and App Container's documents decode in this way, so that a document which no
+JSON Schema accepts may still be one to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from converter.model.document import pointer
+from converter.schema.kinds import document
+
+_ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema, and the file it stands in: references in it start there."""
+
+    file: str
+    schema: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Folded:
+    """The document as Go sees it; ``renamed`` leads from the pointers in it to those in the document."""
+
+    value: Any = None
+    renamed: dict[str, str] = field(default_factory=dict)
+    clashes: list[tuple[str, str]] = field(default_factory=list)
+
+    def original(self, path: str) -> str:
+        """The pointer, in the document as it is written, of a pointer into the folded one."""
+        for folded in sorted(self.renamed, key=len, reverse=True):
+            if path == folded or path.startswith(folded + "/"):
+                return self.original(folded.rpartition("/")[0]) + self.renamed[folded] + path[len(folded) :]
+        return path
+
+
+def odd(value: Any, kind: str) -> bool:
+    """Whether there is anything for ``fold`` to do: a null, or a member that a schema knows in other letters."""
+    exact, lower = _names(f"{kind}.json")
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            for key, member in item.items():
+                if member is None or (key not in exact and key.lower() in lower):
+                    return True
+                if isinstance(member, dict | list):
+                    waiting.append(member)
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif item is None:
+            return True
+    return False
+
+
+def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
+    """Read a document of a kind as Go does; nulls are kept where ``nulls`` is false."""
+    name = f"{kind}.json"
+    folded = Folded()
+    folded.value = _fold(value, [Place(name, document(name))], "", folded, nulls)
+    return folded
+
+
+def _fold(value: Any, places: list[Place], path: str, folded: Folded, nulls: bool) -> Any:
+    found = [one for place in places for one in _expanded(place, value)]
+    if isinstance(value, dict):
+        return _fold_object(value, found, path, folded, nulls)
+    if isinstance(value, list):
+        items = _within(found, "items")
+        zero = [_zero(items) if item is None and nulls else item for item in value]
+        return [_fold(item, items, f"{path}/{index}", folded, nulls) for index, item in enumerate(zero)]
+    return value
+
+
+def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: Folded, nulls: bool) -> dict[str, Any]:
+    members: dict[str, list[Place]] = {}
+    for place in found:
+        for name, member in place.schema.get("properties", {}).items():
+            members.setdefault(name, []).extend([Place(place.file, member)] if isinstance(member, dict) else [])
+    names = {name.lower(): name for name in members}
+    rest = _within(found, "additionalProperties")
+    result: dict[str, Any] = {}
+    for key, member in value.items():
+        name = key if key in members else names.get(key.lower(), key)
+        schemas = members.get(name, rest)
+        where = path + pointer(name)
+        if name != key:
+            folded.renamed[where] = pointer(key)
+        if name in result or (name != key and name in value):
+            folded.clashes.append((path, key))
+        if member is None and nulls and not _takes_null(schemas):
+            if name in members:
+                continue
+            member = _zero(schemas)
+        result[name] = _fold(member, schemas, where, folded, nulls)
+    return result
+
+
+def _within(found: list[Place], keyword: str) -> list[Place]:
+    return [Place(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
+
+
+def _expanded(place: Place, value: Any) -> Iterator[Place]:
+    """The place itself, and those that its references and conditions add."""
+    yield place
+    reference = place.schema.get("$ref")
+    if reference is not None:
+        yield from _expanded(resolve(place.file, reference), value)
+    for part in place.schema.get("allOf", ()):
+        yield from _expanded(Place(place.file, part), value)
+    if "if" in place.schema:
+        branch = "then" if _holds(place.schema["if"], value) else "else"
+        if isinstance(place.schema.get(branch), dict):
+            yield from _expanded(Place(place.file, place.schema[branch]), value)
+
+
+def _holds(condition: dict[str, Any], value: Any) -> bool:
+    """Whether a condition of the few forms that the schemas use holds."""
+    if condition.get("type", "object") != "object" or not isinstance(value, dict):
+        return False
+    if not all(name in value for name in condition.get("required", ())):
+        return False
+    for name, member in condition.get("properties", {}).items():
+        allowed = member.get("enum", [member.get("const")])
+        if value.get(name) not in allowed:
+            return False
+    return True
+
+
+def resolve(file: str, reference: str) -> Place:
+    """The place that a ``$ref`` in a schema file names."""
+    name, _, fragment = reference.partition("#")
+    file = name or file
+    schema = document(file)
+    for part in fragment.split("/")[1:]:
+        schema = schema[part]
+    return Place(file, schema)
+
+
+def _types(places: list[Place]) -> list[str]:
+    found: list[str] = []
+    for place in places:
+        for one in _expanded(place, None):
+            types = one.schema.get("type", [])
+            found.extend([types] if isinstance(types, str) else types)
+    return found
+
+
+def _takes_null(places: list[Place]) -> bool:
+    return "null" in _types(places)
+
+
+def _zero(places: list[Place]) -> Any:
+    return next((_ZERO[name] for name in _types(places) if name in _ZERO), None)
+
+
+@cache
+def _names(file: str) -> tuple[frozenset[str], frozenset[str]]:
+    exact: set[str] = set()
+    files, seen = [file], set()
+    while files:
+        name = files.pop()
+        if name not in seen:
+            seen.add(name)
+            _collect(document(name), exact, files)
+    return frozenset(exact), frozenset(name.lower() for name in exact)
+
+
+def _collect(value: Any, names: set[str], files: list[str]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _collect(item, names, files)
+    elif isinstance(value, dict):
+        names.update(value.get("properties", {}))
+        reference = value.get("$ref")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            files.append(reference.partition("#")[0])
+        for item in value.values():
+            _collect(item, names, files)

@@ -1,0 +1,115 @@
+"""Small grammars that rules of several families share."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Iterator
+from typing import Any
+
+from converter.model.digest import HEX_LENGTHS
+from converter.schema.finding import Hit
+from converter.schema.walk import find, lists, objects, texts
+
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
+    r"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
+
+
+def bad_time(text: str) -> str:
+    """Why a text is no RFC 3339 time, or nothing."""
+    if _TIME.fullmatch(text) is None:
+        return f"got {text[:60]!r}, want an RFC 3339 time, as in 2015-10-31T22:22:56Z"
+    return impossible_time(text)
+
+
+def impossible_time(text: str) -> str:
+    """Why a well-formed RFC 3339 time is none that a clock shows, or nothing."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return ""
+    year, month, day, second = map(int, match.groups())
+    # Year 0 is a leap year, which calendar does not know.
+    if not 1 <= month <= 12 or not 1 <= day <= monthrange(year or 4, month)[1]:
+        return f"got {text!r}, want a day that the month has"
+    if second == 60:
+        return f"got {text!r}, want a second up to 59"
+    return ""
+
+
+def odd_encoding(text: str) -> str:
+    """Why the encoded part of a well-formed digest is none of its algorithm, or nothing."""
+    algorithm, _, encoded = text.partition(":")
+    length = HEX_LENGTHS.get(algorithm)
+    if length is None or re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
+        return ""
+    return f"got {text[:150]!r}, want {length} lower-case hex digits after {algorithm}:"
+
+
+def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
+    """Members that belong to another kind of manifest, whatever their case (CVE-2021-41190)."""
+    if not isinstance(document, dict):
+        return
+    foreign = {name.lower() for name in _MANIFEST_MEMBERS if name not in own}
+    for key, value in document.items():
+        if key.lower() in foreign and value is not None:
+            yield "/" + key, f"got the member {key!r}, want none of another kind of manifest"
+
+
+def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
+    """Items of the lists at the paths whose ``member`` an earlier one has as well."""
+    for where, items in lists(document, *paths):
+        seen: set[str] = set()
+        for index, item in enumerate(items):
+            name = item.get(member, "") if isinstance(item, dict) else None
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                yield f"{where}/{index}", f"got a second {noun} {name!r}, want it once"
+            seen.add(name)
+
+
+def history_mismatch(document: Any) -> Iterator[Hit]:
+    """History of a configuration whose steps with layers are not as many as the layers."""
+    for _, rootfs in objects(document, "rootfs"):
+        for where, history in lists(document, "history"):
+            diff_ids = rootfs.get("diff_ids") or []
+            steps = [step for step in history if isinstance(step, dict) and not step.get("empty_layer")]
+            if history and isinstance(diff_ids, list) and len(steps) != len(diff_ids):
+                yield where, f"got {len(steps)} steps that made a layer, want {len(diff_ids)}, one a diff_id"
+
+
+def times(document: Any, *paths: str) -> Iterator[Hit]:
+    """Times at the paths that no clock shows."""
+    return ((where, fact) for where, text in texts(document, *paths) if (fact := impossible_time(text)))
+
+
+def bad_ports(document: Any) -> Iterator[Hit]:
+    """Exposed ports that are not PORT or PORT/PROTOCOL."""
+    for where, ports in objects(document, "config/ExposedPorts"):
+        for port in ports:
+            number, slash, protocol = port.partition("/")
+            first, dash, last = number.partition("-")
+            if not _port(first) or (dash and not _port(last)) or (slash and protocol not in {"tcp", "udp", "sctp"}):
+                yield where, f"got the port {port!r}, want PORT, PORT/tcp or PORT/udp"
+
+
+def bad_environment(document: Any) -> Iterator[Hit]:
+    """Variables that are not NAME=VALUE."""
+    for where, text in texts(document, "config/Env/*"):
+        name, equals, _ = text.partition("=")
+        if not name or not equals:
+            yield where, f"got {text[:100]!r}, want NAME=VALUE"
+
+
+def wrong_value(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
+    """Strings at the path that are none of those wanted."""
+    for where, value in find(document, path):
+        if isinstance(value, str) and value not in wanted:
+            yield where, f"got {value[:100]!r}, want {' or '.join(wanted)}"
+
+
+def _port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536

@@ -1,0 +1,54 @@
+"""Tells from a document what kind it is, where nobody says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converter.model.document import read
+
+_BY_MEDIA_TYPE = {
+    "application/vnd.oci.image.manifest.v1+json": "oci-manifest",
+    "application/vnd.oci.image.index.v1+json": "oci-index",
+    "application/vnd.docker.distribution.manifest.v2+json": "docker-schema2",
+    "application/vnd.docker.distribution.manifest.list.v2+json": "docker-manifest-list",
+}
+_ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
+
+
+def guess(data: bytes) -> str | None:
+    """The kind that a document most likely is, or None; it says nothing about whether the document is valid."""
+    value = read(data).value
+    if isinstance(value, list):
+        return "docker-archive-manifest" if value and _has(value[0], "Config") else None
+    if not isinstance(value, dict):
+        return None
+    return _labelled(value) or _shaped(value)
+
+
+def _labelled(value: dict[str, Any]) -> str | None:
+    """By a member that is there to tell."""
+    if "acKind" in value:
+        return "aci-pod-manifest" if value["acKind"] == "PodManifest" else "aci-image-manifest"
+    if "imageLayoutVersion" in value:
+        return "oci-layout"
+    if value.get("schemaVersion") == 1 or "fsLayers" in value:
+        return "docker-schema1"
+    if value.get("kind") in ("image", "index", "artifact"):
+        return "image"
+    media_type = value.get("mediaType")
+    return _BY_MEDIA_TYPE.get(media_type) if isinstance(media_type, str) and "digest" not in value else None
+
+
+def _shaped(value: dict[str, Any]) -> str | None:
+    """By the members that are there."""
+    if "manifests" in value:
+        return "oci-index"
+    if "layers" in value:
+        return "oci-manifest"
+    if "rootfs" in value:
+        return "docker-config" if _ENGINE_ONLY & value.keys() else "oci-config"
+    return "oci-descriptor" if "digest" in value else None
+
+
+def _has(value: Any, name: str) -> bool:
+    return isinstance(value, dict) and name in value

@@ -1,0 +1,80 @@
+"""The kinds of document there are, and the JSON Schema of each (2020-12; the files in ``schemas/``)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from converter.errors import Usage
+
+FAMILIES = {
+    "oci-manifest": "oci",
+    "oci-index": "oci",
+    "oci-config": "oci",
+    "oci-descriptor": "oci",
+    "oci-layout": "oci",
+    "docker-schema1": "docker",
+    "docker-schema2": "docker",
+    "docker-manifest-list": "docker",
+    "docker-config": "docker",
+    "docker-archive-manifest": "docker",
+    "aci-image-manifest": "aci",
+    "aci-pod-manifest": "aci",
+    "image": "image",
+}
+KINDS = tuple(FAMILIES)
+
+_PACKAGE = Path(__file__).parent.parent
+# In a wheel the schemas lie in the package; in a checkout they stand at its top.
+_FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The schema of a kind as it is written, with references to its neighbours; raises Usage for an unknown kind."""
+    return copy.deepcopy(document(f"{known(kind)}.json"))
+
+
+def bundle(kind: str) -> dict[str, Any]:
+    """The schema of a kind with all that it refers to inside (core specification, section 9.3); raises Usage."""
+    root = schema(kind)
+    embedded: dict[str, Any] = {}
+    waiting = _neighbours(root)
+    while waiting:
+        name = waiting.pop()
+        if name not in embedded and name != f"{kind}.json":
+            embedded[name] = copy.deepcopy(document(name))
+            del embedded[name]["$schema"]
+            waiting |= _neighbours(embedded[name])
+    if embedded:
+        root["$defs"] = root.get("$defs", {}) | {name: embedded[name] for name in sorted(embedded)}
+    return root
+
+
+def known(kind: str) -> str:
+    """The kind itself; raises Usage where there is no such kind."""
+    if kind not in FAMILIES:
+        raise Usage(f"got the kind {kind!r}, want one of {', '.join(KINDS)}")
+    return kind
+
+
+@cache
+def document(name: str) -> dict[str, Any]:
+    """One schema file, shared: not to be changed."""
+    folder = next(folder for folder in _FOLDERS if (folder / name).is_file())
+    loaded: dict[str, Any] = json.loads((folder / name).read_bytes())
+    return loaded
+
+
+def _neighbours(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(_neighbours, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_neighbours, value.values()))
+    reference = value.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        found.add(reference.partition("#")[0])
+    return found

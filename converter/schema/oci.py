@@ -1,0 +1,327 @@
+"""Rules of OCI documents that no schema states (image-spec 1.1.1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from converter.model.digest import HEX_LENGTHS
+from converter.schema.finding import Hit, Rule
+from converter.schema.forms import (
+    ambiguous,
+    bad_environment,
+    bad_ports,
+    bad_time,
+    history_mismatch,
+    odd_encoding,
+    times,
+    wrong_value,
+)
+from converter.schema.walk import find, objects, texts
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+LAYER = "application/vnd.oci.image.layer."
+_LAYERS = frozenset(
+    f"application/vnd.oci.image.layer.{kind}v1.tar{packed}"
+    for kind in ("", "nondistributable.")
+    for packed in ("", "+gzip", "+zstd")
+)
+_DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
+_SYSTEMS = frozenset(
+    (
+        "aix",
+        "android",
+        "darwin",
+        "dragonfly",
+        "freebsd",
+        "illumos",
+        "ios",
+        "js",
+        "linux",
+        "netbsd",
+        "openbsd",
+        "plan9",
+        "solaris",
+        "wasip1",
+        "windows",
+    )
+)
+_ARCHITECTURES = frozenset(
+    (
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mipsle",
+        "mips64",
+        "mips64le",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    )
+)
+
+
+def descriptor_digest(document: Any) -> Iterator[Hit]:
+    """The digest of a descriptor that stands alone."""
+    return _odd_digests(document, "digest")
+
+
+def referenced_digest(document: Any) -> Iterator[Hit]:
+    """The digests of a manifest's or an index's descriptors."""
+    return _odd_digests(document, *(f"{path}/digest" for path in _DESCRIPTORS))
+
+
+def diff_id(document: Any) -> Iterator[Hit]:
+    """The digests of the uncompressed layers."""
+    for where, text in texts(document, "rootfs/diff_ids/*"):
+        algorithm, colon, _ = text.partition(":")
+        if not colon or algorithm not in HEX_LENGTHS:
+            yield where, f"got {text[:150]!r}, want a digest such as sha256:…"
+        elif fact := odd_encoding(text):
+            yield where, fact
+
+
+def data_matches(document: Any) -> Iterator[Hit]:
+    """Embedded content is what its descriptor says."""
+    for where, descriptor in objects(document, "", *_DESCRIPTORS):
+        data = descriptor.get("data")
+        if not isinstance(data, str):
+            continue
+        try:
+            content = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        size, digest = descriptor.get("size"), descriptor.get("digest")
+        algorithm = str(digest).partition(":")[0]
+        if isinstance(size, int) and size != len(content):
+            yield f"{where}/data", f"got {len(content)} bytes of content, want {size} as size says"
+        elif algorithm in HEX_LENGTHS and hashlib.new(algorithm, content).hexdigest() != str(digest).partition(":")[2]:
+            yield f"{where}/data", f"got content with another digest, want {str(digest)[:150]}"
+
+
+def layer_type(document: Any) -> Iterator[Hit]:
+    """Layers of an image are tars in a form that is registered."""
+    if next((media for _, media in texts(document, "config/mediaType")), "") != CONFIG:
+        return
+    for where, media in texts(document, "layers/*/mediaType"):
+        if media not in _LAYERS:
+            yield where, f"got {media[:150]!r}, want a layer of the specification, such as {LAYER}v1.tar+gzip"
+
+
+def artifact_type(document: Any) -> Iterator[Hit]:
+    """Who has no configuration says what it is."""
+    for where, media in texts(document, "config/mediaType"):
+        if media == EMPTY and not document.get("artifactType"):
+            yield where, f"got {EMPTY} without artifactType, want artifactType to say what this is"
+
+
+def platform(document: Any) -> Iterator[Hit]:
+    """Operating systems and processors have Go's names."""
+    for where, item in objects(document, "", "manifests/*/platform"):
+        names = [item.get("os"), item.get("architecture")]
+        if "unknown" in names:
+            # How attestations are listed.
+            continue
+        for name, allowed in zip(("os", "architecture"), (_SYSTEMS, _ARCHITECTURES), strict=True):
+            value = item.get(name)
+            if isinstance(value, str) and value not in allowed:
+                yield f"{where}/{name}", f"got {value[:60]!r}, want a name that Go knows, such as linux or amd64"
+
+
+def environment_lines(document: Any) -> Iterator[Hit]:
+    """No variable has a line break in its value."""
+    for where, text in texts(document, "config/Env/*"):
+        if "\n" in text and text.partition("=")[0]:
+            yield where, f"got a line break in {text[:60]!r}, want one line"
+
+
+def created_annotation(document: Any) -> Iterator[Hit]:
+    """The annotation of the time of creation is a time."""
+    for where, notes in objects(document, "annotations", "manifests/*/annotations"):
+        text = notes.get("org.opencontainers.image.created")
+        if isinstance(text, str) and (fact := bad_time(text)):
+            yield f"{where}/org.opencontainers.image.created", fact
+
+
+def _odd_digests(document: Any, *paths: str) -> Iterator[Hit]:
+    return ((where, fact) for where, text in texts(document, *paths) if (fact := odd_encoding(text)))
+
+
+def _empty_index_subject(document: Any) -> Iterator[Hit]:
+    for where, value in find(document, "subject"):
+        if isinstance(value, dict) and value.get("mediaType") not in {None, MANIFEST, INDEX}:
+            yield f"{where}/mediaType", f"got {value['mediaType']!r}, want a manifest or an index"
+
+
+_OCI = "image-spec 1.1.1, "
+_MANIFESTS = ("oci-manifest", "oci-index")
+
+RULES = (
+    Rule(
+        name="oci/ambiguous",
+        title="A manifest or index has no member that makes it another kind too (CVE-2021-41190).",
+        spec=_OCI + "considerations.md; GHSA-77vh-xpmg-72qh",
+        kinds=("oci-manifest",),
+        check=lambda document: ambiguous(document, "config", "layers"),
+    ),
+    Rule(
+        name="oci/ambiguous-index",
+        title="An index has no member that makes it a manifest too (CVE-2021-41190).",
+        spec=_OCI + "considerations.md; GHSA-77vh-xpmg-72qh",
+        kinds=("oci-index",),
+        check=lambda document: ambiguous(document, "manifests"),
+    ),
+    Rule(
+        name="oci/digest-encoding",
+        title="A digest of a registered algorithm has its length and lower-case hex digits.",
+        spec=_OCI + "descriptor.md, Registered algorithms",
+        kinds=("oci-descriptor",),
+        check=descriptor_digest,
+    ),
+    Rule(
+        name="oci/reference-digest-encoding",
+        title="The digests in a manifest have the length of their algorithm and lower-case hex digits.",
+        spec=_OCI + "descriptor.md, Registered algorithms",
+        kinds=_MANIFESTS,
+        check=referenced_digest,
+        compat="warning",
+        note="The reference checks this of a descriptor that stands alone, and not of those in a manifest.",
+    ),
+    Rule(
+        name="oci/diff-id",
+        title="A diff_id is a digest of a registered algorithm.",
+        spec=_OCI + "config.md, Layer DiffID",
+        kinds=("oci-config",),
+        check=diff_id,
+        compat="warning",
+        note="The reference takes any string.",
+    ),
+    Rule(
+        name="oci/manifest-media-type",
+        title="The mediaType of a manifest, where it is there, is that of a manifest.",
+        spec=_OCI + "manifest.md, Image Manifest Property Descriptions: mediaType",
+        kinds=("oci-manifest",),
+        check=lambda document: wrong_value(document, "mediaType", MANIFEST),
+        compat="warning",
+        note="The reference takes any media type.",
+    ),
+    Rule(
+        name="oci/index-media-type",
+        title="The mediaType of an index, where it is there, is that of an index.",
+        spec=_OCI + "image-index.md, Image Index Property Descriptions: mediaType",
+        kinds=("oci-index",),
+        check=lambda document: wrong_value(document, "mediaType", INDEX),
+        compat="warning",
+        note="The reference takes any media type.",
+    ),
+    Rule(
+        name="oci/layer-media-type",
+        title="The layers of an image have media types of the specification.",
+        spec=_OCI + "manifest.md, Image Manifest Property Descriptions: layers",
+        kinds=("oci-manifest",),
+        check=layer_type,
+        compat="warning",
+        strict="warning",
+        note="The reference warns as well; other types are allowed, and an implementation may not know them.",
+    ),
+    Rule(
+        name="oci/artifact-type",
+        title="A manifest with the empty configuration has an artifactType.",
+        spec=_OCI + "manifest.md, Image Manifest Property Descriptions: artifactType",
+        kinds=("oci-manifest",),
+        check=artifact_type,
+        compat="warning",
+        note="The reference does not ask for it.",
+    ),
+    Rule(
+        name="oci/data-content",
+        title="Embedded content has the size and the digest of its descriptor.",
+        spec=_OCI + "descriptor.md, Embedded Content",
+        kinds=("oci-descriptor", *_MANIFESTS),
+        check=data_matches,
+        compat="warning",
+        note="The reference does not compare them.",
+    ),
+    Rule(
+        name="oci/subject-media-type",
+        title="The subject is a manifest or an index.",
+        spec=_OCI + "manifest.md, Image Manifest Property Descriptions: subject",
+        kinds=_MANIFESTS,
+        check=_empty_index_subject,
+        compat="warning",
+        strict="warning",
+        note="Manifests of other formats may be subjects, where a registry knows them.",
+    ),
+    Rule(
+        name="oci/platform-names",
+        title="Operating systems and processors are named as Go names them.",
+        spec=_OCI + "config.md, Properties: architecture, os",
+        kinds=("oci-index", "oci-config"),
+        check=platform,
+        compat="warning",
+        strict="warning",
+        note="The reference warns as well, of more than this.",
+    ),
+    Rule(
+        name="oci/environment",
+        title="A variable is NAME=VALUE.",
+        spec=_OCI + "config.md, Properties: config, Env",
+        kinds=("oci-config",),
+        check=bad_environment,
+    ),
+    Rule(
+        name="oci/environment-line",
+        title="The value of a variable has no line break.",
+        spec=_OCI + "config.md, Properties: config, Env",
+        kinds=("oci-config",),
+        check=environment_lines,
+        compat="warning",
+        strict=None,
+        note="The validator of the reference refuses it, by accident of its pattern; every runtime takes it.",
+    ),
+    Rule(
+        name="oci/exposed-ports",
+        title="An exposed port is PORT, PORT/tcp or PORT/udp.",
+        spec=_OCI + "config.md, Properties: config, ExposedPorts",
+        kinds=("oci-config",),
+        check=bad_ports,
+        compat="warning",
+        note="The reference takes any text.",
+    ),
+    Rule(
+        name="oci/history-length",
+        title="As many steps of the history made a layer as there are layers.",
+        spec=_OCI + "config.md, Properties: history",
+        kinds=("oci-config",),
+        check=history_mismatch,
+        compat="warning",
+        note="The reference does not count; its own test has such a configuration.",
+    ),
+    Rule(
+        name="oci/timestamp",
+        title="A time is one that a clock shows.",
+        spec="RFC 3339, section 5.7",
+        kinds=("oci-config",),
+        check=lambda document: times(document, "created", "history/*/created"),
+    ),
+    Rule(
+        name="oci/created-annotation",
+        title="The annotation org.opencontainers.image.created is an RFC 3339 time.",
+        spec=_OCI + "annotations.md, Pre-Defined Annotation Keys",
+        kinds=_MANIFESTS,
+        check=created_annotation,
+        compat="warning",
+        note="The reference does not look into annotations.",
+    ),
+)

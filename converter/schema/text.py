@@ -1,0 +1,76 @@
+"""What can be wrong with a document as JSON, before anybody asks what it means (RFC 8259)."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from converter.model.document import WrittenAsFloat
+from converter.schema.finding import Rule
+from converter.schema.kinds import KINDS
+
+SPEC = "RFC 8259"
+
+
+def _rule(name: str, title: str, section: str = "", **more: Any) -> Rule:
+    return Rule(name=f"json/{name}", title=title, spec=f"{SPEC}{section}", kinds=KINDS, **more)
+
+
+RULES = (
+    _rule("syntax", "The document is JSON."),
+    _rule("utf-8", "The document is in UTF-8.", ", section 8.1", note="Go puts U+FFFD for what is not."),
+    _rule("trailing-data", "Nothing stands after the document.", ", section 2"),
+    _rule("duplicate-key", "No object has the same key twice.", ", section 4", note="Go takes the last one."),
+    _rule("number", "NaN and infinities are no JSON numbers.", ", section 6"),
+    _rule("number-range", "Numbers fit in 64 bits.", ", section 6"),
+    _rule(
+        "integer-form",
+        "Whole numbers are written without a fraction or an exponent.",
+        ", section 6",
+        note="JSON Schema takes 1.0 for an integer; Go does not.",
+    ),
+    _rule("surrogate", "Text has no half of a surrogate pair.", ", section 8.2", compat="warning"),
+    _rule("depth", "The document is not nested deeper than the limit.", ", section 9"),
+    _rule("size", "The document is not larger than the limit.", ", section 9"),
+    _rule(
+        "ambiguous-key",
+        "No object has two keys that differ in case alone, where one is known.",
+        ", section 4",
+        note="Go takes the last one, others the one that is spelt right.",
+    ),
+    _rule(
+        "key-case",
+        "Known keys are spelt as they are known.",
+        ", section 4",
+        compat="warning",
+        strict="warning",
+        note="Go reads them without regard to case, others do not know them.",
+    ),
+    _rule("too-many-findings", "The rest of the findings is left out.", compat="error"),
+)
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types, where no number that was written as a float is an integer.
+
+    JSON Schema calls 1.0 an integer; Go, which reads these documents, refuses it.
+    """
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, WrittenAsFloat):
+        return 0.5 if value.is_integer() or not isfinite(value) else float(value)
+    return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def whole(value: Any) -> Any:
+    """The value with each half of a surrogate pair replaced: no other parser would take it."""
+    if isinstance(value, dict):
+        return {whole(key): whole(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
