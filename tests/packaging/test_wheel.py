@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """A program's output; fails the test with what it said."""
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel built from that sdist."""
+    folder = tmp_path_factory.mktemp("built")
+    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel and what it depends on, and nothing else."""
+    folder = tmp_path_factory.mktemp("clean")
+    run(sys.executable, "-m", "venv", folder, cwd=folder)
+    wheel = next(built.glob("*.whl"))
+    run(folder / "bin/python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
+    return folder
+
+
+def test_the_wheel_carries_every_schema_and_its_types(built: Path) -> None:
+    schemas = {f"converter/schemas/{path.name}" for path in (ROOT / "schemas").glob("*.json")}
+    assert schemas
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    assert schemas | {"converter/py.typed"} <= names
+    assert {name.split("/")[0] for name in names} == {"converter", "transship-0.1.0.dist-info"}
+
+
+def test_the_sdist_carries_tests_and_licence(built: Path) -> None:
+    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {"LICENSE", "README.md", "pyproject.toml", "tests/packaging/test_wheel.py", "bin/transship"} <= names
+
+
+def test_the_installed_command_runs(clean: Path) -> None:
+    assert "0.1.0" in run(clean / "bin/transship", "--version", cwd=clean)
+
+
+def test_the_installed_package_finds_its_schemas(clean: Path) -> None:
+    listed = run(clean / "bin/transship", "schema", cwd=clean).split()
+    assert {"oci-manifest", "docker-schema2", "aci-image-manifest", "image"} <= set(listed)
+
+
+def test_nothing_of_the_checkout_is_used(clean: Path) -> None:
+    where = run(clean / "bin/python", "-c", "import converter; print(converter.__file__)", cwd=clean)
+    assert Path(where).is_relative_to(clean)
