@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,12 +30,17 @@ def impossible_time(text: str) -> str:
     if match is None:
         return ""
     year, month, day, second = map(int, match.groups())
-    # Year 0 is a leap year, which calendar does not know.
-    if not 1 <= month <= 12 or not 1 <= day <= monthrange(year or 4, month)[1]:
+    if not 1 <= month <= 12 or not 1 <= day <= _days(year, month):
         return f"got {text!r}, want a day that the month has"
     if second == 60:
         return f"got {text!r}, want a second up to 59"
     return ""
+
+
+def _days(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in {4, 6, 9, 11} else 31
 
 
 def odd_encoding(text: str) -> str:

@@ -1,0 +1,165 @@
+"""How the findings of validation are written: for people, for programs, and for the common CI servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from converter.cli.text import GREEN, RED, YELLOW, count, printable, show, show_json
+from converter.schema import Finding, is_valid, rules
+from converter.version import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One target, what it was taken for, and what is wrong with it."""
+
+    target: str
+    kind: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong with it but for warnings."""
+        return is_valid(self.findings)
+
+
+def report(checked: Sequence[Checked], form: str, *, quiet: bool = False) -> None:
+    """Write all findings on standard output; ``quiet`` leaves out, for people, what is well."""
+    if form == "text":
+        _text(checked, quiet)
+    else:
+        _WRITERS[form](checked)
+
+
+def _text(checked: Sequence[Checked], quiet: bool) -> None:
+    for one in checked:
+        if quiet and one.valid:
+            continue
+        verdict = "valid" if one.valid else "invalid"
+        show(f"{one.target}: {one.kind}: {verdict}", colour=GREEN if one.valid else RED)
+        for finding in one.findings:
+            line = f"  {finding.severity}: {finding.path or '/'}: {finding.message}  [{finding.rule}; {finding.spec}]"
+            show(line, colour=RED if finding.severity == "error" else YELLOW)
+    if len(checked) > 1 and not quiet:
+        invalid = sum(not one.valid for one in checked)
+        show(f"{count(len(checked), 'target')}, {invalid} invalid", colour=RED if invalid else GREEN)
+
+
+def _json(checked: Sequence[Checked]) -> None:
+    show_json(
+        [
+            {
+                "target": one.target,
+                "kind": one.kind,
+                "valid": one.valid,
+                "findings": [
+                    {
+                        "path": finding.path,
+                        "rule": finding.rule,
+                        "message": finding.message,
+                        "spec": finding.spec,
+                        "severity": finding.severity,
+                    }
+                    for finding in one.findings
+                ],
+            }
+            for one in checked
+        ]
+    )
+
+
+def _junit(checked: Sequence[Checked]) -> None:
+    """One suite, a test case a target: Jenkins' and GitLab's JUnit, which allows one failure a case."""
+    failures = sum(not one.valid for one in checked)
+    totals = {"name": "transship validate", "tests": str(len(checked)), "failures": str(failures), "errors": "0"}
+    suites = ET.Element("testsuites", totals)
+    suite = ET.SubElement(suites, "testsuite", totals | {"skipped": "0", "time": "0"})
+    for one in checked:
+        case = ET.SubElement(suite, "testcase", {"classname": one.kind, "name": _xml(one.target), "time": "0"})
+        errors = [finding for finding in one.findings if finding.severity == "error"]
+        warnings = [finding for finding in one.findings if finding.severity == "warning"]
+        if errors:
+            first = {"message": _xml(errors[0].message), "type": errors[0].rule}
+            ET.SubElement(case, "failure", first).text = _xml_lines(errors)
+        if warnings:
+            ET.SubElement(case, "system-out").text = _xml_lines(warnings)
+    ET.indent(suites)
+    for line in ET.tostring(suites, encoding="unicode", xml_declaration=False).splitlines():
+        show(line)
+
+
+def _github(checked: Sequence[Checked]) -> None:
+    """Workflow commands, which GitHub turns into annotations."""
+    for one in checked:
+        for finding in one.findings:
+            where = f"file={_property(one.target)},title={_property(finding.rule)}"
+            text = f"{finding.path or '/'}: {finding.message} [{finding.spec}]"
+            show(f"::{finding.severity} {where}::{_message(text)}")
+
+
+def _sarif(checked: Sequence[Checked]) -> None:
+    """SARIF 2.1.0, one run; a JSON pointer is a logical location, since lines mean little in one-line documents."""
+    used = {finding.rule for one in checked for finding in one.findings}
+    described = [
+        {
+            "id": rule.name,
+            "shortDescription": {"text": rule.title},
+            "fullDescription": {"text": f"{rule.title} {rule.note}".strip()},
+            "help": {"text": rule.spec},
+        }
+        for rule in rules()
+        if rule.name in used
+    ]
+    show_json(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {"driver": {"name": "transship", "version": __version__, "rules": described}},
+                    "results": [_result(one, finding) for one in checked for finding in one.findings],
+                }
+            ],
+        }
+    )
+
+
+def _result(one: Checked, finding: Finding) -> dict[str, Any]:
+    place = {"physicalLocation": {"artifactLocation": {"uri": quote(one.target, safe="/:@._-")}}}
+    return {
+        "ruleId": finding.rule,
+        "level": finding.severity,
+        "message": {"text": f"{finding.path or '/'}: {finding.message}"},
+        "locations": [place | {"logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "member"}]}],
+    }
+
+
+def _xml(text: str) -> str:
+    """Text that an XML 1.0 document may hold."""
+    return printable(text)
+
+
+def _xml_lines(findings: Sequence[Finding]) -> str:
+    lines = (f"{one.path or '/'}: {one.message} [{one.rule}; {one.spec}]" for one in findings)
+    return "\n".join(_xml(line) for line in lines)
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+_WRITERS: dict[str, Callable[[Sequence[Checked]], None]] = {
+    "json": _json,
+    "junit": _junit,
+    "github": _github,
+    "sarif": _sarif,
+}
+FORMATS = ("text", *_WRITERS)

@@ -1,0 +1,28 @@
+"""``transship schema``: the JSON Schemas that documents are checked with."""
+
+from __future__ import annotations
+
+import click
+
+from converter.cli.settings import common, settings
+from converter.cli.text import show, show_json
+from converter.schema import KINDS, bundle, schema
+
+
+@click.command(name="schema")
+@click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
+@click.option("--bundle", "bundled", is_flag=True, help="One document that refers to no other.")
+@common
+def command(kind: str | None, bundled: bool) -> None:
+    """Print the JSON Schema of a kind of document, or the kinds there are.
+
+    The schemas are of JSON Schema 2020-12. With --bundle, what a schema refers to is inside.
+    """
+    if kind is not None:
+        show_json(bundle(kind) if bundled else schema(kind))
+    elif settings().json:
+        show_json({name: schema(name)["title"] for name in KINDS})
+    else:
+        width = max(map(len, KINDS))
+        for name in KINDS:
+            show(f"{name:{width}}  {schema(name)['title']}")
