@@ -1,0 +1,171 @@
+"""One entry of a tar archive: what its header blocks say, those blocks verbatim, and its payload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from converter.streams import Blocks
+from converter.streams.tar import fields, pax
+from converter.streams.tar.cursor import Cursor
+
+_NOTHING: Mapping[bytes, bytes] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What stands around the main header of an entry that has more than that one block."""
+
+    globals: bytes = b""
+    """Global PAX headers that precede the entry, verbatim."""
+    records: bytes = b""
+    """Its own PAX headers and GNU long names, verbatim."""
+    extension: bytes = b""
+    """The blocks between its main header and its payload (old GNU sparse maps), verbatim."""
+    pax: Mapping[bytes, bytes]
+    """The PAX records that hold for it; its own win over global ones."""
+    inherited: bool = False
+    """Whether global records are among them."""
+    linkname: bytes | None = None
+    """The target of a link, where a record gives it."""
+
+
+class Entry:
+    """One entry. Only what nearly everybody wants is made up front; the rest is parsed when asked for.
+
+    Every accessor of a number raises Invalid when its field is garbage. ``payload`` and ``body`` can be read once, and
+    only until the next entry is asked for.
+    """
+
+    __slots__ = ("_cursor", "extra", "head", "name", "size", "type")
+
+    def __init__(  # noqa: PLR0917 - keywords would cost a tenth of the scan
+        self, cursor: Cursor, name: bytes, kind: bytes, size: int, head: bytes, extra: Extra | None = None
+    ) -> None:
+        self._cursor = cursor
+        self.name = name
+        """In normal form: no leading ``/`` or ``./``, no trailing ``/``; the root is ``b""``. May hold ``..``."""
+        self.type = kind
+        """One of the constants in ``fields`` for files; else the typeflag (``V``, ``M``, ``N``: GNU records)."""
+        self.size = size
+        """How many bytes the payload takes in the archive."""
+        self.head = head
+        """The main header block, verbatim."""
+        self.extra = extra
+
+    def __repr__(self) -> str:
+        return f"Entry({self.name!r}, {self.type!r}, {self.size})"
+
+    @property
+    def raw(self) -> bytes:
+        """Every block since the payload of the entry before, verbatim: with ``body`` it copies the entry."""
+        extra = self.extra
+        return self.head if extra is None else extra.globals + extra.records + self.head + extra.extension
+
+    @property
+    def own(self) -> bytes:
+        """``raw`` without global PAX headers."""
+        extra = self.extra
+        return self.head if extra is None else extra.records + self.head + extra.extension
+
+    @property
+    def pax(self) -> Mapping[bytes, bytes]:
+        """The PAX records that hold for this entry, global ones included."""
+        return _NOTHING if self.extra is None else self.extra.pax
+
+    @property
+    def payload(self) -> Blocks:
+        """The payload as views of the incoming blocks, ``size`` bytes; Invalid when the archive ends within it."""
+        cursor = self._current()
+        if not cursor.left:
+            return ()
+        if cursor.left <= cursor.end - cursor.position:
+            view = cursor.view[cursor.position : cursor.position + cursor.left]
+            cursor.position += cursor.left
+            cursor.left = 0
+            return (view,)
+        return cursor.payload()
+
+    @property
+    def body(self) -> Blocks:
+        """The payload and the padding behind it, verbatim, made up to whole blocks where the archive lacks some."""
+        cursor = self._current()
+        rest = cursor.left + cursor.pad
+        if not rest:
+            return ()
+        if rest <= cursor.end - cursor.position:
+            view = cursor.view[cursor.position : cursor.position + rest]
+            cursor.position += rest
+            cursor.left = cursor.pad = 0
+            return (view,)
+        return cursor.body()
+
+    def _current(self) -> Cursor:
+        if self._cursor.current is not self:
+            raise ValueError(f"payload of {self!r} asked for after the next entry was")
+        return self._cursor
+
+    @property
+    def linkname(self) -> bytes:
+        """The target of a hard or symbolic link as it is written; ``b""`` for other types."""
+        if self.type not in {fields.LINK, fields.SYMLINK}:
+            return b""
+        if self.extra is not None and self.extra.linkname is not None:
+            return self.extra.linkname
+        return fields.text(self.head[157:257])
+
+    @property
+    def mode(self) -> int:
+        """Permission bits, set-id and sticky bits; what else the field holds is cut off."""
+        return fields.number(self.head[100:108], "mode") & 0o7777
+
+    @property
+    def uid(self) -> int:
+        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else fields.number(self.head[108:116], "uid")
+
+    @property
+    def gid(self) -> int:
+        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else fields.number(self.head[116:124], "gid")
+
+    @property
+    def uname(self) -> bytes:
+        return self.pax[b"uname"] if b"uname" in self.pax else self._posix(265, 297)
+
+    @property
+    def gname(self) -> bytes:
+        return self.pax[b"gname"] if b"gname" in self.pax else self._posix(297, 329)
+
+    @property
+    def mtime_ns(self) -> int:
+        """Nanoseconds since 1970, rounded down where the archive is more exact still."""
+        if b"mtime" in self.pax:
+            return pax.nanoseconds(self.pax[b"mtime"], b"mtime")
+        return fields.number(self.head[136:148], "mtime") * 1_000_000_000
+
+    @property
+    def device(self) -> tuple[int, int]:
+        """Major and minor number of a device node; (0, 0) for other types."""
+        if self.type not in {fields.CHAR, fields.BLOCK}:
+            return (0, 0)
+        return fields.number(self.head[329:337], "devmajor"), fields.number(self.head[337:345], "devminor")
+
+    @property
+    def xattrs(self) -> dict[bytes, bytes]:
+        """Extended attributes by name, ``SCHILY.xattr.`` taken off."""
+        found = self.pax
+        return {key[13:]: value for key, value in found.items() if key.startswith(pax.XATTR)} if found else {}
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the payload is the data of a sparse file without its holes."""
+        return self.head[156] == 0x53 or b"GNU.sparse.map" in self.pax or b"GNU.sparse.major" in self.pax
+
+    def _posix(self, start: int, stop: int) -> bytes:
+        """A text field that v7 does not have."""
+        return fields.text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
+
+
+def copied(entry: Entry) -> Iterator[bytes | memoryview]:
+    """The entry as it stands in the archive: headers, payload, padding."""
+    yield entry.raw
+    yield from entry.body

@@ -1,0 +1,90 @@
+"""The fields of a 512-byte header block: types, numbers, checksum (POSIX.1-1988 ustar; GNU tar, "Basic Tar Format")."""
+
+from __future__ import annotations
+
+import zlib
+
+from converter.errors import Invalid
+
+SIZE = 512
+ZERO = bytes(SIZE)
+
+FILE, LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO = (b"%d" % n for n in range(7))
+
+KINDS = {
+    **{kind: kind for kind in (FILE, LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO)},
+    b"\0": FILE,  # v7
+    b"7": FILE,  # contiguous
+}
+"""The types that are files of a file system, by typeflag; every other flag is a record or a vendor's own."""
+
+USTAR_MAGIC = b"ustar\0"
+GNU_MAGIC = b"ustar  \0"
+
+
+def padding(size: int) -> int:
+    """How many bytes fill a payload of ``size`` bytes up to a whole number of blocks."""
+    return -size & (SIZE - 1)
+
+
+def text(field: bytes) -> bytes:
+    """The bytes of ``field`` before its first NUL."""
+    return field.partition(b"\0")[0]
+
+
+def number(field: bytes, what: str) -> int:
+    """The number in ``field``: octal digits among spaces and NULs, or base-256 (GNU); an empty field is 0.
+
+    ``what`` names the field in the Invalid that anything else raises. May be negative in base-256 only.
+    """
+    if field[0] & 0x80:
+        bits = 8 * len(field) - 1
+        value = int.from_bytes(field, "big") & ((1 << bits) - 1)
+        return value - (1 << bits) if value >> (bits - 1) else value
+    digits = text(field.strip(b" \0")).rstrip(b" ")
+    if not digits:
+        return 0
+    try:
+        if digits.isdigit():  # int() itself would take signs, underscores and '0o'
+            return int(digits, 8)
+    except ValueError:
+        pass
+    raise Invalid(f"header field {what!r}: got {field!r}, want octal digits or base-256")
+
+
+def octal(value: int, width: int) -> bytes:
+    """``value`` as octal digits, ``width`` bytes with the closing NUL; raises ValueError when it does not fit."""
+    digits = b"%0*o" % (width - 1, value)
+    if value < 0 or len(digits) >= width:
+        raise ValueError(value)
+    return digits + b"\0"
+
+
+def expected(field: bytes) -> int:
+    """What the low 16 bits of ``zlib.adler32(header)`` are when the checksum ``field`` in it is right.
+
+    These bits are 1 + the sum of the bytes mod 65521, and adler32 is the one byte sum that runs in C: checking a header
+    this way costs a fifth of ``sum(header)``. A stored sum that is wrong by exactly 65521 passes.
+    """
+    return (1 + number(field, "checksum") - 8 * 0x20 + sum(field)) % 65521
+
+
+def verify(head: bytes, offset: int) -> None:
+    """Raise Invalid unless the checksum of ``head`` is right, summed as unsigned or (old Sun, v7) signed bytes."""
+    field = head[148:156]
+    try:
+        stored = number(field, "checksum")
+    except Invalid:
+        raise Invalid(f"header at byte {offset}: got the checksum field {field!r}, want octal digits") from None
+    unsigned = sum(head) - sum(field) + 8 * 0x20
+    signed = unsigned - 256 * sum(byte > 0x7F for byte in head[:148] + head[156:])
+    if stored not in {unsigned, signed}:
+        raise Invalid(f"header at byte {offset}: got the checksum {stored}, want {unsigned}")
+
+
+def sealed(head: bytes) -> bytes:
+    """``head`` with the right checksum in its checksum field: six octal digits, NUL, space."""
+    total = (zlib.adler32(head[:148] + b"        " + head[156:]) & 0xFFFF) - 1
+    if total < 1 or max(head) > 0x7F:  # the sum may have passed 65521
+        total = sum(head) - sum(head[148:156]) + 8 * 0x20
+    return b"%b%06o\0 %b" % (head[:148], total, head[156:])

@@ -1,0 +1,43 @@
+"""Names of entries: bytes, compared in one normal form, shown without harm (image-spec 1.1.1, layer.md)."""
+
+from __future__ import annotations
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import Limits
+
+
+def clean(name: bytes) -> bytes:
+    """``name`` without leading ``/`` or ``./``, empty parts, ``.`` parts and trailing ``/``; the root is ``b""``.
+
+    ``..`` stays where it is: whoever gives the name a meaning calls :func:`contained` first.
+    """
+    return b"/".join(part for part in name.split(b"/") if part not in {b"", b"."})
+
+
+def contained(name: bytes) -> bytes:
+    """The clean ``name`` itself; raises Invalid when a part of it is ``..``, for that may lead out of the root."""
+    if b".." in name and b".." in name.split(b"/"):
+        raise Invalid(f"name: got {shown(name)}, want a path without '..'")
+    return name
+
+
+def parent(name: bytes) -> bytes:
+    """The directory that holds the clean ``name``; the root is ``b""`` and its own parent."""
+    return name.rpartition(b"/")[0]
+
+
+def check(name: bytes, limits: Limits) -> None:
+    """Raise LimitExceeded when the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
+    if len(name) > limits.path:
+        raise LimitExceeded(f"name {shown(name)}: got {len(name)} bytes, want at most {limits.path} (the limit 'path')")
+    depth = name.count(b"/") + 1
+    if depth > limits.path_depth:
+        raise LimitExceeded(
+            f"name {shown(name)}: got {depth} parts, want at most {limits.path_depth} (the limit 'path_depth')"
+        )
+
+
+def shown(name: bytes, most: int = 120) -> str:
+    """``name`` in quotes for a message: control and other unprintable characters escaped, cut after ``most`` bytes."""
+    text = repr(name[:most].decode("utf-8", "backslashreplace"))
+    return text if len(name) <= most else f"{text}..."

@@ -1,0 +1,116 @@
+"""The records before a header that change what it means: PAX headers, local and global, and GNU long names."""
+
+from __future__ import annotations
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import Limits
+from converter.streams.tar import pax
+from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.entry import Extra
+from converter.streams.tar.fields import SIZE, padding, text
+from converter.streams.tar.names import shown
+
+RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"L": "long name", b"K": "long link name"}
+"""What such a record is called, by typeflag; ``X`` is how Solaris spelled ``x``."""
+
+_NEVER_GLOBAL = frozenset({b"path", b"linkpath", b"size"})
+
+
+class Prelude:
+    """Gathers records until the header they belong to comes."""
+
+    def __init__(self, cursor: Cursor, limits: Limits) -> None:
+        self._cursor = cursor
+        self._limits = limits
+        self._global: dict[bytes, bytes] = {}
+        self._local: dict[bytes, bytes] = {}
+        self._names: dict[bytes, bytes] = {}
+        self._globals_raw = self._own_raw = b""
+        self.active = False
+        """Whether the next header means something else than it says."""
+
+    def read(self, flag: bytes, head: bytes, size: int) -> None:
+        """Take the record whose header is ``head``; raises Invalid when it is broken or a second of its kind."""
+        what = RECORDS[flag]
+        offset = self._cursor.offset - SIZE
+        field = "path" if flag in b"LK" else "pax_record"
+        most = int(getattr(self._limits, field))
+        if not 0 <= size <= most:
+            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (the limit {field!r})")
+        data = self._cursor.take(size, f"{what} at byte {offset}")
+        raw = head + data + self._cursor.take(padding(size), f"padding of the {what} at byte {offset}")
+        self.active = True
+        if flag == b"g":
+            self._read_global(pax.parse(data, self._limits))
+            self._globals_raw += raw
+            if len(self._globals_raw) > self._limits.pax_record + SIZE:
+                raise LimitExceeded(
+                    f"global PAX headers in a row at byte {offset}: got {len(self._globals_raw)} bytes, "
+                    f"want at most {self._limits.pax_record} (the limit 'pax_record')"
+                )
+            return
+        kind = b"x" if flag == b"X" else flag
+        if kind in self._names:
+            raise Invalid(f"{what} at byte {offset}: got a second one for the same entry, want one")
+        self._names[kind] = text(data) if flag in b"LK" else b""
+        self._own_raw += raw
+        if kind == b"x":
+            self._local = pax.parse(data, self._limits)
+
+    def _read_global(self, records: dict[bytes, bytes]) -> None:
+        for key in records:
+            if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
+                raise Invalid(f"global PAX header: got the key {shown(key)}, want none that is of one file alone")
+        self._global = {key: value for key, value in {**self._global, **records}.items() if value}
+
+    def close(self, head: bytes, name: bytes, size: int) -> tuple[bytes, int, Extra]:
+        """The name and payload size of the entry with the main header ``head``, and what stands around it."""
+        merged = {key: value for key, value in {**self._global, **self._local}.items() if value}
+        path = merged.get(b"GNU.sparse.name", merged.get(b"path"))
+        if b"size" in merged:
+            size = pax.integer(merged, b"size")
+        extra = Extra(
+            globals=self._globals_raw,
+            records=self._own_raw,
+            extension=self._extension(head) if head[156] == 0x53 else b"",
+            pax=merged,
+            inherited=bool(self._global),
+            linkname=self._one("K", self._names.get(b"K"), merged.get(b"linkpath")),
+        )
+        name = self._one("L", self._names.get(b"L"), path) or name
+        self._globals_raw = self._own_raw = b""
+        if self._names:
+            self._local, self._names = {}, {}
+        self.active = bool(self._global)
+        return name, size, extra
+
+    @staticmethod
+    def _one(flag: str, gnu: bytes | None, path: bytes | None) -> bytes | None:
+        """Readers differ in which of the two wins, so an entry that has both must say the same twice."""
+        if gnu is not None and path is not None and gnu != path:
+            raise Invalid(
+                f"names: got {shown(gnu)} in a GNU {flag} record but {shown(path)} in a PAX one, want one name"
+            )
+        return path if gnu is None else gnu
+
+    def _extension(self, head: bytes) -> bytes:
+        """The blocks with the rest of an old GNU sparse map."""
+        blocks: list[bytes] = []
+        more = head[482]
+        while more:
+            if len(blocks) * SIZE >= self._limits.pax_record:
+                raise LimitExceeded(
+                    f"sparse map at byte {self._cursor.offset}: got over {self._limits.pax_record} bytes, "
+                    f"want fewer (the limit 'pax_record')"
+                )
+            blocks.append(self._cursor.take(SIZE, f"sparse map at byte {self._cursor.offset}"))
+            more = blocks[-1][504]
+        return b"".join(blocks)
+
+    def finish(self) -> bytes:
+        """Global headers that no entry followed, verbatim; raises Invalid when a record waits for its entry in vain."""
+        if self._names:
+            what = " and ".join(RECORDS[kind] for kind in self._names)
+            raise Invalid(f"archive: it ends after a {what}, want the entry it belongs to")
+        raw, self._globals_raw = self._globals_raw, b""
+        return raw

@@ -1,0 +1,200 @@
+"""Scan tar archives: v7, ustar, GNU and PAX, as they stream or by seeking (POSIX.1-2001 pax; GNU tar manual, "Tar
+Internals").
+
+Where readers differ, this one reads as Go's archive/tar does, for that is what container tools are written in.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import DEFAULT, Limits
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing
+from converter.streams.tar import names
+from converter.streams.tar.cursor import Cursor, FileCursor
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import (
+    BLOCK,
+    CHAR,
+    DIR,
+    FIFO,
+    FILE,
+    GNU_MAGIC,
+    KINDS,
+    LINK,
+    SIZE,
+    SYMLINK,
+    USTAR_MAGIC,
+    ZERO,
+    expected,
+    number,
+    text,
+    verify,
+)
+from converter.streams.tar.names import shown
+from converter.streams.tar.prelude import RECORDS, Prelude
+
+_VENDOR_FILES = {b"S": FILE, b"D": DIR}
+_HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
+
+
+def entries(blocks: Blocks, limits: Limits = DEFAULT) -> Iterator[Entry]:
+    """Every entry of an archive in order. ``blocks`` is read to its end, also past the end-of-archive blocks.
+
+    Raises Invalid where the archive is damaged, LimitExceeded where it is larger or deeper than ``limits``. Fields that
+    nobody asks for are not checked.
+    """
+    with closing(blocks) as source:
+        scanner = Scanner(Cursor(source), limits)
+        yield from scanner
+        for _ in scanner.trailing():
+            pass
+
+
+class Scanner:
+    """An iterator over the entries that can also tell what stands behind the last one."""
+
+    def __init__(self, cursor: Cursor, limits: Limits = DEFAULT) -> None:
+        self.cursor = cursor
+        self._limits = limits
+        self._prelude = Prelude(cursor, limits)
+        self._end = b""
+
+    def trailing(self) -> Iterator[Block]:
+        """What is left of the stream after the last entry, verbatim: end-of-archive blocks, fill, garbage."""
+        if self._end:
+            yield self._end
+            self._end = b""
+        yield from self.cursor.rest()
+
+    def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912 - the hot loop: each call in it costs a tenth
+        cursor, prelude, limits = self.cursor, self._prelude, self._limits
+        sums: dict[bytes, int] = {}
+        adler32, kind_of = zlib.adler32, KINDS.get
+        short = min(limits.path, limits.path_depth)
+        left = limits.entries
+        while True:
+            if cursor.left or cursor.pad:
+                cursor.skip()
+            position = cursor.position
+            if cursor.end - position >= SIZE:
+                head = cursor.view[position : position + SIZE].tobytes()
+                cursor.position = position + SIZE
+            else:
+                head = cursor.header()
+            field = head[148:156]
+            if adler32(head) & 0xFFFF != sums.get(field):
+                if not head or head == ZERO:
+                    cursor.current = None
+                    self._end = prelude.finish() + (head or cursor.tail)
+                    return
+                verify(head, cursor.offset - SIZE)
+                sums[field] = expected(field)
+
+            try:  # ValueError: digits above 7
+                digits = head[124:135]
+                plain = digits.isdigit() and head[135] <= 0x20
+                size = int(digits, 8) if plain else number(head[124:136], "size")
+            except ValueError:
+                size = number(head[124:136], "size")
+            flag = head[156:157]
+            if flag in RECORDS:
+                prelude.read(flag, head, size)
+                continue
+
+            name = head[: head.find(0)] if head[99] == 0 else text(head[:100])
+            if head[345]:
+                name = _with_prefix(head, name)
+            extra = None
+            if prelude.active or flag == b"S":
+                name, size, extra = prelude.close(head, name, size)
+            kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
+            if name[-1:] == b"/":
+                name = name[:-1]
+                if kind == FILE:  # how v7 writes a directory
+                    kind = DIR
+                    size = 0 if flag == b"\0" else size
+            if name[:2] == b"./":
+                name = name[2:]
+            if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
+                name = names.clean(name)
+            if len(name) > short:
+                names.check(name, limits)
+            if flag in _HEADER_ONLY:
+                size = 0
+            elif size < 0:
+                raise Invalid(f"entry {shown(name)}: got the size {size}, want 0 or more")
+            left -= 1
+            if left < 0:
+                raise LimitExceeded(f"archive: got over {limits.entries} entries, want fewer (the limit 'entries')")
+            entry = Entry(cursor, name, kind, size, head, extra)
+            cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
+            yield entry
+
+
+def _with_prefix(head: bytes, name: bytes) -> bytes:
+    """``name`` behind the prefix field of ustar; in a GNU header other things stand there.
+
+    Go before 1.8 wrote GNU headers with a prefix, and so did the Docker of its time: as Go does, a GNU header whose
+    access time is no number but whose "prefix" is ASCII is read as one of these.
+    """
+    magic = head[257:265]
+    prefix = text(head[345:500])
+    if magic == GNU_MAGIC:
+        try:
+            number(head[345:357], "atime")
+        except Invalid:
+            return prefix + b"/" + name if prefix.isascii() else name
+        return name
+    return prefix + b"/" + name if magic.startswith(USTAR_MAGIC) else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Where the payload of an entry lies in a seekable archive: ``size`` bytes from ``offset``."""
+
+    name: bytes
+    """In normal form."""
+    type: bytes
+    linkname: bytes
+    """As it is written; ``b""`` unless the entry is a hard or symbolic link."""
+    offset: int
+    size: int
+    sparse: bool
+    """Whether these bytes are only the data between holes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The members of an archive by name, the last of a name, and the names that came more than once, in order."""
+
+    members: dict[bytes, Member]
+    duplicates: tuple[bytes, ...]
+
+
+def index(file: BinaryIO, limits: Limits = DEFAULT) -> Archive:
+    """Read the headers of a seekable, uncompressed archive and skip its payloads; the file's position is moved.
+
+    Raises Invalid where the archive is damaged or a payload ends behind the file's end. The payloads are not looked at.
+    """
+    cursor = FileCursor(file)
+    members: dict[bytes, Member] = {}
+    duplicates: dict[bytes, None] = {}
+    for entry in Scanner(cursor, limits):
+        if entry.name in members:
+            duplicates[entry.name] = None
+            del members[entry.name]  # so that the order is that of the entries that count
+        members[entry.name] = Member(
+            name=entry.name,
+            type=entry.type,
+            linkname=entry.linkname,
+            offset=cursor.offset,
+            size=entry.size,
+            sparse=entry.sparse,
+        )
+    return Archive(members=members, duplicates=tuple(duplicates))

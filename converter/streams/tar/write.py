@@ -1,0 +1,100 @@
+"""Make headers: ustar where it can say all, PAX records where it cannot; the same input, the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from converter.streams.tar import pax
+from converter.streams.tar.fields import DIR, FILE, ZERO, octal, padding, sealed
+
+END = ZERO * 2
+"""The end-of-archive blocks."""
+
+
+def pad(size: int) -> bytes:
+    """The NULs that follow a payload of ``size`` bytes."""
+    return bytes(padding(size))
+
+
+def header(
+    *,
+    name: bytes,
+    size: int = 0,
+    type: bytes = FILE,  # noqa: A002 - the field's own name
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+    uname: bytes = b"",
+    gname: bytes = b"",
+    mtime_ns: int = 0,
+    linkname: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    records: Mapping[bytes, bytes] | None = None,
+) -> bytes:
+    """The header blocks of an entry: one, or three and more where PAX records are needed.
+
+    ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are further PAX records; the name of a
+    directory gets its closing ``/``. The payload and ``pad(size)`` are the caller's to write.
+    """
+    if type == DIR and not name.endswith(b"/"):
+        name += b"/"
+    extended = dict(records or {})
+
+    def fit(key: bytes, value: int, width: int) -> bytes:
+        try:
+            return octal(value, width)
+        except ValueError:
+            extended[key] = b"%d" % value
+            return octal(0, width)
+
+    def cut(key: bytes, value: bytes, width: int) -> bytes:
+        if len(value) > width:
+            extended[key] = value
+        return value[:width].ljust(width, b"\0")
+
+    where = split(name)
+    if where is None:
+        extended[b"path"] = name
+        where = b"", name[:100]
+    seconds, fraction = divmod(mtime_ns, 1_000_000_000)
+    mtime = fit(b"mtime", seconds, 12)
+    if fraction or b"mtime" in extended:
+        extended[b"mtime"] = pax.seconds(mtime_ns)
+    head = b"".join(
+        (
+            where[1].ljust(100, b"\0"),
+            octal(mode, 8),
+            fit(b"uid", uid, 8),
+            fit(b"gid", gid, 8),
+            fit(b"size", size, 12),
+            mtime,
+            b"        ",
+            type,
+            cut(b"linkpath", linkname, 100),
+            b"ustar\x0000",
+            cut(b"uname", uname, 32),
+            cut(b"gname", gname, 32),
+            octal(device[0], 8),
+            octal(device[1], 8),
+            where[0].ljust(155, b"\0"),
+            bytes(12),
+        )
+    )
+    return (extended_header(name, extended) if extended else b"") + sealed(head)
+
+
+def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
+    """The PAX header, with ``records`` sorted by key, that goes before the entry ``name``."""
+    data = pax.joined(sorted(records.items()))
+    title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
+    return header(name=title[:100], size=len(data), type=b"x") + data + pad(len(data))
+
+
+def split(name: bytes) -> tuple[bytes, bytes] | None:
+    """``name`` as the prefix and name fields of ustar, the prefix as short as can be; None when it does not fit."""
+    if len(name) <= 100:
+        return b"", name
+    slash = name.find(b"/", len(name) - 101)
+    if not 0 < slash <= 155 or slash == len(name) - 1:
+        return None
+    return name[:slash], name[slash + 1 :]
