@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
+#: What a checkout needs for `bin/transship` to run.
+CHECKOUT = ("bin", "converter", "schemas", "pyproject.toml", "README.md", "LICENSE")
+CACHES = shutil.ignore_patterns("__pycache__", ".*")
+#: Runs the program named first as if Debian's package with ensurepip were not there.
+WITHOUT_ENSUREPIP = """
+import runpy, sys
+sys.modules["ensurepip"] = None
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh checkout, in a folder whose name has a blank; one for all tests, since the set-up takes seconds."""
+    folder = tmp_path_factory.mktemp("a checkout")
+    for name in CHECKOUT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=CACHES)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def start(program: Path, cwd: Path, path: str = os.environ["PATH"]) -> subprocess.Popen[str]:
+    """Ask for the version, with both outputs to be read."""
+    return subprocess.Popen(
+        [program, "--version"],
+        cwd=cwd,
+        env={"PATH": path, **{key: value for key, value in os.environ.items() if key.startswith(("PIP_", "HOME"))}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_that_start_at_once_set_up_once_and_both_run(checkout: Path, tmp_path: Path) -> None:
+    link = tmp_path / "transship"
+    link.symlink_to(checkout / "bin/transship")
+    both = [start(checkout / "bin/transship", checkout), start(link, tmp_path)]
+    outputs, messages = zip(*(process.communicate() for process in both), strict=True)
+    assert [process.returncode for process in both] == [0, 0], messages
+    assert outputs[0] == outputs[1] == "transship 0.1.0\n"
+    assert "".join(messages).count("setting up") == 1, messages
+
+
+def test_it_runs_through_a_link_beside_a_folder_of_the_same_name(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "converter").mkdir()
+    (tmp_path / "converter/__init__.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "link").symlink_to(checkout)
+    (tmp_path / "transship").symlink_to("link/bin/transship")
+    process = start(tmp_path / "transship", tmp_path)
+    assert process.communicate() == ("transship 0.1.0\n", "")
+
+
+def test_a_changed_pyproject_is_installed_again(checkout: Path) -> None:
+    stamp = checkout / ".venv/set-up-for"
+    later = stamp.stat().st_mtime + 1
+    os.utime(checkout / "pyproject.toml", (later, later))
+    # As if it had been changed by now: the stamp gets the time of the set-up.
+    os.utime(stamp, (later - 10, later - 10))
+    output, said = start(checkout / "bin/transship", checkout).communicate()
+    assert (output, "setting up" in said) == ("transship 0.1.0\n", True)
+
+
+def test_one_that_was_killed_halfway_is_made_anew(checkout: Path) -> None:
+    (checkout / ".venv/set-up-for").write_text("unfinished")
+    broken = checkout / ".venv/lib"
+    shutil.rmtree(broken)
+    output, said = start(checkout / "bin/transship", checkout).communicate()
+    assert output == "transship 0.1.0\n", said
+
+
+def test_without_a_python_it_says_which_it_wants(checkout: Path, tmp_path: Path) -> None:
+    for name in ("sh", "readlink"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    (checkout / ".venv/set-up-for").unlink(missing_ok=True)
+    process = start(checkout / "bin/transship", checkout, path=str(tmp_path))
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert said == (
+        "transship: got no Python on PATH that is 3.11 or newer, want one "
+        "(Debian, Ubuntu: apt-get install python3 python3-venv)\n"
+    )
+
+
+def test_without_the_means_to_make_environments_it_says_what_to_install(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_ENSUREPIP, str(ROOT / "bin/make-venv"), str(tmp_path / "venv")]
+    # No apt-get on this PATH: it must not be called here.
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)}, check=False)
+    assert done.returncode == 1
+    assert "got no module ensurepip, want it (Debian, Ubuntu: sudo apt-get install python3." in done.stderr
