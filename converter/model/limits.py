@@ -27,8 +27,6 @@ class Limits:
     window: int = 128 * MIB
     redirects: int = 10
     headers: int = 64 * KIB
-    stall: int = 60
-    """Seconds without a byte from a host."""
 
 
 DEFAULT = Limits()
