@@ -7,7 +7,6 @@ from click.shell_completion import get_completion_class
 
 from converter.cli.settings import common
 
-
 HELP = """\
 Print what makes a shell complete these commands.
 

@@ -108,7 +108,7 @@ def platform(item: Platform) -> Document:
 
 
 def config(item: RunConfig) -> Document:
-    """How a container is started. ``entrypoint`` and its like are left out where the image is silent, not where empty."""
+    """How a container is started. ``entrypoint`` and its like are left out where nobody told them, not where empty."""
     return _told(
         user=item.user,
         exposed_ports=list(item.exposed_ports),

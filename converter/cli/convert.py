@@ -1,0 +1,120 @@
+"""``transship convert``: one image, every target in one reading of the source."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from converter.cli.environment import cache_folder, store, store_options
+from converter.cli.progress import progress
+from converter.cli.results import document, lines, losses
+from converter.cli.settings import common, settings
+from converter.cli.text import on_terminal, show, show_json, warn
+from converter.errors import Usage
+from converter.model.compression import Compression
+from converter.model.platform import Platform
+from converter.model.reference import Location
+
+FORMATS = ("docker", "oci", "aci")
+
+
+def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if "all" in values:
+        if len(values) > 1:
+            raise Usage("got --platform all and another platform, want one or the other")
+        return values
+    return tuple(str(Platform.parse(value)) for value in values)
+
+
+def _compression(_context: click.Context, _parameter: click.Parameter, value: str) -> Compression | None:
+    return None if value == "keep" else Compression.parse(value)
+
+
+@click.command("convert")
+@click.argument("source")
+@click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
+@click.option("--to", type=click.Choice(FORMATS), default="", help="The format, where DEST can hold several.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH[/VARIANT]",
+    callback=_platforms,
+    help="Which image of an index (repeatable), or all. Default: this machine's.",
+)
+@click.option(
+    "--compress",
+    default="keep",
+    show_default=True,
+    metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
+    callback=_compression,
+    help="How layers are packed.",
+)
+@click.option("--squash", is_flag=True, help="Make one layer of all.")
+@click.option("--layered", is_flag=True, help="For ACI: one ACI a layer, with dependencies.")
+@click.option("--all-images", is_flag=True, help="Every image of an archive or a layout.")
+@click.option(
+    "--aci-path",
+    "aci_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where the dependencies of an ACI are looked for (repeatable).",
+)
+@click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest.")
+@click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything.")
+@click.option("--dry-run", is_flag=True, help="Say what would be lost, and the digest; write nothing.")
+@click.option(
+    "--source-date-epoch",
+    "epoch",
+    type=click.IntRange(min=0),
+    envvar="SOURCE_DATE_EPOCH",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="The time where one must be invented.",
+)
+@click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
+@click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
+@click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
+@click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
+@click.option("--jobs", type=click.IntRange(min=1), default=0, help="Threads. Default: one a processor.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@store_options
+@common
+def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
+    """Write the image SOURCE to every DEST, in its format or another.
+
+    Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error.
+    """
+    from converter.conversion import Options, convert
+
+    to_stdout = any(map(is_standard_output, destinations))
+    check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
+    options = Options(**chosen, cache=None if no_cache else cache_folder(), store=store())
+    with progress(quiet=settings().quiet) as report:
+        result = convert(source, destinations, options, report)
+    # Where an image went to standard output, its report goes beside it.
+    out = sys.stderr if to_stdout else sys.stdout
+    if settings().json:
+        show_json(document(result), to=out)
+    elif not settings().quiet:
+        for line in lines(result, dry_run=options.dry_run):
+            show(line, to=out)
+    if not settings().quiet:
+        for text in losses(result):
+            warn(text)
+
+
+def is_standard_output(destination: str) -> bool:
+    """Whether the bytes of an image go there."""
+    return Location.parse(destination).path in {"-", "/dev/stdout", "/dev/fd/1"}
+
+
+def check_terminals(source: str, *, to_stdout: bool) -> None:
+    """Raises Usage where an image would be typed in, or thrown at a person."""
+    if Location.parse(source).path in {"-", "/dev/stdin"} and on_terminal(sys.stdin):
+        raise Usage("got a terminal on standard input, want an image from a file or a pipe")
+    if to_stdout and on_terminal(sys.stdout):
+        raise Usage("got a terminal on standard output, want a file or a pipe for the image")

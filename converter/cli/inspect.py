@@ -1,0 +1,164 @@
+"""``transship inspect``: what a reference names, from its documents alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.reading import Opened, reading
+from converter.cli.settings import common, settings
+from converter.cli.text import BOLD, show, show_json, size
+from converter.model.content import Content, Known, Layer
+from converter.model.describe import describe
+from converter.model.descriptor import Descriptor
+from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig
+
+Rows = Iterator[tuple[str, str]]
+"""Labels and values; a row without a label continues the one above."""
+
+
+@click.command("inspect")
+@click.argument("reference", metavar="REF")
+@store_options
+@common
+def command(reference: str) -> None:
+    """Say what REF is. Only its documents are read: no layer is fetched.
+
+    With --json: the neutral model, one form for images of every format (transship schema image).
+    """
+    with reading(reference, store()) as opened:
+        if settings().json:
+            show_json(describe(opened.item))
+            return
+        attached = list(opened.source.attachments(opened.root.digest))
+        show(reference, colour=BOLD)
+        for label, value in rows(opened, attached):
+            show(f"  {label:<12}{value}".rstrip())
+
+
+def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
+    """What there is to say, most important first."""
+    item = opened.item
+    yield from _identity(item, opened.root)
+    match item:
+        case Image():
+            yield from _image(item)
+        case Index():
+            yield from _index(item)
+        case Artifact():
+            yield from _artifact(item)
+    yield from _column("annotations", _pairs(item.annotations) if not isinstance(item, Artifact) else ())
+    yield from _column("attached", map(_attachment, attached))
+
+
+def _identity(item: Item, root: Descriptor) -> Rows:
+    if item.original is not None:
+        yield "format", item.original.format
+    yield "media type", root.media_type
+    yield "digest", str(root.digest)
+    image_id = _image_id(item)
+    if image_id:
+        yield "image ID", image_id
+
+
+def _image_id(item: Item) -> str:
+    if not isinstance(item, Image) or item.original is None:
+        return ""
+    if item.original.config is not None:
+        return str(item.original.config.descriptor.digest)
+    return ""
+
+
+def _image(image: Image) -> Rows:
+    yield "platform", str(image.platform)
+    if image.platform.os_version:
+        yield "OS version", image.platform.os_version
+    if image.created:
+        yield "created", image.created
+    if image.author:
+        yield "author", image.author
+    yield from _config(image.config)
+    yield from _layers(image.layers)
+    steps = (_step(step.created, step.created_by or step.comment, step.empty_layer) for step in image.history)
+    yield from _column("history", steps)
+
+
+def _config(config: RunConfig) -> Rows:
+    for label, text in (("user", config.user), ("directory", config.working_dir), ("stop signal", config.stop_signal)):
+        if text:
+            yield label, text
+    lists = (
+        ("entrypoint", config.entrypoint),
+        ("cmd", config.cmd),
+        ("shell", config.shell),
+        ("healthcheck", config.healthcheck),
+    )
+    for label, value in lists:
+        if value is not None:
+            yield label, json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False)
+    yield from _column("environment", config.env)
+    yield from _column("ports", config.exposed_ports)
+    yield from _column("volumes", config.volumes)
+    yield from _column("on build", config.on_build or ())
+    yield from _column("labels", _pairs(config.labels))
+
+
+def _layers(layers: tuple[Layer, ...]) -> Rows:
+    known = [layer.content.descriptor.size for layer in layers if isinstance(layer.content, Known)]
+    total = f", {size(sum(known))}" if known and min(known) >= 0 else ""
+    yield "layers", f"{len(layers)}{total}"
+    for layer in layers:
+        yield "", _content(layer.content)
+
+
+def _content(content: Content) -> str:
+    if isinstance(content, Known):
+        descriptor = content.descriptor
+        length = size(descriptor.size) if descriptor.size >= 0 else "unknown size"
+        urls = f" at {', '.join(descriptor.urls)}" if descriptor.urls else ""
+        return f"{descriptor.digest}  {length:>11}  {_short(descriptor.media_type)}{urls}"
+    return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
+
+
+def _index(index: Index) -> Rows:
+    yield "images", str(len(index.entries))
+    for entry in index.entries:
+        descriptor = entry.descriptor
+        platform = str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
+        speaks_of = descriptor.annotations.get("vnd.docker.reference.digest")
+        more = f"  attests {speaks_of}" if speaks_of else ""
+        yield "", f"{descriptor.digest}  {platform}{more}"
+
+
+def _artifact(artifact: Artifact) -> Rows:
+    yield "artifact", artifact.artifact_type or "of no type"
+    if artifact.subject:
+        yield "speaks of", str(artifact.subject)
+    yield from _column("blobs", (_content(blob) for blob in artifact.blobs))
+
+
+def _attachment(attachment: Attachment) -> str:
+    what = attachment.tag or attachment.descriptor.artifact_type or _short(attachment.descriptor.media_type)
+    return f"{attachment.descriptor.digest}  {what}"
+
+
+def _step(created: str, text: str, empty: bool) -> str:
+    return f"{created:<20.20}  {text or 'no command'}{' (no layer)' if empty else ''}"
+
+
+def _pairs(members: Mapping[str, str]) -> Iterator[str]:
+    return (f"{key}={value}" for key, value in members.items())
+
+
+def _column(label: str, values: Iterable[Any]) -> Rows:
+    for value in values:
+        yield label, str(value)
+        label = ""
+
+
+def _short(media_type: str) -> str:
+    return media_type.removeprefix("application/vnd.") or "no media type"

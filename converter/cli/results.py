@@ -1,0 +1,79 @@
+"""The result of a conversion as people and as programs read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from converter.cli.text import size
+
+if TYPE_CHECKING:
+    from converter.conversion import LayerResult, Result, TargetResult
+    from converter.plan import Loss
+
+
+def document(result: Result) -> dict[str, Any]:
+    """What ``convert --json`` prints; null for a digest that a dry run cannot know. ``seconds`` is the wall time."""
+    return {"source": result.source, "targets": [_target(target, result.seconds) for target in result.targets]}
+
+
+def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
+    return {
+        "destination": target.destination,
+        "format": target.format,
+        "digest": _text(target.digest),
+        "media_type": target.media_type,
+        "image_id": target.image_id,
+        "preserved": target.preserved,
+        "losses": [_loss(loss) for loss in target.losses],
+        "signatures": [dict(signature) for signature in target.signatures],
+        "layers": [_layer(layer) for layer in target.layers],
+        "size": target.size,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _loss(loss: Loss) -> dict[str, str]:
+    return {"field": loss.field, "reason": loss.reason, "kept": loss.kept}
+
+
+def _layer(layer: LayerResult) -> dict[str, str | None]:
+    return {
+        "source": _text(layer.source),
+        "target": _text(layer.target),
+        "diff_id": _text(layer.diff_id),
+        "relation": layer.relation,
+    }
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
+    """The same for people: a paragraph a target."""
+    for target in result.targets:
+        yield f"{'would write' if dry_run else 'wrote'} {target.destination}"
+        yield f"  format    {target.format} ({target.media_type})"
+        same = ", as in the source" if target.preserved else ""
+        yield f"  digest    {target.digest}{same}" if target.digest else "  digest    known once it is written"
+        if target.image_id:
+            yield f"  image ID  {target.image_id}"
+        kinds = Counter(layer.relation for layer in target.layers)
+        which = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        yield f"  layers    {which or 'none'}"
+        if target.size and not (dry_run and target.digest is None):
+            yield f"  size      {size(target.size)}"
+    if not dry_run:
+        yield f"took {result.seconds:.1f} s"
+
+
+def losses(result: Result) -> Iterator[str]:
+    """One line for each field that a target could not hold."""
+    several = len(result.targets) > 1
+    for target in result.targets:
+        where = f"{target.destination}: " if several else ""
+        for loss in target.losses:
+            kept = f"; kept in {loss.kept}" if loss.kept else "; it is lost"
+            yield f"{where}{loss.field}: {loss.reason}{kept}"

@@ -1,0 +1,31 @@
+"""``transship tags``: the images that are there."""
+
+from __future__ import annotations
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.settings import common, settings
+from converter.cli.text import show, show_json
+from converter.errors import within
+from converter.model.reference import Location
+
+
+@click.command("tags")
+@click.argument("reference", metavar="REF")
+@store_options
+@common
+def command(reference: str) -> None:
+    """List the names of the images at REF: the tags of a repository, the images of an archive or a layout.
+
+    An image without a name is listed as @0, @1 and so on, which works as its name.
+    """
+    from converter.stores import open_source
+
+    with open_source(Location.parse(reference), store()) as source, within(reference):
+        names = source.names()
+    if settings().json:
+        show_json({"reference": reference, "tags": list(names)})
+        return
+    for name in names:
+        show(name)
