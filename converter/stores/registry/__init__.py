@@ -1,0 +1,39 @@
+"""Registries: reads and writes any that speak the distribution API (distribution-spec 1.1; Docker Registry v2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converter.errors import Usage
+from converter.model.reference import ImageName, Location
+from converter.ports import Sink, Source
+from converter.stores.options import StoreOptions
+from converter.stores.registry.access import access_of
+from converter.stores.registry.client import Client
+from converter.stores.registry.sink import RegistrySink
+from converter.stores.registry.source import RegistrySource
+from converter.stores.registry.tags import tags as list_tags
+
+__all__ = ["open_sink", "open_source", "tags"]
+
+
+def open_source(location: Location, options: StoreOptions) -> Source:
+    """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``; nothing is asked for yet. Raises Invalid."""
+    return RegistrySource(ImageName.parse(location.path), access_of(options))
+
+
+def open_sink(location: Location, options: StoreOptions) -> Sink:
+    """The same, to be written to."""
+    return RegistrySink(ImageName.parse(location.path), access_of(options), options.mount_from)
+
+
+def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
+    """The tags of ``HOST/REPO``, in the registry's order. Raises Usage where the name has a tag or a digest."""
+    repository = ImageName.parse(name)
+    if repository.tag or repository.digest:
+        raise Usage(f"got {name!r}, want a repository without a tag or a digest")
+    client = Client(repository.host, repository.repository, access_of(options or StoreOptions()))
+    try:
+        yield from list_tags(client)
+    finally:
+        client.close()

@@ -1,0 +1,121 @@
+"""What a caller gives for talking to hosts: who it is, whom it trusts, how patient it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.options import StoreOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who one is for a registry; secrets never show in a text."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    """Buys tokens by OAuth 2 (distribution: docs/spec/auth/oauth.md), in place of a password."""
+
+    registry_token: str = field(default="", repr=False)
+    """Is itself the bearer token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How hosts are spoken to. Paths and proxies come from the caller: nothing here reads the environment.
+
+    ``auth_files`` are looked at in order; those that are not there are passed over, unless ``auth_file_named``. Of
+    ``cert_dirs``, each with one folder a host, the first that has the host counts; ``cert_dir`` is that folder itself,
+    for any host. Without ``tls_verify`` certificates are not checked, and a registry without TLS is spoken to all the
+    same. ``timeout`` is in seconds without any progress, ``retries`` how often a request that failed is made again.
+    ``chunk`` is the size in bytes of the parts of an upload; None sends each blob whole where the registry lets us.
+    """
+
+    credentials: Credentials | None = None
+    anonymous: bool = False
+    auth_files: tuple[Path, ...] = ()
+    auth_file_named: bool = False
+    cert_dirs: tuple[Path, ...] = ()
+    cert_dir: Path | None = None
+    tls_verify: bool = True
+    helper_path: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    download_foreign: bool = False
+    chunk: int | None = None
+    timeout: float = 60.0
+    retries: int = 5
+    connections: int = 8
+    limits: Limits = DEFAULT
+
+
+def access_of(options: StoreOptions) -> Access:
+    """What the options of all stores mean to those that speak HTTP."""
+    environment = options.environment
+    home = Path(environment.get("HOME") or "/nonexistent")
+    return Access(
+        credentials=_credentials(options),
+        anonymous=options.anonymous,
+        auth_files=(options.authfile,) if options.authfile else auth_files(environment, home, os.getuid()),
+        auth_file_named=options.authfile is not None,
+        cert_dirs=cert_dirs(home),
+        cert_dir=options.cert_dir,
+        tls_verify=options.tls_verify,
+        helper_path=environment.get("PATH"),
+        proxies=proxies(environment),
+        download_foreign=options.download_foreign,
+        chunk=options.chunk,
+        timeout=options.timeout,
+        retries=options.retries,
+        connections=options.jobs + 4,
+        limits=options.limits,
+    )
+
+
+def _credentials(options: StoreOptions) -> Credentials | None:
+    if options.token:
+        return Credentials(registry_token=options.token)
+    if options.credentials is not None:
+        username, password = options.credentials
+        return Credentials(username=username, password=password)
+    return None
+
+
+def auth_files(environment: Mapping[str, str], home: Path, user: int) -> tuple[Path, ...]:
+    """Where the field keeps credentials, in its order (containers-auth.json(5)); one that is named excludes the others.
+
+    ``environment`` is that of the process, ``user`` its numeric ID.
+    """
+    named = environment.get("REGISTRY_AUTH_FILE")
+    if named:
+        return (Path(named),)
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    config = environment.get("XDG_CONFIG_HOME")
+    docker = environment.get("DOCKER_CONFIG")
+    return (
+        Path(runtime, "containers/auth.json") if runtime else Path(f"/run/containers/{user}/auth.json"),
+        (Path(config) if config else home / ".config") / "containers/auth.json",
+        (Path(docker) if docker else home / ".docker") / "config.json",
+    )
+
+
+def cert_dirs(home: Path) -> tuple[Path, ...]:
+    """Where the field keeps certificates by host, in its order (containers-certs.d(5))."""
+    return (
+        home / ".config/containers/certs.d",
+        Path("/etc/containers/certs.d"),
+        Path("/etc/docker/certs.d"),
+    )
+
+
+def proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``, in either case, as ``http``, ``https`` and ``no``."""
+    found = {}
+    for scheme in ("http", "https", "no"):
+        value = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme}_proxy".upper())
+        if value:
+            found[scheme] = value
+    return found

@@ -1,0 +1,175 @@
+"""Answers a registry that asks who one is (RFC 9110, 11; distribution: docs/spec/auth/token.md, oauth.md)."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from converter.errors import Denied, Invalid, Unsupported
+from converter.model.document import load_object
+from converter.stores.registry.access import Credentials
+from converter.stores.registry.urls import origin_of, plain, refuse_link_local
+
+SHORTEST_LIFE = 60.0
+"""Seconds that a token holds when its issuer does not say (token.md, "expires_in")."""
+
+Ask = Callable[[str, str, Mapping[str, str], bytes | None, str | None], bytes]
+"""Method, URL, headers, body, authorization → the body of a good answer; raises Denied for 401 and 403."""
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's word for a word
+_SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$)")
+_PARAMETER = re.compile(rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to authenticate that a host offers; ``scheme`` and the names of parameters are lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
+    """Read ``WWW-Authenticate`` headers; what does not fit the grammar is left out."""
+    found = []
+    for value in values:
+        position = 0
+        while match := _SCHEME.match(value, position):
+            position = match.end()
+            parameters = {}
+            while parameter := _PARAMETER.match(value, position):
+                name, quoted, word = parameter.groups()
+                parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else word
+                position = parameter.end()
+            found.append(Challenge(match[1].lower(), parameters))
+            comma = re.compile(r"\s*,").match(value, position)
+            position = comma.end() if comma else position
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token, and when it is no longer used (on the clock of ``Authorizer``)."""
+
+    value: str
+    until: float
+
+
+class Authorizer:
+    """Who we are for one registry. Threads may share it: a token that one has got serves all."""
+
+    def __init__(
+        self,
+        origin_url: str,
+        credentials: Callable[[], Credentials | None],
+        ask: Ask,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = origin_url
+        self._find = credentials
+        self._ask = ask
+        self._now = now
+        self._challenge: Challenge | None = None
+        self._tokens: dict[frozenset[str], Token] = {}
+        self._lock = threading.Lock()
+
+    def header(self, scopes: frozenset[str]) -> str | None:
+        """What to send; a token that is about to end is renewed before it does. None where nobody has asked yet."""
+        with self._lock:
+            return self._header(scopes)
+
+    def renew(self, offered: Iterable[Challenge], scopes: frozenset[str], refused: str | None) -> bool:
+        """Learn from a refusal; True where what ``header`` now gives differs from what was ``refused``."""
+        with self._lock:
+            if self._challenge is not None and self._current(scopes) not in (None, refused):
+                # Another thread was faster.
+                return True
+            self._tokens.pop(scopes, None)
+            self._challenge = _best(offered)
+            return self._header(scopes) not in (None, refused)
+
+    def _current(self, scopes: frozenset[str]) -> str | None:
+        token = self._tokens.get(scopes)
+        return None if token is None or token.until <= self._now() else f"Bearer {token.value}"
+
+    def _header(self, scopes: frozenset[str]) -> str | None:
+        if self._challenge is None:
+            return None
+        credentials = self._find()
+        if self._challenge.scheme == "basic":
+            return None if credentials is None else _basic(credentials)
+        current = self._current(scopes)
+        if current is not None:
+            return current
+        if credentials is not None and credentials.registry_token:
+            return f"Bearer {credentials.registry_token}"
+        token = self._tokens[scopes] = self._buy(self._challenge, scopes, credentials)
+        return f"Bearer {token.value}"
+
+    def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
+        realm = challenge.parameters.get("realm", "")
+        scheme, host, _ = origin_of(realm)
+        home = origin_of(self._url)
+        if home[0] == "https" and scheme == "http":
+            raise Unsupported(f"got the token server {plain(realm)} for an https registry, want https")
+        if host != home[1]:
+            refuse_link_local(realm)
+        wanted = sorted(scopes | set(challenge.parameters.get("scope", "").split()))
+        asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
+        start = self._now()
+        if credentials is not None and credentials.identity_token:
+            form = [
+                ("grant_type", "refresh_token"),
+                *asked,
+                ("client_id", "transship"),
+                ("scope", " ".join(wanted)),
+                ("refresh_token", credentials.identity_token),
+            ]
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = self._ask("POST", realm, headers, urlencode(form).encode(), None)
+        else:
+            asked += [("scope", scope) for scope in wanted]
+            if credentials is not None:
+                asked.insert(0, ("account", credentials.username))
+            authorization = None if credentials is None else _basic(credentials)
+            answer = self._ask("GET", _with_query(realm, asked), {}, None, authorization)
+        return _read_token(answer, start, realm)
+
+
+def _best(offered: Iterable[Challenge]) -> Challenge:
+    by_scheme = {challenge.scheme: challenge for challenge in reversed(list(offered))}
+    for scheme in ("bearer", "basic"):
+        if scheme in by_scheme:
+            return by_scheme[scheme]
+    raise Denied(f"got a request to authenticate by {', '.join(sorted(by_scheme)) or 'nothing'}, want Bearer or Basic")
+
+
+def _basic(credentials: Credentials) -> str:
+    pair = f"{credentials.username}:{credentials.password}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
+    return urlunsplit(parts._replace(query=query, fragment=""))
+
+
+def _read_token(answer: bytes, start: float, realm: str) -> Token:
+    try:
+        document = load_object(answer)
+    except Invalid:
+        # Its text may quote the token.
+        raise Invalid(f"got no JSON object from the token server {plain(realm)}, want a token") from None
+    value = document.get("token") or document.get("access_token")
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise Invalid(f"got no token from the token server {plain(realm)}, want one")
+    life = document.get("expires_in")
+    seconds = float(life) if isinstance(life, (int, float)) and life > 0 else SHORTEST_LIFE
+    # Not to the last second: clocks and requests take their time.
+    return Token(value, start + seconds - min(10.0, seconds / 10))

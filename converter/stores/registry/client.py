@@ -1,0 +1,237 @@
+"""Requests to one repository of one registry: authenticated, tried again, their answers judged (distribution-spec)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
+from converter.stores.registry import credentials
+from converter.stores.registry.access import Access, Credentials
+from converter.stores.registry.auth import Authorizer, challenges
+from converter.stores.registry.patience import RETRYABLE, Patience, asked_wait
+from converter.stores.registry.urls import followed, origin_of, plain
+from converter.stores.registry.wire import Body, Interrupted, Wire, broken
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, HTTPHeaderDict
+
+DOCKER_HUB = "registry-1.docker.io"
+"""Where the images named ``docker.io/…`` are served."""
+
+_RENEWALS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A response with its whole body; ``url`` is where the request began."""
+
+    status: int
+    headers: HTTPHeaderDict
+    body: bytes
+    url: str
+
+    @property
+    def location(self) -> str:
+        """The absolute URL that the Location header names; raises Unreachable where there is none,
+        Unsupported where it is one that nobody should go to.
+        """
+        location = self.headers.get("Location")
+        if not location:
+            raise Unreachable(f"got no Location from {plain(self.url)}, want one")
+        return followed(self.url, location)
+
+
+class Client:
+    """Speaks to ``host/repository``. Any number of threads may use one; close it at the end."""
+
+    def __init__(
+        self,
+        host: str,
+        repository: str,
+        access: Access,
+        *,
+        push: bool = False,
+        also: tuple[str, ...] = (),
+        patience: Patience | None = None,
+    ) -> None:
+        """``push`` asks for the right to write; ``also`` are repositories to read from, for mounts."""
+        self.host = host
+        self.repository = repository
+        self.access = access
+        self.patience = patience or Patience(access.retries)
+        self._wire = Wire(access)
+        self._api_host = DOCKER_HUB if host == "docker.io" else host
+        self._lock = threading.Lock()
+        self._scheme = "https" if access.tls_verify else ""
+        self._found: tuple[Credentials | None] | None = None
+        self._auth: Authorizer | None = None
+        actions = "pull,push" if push else "pull"
+        others = (f"repository:{other}:pull" for other in also if other != repository)
+        self.scopes = frozenset((f"repository:{repository}:{actions}", *others))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._wire.close()
+
+    def url(self, path: str) -> str:
+        """The URL of a path below ``/v2/REPOSITORY/``."""
+        return f"{self._base()}/v2/{self.repository}/{path}"
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        expect: Container[int] = (200,),
+    ) -> Answer:
+        """Make a request, again where it fails in passing, and read the answer, which may be a document's size.
+
+        Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other status that is not expected.
+        """
+        failures = 0
+        while True:
+            try:
+                return self.once(method, url, headers=headers, body=body, expect=expect)
+            except Interrupted as error:
+                failures += 1
+                self.patience.retry(error, failures)
+
+    def once(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        expect: Container[int] = (200,),
+    ) -> Answer:
+        """The same, tried once: for a body that comes in a stream. Raises Interrupted where it may be tried again."""
+        response = self.open(method, url, headers=headers, body=body, expect=expect)
+        with response:
+            return Answer(status=response.status, headers=response.headers, body=self._body(response, url), url=url)
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        expect: Container[int] = (200,),
+    ) -> BaseHTTPResponse:
+        """The same, but the body is still to be read, and the response to be closed."""
+        self.patience.wait()
+        home = origin_of(url) == origin_of(self._base())
+        renewals = 0
+        while True:
+            sent = self._authorizer().header(self.scopes) if home else None
+            response = self._wire.exchange(method, url, headers or {}, body=body, authorization=sent)
+            if response.status in expect:
+                return response
+            with response:
+                text = self._body(response, url)
+            offered = challenges(response.headers.getlist("WWW-Authenticate"))
+            asked = response.status == 401 and home and offered and renewals < _RENEWALS
+            if not (asked and self._authorizer().renew(offered, self.scopes, sent)):
+                raise refusal(method, url, response, text)
+            if body is not None and not isinstance(body, bytes):
+                raise Interrupted(f"got 401 for {method} {plain(url)}, want a token that holds to the end")
+            renewals += 1
+
+    def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
+        from urllib3.exceptions import HTTPError
+
+        most = self.access.limits.document
+        try:
+            parts = []
+            size = 0
+            for part in response.stream(64 * 1024, decode_content=False):
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    response.close()
+                    raise LimitExceeded(f"got more than {most} bytes from {plain(url)}, want less (limit: document)")
+            response.release_conn()
+        except (HTTPError, OSError) as error:
+            raise broken(error, url) from error
+        return b"".join(parts)
+
+    def _credentials(self) -> Credentials | None:
+        if self._found is None:
+            self._found = (credentials.find(self.host, self.repository, self.access),)
+        return self._found[0]
+
+    def _authorizer(self) -> Authorizer:
+        base = self._base()
+        with self._lock:
+            if self._auth is None:
+                self._auth = Authorizer(base, self._credentials, self._ask)
+            return self._auth
+
+    def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, authorization: str | None
+    ) -> bytes:
+        failures = 0
+        while True:
+            try:
+                response = self._wire.exchange(method, url, headers, body=body, authorization=authorization)
+                with response:
+                    text = self._body(response, url)
+                    if response.status == 200:
+                        return text
+                    raise refusal(method, url, response, text)
+            except Interrupted as error:
+                failures += 1
+                self.patience.retry(error, failures)
+
+    def _base(self) -> str:
+        with self._lock:
+            if not self._scheme:
+                self._scheme = self._find_scheme()
+            return f"{self._scheme}://{self._api_host}"
+
+    def _find_scheme(self) -> str:
+        """Https where the host speaks it, however badly certified; else http. Only for those who allowed that."""
+        try:
+            self._wire.exchange("GET", f"https://{self._api_host}/v2/", {}).close()
+        except Unreachable:
+            return "http"
+        return "https"
+
+
+def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> ConverterError:
+    """What an unwelcome status means; registries say more in the body (distribution-spec, "Error Codes")."""
+    status = response.status
+    said = _first_error(body)
+    fact = f"got {status}{said} for {method} {plain(url)}"
+    if status in RETRYABLE:
+        return Interrupted(f"{fact}, want success", asked_wait(response.headers.get("Retry-After")))
+    if status == 404:
+        return NotFound(f"{fact}, want it to be there")
+    if status in (401, 403):
+        return Denied(f"{fact}, want credentials that may do this")
+    return Rejected(f"{fact}, want success", status)
+
+
+class Rejected(Unreachable):
+    """The registry will not do it, and would not do it later; ``status`` is its own."""
+
+    def __init__(self, fact: str, status: int) -> None:
+        super().__init__(fact)
+        self.status = status
+
+
+def _first_error(body: bytes) -> str:
+    try:
+        error = json.loads(body)["errors"][0]
+        code, message = str(error["code"]), str(error.get("message") or "")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    # Untrusted text on its way to a terminal: repr leaves no control characters.
+    return f" ({code[:60]!r}: {message[:200]!r})" if message else f" ({code[:60]!r})"

@@ -1,0 +1,147 @@
+"""Finds who one is for a repository, in files and programs that others keep (containers-auth.json(5))."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from converter.errors import Denied, Invalid, NotFound, StorageFailed
+from converter.model.document import load_object
+from converter.stores.registry.access import Access, Credentials
+
+DOCKER_HUB = "https://index.docker.io/v1/"
+"""What Docker calls its own registry in its configuration."""
+
+_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HELPER_SECONDS = 60
+
+
+def find(host: str, repository: str, access: Access) -> Credentials | None:
+    """The credentials for ``host/repository``, None for nobody in particular.
+
+    Given ones win; then each auth file in order: its ``credHelpers``, its ``auths``, its ``credsStore``, each for the
+    repository first, then for the namespaces above it, then for the host. Raises Invalid for a broken file, Denied
+    where a helper fails.
+    """
+    if access.anonymous:
+        return None
+    if access.credentials is not None:
+        return access.credentials
+    for path in access.auth_files:
+        document = _read(path, must_exist=access.auth_file_named)
+        found = _in_file(document, keys(host, repository), access.helper_path)
+        if found is not None:
+            return found
+    return None
+
+
+def keys(host: str, repository: str) -> tuple[str, ...]:
+    """The keys that fit, the most special first: repository, namespaces, host."""
+    parts = [host, *repository.split("/")]
+    return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+
+
+def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if must_exist:
+            raise NotFound(f"got no file {str(path)!r}, want credentials in it") from None
+        return {}
+    except PermissionError:
+        if must_exist:
+            raise StorageFailed(f"got no right to read {str(path)!r}, want credentials in it") from None
+        return {}
+    except OSError as error:
+        raise StorageFailed(f"got {error.strerror!r} for {str(path)!r}, want credentials in it") from error
+    try:
+        return load_object(data) if data.strip() else {}
+    except Invalid:
+        # Its text may quote what stands in the file.
+        raise Invalid(f"got {str(path)!r} that is not a JSON object, want auths in it") from None
+
+
+def _in_file(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
+    helpers, auths = _object(document.get("credHelpers")), _object(document.get("auths"))
+    for key in wanted:
+        for name in _spellings(key):
+            if name in helpers:
+                return ask_helper(helpers[name], name, helper_path)
+    plain_names = {_host_of(key): key for key in auths if "://" in key}
+    for key in wanted:
+        names = [key, *(plain_names[spelling] for spelling in _spellings(key) if spelling in plain_names)]
+        for name in names:
+            found = _entry(auths.get(name), name)
+            if found is not None:
+                return found
+    store = document.get("credsStore")
+    if isinstance(store, str) and store:
+        host = wanted[-1]
+        return ask_helper(store, DOCKER_HUB if host == "docker.io" else host, helper_path)
+    return None
+
+
+def _spellings(key: str) -> tuple[str, ...]:
+    """A key, and what older files call the same host."""
+    return (key, "index.docker.io", DOCKER_HUB) if key == "docker.io" else (key,)
+
+
+def _host_of(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _entry(value: Any, name: str) -> Credentials | None:
+    entry = _object(value)
+    username, password = entry.get("username") or "", entry.get("password") or ""
+    encoded = entry.get("auth")
+    if isinstance(encoded, str) and encoded:
+        try:
+            username, _, password = base64.b64decode(encoded, validate=True).decode().rstrip("\0").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise Invalid(f"got an auth for {name!r} that is not base64, want USER:PASSWORD in base64") from None
+    identity, registry = entry.get("identitytoken") or "", entry.get("registrytoken") or ""
+    if not any((username, identity, registry)):
+        return None
+    return Credentials(username=username, password=password, identity_token=identity, registry_token=registry)
+
+
+def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
+    """What ``docker-credential-NAME get`` answers; None where it has nothing for the key.
+
+    Raises Denied where it cannot be run. What it said is not shown: it may be a secret.
+    """
+    if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
+        raise Invalid(f"got the credential helper {name!r}, want the NAME of a program docker-credential-NAME")
+    program = shutil.which(f"docker-credential-{name}", path=path)
+    if program is None:
+        raise Denied(f"got no program docker-credential-{name}, want it to give the credentials for {key}")
+    try:
+        done = subprocess.run(
+            [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Denied(f"got no answer from docker-credential-{name}, want the credentials for {key}") from error
+    if done.returncode != 0:
+        # The protocol's own words; others say it on standard error.
+        if b"credentials not found" in done.stdout + done.stderr:
+            return None
+        raise Denied(f"got status {done.returncode} from docker-credential-{name}, want the credentials for {key}")
+    try:
+        answer = _object(json.loads(done.stdout))
+        username, secret = str(answer["Username"]), str(answer["Secret"])
+    except (ValueError, KeyError):
+        raise Denied(f"got no Username and Secret from docker-credential-{name}, want them for {key}") from None
+    if username == "<token>":
+        return Credentials(identity_token=secret)
+    return Credentials(username=username, password=secret)

@@ -1,0 +1,115 @@
+"""Manifests and indexes of a repository, got by tag or digest and checked against both (distribution-spec, Pull)."""
+
+from __future__ import annotations
+
+from converter.errors import DigestMismatch, Invalid, Unsupported
+from converter.model import media_types as types
+from converter.model import pretty_jws
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest, new_hasher
+from converter.model.document import load_object
+from converter.stores.registry.client import Answer, Client
+
+OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
+"""Of the release candidates of image-spec 1.1; some registries still hold such."""
+
+SCHEMA1 = (types.DOCKER_SCHEMA1_SIGNED, types.DOCKER_SCHEMA1)
+
+WANTED = (
+    types.OCI_INDEX,
+    types.OCI_MANIFEST,
+    types.DOCKER_LIST,
+    types.DOCKER_MANIFEST,
+    OCI_ARTIFACT,
+    *SCHEMA1,
+)
+"""Best first; a registry rewrites a document of a type that is not here, and it is then no longer what was signed."""
+
+
+class Documents:
+    """The documents of one repository. Each is got once: ``held`` keeps them by digest."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._held: dict[Digest, tuple[Descriptor, bytes]] = {}
+
+    def held(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
+        """A document that has been got, or remembered, before."""
+        return self._held.get(digest)
+
+    def remember(self, descriptor: Descriptor, data: bytes) -> None:
+        """Keep a document that was just put."""
+        self._held[descriptor.digest] = (descriptor, data)
+
+    def get(self, reference: str | Digest) -> tuple[Descriptor, bytes]:
+        """A document by its tag or digest, and what it is.
+
+        The digest is that of the bytes, also for schema 1, whose registries name it by its payload's. Raises NotFound,
+        DigestMismatch where the bytes are not what was asked for or what the registry says they are.
+        """
+        if isinstance(reference, Digest) and reference in self._held:
+            return self._held[reference]
+        url = self._client.url(f"manifests/{reference}")
+        answer = self._client.call("GET", url, headers={"Accept": ", ".join(WANTED)})
+        media_type = media_type_of(answer)
+        digest = reference if isinstance(reference, Digest) else Digest.of(answer.body)
+        _check(answer, reference, media_type)
+        if media_type in SCHEMA1:
+            digest = Digest.of(answer.body)
+        descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
+        self._held[digest] = (descriptor, answer.body)
+        return descriptor, answer.body
+
+    def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
+        """Write a document under a tag or its digest. Raises DigestMismatch where the registry read other bytes."""
+        url = self._client.url(f"manifests/{reference}")
+        answer = self._client.call("PUT", url, headers={"Content-Type": media_type}, body=data, expect=(200, 201, 202))
+        _check_told(answer, data, media_type)
+        return answer
+
+
+def media_type_of(answer: Answer) -> str:
+    """What the registry says a document is; where that says nothing, what the document says."""
+    told = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    if told in WANTED:
+        return told
+    document = load_object(answer.body)
+    media_type = document.get("mediaType")
+    if isinstance(media_type, str) and media_type:
+        return media_type
+    if document.get("schemaVersion") == 1:
+        return types.DOCKER_SCHEMA1_SIGNED if "signatures" in document else types.DOCKER_SCHEMA1
+    if "manifests" in document:
+        return types.OCI_INDEX
+    if "layers" in document:
+        return types.OCI_MANIFEST
+    raise Invalid(f"got a document of the type {told[:100]!r}, want a manifest or an index")
+
+
+def _check(answer: Answer, reference: str | Digest, media_type: str) -> None:
+    if isinstance(reference, Digest):
+        found = _digest(answer.body, media_type, reference.algorithm)
+        if found != reference:
+            raise DigestMismatch(f"got a document with the digest {found}, want {reference}")
+    _check_told(answer, answer.body, media_type)
+
+
+def _check_told(answer: Answer, data: bytes, media_type: str) -> None:
+    header = answer.headers.get("Docker-Content-Digest")
+    if not header:
+        return
+    told = Digest.parse(header.strip())
+    try:
+        found = _digest(data, media_type, told.algorithm)
+    except Unsupported:
+        # Of another domain than ours, which one may ignore (distribution-spec, "Digest Header").
+        return
+    if found != told:
+        raise DigestMismatch(f"got a document with the digest {found}, want {told}, as the registry says")
+
+
+def _digest(data: bytes, media_type: str, algorithm: str) -> Digest:
+    signed = pretty_jws.payload(data) if media_type in SCHEMA1 else data
+    hasher = new_hasher(algorithm)
+    hasher.update(signed)
+    return Digest(algorithm, hasher.hexdigest())

@@ -1,0 +1,69 @@
+"""The bytes of a blob, in one piece for whoever reads them, however often the connection breaks (RFC 9110, 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from converter.stores.registry.client import Client
+from converter.stores.registry.urls import plain
+from converter.stores.registry.wire import Interrupted, broken
+from converter.streams import Block
+from converter.streams.blocks import COPY_BLOCK
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+
+
+def download(client: Client, url: str, size: int) -> Iterator[Block]:
+    """The bytes at ``url``, unchecked; a broken connection is taken up where it broke. ``size`` -1 is not known.
+
+    Failures in a row are counted since the last byte that arrived. Raises NotFound, Denied, Unreachable.
+    """
+    offset = failures = 0
+    while True:
+        try:
+            headers = {"Range": f"bytes={offset}-"} if offset else {}
+            response = client.open("GET", url, headers=headers, expect=(200, 206))
+            with response:
+                for block in _blocks(response, url, offset):
+                    offset += len(block)
+                    failures = 0
+                    yield block
+                # A host that has sent the length it told is done, even where that is not what a digest wants.
+                if size < 0 or offset >= size or "Content-Length" in response.headers:
+                    response.release_conn()
+                    return
+            raise Interrupted(f"got {offset} bytes from {plain(url)}, want {size}")
+        except Interrupted as error:
+            failures += 1
+            client.patience.retry(error, failures)
+
+
+def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes]:
+    """The bytes from ``offset``, whatever the host made of the range that it was asked for."""
+    from urllib3.exceptions import HTTPError
+
+    skip = offset - _start(response)
+    if skip < 0:
+        raise Interrupted(f"got bytes from {_start(response)} on from {plain(url)}, want them from {offset} on")
+    try:
+        for block in response.stream(COPY_BLOCK, decode_content=False):
+            if skip >= len(block):
+                skip -= len(block)
+            else:
+                yield block[skip:] if skip else block
+                skip = 0
+    except (HTTPError, OSError) as error:
+        raise broken(error, url) from error
+
+
+def _start(response: BaseHTTPResponse) -> int:
+    """The first byte of the response: a host need not know ranges, and then sends all."""
+    if response.status != 206:
+        return 0
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range") or "")
+    return int(match[1]) if match else 0

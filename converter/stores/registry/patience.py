@@ -1,0 +1,66 @@
+"""How often a request that failed is made again, and how long one waits in between (RFC 9110, 10.2.3, Retry-After)."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from converter.stores.registry.wire import Interrupted
+
+RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
+FIRST_WAIT = 0.25
+LONGEST_WAIT = 30.0
+LONGEST_ASKED = 300.0
+"""A host that asks for more seconds than this is not waited for."""
+
+
+class Patience:
+    """One for all threads that speak to a host: when it asks one of them to wait, all of them do."""
+
+    def __init__(
+        self, retries: int, sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._retries = retries
+        self._sleep = sleep
+        self._now = now
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Wait as long as the host has asked for."""
+        with self._lock:
+            seconds = self._not_before - self._now()
+        if seconds > 0:
+            self._sleep(seconds)
+
+    def retry(self, error: Interrupted, failures: int) -> None:
+        """Wait before the next try, after so many failures in a row; raises ``error`` when there is to be none."""
+        if failures > self._retries or (error.wait or 0) > LONGEST_ASKED:
+            raise error
+        if error.wait is None:
+            # Jitter, so that threads that were cut together do not come back together.
+            most = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+            self._sleep(most * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            return
+        with self._lock:
+            self._not_before = max(self._not_before, self._now() + error.wait)
+        self.wait()
+
+
+def asked_wait(value: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for; None where there is none, or it says nothing."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,107 @@
+"""What speaks of an image in its repository (distribution-spec 1.1, Listing Referrers; cosign's tags).
+
+A registry that knows no referrers keeps them in an index under a tag made of the subject's digest; whoever writes one
+keeps that index. cosign's older signatures, attestations and SBOMs lie under tags of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import Denied, Invalid, NotFound, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object
+from converter.model.image import Attachment
+from converter.stores.registry.client import Client, Rejected
+from converter.stores.registry.documents import Documents
+from converter.stores.registry.tags import pages
+
+COSIGN = ("sig", "att", "sbom")
+
+
+def fallback_tag(subject: Digest) -> str:
+    """The tag of the index of referrers, where the registry keeps none itself (Referrers Tag Schema)."""
+    return f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
+
+
+def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
+    """Everything that speaks of the subject: referrers first, then what cosign has tagged."""
+    found = _from_api(client, subject)
+    if found is None:
+        tag = fallback_tag(subject)
+        held = _get(documents, tag)
+        found = (
+            [] if held is None else [Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(held[1])]
+        )
+    yield from found
+    for kind in COSIGN:
+        tag = f"{subject.algorithm}-{subject.encoded}.{kind}"
+        held = _get(documents, tag)
+        if held is not None:
+            yield Attachment(subject=subject, descriptor=held[0], tag=tag)
+
+
+def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]) -> None:
+    """List manifests in the index of their subject's referrers; what is listed there stays as it is."""
+    tag = fallback_tag(subject)
+    held = _get(documents, tag)
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
+    if held is not None:
+        index = load_object(held[1])
+    listed = index.get("manifests") or []
+    known = {str(entry.get("digest")) for entry in listed if isinstance(entry, dict)}
+    added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
+    if added:
+        documents.put(tag, types.OCI_INDEX, dump(index | {"manifests": [*listed, *added.values()]}))
+
+
+def subject_of(document: dict[str, Any]) -> Digest | None:
+    """The digest of the manifest that a document speaks of."""
+    subject = document.get("subject")
+    return Descriptor.from_json(subject).digest if subject else None
+
+
+def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
+    """How a list of referrers shows a manifest: with its annotations, and what kind of artifact it is."""
+    config = document.get("config")
+    kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "")
+    return Descriptor(
+        media_type=descriptor.media_type,
+        digest=descriptor.digest,
+        size=descriptor.size,
+        annotations=document.get("annotations") or {},
+        artifact_type=kind or "",
+    )
+
+
+def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
+    """What the registry itself lists; None where it does not know how."""
+    found = []
+    try:
+        for page in pages(client, client.url(f"referrers/{subject}"), types.OCI_INDEX):
+            told = (page.headers.get("Content-Type") or "").partition(";")[0].strip()
+            if told != types.OCI_INDEX:
+                return None
+            found += [Attachment(subject=subject, descriptor=one) for one in _listed(page.body)]
+    except (NotFound, Denied, Rejected):
+        # Whatever a registry says to a path that it does not know.
+        return None
+    return found
+
+
+def _listed(data: bytes) -> list[Descriptor]:
+    entries = load_object(data).get("manifests") or []
+    if not isinstance(entries, list):
+        raise Invalid("got referrers that are no list, want an index of them")
+    return [Descriptor.from_json(entry) for entry in entries]
+
+
+def _get(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
+    try:
+        with within(tag):
+            return documents.get(tag)
+    except NotFound:
+        return None

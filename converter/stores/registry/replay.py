@@ -1,0 +1,110 @@
+"""Bytes that can be read once, held so that a part can be sent again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+
+from converter.errors import StorageFailed
+from converter.model.content import Blocks
+from converter.model.digest import Digest, new_hasher
+from converter.streams import Block
+from converter.streams.blocks import COPY_BLOCK
+
+IN_MEMORY = 4 * 1024 * 1024
+"""Bytes held in memory; more go to a temporary file that has no name."""
+
+
+class Replay:
+    """A stream of blocks that is read from any offset at which it has been before.
+
+    Where ``blocks`` can be iterated over again (it is no iterator) and ``keep`` does not say otherwise, they are; else
+    what has passed is kept. ``digest`` and ``size`` are known once all has been read. Close it at the end.
+    """
+
+    def __init__(self, blocks: Blocks, algorithm: str = "sha256", *, keep: bool = False) -> None:
+        self._blocks = blocks
+        self._algorithm = algorithm
+        self._source = iter(blocks)
+        self._kept: tempfile.SpooledTemporaryFile[bytes] | None = None
+        if keep or self._source is blocks:
+            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
+        self._hasher = new_hasher(algorithm)
+        self.size = 0
+        self.ended = False
+
+    def close(self) -> None:
+        """Let go of what is kept, and of the source."""
+        if self._kept is not None:
+            self._kept.close()
+        self._close_source()
+
+    def _close_source(self) -> None:
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+
+    def digest(self) -> Digest:
+        """The digest of all that has passed."""
+        return Digest(self._algorithm, self._hasher.hexdigest())
+
+    def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
+        """The bytes from ``offset``, at most so many; ``offset`` is not beyond what has been read before."""
+        if self._kept is None:
+            yield from _from(self._again(), offset)
+            return
+        end = None if most is None else offset + most
+        while end is None or offset < end:
+            block = self._held(offset) or self._next()
+            if block is None:
+                return
+            wanted = block if end is None else memoryview(block)[: end - offset]
+            offset += len(wanted)
+            yield wanted
+
+    def at_end(self, offset: int) -> bool:
+        """Whether nothing comes after ``offset``; reads one block further to find out."""
+        return offset >= self.size and (self.ended or self._next() is None)
+
+    def _held(self, offset: int) -> bytes | None:
+        if self._kept is None or offset >= self.size:
+            return None
+        self._kept.seek(offset)
+        return self._kept.read(COPY_BLOCK)
+
+    def _next(self) -> Block | None:
+        for block in self._source:
+            self._hasher.update(block)
+            if self._kept is not None:
+                self._keep(self._kept, block)
+            self.size += len(block)
+            return block
+        self.ended = True
+        return None
+
+    def _keep(self, kept: tempfile.SpooledTemporaryFile[bytes], block: Block) -> None:
+        try:
+            kept.seek(self.size)
+            kept.write(block)
+        except OSError as error:
+            # An OSError would pass for one of the connection that this is on its way to.
+            raise StorageFailed(f"got {error.strerror!r} for a temporary file, want room for an upload") from error
+
+    def _again(self) -> Iterator[Block]:
+        if self.size:
+            self._close_source()
+            self._source = iter(self._blocks)
+            self._hasher = new_hasher(self._algorithm)
+            self.size = 0
+            self.ended = False
+        while (block := self._next()) is not None:
+            yield block
+
+
+def _from(blocks: Iterator[Block], skip: int) -> Iterator[Block]:
+    for block in blocks:
+        if skip >= len(block):
+            skip -= len(block)
+        else:
+            yield memoryview(block)[skip:] if skip else block
+            skip = 0

@@ -1,0 +1,170 @@
+"""Images into one repository of a registry (distribution-spec, Push): tags are set last, when all is there."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from converter.errors import DigestMismatch, Invalid, LimitExceeded, Usage
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Attachment
+from converter.model.reference import ImageName
+from converter.stores.registry import referrers
+from converter.stores.registry.access import Access
+from converter.stores.registry.client import Client
+from converter.stores.registry.documents import WANTED, Documents
+from converter.stores.registry.source import reference_in
+from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
+
+
+class RegistrySink:
+    """Writes to one repository. Threads may put blobs at the same time.
+
+    What was put without a tag when the writing failed stays in the registry, unnamed, until that collects its garbage.
+    """
+
+    ordered = False
+
+    def __init__(self, name: ImageName, access: Access, mount_from: tuple[str, ...] = ()) -> None:
+        """``mount_from`` are repositories of the same registry whose blobs may be taken over without a transfer."""
+        self.accepts: frozenset[str] = frozenset()
+        self._name = name
+        self._mount_from = tuple(other for other in mount_from if other != name.repository)
+        self._client = Client(name.host, name.repository, access, push=True, also=self._mount_from)
+        self._documents = Documents(self._client)
+        self._lock = threading.Lock()
+        self._there: set[Digest] = set()
+        self._put_here: set[Digest] = set()
+        self._sessions: dict[Digest, Session] = {}
+        self._tags: dict[str, Descriptor] = {}
+        self._attached: list[Attachment] = []
+        self._unlisted: dict[Digest, list[Descriptor]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Set the tags, those of attachments first; with an error set none."""
+        try:
+            if kind is None:
+                self._commit()
+            if not issubclass(kind or Exception, KeyboardInterrupt):
+                for session in self._sessions.values():
+                    cancel(self._client, session)
+        finally:
+            self._client.close()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the repository has it; a blob that another one has is mounted, and then it has."""
+        with self._lock:
+            if descriptor.digest in self._there:
+                return True
+        if descriptor.media_type in WANTED:
+            url = self._client.url(f"manifests/{descriptor.digest}")
+            answer = self._client.call("HEAD", url, headers={"Accept": ", ".join(WANTED)}, expect=(200, 404))
+            found = answer.status == 200
+        else:
+            found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
+        if found:
+            with self._lock:
+                self._there.add(descriptor.digest)
+        return found
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Upload a blob, or write a document under its digest. Raises what ``blocks`` raises, and Unreachable."""
+        if media_type in WANTED:
+            made = self._put_document(blocks, media_type, expected)
+        else:
+            with self._lock:
+                session = self._sessions.pop(expected.digest, None) if expected is not None else None
+            made = upload(self._client, blocks, expected, session).retyped(media_type)
+        with self._lock:
+            self._there.add(made.digest)
+        return made
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Tag the root when the sink commits; an empty name is what the reference itself says, or ``latest``."""
+        reference = reference_in(name) if name else self._name.tagged()
+        if reference.digest is not None:
+            if reference.digest != root.digest:
+                raise DigestMismatch(
+                    f"got the digest {root.digest}, want {reference.digest}, as the target's name says"
+                )
+            return
+        self._tags[reference.tag or "latest"] = root
+
+    def attach(self, attachment: Attachment) -> None:
+        """Give what was put its tag when the sink commits; a referrer is listed by the registry, or by us."""
+        self._attached.append(attachment)
+
+    def _mount(self, digest: Digest) -> bool:
+        for other in self._mount_from:
+            path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
+            answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202))
+            if answer.status == 201:
+                return True
+            # The registry has begun an upload in place of the mount, which can be used.
+            with self._lock:
+                before = self._sessions.pop(digest, None)
+                self._sessions[digest] = session_of(answer)
+            if before is not None:
+                cancel(self._client, before)
+        return False
+
+    def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
+        data = _joined(blocks, self._client.access.limits.document)
+        descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
+        answer = self._documents.put(descriptor.digest, media_type, data)
+        self._documents.remember(descriptor, data)
+        document = load_object(data)
+        self._put_here.add(descriptor.digest)
+        subject = referrers.subject_of(document)
+        if subject is not None and not answer.headers.get("OCI-Subject"):
+            with self._lock:
+                self._unlisted.setdefault(subject, []).append(referrers.referrer(document, descriptor))
+        return descriptor
+
+    def _commit(self) -> None:
+        for attachment in self._attached:
+            if attachment.tag in ("", referrers.fallback_tag(attachment.subject)):
+                self._list(attachment)
+            else:
+                self._tag(attachment.tag, attachment.descriptor)
+        for subject, listed in self._unlisted.items():
+            referrers.add_to_fallback(self._documents, subject, listed)
+        for tag, root in self._tags.items():
+            self._tag(tag, root)
+
+    def _list(self, attachment: Attachment) -> None:
+        """See to it that a referrer is listed, also one that an earlier run has put there and could not list."""
+        descriptor, data = self._documents.get(attachment.descriptor.digest)
+        if referrers.subject_of(load_object(data)) is None:
+            self._unlisted.setdefault(attachment.subject, []).append(attachment.descriptor)
+        elif descriptor.digest not in self._put_here:
+            self._put_document((data,), descriptor.media_type, descriptor)
+
+    def _tag(self, tag: str, root: Descriptor) -> None:
+        if root.media_type not in WANTED:
+            raise Usage(f"got a root of the type {root.media_type!r}, want a manifest or an index for a registry")
+        descriptor, data = self._documents.get(root.digest)
+        self._documents.put(tag, descriptor.media_type, data)
+
+
+def _joined(blocks: Blocks, most: int) -> bytes:
+    parts = []
+    size = 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size > most:
+            raise LimitExceeded(f"got a document of more than {most} bytes, want less (limit: document)")
+    if not size:
+        raise Invalid("got an empty document, want a manifest or an index")
+    return b"".join(parts)

@@ -1,0 +1,149 @@
+"""Images from one repository of a registry (distribution-spec, Pull)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from converter.errors import ConverterError, Invalid, NotFound
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import HEX_LENGTHS, Digest
+from converter.model.image import Attachment
+from converter.model.reference import ImageName
+from converter.stores.registry import referrers
+from converter.stores.registry.access import Access
+from converter.stores.registry.client import Client
+from converter.stores.registry.documents import WANTED, Documents
+from converter.stores.registry.download import download
+from converter.stores.registry.tags import tags
+from converter.stores.registry.urls import origin_of, refuse_link_local
+from converter.streams import Block
+
+_SHOWN = 20
+
+
+class RegistrySource:
+    """Reads one repository. Documents are got when they are asked for, blobs when they are opened.
+
+    A blob that is not there is therefore told of when it is read.
+    """
+
+    local = False
+
+    def __init__(self, name: ImageName, access: Access) -> None:
+        self._name = name.tagged()
+        self._client = Client(name.host, name.repository, access)
+        self._documents = Documents(self._client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def names(self) -> tuple[str, ...]:
+        """Every tag of the repository."""
+        return tuple(tags(self._client))
+
+    def resolve(self, name: str) -> Descriptor:
+        """The image under a tag or digest; an empty name is what the reference itself says, ``latest`` at the last.
+
+        A schema 1 manifest has the digest of its bytes here, not that of its payload.
+        """
+        reference = reference_in(name) if name else self._name
+        wanted = reference.digest or reference.tag or "latest"
+        try:
+            return self._documents.get(wanted)[0]
+        except NotFound as error:
+            if isinstance(wanted, Digest):
+                raise
+            raise NotFound(f"{error.fact}; {self._what_there_is()}") from error
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        """A document from its own place, any other blob from that of blobs; foreign layers as ``Access`` says."""
+        if descriptor.data is not None and descriptor.size == len(descriptor.data):
+            data = descriptor.data
+            return Known(descriptor, lambda: (data,) if data else ())
+        held = self._documents.held(descriptor.digest)
+        if held is None and descriptor.media_type in WANTED:
+            held = self._documents.get(descriptor.digest)
+        if held is not None:
+            document = held[1]
+            return Known(descriptor.sized(len(document)), lambda: (document,))
+        if descriptor.size < 0:
+            descriptor = descriptor.sized(self._blob_size(descriptor))
+        return Known(descriptor, lambda: self._blob(descriptor))
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """Referrers, by the API or the fallback tag, and what cosign has tagged."""
+        return referrers.attachments(self._client, self._documents, subject)
+
+    def _blob_size(self, descriptor: Descriptor) -> int:
+        answer = self._client.call("HEAD", self._blob_url(descriptor.digest))
+        length = answer.headers.get("Content-Length") or ""
+        if not length.isdecimal():
+            raise Invalid(f"got no Content-Length for {descriptor.digest}, want the size of a blob")
+        return int(length)
+
+    def _blob_url(self, digest: Digest) -> str:
+        return self._client.url(f"blobs/{digest}")
+
+    def _blob(self, descriptor: Descriptor) -> Iterator[Block]:
+        started = False
+        try:
+            for block in download(self._client, self._blob_url(descriptor.digest), descriptor.size):
+                started = True
+                yield block
+        except NotFound as error:
+            if started or not descriptor.urls:
+                raise
+            missing = error
+        else:
+            return
+        if not self._client.access.download_foreign:
+            raise NotFound(f"{missing.fact}; it is a foreign layer: --download-foreign fetches it from elsewhere")
+        yield from self._foreign(descriptor)
+
+    def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
+        """A layer from the first URL that has it. These come from a document, so each is looked at first."""
+        last: ConverterError | None = None
+        for url in descriptor.urls:
+            origin_of(url)
+            refuse_link_local(url)
+            started = False
+            try:
+                for block in download(self._client, url, descriptor.size):
+                    started = True
+                    yield block
+            except ConverterError as error:
+                if started:
+                    raise
+                last = error
+            else:
+                return
+        assert last is not None
+        raise last
+
+    def _what_there_is(self) -> str:
+        try:
+            found = list(islice(tags(self._client), _SHOWN + 1))
+        except ConverterError:
+            return f"there is no list of tags of {self._name.name}"
+        more = " and more" if len(found) > _SHOWN else ""
+        return f"there are: {', '.join(map(repr, found[:_SHOWN]))}{more}" if found else "there is no tag at all"
+
+
+def reference_in(name: str) -> ImageName:
+    """A tag, a digest, or a whole reference, as a part of this repository's name; raises Invalid."""
+    start = name.removeprefix("@").partition(":")[0]
+    if start in HEX_LENGTHS:
+        return ImageName.parse(f"repository@{name.removeprefix('@')}")
+    if "/" in name or ":" in name:
+        return ImageName.parse(name)
+    return ImageName.parse(f"repository:{name}")

@@ -1,0 +1,196 @@
+"""Puts a blob into a repository, in one part or several, however often the connection breaks (distribution-spec, Push).
+
+A blob whose size is known goes in one PUT, or in parts of a size that the caller or the registry wants; one of unknown
+size goes in one PATCH without a length. After a break the registry is asked how much it has; where it does not know,
+the upload begins anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from converter.errors import ConverterError, Denied, DigestMismatch, NotFound, Unreachable
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.stores.registry.client import Answer, Client, Rejected
+from converter.stores.registry.replay import Replay
+from converter.stores.registry.wire import Body, Interrupted
+
+SMALL_PARTS = 10 * 1024 * 1024
+"""The parts of a blob that a registry, or a proxy before it, finds too large for one request (413)."""
+
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload under way: where it goes on, how many bytes the registry has, the smallest part that it takes."""
+
+    location: str
+    offset: int = 0
+    least: int = 0
+
+
+def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None = None) -> Descriptor:
+    """Put a blob, and give what it is (its media type is that of ``expected``).
+
+    ``blocks`` that can be iterated over again are read again where the upload must begin anew; those of an iterator
+    are kept in a temporary file meanwhile. Raises what they raise, and then leaves nothing in the registry.
+    """
+    algorithm = expected.digest.algorithm if expected else "sha256"
+    replay = Replay(blocks, algorithm, keep=client.access.chunk is not None or expected is None)
+    job = _Job(client, replay, expected, begun)
+    try:
+        digest = job.run()
+    except (Unreachable, Denied):
+        # There is nobody to tell; the registry itself clears away what nobody completes.
+        raise
+    except ConverterError:
+        job.abandon()
+        raise
+    finally:
+        replay.close()
+    if expected is not None:
+        return expected.bare()
+    return Descriptor(media_type="application/octet-stream", digest=digest, size=replay.size)
+
+
+def begin(client: Client) -> Session:
+    """Start an upload (POST)."""
+    answer = client.call("POST", client.url("blobs/uploads/"), body=b"", expect=(202,))
+    return session_of(answer)
+
+
+def session_of(answer: Answer) -> Session:
+    """What the registry says of an upload; an offset of 0 where it says nothing."""
+    least = answer.headers.get("OCI-Chunk-Min-Length") or ""
+    return Session(answer.location, _offset(answer.headers), int(least) if least.isdecimal() else 0)
+
+
+def cancel(client: Client, session: Session) -> None:
+    """Tell the registry that an upload will not go on; that it knows no such thing is no matter."""
+    try:
+        client.once("DELETE", session.location, expect=(200, 202, 204))
+    except ConverterError:
+        return
+
+
+class _Job:
+    def __init__(self, client: Client, replay: Replay, expected: Descriptor | None, begun: Session | None) -> None:
+        self._client = client
+        self._replay = replay
+        self._expected = expected
+        self._session = begun
+        self._chunk = client.access.chunk
+
+    def run(self) -> Digest:
+        failures = best = 0
+        while True:
+            try:
+                return self._go_on()
+            except Interrupted as error:
+                failures += 1
+                self._client.patience.retry(error, failures)
+            done = self._find_out()
+            if done is not None:
+                return done
+            if self._session is not None and self._session.offset > best:
+                failures, best = 0, self._session.offset
+
+    def abandon(self) -> None:
+        if self._session is not None:
+            cancel(self._client, self._session)
+            self._session = None
+
+    def _go_on(self) -> Digest:
+        session = self._session = self._session or begin(self._client)
+        expected = self._expected
+        try:
+            if expected is not None and self._chunk is None and session.offset == 0:
+                return self._put(session, expected.digest, self._replay.blocks(), expected.size)
+            return self._in_parts(session)
+        except Rejected as error:
+            if error.status != 413 or self._chunk is not None:
+                raise
+        self._chunk = SMALL_PARTS
+        self._session = None
+        return self._go_on()
+
+    def _in_parts(self, session: Session) -> Digest:
+        while not self._replay.at_end(session.offset):
+            session = self._session = self._patch(session)
+        return self._put(session, self._replay.digest(), (), 0)
+
+    def _patch(self, session: Session) -> Session:
+        headers = dict(_OCTETS)
+        body: Body
+        if self._chunk is not None:
+            body = b"".join(self._replay.blocks(session.offset, max(self._chunk, session.least)))
+            size = len(body)
+        else:
+            body = self._replay.blocks(session.offset)
+            size = self._expected.size - session.offset if self._expected is not None else 0
+        if size:
+            headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
+        now = session_of(self._send("PATCH", session.location, headers, body, expect=(202,)))
+        # A registry that does not say how much it has taken has taken all of it.
+        offset = now.offset or (session.offset + size if size else self._replay.size)
+        return Session(now.location, offset, max(now.least, session.least))
+
+    def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> Digest:
+        joint = "&" if "?" in session.location else "?"
+        url = f"{session.location}{joint}digest={quote(str(digest), safe='')}"
+        headers = {**_OCTETS, "Content-Length": str(size)}
+        answer = self._send("PUT", url, headers, blocks if size else b"".join(blocks), expect=(200, 201, 204))
+        told = answer.headers.get("Docker-Content-Digest")
+        if told and told.startswith(f"{digest.algorithm}:") and told != str(digest):
+            raise DigestMismatch(f"got the digest {told[:140]!r} from the registry for what was put, want {digest}")
+        self._session = None
+        return digest
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, *, expect: tuple[int, ...]
+    ) -> Answer:
+        try:
+            return self._client.once(method, url, headers=headers, body=body, expect=expect)
+        except NotFound as error:
+            # The registry has forgotten the upload: it "MUST be restarted" (distribution-spec, Push, "Errors").
+            raise Interrupted(error.fact) from error
+        except Rejected as error:
+            if error.status == 416:
+                raise Interrupted(error.fact) from error
+            raise
+
+    def _find_out(self) -> Digest | None:
+        """Where the upload stands after a break; the digest where it turns out to be done."""
+        session, self._session = self._session, None
+        if session is None:
+            return None
+        try:
+            answer = self._client.call("GET", session.location, expect=(200, 202, 204))
+            found = session_of(answer)
+        except (NotFound, Rejected):
+            return (
+                self._expected.digest if self._expected is not None and is_there(self._client, self._expected) else None
+            )
+        if found.offset <= self._replay.size:
+            self._session = Session(found.location, found.offset, session.least)
+        return None
+
+
+def is_there(client: Client, descriptor: Descriptor) -> bool:
+    """Whether the repository has a blob (HEAD)."""
+    answer = client.call("HEAD", client.url(f"blobs/{descriptor.digest}"), expect=(200, 404))
+    length = answer.headers.get("Content-Length")
+    return answer.status == 200 and (descriptor.size < 0 or length in (None, str(descriptor.size)))
+
+
+def _offset(headers: Mapping[str, str]) -> int:
+    match = _RANGE.fullmatch(headers.get("Range") or "")
+    # The end is that of the last byte, but registries say 0-0 for nothing at all.
+    return int(match[1]) + 1 if match and match[1] != "0" else 0

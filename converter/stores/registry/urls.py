@@ -1,0 +1,73 @@
+"""Which URLs are spoken to: what a document or a host names is untrusted, what the user typed is not."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urljoin, urlsplit
+
+from converter.errors import Invalid, Unsupported
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port: to what credentials are bound (RFC 6454)."""
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an absolute URL; raises Invalid where it is none that HTTP is spoken to."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise Invalid(f"got the URL {url[:200]!r}, want http://HOST/… or https://HOST/…") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise Invalid(f"got the URL {url[:200]!r}, want http://HOST/… or https://HOST/…")
+    return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
+
+
+def plain(url: str) -> str:
+    """A URL as it may be shown: its query can hold a secret, and so can its user."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"[:300]
+
+
+def followed(url: str, location: str) -> str:
+    """Where a host at ``url`` sends us; raises Unsupported where nobody should go.
+
+    Refused are a step down from https to http, and link-local addresses (where clouds keep secrets) unless the host
+    itself is one.
+    """
+    target = urljoin(url, location)
+    scheme, host, _ = origin_of(target)
+    from_scheme, from_host, _ = origin_of(url)
+    if from_scheme == "https" and scheme == "http":
+        raise Unsupported(f"got {plain(target)} from {plain(url)}, want no step down from https to http")
+    if host != from_host:
+        refuse_link_local(target)
+    return target
+
+
+def refuse_link_local(url: str) -> None:
+    """Raises Unsupported where the host of the URL is, or resolves to, a link-local address."""
+    _, host, port = origin_of(url)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        # Then there is no connection either, unless a proxy knows the name.
+        return
+    for *_, address in found:
+        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        if (mapped or ip).is_link_local:
+            raise Unsupported(f"got {plain(url)}, a link-local address ({ip}), want one that is not")
+
+
+def bypasses(host: str, exceptions: str) -> bool:
+    """Whether a host is spoken to without the proxy: ``NO_PROXY`` lists names and the domains above them."""
+    for entry in exceptions.replace(",", " ").lower().split():
+        name = entry.removeprefix("*").removeprefix(".").partition(":")[0]
+        if not name or host == name or host.endswith(f".{name}"):
+            return True
+    return False

@@ -1,0 +1,164 @@
+"""One exchange with one host, over pooled connections that any number of threads may share (RFC 9110, on urllib3)."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from converter.errors import LimitExceeded, Unreachable
+from converter.stores.registry.access import Access
+from converter.stores.registry.certs import context_for
+from converter.stores.registry.urls import Origin, bypasses, followed, origin_of, plain
+from converter.version import __version__
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+Body = bytes | Iterable[bytes | memoryview] | None
+
+
+class Interrupted(Unreachable):
+    """The exchange broke off, or the host asks to come back: the same may work later.
+
+    ``wait`` is for how many seconds the host asks, None where it does not.
+    """
+
+    def __init__(self, fact: str, wait: float | None = None) -> None:
+        super().__init__(fact)
+        self.wait = wait
+
+
+class Wire:
+    """Connections to any host. Close it to close them; it has no other state."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._pools: dict[Origin, PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close every connection that nobody uses."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools.clear()
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: Body = None,
+        authorization: str | None = None,
+    ) -> BaseHTTPResponse:
+        """Send a request and give the response with its body unread; whoever gets it releases it.
+
+        ``authorization`` goes to the origin of ``url`` and to no other. Redirects are followed, but not for a body
+        that comes in a stream. Raises Interrupted where the connection fails, Unreachable where TLS does,
+        LimitExceeded for too many redirects or headers. Any status is a success here.
+        """
+        home = origin_of(url)
+        for _ in range(self.access.limits.redirects + 1):
+            shown = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **headers}
+            if authorization and origin_of(url) == home:
+                shown["Authorization"] = authorization
+            response = self._send(method, url, shown, body)
+            self._check_headers(response, url)
+            location = response.headers.get("Location")
+            if not location or not _may_follow(method, body, response.status):
+                return response
+            response.drain_conn()
+            response.release_conn()
+            url = followed(url, location)
+        most = self.access.limits.redirects
+        raise LimitExceeded(f"got more than {most} redirects, the last to {plain(url)}, want fewer (limit: redirects)")
+
+    def _send(self, method: str, url: str, headers: dict[str, str], body: Body) -> BaseHTTPResponse:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._pool(url).urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                # Without a length, urllib3 sends it in chunks; a header says that there is one.
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError) as error:
+            raise broken(error, url) from error
+
+    def _pool(self, url: str) -> PoolManager:
+        origin = origin_of(url)
+        with self._lock:
+            pool = self._pools.get(origin)
+            if pool is None:
+                pool = self._pools[origin] = self._new_pool(origin)
+            return pool
+
+    def _new_pool(self, origin: Origin) -> PoolManager:
+        from urllib3 import PoolManager, ProxyManager, Timeout
+
+        scheme, host, port = origin
+        context = context_for(host, port, self.access) if scheme == "https" else None
+        timeout = Timeout(connect=self.access.timeout, read=self.access.timeout)
+        most = self.access.connections
+        proxy = self.access.proxies.get(scheme)
+        if proxy and not bypasses(host, self.access.proxies.get("no", "")):
+            proxy = proxy if "://" in proxy else f"http://{proxy}"
+            return ProxyManager(proxy, maxsize=most, timeout=timeout, ssl_context=context)
+        return PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
+
+    def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
+        size = sum(len(name) + len(value) + 4 for name, value in response.headers.iteritems())
+        most = self.access.limits.headers
+        if size > most:
+            response.close()
+            raise LimitExceeded(f"got {size} bytes of headers from {plain(url)}, want at most {most} (limit: headers)")
+
+
+def _may_follow(method: str, body: Body, status: int) -> bool:
+    if method in ("GET", "HEAD"):
+        return status in (301, 302, 303, 307, 308)
+    # Only these two mean the same method and body again (RFC 9110, 15.4).
+    return status in (307, 308) and (body is None or isinstance(body, bytes))
+
+
+def broken(error: Exception, url: str) -> Unreachable | LimitExceeded:
+    """What an exception of urllib3's, or of the socket below it, means to a caller."""
+    from urllib3 import exceptions as http_errors
+
+    causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
+    if any(isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause) for cause in causes):
+        return LimitExceeded(f"got a header line or count beyond reason from {plain(url)}, want less (limit: headers)")
+    if isinstance(error, http_errors.SSLError):
+        return Unreachable(
+            f"got a failure of TLS with {plain(url)} ({reason(error)}), want a certificate that is trusted"
+        )
+    if isinstance(error, http_errors.NameResolutionError):
+        return Interrupted(f"got no address for the host of {plain(url)}, want one")
+    if isinstance(error, http_errors.ProxyError):
+        return Interrupted(f"got no way through the proxy to {plain(url)} ({reason(error)})")
+    if isinstance(error, http_errors.NewConnectionError):
+        return Interrupted(f"got no connection to {plain(url)} ({reason(error)}), want one")
+    if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
+        return Interrupted(f"got nothing from {plain(url)} for too long, want an answer (limit: timeout)")
+    return Interrupted(f"got a connection to {plain(url)} that broke off ({reason(error)}), want it to last")
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause in its own words, without the objects that urllib3 shows."""
+    inner: BaseException = error
+    while True:
+        nested = inner.__cause__ or next((arg for arg in inner.args if isinstance(arg, BaseException)), None)
+        if nested is None:
+            break
+        inner = nested
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return " ".join(str(text).rpartition(": ")[2].split())[:200].lower()
