@@ -82,9 +82,40 @@ def verify(head: bytes, offset: int) -> None:
         raise Invalid(f"header at byte {offset}: got the checksum {stored}, want {unsigned}")
 
 
+def rewritten(field: bytes, value: int) -> bytes:
+    """``field`` with the number ``value`` in the place and width of its octal digits, or in all of it if that fails."""
+    digits = text(field.strip(b" \0")).rstrip(b" ")
+    new = b"%0*o" % (len(digits), value)
+    if digits.isdigit() and len(new) == len(digits):
+        start = field.index(digits)
+        return field[:start] + new + field[start + len(new) :]
+    return octal(value, len(field))
+
+
 def sealed(head: bytes) -> bytes:
-    """``head`` with the right checksum in its checksum field: six octal digits, NUL, space."""
+    """``head`` with the right checksum, written as the old one was, or as six octal digits, NUL, space."""
+    field = head[148:156]
     total = (zlib.adler32(head[:148] + b"        " + head[156:]) & 0xFFFF) - 1
     if total < 1 or max(head) > 0x7F:  # the sum may have passed 65521
-        total = sum(head) - sum(head[148:156]) + 8 * 0x20
-    return b"%b%06o\0 %b" % (head[:148], total, head[156:])
+        total = sum(head) - sum(field) + 8 * 0x20
+    new = b"%06o\0 " % total if field == b"        " else rewritten(field, total)
+    return head[:148] + new + head[156:]
+
+
+def joined_name(head: bytes) -> bytes:
+    """The name in ``head`` alone: the name field, behind the prefix field where there is one.
+
+    In a GNU header other things stand in place of the prefix. But Go before 1.8 wrote GNU headers with a prefix, and so
+    did the Docker of its time: as Go does, one whose access time is no number but whose "prefix" is ASCII is read so.
+    """
+    name, prefix = text(head[:100]), text(head[345:500])
+    if not prefix:
+        return name
+    magic = head[257:265]
+    if magic == GNU_MAGIC:
+        try:
+            number(head[345:357], "atime")
+        except Invalid:
+            return prefix + b"/" + name if prefix.isascii() else name
+        return name
+    return prefix + b"/" + name if magic.startswith(USTAR_MAGIC) else name

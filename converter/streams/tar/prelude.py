@@ -41,6 +41,8 @@ class Prelude:
         raw = head + data + self._cursor.take(padding(size), f"padding of the {what} at byte {offset}")
         self.active = True
         if flag == b"g":
+            if self._names:
+                raise Invalid(f"{what} at byte {offset}: got it between a file and its records, want it before them")
             self._read_global(pax.parse(data, self._limits))
             self._globals_raw += raw
             if len(self._globals_raw) > self._limits.pax_record + SIZE:

@@ -24,14 +24,13 @@ from converter.streams.tar.fields import (
     DIR,
     FIFO,
     FILE,
-    GNU_MAGIC,
     KINDS,
     LINK,
     SIZE,
     SYMLINK,
-    USTAR_MAGIC,
     ZERO,
     expected,
+    joined_name,
     number,
     text,
     verify,
@@ -109,7 +108,7 @@ class Scanner:
 
             name = head[: head.find(0)] if head[99] == 0 else text(head[:100])
             if head[345]:
-                name = _with_prefix(head, name)
+                name = joined_name(head)
             extra = None
             if prelude.active or flag == b"S":
                 name, size, extra = prelude.close(head, name, size)
@@ -135,23 +134,6 @@ class Scanner:
             entry = Entry(cursor, name, kind, size, head, extra)
             cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
             yield entry
-
-
-def _with_prefix(head: bytes, name: bytes) -> bytes:
-    """``name`` behind the prefix field of ustar; in a GNU header other things stand there.
-
-    Go before 1.8 wrote GNU headers with a prefix, and so did the Docker of its time: as Go does, a GNU header whose
-    access time is no number but whose "prefix" is ASCII is read as one of these.
-    """
-    magic = head[257:265]
-    prefix = text(head[345:500])
-    if magic == GNU_MAGIC:
-        try:
-            number(head[345:357], "atime")
-        except Invalid:
-            return prefix + b"/" + name if prefix.isascii() else name
-        return name
-    return prefix + b"/" + name if magic.startswith(USTAR_MAGIC) else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

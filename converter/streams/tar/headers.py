@@ -1,0 +1,204 @@
+"""The header blocks of one entry as parts that can be changed: records before it, main header, extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from converter.errors import Invalid
+from converter.streams.tar import pax
+from converter.streams.tar.fields import (
+    GNU_MAGIC,
+    SIZE,
+    USTAR_MAGIC,
+    ZERO,
+    joined_name,
+    number,
+    octal,
+    padding,
+    rewritten,
+    sealed,
+    text,
+)
+from converter.streams.tar.prelude import RECORDS
+from converter.streams.tar.write import extended_header, pad, split
+
+Change = Callable[[bytes], bytes]
+
+
+@dataclass(slots=True)
+class Record:
+    """A PAX header or a GNU long name: header block, payload, the fill behind it."""
+
+    head: bytes
+    data: bytes
+    fill: bytes
+
+    @property
+    def flag(self) -> bytes:
+        return self.head[156:157]
+
+    @property
+    def raw(self) -> bytes:
+        return self.head + self.data + self.fill
+
+    def store(self, data: bytes) -> None:
+        """Replace the payload, and the size in the header with it; nothing changes when it is the same."""
+        if data != self.data:
+            self.data, self.fill = data, pad(len(data))
+            self.head = sealed(self.head[:124] + rewritten(self.head[124:136], len(data)) + self.head[136:])
+
+    def rename(self, change: Change) -> tuple[bytes, bytes]:
+        """Apply ``change`` to a GNU long name, and give the old and the new one; what stands behind its NUL stays."""
+        old = text(self.data)
+        new = change(old)
+        self.store(new + self.data[len(old) :])
+        return old, new
+
+    def revalue(self, key: bytes, change: Change) -> tuple[bytes, bytes] | None:
+        """Apply ``change`` to the value of a PAX ``key`` and give the old and the new one; None where it is not."""
+        found = pax.pairs(self.data)
+        changed = None
+        for place, (name, value) in enumerate(found):
+            if name == key and value:
+                changed = value, change(value)
+                found[place] = key, changed[1]
+        if changed is not None:
+            self.store(pax.joined(found))
+        return changed
+
+
+class Headers:
+    """What ``Entry.raw`` holds, taken apart; ``raw`` puts it together again."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.records: list[Record] = []
+        position = 0
+        while raw[position + 156 : position + 157] in RECORDS:
+            head = raw[position : position + SIZE]
+            size = number(head[124:136], "size")
+            start, stop = position + SIZE, position + SIZE + size
+            position = stop + padding(size)
+            self.records.append(Record(head, raw[start:stop], raw[stop:position]))
+        self.head = raw[position : position + SIZE]
+        self._extension = raw[position + SIZE :]
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join([*(record.raw for record in self.records), self.head, self._extension])
+
+    def _extended(self) -> Record | None:
+        return next((record for record in self.records if record.flag in b"xX"), None)
+
+    def extend(self, records: Mapping[bytes, bytes]) -> None:
+        """Put ``records`` into the entry's own PAX header; those it has already are replaced."""
+        record = self._extended()
+        if record is None:
+            fresh = extended_header(text(self.head[:100]), records)
+            size = number(fresh[124:136], "size")
+            self.records.append(Record(fresh[:SIZE], fresh[SIZE : SIZE + size], fresh[SIZE + size :]))
+            return
+        kept = [(key, value) for key, value in pax.pairs(record.data) if records.get(key, value) == value]
+        had = {key for key, _ in kept}
+        record.store(pax.joined([*kept, *sorted((key, value) for key, value in records.items() if key not in had)]))
+
+    def change_name(self, change: Change) -> None:
+        """Apply ``change`` to the entry's name wherever it stands."""
+        changed = None
+        for record in self.records:
+            if record.flag in b"xX":
+                changed = record.revalue(b"GNU.sparse.name", change) or record.revalue(b"path", change) or changed
+            elif record.flag == b"L":
+                changed = record.rename(change)
+        if changed is None:
+            self._set_name(change(joined_name(self.head)))
+        else:
+            self._follow_name(change, *changed)
+
+    def change_link(self, change: Change) -> None:
+        """Apply ``change`` to the target of a link wherever it stands."""
+        changed = None
+        for record in self.records:
+            if record.flag in b"xX":
+                changed = record.revalue(b"linkpath", change) or changed
+            elif record.flag == b"K":
+                changed = record.rename(change)
+        field = text(self.head[157:257])
+        if changed is not None:
+            old, new = changed
+            if old.startswith(field):
+                self._write(157, new[: _width(field, old)], 100)
+            return
+        new = change(field)
+        if len(new) > 100:
+            self._add_record(b"K", b"linkpath", new)
+        self._write(157, new[:100], 100)
+
+    def _set_name(self, new: bytes) -> None:
+        """Write the name into the main header, or into a new record where the fields are too small."""
+        where = self._place(new)
+        if where is None:
+            self._add_record(b"L", b"path", new)
+            where = b"", new[:100]
+        self._write_name(*where)
+
+    def _place(self, new: bytes) -> tuple[bytes, bytes] | None:
+        """``new`` as prefix and name field, the present name field kept if it can be; None when it does not fit."""
+        field = text(self.head[:100])
+        has_prefix = joined_name(self.head) != field
+        posix = self.head[257:263] == USTAR_MAGIC
+        if new == field or (len(new) <= 100 and not has_prefix):
+            return b"", new
+        if (posix or has_prefix) and field and new.endswith(b"/" + field):
+            prefix = new[: -len(field) - 1]
+            if 0 < len(prefix) <= 155:
+                return prefix, field
+        if posix:
+            return split(new)
+        return (b"", new) if len(new) <= 100 else None
+
+    def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
+        """Bring the name in the main header into line with the record that overrides it, where it is a copy of it."""
+        field = joined_name(self.head)
+        if old.startswith(field) and old != field:
+            self._write_name(b"", new[: _width(field, old)])
+            return
+        try:
+            where = self._place(new if old == field else change(field))
+        except Invalid:  # no name of ours, and nobody reads it
+            return
+        self._write_name(*(where or (b"", new[:100])))
+
+    def _write_name(self, prefix: bytes, name: bytes) -> None:
+        if prefix or joined_name(self.head) != text(self.head[:100]):
+            self._write(345, prefix, 155)
+        self._write(0, name, 100)
+
+    def _write(self, start: int, value: bytes, width: int) -> None:
+        head = self.head
+        if text(head[start : start + width]) != value:
+            self.head = sealed(head[:start] + value.ljust(width, b"\0") + head[start + width :])
+
+    def _add_record(self, flag: bytes, key: bytes, value: bytes) -> None:
+        """A record for a name that no field holds: GNU's in a GNU header, PAX's elsewhere."""
+        if self.head[257:265] == GNU_MAGIC and self._extended() is None:
+            data = value + b"\0"
+            self.records.append(Record(_long(flag, len(data)), data, pad(len(data))))
+        else:
+            self.extend({key: value})
+
+
+def _width(field: bytes, old: bytes) -> int:
+    """How much of a new name goes into a field that held so much of the ``old`` one."""
+    return len(field) if len(field) < len(old) else 100
+
+
+def _long(flag: bytes, size: int) -> bytes:
+    """The header of a GNU long name, as GNU tar writes it."""
+    head = bytearray(ZERO)
+    head[:13] = b"././@LongLink"
+    head[100:148] = octal(0o644, 8) + octal(0, 8) * 2 + octal(size, 12) + octal(0, 12)
+    head[148:156] = b"        "
+    head[156:157] = flag
+    head[257:265] = GNU_MAGIC
+    return sealed(bytes(head))
