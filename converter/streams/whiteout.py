@@ -1,0 +1,66 @@
+"""Whiteouts: entries of a layer that remove what lower layers have (image-spec 1.1.1, layer.md, "Whiteouts")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.errors import Invalid
+from converter.streams.tar.names import shown
+
+PREFIX = b".wh."
+OPAQUE = b".wh..wh..opq"
+_AUFS = b".wh..wh."
+
+
+@dataclass(frozen=True, slots=True)
+class Removes:
+    """``.wh.NAME``: ``path`` and all below it, of lower layers only."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Empties:
+    """``.wh..wh..opq``: all below ``directory``, of lower layers only, wherever in its layer it stands."""
+
+    directory: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What aufs kept for itself (``.wh..wh.plnk/…``, ``.wh..wh.aufs``): neither a file nor a removal."""
+
+
+Whiteout = Removes | Empties | Ignored
+
+
+def whiteout(path: bytes) -> Whiteout | None:
+    """What the clean ``path`` of an entry of a layer means; None for an ordinary file.
+
+    Raises Invalid for the removal of ``.`` or ``..`` and for files below a name that is reserved. The caller may first
+    look whether ``.wh.`` is in the path at all.
+    """
+    directory, _, base = path.rpartition(b"/")
+    for part in directory.split(b"/"):
+        if part.startswith(_AUFS):
+            return Ignored()
+        if part.startswith(PREFIX):
+            raise Invalid(f"whiteout: got {shown(path)}, want nothing below the reserved name {shown(part)}")
+    if not base.startswith(PREFIX):
+        return None
+    if base == OPAQUE:
+        return Empties(directory)
+    if base.startswith(_AUFS):
+        return Ignored()
+    removed = base[len(PREFIX) :]
+    if removed in {b"", b".", b".."}:
+        raise Invalid(f"whiteout: got {shown(path)}, want the name of something in its directory")
+    return Removes(directory + b"/" + removed if directory else removed)
+
+
+def removing(path: bytes) -> bytes:
+    """The name of the entry that removes the clean ``path``; raises Invalid for the root."""
+    directory, slash, base = path.rpartition(b"/")
+    if not base:
+        raise Invalid("whiteout: got the root, want a path below it")
+    return directory + slash + PREFIX + base
