@@ -1,0 +1,72 @@
+"""Where bytes live: one module a transport, imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from converter.errors import Usage
+from converter.model.reference import Location
+from converter.ports import Sink, Source
+from converter.stores.options import StoreOptions
+
+__all__ = ["SINKS", "SOURCES", "StoreOptions", "open_sink", "open_source"]
+
+SOURCES: Mapping[str, str] = {
+    "": "recognise",
+    "aci": "aci_file",
+    "appc": "discovery",
+    "dir": "directory",
+    "docker": "registry",
+    "docker-archive": "docker_archive",
+    "docker-daemon": "docker_daemon",
+    "oci": "oci_layout",
+    "oci-archive": "oci_layout",
+}
+"""Transport → the module below this one that reads it; a bare path has none, and its content decides."""
+
+SINKS: Mapping[str, str] = {
+    "aci": "aci_file",
+    "bundle": "rootfs",
+    "dir": "directory",
+    "docker": "registry",
+    "docker-archive": "docker_archive",
+    "docker-daemon": "docker_daemon",
+    "oci": "oci_layout",
+    "oci-archive": "oci_layout",
+    "rootfs": "rootfs",
+}
+"""Transport → the module below this one that writes it."""
+
+
+class _Reads(Protocol):
+    def open_source(self, location: Location, options: StoreOptions) -> Source: ...
+
+
+class _Writes(Protocol):
+    def open_sink(self, location: Location, options: StoreOptions) -> Sink: ...
+
+
+def open_source(location: Location, options: StoreOptions | None = None) -> Source:
+    """What lies there, to be read; leaving it as a context manager closes it.
+
+    Raises NotFound where there is nothing, Invalid where it is not what the transport says, StorageFailed where the
+    disk refuses, Usage for a transport that cannot be read.
+    """
+    module = _module(SOURCES, location, "read")
+    return cast("_Reads", module).open_source(location, options or StoreOptions())
+
+
+def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
+    """A place to write to; nothing is there before it is left without an error. Raises Usage."""
+    module = _module(SINKS, location, "written")
+    return cast("_Writes", module).open_sink(location, options or StoreOptions())
+
+
+def _module(table: Mapping[str, str], location: Location, what: str) -> object:
+    name = table.get(location.transport)
+    if name is None:
+        offered = ", ".join(transport for transport in sorted(table) if transport)
+        raise Usage(f"got {str(location)!r}, which cannot be {what}, want one of {offered}")
+    return import_module(f"converter.stores.{name}")

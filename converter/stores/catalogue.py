@@ -1,0 +1,96 @@
+"""Which image a name means, among those of one archive, layout or directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from converter.errors import Invalid, NotFound
+from converter.model.descriptor import Descriptor
+from converter.model.reference import ImageName
+from converter.stores.disk import shown
+
+_POSITION = re.compile(r"@([0-9]{1,9})")
+_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An image: the names it is listed under, other spellings of them, and the tags that may stand for them."""
+
+    root: Descriptor
+    names: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What there is. ``positions`` are what ``@0``, ``@1`` … mean; ``where`` is for people."""
+
+    where: str
+    offers: tuple[Offer, ...]
+    positions: tuple[Descriptor, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """A name for each image, ``@N`` for one that has none, or none of its own."""
+        found: list[str] = []
+        for offer in self.offers:
+            own = [name for name in offer.names if len(self._matching(name)) == 1]
+            found += own or self._position(offer.root)
+        return tuple(dict.fromkeys(found))
+
+    def resolve(self, name: str) -> Descriptor:
+        """The image that ``name`` means: exactly, else as a reference in another spelling, else by its tag.
+
+        An empty name means the only image. Raises NotFound with what there is.
+        """
+        if position := _POSITION.fullmatch(name):
+            if int(position[1]) >= len(self.positions):
+                raise NotFound(f"got {name}, want one of {len(self.positions)} images in {self.where}, from @0 on")
+            return self.positions[int(position[1])]
+        matching = self._matching(name)
+        if len(matching) == 1:
+            return matching[0]
+        if not self.offers:
+            raise NotFound(f"got {self.where} without an image, want one")
+        got = f"the name {shown(name)}" if name else "no name"
+        if len(matching) > 1:
+            got += f" for {len(matching)} images"
+        raise NotFound(f"got {got} in {self.where}, want one of: {self._listing()}")
+
+    def _matching(self, name: str) -> list[Descriptor]:
+        """The distinct roots at the first rule that fits any."""
+        if not name:
+            return _distinct(offer.root for offer in self.offers)
+        reference = _reference(name)
+        rules: tuple[Callable[[Offer], bool], ...] = (
+            lambda offer: name in offer.names or name in offer.aliases,
+            lambda offer: bool(reference) and reference in map(_reference, (*offer.names, *offer.aliases)),
+            lambda offer: name in offer.tags,
+        )
+        for rule in rules:
+            if found := _distinct(offer.root for offer in self.offers if rule(offer)):
+                return found
+        return []
+
+    def _position(self, root: Descriptor) -> list[str]:
+        return [f"@{index}" for index, other in enumerate(self.positions) if other.digest == root.digest][:1]
+
+    def _listing(self) -> str:
+        names = [shown(name) for name in self.names()]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return ", ".join(names[:_SHOWN]) + more
+
+
+def _distinct(roots: Iterable[Descriptor]) -> list[Descriptor]:
+    return list({root.digest: root for root in reversed(list(roots))}.values())[::-1]
+
+
+def _reference(name: str) -> str:
+    """The name in full, with its tag; empty where it is no reference."""
+    try:
+        return str(ImageName.parse(name).tagged())
+    except Invalid:
+        return ""

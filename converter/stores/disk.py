@@ -1,0 +1,112 @@
+"""Files and directories on a disk: opened without waiting, made durable, and their failures told as facts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from converter.errors import Invalid, NotFound, StorageFailed
+
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""Opening a FIFO or a device with these flags does not wait for anybody at its other end."""
+
+
+def shown(text: str | Path) -> str:
+    """A path or a name for an error's text: what a terminal could act on is escaped."""
+    plain = str(text)
+    return plain if plain.isprintable() else ascii(plain)
+
+
+@contextmanager
+def disk(path: str | Path, want: str) -> Iterator[None]:
+    """Tell an OSError on ``path`` as NotFound or StorageFailed; ``want`` completes "want to … it"."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"got no file or directory {shown(path)}, want to {want} it") from None
+    except OSError as error:
+        raise failed(error, path, want) from error
+
+
+def failed(error: OSError, path: str | Path, want: str) -> StorageFailed:
+    """What the system said about ``path``, as a fact."""
+    reason = (error.strerror or str(error)).lower()
+    return StorageFailed(f"got {reason!r} for {shown(path)}, want to {want} it")
+
+
+def open_regular(path: Path) -> int:
+    """A file descriptor of a regular file. Raises Invalid for anything else, NotFound, StorageFailed."""
+    with disk(path, "read"):
+        fd = os.open(path, READ)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Invalid(f"got {shown(path)}, which is no regular file, want one")
+    return fd
+
+
+def regular_size(path: Path) -> int | None:
+    """The size in bytes of a regular file, perhaps behind a symlink; None where there is none."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise failed(error, path, "read") from error
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def write_all(fd: int, block: bytes | memoryview) -> None:
+    """Write a whole block at the file's position, however many calls that takes."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def pwrite_all(fd: int, block: bytes, offset: int) -> None:
+    """Write a whole block at an offset; the file's position does not move."""
+    view = memoryview(block)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """A new file with that content, on the disk when this returns; its mode is what the umask leaves of 0666."""
+    with disk(path, "write"):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable, where the file system can."""
+    with disk(path, "write"):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(fd)
+
+
+def sync_tree(path: Path) -> None:
+    """Make the names in a directory and in all below it durable, the deepest first."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        sync_directory(Path(directory))
+
+
+def existing_ancestor(path: Path) -> Path:
+    """The nearest directory above ``path`` that is there."""
+    for parent in path.parents:
+        if parent.is_dir():
+            return parent
+    raise NotFound(f"got no directory above {shown(path)}, want one to write to")

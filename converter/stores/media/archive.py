@@ -1,0 +1,197 @@
+"""A tar as a medium: its entries are read where they lie, its links are resolved inside it, nothing is unpacked."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from converter.errors import Invalid, LimitExceeded, NotFound, within
+from converter.model.content import Blocks
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.disk import READ, disk, shown, write_all
+from converter.stores.media.temporary import spool
+from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.streams.decompress import decompress
+from converter.streams.detect import HEAD, detect
+from converter.streams.tar import fields
+from converter.streams.tar.cursor import FileCursor
+from converter.streams.tar.scan import Scanner
+
+STDIN = ("-", "/dev/stdin")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the bytes of an entry lie; ``sparse`` when holes were left out of them."""
+
+    offset: int
+    size: int
+    sparse: bool = False
+
+
+class TarMedium:
+    """The regular files of a tar, whose file stays open. Of two entries with one name the last one holds."""
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
+        """``-`` is standard input. A compressed archive, or one from a pipe, is spooled to an unlinked file first.
+
+        Raises NotFound, StorageFailed, Invalid where it is no tar.
+        """
+        self.where = "standard input" if str(path) in STDIN else shown(path)
+        self._limits = limits
+        self._fd = open_plain(path, limits)
+        try:
+            with within(self.where):
+                self._index()
+        except BaseException:
+            self.close()
+            raise
+
+    def names(self) -> list[str]:
+        return sorted({*self._spans, *(name for name in self._links if self._span(name) is not None)})
+
+    def size(self, name: str) -> int | None:
+        span = self._span(_clean(name))
+        return None if span is None else span.size
+
+    def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
+        span = self._found(name)
+        left = max(0, span.size - offset)
+        return file_blocks(self._fd, span.offset + offset, left if size is None else size, COPY_BLOCK)
+
+    def read_document(self, name: str) -> bytes:
+        """As in Medium. Raises Invalid where the archive has two different ones under that name.
+
+        Some readers would take the first and some the last: nobody may be shown one and given the other.
+        """
+        data = self._document(name, self._found(name))
+        for span in self._twice.get(_clean(name), ()):
+            if self._document(name, span) != data:
+                raise Invalid(f"got two different entries {shown(name)} in {self.where}, want one")
+        return data
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _index(self) -> None:
+        self._spans: dict[str, Span] = {}
+        self._links: dict[str, str] = {}
+        self._twice: dict[str, list[Span]] = {}
+        with os.fdopen(os.dup(self._fd), "rb", buffering=0) as file:
+            scanner = Scanner(FileCursor(file), self._limits)
+            for entry in scanner:
+                name = entry.name.decode("utf-8", "surrogateescape")
+                if entry.type == fields.FILE:
+                    if name in self._spans:
+                        self._twice.setdefault(name, []).append(self._spans[name])
+                    self._links.pop(name, None)
+                    self._spans[name] = Span(scanner.cursor.offset, entry.size, entry.sparse)
+                elif entry.type in (fields.LINK, fields.SYMLINK):
+                    self._spans.pop(name, None)
+                    base = posixpath.dirname(name) if entry.type == fields.SYMLINK else ""
+                    self._links[name] = posixpath.join(base, entry.linkname.decode("utf-8", "surrogateescape"))
+
+    def _span(self, name: str) -> Span | None:
+        """The bytes under a clean name, through links; raises Invalid where they run in a circle or out of here."""
+        seen = {name}
+        while name in self._links:
+            name = _clean(self._links[name])
+            if name in seen:
+                raise Invalid(f"got links in a circle at {shown(name)} in {self.where}, want a file")
+            seen.add(name)
+        return self._spans.get(name)
+
+    def _found(self, name: str) -> Span:
+        span = self._span(_clean(name))
+        if span is None:
+            raise NotFound(f"got no entry {shown(name)} in {self.where}, want one")
+        if span.sparse:
+            raise Invalid(f"got the entry {shown(name)} of {self.where} as a sparse file, want all of its bytes")
+        return span
+
+    def _document(self, name: str, span: Span) -> bytes:
+        if span.size > self._limits.document:
+            raise LimitExceeded(
+                f"got {shown(name)} with {span.size} bytes, want at most {self._limits.document} (limit: document)"
+            )
+        return b"".join(file_blocks(self._fd, span.offset, span.size))
+
+
+def open_plain(path: Path, limits: Limits = DEFAULT) -> int:
+    """A file descriptor of a tar that can be read anywhere: the file itself where it is one, else a spool.
+
+    Raises NotFound, StorageFailed, Invalid where it is no tar, nor a compressed one.
+    """
+    source = open_bytes(path)
+    try:
+        head = os.pread(source, HEAD, 0)
+        codec = detect(head)
+        if codec == "tar":
+            return source
+        if codec is None:
+            what = f"bytes that start with {head[:6].hex()}" if head else "nothing"
+            raise Invalid(f"got {what} from {shown(path)}, want a tar, perhaps compressed")
+        with within(shown(path)):
+            blocks = decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits)
+            target = spooled(blocks)
+    except BaseException:
+        os.close(source)
+        raise
+    os.close(source)
+    return target
+
+
+def open_bytes(path: Path) -> int:
+    """A file descriptor that can be read anywhere: of a regular file, or of a spool of standard input.
+
+    Raises Invalid for a FIFO or a device: only ``-`` waits for what somebody else writes.
+    """
+    with disk(path, "read"):
+        source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
+        try:
+            regular = stat.S_ISREG(os.fstat(source).st_mode)
+            if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
+                return source
+            if str(path) not in STDIN:
+                raise Invalid(f"got {shown(path)}, which is no regular file, want one (or - for standard input)")
+            target = spooled(_piped(source))
+        except BaseException:
+            os.close(source)
+            raise
+        os.close(source)
+        return target
+
+
+def spooled(blocks: Blocks) -> int:
+    """The blocks in a file without a name, open for reading."""
+    target = spool()
+    try:
+        with closing(blocks) as source:
+            for block in source:
+                with disk("a temporary file", "write"):
+                    write_all(target, block)
+    except BaseException:
+        os.close(target)
+        raise
+    return target
+
+
+def _piped(fd: int) -> Iterator[bytes]:
+    while block := os.read(fd, COPY_BLOCK):
+        yield block
+
+
+def _clean(name: str) -> str:
+    """The name in the normal form of an entry's; raises Invalid where it leads out of the archive."""
+    if ".." not in name.split("/"):
+        return "/".join(part for part in name.split("/") if part not in ("", "."))
+    whole = posixpath.normpath(name.lstrip("/"))
+    if whole.startswith(".."):
+        raise Invalid(f"got the name {shown(name)}, want one inside the archive")
+    return "" if whole == "." else whole

@@ -1,0 +1,79 @@
+"""A directory as a medium."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.model.content import Blocks
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.disk import READ, disk, open_regular, regular_size, shown
+from converter.streams.blocks import COPY_BLOCK, file_blocks
+
+
+class DirectoryMedium:
+    """The regular files below a directory. Symlinks are followed: what they lead to is checked like anything else."""
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
+        """Raises NotFound where there is no such directory, Invalid where it is none."""
+        self.where = shown(path)
+        self._path = path
+        self._limits = limits
+        with disk(path, "read"):
+            # Opened, not only looked at: a directory that may not be read is refused here, with its name.
+            fd = os.open(path, READ)
+            try:
+                if not stat.S_ISDIR(os.fstat(fd).st_mode):
+                    raise Invalid(f"got {self.where}, which is no directory, want one")
+            finally:
+                os.close(fd)
+
+    def names(self) -> list[str]:
+        """The names of all files, sorted; those of temporaries begin with a dot and are left out."""
+        found = []
+        for directory, below, files in os.walk(self._path):
+            below[:] = [name for name in below if not name.startswith(".")]
+            inside = Path(directory).relative_to(self._path)
+            found += [(inside / name).as_posix() for name in files]
+        return sorted(found)
+
+    def size(self, name: str) -> int | None:
+        return regular_size(self._inside(name))
+
+    def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
+        path = self._inside(name)
+        if regular_size(path) is None:
+            raise NotFound(f"got no file {shown(name)} in {self.where}, want one")
+        return self._blocks(path, offset, size)
+
+    def read_document(self, name: str) -> bytes:
+        path = self._inside(name)
+        size = regular_size(path)
+        if size is None:
+            raise NotFound(f"got no file {shown(name)} in {self.where}, want one")
+        if size > self._limits.document:
+            raise LimitExceeded(
+                f"got {shown(name)} with {size} bytes, want at most {self._limits.document} (limit: document)"
+            )
+        return b"".join(self._blocks(path, 0, None))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @staticmethod
+    def _blocks(path: Path, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
+        fd = open_regular(path)
+        try:
+            if size is None:
+                size = max(0, os.fstat(fd).st_size - offset)
+            yield from file_blocks(fd, offset, size, COPY_BLOCK)
+        finally:
+            os.close(fd)
+
+    def _inside(self, name: str) -> Path:
+        if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
+            raise Invalid(f"got the name {shown(name)}, want one inside {self.where}")
+        return self._path / name

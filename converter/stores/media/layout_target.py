@@ -1,0 +1,173 @@
+"""A directory as a target: blobs are staged beside it, then all of it appears at once (image-layout.md).
+
+A new layout is renamed into place. One that is there gets its blobs first and its ``index.json`` last, under a lock on
+the directory, so that writers at the same time follow each other. A writer that is killed leaves a hidden directory,
+which the next one removes, and in an old layout perhaps blobs that nothing names yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from converter.errors import Invalid, NotFound, StorageFailed
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.stores.disk import (
+    disk,
+    existing_ancestor,
+    regular_size,
+    shown,
+    sync_directory,
+    sync_tree,
+    write_all,
+    write_file,
+)
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.pour import poured
+from converter.stores.media.target import Documents, blob_name
+from converter.stores.media.temporary import NAME, Temporary, clean, locked, temporary_directory
+from converter.stores.oci_index import INDEX, LAYOUT, check_layout
+
+
+class LayoutTarget:
+    """An OCI layout that is made, or added to. Any number of threads may ``take``."""
+
+    def __init__(self, path: Path) -> None:
+        self._shown = shown(path)
+        with disk(path, "write"):
+            self._path = Path(os.path.realpath(path))
+        self._staging: Temporary | None = None
+        self._serial = itertools.count()
+        self._relied: set[Digest] = set()
+
+    def begin(self) -> None:
+        """As in Target: refuses a directory that is neither empty nor a layout."""
+        self._is_layout()
+        parent = existing_ancestor(self._path)
+        inside = self._path.is_dir() and not _renamable(parent, self._path)
+        if self._path.is_dir():
+            clean(self._path)
+        self._staging = temporary_directory(self._path if inside else parent)
+
+    def has(self, digest: Digest, size: int) -> bool:
+        staged = regular_size(self._staged.path / blob_name(digest))
+        found = regular_size(self._path / blob_name(digest)) if staged is None else staged
+        if found is None or size not in (-1, found):
+            return False
+        if staged is None:
+            self._relied.add(digest)
+        return True
+
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+        part = self._staged.path / f"part-{next(self._serial)}"
+        with disk(self._path, "write"):
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            digest, size = poured(blocks, expected, lambda block: self._write(fd, block))
+            blob = self._staged.path / blob_name(digest)
+            with disk(self._path, "write"):
+                os.fsync(fd)
+                blob.parent.mkdir(parents=True, exist_ok=True)
+                part.rename(blob)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        finally:
+            os.close(fd)
+        return digest, size
+
+    def commit(self, documents: Documents) -> None:
+        try:
+            with disk(self._path, "write"):
+                for digest in self._relied:
+                    if regular_size(self._path / blob_name(digest)) is None:
+                        raise StorageFailed(f"got no {digest} in {self._shown} any more, want it, as at the start")
+                if not self._appears(documents):
+                    self._merge(documents)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        if self._staging is not None:
+            self._staging.remove()
+            self._staging = None
+
+    @property
+    def _staged(self) -> Temporary:
+        if self._staging is None:
+            raise RuntimeError("a sink takes blobs only while it is entered")
+        return self._staging
+
+    def _write(self, fd: int, block: bytes | memoryview) -> None:
+        with disk(self._path, "write"):
+            write_all(fd, block)
+
+    def _is_layout(self) -> bool:
+        """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""
+        if not self._path.exists():
+            return False
+        if not self._path.is_dir():
+            raise Invalid(f"got {self._shown}, which is no directory, want a layout or a new name")
+        with disk(self._path, "read"):
+            there = [entry.name for entry in os.scandir(self._path) if not NAME.fullmatch(entry.name)]
+        # A writer at the same time, or one that was killed, may be between its first blob and its last file.
+        if set(there) <= {"blobs"}:
+            return False
+        try:
+            check_layout(DirectoryMedium(self._path))
+        except NotFound:
+            raise Invalid(f"got {self._shown}, which is neither empty nor an OCI layout, want one of them") from None
+        return INDEX in there
+
+    def _appears(self, documents: Documents) -> bool:
+        """Rename the staging directory into place, where nothing is yet; False where somebody was first."""
+        staging = self._staged
+        if staging.path.parent == self._path or (self._path.is_dir() and any(self._path.iterdir())):
+            return False
+        for name, data in documents(None).items():
+            write_file(staging.path / name, data)
+        (staging.path / "blobs").mkdir(exist_ok=True)
+        sync_tree(staging.path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staging.path.rename(self._path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for name in documents(None):
+                (staging.path / name).unlink()
+            return False
+        sync_directory(self._path.parent)
+        return True
+
+    def _merge(self, documents: Documents) -> None:
+        with locked(self._path):
+            old = DirectoryMedium(self._path).read_document(INDEX) if self._is_layout() else None
+            wanted = documents(old)
+            self._move_blobs()
+            for name, data in wanted.items():
+                if regular_size(self._path / name) is None or (name == INDEX and data != old):
+                    fresh = self._staged.path / name
+                    write_file(fresh, data)
+                    fresh.rename(self._path / name)
+            sync_directory(self._path)
+
+    def _move_blobs(self) -> None:
+        for blob in sorted((self._staged.path / "blobs").glob("*/*")):
+            place = self._path / blob.relative_to(self._staged.path)
+            if regular_size(place) != blob.stat().st_size:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                blob.rename(place)
+        if (self._path / "blobs").is_dir():
+            sync_tree(self._path / "blobs")
+
+
+def _renamable(parent: Path, path: Path) -> bool:
+    """Whether what is staged in ``parent`` can be renamed into ``path``: the same file system, and a place to write."""
+    return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

@@ -1,0 +1,143 @@
+"""Files and directories that are still being written: hidden, locked by their writer, cleaned when it is dead."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from converter.stores.disk import disk
+
+NAME = re.compile(r"\.transship-[0-9a-f]{16}")
+"""The names of temporaries. One that nobody has locked was left by a writer that was killed."""
+
+
+@dataclass(slots=True)
+class Temporary:
+    """A file or directory of this process. As long as ``fd`` is open it is locked, and nobody cleans it."""
+
+    path: Path
+    fd: int
+
+    def close(self) -> None:
+        """Unlock it; what it has become by then stays."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def remove(self) -> None:
+        """Take it away, and unlock it; no error where it has gone elsewhere."""
+        with suppress(OSError):
+            remove(self.path)
+        self.close()
+
+
+def temporary_file(directory: Path) -> Temporary:
+    """A new empty file in ``directory``, open for reading and writing, with the mode that the umask leaves."""
+    clean(directory)
+    while True:
+        path = directory / f".transship-{secrets.token_hex(8)}"
+        with disk(path, "write"):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            if _mine(path, fd):
+                return Temporary(path, fd)
+            os.close(fd)
+
+
+def temporary_directory(directory: Path) -> Temporary:
+    """A new empty directory in ``directory``, with the mode that the umask leaves."""
+    clean(directory)
+    while True:
+        path = directory / f".transship-{secrets.token_hex(8)}"
+        with disk(path, "write"):
+            path.mkdir()
+            with suppress(FileNotFoundError):
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                if _mine(path, fd):
+                    return Temporary(path, fd)
+                os.close(fd)
+
+
+def spool() -> int:
+    """A file without a name, gone when it is closed, for what must be read more than once or written at the end."""
+    directory = Path(tempfile.gettempdir())
+    # /tmp is often memory; an image belongs on a disk. Whoever set TMPDIR has decided otherwise.
+    roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
+    if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
+        directory = roomy
+    with disk(directory, "write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
+        return os.dup(file.fileno())
+
+
+def clean(directory: Path) -> None:
+    """Remove the temporaries of dead writers, as far as that is allowed; raises nothing."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if NAME.fullmatch(entry.name):
+                with suppress(OSError):
+                    _clean_one(Path(entry.path))
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the only writer in a directory, by a lock on the directory itself, which leaves nothing behind.
+
+    A file system without locks (some network mounts) gives none: there, two writers at once must not be.
+    """
+    with disk(directory, "lock"):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(fd, wait=True)
+        yield
+    finally:
+        os.close(fd)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory and all below it; raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _clean_one(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        usual = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+        if usual and status.st_uid == os.geteuid() and _lock(fd) == "held":
+            remove(path)
+    finally:
+        os.close(fd)
+
+
+def _mine(path: Path, fd: int) -> bool:
+    """Lock what was just made; False where a cleaner came between its making and its locking."""
+    lock = _lock(fd)
+    if lock != "held":
+        return lock == "unknown"
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(fd: int, *, wait: bool = False) -> Literal["held", "taken", "unknown"]:
+    """Whether the lock is held now, taken by another, or unknown to the file system."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return "taken"
+    except OSError:
+        return "unknown"
+    return "held"

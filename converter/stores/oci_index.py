@@ -1,0 +1,178 @@
+"""The two documents of a layout: which images it has, and under which names (image-spec 1.1.1, image-layout.md).
+
+What others wrote into ``index.json`` stays in it: entries, members and their order. Only names move.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from converter.errors import Invalid, Usage, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object, type_name
+from converter.model.limits import DEFAULT, Limits
+from converter.model.reference import ImageName
+from converter.stores.catalogue import Offer
+from converter.stores.disk import shown
+from converter.stores.media import Medium
+
+INDEX, LAYOUT = "index.json", "oci-layout"
+LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+REF_NAME = "org.opencontainers.image.ref.name"
+FULL_NAME = "io.containerd.image.name"
+"""Where Docker and containerd write the name in full; their REF_NAME is then only its tag."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?")
+_ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z]+)?")
+_OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
+
+
+def check_layout(medium: Medium) -> None:
+    """Raises NotFound where there is no ``oci-layout``, Invalid for another version than 1.0.0 (which 1.1 is too)."""
+    version = load_object(medium.read_document(LAYOUT)).get("imageLayoutVersion")
+    if version != "1.0.0":
+        raise Invalid(f"got the imageLayoutVersion {version!r} in {medium.where}, want '1.0.0'")
+
+
+def read_index(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """``index.json``; raises Invalid where it is none, or could be read as something else as well.
+
+    ``manifests`` may be null: Docker writes that where an archive has images that are in ``manifest.json`` only.
+    """
+    index = load_object(data, limits)
+    if index.get("schemaVersion") != 2:
+        raise Invalid(f"got the schemaVersion {index.get('schemaVersion')!r}, want 2")
+    if index.get("mediaType") not in (None, "", types.OCI_INDEX):
+        raise Invalid(f"got the mediaType {index['mediaType']!r}, want {types.OCI_INDEX}")
+    for member in index:
+        if member.lower() in _OF_MANIFESTS or (member.lower() == "manifests" and member != "manifests"):
+            raise Invalid(f"got the member {member!r} in an index, want manifests alone (CVE-2021-41190)")
+    manifests = index.get("manifests")
+    if manifests is not None and not isinstance(manifests, list):
+        raise Invalid(f"got a JSON {type_name(manifests)} for manifests, want an array")
+    return index
+
+
+def entries(index: dict[str, Any]) -> tuple[Descriptor, ...]:
+    """The entries in order, with their annotations; raises Invalid with the place of the first that is wrong."""
+    return tuple(_entry(place, value) for place, value in enumerate(index.get("manifests") or ()))
+
+
+def offer(entry: Descriptor) -> Offer:
+    """What an entry is called: in full where that is known, else by its reference name."""
+    short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")
+    names = dict.fromkeys(name for name in (full, short) if name)
+    listed = short if not full or _tag(short) else full
+    tags = tuple(dict.fromkeys(tag for tag in map(_tag, names) if tag))
+    return Offer(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
+
+
+def attached_to(entry: Descriptor) -> Digest | None:
+    """The subject that an entry's tag gives, as cosign and the fallback of the referrers API name things."""
+    name = entry.annotations.get(REF_NAME, "")
+    match = _ATTACHED.fullmatch(_tag(name) or name)
+    if match is None:
+        return None
+    try:
+        return Digest.parse(f"{match[1]}:{match[2]}")
+    except Invalid:
+        return None
+
+
+def name_annotations(name: str) -> dict[str, str]:
+    """How a name is written into an entry. Raises Usage for one that a layout cannot hold (annotations.md)."""
+    if not name:
+        return {}
+    if not _NAME.fullmatch(name):
+        raise Usage(f"got the name {shown(name)}, want letters, digits and '.', '_', ':', '@', '/', '+', '-' between")
+    full = full_name(name)
+    return {REF_NAME: name} | ({FULL_NAME: full} if full else {})
+
+
+def full_name(name: str) -> str:
+    """The reference in full, or nothing where the name is only a tag."""
+    if not any(mark in name for mark in ":/"):
+        return ""
+    try:
+        return str(ImageName.parse(name).tagged())
+    except Invalid:
+        return ""
+
+
+def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits = DEFAULT) -> bytes:
+    """``index.json`` with these entries; their names move to them. The same bytes where nothing changes."""
+    if old is None:
+        before = None
+        index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
+    else:
+        with within(INDEX):
+            before, index = read_index(old, limits), read_index(old, limits)
+            entries(index)
+    manifests: list[dict[str, Any]] = index.get("manifests") or []
+    index["manifests"] = manifests
+    for entry in added:
+        _place(manifests, entry)
+    return old if old is not None and index == before else dump(index)
+
+
+def _place(manifests: list[dict[str, Any]], entry: Descriptor) -> None:
+    wanted = entry.to_json()
+    names = _names(wanted)
+    same = []
+    for value in manifests:
+        if value["digest"] == wanted["digest"]:
+            same.append(value)
+        else:
+            _drop(value, _shared(value, names))
+    if same and not names:
+        return
+    home = next((value for value in same if _shared(value, names)), None)
+    if home is None:
+        home = next((value for value in same if not _names(value)), None)
+    if home is None:
+        manifests.append(wanted)
+    else:
+        home["annotations"] = {**(home.get("annotations") or {}), **wanted["annotations"]}
+
+
+def _names(value: dict[str, Any]) -> dict[str, str]:
+    return {key: text for key, text in (value.get("annotations") or {}).items() if key in (REF_NAME, FULL_NAME)}
+
+
+def _shared(value: dict[str, Any], names: dict[str, str]) -> set[str]:
+    """The annotations of an entry that say the same name. Tags that are equal under two full names do not."""
+    own = _names(value)
+    short = own.get(REF_NAME, "")
+    full, wanted = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
+    if full and full == wanted:
+        return set(own)
+    return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and wanted) else set()
+
+
+def _drop(value: dict[str, Any], keys: set[str]) -> None:
+    if not keys:
+        return
+    value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in keys}
+    if not value["annotations"]:
+        del value["annotations"]
+
+
+def _entry(place: int, value: Any) -> Descriptor:
+    with within(INDEX), within(f"manifests[{place}]"):
+        entry = Descriptor.from_json(value)
+        if not isinstance(entry.annotations, dict):
+            raise Invalid(f"got a JSON {type_name(entry.annotations)} for annotations, want an object")
+        for key, text in entry.annotations.items():
+            if not isinstance(text, str):
+                raise Invalid(f"got a JSON {type_name(text)} for the annotation {shown(key)}, want a string")
+        return entry
+
+
+def _tag(name: str) -> str:
+    """The tag of a reference; empty where the name has none, or is only a tag."""
+    head, colon, tail = name.rpartition(":")
+    return tail if head and colon and "/" not in tail else ""

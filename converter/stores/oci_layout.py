@@ -1,0 +1,195 @@
+"""OCI layouts, in a directory or in a tar of one (image-spec 1.0.2 and 1.1.1, image-layout.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from converter.errors import ConverterError, NotFound, within
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.model.reference import Location
+from converter.stores import oci_index
+from converter.stores.catalogue import Catalogue
+from converter.stores.media import Medium
+from converter.stores.media.archive import TarMedium
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.layout_target import LayoutTarget
+from converter.stores.media.tar_target import TarTarget
+from converter.stores.media.target import Target, blob_name
+from converter.stores.oci_index import FULL_NAME, INDEX, LAYOUT, LAYOUT_CONTENT, REF_NAME
+from converter.stores.options import StoreOptions
+
+FetchDocument = Callable[[Descriptor], bytes]
+
+
+def open_source(location: Location, options: StoreOptions) -> OciLayout:
+    """``oci:`` reads a directory, ``oci-archive:`` a tar, perhaps compressed, perhaps from standard input."""
+    path = Path(location.path)
+    if location.transport == "oci-archive":
+        return OciLayout(TarMedium(path, options.limits), options.limits)
+    return OciLayout(DirectoryMedium(path, options.limits), options.limits)
+
+
+def open_sink(location: Location, options: StoreOptions) -> OciSink:
+    """``oci:`` makes a layout or adds to one, ``oci-archive:`` writes a tar, and takes the place of an old one."""
+    path = Path(location.path)
+    if location.transport == "oci-archive":
+        return OciSink(TarTarget(path), options.limits, ordered=True)
+    return OciSink(LayoutTarget(path), options.limits)
+
+
+class OciLayout:
+    """The images of a layout. Blobs are found by digest, and checked when they are read."""
+
+    local = True
+
+    def __init__(self, medium: Medium, limits: Limits) -> None:
+        """Raises NotFound, or Invalid where it is no layout of version 1.0.0. Closes the medium when it is left."""
+        self._medium = medium
+        self._limits = limits
+        try:
+            oci_index.check_layout(medium)
+            with within(INDEX):
+                self._entries = oci_index.entries(oci_index.read_index(medium.read_document(INDEX), limits))
+        except BaseException:
+            medium.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._medium.close()
+
+    def names(self) -> tuple[str, ...]:
+        return self._catalogue.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        return self._catalogue.resolve(name)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        return fetch_blob(self._medium, descriptor)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """The entries with that subject, and those that cosign's tags give to it."""
+        return attachments(self._entries, self._subjects, subject)
+
+    @cached_property
+    def _subjects(self) -> dict[Digest, Digest]:
+        return dict(subjects(self._entries, self.fetch_document))
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        offers = [oci_index.offer(entry) for entry in self._entries if oci_index.attached_to(entry) is None]
+        images = tuple(one for one in offers if one.names or one.root.digest not in self._subjects)
+        return Catalogue(where=self._medium.where, offers=images, positions=self._entries)
+
+    def fetch_document(self, entry: Descriptor) -> bytes:
+        """A small blob, checked."""
+        return self.fetch(entry).read(self._limits)
+
+
+def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
+    """A blob of a layout, unopened. Absent where it is a foreign layer that only its URLs lead to. Raises NotFound."""
+    name = blob_name(descriptor.digest)
+    size = medium.size(name)
+    if size is not None:
+        return Known(descriptor.sized(size), lambda: medium.open(name))
+    if descriptor.data is not None:
+        data = descriptor.data
+        return Known(descriptor, lambda: (data,) if data else ())
+    missing = NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
+    if not descriptor.urls:
+        raise missing
+    return Known(descriptor, lambda: _missing(missing), absent=True)
+
+
+def _missing(error: NotFound) -> Blocks:
+    raise error
+
+
+def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
+    """The entries whose documents have a ``subject`` (manifest.md), with it. What cannot be read has none."""
+    for entry in entries:
+        if entry.media_type in types.MANIFESTS | types.INDEXES:
+            try:
+                subject = load_object(read(entry)).get("subject")
+                if subject is not None:
+                    yield entry.digest, Descriptor.from_json(subject).digest
+            except ConverterError:
+                continue
+
+
+def attachments(entries: Iterable[Descriptor], by_entry: dict[Digest, Digest], subject: Digest) -> Iterator[Attachment]:
+    """What speaks of ``subject``: by the subject of its document, or by its tag."""
+    for entry in entries:
+        tag = entry.annotations.get(REF_NAME, "")
+        bare = replace(
+            entry,
+            annotations={key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)},
+        )
+        if oci_index.attached_to(entry) == subject:
+            yield Attachment(subject=subject, descriptor=bare, tag=tag)
+        elif by_entry.get(entry.digest) == subject:
+            yield Attachment(subject=subject, descriptor=bare)
+
+
+class OciSink:
+    """Writes a layout. ``name`` moves a name that is there already; what had it stays, without one."""
+
+    accepts: frozenset[str] = frozenset()
+
+    def __init__(self, target: Target, limits: Limits, *, ordered: bool = False) -> None:
+        self.ordered = ordered
+        self._target = target
+        self._limits = limits
+        self._added: list[Descriptor] = []
+
+    def __enter__(self) -> Self:
+        self._target.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._target.commit(self._documents)
+        else:
+            self._target.abort()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return self._target.has(descriptor.digest, descriptor.size)
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        digest, size = self._target.take(blocks, expected)
+        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
+        return made.retyped(media_type).sized(size)
+
+    def name(self, name: str, root: Descriptor) -> None:
+        names = oci_index.name_annotations(name)
+        self._added.append(replace(root, annotations={**_unnamed(root), **names}))
+
+    def attach(self, attachment: Attachment) -> None:
+        """An entry under its tag, or one without a name: its document says what it speaks of."""
+        names = {REF_NAME: attachment.tag} if attachment.tag else {}
+        entry = attachment.descriptor
+        self._added.append(replace(entry, annotations={**_unnamed(entry), **names}))
+
+    def _documents(self, old: bytes | None) -> dict[str, bytes]:
+        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.rendered(old, self._added, self._limits)}
+
+
+def _unnamed(entry: Descriptor) -> dict[str, str]:
+    return {key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)}

@@ -1,0 +1,37 @@
+"""What a caller may decide about stores: bounds, credentials, patience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from converter.model.limits import DEFAULT, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """One set for every transport; each store reads what concerns it.
+
+    ``credentials`` are a user and a password, ``token`` is a bearer token; neither is ever shown, and with
+    ``anonymous`` none are looked for. ``timeout`` is in seconds without any progress; ``chunk`` the size in bytes of
+    the parts of an upload, None for a blob in one part. ``mount_from`` are repositories of the target's registry that
+    may hold its blobs already. ``environment`` holds the variables that say where auth files, certificates, proxies
+    and a daemon's socket are: nothing below the command line reads the process's own.
+    """
+
+    limits: Limits = DEFAULT
+    tls_verify: bool = True
+    anonymous: bool = False
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
+    authfile: Path | None = None
+    cert_dir: Path | None = None
+    retries: int = 5
+    timeout: float = 60.0
+    jobs: int = 2
+    docker_host: str = ""
+    download_foreign: bool = False
+    chunk: int | None = None
+    mount_from: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
