@@ -1,1 +1,127 @@
-"""Moves the contents of a container image from one format to another, intact."""
+"""Moves the contents of a container image from one format to another, intact.
+
+These are the public names; each is imported when it is first asked for. What is not listed here may change.
+
+    >>> import converter
+    >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
+    >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
+    >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from converter.version import __version__
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
+    from converter.conversion.keywords import Keywords
+    from converter.errors import (
+        ConverterError,
+        Denied,
+        DigestMismatch,
+        Invalid,
+        LimitExceeded,
+        LossRefused,
+        NotFound,
+        StorageFailed,
+        Unreachable,
+        Unsupported,
+        Untrusted,
+        Usage,
+    )
+    from converter.events import Event, Report
+    from converter.model.compression import Compression
+    from converter.model.descriptor import Descriptor
+    from converter.model.digest import Digest
+    from converter.model.image import Artifact, Image, Index
+    from converter.model.limits import Limits
+    from converter.model.platform import Platform
+    from converter.plan import Loss
+    from converter.schema import Finding
+    from converter.stores import StoreOptions
+    from converter.validate import validate_document
+
+__all__ = [
+    "Artifact",
+    "Compression",
+    "ConverterError",
+    "Denied",
+    "Descriptor",
+    "Digest",
+    "DigestMismatch",
+    "Event",
+    "Finding",
+    "Image",
+    "Index",
+    "Invalid",
+    "LayerResult",
+    "LimitExceeded",
+    "Limits",
+    "Loss",
+    "LossRefused",
+    "NotFound",
+    "Options",
+    "Platform",
+    "Report",
+    "Result",
+    "StorageFailed",
+    "StoreOptions",
+    "TargetResult",
+    "Unreachable",
+    "Unsupported",
+    "Untrusted",
+    "Usage",
+    "__version__",
+    "convert",
+    "open_image",
+    "validate_document",
+]
+
+_HOMES = {
+    "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult", "open_image"),
+    "converter.events": ("Event", "Report"),
+    "converter.model.compression": ("Compression",),
+    "converter.model.descriptor": ("Descriptor",),
+    "converter.model.digest": ("Digest",),
+    "converter.model.image": ("Artifact", "Image", "Index"),
+    "converter.model.limits": ("Limits",),
+    "converter.model.platform": ("Platform",),
+    "converter.plan": ("Loss",),
+    "converter.schema": ("Finding",),
+    "converter.stores": ("StoreOptions",),
+    "converter.validate": ("validate_document",),
+}
+"""Where the public names live; those that are not here are errors."""
+
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def convert(source: str, *destinations: str, report: Report | None = None, **keywords: Unpack[Keywords]) -> Result:
+    """Convert the image at ``source`` to every destination, in one reading of it.
+
+    References are ``TRANSPORT:LOCATION``, as on the command line; keywords are the fields of ``Options``, where
+    ``compress`` and paths may be texts. ``report`` may be called from several threads at once.
+    Raises a ConverterError, and then no destination has changed.
+    """
+    from converter.conversion import convert as run
+    from converter.conversion.keywords import options
+    from converter.events import silent
+
+    return run(source, destinations, options(keywords), report or silent)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "converter.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

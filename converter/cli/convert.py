@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +14,16 @@ from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import Usage
-from converter.model.compression import Compression
-from converter.model.platform import Platform
-from converter.model.reference import Location
+
+if TYPE_CHECKING:
+    from converter.model.compression import Compression
 
 FORMATS = ("docker", "oci", "aci")
 
 
 def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from converter.model.platform import Platform
+
     if "all" in values:
         if len(values) > 1:
             raise Usage("got --platform all and another platform, want one or the other")
@@ -30,13 +32,15 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
 
 
 def _compression(_context: click.Context, _parameter: click.Parameter, value: str) -> Compression | None:
+    from converter.model.compression import Compression
+
     return None if value == "keep" else Compression.parse(value)
 
 
 @click.command("convert")
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
-@click.option("--to", type=click.Choice(FORMATS), default="", help="The format, where DEST can hold several.")
+@click.option("--to", type=click.Choice(FORMATS), help="The format, where DEST can hold several.")
 @click.option(
     "--platform",
     "platforms",
@@ -79,7 +83,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
-@click.option("--jobs", type=click.IntRange(min=1), default=0, help="Threads. Default: one a processor.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
 @store_options
 @common
@@ -92,7 +96,8 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
 
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
-    options = Options(**chosen, cache=None if no_cache else cache_folder(), store=store())
+    told = {name: value for name, value in chosen.items() if value is not None}
+    options = Options(**told, cache=None if no_cache else cache_folder(), store=store())
     with progress(quiet=settings().quiet) as report:
         result = convert(source, destinations, options, report)
     # Where an image went to standard output, its report goes beside it.
@@ -109,11 +114,15 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
 
 def is_standard_output(destination: str) -> bool:
     """Whether the bytes of an image go there."""
+    from converter.model.reference import Location
+
     return Location.parse(destination).path in {"-", "/dev/stdout", "/dev/fd/1"}
 
 
 def check_terminals(source: str, *, to_stdout: bool) -> None:
     """Raises Usage where an image would be typed in, or thrown at a person."""
+    from converter.model.reference import Location
+
     if Location.parse(source).path in {"-", "/dev/stdin"} and on_terminal(sys.stdin):
         raise Usage("got a terminal on standard input, want an image from a file or a pipe")
     if to_stdout and on_terminal(sys.stdout):

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from converter.stores.options import StoreOptions
+if TYPE_CHECKING:
+    from converter.stores import StoreOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,6 +55,8 @@ def store_options(function: Function) -> Function:
 
 def store() -> StoreOptions:
     """The options of the command that runs, and what the environment says."""
+    from converter.stores import StoreOptions
+
     told: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
     return replace(
         StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=dict(os.environ), jobs=cores()), **told

@@ -1,0 +1,49 @@
+"""The options of a conversion as keywords, with texts where a person would type them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypedDict
+
+from converter.conversion.options import Options
+from converter.model.compression import Compression
+from converter.stores import StoreOptions
+
+
+class Keywords(TypedDict, total=False):
+    """The fields of Options; ``compress`` may be a text as on the command line, paths may be texts too."""
+
+    to: str
+    platforms: Iterable[str]
+    compress: Compression | str | None
+    squash: bool
+    layered: bool
+    all_images: bool
+    aci_paths: Iterable[Path | str]
+    preserve_digests: bool
+    strict: bool
+    dry_run: bool
+    epoch: int | None
+    jobs: int
+    attachments: bool
+    remove_signatures: bool
+    rkt_dev_links: bool
+    download_foreign: bool
+    cache: Path | str | None
+    store: StoreOptions
+
+
+def options(keywords: Keywords) -> Options:
+    """The options that keywords say; raises Usage for a compression that is none, TypeError for an unknown keyword."""
+    told: dict[str, Any] = dict(keywords)
+    compress = told.get("compress")
+    if isinstance(compress, str):
+        told["compress"] = None if compress == "keep" else Compression.parse(compress)
+    if "platforms" in told:
+        told["platforms"] = tuple(told["platforms"])
+    if "aci_paths" in told:
+        told["aci_paths"] = tuple(map(Path, told["aci_paths"]))
+    if isinstance(told.get("cache"), str):
+        told["cache"] = Path(told["cache"])
+    return Options(**told)
