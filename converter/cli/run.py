@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -32,9 +33,7 @@ class Stopped(KeyboardInterrupt):
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and give its exit status; nothing is raised."""
     settings = Settings()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    reconfigure()
     try:
         with stoppable():
             status = _invoke(arguments, settings)
@@ -52,6 +51,13 @@ def run(arguments: Sequence[str]) -> int:
         return status
     finally:
         _silence_broken_pipe()
+
+
+def reconfigure() -> None:
+    """Let a character that the locale cannot write be told by its number; that is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _invoke(arguments: Sequence[str], settings: Settings) -> int:

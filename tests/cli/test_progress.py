@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from converter.cli import progress
+from converter.cli.progress import Bars, Lines, Sum
+from converter.events import Event, Finished, Moved, Planned, Started, Warned
+
+MIB = 1024 * 1024
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "events, done",
+    [
+        pytest.param([Planned(10, 1), Started("a", 10), Moved("a", 4)], (4, 0), id="bytes count as they move"),
+        pytest.param([Started("a", 10), Moved("a", 10), Finished("a", 10)], (10, 1), id="they do not count twice"),
+        pytest.param(
+            [Started("a", 10), Finished("a", 10, skipped=True)], (10, 1), id="what was there counts at its end"
+        ),
+        pytest.param([Moved("a", 3), Finished("a", 3)], (3, 1), id="a blob that nobody announced counts"),
+        pytest.param([Started("a", -1), Moved("a", 3), Finished("a", -1)], (3, 1), id="a size may be unknown"),
+        pytest.param([Warned("odd")], (0, 0), id="a warning is no work"),
+    ],
+)
+def test_the_sum_of_the_work(events: Sequence[Event], done: tuple[int, int]) -> None:
+    total = Sum()
+    for event in events:
+        total.add(event)
+    assert (total.done, total.blobs_done) == done
+
+
+def test_a_log_gets_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    view = Lines(clock)
+    view.show(Planned(100 * MIB, 4))
+    view.show(Started("layer", 50 * MIB))
+    for _ in range(6):
+        clock.now += 2
+        view.show(Moved("layer", 5 * MIB))
+    view.close()
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        "transship: 15 % of 100.0 MiB, 0 of 4 blobs done, 2.5 MiB/s",
+        "transship: 30 % of 100.0 MiB, 0 of 4 blobs done, 2.5 MiB/s",
+    ]
+
+
+def test_a_log_says_so_where_nobody_knows_how_much_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    view = Lines(clock)
+    clock.now += 8
+    view.show(Moved("layer", 16 * MIB))
+    assert capsys.readouterr().err == "transship: 16.0 MiB read, 0 blobs done, 2.0 MiB/s\n"
+
+
+def test_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress(quiet=False) as report:
+        for event in (Planned(1, 1), Started("a", 1), Moved("a", 1), Finished("a", 1)):
+            report(event)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_told_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress(quiet=False) as report:
+        report(Warned("a name with \x1b]0;title\x07"))
+    assert capsys.readouterr().err == "transship: warning: a name with \\x1b]0;title\\x07\n"
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress(quiet=True) as report:
+        report(Warned("odd"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, screen = Clock(), Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    bars = Bars(screen, clock)
+    bars.show(Planned(40 * MIB, 2))
+    bars.show(Started("quick", 1))
+    bars.show(Finished("quick", 1))
+    assert screen.getvalue() == "", "nothing is drawn for what is done at once"
+    clock.now += 1
+    for number in range(8):
+        bars.show(Started(f"layer[{number}] \x1b[2J", 5 * MIB))
+        bars.show(Moved(f"layer[{number}] \x1b[2J", MIB))
+    bars.show(Warned("odd"))
+    drawn = screen.getvalue()
+    assert "total" in drawn
+    assert "layer[0] \\x1b[2J" in drawn
+    assert "\x1b[2J" not in drawn
+    assert "layer[7]" not in drawn, "only so many bars fit"
+    assert "transship: warning: odd" in drawn
+    for number in range(8):
+        bars.show(Finished(f"layer[{number}] \x1b[2J", 5 * MIB))
+    bars.close()
+    assert not bars._rows
+
+
+def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    with progress.progress(quiet=False) as report:
+        report(Planned(80 * 20, 8))
+
+        def move(number: int) -> None:
+            report(Started(str(number), 20))
+            for _ in range(20):
+                report(Moved(str(number), 1))
+            report(Finished(str(number), 20))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(move, range(80)))
+    assert "total" in screen.getvalue()

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from converter.cli import commands
+from converter.cli.main import main
+from converter.cli.settings import Settings, common, settings
+from converter.errors import Invalid, NotFound, Usage, within
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A command ``try`` that raises what the test puts there, and tells what it was asked."""
+    there: dict[str, object] = {}
+
+    @click.command("try")
+    @click.option("--number", type=int)
+    @common
+    def attempt(number: int | None) -> int | None:
+        asked = settings()
+        there["asked"] = {"quiet": asked.quiet, "json": asked.json, "debug": asked.debug}
+        asked.failed = 2 if "failed" in there else 1
+        error = there.get("error")
+        if isinstance(error, BaseException):
+            with within("app:1"), within("layer[3]"):
+                raise error
+        return number
+
+    class Loader:
+        command = attempt
+
+    monkeypatch.setitem(commands.COMMANDS, "try", ("tried", "Try."))
+    monkeypatch.setitem(sys.modules, "tried", Loader)
+    return there
+
+
+@pytest.mark.parametrize(
+    "error, status, line",
+    [
+        pytest.param(
+            Invalid("got 11 diff_ids, want 12"),
+            1,
+            "transship: app:1 > layer[3]: got 11 diff_ids, want 12\n",
+            id="a refusal is one line with its trail",
+        ),
+        pytest.param(
+            NotFound("got the ref '\x1b]0;x\x07\n', want another"),
+            1,
+            "transship: app:1 > layer[3]: got the ref '\\x1b]0;x\\x07\\n', want another\n",
+            id="nothing in it steers the terminal",
+        ),
+        pytest.param(
+            Usage("got both, want one"), 2, "transship: app:1 > layer[3]: got both, want one\n", id="usage is 2"
+        ),
+        pytest.param(KeyboardInterrupt(), 130, "transship: interrupted\n", id="Control-C is 130"),
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device", b"/mnt/\xff"),
+            1,
+            "transship: /mnt/\\xff: got no space left on device from the system\n",
+            id="what the system says, with the file",
+        ),
+        pytest.param(OSError("odd"), 1, "transship: got odd from the system\n", id="or without one"),
+        pytest.param(
+            MemoryError(),
+            1,
+            "transship: got no more memory from the system, want more (--jobs 1 needs less)\n",
+            id="memory",
+        ),
+        pytest.param(
+            RecursionError("deep"), 1, "transship: got input that is nested too deep, want less\n", id="recursion"
+        ),
+        pytest.param(
+            ValueError("the password is 1234"),
+            1,
+            "transship: got an internal error (ValueError), want none: run with --debug, and please report it\n",
+            id="what nobody expected is one line too, without what it holds",
+        ),
+        pytest.param(SystemExit(3), 3, "", id="an exit is an exit"),
+        pytest.param(SystemExit("text"), 1, "", id="also a strange one"),
+    ],
+)
+def test_whatever_ends_a_command_is_a_status_and_at_most_one_line(
+    error: BaseException, status: int, line: str, command: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command["error"] = error
+    assert main(["try"]) == status
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_command_may_fail_with_a_status_of_its_own(
+    command: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command |= {"error": Invalid("got this, want that"), "failed": True}
+    assert main(["try"]) == 2
+
+
+def test_the_status_of_a_command_is_what_it_returns(command: dict[str, object]) -> None:
+    assert main(["try"]) == 0
+    assert main(["try", "--number", "1"]) == 1
+
+
+def test_only_debug_shows_where_an_error_comes_from(
+    command: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command["error"] = ValueError("odd \x1b[2J")
+    assert main(["try", "--debug"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert "ValueError: odd \\x1b[2J" in told
+    assert told.splitlines()[-1].startswith("transship: got an internal error")
+
+
+@pytest.mark.parametrize(
+    "arguments, asked",
+    [
+        pytest.param(["try"], {}, id="nothing asked"),
+        pytest.param(["--json", "try"], {"json": True}, id="before the command"),
+        pytest.param(["try", "--json"], {"json": True}, id="behind it"),
+        pytest.param(["--quiet", "try", "--debug", "--json"], {"quiet": True, "json": True, "debug": True}, id="both"),
+    ],
+)
+def test_the_flags_of_all_commands_stand_anywhere(
+    arguments: list[str], asked: dict[str, bool], command: dict[str, object]
+) -> None:
+    assert main(arguments) == 0
+    assert command["asked"] == {"quiet": False, "json": False, "debug": False} | asked
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        pytest.param(["nix"], "no such command 'nix' (see transship --help)", id="an unknown command"),
+        pytest.param(["--nix"], "no such option '--nix' (see transship --help)", id="an unknown option"),
+        pytest.param(["try", "--nix"], "try: no such option '--nix' (see transship try --help)", id="of a command"),
+        pytest.param(
+            ["try", "--number", "x\x1b"],
+            "try: invalid value for '--number': 'x\\x1b' is not a valid integer (see transship try --help)",
+            id="a bad value",
+        ),
+        pytest.param(
+            ["try", "x"], "try: got unexpected extra argument (x) (see transship try --help)", id="an extra argument"
+        ),
+    ],
+)
+def test_wrong_usage_is_2_and_one_line(
+    arguments: list[str], line: str, command: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    # click before 8.2 wrote "No such option: --nix".
+    assert told.err.replace("option: --nix", "option '--nix'") == f"transship: {line}\n"
+
+
+def test_without_a_command_the_help_is_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Usage: transship")
+
+
+def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr()
+    assert all(name in told.out for name in commands.COMMANDS)
+    assert told.err == ""
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_every_command_has_help_and_the_flags_of_all(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert f"Usage: transship {name}" in told
+    assert all(flag in told for flag in ("--quiet", "--json", "--debug"))
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--debug", "--version"]])
+def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from converter import __version__
+
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"transship {__version__}\n"
+
+
+def start(*arguments: str, source: str = "", **more: object) -> subprocess.Popen[str]:
+    """A process of its own, whose output this process reads."""
+    call = [sys.executable, "-c", source] if source else [sys.executable, "-m", "converter", *arguments]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # keywords that are passed on
+        call, text=True, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more)
+    )
+
+
+WAITS = """
+import sys, time
+from converter.cli import commands
+from converter.cli.main import main
+import click
+
+@click.command()
+def command():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned", flush=True)
+
+commands.COMMANDS["wait"] = ("__main__", "Wait.")
+sys.exit(main(["wait"]))
+"""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str)
+def test_a_signal_lets_a_command_clean_up(number: signal.Signals, status: int) -> None:
+    with start(source=WAITS) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (status, "cleaned\n", "transship: interrupted\n")
+
+
+def test_a_hang_up_that_nohup_ignores_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + WAITS.replace("sleep(60)", "sleep(0.3)")
+    with start(source=source) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with start("schema", "oci-manifest", stdout=writing) as process:
+        os.close(writing)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (1, "")
+
+
+def test_a_full_disk_behind_standard_output_is_told() -> None:
+    with Path("/dev/full").open("w") as full, start("schema", stdout=full) as process:
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (1, "transship: got no space left on device from the system\n")
+
+
+@pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_crash(closing: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m converter schema {closing}', sys.executable],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_output_is_no_crash_in_a_locale_of_seven_bits() -> None:
+    source = (
+        "from converter.cli.text import show\nfrom converter.cli.run import reconfigure\nreconfigure()\nshow('✓ é')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        check=False,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (0, "\\u2713 \\xe9\n")
+
+
+def test_settings_stand_for_themselves_outside_a_command() -> None:
+    with click.Context(click.Command("alone")):
+        assert settings() == Settings()
+
+
+def complete(words: str, shell: str = "bash") -> list[str]:
+    """What a shell is offered for the last of the words."""
+    environment = os.environ | {
+        "_TRANSSHIP_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "converter"], capture_output=True, text=True, env=environment, timeout=30, check=True
+    )
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_completion_offers_commands_options_and_choices() -> None:
+    assert complete("transship con") == ["convert"]
+    assert "--squash" in complete("transship convert --s")
+    assert complete("transship convert --to a") == ["aci"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.filterwarnings("default")  # click says on standard error that it cannot find bash's version
+def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "_TRANSSHIP_COMPLETE" in capsys.readouterr().out
