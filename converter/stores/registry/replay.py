@@ -27,11 +27,17 @@ class Replay:
         self._algorithm = algorithm
         self._source = iter(blocks)
         self._kept: tempfile.SpooledTemporaryFile[bytes] | None = None
-        if keep or self._source is blocks:
-            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
         self._hasher = new_hasher(algorithm)
         self.size = 0
         self.ended = False
+        if keep or self._source is blocks:
+            self.keep()
+
+    def keep(self) -> None:
+        """From now on keep what passes, so that it can be read in parts."""
+        if self._kept is None:
+            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+            self._restart()
 
     def close(self) -> None:
         """Let go of what is kept, and of the source."""
@@ -91,14 +97,17 @@ class Replay:
             raise StorageFailed(f"got {error.strerror!r} for a temporary file, want room for an upload") from error
 
     def _again(self) -> Iterator[Block]:
+        self._restart()
+        while (block := self._next()) is not None:
+            yield block
+
+    def _restart(self) -> None:
         if self.size:
             self._close_source()
             self._source = iter(self._blocks)
             self._hasher = new_hasher(self._algorithm)
             self.size = 0
             self.ended = False
-        while (block := self._next()) is not None:
-            yield block
 
 
 def _from(blocks: Iterator[Block], skip: int) -> Iterator[Block]:

@@ -118,6 +118,7 @@ class _Job:
             if error.status != 413 or self._chunk is not None:
                 raise
         self._chunk = SMALL_PARTS
+        self._replay.keep()
         self._session = None
         return self._go_on()
 

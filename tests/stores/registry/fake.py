@@ -1,0 +1,446 @@
+"""A registry in this process: the distribution API as its specification has it, and faults where a test wants them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What came in; ``number`` counts from 1."""
+
+    number: int
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The connection breaks after so many bytes of the body, whichever way that goes; -1: before any answer."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """Another status than the honest one, before anything is done."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """One bit of the answer's body is wrong."""
+
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """Nothing is said for so many seconds."""
+
+    seconds: float
+
+
+Fault = Cut | Refuse | Flip | Stall | None
+
+
+def first(count: int, fault: Fault, *, method: str = "", path: str = "") -> Callable[[Request], Fault]:
+    """The first so many requests with that method and a path like that go wrong."""
+    left = [count]
+
+    def rule(request: Request) -> Fault:
+        if left[0] and method in ("", request.method) and re.search(path, request.path):
+            left[0] -= 1
+            return fault
+        return None
+
+    return rule
+
+
+@dataclass(slots=True)
+class Repository:
+    """What one repository holds."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class FakeRegistry:
+    """Serves on a port of the loopback while it is a context; what is set on it holds from the next request on."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.uploads: dict[str, bytearray] = {}
+        self.requests: list[Request] = []
+        self.received = 0
+        self.fault: Callable[[Request], Fault] = lambda request: None
+        self.basic: tuple[str, str] | None = None
+        self.token_life: float | None = None
+        self.tokens: dict[str, float] = {}
+        self.forbidden_scopes: set[str] = set()
+        self.referrers = True
+        self.ranges = True
+        self.tells_offset = True
+        self.forgets_uploads = False
+        self.largest_body: int | None = None
+        self.page = 1000
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.registry = self
+
+    @property
+    def host(self) -> str:
+        """As a reference has it."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __getitem__(self, name: str) -> Repository:
+        with self.lock:
+            return self.repositories.setdefault(name, Repository())
+
+    def seen(self, method: str, pattern: str = "") -> list[Request]:
+        """The requests of that method whose path has the pattern."""
+        return [one for one in self.requests if one.method == method and re.search(pattern, one.path)]
+
+    def add_blob(self, repository: str, data: bytes) -> str:
+        digest = digest_of(data)
+        self[repository].blobs[digest] = data
+        return digest
+
+    def add_manifest(self, repository: str, media_type: str, document: dict[str, Any] | bytes, tag: str = "") -> str:
+        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        digest = digest_of(data)
+        self[repository].manifests[digest] = (media_type, data)
+        if tag:
+            self[repository].tags[tag] = digest
+        return digest
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    registry: FakeRegistry
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is what tests are about."""
+
+
+class _Broken(Exception):
+    pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    fault: Fault
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def _serve(self) -> None:
+        registry = self.server.registry
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        with registry.lock:
+            request = Request(
+                number=len(registry.requests) + 1,
+                method=self.command,
+                path=parts.path,
+                query=query,
+                headers={key.lower(): value for key, value in self.headers.items()},
+            )
+            registry.requests.append(request)
+        self.fault = registry.fault(request)
+        try:
+            if isinstance(self.fault, Cut) and self.fault.after < 0:
+                raise _Broken
+            if isinstance(self.fault, Stall):
+                time.sleep(self.fault.seconds)
+            if isinstance(self.fault, Refuse):
+                self._body()
+                self._answer(self.fault.status, self.fault.body, self.fault.headers)
+            elif parts.path == "/token":
+                self._token(parse_qs(parts.query), self._body())
+            elif self._may(request):
+                self._route(request)
+        except _Broken:
+            self.close_connection = True
+
+    def _may(self, request: Request) -> bool:
+        registry = self.server.registry
+        sent = self.headers.get("Authorization", "")
+        if registry.token_life is not None:
+            if registry.tokens.get(sent.removeprefix("Bearer "), 0) > time.monotonic():
+                return True
+            challenge = f'Bearer realm="{registry.url}/token",service="fake"'
+        elif registry.basic is not None:
+            if sent == _basic(registry.basic):
+                return True
+            challenge = 'Basic realm="fake"'
+        else:
+            return True
+        self._body()
+        self._error(401, "UNAUTHORIZED", {"WWW-Authenticate": challenge})
+        return False
+
+    def _token(self, query: dict[str, list[str]], body: bytes) -> None:
+        registry = self.server.registry
+        form = parse_qs(body.decode())
+        refreshed = form.get("refresh_token") == ["identity"]
+        if registry.basic is not None and not refreshed and self.headers.get("Authorization") != _basic(registry.basic):
+            self._error(401, "UNAUTHORIZED", {})
+            return
+        token = uuid.uuid4().hex
+        life = registry.token_life or 0.0
+        with registry.lock:
+            registry.tokens[token] = time.monotonic() + life
+        self._answer(200, json.dumps({"token": token, "expires_in": life}).encode(), {})
+
+    def _route(self, request: Request) -> None:
+        if request.path == "/v2/":
+            self._answer(200, b"{}", {})
+            return
+        match = re.fullmatch(r"/v2/(.+)/(manifests|blobs/uploads|blobs|tags|referrers)/(.*)", request.path)
+        if match is None:
+            self._error(404, "NAME_UNKNOWN", {})
+            return
+        name, kind, rest = match.groups()
+        repository = self.server.registry[name]
+        if kind == "manifests":
+            self._manifest(request, repository, rest)
+        elif kind == "blobs":
+            self._blob(repository, rest)
+        elif kind == "blobs/uploads":
+            self._upload(request, repository, name, rest)
+        elif kind == "tags":
+            self._tags(request, repository, name)
+        elif self.server.registry.referrers:
+            self._referrers(repository, rest)
+        else:
+            self._error(404, "UNSUPPORTED", {})
+
+    def _manifest(self, request: Request, repository: Repository, reference: str) -> None:
+        if request.method == "PUT":
+            self._put_manifest(repository, reference)
+            return
+        digest = repository.tags.get(reference, reference)
+        if digest not in repository.manifests:
+            self._error(404, "MANIFEST_UNKNOWN", {})
+            return
+        media_type, data = repository.manifests[digest]
+        self._answer(200, data, {"Content-Type": media_type, "Docker-Content-Digest": digest})
+
+    def _put_manifest(self, repository: Repository, reference: str) -> None:
+        data = self._body()
+        document = json.loads(data)
+        named = [document.get("config"), *document.get("layers", ()), *document.get("blobs", ())]
+        for one in filter(None, named):
+            if one["digest"] not in repository.blobs and not one.get("urls"):
+                self._error(400, "MANIFEST_BLOB_UNKNOWN", {})
+                return
+        if any(one["digest"] not in repository.manifests for one in document.get("manifests", ())):
+            self._error(400, "MANIFEST_UNKNOWN", {})
+            return
+        digest = digest_of(data)
+        repository.manifests[digest] = (self.headers["Content-Type"], data)
+        if ":" not in reference:
+            repository.tags[reference] = digest
+        elif reference != digest:
+            self._error(400, "DIGEST_INVALID", {})
+            return
+        headers = {"Docker-Content-Digest": digest, "Location": f"/v2/x/manifests/{digest}"}
+        if document.get("subject") and self.server.registry.referrers:
+            headers["OCI-Subject"] = document["subject"]["digest"]
+        self._answer(201, b"", headers)
+
+    def _blob(self, repository: Repository, digest: str) -> None:
+        data = repository.blobs.get(digest)
+        if data is None:
+            self._error(404, "BLOB_UNKNOWN", {})
+            return
+        headers = {"Content-Type": "application/octet-stream", "Docker-Content-Digest": digest}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if wanted and self.server.registry.ranges:
+            start = int(wanted[1])
+            if start >= len(data):
+                self._error(416, "RANGE_INVALID", {})
+                return
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            self._answer(206, data[start:], headers)
+            return
+        self._answer(200, data, headers)
+
+    def _upload(self, request: Request, repository: Repository, name: str, session: str) -> None:
+        registry = self.server.registry
+        if request.method == "POST":
+            self._body()
+            source = registry[request.query.get("from", "-")].blobs.get(request.query.get("mount", ""))
+            if source is not None:
+                repository.blobs[request.query["mount"]] = source
+                self._answer(201, b"", {"Location": "/v2/x"})
+                return
+            session = uuid.uuid4().hex
+            with registry.lock:
+                registry.uploads[session] = bytearray()
+            self._session(202, name, session)
+            return
+        if session not in registry.uploads:
+            self._body()
+            self._error(404, "BLOB_UPLOAD_UNKNOWN", {})
+            return
+        if request.method == "DELETE":
+            del registry.uploads[session]
+            self._answer(204, b"", {})
+            return
+        if request.method == "GET":
+            if registry.forgets_uploads:
+                del registry.uploads[session]
+                self._error(404, "BLOB_UPLOAD_UNKNOWN", {})
+                return
+            self._session(204, name, session)
+            return
+        self._receive(request, repository, name, session)
+
+    def _receive(self, request: Request, repository: Repository, name: str, session: str) -> None:
+        registry = self.server.registry
+        held = registry.uploads[session]
+        if registry.largest_body is not None and int(self.headers.get("Content-Length", 0)) > registry.largest_body:
+            self.close_connection = True
+            self._error(413, "SIZE_INVALID", {})
+            return
+        start = re.match(r"(\d+)-", self.headers.get("Content-Range", ""))
+        if start and int(start[1]) != len(held):
+            self._body()
+            self._session(416, name, session)
+            return
+        self._body(held)
+        if request.method == "PATCH":
+            self._session(202, name, session)
+            return
+        digest = request.query["digest"]
+        del registry.uploads[session]
+        if digest_of(bytes(held), digest.partition(":")[0]) != digest:
+            self._error(400, "DIGEST_INVALID", {})
+            return
+        repository.blobs[digest] = bytes(held)
+        self._answer(201, b"", {"Docker-Content-Digest": digest, "Location": f"/v2/{name}/blobs/{digest}"})
+
+    def _session(self, status: int, name: str, session: str) -> None:
+        size = len(self.server.registry.uploads[session])
+        headers = {"Location": f"/v2/{name}/blobs/uploads/{session}?state={size}"}
+        if self.server.registry.tells_offset:
+            headers["Range"] = f"0-{max(0, size - 1)}"
+        self._answer(status, b"", headers)
+
+    def _tags(self, request: Request, repository: Repository, name: str) -> None:
+        every = sorted(tag for tag in repository.tags if tag > request.query.get("last", ""))
+        page = every[: min(self.server.registry.page, int(request.query.get("n", 1000)))]
+        headers = {"Content-Type": "application/json"}
+        if len(page) < len(every):
+            headers["Link"] = f'</v2/{name}/tags/list?n={len(page)}&last={page[-1]}>; rel="next"'
+        self._answer(200, json.dumps({"name": name, "tags": page or None}).encode(), headers)
+
+    def _referrers(self, repository: Repository, subject: str) -> None:
+        found = []
+        for digest, (media_type, data) in repository.manifests.items():
+            document = json.loads(data)
+            if document.get("subject", {}).get("digest") == subject:
+                entry = {"mediaType": media_type, "digest": digest, "size": len(data)}
+                kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
+                found.append(entry | ({"artifactType": kind} if kind else {}))
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}
+        self._answer(200, json.dumps(index).encode(), {"Content-Type": OCI_INDEX})
+
+    def _body(self, into: bytearray | None = None) -> bytes:
+        """Read the request's body; what has arrived before a cut stays in ``into``."""
+        held = bytearray() if into is None else into
+        most = self.fault.after if isinstance(self.fault, Cut) and self.command in ("PUT", "PATCH") else None
+        taken = 0
+        for part in self._parts():
+            if most is not None and taken + len(part) >= most:
+                held += part[: most - taken]
+                raise _Broken
+            held += part
+            taken += len(part)
+            self.server.registry.received += len(part)
+        return bytes(held) if into is None else b""
+
+    def _parts(self) -> Any:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(self.rfile.readline(), 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return
+        left = int(self.headers.get("Content-Length") or 0)
+        while left:
+            part = self.rfile.read(min(left, 64 * 1024))
+            if not part:
+                raise _Broken
+            left -= len(part)
+            yield part
+
+    def _error(self, status: int, code: str, headers: dict[str, str]) -> None:
+        body = json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode()
+        self._answer(status, body, {"Content-Type": "application/json", **headers})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        if isinstance(self.fault, Flip) and body:
+            body = body[: self.fault.offset] + bytes((body[self.fault.offset] ^ 1,)) + body[self.fault.offset + 1 :]
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if isinstance(self.fault, Cut):
+            self.wfile.write(body[: self.fault.after])
+            raise _Broken
+        self.wfile.write(body)
+
+
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+
+def _basic(pair: tuple[str, str]) -> str:
+    return f"Basic {base64.b64encode(':'.join(pair).encode()).decode()}"

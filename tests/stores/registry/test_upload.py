@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from converter.errors import ConverterError, Denied, DigestMismatch, StorageFailed, Unreachable
+from converter.model import media_types as types
+from converter.model.content import Blocks, known
+from converter.model.descriptor import Descriptor
+from converter.stores.options import StoreOptions
+from converter.stores.registry import replay, upload
+from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, first
+from tests.stores.registry.pushing import PLAIN, data, in_pieces, push, sink_of
+
+LAYER = data(900_000)
+WANT = Descriptor.of(LAYER, types.OCI_LAYER)
+PARTS = replace(PLAIN, chunk=200_000)
+
+
+class Again:
+    """Blocks that can be iterated over again."""
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob = blob
+        self.opened = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.opened += 1
+        yield from in_pieces(self._blob, 70_000)
+
+
+def once() -> Blocks:
+    return in_pieces(LAYER, 70_000)
+
+
+@pytest.fixture(params=[once, lambda: Again(LAYER)], ids=["read once", "read again"])
+def blocks(request: pytest.FixtureRequest) -> Blocks:
+    made: Blocks = request.param()
+    return made
+
+
+def put(registry: FakeRegistry, blocks: Blocks, options: StoreOptions = PLAIN, want: Descriptor | None = WANT) -> None:
+    with sink_of(registry, options=options) as sink:
+        assert sink.put(blocks, types.OCI_LAYER, want) == WANT
+
+
+@pytest.mark.parametrize("options", [pytest.param(PLAIN, id="whole"), pytest.param(PARTS, id="in parts")])
+@pytest.mark.parametrize("want", [pytest.param(WANT, id="known"), pytest.param(None, id="unknown")])
+@pytest.mark.parametrize(
+    "count, fault",
+    [
+        pytest.param(0, None, id="nothing goes wrong"),
+        pytest.param(1, Cut(after=150_000), id="one break"),
+        pytest.param(4, Cut(after=150_000), id="several breaks"),
+        pytest.param(3, Cut(after=0), id="breaks before the first byte"),
+        pytest.param(3, Refuse(status=500), id="errors of the server's"),
+        pytest.param(3, Refuse(status=429, headers={"Retry-After": "0"}), id="a registry that asks to wait"),
+        pytest.param(1, Refuse(status=404), id="an upload that is forgotten"),
+    ],
+)
+@pytest.mark.parametrize("forgets", [pytest.param(False, id="resumed"), pytest.param(True, id="begun anew")])
+def test_a_blob_arrives_whole(
+    registry: FakeRegistry,
+    blocks: Blocks,
+    options: StoreOptions,
+    want: Descriptor | None,
+    count: int,
+    fault: Fault,
+    forgets: bool,
+) -> None:
+    registry.forgets_uploads = forgets
+    registry.fault = first(count, fault, method="P(UT|ATCH)")
+    put(registry, blocks, options, want)
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+    assert not registry.uploads
+
+
+def test_a_blob_of_known_size_goes_in_one_request(registry: FakeRegistry) -> None:
+    put(registry, once())
+    assert [one.method for one in registry.requests if "/uploads/" in one.path] == ["POST", "PUT"]
+
+
+def test_an_upload_goes_on_where_the_registry_says(registry: FakeRegistry) -> None:
+    registry.fault = first(1, Cut(after=600_000), method="PUT")
+    put(registry, once())
+    assert [one.headers.get("content-range") for one in registry.seen("PATCH")] == ["600000-899999"]
+    assert registry.received <= len(LAYER)
+
+
+def test_parts_have_the_size_that_is_wanted(registry: FakeRegistry) -> None:
+    put(registry, once(), PARTS)
+    assert [one.headers["content-range"] for one in registry.seen("PATCH")] == [
+        "0-199999",
+        "200000-399999",
+        "400000-599999",
+        "600000-799999",
+        "800000-899999",
+    ]
+
+
+def test_a_blob_too_large_for_one_request_goes_in_parts(
+    registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "SMALL_PARTS", 300_000)
+    registry.largest_body = 400_000
+    put(registry, blocks)
+    assert [one.headers["content-length"] for one in registry.seen("PATCH")] == ["300000"] * 3
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+
+
+def test_a_registry_that_does_not_say_how_much_it_has_is_believed_to_have_all(registry: FakeRegistry) -> None:
+    registry.tells_offset = False
+    put(registry, once(), PARTS)
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+
+
+def test_a_lost_answer_is_no_reason_to_send_a_blob_again(registry: FakeRegistry) -> None:
+    registry.fault = lambda request: Refuse(status=502) if request.method == "PUT" else None
+    registry.add_blob("app", LAYER)
+    registry.forgets_uploads = True
+    put(registry, once())
+    assert len(registry.seen("PUT")) == 1
+
+
+def test_an_empty_blob_arrives(registry: FakeRegistry) -> None:
+    nothing = Descriptor.of(b"", types.OCI_LAYER)
+    with sink_of(registry) as sink:
+        assert sink.put((), types.OCI_LAYER, nothing) == nothing
+        assert sink.put(iter(()), types.OCI_LAYER) == nothing
+    assert registry["app"].blobs == {str(nothing.digest): b""}
+
+
+def test_more_than_memory_holds_goes_through_a_file(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "IN_MEMORY", 100_000)
+    registry.forgets_uploads = True
+    registry.fault = first(2, Cut(after=500_000), method="PUT")
+    put(registry, once())
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+
+
+@pytest.mark.parametrize(
+    "blob, error",
+    [
+        pytest.param(LAYER[:-1] + b"?", DigestMismatch, id="another byte"),
+        pytest.param(LAYER[:-1], DigestMismatch, id="a byte less"),
+        pytest.param(LAYER + b"?", DigestMismatch, id="a byte more"),
+    ],
+)
+@pytest.mark.parametrize("options", [pytest.param(PLAIN, id="whole"), pytest.param(PARTS, id="in parts")])
+def test_wrong_bytes_leave_nothing(
+    registry: FakeRegistry, blob: bytes, error: type[Exception], options: StoreOptions
+) -> None:
+    lying = replace(known(LAYER, types.OCI_LAYER), raw=lambda: in_pieces(blob, 70_000))
+    with pytest.raises(error):
+        put(registry, lying.blocks(), options)
+    assert not registry["app"].blobs
+    assert not registry.uploads
+
+
+def test_a_source_that_fails_leaves_nothing(registry: FakeRegistry) -> None:
+    def failing() -> Iterator[bytes]:
+        yield LAYER[:100]
+        raise StorageFailed("got 'no more', want more")
+
+    with pytest.raises(StorageFailed):
+        put(registry, failing())
+    assert not registry["app"].blobs
+    assert not registry.uploads
+
+
+@pytest.mark.parametrize(
+    "fault, error",
+    [
+        pytest.param(Cut(after=0), Unreachable, id="a connection that always breaks"),
+        pytest.param(Refuse(status=500), Unreachable, id="an error that stays"),
+        pytest.param(Refuse(status=403), Denied, id="no right"),
+        pytest.param(Refuse(status=400), Unreachable, id="a refusal"),
+        pytest.param(
+            Refuse(status=201, headers={"Docker-Content-Digest": f"sha256:{'0' * 64}"}),
+            DigestMismatch,
+            id="a registry that has read other bytes",
+        ),
+    ],
+)
+def test_an_upload_fails(registry: FakeRegistry, fault: Fault, error: type[Exception]) -> None:
+    registry.fault = first(1000, fault, method="PUT")
+    with pytest.raises(error):
+        put(registry, once(), replace(PLAIN, retries=2))
+    assert not registry["app"].blobs
+
+
+def test_what_is_there_is_not_sent(registry: FakeRegistry) -> None:
+    push(registry, [LAYER])
+    before = registry.received
+    push(registry, [LAYER], "app:2")
+    assert registry.received == before + len(registry["app"].manifests[registry["app"].tags["2"]][1])
+
+
+def test_what_another_repository_has_is_mounted(registry: FakeRegistry) -> None:
+    push(registry, [LAYER])
+    push(registry, [LAYER], "copy:1", replace(PLAIN, mount_from=("nothing", "app")))
+    assert set(registry["copy"].blobs) == set(registry["app"].blobs)
+    assert len(registry.seen("PUT", "copy/blobs")) == 0
+    assert not registry.uploads
+
+
+def test_a_mount_that_becomes_an_upload_is_used(registry: FakeRegistry) -> None:
+    push(registry, [LAYER], options=replace(PLAIN, mount_from=("nothing",)))
+    assert str(WANT.digest) in registry["app"].blobs
+    assert not registry.uploads
+    assert not [one for one in registry.seen("POST") if "mount" not in one.query]
+
+
+def test_a_failure_tags_nothing(registry: FakeRegistry) -> None:
+    registry.fault = first(1000, Refuse(status=400), method="PUT", path="manifests/sha256")
+    with pytest.raises(ConverterError):
+        push(registry, [LAYER])
+    assert not registry["app"].tags
