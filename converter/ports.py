@@ -45,6 +45,9 @@ class Source(Protocol):
     local: bool
     """Whether a blob can be read again at little cost."""
 
+    unpacked: bool
+    """Whether layers are plain only because the store unpacks what it gets, as Docker's archives do."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

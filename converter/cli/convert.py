@@ -31,10 +31,10 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
     return tuple(str(Platform.parse(value)) for value in values)
 
 
-def _compression(_context: click.Context, _parameter: click.Parameter, value: str) -> Compression | None:
+def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
     from converter.model.compression import Compression
 
-    return None if value == "keep" else Compression.parse(value)
+    return None if value is None else Compression.parse(value)
 
 
 @click.command("convert")
@@ -51,11 +51,9 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 )
 @click.option(
     "--compress",
-    default="keep",
-    show_default=True,
     metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
     callback=_compression,
-    help="How layers are packed.",
+    help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
 )
 @click.option("--squash", is_flag=True, help="Make one layer of all.")
 @click.option("--layered", is_flag=True, help="For ACI: one ACI a layer, with dependencies.")

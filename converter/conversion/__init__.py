@@ -14,15 +14,19 @@ from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
-from converter.conversion.targets import format_for, name_for, shown_format
+from converter.conversion.targets import compression_for, format_for, name_for, shown_format
+from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import Execution, Settings
+from converter.model import media_types as types
+from converter.model.compression import Compression
+from converter.model.content import Derived, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Index, Item
 from converter.model.reference import Location
-from converter.plan import Made, Node, Plan, Write, forecast
+from converter.plan import Copy, Made, Make, Node, Plan, Write, forecast
 from converter.ports import Format, Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.once import Once
@@ -39,6 +43,7 @@ class Chosen:
     root: Descriptor
     item: Item
     attached: tuple[Attached, ...] = ()
+    unpacked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,7 @@ def choose(source: Source, name: str, options: Options) -> list[Chosen]:
         root = source.resolve(one)
         item = prepare(source, root, options)
         attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
-        chosen.append(Chosen(name=one, root=root, item=item, attached=attached))
+        chosen.append(Chosen(name=one, root=root, item=item, attached=attached, unpacked=source.unpacked))
     return chosen
 
 
@@ -116,7 +121,8 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) ->
     """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss."""
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
-        root = target.encode(chosen.item, sink.accepts)
+        compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
+        root = encode(target, chosen.item, sink.accepts, compression)
         kept, left = attachments.split(chosen.attached, root)
         planned = Plan(root=root, losses=(*target.losses(chosen.item), *left))
         refuse(planned, chosen.root, options)
@@ -128,6 +134,27 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) ->
             plan=planned,
             attached=kept,
         )
+
+
+def encode(target: Format, item: Item, accepts: frozenset[str], compression: Compression | None) -> Node:
+    """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
+    if compression is None:
+        return target.encode(item, accepts)
+    if target.media_types == {types.ACI}:
+        return repacked(target.encode(item, accepts), compression)
+    return target.encode(each_image(recompressed(compression))(item), accepts)
+
+
+def repacked(node: Node, compression: Compression) -> Node:
+    """An ACI under another compression: its image ID, which is that of the tar, stays."""
+    if isinstance(node, Make) and isinstance(node.content, Derived):
+        return replace(node, content=replace(node.content, compression=compression))
+    if isinstance(node, Copy):
+        layer = Layer(content=node.content, diff_id=node.diff_id)
+        algorithm = node.diff_id.algorithm if node.diff_id else "sha512"
+        content = Derived(inputs=(layer,), compression=compression, algorithm=algorithm)
+        return Make(content=content, media_type=node.media_type, diff_id=node.diff_id, label=node.label)
+    return node
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

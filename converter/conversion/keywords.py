@@ -39,7 +39,7 @@ def options(keywords: Keywords) -> Options:
     told: dict[str, Any] = dict(keywords)
     compress = told.get("compress")
     if isinstance(compress, str):
-        told["compress"] = None if compress == "keep" else Compression.parse(compress)
+        told["compress"] = Compression.parse(compress)
     if "platforms" in told:
         told["platforms"] = tuple(told["platforms"])
     if "aci_paths" in told:

@@ -14,7 +14,8 @@ from converter.stores import StoreOptions
 class Options:
     """What a conversion may be told; the defaults change as little as the target allows.
 
-    ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes; ``jobs`` 0
+    ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
+    layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
     is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
     folder that remembers what was verified, None for none.
     """

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from converter import formats
 from converter.conversion.options import Options
-from converter.edits import Edit, each_image, edited, one_platform, read_whole, recompressed, some_platforms, squashed
+from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
@@ -30,8 +30,6 @@ def prepare(source: Source, root: Descriptor, options: Options) -> Item:
 def _edits(options: Options) -> Iterator[Edit]:
     if options.squash:
         yield each_image(squashed)
-    if options.compress is not None:
-        yield each_image(recompressed(options.compress))
 
 
 def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor], Item]) -> Item:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid, Usage
 from converter.formats import TARGETS
+from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.image import Index, Item
 from converter.model.reference import ImageName, Location
@@ -24,6 +25,9 @@ HOLDS = {
 }
 """The formats that a destination can be written in, the preferred one first."""
 
+UNPACKED = ("docker-archive", "docker-daemon")
+"""Destinations where plain layers are usual."""
+
 
 def format_for(destination: Location, item: Item, asked: str) -> Format:
     """The format an item is written in there: the one asked for, else its own where it is possible.
@@ -42,9 +46,16 @@ def format_for(destination: Location, item: Item, asked: str) -> Format:
     return TARGETS[chosen]
 
 
+def compression_for(destination: Location, asked: Compression | None, *, unpacked: bool) -> Compression | None:
+    """How layers are packed there, None to leave them as they are."""
+    if asked is not None:
+        return None if asked == KEEP else asked
+    return GZIP if unpacked and destination.transport not in UNPACKED else None
+
+
 def shown_format(destination: Location, chosen: Format) -> str:
     """The format's name for people: what ``docker load`` reads is Docker's, whatever manifest lies in it."""
-    return "docker" if destination.transport in ("docker-archive", "docker-daemon") else chosen.name
+    return "docker" if destination.transport in UNPACKED else chosen.name
 
 
 def name_for(destination: Location, source_name: str, root: Descriptor) -> str:

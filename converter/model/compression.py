@@ -7,22 +7,22 @@ from typing import Self
 
 from converter.errors import Usage
 
-LEVELS = {"none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
+LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A codec that can be written; ``level`` None is this program's choice for it."""
+    """A codec that can be written, or ``keep``; ``level`` None is this program's choice for it."""
 
     codec: str
     level: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
+        """Read ``keep``, ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
         codec, colon, level = text.partition(":")
         if codec not in LEVELS:
-            raise Usage(f"got the compression {text!r}, want none, gzip[:LEVEL] or zstd[:LEVEL]")
+            raise Usage(f"got the compression {text!r}, want keep, none, gzip[:LEVEL] or zstd[:LEVEL]")
         if not colon:
             return cls(codec)
         levels = LEVELS[codec]
@@ -35,6 +35,7 @@ class Compression:
         return self.codec if self.level is None else f"{self.codec}:{self.level}"
 
 
+KEEP = Compression("keep")
 NONE = Compression("none")
 GZIP = Compression("gzip")
 ZSTD = Compression("zstd")

@@ -34,6 +34,7 @@ class MemorySource:
     """Reads a MemoryStore; ``opened`` counts how often the bytes of each blob were asked for."""
 
     local = True
+    unpacked = False
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

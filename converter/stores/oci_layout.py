@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class OciLayout:
     """The images of a layout. Blobs are found by digest, and checked when they are read."""
 
     local = True
+    unpacked = False
 
     def __init__(self, medium: Medium, limits: Limits) -> None:
         """Raises NotFound, or Invalid where it is no layout of version 1.0.0. Closes the medium when it is left."""
@@ -146,6 +147,22 @@ def attachments(entries: Iterable[Descriptor], by_entry: dict[Digest, Digest], s
             yield Attachment(subject=subject, descriptor=bare)
 
 
+class Additions:
+    """What a sink will list in ``index.json``, in the order of the calls."""
+
+    def __init__(self) -> None:
+        self.entries: list[Descriptor] = []
+
+    def add(self, root: Descriptor, names: Mapping[str, str] | None = None) -> None:
+        """An entry under these names and no others."""
+        kept = {key: text for key, text in root.annotations.items() if key not in (REF_NAME, FULL_NAME)}
+        self.entries.append(replace(root, annotations={**kept, **(names or {})}))
+
+    def attach(self, attachment: Attachment) -> None:
+        """An entry under its tag, or one without a name: its document says what it speaks of."""
+        self.add(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else None)
+
+
 class OciSink:
     """Writes a layout. ``name`` moves a name that is there already; what had it stays, without one."""
 
@@ -155,7 +172,7 @@ class OciSink:
         self.ordered = ordered
         self._target = target
         self._limits = limits
-        self._added: list[Descriptor] = []
+        self._added = Additions()
 
     def __enter__(self) -> Self:
         self._target.begin()
@@ -178,18 +195,10 @@ class OciSink:
         return made.retyped(media_type).sized(size)
 
     def name(self, name: str, root: Descriptor) -> None:
-        names = oci_index.name_annotations(name)
-        self._added.append(replace(root, annotations={**_unnamed(root), **names}))
+        self._added.add(root, oci_index.name_annotations(name))
 
     def attach(self, attachment: Attachment) -> None:
-        """An entry under its tag, or one without a name: its document says what it speaks of."""
-        names = {REF_NAME: attachment.tag} if attachment.tag else {}
-        entry = attachment.descriptor
-        self._added.append(replace(entry, annotations={**_unnamed(entry), **names}))
+        self._added.attach(attachment)
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
-        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.rendered(old, self._added, self._limits)}
-
-
-def _unnamed(entry: Descriptor) -> dict[str, str]:
-    return {key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)}
+        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.rendered(old, self._added.entries, self._limits)}

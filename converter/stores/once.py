@@ -24,6 +24,7 @@ class Once:
     local = True
 
     def __init__(self, source: Source) -> None:
+        self.unpacked = source.unpacked
         self._source = source
         self._files = ExitStack()
         self._held: dict[Digest, _Spool] = {}

@@ -32,6 +32,7 @@ class RegistrySource:
     """
 
     local = False
+    unpacked = False
 
     def __init__(self, name: ImageName, access: Access) -> None:
         self._name = name.tagged()
