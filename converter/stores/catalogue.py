@@ -60,14 +60,18 @@ class Catalogue:
             got += f" for {len(matching)} images"
         raise NotFound(f"got {got} in {self.where}, want one of: {self._listing()}")
 
+    def names_of(self, root: Descriptor) -> tuple[str, ...]:
+        """Every name that an image is listed under."""
+        return tuple(name for offer in self.offers if offer.root.digest == root.digest for name in offer.names)
+
     def _matching(self, name: str) -> list[Descriptor]:
         """The distinct roots at the first rule that fits any."""
         if not name:
             return _distinct(offer.root for offer in self.offers)
-        reference = _reference(name)
+        reference = in_full(name)
         rules: tuple[Callable[[Offer], bool], ...] = (
             lambda offer: name in offer.names or name in offer.aliases,
-            lambda offer: bool(reference) and reference in map(_reference, (*offer.names, *offer.aliases)),
+            lambda offer: bool(reference) and reference in map(in_full, (*offer.names, *offer.aliases)),
             lambda offer: name in offer.tags,
         )
         for rule in rules:
@@ -88,7 +92,7 @@ def _distinct(roots: Iterable[Descriptor]) -> list[Descriptor]:
     return list({root.digest: root for root in reversed(list(roots))}.values())[::-1]
 
 
-def _reference(name: str) -> str:
+def in_full(name: str) -> str:
     """The name in full, with its tag; empty where it is no reference."""
     try:
         return str(ImageName.parse(name).tagged())

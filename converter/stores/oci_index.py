@@ -15,8 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object, type_name
 from converter.model.limits import DEFAULT, Limits
-from converter.model.reference import ImageName
-from converter.stores.catalogue import Offer
+from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium
 
@@ -93,14 +92,17 @@ def name_annotations(name: str) -> dict[str, str]:
     return {REF_NAME: name} | ({FULL_NAME: full} if full else {})
 
 
+def docker_annotations(name: str) -> dict[str, str]:
+    """How Docker and containerd write a reference into an entry: in full, and its tag."""
+    full = in_full(name)
+    return {FULL_NAME: full, REF_NAME: _tag(full)}
+
+
 def full_name(name: str) -> str:
     """The reference in full, or nothing where the name is only a tag."""
     if not any(mark in name for mark in ":/"):
         return ""
-    try:
-        return str(ImageName.parse(name).tagged())
-    except Invalid:
-        return ""
+    return in_full(name)
 
 
 def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits = DEFAULT) -> bytes:

@@ -31,7 +31,7 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.pour import poured
 from converter.stores.media.target import Documents, blob_name
 from converter.stores.media.temporary import NAME, Temporary, clean, locked, temporary_directory
-from converter.stores.oci_index import INDEX, LAYOUT, check_layout
+from converter.stores.oci_index import INDEX, check_layout
 
 
 class LayoutTarget:

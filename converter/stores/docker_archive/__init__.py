@@ -1,0 +1,32 @@
+"""What ``docker save`` writes and ``docker load`` reads: all three generations are read, the newest is written.
+
+Before Docker 1.10 an archive had ``repositories`` and chains of layers, from then on ``manifest.json``, and since
+Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converter.model.reference import Location
+from converter.stores.docker_archive.sink import DockerArchiveSink
+from converter.stores.docker_archive.source import DockerArchive
+from converter.stores.media import Medium
+from converter.stores.media.archive import TarMedium
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.tar_target import TarTarget
+from converter.stores.options import StoreOptions
+
+__all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source"]
+
+
+def open_source(location: Location, options: StoreOptions) -> DockerArchive:
+    """A tar, perhaps compressed, perhaps from standard input; or a directory that one was unpacked into."""
+    path = Path(location.path)
+    medium: Medium = DirectoryMedium(path, options.limits) if path.is_dir() else TarMedium(path, options.limits)
+    return DockerArchive(medium, options.limits)
+
+
+def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
+    """A new archive, which takes the place of an old one."""
+    return DockerArchiveSink(TarTarget(Path(location.path)), options.limits)

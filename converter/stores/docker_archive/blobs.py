@@ -1,0 +1,71 @@
+"""Files of an archive under digests: layers that lie there under other names, and documents made up for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from converter.model.content import Blocks, Known, Open
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.media import Medium
+from converter.streams.blocks import closing
+from converter.streams.decompress import decompress
+from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.verify import Meter
+
+RENAMED = ("bzip2", "xz")
+"""Codecs that the Engine loads and no manifest can name: such a layer is offered unpacked."""
+
+
+@dataclass(slots=True)
+class Blobs:
+    """What was found so far; nothing in it has been checked that is not checked when it is read."""
+
+    medium: Medium
+    limits: Limits = DEFAULT
+    _held: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
+
+    def known(self, descriptor: Descriptor) -> Known | None:
+        """The blob of that digest, if it was added."""
+        held = self._held.get(descriptor.digest)
+        return None if held is None else Known(descriptor.sized(held[0]), held[1])
+
+    def add_document(self, data: bytes, media_type: str) -> Descriptor:
+        """Bytes in memory."""
+        descriptor = Descriptor.of(data, media_type)
+        self._held[descriptor.digest] = len(data), lambda: (data,) if data else ()
+        return descriptor
+
+    def codec(self, name: str) -> Codec | None:
+        """What a file is packed with; None also where it is empty."""
+        size = self.medium.size(name) or 0
+        return detect(b"".join(self.medium.open(name, 0, min(HEAD, size))))
+
+    def add_file(self, name: str, digest: Digest | None = None) -> tuple[Digest, int]:
+        """A file as it lies, under the digest that is claimed for it, or else its own. Raises NotFound."""
+        blocks = self.medium.open(name)
+        size = self.medium.size(name) or 0
+        if digest is None:
+            digest, size = measured(blocks)
+        self._held[digest] = size, lambda: self.medium.open(name)
+        return digest, size
+
+    def add_unpacked(self, name: str, codec: Codec, digest: Digest) -> tuple[Digest, int]:
+        """What a file unpacks to. It is read once for its size, which a manifest must say."""
+
+        def unpacked() -> Blocks:
+            return decompress(self.medium.open(name), codec, self.limits)
+
+        _, size = measured(unpacked())
+        self._held[digest] = size, unpacked
+        return digest, size
+
+
+def measured(blocks: Blocks) -> tuple[Digest, int]:
+    """The digest of a stream and its size in bytes."""
+    meter = Meter()
+    with closing(blocks) as source:
+        for block in source:
+            meter.update(block)
+    return meter.digest(), meter.size

@@ -1,0 +1,100 @@
+"""What ``index.json`` lists in an archive: indexes that are all there, and the manifest of each config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object, type_name
+from converter.model.limits import Limits
+from converter.stores.docker_archive.manifest_json import claimed_digest
+
+Fetch = Callable[[Descriptor], Known]
+Row = tuple[Descriptor, Digest | None, list[Digest]]
+"""A manifest, the digest of its config and those of its layers; no config where not all of it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An index of which every image is there, and the digests of the manifests below it."""
+
+    root: Descriptor
+    manifests: frozenset[Digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Indexes, single manifests, and all manifests by their configs, with their layers."""
+
+    groups: list[Members] = field(default_factory=list)
+    singles: list[Descriptor] = field(default_factory=list)
+    by_config: dict[Digest, list[tuple[Descriptor, list[Digest]]]] = field(default_factory=dict)
+
+    def manifest_of(self, config: Digest, layers: Iterable[str]) -> Descriptor | None:
+        """The manifest with that config: where there are several, the one whose layers are those files."""
+        found = self.by_config.get(config, [])
+        wanted = [claimed_digest(name) for name in layers]
+        exact = [manifest for manifest, digests in found if digests == wanted]
+        return next(iter(exact or [manifest for manifest, _ in found]), None)
+
+
+def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
+    """Read every manifest that is there. Raises Invalid for one that is broken or not what its digest says.
+
+    An index some of whose images are not there (the Engine saves such) is no image of its own, but those that are
+    there keep their manifests.
+    """
+    found = Listed()
+    for entry in entries:
+        below = list(_manifests(entry, fetch, limits, 0))
+        for manifest, config, layers in below:
+            if config is not None:
+                found.by_config.setdefault(config, []).append((manifest, layers))
+        if entry.media_type not in types.INDEXES:
+            found.singles.append(entry)
+        elif below and all(config is not None for _, config, _ in below):
+            found.groups.append(Members(entry, frozenset(manifest.digest for manifest, _, _ in below)))
+    return found
+
+
+def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, depth: int) -> Iterator[Row]:
+    """Every image manifest at or below an entry; attestations and what is no manifest are left out."""
+    if depth > limits.index_depth:
+        raise LimitExceeded(f"got indexes {depth} deep, want at most {limits.index_depth} (limit: index_depth)")
+    attestation = entry.platform is not None and not entry.platform.known
+    if attestation or entry.media_type not in types.INDEXES | types.MANIFESTS:
+        return
+    try:
+        document = load_object(fetch(entry).read(limits), limits)
+    except NotFound:
+        yield entry, None, []
+        return
+    if entry.media_type in types.INDEXES:
+        for child in _descriptors(document, "manifests"):
+            yield from _manifests(child, fetch, limits, depth + 1)
+        return
+    config = Descriptor.from_json(document.get("config"))
+    layers = _descriptors(document, "layers")
+    there = all(_there(blob, fetch) for blob in (config, *layers))
+    yield entry, config.digest if there else None, [layer.digest for layer in layers]
+
+
+def _there(blob: Descriptor, fetch: Fetch) -> bool:
+    try:
+        fetch(blob)
+    except NotFound:
+        return False
+    return True
+
+
+def _descriptors(document: dict[str, Any], member: str) -> list[Descriptor]:
+    values = document.get(member)
+    if not isinstance(values, list):
+        raise Invalid(f"got a JSON {type_name(values)} for {member}, want an array")
+    return [Descriptor.from_json(value) for value in values]

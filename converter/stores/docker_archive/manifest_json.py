@@ -1,0 +1,140 @@
+"""``manifest.json``: a config, tags and layers by file name, an image each (moby, image/tarexport; Docker 1.10 on)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import DigestMismatch, Invalid, NotFound, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load, load_object, type_name
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.disk import shown
+from converter.stores.docker_archive.blobs import RENAMED, Blobs
+
+NAME = "manifest.json"
+_BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+_LAYER_TYPES = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
+_FOREIGN_TYPES = {
+    types.OCI_NONDISTRIBUTABLE: types.DOCKER_FOREIGN,
+    types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """One row: names of files in the archive, base layer first; ``sources`` are descriptors by diff_id."""
+
+    config: str
+    tags: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    sources: Mapping[str, Descriptor] = field(default_factory=dict)
+
+
+def read(data: bytes, limits: Limits = DEFAULT) -> tuple[Saved, ...]:
+    """The rows in order. Raises Invalid; RepoTags, Layers and LayerSources may be null or absent."""
+    rows = load(data, limits)
+    if not isinstance(rows, list):
+        raise Invalid(f"got a JSON {type_name(rows)}, want an array")
+    saved = []
+    for number, row in enumerate(rows):
+        with within(f"[{number}]"):
+            saved.append(_row(row, limits))
+    return tuple(saved)
+
+
+def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
+    """The config of an image, by its content: its name is its digest only where it lies below ``blobs/``."""
+    with within(shown(saved.config)):
+        descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG)
+        claimed = claimed_digest(saved.config)
+        if claimed is not None and claimed.algorithm == "sha256" and claimed != descriptor.digest:
+            raise DigestMismatch(f"got bytes with the digest {descriptor.digest}, want {claimed}")
+    return descriptor
+
+
+def assemble(blobs: Blobs, saved: Saved) -> Descriptor:
+    """A schema 2 manifest for an image that has none; its blobs can be fetched from ``blobs`` then.
+
+    A plain layer goes by its diff_id, which is checked when the layer is read; a packed one is read and hashed,
+    unless its name claims a digest. Raises Invalid where layers and diff_ids are not as many.
+    """
+    config = config_of(blobs, saved)
+    with within(shown(saved.config)):
+        diff_ids = _diff_ids(blobs.medium.read_document(saved.config), blobs.limits)
+        if len(saved.layers) != len(diff_ids):
+            raise Invalid(f"got {len(saved.layers)} layers and {len(diff_ids)} diff_ids, want as many of both")
+    layers = []
+    for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True)):
+        with within(f"Layers[{number}]"):
+            layers.append(_layer(blobs, name, diff_id, saved.sources.get(str(diff_id))))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": types.DOCKER_MANIFEST,
+        "config": config.to_json(),
+        "layers": [layer.to_json() for layer in layers],
+    }
+    return blobs.add_document(dump(manifest), types.DOCKER_MANIFEST)
+
+
+def claimed_digest(name: str) -> Digest | None:
+    """The digest that the name of a file is, below ``blobs/``; raises Invalid for a malformed one."""
+    match = _BLOB.fullmatch(name.removeprefix("./"))
+    return Digest.parse(f"{match[1]}:{match[2]}") if match else None
+
+
+def _layer(blobs: Blobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
+    if blobs.medium.size(name) is None:
+        if source is None or not source.urls:
+            raise NotFound(f"got no layer {shown(name)} in {blobs.medium.where}, want it")
+        media_type = _FOREIGN_TYPES.get(source.media_type, source.media_type)
+        return Descriptor(media_type=media_type, digest=source.digest, size=source.size, urls=source.urls)
+    codec = blobs.codec(name)
+    media_type = types.DOCKER_LAYER
+    if codec in RENAMED:
+        digest, size = blobs.add_unpacked(name, codec, diff_id)
+    elif codec in _LAYER_TYPES:
+        media_type = _LAYER_TYPES[codec]
+        digest, size = blobs.add_file(name, claimed_digest(name))
+    else:
+        digest, size = blobs.add_file(name, diff_id)
+    return Descriptor(media_type=media_type, digest=digest, size=size)
+
+
+def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
+    rootfs = load_object(data, limits).get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list) or not all(isinstance(one, str) for one in diff_ids):
+        # An image from scratch may have none; the Engine writes null there.
+        if isinstance(rootfs, dict) and diff_ids is None:
+            return []
+        raise Invalid("got a config without rootfs.diff_ids, want a digest for every layer")
+    return [Digest.parse(one) for one in diff_ids]
+
+
+def _row(row: Any, limits: Limits) -> Saved:
+    if not isinstance(row, dict):
+        raise Invalid(f"got a JSON {type_name(row)}, want an object")
+    config = row.get("Config")
+    if not isinstance(config, str) or not config:
+        raise Invalid("got no Config, want the name of a file")
+    layers = _texts(row, "Layers")
+    if len(layers) > limits.layers:
+        raise Invalid(f"got {len(layers)} layers, want at most {limits.layers} (limit: layers)")
+    sources = row.get("LayerSources") or {}
+    if not isinstance(sources, dict):
+        raise Invalid(f"got a JSON {type_name(sources)} for LayerSources, want an object")
+    with within("LayerSources"):
+        found = {diff_id: Descriptor.from_json(source) for diff_id, source in sources.items()}
+    return Saved(config=config, tags=_texts(row, "RepoTags"), layers=layers, sources=found)
+
+
+def _texts(row: dict[str, Any], member: str) -> tuple[str, ...]:
+    values = row.get(member) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise Invalid(f"got a JSON {type_name(values)} for {member}, want an array of strings")
+    return tuple(values)

@@ -1,0 +1,100 @@
+"""Archives from before Docker 1.10: a directory a layer, each with its parent's ID (moby, image/spec/v1.md).
+
+An image in one becomes a schema 1 manifest, unsigned, for that is the format that says what its files say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import Invalid, LimitExceeded, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.document import dump, load_object, type_name
+from converter.model.limits import DEFAULT, Limits
+from converter.stores.disk import shown
+from converter.stores.docker_archive.blobs import Blobs
+from converter.stores.media import Medium
+
+NAME = "repositories"
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def images(medium: Medium, limits: Limits = DEFAULT) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The IDs of the images, newest layer each, with their names; those without a name last."""
+    named: dict[str, list[str]] = {}
+    if medium.size(NAME) is not None:
+        with within(NAME):
+            for name, top in _names(load_object(medium.read_document(NAME), limits)):
+                named.setdefault(top, []).append(name)
+    found = [name.partition("/")[0] for name in medium.names() if re.fullmatch(r"[0-9a-f]{64}/json", name)]
+    parents = {_parent(_document(medium, top)) for top in found}
+    for top in found:
+        if top not in parents and top not in named:
+            named[top] = []
+    return tuple((top, tuple(names)) for top, names in named.items())
+
+
+def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
+    """The manifest of an image; its layers are read and hashed. Raises Invalid where they make no chain, NotFound."""
+    layers, history, architecture = [], [], ""
+    for layer in _chain(blobs.medium, top, blobs.limits):
+        with within(layer):
+            digest, _ = blobs.add_file(f"{layer}/layer.tar")
+            data = _document(blobs.medium, layer)
+            architecture = architecture or str(load_object(data, blobs.limits).get("architecture") or "")
+        layers.append({"blobSum": str(digest)})
+        history.append({"v1Compatibility": data.decode()})
+    repository, _, tag = names[0].rpartition(":") if names else ("", "", "")
+    manifest = {
+        "schemaVersion": 1,
+        "name": repository,
+        "tag": tag,
+        "architecture": architecture or "amd64",
+        "fsLayers": layers,
+        "history": history,
+    }
+    return blobs.add_document(dump(manifest), types.DOCKER_SCHEMA1)
+
+
+def _chain(medium: Medium, top: str, limits: Limits) -> Iterator[str]:
+    """The IDs of an image's layers, newest first; raises Invalid for a parent loop."""
+    seen: set[str] = set()
+    layer = top
+    while layer:
+        if not _ID.fullmatch(layer):
+            raise Invalid(f"got the layer ID {shown(layer[:100])!r}, want 64 lower-case hex digits")
+        if layer in seen:
+            raise Invalid(f"got the layer {layer} as its own ancestor, want a chain that ends")
+        if len(seen) >= limits.layers:
+            raise LimitExceeded(f"got more than {limits.layers} layers, want at most that (limit: layers)")
+        seen.add(layer)
+        yield layer
+        with within(layer):
+            document = load_object(_document(medium, layer), limits)
+            if document.get("id") not in (None, layer):
+                raise Invalid(f"got the id {shown(str(document['id'])[:100])}, want that of its directory")
+            layer = _parent(_document(medium, layer))
+
+
+def _document(medium: Medium, layer: str) -> bytes:
+    return medium.read_document(f"{layer}/json")
+
+
+def _parent(data: bytes) -> str:
+    parent = load_object(data).get("parent")
+    if parent is not None and not isinstance(parent, str):
+        raise Invalid(f"got a JSON {type_name(parent)} for parent, want a string")
+    return parent or ""
+
+
+def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for repository, tags in repositories.items():
+        if not isinstance(tags, dict):
+            raise Invalid(f"got a JSON {type_name(tags)} for {shown(repository)}, want an object of tags")
+        for tag, top in tags.items():
+            if not isinstance(top, str):
+                raise Invalid(f"got a JSON {type_name(top)} for {shown(repository)}:{shown(tag)}, want a layer's ID")
+            yield f"{repository}:{tag}", top

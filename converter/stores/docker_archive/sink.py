@@ -1,0 +1,201 @@
+"""Writes an archive that is an OCI layout and has ``manifest.json`` and ``repositories``: every Engine can load it.
+
+Layers stay as they are, plain, gzip or zstd; there are no links. The images of an index get a row each in
+``manifest.json``, and its name goes to the one that most can run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self
+
+from converter.errors import Invalid, Unsupported
+from converter.model import media_types as types
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.model.platform import Platform, choose
+from converter.model.reference import ImageName
+from converter.stores import oci_index
+from converter.stores.disk import shown
+from converter.stores.docker_archive import manifest_json, repositories
+from converter.stores.media.target import Target, blob_name
+from converter.stores.oci_layout import Additions
+from converter.streams import Block
+
+LAYERS = frozenset(
+    (
+        types.OCI_LAYER,
+        types.OCI_LAYER_GZIP,
+        types.OCI_LAYER_ZSTD,
+        types.OCI_NONDISTRIBUTABLE,
+        types.OCI_NONDISTRIBUTABLE_GZIP,
+        types.OCI_NONDISTRIBUTABLE_ZSTD,
+        types.DOCKER_LAYER,
+        types.DOCKER_LAYER_GZIP,
+        types.DOCKER_LAYER_ZSTD,
+        types.DOCKER_FOREIGN,
+        types.DOCKER_FOREIGN_GZIP,
+    )
+)
+CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
+DOCUMENTS = CONFIGS | types.MANIFESTS | types.INDEXES
+
+_FAVOURITE = Platform(os="linux", architecture="amd64")
+
+
+@dataclass(slots=True)
+class Row:
+    """An image on its way into ``manifest.json``."""
+
+    manifest: dict[str, Any]
+    platform: Platform | None
+    tags: list[str] = field(default_factory=list)
+
+
+class DockerArchiveSink:
+    """One archive of any number of images. Calls come one after the other."""
+
+    accepts = DOCUMENTS | LAYERS | {types.OCI_EMPTY}
+    ordered = True
+
+    def __init__(self, target: Target, limits: Limits) -> None:
+        self._target = target
+        self._limits = limits
+        self._documents: dict[Digest, bytes] = {}
+        self._named: list[tuple[str, Descriptor]] = []
+        self._added = Additions()
+
+    def __enter__(self) -> Self:
+        self._target.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._target.abort()
+            return
+        try:
+            documents = self._rendered()
+        except BaseException:
+            self._target.abort()
+            raise
+        self._target.commit(lambda _: documents)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return self._target.has(descriptor.digest, descriptor.size)
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        kept: list[Block] = []
+        digest, size = self._target.take(
+            _tee(blocks, kept, self._limits.document) if media_type in DOCUMENTS else blocks, expected
+        )
+        if media_type in DOCUMENTS and size <= self._limits.document:
+            self._documents[digest] = b"".join(kept)
+        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
+        return made.retyped(media_type).sized(size)
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Name an image as ``docker load`` will; raises Invalid or Unsupported where the name is no REPO[:TAG]."""
+        if not name:
+            self._named.append(("", root))
+            self._added.add(root)
+            return
+        reference = ImageName.parse(name).tagged()
+        if reference.digest is not None:
+            raise Unsupported(f"got the name {shown(name)} with a digest, want REPO[:TAG]")
+        self._named = [(other, image) for other, image in self._named if other != str(reference)]
+        self._named.append((str(reference), root))
+        self._added.add(root, oci_index.docker_annotations(str(reference)))
+
+    def attach(self, attachment: Attachment) -> None:
+        """Into ``index.json`` alone: the Engine does not look there, others do."""
+        self._added.attach(attachment)
+
+    def _rendered(self) -> dict[str, bytes]:
+        rows: dict[Digest, Row] = {}
+        for name, root in self._named:
+            below = dict(self._rows(root, 0))
+            for digest, row in below.items():
+                rows.setdefault(digest, row)
+            if name and below:
+                rows[_best(below)].tags.append(_familiar(name))
+        table = [self._row(row) for row in rows.values()]
+        tops: dict[str, dict[str, str]] = {}
+        for row in rows.values():
+            for tag in row.tags:
+                repository, _, version = tag.rpartition(":")
+                if row.manifest["layers"]:
+                    top = Descriptor.from_json(row.manifest["layers"][-1]).digest
+                    tops.setdefault(repository, {})[version] = top.encoded
+        return {
+            manifest_json.NAME: dump(table),
+            repositories.NAME: dump(tops),
+            oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
+            oci_index.INDEX: oci_index.rendered(None, self._added.entries, self._limits),
+        }
+
+    def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, Row]]:
+        """The images at or below a root, in order. What is no image for a platform has no place in the table."""
+        data = self._documents.get(root.digest)
+        if data is None or depth > self._limits.index_depth:
+            return
+        document = load_object(data, self._limits)
+        if root.media_type in types.INDEXES:
+            for child in document.get("manifests") or ():
+                yield from self._rows(Descriptor.from_json(child), depth + 1)
+        elif root.media_type in types.MANIFESTS and (root.platform is None or root.platform.known):
+            config, layers = document.get("config") or {}, document.get("layers") or []
+            if config.get("mediaType") in CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
+                yield root.digest, Row(manifest=document, platform=root.platform)
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        layers = [Descriptor.from_json(layer) for layer in row.manifest["layers"]]
+        config = Descriptor.from_json(row.manifest["config"])
+        diff_ids = self._diff_ids(config.digest)
+        if len(diff_ids) != len(layers):
+            raise Invalid(f"got {len(layers)} layers and {len(diff_ids)} diff_ids, want as many of both")
+        return {
+            "Config": blob_name(config.digest),
+            "RepoTags": row.tags or None,
+            "Layers": [blob_name(layer.digest) for layer in layers],
+            "LayerSources": {
+                diff_id: replace(layer.bare(), urls=layer.urls).to_json()
+                for diff_id, layer in zip(diff_ids, layers, strict=True)
+            },
+        }
+
+    def _diff_ids(self, config: Digest) -> list[str]:
+        data = self._documents.get(config)
+        if data is None:
+            raise Invalid(f"got a manifest without its config {config}, want both")
+        rootfs = load_object(data, self._limits).get("rootfs")
+        found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _familiar(name: str) -> str:
+    reference = ImageName.parse(name)
+    return f"{reference.familiar}:{reference.tag}"
+
+
+def _best(rows: dict[Digest, Row]) -> Digest:
+    """The image that gets the name: the same on every host, so that the archive does not depend on it."""
+    chosen = choose(_FAVOURITE, [row.platform for row in rows.values()])
+    return list(rows)[chosen or 0]
+
+
+def _tee(blocks: Blocks, kept: list[Block], most: int) -> Iterator[Block]:
+    """Pass blocks through, and keep them as long as they make up no more than a document may have."""
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size <= most:
+            kept.append(block)
+        yield block

@@ -1,0 +1,177 @@
+"""The images of an archive, whichever of its tables of contents lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from types import TracebackType
+from typing import Self
+
+from converter.errors import NotFound, within
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.stores import oci_index
+from converter.stores.catalogue import Catalogue, Offer, in_full
+from converter.stores.docker_archive import manifest_json, repositories
+from converter.stores.docker_archive.blobs import Blobs
+from converter.stores.docker_archive.listed import Listed, Members, listed
+from converter.stores.docker_archive.manifest_json import Saved
+from converter.stores.media import Medium
+from converter.stores.oci_layout import attachments, fetch_blob, subjects
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What there is, under stand-ins for roots that are only put together when somebody wants them."""
+
+    catalogue: Catalogue
+    roots: dict[Digest, Callable[[], Descriptor]]
+
+
+class DockerArchive:
+    """Reads an archive. The manifest of an image survives where the archive has it, else one is made up."""
+
+    local = True
+    unpacked = True
+
+    def __init__(self, medium: Medium, limits: Limits) -> None:
+        """Raises Invalid where it is no archive of images. Closes the medium when it is left."""
+        self._medium = medium
+        self._limits = limits
+        self._blobs = Blobs(medium, limits)
+        self._made: dict[Digest, Descriptor] = {}
+        try:
+            self._entries = self._read_index()
+            self._contents = self._read_contents()
+        except BaseException:
+            medium.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._medium.close()
+
+    def names(self) -> tuple[str, ...]:
+        return self._contents.catalogue.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        """As in Source; the root's annotations say the name that was found."""
+        stand_in = self._contents.catalogue.resolve(name)
+        if stand_in.digest not in self._made:
+            self._made[stand_in.digest] = self._contents.roots[stand_in.digest]()
+        root = self._made[stand_in.digest]
+        names = [each for each in self._contents.catalogue.names_of(stand_in) if in_full(each)]
+        same = [each for each in names if in_full(each) == in_full(name)]
+        if names:
+            return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
+        return root
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        return self._blobs.known(descriptor) or fetch_blob(self._medium, descriptor)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """What ``index.json`` lists as speaking of the subject."""
+        return attachments(self._entries, self._subjects, subject)
+
+    @cached_property
+    def _subjects(self) -> dict[Digest, Digest]:
+        return dict(subjects(self._entries, self._document))
+
+    def _document(self, descriptor: Descriptor) -> bytes:
+        return fetch_blob(self._medium, descriptor).read(self._limits)
+
+    def _read_index(self) -> tuple[Descriptor, ...]:
+        if self._medium.size(oci_index.INDEX) is None:
+            return ()
+        oci_index.check_layout(self._medium)
+        with within(oci_index.INDEX):
+            data = self._medium.read_document(oci_index.INDEX)
+            return oci_index.entries(oci_index.read_index(data, self._limits))
+
+    def _read_contents(self) -> Contents:
+        if self._medium.size(manifest_json.NAME) is not None:
+            with within(manifest_json.NAME):
+                return self._saved(manifest_json.read(self._medium.read_document(manifest_json.NAME), self._limits))
+        if self._entries:
+            return self._saved(())
+        with within(self._medium.where):
+            return self._chains()
+
+    def _saved(self, rows: tuple[Saved, ...]) -> Contents:
+        """The rows of ``manifest.json``, and what ``index.json`` has beside them or above them."""
+        images = [entry for entry in self._entries if not self._attached(entry)]
+        index = listed(images, lambda entry: fetch_blob(self._medium, entry), self._limits)
+        roots: dict[Digest, Callable[[], Descriptor]] = {}
+        stand_ins = [self._stand_in(row, index, roots) for row in rows]
+        members = {stand_in.digest for stand_in in stand_ins}
+        offers = []
+        spoken_for: set[tuple[Digest, str]] = set()
+        for group in index.groups:
+            offer = _group_offer(group, rows, stand_ins)
+            offers.append(offer)
+            roots[offer.root.digest] = _always(group.root)
+            spoken_for |= {(one, name) for one in group.manifests for name in (*offer.names, "")}
+        for row, stand_in in zip(rows, stand_ins, strict=True):
+            tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in spoken_for)
+            if tags or (stand_in.digest, "") not in spoken_for:
+                offers.append(Offer(root=stand_in, names=tags))
+        for entry in index.singles:
+            if entry.digest not in members:
+                offers.append(oci_index.offer(entry))
+                roots[entry.digest] = _always(entry)
+        positions = tuple(stand_ins) if rows else self._entries
+        roots |= {entry.digest: _always(entry) for entry in self._entries if entry.digest not in roots}
+        return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
+
+    def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
+        """The manifest that the index has for a row, else the row's config in place of the manifest to be made."""
+        config = manifest_json.config_of(self._blobs, row)
+        manifest = index.manifest_of(config.digest, row.layers)
+        if manifest is not None:
+            roots[manifest.digest] = _always(manifest)
+            return manifest
+        roots[config.digest] = lambda: manifest_json.assemble(self._blobs, row)
+        return config
+
+    def _chains(self) -> Contents:
+        roots: dict[Digest, Callable[[], Descriptor]] = {}
+        offers = []
+        for top, names in repositories.images(self._medium, self._limits):
+            stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
+            roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
+            offers.append(Offer(root=stand_in, names=names))
+        if not offers:
+            raise NotFound("got neither manifest.json nor index.json nor repositories, want an archive of images")
+        positions = tuple(offer.root for offer in offers)
+        return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
+
+    def _attached(self, entry: Descriptor) -> bool:
+        named = bool(oci_index.offer(entry).names)
+        return oci_index.attached_to(entry) is not None or (not named and entry.digest in self._subjects)
+
+
+def _always(root: Descriptor) -> Callable[[], Descriptor]:
+    return lambda: root
+
+
+def _group_offer(group: Members, rows: tuple[Saved, ...], stand_ins: list[Descriptor]) -> Offer:
+    """An index under its own names, spelled as the rows spell them; where it has none, under those of its images."""
+    own = oci_index.offer(group.root)
+    full = {in_full(name) for name in (*own.names, *own.aliases)}
+    tags = [
+        tag
+        for row, stand_in in zip(rows, stand_ins, strict=True)
+        if stand_in.digest in group.manifests
+        for tag in row.tags
+        if in_full(tag) in full or not own.names
+    ]
+    return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)
