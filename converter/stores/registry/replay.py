@@ -36,7 +36,7 @@ class Replay:
     def keep(self) -> None:
         """From now on keep what passes, so that it can be read in parts."""
         if self._kept is None:
-            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
             self._restart()
 
     def close(self) -> None:

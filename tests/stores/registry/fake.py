@@ -163,6 +163,7 @@ class _Broken(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
     fault: Fault
 
