@@ -37,7 +37,7 @@ def command(reference: str) -> None:
         attached = list(opened.source.attachments(opened.root.digest))
         show(reference, colour=BOLD)
         for label, value in rows(opened, attached):
-            show(f"  {label:<12}{value}".rstrip())
+            show(f"  {label:<12}{value}")
 
 
 def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from converter.cli.main import main
+from converter.model.descriptor import Descriptor
+from converter.schema import check
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.cli.conftest import put
+
+
+def inspected(reference: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["inspect", reference]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out
+
+
+def test_json_is_the_neutral_model(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:in:app", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert check(text.encode(), "image") == ()
+    document = json.loads(text)
+    assert document["kind"] == "image"
+    assert document["config"]["entrypoint"] == ["/bin/app"]
+    assert document["foreign"]["docker"]["docker_version"] == "26.1.5"
+
+
+def test_json_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:multi:app", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert check(text.encode(), "image") == ()
+    platforms = [entry["descriptor"]["platform"] for entry in json.loads(text)["entries"]]
+    assert platforms == [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm", "variant": "v7"},
+        {"os": "linux", "architecture": "arm64"},
+    ]
+
+
+def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    told = inspected("oci:in:app", capsys)
+    for row in (
+        "  format      oci",
+        "  platform    linux/amd64",
+        "  created     2024-05-06T07:08:09Z",
+        '  entrypoint  ["/bin/app"]',
+        "  environment PATH=/bin",
+        "  ports       80/tcp",
+        "  labels      org.example.team=blue",
+        "  stop signal SIGINT",
+    ):
+        assert row in told.splitlines()
+    assert "\n  layers      2, " in told
+    assert "ENV (no layer)" in told
+
+
+def test_the_text_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
+    told = inspected("oci:multi:app", capsys)
+    assert f"  digest      {index.digest}" in told.splitlines()
+    assert "  images      3" in told.splitlines()
+    assert "linux/arm/v7" in told
+
+
+def test_nothing_in_an_image_steers_the_terminal(here: object, capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    hostile = "\x1b]0;owned\x07\u202e\n"
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "author": hostile,
+        "config": {
+            "Env": [f"A={hostile}"],
+            "Cmd": [hostile],
+            "User": hostile,
+            "Labels": {f"a{hostile}": hostile},
+            "WorkingDir": hostile,
+        },
+    }
+    put(store, add_image(store, config=config, name=""), "app")
+    told = inspected("oci:in:app", capsys)
+    assert told.replace("\n", "").isprintable()
+    assert "  author      \\x1b]0;owned\\x07\\u202e\\n" in told.splitlines()
+    assert main(["inspect", "oci:in:app", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text)["author"] == hostile
+
+
+def test_what_is_not_there(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:in"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "app, other" in told.err
+
+
+@pytest.mark.parametrize("more, shown", [([], "app\nother\n"), (["--json"], None)])
+def test_tags(more: list[str], shown: str | None, layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tags", "oci:in", *more]) == 0
+    told = capsys.readouterr().out
+    if shown is not None:
+        assert told == shown
+    else:
+        assert json.loads(told) == {"reference": "oci:in", "tags": ["app", "other"]}
