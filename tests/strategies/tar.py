@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def archive(files: Sequence[File], dialect: str = "pax", ending: bool = True) ->
 def pieces(data: bytes, cuts: Sequence[int]) -> Iterator[bytes | memoryview]:
     """``data`` cut where ``cuts`` say, some pieces empty, some of them views."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    for number, (start, stop) in enumerate(zip(places, places[1:])):
+    for number, (start, stop) in enumerate(itertools.pairwise(places)):
         yield memoryview(data)[start:stop] if number % 2 else data[start:stop]
     yield b""
 

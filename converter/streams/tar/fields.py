@@ -18,6 +18,9 @@ KINDS = {
 }
 """The types that are files of a file system, by typeflag; every other flag is a record or a vendor's own."""
 
+FILES = frozenset(KINDS.values())
+"""The types of entries that are files of a file system."""
+
 USTAR_MAGIC = b"ustar\0"
 GNU_MAGIC = b"ustar  \0"
 

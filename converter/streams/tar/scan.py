@@ -7,7 +7,7 @@ Where readers differ, this one reads as Go's archive/tar does, for that is what 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -42,7 +42,7 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def entries(blocks: Blocks, limits: Limits = DEFAULT) -> Iterator[Entry]:
+def entries(blocks: Blocks, limits: Limits = DEFAULT) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, also past the end-of-archive blocks.
 
     Raises Invalid where the archive is damaged, LimitExceeded where it is larger or deeper than ``limits``. Fields that

@@ -1,0 +1,221 @@
+"""Flatten layers into one tar in a single pass (image-spec 1.1.1, layer.md, "Applying Changesets").
+
+The top layer is read first, so that what is hidden is known before it comes: nothing of an entry is held but its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+
+from converter.errors import Invalid, Unsupported, within
+from converter.model.limits import DEFAULT, Limits
+from converter.streams import Block, Blocks
+from converter.streams.blocks import gathered
+from converter.streams.tar.cover import NOBODY, Cover
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import DIR, FILES, LINK
+from converter.streams.tar.links import File, Links
+from converter.streams.tar.names import clean, contained, parent, shown
+from converter.streams.tar.rename import localised, prefixed
+from converter.streams.tar.scan import entries
+from converter.streams.tar.winners import Winners
+from converter.streams.tar.write import END
+from converter.streams.whiteout import Empties, Removes, whiteout
+
+Open = Callable[[], Blocks]
+Replaced = frozenset[tuple[int, int]]
+"""Entries that others of their own layer replace: the layer (base is 0) and the ordinal of the entry in it."""
+
+
+class Superseded(Invalid):
+    """An entry that is in the output already is replaced by a later one of its own layer: start again, knowing it.
+
+    The specification forbids such layers. ``replaced`` holds all of them in all layers; give it to ``squash``.
+    """
+
+    def __init__(self, name: bytes, replaced: Replaced) -> None:
+        super().__init__(f"layer: got {shown(name)} again where it, or what it replaces, came before; want one entry")
+        self.replaced = replaced
+
+
+def squash(
+    layers: Sequence[Open],
+    *,
+    prefix: bytes = b"",
+    keep: Collection[bytes] | None = None,
+    root: bytes = b"",
+    before: Blocks = (),
+    after: Blocks = (),
+    replaced: Replaced = frozenset(),
+    limits: Limits = DEFAULT,
+) -> Iterator[Block]:
+    """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
+
+    ``prefix`` (it ends in ``/``) goes before every name. ``keep`` are the only paths that stay, with the directories
+    above them. ``root`` are the header blocks of an entry for the root, put out where no layer has one. ``before`` and
+    ``after`` are whole entries. Headers are otherwise verbatim, but for global PAX records, which become the entries'
+    own, and for hard links, whose target always comes before them and may be another name of the same file.
+
+    A directory may come after what is in it: a tar reader makes it, and sets its attributes when its entry comes.
+
+    Raises Invalid for names that lead out of the root and for hard links to nothing, LimitExceeded, StorageFailed when
+    hidden files, which a link may still ask for, find no room on disk, and Superseded (an Invalid), after which the
+    same call with its ``replaced`` succeeds.
+    """
+    run = _Squash(layers, prefix, _kept(keep), replaced, limits)
+    return gathered(run.output(root, before, after))
+
+
+def survey(layers: Sequence[Open], limits: Limits = DEFAULT) -> Replaced:
+    """What Superseded would say of ``layers``, for those who cannot start again. Reads all of them to the end."""
+    found = set()
+    for layer, opened in enumerate(layers):
+        with within(f"layer[{layer}]"), closing(entries(opened(), limits)) as source:
+            found |= _survey_layer(layer, Winners(), enumerate(source))
+    return frozenset(found)
+
+
+def _survey_layer(layer: int, winners: Winners, source: Iterator[tuple[int, Entry]]) -> set[tuple[int, int]]:
+    found = set()
+    for ordinal, entry in source:
+        path = entry.name
+        if entry.type in FILES and not (b".wh." in path and whiteout(path)):
+            found |= {(layer, other) for other in winners.add(path, parent(path), ordinal, entry.type == DIR)}
+    return found
+
+
+def _kept(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[bytes]] | None:
+    """The paths that stay whatever they are, and those that stay if they are directories."""
+    if keep is None:
+        return None
+    paths = frozenset(contained(clean(path)) for path in keep)
+    directories = {b"", *paths}
+    for path in paths:
+        while path and (path := parent(path)) not in directories:
+            directories.add(path)
+    return paths, frozenset(directories)
+
+
+class _Squash:
+    """One run: what is known when a layer is read is what lies in the layers above it."""
+
+    def __init__(
+        self,
+        layers: Sequence[Open],
+        prefix: bytes,
+        keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
+        replaced: Replaced,
+        limits: Limits,
+    ) -> None:
+        self._layers = layers
+        self._prefix = prefix
+        self._keep = keep
+        self._replaced = replaced
+        self._limits = limits
+        self._cover = Cover()
+        self._links = Links(self._written)
+        self._rooted = False
+
+    def output(self, root: bytes, before: Blocks, after: Blocks) -> Iterator[Block]:
+        try:
+            yield from before
+            for layer in reversed(range(len(self._layers))):
+                with within(f"layer[{layer}]"):
+                    yield from self._layer(layer)
+            yield from self._links.finish()
+            if root and not self._rooted:
+                yield root
+            yield from after
+            yield END
+        finally:
+            self._links.close()
+
+    def _layer(self, layer: int) -> Iterator[Block]:
+        cover, links, winners = self._cover, self._links, Winners()
+        gone: list[bytes] = []
+        emptied: list[bytes] = []
+        listed: list[bytes] = []
+        with closing(entries(self._layers[layer](), self._limits)) as source:
+            numbered = enumerate(source)
+            for ordinal, entry in numbered:
+                path, kind = entry.name, entry.type
+                directory = kind == DIR
+                if kind not in FILES:
+                    _refuse(entry)
+                    continue
+                if b".." in path:
+                    contained(path)
+                if b".wh." in path and _marks(path, gone, emptied):
+                    continue
+                above = path.rpartition(b"/")[0]
+                replaced = winners.add(path, above, ordinal, directory)
+                if replaced and not self._replaced.issuperset((layer, other) for other in replaced):
+                    raise self._superseded(layer, path, replaced, winners, numbered)
+                lowest = cover.lowest(path, above, directory)
+                counts = (layer, ordinal) not in self._replaced
+                stays = counts and lowest == NOBODY and (self._keep is None or path in self._keep[directory])
+                if directory:
+                    listed.append(path)
+                    if stays:
+                        self._rooted = self._rooted or not path
+                        yield self._written(_own(entry))
+                        yield from entry.body
+                    continue
+                gone.append(path)
+                claimed = links.claim(path, layer, lowest) if counts and path in links.wanted else None
+                if kind == LINK:
+                    yield from self._link(entry, layer, stays, winners, claimed)
+                elif not stays:
+                    yield from links.hidden(path, layer, _own(entry), entry.body, claimed)
+                else:
+                    yield self._written(_own(entry))
+                    yield from entry.body
+                    if links.local or links.wanted or claimed:
+                        yield from links.shown(path, layer, claimed)
+        cover.descend(layer, gone=gone, emptied=emptied, directories=winners.directories, entries=listed)
+        links.descend()
+
+    def _link(self, entry: Entry, layer: int, stays: bool, winners: Winners, claimed: File | None) -> Iterator[Block]:
+        target = contained(clean(entry.linkname))
+        return self._links.link(
+            (entry.name, _own(entry), target), layer, stays=stays, here=winners.is_file(target), claimed=claimed
+        )
+
+    def _written(self, own: bytes) -> bytes:
+        return prefixed(own, self._prefix) if self._prefix else own
+
+    def _superseded(
+        self, layer: int, path: bytes, replaced: list[int], winners: Winners, rest: Iterator[tuple[int, Entry]]
+    ) -> Superseded:
+        """Read what is left of all layers for its names alone, so that starting again once is enough."""
+        found = {*self._replaced, *((layer, other) for other in replaced)}
+        found |= _survey_layer(layer, winners, rest)
+        return Superseded(path, frozenset(found) | survey(self._layers[:layer], self._limits))
+
+
+def _marks(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
+    """Whether ``path`` is a whiteout rather than a file; what it hides is added to one of the lists."""
+    mark = whiteout(path)
+    if isinstance(mark, Removes):
+        gone.append(mark.path)
+    elif isinstance(mark, Empties):
+        emptied.append(mark.directory)
+    return mark is not None
+
+
+def _own(entry: Entry) -> bytes:
+    """The header blocks of an entry that needs no global PAX header; a global comment (git's) is not one of its own."""
+    extra = entry.extra
+    if extra is None:
+        return entry.head
+    if not extra.inherited:
+        return entry.own
+    records = {key: value for key, value in extra.pax.items() if key != b"comment"}
+    return localised(entry.own, records) if records else entry.own
+
+
+def _refuse(entry: Entry) -> None:
+    """Pass over GNU's records that are no files (volume labels, old lists of long names); refuse what is no record."""
+    if entry.type not in {b"V", b"N"}:
+        raise Unsupported(f"entry {shown(entry.name)}: got the type {shown(entry.type)}, want a file of a file system")

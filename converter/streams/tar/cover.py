@@ -1,0 +1,68 @@
+"""What upper layers hide of the layers below them (image-spec 1.1.1, layer.md, "Applying Changesets")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.streams.tar.names import parent
+
+NOBODY = 1 << 62
+
+
+class Cover:
+    """Paths that hide something, each with the lowest layer that does so. Layers are visited from the top down.
+
+    A layer never hides its own entries: what it adds counts after ``descend``.
+    """
+
+    __slots__ = ("_blocked", "directories", "emptied", "entries", "gone")
+
+    def __init__(self) -> None:
+        self.gone: dict[bytes, int] = {}
+        """Here lies something that is no directory, or a whiteout: it hides the path and all below it."""
+        self.emptied: dict[bytes, int] = {}
+        """An opaque whiteout hides all below the path, but not the path."""
+        self.directories: dict[bytes, int] = {b"": NOBODY}
+        """A directory, perhaps without an entry of its own: hides what is no directory."""
+        self.entries: dict[bytes, int] = {}
+        """A directory with an entry: hides other entries for it."""
+        self._blocked: dict[bytes, int] = {b"": NOBODY}
+
+    def lowest(self, path: bytes, above: bytes, directory: bool) -> int:
+        """The lowest layer that hides an entry at ``path``, whose parent is ``above``; or NOBODY."""
+        lowest = self._blocked.get(above)
+        if lowest is None:
+            lowest = self._block(above)
+        for hiding in (self.gone, self.entries if directory else self.directories):
+            layer = hiding.get(path)
+            if layer is not None and layer < lowest:
+                lowest = layer
+        return lowest
+
+    def _block(self, directory: bytes) -> int:
+        """The lowest layer that hides everything in ``directory``, or NOBODY; kept for the layer's next entries."""
+        chain = []
+        while directory not in self._blocked:
+            chain.append(directory)
+            directory = parent(directory)
+        lowest = self._blocked[directory]
+        for path in reversed(chain):
+            lowest = min(lowest, self.gone.get(path, NOBODY), self.emptied.get(path, NOBODY))
+            self._blocked[path] = lowest
+        return lowest
+
+    def descend(
+        self,
+        layer: int,
+        *,
+        gone: Iterable[bytes],
+        emptied: Iterable[bytes],
+        directories: Iterable[bytes],
+        entries: Iterable[bytes],
+    ) -> None:
+        """Add what ``layer`` hides, before the one below it is visited."""
+        self.gone.update(dict.fromkeys(gone, layer))
+        self.emptied.update(dict.fromkeys(emptied, layer))
+        self.directories.update(dict.fromkeys(directories, layer))
+        self.entries.update(dict.fromkeys(entries, layer))
+        self._blocked = {b"": self.emptied.get(b"", NOBODY)}

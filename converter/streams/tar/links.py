@@ -1,0 +1,183 @@
+"""Hard links across layers that are visited from the top down: a link that stays must end up with its content.
+
+A link names a path; what it links is the file its own layer has there by then, else the one that lower layers have. So
+a link waits until that file comes by. If the file stays, the link follows it. If it does not (something above hides
+it), the first link to it becomes the file, and the others follow that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+
+from converter.errors import Invalid, StorageFailed
+from converter.streams import BLOCK, Block, Blocks
+from converter.streams.tar.names import shown
+from converter.streams.tar.rename import relinked, renamed
+
+IN_MEMORY = 1024 * 1024
+"""Hidden files up to so many bytes in all are not written to disk."""
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """One file (an inode) that links may still ask for, and the links that wait for it."""
+
+    name: bytes | None = None
+    """The name it has in the output, once it is there."""
+    spooled: tuple[int, int, int] | None = None
+    """Where in the spool its header and body lie: offset, and the length of each."""
+    waiting: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
+    """Links that are to stay: name, header blocks, target as it is written there (clean)."""
+
+
+Link = tuple[bytes, bytes, bytes]
+
+
+class Links:
+    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix)."""
+
+    def __init__(self, write: Callable[[bytes], bytes]) -> None:
+        self._write = write
+        self._spool = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() ends it
+        self._end = 0
+        self._kept = False
+        self._late: dict[tuple[bytes, int], File] = {}
+        self.wanted: dict[bytes, list[tuple[int, File]]] = {}
+        """Files that links of these layers wait for, by path."""
+        self.local: dict[bytes, File] = {}
+        """Files of the layer being read that are not in the output under their own path: hidden ones, links."""
+
+    def close(self) -> None:
+        """Delete the spool."""
+        self._spool.close()
+
+    def claim(self, path: bytes, layer: int, lowest: int) -> File | None:
+        """Those who wait for the file at ``path`` that ``layer`` has and ``lowest`` is the lowest to hide, as one."""
+        claimed = None
+        left = []
+        for observer, file in self.wanted.pop(path):
+            if observer <= layer or observer > lowest:
+                left.append((observer, file))
+            elif claimed is None:
+                claimed = file
+            else:
+                claimed.waiting += file.waiting
+        if left:
+            self.wanted[path] = left
+        return claimed
+
+    def shown(self, path: bytes, layer: int, claimed: File | None) -> Iterator[Block]:
+        """The file at ``path`` of ``layer`` has just been put out: those who wait for it follow."""
+        self.local.pop(path, None)
+        if claimed is not None:
+            yield from self._follow(claimed, path)
+        self._note_late(path, layer)
+
+    def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: File | None) -> Iterator[Block]:
+        """The file at ``path`` of ``layer`` is hidden: the first who waits for it becomes it, or it is spooled."""
+        file = claimed or File()
+        self.local[path] = file
+        if file.waiting:
+            first = file.waiting.pop(0)[0]
+            yield self._write(renamed(raw, first))
+            yield from body
+            yield from self._follow(file, first)
+        else:
+            file.spooled = self._keep(raw, body)
+        self._note_late(path, layer)
+
+    def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: File | None) -> Iterator[Block]:
+        """A hard link; ``here`` says whether its layer has put out, or linked, a file at its target by now."""
+        path, _, target = link
+        file = self.local.get(target)
+        if file is None and here:
+            file = File(name=target)
+        if file is None:
+            file = File()
+            self.wanted.setdefault(target, []).append((layer, file))
+        if claimed is not None:
+            for other in claimed.waiting:
+                yield from self._add(file, other)
+        self.local[path] = file
+        if stays:
+            yield from self._add(file, link)
+        self._note_late(path, layer)
+
+    def descend(self) -> None:
+        """Forget what only links of the layer just read could have asked for."""
+        self.local = {}
+        if not self._kept:
+            self._end = 0
+            self._spool.seek(0)
+            self._spool.truncate()
+
+    def finish(self) -> Iterator[Block]:
+        """All layers are read: links to what comes after them in their own layer; Invalid where there is no file."""
+        for target, waiting in self.wanted.items():
+            for layer, file in waiting:
+                late = self._late.get((target, layer))
+                for link in file.waiting:
+                    if late is None or (late.name is None and late.spooled is None):
+                        raise Invalid(
+                            f"hard link {shown(link[0])}: got the target {shown(target)}, "
+                            f"want a file of layer[{layer}] or below"
+                        )
+                    yield from self._add(late, link)
+
+    def _note_late(self, path: bytes, layer: int) -> None:
+        """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
+        if any(observer == layer for observer, _ in self.wanted.get(path, ())):
+            file = self.local.get(path) or File(name=path)
+            self._late[path, layer] = file
+            self._kept = self._kept or file.spooled is not None
+
+    def _add(self, file: File, link: Link) -> Iterator[Block]:
+        if file.name is not None:
+            yield self._linked(link, file.name)
+        elif file.spooled is not None:
+            raw, body = self._kept_file(*file.spooled)
+            file.name = link[0]
+            yield self._write(renamed(raw, link[0]))
+            yield from body
+        else:
+            file.waiting.append(link)
+
+    def _follow(self, file: File, name: bytes) -> Iterator[Block]:
+        file.name = name
+        for link in file.waiting:
+            yield self._linked(link, name)
+        file.waiting = []
+
+    def _linked(self, link: Link, name: bytes) -> bytes:
+        _, raw, target = link
+        return self._write(raw if target == name else relinked(raw, name))
+
+    def _keep(self, raw: bytes, body: Blocks) -> tuple[int, int, int]:
+        start = self._end
+        size = 0
+        try:
+            self._spool.seek(start)
+            self._spool.write(raw)
+            for block in body:
+                size += self._spool.write(block)
+        except OSError as error:
+            raise StorageFailed(f"spool for hidden files: got {error.strerror!r}, want room for them") from error
+        self._end = start + len(raw) + size
+        return start, len(raw), size
+
+    def _kept_file(self, start: int, head: int, size: int) -> tuple[bytes, Iterator[bytes]]:
+        self._spool.seek(start)
+        raw = self._spool.read(head)
+
+        def body() -> Iterator[bytes]:
+            position, left = start + head, size
+            while left:
+                self._spool.seek(position)
+                data = self._spool.read(min(left, BLOCK))
+                position += len(data)
+                left -= len(data)
+                yield data
+
+        return raw, body()

@@ -1,0 +1,75 @@
+"""Which entries of one layer count: the last of a name, and nothing below what is no directory (layer.md)."""
+
+from __future__ import annotations
+
+from converter.errors import Invalid, LimitExceeded
+from converter.streams.tar.names import parent, shown
+
+MOST_SPENT = 50_000_000
+"""Each time a file replaces a directory of its own layer, all names are looked at; so many in all are too many."""
+
+
+class Winners:
+    """The entries of one layer as they are applied in order; names are clean, entries are known by their ordinal."""
+
+    __slots__ = ("_spent", "directories", "ordinals")
+
+    def __init__(self) -> None:
+        self.ordinals: dict[bytes, int] = {}
+        """The entry that counts for a path, so far."""
+        self.directories: dict[bytes, None] = {b"": None}
+        """Paths that are directories so far: they have an entry, or something lies below them."""
+        self._spent = 0
+
+    def add(self, path: bytes, above: bytes, ordinal: int, directory: bool) -> list[int]:
+        """Apply an entry whose parent is ``above``; gives the ordinals of those it replaces, mostly none."""
+        replaced: list[int] = []
+        directories, ordinals = self.directories, self.ordinals
+        if above not in directories:
+            replaced = self._make(above)
+        if directory:
+            if path in ordinals:
+                replaced.append(ordinals[path])
+            directories[path] = None
+        elif path in ordinals or path in directories:
+            replaced += self._clear(path)
+        ordinals[path] = ordinal
+        return replaced
+
+    def is_file(self, path: bytes) -> bool:
+        """Whether the layer has something other than a directory there."""
+        return path in self.ordinals and path not in self.directories
+
+    def _make(self, path: bytes) -> list[int]:
+        """Make ``path`` and what is above it directories; a symbolic link in the way is replaced, never followed."""
+        replaced = []
+        while path not in self.directories:
+            if path in self.ordinals:
+                replaced.append(self.ordinals.pop(path))
+            self.directories[path] = None
+            path = parent(path)
+        return replaced
+
+    def _clear(self, path: bytes) -> list[int]:
+        """Take away ``path`` and all below it."""
+        if not path:
+            raise Invalid("entry '/': got a file that is no directory, want one")
+        replaced = []
+        if path in self.ordinals:
+            replaced.append(self.ordinals.pop(path))
+        if path in self.directories:
+            self._spent += len(self.ordinals) + len(self.directories)
+            if self._spent > MOST_SPENT:
+                raise LimitExceeded(
+                    f"layer: got {shown(path)} and many more directories replaced by files of that layer, want none"
+                )
+            replaced += [self.ordinals.pop(name) for name in _below(self.ordinals, path)]
+            for name in _below(self.directories, path):
+                del self.directories[name]
+            del self.directories[path]
+        return replaced
+
+
+def _below(paths: dict[bytes, int] | dict[bytes, None], path: bytes) -> list[bytes]:
+    start = path + b"/"
+    return [name for name in paths if name.startswith(start)]
