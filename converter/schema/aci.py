@@ -9,7 +9,7 @@ from typing import Any
 
 from converter.schema.finding import Hit
 from converter.schema.forms import bad_time, repeated
-from converter.schema.walk import find, lists, numbers, objects, texts
+from converter.schema.walk import lists, numbers, objects, texts
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ARCHITECTURES = {
@@ -80,6 +80,7 @@ _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 _URL = r"(?i:https?):[^\x00-\x20\x7f]*"
+_QUANTITY = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\s*"
 _ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 
 
@@ -103,15 +104,15 @@ def label_name(document: Any) -> Iterator[Hit]:
 def os_arch(document: Any) -> Iterator[Hit]:
     """Operating system and processor are a pair that is known."""
     for where, labels in lists(document, *_LABELS):
-        values = {label.get("name"): label.get("value", "") for label in labels if isinstance(label, dict)}
-        system = values.get("os")
+        values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
+        system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
             continue
         if system not in ARCHITECTURES:
             yield where, f"got the os {system[:60]!r}, want one of {', '.join(ARCHITECTURES)}"
-        elif isinstance(values.get("arch"), str) and values["arch"] not in ARCHITECTURES[system]:
+        elif isinstance(arch, str) and arch not in ARCHITECTURES[system]:
             wanted = ", ".join(ARCHITECTURES[system])
-            yield where, f"got the arch {values['arch'][:60]!r} for {system}, want one of {wanted}"
+            yield where, f"got the arch {arch[:60]!r} for {system}, want one of {wanted}"
 
 
 def created(document: Any) -> Iterator[Hit]:
@@ -138,7 +139,7 @@ def version_zero(document: Any) -> Iterator[Hit]:
 def version_strict(document: Any) -> Iterator[Hit]:
     """The version is one of SemVer 2.0.0."""
     for where, text in texts(document, "acVersion"):
-        if re.match(r"[0-9]+\.[0-9]+\.[0-9]+", text) and not re.fullmatch(_SEMVER, text):
+        if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text) and not re.fullmatch(_SEMVER, text):
             yield where, f"got {text[:60]!r}, want a version of SemVer 2.0.0"
 
 
@@ -203,10 +204,17 @@ def isolator_known(document: Any) -> Iterator[Hit]:
             yield f"{where}/name" if "name" in isolator else where, f"got {name[:100]!r}, want a known isolator"
 
 
+def isolator_value(document: Any) -> Iterator[Hit]:
+    """An isolator has a value, also one that nobody knows."""
+    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+        if "value" not in isolator and _name(isolator) not in ISOLATORS:
+            yield where, "got no member 'value', want it"
+
+
 def isolator_once(document: Any) -> Iterator[Hit]:
     """Isolators that hold for all of an app are there once."""
     for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
-        names = Counter(item.get("name") for item in isolators if isinstance(item, dict))
+        names = Counter(_name(item) for item in isolators if isinstance(item, dict))
         for name in sorted(_ONCE & names.keys()):
             if names[name] > 1:
                 yield where, f"got {names[name]} isolators {name}, want one"
@@ -231,9 +239,9 @@ def quantity_kilo(document: Any) -> Iterator[Hit]:
 
 def quantity_form(document: Any) -> Iterator[Hit]:
     """Quantities are written as the text says."""
-    for where, value in (hit for path in _QUANTITIES for hit in find(document, path)):
-        if isinstance(value, str) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", value):
-            yield where, f"got {value[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
+    for where, text in texts(document, *_QUANTITIES):
+        if re.fullmatch(_QUANTITY, text) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text):
+            yield where, f"got {text[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
 
 
 def whitelist(document: Any) -> Iterator[Hit]:
@@ -267,8 +275,13 @@ def host_address_4(document: Any) -> Iterator[Hit]:
 def host_port(document: Any) -> Iterator[Hit]:
     """The port of the host is one."""
     for where, number in numbers(document, "ports/*/hostPort"):
-        if not 1 <= number <= 65535:
+        if number == 0 or number > 65535:
             yield where, f"got the port {number}, want 1 to 65535"
+
+
+def _name(item: dict[str, Any]) -> str:
+    name = item.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _is_address(text: str, version: str) -> bool:
@@ -284,12 +297,12 @@ def _is_address(text: str, version: str) -> bool:
 def _annotations(document: Any, *names: str) -> Iterator[tuple[str, str]]:
     for where, note in objects(document, *(f"{path}/*" for path in _NOTES)):
         value = note.get("value", "")
-        if note.get("name") in names and isinstance(value, str):
+        if _name(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
 
 
 def _both(document: Any, one: str, other: str) -> Iterator[Hit]:
     for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
-        names = {item.get("name") for item in isolators if isinstance(item, dict) and isinstance(item.get("name"), str)}
+        names = {_name(item) for item in isolators if isinstance(item, dict)}
         if {one, other} <= names:
             yield where, f"got both {one} and {other}, want one of them"

@@ -158,6 +158,15 @@ RULES = (
         note="The text lets an executor ignore what it does not know; the reference refuses it in an app.",
     ),
     Rule(
+        name="aci/isolator-value",
+        title="An isolator has a value, also one that nobody knows.",
+        spec=_SPEC + "types.md, Isolator Type",
+        kinds=_BOTH,
+        check=aci.isolator_value,
+        compat="warning",
+        note="The reference does not look at what it does not know.",
+    ),
+    Rule(
         name="aci/isolator-repeated",
         title="An isolator that holds for the whole app is there once.",
         spec=_SPEC + "ace.md, Isolators",

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from converter.errors import Usage
-from converter.model.document import Reading, WrittenAsFloat, read
+from converter.model.document import Reading, WrittenAsFloat, pointer, read
 from converter.model.limits import DEFAULT, Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
@@ -98,7 +98,10 @@ def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     for path, key in folded.clashes:
         fact = f"got the key {key!r} beside one that differs in case alone, want one of them"
         yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)
+    clashing = {path + pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
+        if path.rpartition("/")[0] + part in clashing:
+            continue
         fact = f"got the key {part[1:]!r}, want {path.rpartition('/')[2]!r}"
         yield from _text_finding("json/key-case", folded.original(path), fact, profile)
 

@@ -48,7 +48,7 @@ LENIENT = {
     "aci-common.json#/$defs/app/properties/environment/items": {"value"},
     "aci-common.json#/$defs/app/properties/mountPoints/items": {"name", "path"},
     "aci-common.json#/$defs/port": {"name", "protocol"},
-    "aci-common.json#/$defs/isolator": {"name", "value"},
+    "aci-common.json#/$defs/isolator": {"name"},
     "aci-pod-manifest.json#": {"acVersion", "apps"},
     "aci-pod-manifest.json#/properties/apps/items": {"name", "image"},
     "aci-pod-manifest.json#/properties/apps/items/properties/image": {"id"},

@@ -20,7 +20,7 @@ from converter.schema.forms import (
     history_mismatch,
     odd_encoding,
     times,
-    wrong_value,
+    wrong_media_type,
 )
 from converter.schema.walk import find, lists, objects, texts
 
@@ -122,8 +122,8 @@ def negative_durations(document: Any) -> Iterator[Hit]:
 def health_test(document: Any) -> Iterator[Hit]:
     """The test of a health check begins with what it is."""
     for where, test in lists(document, "config/Healthcheck/Test"):
-        if test and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
-            yield f"{where}/0", f"got {str(test[0])[:60]!r}, want NONE, CMD or CMD-SHELL"
+        if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
+            yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"
 
 
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -178,7 +178,7 @@ RULES = (
         title="The configuration of an image has Docker's media type.",
         spec=_V2 + "Image Manifest Field Descriptions: config, mediaType",
         kinds=("docker-schema2",),
-        check=lambda document: wrong_value(
+        check=lambda document: wrong_media_type(
             document, "config/mediaType", "application/vnd.docker.container.image.v1+json"
         ),
         compat=None,

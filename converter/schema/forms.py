@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from converter.model.digest import HEX_LENGTHS
+from converter.model.digest import GRAMMAR, HEX_LENGTHS
 from converter.schema.finding import Hit
 from converter.schema.walk import find, lists, objects, texts
 
 _TIME = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
+    r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
     r"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
@@ -30,7 +30,7 @@ def impossible_time(text: str) -> str:
     if match is None:
         return ""
     year, month, day, second = map(int, match.groups())
-    if not 1 <= month <= 12 or not 1 <= day <= _days(year, month):
+    if not 1 <= day <= _days(year, month):
         return f"got {text!r}, want a day that the month has"
     if second == 60:
         return f"got {text!r}, want a second up to 59"
@@ -45,7 +45,8 @@ def _days(year: int, month: int) -> int:
 
 def odd_encoding(text: str) -> str:
     """Why the encoded part of a well-formed digest is none of its algorithm, or nothing."""
-    algorithm, _, encoded = text.partition(":")
+    match = GRAMMAR.fullmatch(text)
+    algorithm, encoded = match.groups() if match else ("", "")
     length = HEX_LENGTHS.get(algorithm)
     if length is None or re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
         return ""
@@ -77,12 +78,18 @@ def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Ite
 
 def history_mismatch(document: Any) -> Iterator[Hit]:
     """History of a configuration whose steps with layers are not as many as the layers."""
-    for _, rootfs in objects(document, "rootfs"):
+    for _, diff_ids in find(document, "rootfs/diff_ids"):
+        layers = [] if diff_ids is None else diff_ids
         for where, history in lists(document, "history"):
-            diff_ids = rootfs.get("diff_ids") or []
-            steps = [step for step in history if isinstance(step, dict) and not step.get("empty_layer")]
-            if history and isinstance(diff_ids, list) and len(steps) != len(diff_ids):
-                yield where, f"got {len(steps)} steps that made a layer, want {len(diff_ids)}, one a diff_id"
+            if not history or not isinstance(layers, list) or not all(map(_is_step, history)):
+                continue
+            made = sum(not step.get("empty_layer") for step in history)
+            if made != len(layers):
+                yield where, f"got {made} steps that made a layer, want {len(layers)}, one a diff_id"
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, dict) and isinstance(step.get("empty_layer"), bool | None)
 
 
 def times(document: Any, *paths: str) -> Iterator[Hit]:
@@ -108,10 +115,10 @@ def bad_environment(document: Any) -> Iterator[Hit]:
             yield where, f"got {text[:100]!r}, want NAME=VALUE"
 
 
-def wrong_value(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
-    """Strings at the path that are none of those wanted."""
+def wrong_media_type(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
+    """Media types at the path that are none of those wanted."""
     for where, value in find(document, path):
-        if isinstance(value, str) and value not in wanted:
+        if isinstance(value, str) and "/" in value and value not in wanted:
             yield where, f"got {value[:100]!r}, want {' or '.join(wanted)}"
 
 

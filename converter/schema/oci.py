@@ -18,9 +18,9 @@ from converter.schema.forms import (
     history_mismatch,
     odd_encoding,
     times,
-    wrong_value,
+    wrong_media_type,
 )
-from converter.schema.walk import find, objects, texts
+from converter.schema.walk import objects, texts
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -158,12 +158,6 @@ def _odd_digests(document: Any, *paths: str) -> Iterator[Hit]:
     return ((where, fact) for where, text in texts(document, *paths) if (fact := odd_encoding(text)))
 
 
-def _empty_index_subject(document: Any) -> Iterator[Hit]:
-    for where, value in find(document, "subject"):
-        if isinstance(value, dict) and value.get("mediaType") not in {None, MANIFEST, INDEX}:
-            yield f"{where}/mediaType", f"got {value['mediaType']!r}, want a manifest or an index"
-
-
 _OCI = "image-spec 1.1.1, "
 _MANIFESTS = ("oci-manifest", "oci-index")
 
@@ -212,7 +206,7 @@ RULES = (
         title="The mediaType of a manifest, where it is there, is that of a manifest.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: mediaType",
         kinds=("oci-manifest",),
-        check=lambda document: wrong_value(document, "mediaType", MANIFEST),
+        check=lambda document: wrong_media_type(document, "mediaType", MANIFEST),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -221,7 +215,7 @@ RULES = (
         title="The mediaType of an index, where it is there, is that of an index.",
         spec=_OCI + "image-index.md, Image Index Property Descriptions: mediaType",
         kinds=("oci-index",),
-        check=lambda document: wrong_value(document, "mediaType", INDEX),
+        check=lambda document: wrong_media_type(document, "mediaType", INDEX),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -258,7 +252,7 @@ RULES = (
         title="The subject is a manifest or an index.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: subject",
         kinds=_MANIFESTS,
-        check=_empty_index_subject,
+        check=lambda document: wrong_media_type(document, "subject/mediaType", MANIFEST, INDEX),
         compat="warning",
         strict="warning",
         note="Manifests of other formats may be subjects, where a registry knows them.",

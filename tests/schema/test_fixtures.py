@@ -1,0 +1,134 @@
+"""The corpus in ``fixtures/`` says the truth about the rules, and the rules about it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import jsonschema_rs
+import pytest
+
+from converter.model.document import pointer
+from converter.schema import KINDS, PROFILES, Profile, bundle, check, is_valid, rules
+
+ROOT = Path(__file__).parent.parent.parent
+FIXTURES = ROOT / "fixtures"
+CASES = json.loads((FIXTURES / "index.json").read_bytes())["cases"]
+NO_FILE = {"json/size"}
+"""A document of more than 4 MiB: no file for a repository (test_check.py makes one)."""
+
+
+def test_the_script_makes_what_is_there(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, FIXTURES / "make.py", tmp_path], check=True)
+
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
+    there = {path.relative_to(FIXTURES): path.read_bytes() for path in FIXTURES.rglob("*.json")}
+    assert made.keys() == there.keys()
+    assert made == there
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Profile) -> None:
+    wrong = {}
+    for case in CASES:
+        if case["kind"] != kind:
+            continue
+        wanted = case if profile == "compat" else case["strict"]
+        findings = check((FIXTURES / case["path"]).read_bytes(), kind, profile)
+        got = is_valid(findings), sorted({finding.rule for finding in findings})
+        if got != (wanted["valid"], wanted["rules"]):
+            wrong[case["path"]] = got
+    assert wrong == {}
+
+
+def test_each_rule_is_broken_by_a_document() -> None:
+    broken = {rule for case in CASES for rule in (*case["rules"], *case["strict"]["rules"])}
+
+    assert {rule.name for rule in rules()} - broken == NO_FILE
+    assert broken <= {rule.name for rule in rules()}
+
+
+def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
+    alone = defaultdict(set)
+    for case in CASES:
+        for profile, verdict in (("compat", case), ("strict", case["strict"])):
+            if not verdict["valid"] and len(verdict["rules"]) == 1:
+                alone[profile].update(verdict["rules"])
+    # 1,000 findings come first.
+    inseparable = NO_FILE | {"json/too-many-findings"}
+    for profile, found in alone.items():
+        errors = {rule.name for rule in rules() if getattr(rule, profile) == "error"}
+        assert errors - found - inseparable <= set(), profile
+
+
+def test_python_and_rust_read_the_schemas_alike() -> None:
+    disagree = []
+    for kind in KINDS:
+        validator = jsonschema.Draft202012Validator(bundle(kind))
+        for case in CASES:
+            if case["kind"] == kind and "/json-" not in case["path"]:
+                document = json.loads((FIXTURES / case["path"]).read_bytes())
+                if validator.is_valid(document) != schema_says(document, kind):
+                    disagree.append(case["path"])
+    assert disagree == []
+
+
+def schema_says(document: Any, kind: str) -> bool:
+    return _rust(kind).is_valid(document)
+
+
+@cache
+def _rust(kind: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(bundle(kind), offline=True)
+
+
+WRONG: tuple[Any, ...] = (None, True, 5, 1.5, "x", [], {}, [[]], [None], {"name": []}, {"a": {}})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> None:
+    for case in CASES:
+        if case["kind"] != kind or "/valid-" not in case["path"]:
+            continue
+        document = json.loads((FIXTURES / case["path"]).read_bytes())
+        for path in places(document):
+            for value in WRONG:
+                changed = json.dumps(replaced(document, path, value)).encode()
+                for profile in PROFILES:
+                    check(changed, kind, profile)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, member in items for place in places(member, (*path, key)))]
+
+
+def replaced(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = json.loads(json.dumps(document))
+    holder = copy
+    for part in path[:-1]:
+        holder = holder[part]
+    holder[path[-1]] = value
+    return copy
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_finding_points_into_the_document(kind: str) -> None:
+    for case in CASES:
+        if case["kind"] == kind and "/json-" not in case["path"]:
+            data = (FIXTURES / case["path"]).read_bytes()
+            paths = {pointer(*place) for place in places(json.loads(data))}
+            for finding in check(data, kind):
+                assert finding.path in paths, case["path"]
+                assert finding.message.startswith("got "), finding
+                assert "want " in finding.message, finding
+                assert finding.spec, finding
