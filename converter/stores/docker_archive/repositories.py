@@ -23,7 +23,10 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def images(medium: Medium, limits: Limits = DEFAULT) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The IDs of the images, newest layer each, with their names; those without a name last."""
+    """The IDs of the images, newest layer each, with their names; those without a name last.
+
+    Raises Invalid where the layers of one make no chain, NotFound where one is missing.
+    """
     named: dict[str, list[str]] = {}
     if medium.size(NAME) is not None:
         with within(NAME):
@@ -34,6 +37,9 @@ def images(medium: Medium, limits: Limits = DEFAULT) -> tuple[tuple[str, tuple[s
     for top in found:
         if top not in parents and top not in named:
             named[top] = []
+    for top in named:
+        for _ in _chain(medium, top, limits):
+            pass
     return tuple((top, tuple(names)) for top, names in named.items())
 
 

@@ -13,6 +13,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores import oci_index
@@ -90,17 +91,24 @@ class DockerArchive:
         return fetch_blob(self._medium, descriptor).read(self._limits)
 
     def _read_index(self) -> tuple[Descriptor, ...]:
+        """The entries of ``index.json``. The Engine writes one without any, and old tools one that is no layout's."""
         if self._medium.size(oci_index.INDEX) is None:
+            return ()
+        saved = self._medium.size(manifest_json.NAME) is not None
+        if saved and self._medium.size(oci_index.LAYOUT) is None:
             return ()
         oci_index.check_layout(self._medium)
         with within(oci_index.INDEX):
             data = self._medium.read_document(oci_index.INDEX)
+            if saved and load_object(data, self._limits).get("manifests") is None:
+                return ()
             return oci_index.entries(oci_index.read_index(data, self._limits))
 
     def _read_contents(self) -> Contents:
         if self._medium.size(manifest_json.NAME) is not None:
             with within(manifest_json.NAME):
-                return self._saved(manifest_json.read(self._medium.read_document(manifest_json.NAME), self._limits))
+                rows = manifest_json.read(self._medium.read_document(manifest_json.NAME), self._limits)
+            return self._saved(rows)
         if self._entries:
             return self._saved(())
         with within(self._medium.where):
