@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import cache_folder, store, store_options
+from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
@@ -92,6 +93,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     """
     from converter.conversion import Options, convert
 
+    share_heap()
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}
