@@ -48,6 +48,7 @@ def squash(
     before: Blocks = (),
     after: Blocks = (),
     replaced: Replaced = frozenset(),
+    dangling: bool = False,
     limits: Limits = DEFAULT,
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
@@ -55,7 +56,8 @@ def squash(
     ``prefix`` (it ends in ``/``) goes before every name. ``keep`` are the only paths that stay, with the directories
     above them. ``root`` are the header blocks of an entry for the root, put out where no layer has one. ``before`` and
     ``after`` are whole entries. Headers are otherwise verbatim, but for global PAX records, which become the entries'
-    own, and for hard links, whose target always comes before them and may be another name of the same file.
+    own, and for hard links, whose target always comes before them and may be another name of the same file. With
+    ``dangling`` a hard link to nothing stays as it is: what it names lies in an image below.
 
     A directory may come after what is in it: a tar reader makes it, and sets its attributes when its entry comes.
 
@@ -63,7 +65,7 @@ def squash(
     hidden files, which a link may still ask for, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
-    run = _Squash(layers, prefix, _kept(keep), replaced, limits)
+    run = _Squash(layers, prefix, _kept(keep), replaced, limits, dangling)
     return gathered(run.output(root, before, after))
 
 
@@ -107,6 +109,7 @@ class _Squash:
         keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
         replaced: Replaced,
         limits: Limits,
+        dangling: bool,
     ) -> None:
         self._layers = layers
         self._prefix = prefix
@@ -114,7 +117,7 @@ class _Squash:
         self._replaced = replaced
         self._limits = limits
         self._cover = Cover()
-        self._links = Links(self._written)
+        self._links = Links(self._written, dangling)
         self._rooted = False
 
     def output(self, root: bytes, before: Blocks, after: Blocks) -> Iterator[Block]:
@@ -178,9 +181,8 @@ class _Squash:
 
     def _link(self, entry: Entry, layer: int, stays: bool, winners: Winners, claimed: File | None) -> Iterator[Block]:
         target = contained(clean(entry.linkname))
-        return self._links.link(
-            (entry.name, _own(entry), target), layer, stays=stays, here=winners.is_file(target), claimed=claimed
-        )
+        here = winners.is_file(target) and target != entry.name
+        return self._links.link((entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
 
     def _written(self, own: bytes) -> bytes:
         return prefixed(own, self._prefix) if self._prefix else own

@@ -36,10 +36,12 @@ Link = tuple[bytes, bytes, bytes]
 
 
 class Links:
-    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix)."""
+    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix), and
+    ``dangling`` lets a link to nothing pass."""
 
-    def __init__(self, write: Callable[[bytes], bytes]) -> None:
+    def __init__(self, write: Callable[[bytes], bytes], dangling: bool = False) -> None:
         self._write = write
+        self._dangling = dangling
         self._spool = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() ends it
         self._end = 0
         self._kept = False
@@ -114,7 +116,10 @@ class Links:
             self._spool.truncate()
 
     def finish(self) -> Iterator[Block]:
-        """All layers are read: links to what comes after them in their own layer; Invalid where there is no file."""
+        """All layers are read: links to what comes after them in their own layer, or to nothing if that is allowed.
+
+        Raises Invalid where it is not.
+        """
         for target, waiting in self.wanted.items():
             for layer, file in waiting:
                 late = self._late.get((target, layer))
