@@ -1,0 +1,203 @@
+"""``transship validate`` and ``transship schema``: what they print, and the status they end with."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from converter.cli.run import run
+from converter.schema import KINDS, bundle, rules, schema
+
+GOOD = '{"imageLayoutVersion": "1.0.0"}'
+WHY = "schema/oci-layout/enum; image-spec 1.1.1, image-layout.md, oci-layout file"
+BAD = '{"imageLayoutVersion": "2.0.0"}'
+WARNED = '{"imageLayoutVersion": "1.0.0", "x": "\\ud800"}'
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    return written(tmp_path / "good.json", GOOD)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    return written(tmp_path / "bad.json", BAD)
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_valid_document_is_said_to_be_so(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", good]) == 0
+    assert capsys.readouterr().out == f"{good}: oci-layout: valid\n"
+
+
+def test_quiet_says_nothing_of_what_is_well(good: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--quiet", good, bad]) == 1
+    assert good not in capsys.readouterr().out
+
+
+def test_findings_stand_below_their_document(good: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--kind", "oci-layout", bad, good]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{bad}: oci-layout: invalid",
+        f"  error: /imageLayoutVersion: got '2.0.0', want '1.0.0'  [{WHY}]",
+        f"{good}: oci-layout: valid",
+        "2 targets, 1 invalid",
+    ]
+
+
+def test_json_is_a_list_in_the_order_of_the_targets(good: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--format", "json", bad, good]) == 1
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "target": bad,
+            "kind": "oci-layout",
+            "valid": False,
+            "findings": [
+                {
+                    "path": "/imageLayoutVersion",
+                    "rule": "schema/oci-layout/enum",
+                    "message": "got '2.0.0', want '1.0.0'",
+                    "spec": "image-spec 1.1.1, image-layout.md, oci-layout file",
+                    "severity": "error",
+                }
+            ],
+        },
+        {"target": good, "kind": "oci-layout", "valid": True, "findings": []},
+    ]
+
+
+def test_the_flag_json_is_the_format_json(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--json", good]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["valid"] is True
+
+
+def test_standard_input_is_a_document(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+
+    assert run(["validate", "-"]) == 0
+    assert capsys.readouterr().out == "-: oci-layout: valid\n"
+
+
+@pytest.mark.parametrize(
+    "profile, status",
+    [
+        pytest.param("compat", 0, id="what the reference takes is valid by default"),
+        pytest.param("strict", 1, id="what the text forbids is invalid under strict"),
+    ],
+)
+def test_profiles(profile: str, status: int, tmp_path: Path) -> None:
+    warned = written(tmp_path / "warned.json", WARNED)
+
+    assert run(["validate", "--profile", profile, warned]) == status
+
+
+@pytest.mark.parametrize(
+    "arguments, status, said",
+    [
+        pytest.param(["validate"], 2, "got no TARGET, want at least one", id="no target"),
+        pytest.param(["validate", "no/such"], 1, "got no file no/such, want a JSON document", id="no file"),
+        pytest.param(["validate", "--kind", "x", "y"], 2, "--kind", id="an unknown kind"),
+        pytest.param(["schema", "x"], 2, "x", id="the schema of an unknown kind"),
+    ],
+)
+def test_refusals(arguments: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_document_of_no_known_kind_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", written(tmp_path / "any.json", "{}")]) == 2
+    assert "whose kind cannot be told, want --kind" in capsys.readouterr().err
+
+
+def test_junit_has_a_case_a_target_and_one_failure_each(
+    good: str, bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warned = written(tmp_path / "warned.json", WARNED)
+
+    assert run(["validate", "--format", "junit", good, bad, warned]) == 1
+
+    suites = ET.fromstring(capsys.readouterr().out)
+    assert suites.tag == "testsuites"
+    (suite,) = suites
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert [case.get("name") for case in suite] == [good, bad, warned]
+    assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["system-out"]]
+    failure = suite[1][0]
+    assert failure.get("message") == "got '2.0.0', want '1.0.0'"
+    assert failure.get("type") == "schema/oci-layout/enum"
+
+
+def test_junit_holds_no_character_that_xml_forbids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nasty = written(tmp_path / "nasty.json", json.dumps({"imageLayoutVersion": "<\x00\x1b[31m&]]>"}))
+
+    run(["validate", "--format", "junit", nasty])
+
+    ET.fromstring(capsys.readouterr().out)
+
+
+def test_github_annotations_are_workflow_commands(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["validate", "--format", "github", bad])
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"::error file={bad},title=schema/oci-layout/enum::/imageLayoutVersion: got '2.0.0'")
+
+
+def test_github_annotations_cannot_be_forged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nasty = written(tmp_path / "a,b.json", json.dumps({"imageLayoutVersion": "\n::error::forged"}))
+
+    run(["validate", "--format", "github", nasty])
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "file=" in line
+    assert "a%2Cb.json" in line
+
+
+def test_sarif_is_of_version_2_1_0_and_describes_its_rules(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["validate", "--format", "sarif", bad])
+
+    log: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert log["version"] == "2.1.0"
+    (only,) = log["runs"]
+    assert [rule["id"] for rule in only["tool"]["driver"]["rules"]] == ["schema/oci-layout/enum"]
+    (result,) = only["results"]
+    assert (result["ruleId"], result["level"]) == ("schema/oci-layout/enum", "error")
+    (place,) = result["locations"]
+    assert place["physicalLocation"]["artifactLocation"]["uri"] == bad
+    assert place["logicalLocations"][0]["fullyQualifiedName"] == "/imageLayoutVersion"
+
+
+def test_rules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--list-rules"]) == 0
+    listed = capsys.readouterr().out
+    assert [rule.name for rule in rules() if f"{rule.name}  (" not in listed] == []
+
+
+def test_rules_of_a_kind_are_listed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--list-rules", "--kind", "oci-layout", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {"json/syntax", "schema/oci-layout/enum"} <= {rule["rule"] for rule in listed}
+    assert all("oci-layout" in rule["kinds"] for rule in listed)
+
+
+def test_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schemas_are_printed_as_they_are(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", kind]) == 0
+    assert json.loads(capsys.readouterr().out) == schema(kind)
+    assert run(["schema", kind, "--bundle"]) == 0
+    assert json.loads(capsys.readouterr().out) == bundle(kind)
