@@ -19,6 +19,7 @@ from converter.stores.registry.client import Client
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download
 from converter.stores.registry.tags import tags
+from converter.stores.registry.upload import is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.streams import Block
 
@@ -77,9 +78,13 @@ class RegistrySource:
         if held is not None:
             document = held[1]
             return Known(descriptor.sized(len(document)), lambda: (document,))
+        if descriptor.urls and not is_there(self._client, descriptor):
+            foreign = self._client.access.download_foreign
+            return Known(descriptor, lambda: self._foreign(descriptor), absent=not foreign)
         if descriptor.size < 0:
             descriptor = descriptor.sized(self._blob_size(descriptor))
-        return Known(descriptor, lambda: self._blob(descriptor))
+        url = self._blob_url(descriptor.digest)
+        return Known(descriptor, lambda: download(self._client, url, descriptor.size))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """Referrers, by the API or the fallback tag, and what cosign has tagged."""
@@ -95,24 +100,12 @@ class RegistrySource:
     def _blob_url(self, digest: Digest) -> str:
         return self._client.url(f"blobs/{digest}")
 
-    def _blob(self, descriptor: Descriptor) -> Iterator[Block]:
-        started = False
-        try:
-            for block in download(self._client, self._blob_url(descriptor.digest), descriptor.size):
-                started = True
-                yield block
-        except NotFound as error:
-            if started or not descriptor.urls:
-                raise
-            missing = error
-        else:
-            return
-        if not self._client.access.download_foreign:
-            raise NotFound(f"{missing.fact}; it is a foreign layer: --download-foreign fetches it from elsewhere")
-        yield from self._foreign(descriptor)
-
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
         """A layer from the first URL that has it. These come from a document, so each is looked at first."""
+        if not self._client.access.download_foreign:
+            raise NotFound(
+                f"got no foreign layer {descriptor.digest} in the registry, want --download-foreign to get it"
+            )
         last: ConverterError | None = None
         for url in descriptor.urls:
             origin_of(url)

@@ -1,0 +1,167 @@
+"""Speaks to a Docker Engine over its socket (Docker Engine API v1.43: /images/{name}/get, /images/load)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, urlsplit
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
+from converter.model.content import Blocks
+from converter.stores.options import StoreOptions
+from converter.stores.registry.wire import reason
+from converter.streams import Block
+from converter.streams.blocks import COPY_BLOCK
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An Engine that has not been spoken to yet; ``host`` is as DOCKER_HOST has it."""
+
+    host: str
+    pool: HTTPConnectionPool
+
+    def save(self, name: str) -> Iterator[Block]:
+        """What ``docker save NAME`` writes. Raises NotFound where there is no such image, Unreachable, Denied."""
+        path = f"/images/{quote(name, safe='/:@')}/get"
+        response = self._request("GET", path)
+        with response:
+            if response.status != 200:
+                raise self._refusal(response)
+            try:
+                yield from response.stream(COPY_BLOCK)
+            except HTTPError as error:
+                raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
+
+    def load(self, archive: Blocks) -> None:
+        """What ``docker load`` does. Where ``archive`` raises, nothing is loaded; raises Invalid where it refuses."""
+        response = self._request("POST", "/images/load?quiet=1", archive, {"Content-Type": "application/x-tar"})
+        with response:
+            if response.status != 200:
+                raise self._refusal(response)
+            for line in self._body(response).splitlines():
+                failure = _member(line, "error")
+                if failure:
+                    raise Invalid(f"got {failure[:300]!r} from the Docker Engine, want it to load the image")
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def _request(
+        self, method: str, path: str, body: Blocks | None = None, headers: dict[str, str] | None = None
+    ) -> BaseHTTPResponse:
+        # Views are as good as bytes to a socket.
+        sent = cast("Iterable[bytes] | None", body)
+        try:
+            return self.pool.urlopen(
+                method, path, body=sent, headers=headers, redirect=False, retries=False, preload_content=False
+            )
+        except (HTTPError, OSError) as error:
+            if any(isinstance(cause, PermissionError) for cause in (error, *error.args)):
+                raise Denied(f"got no right to speak to the Docker Engine at {self.host}, want it") from error
+            raise Unreachable(
+                f"got no Docker Engine at {self.host} ({reason(error)}), want one (DOCKER_HOST says where)"
+            ) from error
+
+    def _refusal(self, response: BaseHTTPResponse) -> NotFound | Denied | Unreachable:
+        text = _member(self._body(response), "message")[:300]
+        fact = f"got {response.status} ({text!r}) from the Docker Engine"
+        if response.status == 404:
+            return NotFound(f"{fact}, want the image to be there")
+        if response.status in (401, 403):
+            return Denied(f"{fact}, want the right to do this")
+        return Unreachable(f"{fact}, want success")
+
+    def _body(self, response: BaseHTTPResponse) -> bytes:
+        try:
+            return response.read(1024 * 1024)
+        except HTTPError as error:
+            raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
+
+
+def engine_of(options: StoreOptions) -> Engine:
+    """The Engine that ``docker_host`` or DOCKER_HOST names; TLS is as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say.
+
+    Raises Unsupported for ways that only Docker's own client knows, Invalid for certificates that cannot be loaded.
+    """
+    environment = options.environment
+    host = options.docker_host or environment.get("DOCKER_HOST") or DEFAULT_HOST
+    timeout = Timeout(connect=options.timeout, read=None)
+    parts = urlsplit(host)
+    with within(host):
+        if parts.scheme == "unix":
+            return Engine(host, _UnixPool(parts.path, timeout))
+        if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
+            raise Unsupported(f"got the Docker host {host!r}, want unix://PATH or tcp://HOST:PORT")
+        if not (parts.scheme == "https" or environment.get("DOCKER_TLS_VERIFY")):
+            return Engine(host, HTTPConnectionPool(parts.hostname, parts.port or 2375, timeout=timeout))
+        folder = Path(environment.get("DOCKER_CERT_PATH") or Path(environment.get("HOME", "/"), ".docker"))
+        context = _context(folder)
+        return Engine(
+            host, HTTPSConnectionPool(parts.hostname, parts.port or 2376, timeout=timeout, ssl_context=context)
+        )
+
+
+def _context(folder: Path) -> ssl.SSLContext:
+    authority = folder / "ca.pem"
+    try:
+        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+        if (folder / "cert.pem").exists():
+            context.load_cert_chain(folder / "cert.pem", folder / "key.pem", password=_no_password)
+    except (OSError, ValueError) as error:
+        raise Invalid(f"got certificates in {str(folder)!r} that cannot be loaded, want PEM") from error
+    return context
+
+
+def _no_password() -> str:
+    # OpenSSL would ask on the terminal.
+    raise ValueError
+
+
+class _UnixPool(HTTPConnectionPool):
+    """Connections to a socket of the file system; the name ``localhost`` goes into the Host header only."""
+
+    def __init__(self, path: str, timeout: Timeout) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def _new_conn(self) -> HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def _new_conn(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(self.timeout)
+            connection.connect(self._path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _member(text: bytes, name: str) -> str:
+    try:
+        found = json.loads(text).get(name)
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return str(found) if found else ""
