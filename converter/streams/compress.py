@@ -30,8 +30,8 @@ ZSTD_THREADS_MOST = 8
 def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iterator[Block]:
     """The packed bytes of a stream; ``none`` passes it as it is.
 
-    The blocks are read in the caller's thread. Memory: about ``4 * workers.jobs`` MiB for gzip, some 20 to 30 MiB for
-    zstd up to level 7, and 200 MiB at level 19.
+    The blocks are read in the caller's thread. Memory: about ``3 * workers.jobs`` MiB for the gzip streams together;
+    for each zstd stream some 20 to 30 MiB up to level 7, and 200 MiB at level 19.
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "gzip":
@@ -109,13 +109,13 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
     import zstandard
 
     # Without threads of its own the library cuts its jobs otherwise, so there is always at least one.
-    settings = zstandard.ZstdCompressionParameters.from_level(
-        level, threads=min(workers.jobs, ZSTD_THREADS_MOST), job_size=ZSTD_JOB, write_checksum=True
-    )
-    packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
-    with closing(reblock(blocks)) as source:
+    with closing(reblock(blocks)) as source, workers.lent(ZSTD_THREADS_MOST) as threads:
+        settings = zstandard.ZstdCompressionParameters.from_level(
+            level, threads=threads, job_size=ZSTD_JOB, write_checksum=True
+        )
+        packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
         for block in source:
             packed = packer.compress(block)
             if packed:
                 yield packed
-    yield packer.flush()
+        yield packer.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
@@ -28,6 +29,8 @@ class Workers:
         self._threads: list[Thread] = []
         self._lock = Lock()
         self._open = True
+        self._held = 0  # blocks that were taken in and not yet handed out, of all streams
+        self._lent = 0
 
     def __enter__(self) -> Self:
         return self
@@ -45,21 +48,36 @@ class Workers:
     def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
         """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
 
-        At most ``2 * jobs`` items are read before their turn, however slow the consumer is. ``work`` must not wait
-        for other work of these workers. An error of ``work`` is raised in its item's turn.
+        At most ``2 * jobs`` items are read before their turn, by all streams together, however slow a consumer is; but
+        each stream may have one, so that none waits for another. ``work`` must not wait for other work of these
+        workers. An error of ``work`` is raised in its item's turn.
         """
         pending: deque[_Task[T, R]] = deque()
         try:
             for item in items:
                 pending.append(self._start(work, item))
                 del item  # the worker lets go of a block when it is done with it, and so must this frame
-                if len(pending) > 2 * self.jobs:
-                    yield pending.popleft().result()
+                if len(pending) > 1 and self._held > 2 * self.jobs:
+                    yield self._finish(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield self._finish(pending.popleft())
         finally:
             for task in pending:
                 task.cancelled = True
+            with self._lock:
+                self._held -= len(pending)
+
+    @contextmanager
+    def lent(self, most: int) -> Iterator[int]:
+        """How many threads a library may start by itself meanwhile: those not lent yet, from 1 to ``most``."""
+        with self._lock:
+            threads = max(1, min(most, self.jobs - self._lent))
+            self._lent += threads
+        try:
+            yield threads
+        finally:
+            with self._lock:
+                self._lent -= threads
 
     def _start(self, work: Callable[[T], R], item: T) -> _Task[T, R]:
         task = _Task(work, item)
@@ -70,8 +88,16 @@ class Workers:
                 thread = Thread(target=_labour, args=(self._tasks,), name="blocks", daemon=True)
                 self._threads.append(thread)
                 thread.start()
+            self._held += 1
             self._tasks.put(task.run)
         return task
+
+    def _finish(self, task: _Task[T, R]) -> R:
+        try:
+            return task.result()
+        finally:
+            with self._lock:
+                self._held -= 1
 
 
 class _Task(Generic[T, R]):

@@ -118,3 +118,39 @@ def test_work_for_workers_that_have_left_is_a_mistake() -> None:
         pass
     with pytest.raises(RuntimeError):
         list(workers.ordered(abs, iter([1])))
+
+
+def test_streams_together_hold_no_more_than_one_does() -> None:
+    taken = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.release()
+            yield number
+
+    with Workers(4) as workers:
+        streams = [workers.ordered(abs, items()) for _ in range(6)]
+        for stream in streams:
+            next(stream)
+        held = taken._value
+        assert held <= 2 * 4 + 2 * 6
+        for stream in streams:
+            assert len(list(stream)) == 99
+        assert workers._held == 0
+
+
+def test_a_stream_that_was_given_up_holds_nothing() -> None:
+    with Workers(2) as workers:
+        with closing(workers.ordered(abs, iter(range(100)))) as results:
+            next(results)
+        with pytest.raises(ValueError, match="item 1"):
+            list(workers.ordered(fail_at(1), iter(range(100))))
+        assert workers._held == 0
+
+
+def test_threads_are_lent_until_one_each_is_left() -> None:
+    with Workers(4) as workers:
+        with workers.lent(3) as first, workers.lent(3) as second, workers.lent(3) as third:
+            assert (first, second, third) == (3, 1, 1)
+        with workers.lent(8) as again:
+            assert again == 4
