@@ -29,6 +29,12 @@ DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyj
 
 ACI = "application/vnd.appc.image.aci"
 
+PGP_SIGNATURE = "application/pgp-signature"
+"""A detached OpenPGP signature, armoured or not (RFC 3156): what lies beside an ACI as ``.asc``."""
+
+DIR_SIGNATURE = "application/vnd.containers.dir.signature"
+"""A file ``signature-N`` of a ``dir:`` image, raw: a simple signature, or cosign's in skopeo's wrapping."""
+
 MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 """Documents that name one image: a config and layers."""
 

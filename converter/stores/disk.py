@@ -110,3 +110,12 @@ def existing_ancestor(path: Path) -> Path:
         if parent.is_dir():
             return parent
     raise NotFound(f"got no directory above {shown(path)}, want one to write to")
+
+
+def renamable(parent: Path, path: Path) -> bool:
+    """Whether what is made in ``parent`` can be renamed to ``path``, which is there: on one file system, and writable.
+
+    A mount point has its own file system, and a parent may belong to somebody else.
+    """
+    with disk(path, "write"):
+        return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

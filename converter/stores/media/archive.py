@@ -36,14 +36,16 @@ class Span:
 class TarMedium:
     """The regular files of a tar, whose file stays open. Of two entries with one name the last one holds."""
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
+    def __init__(self, path: Path, limits: Limits = DEFAULT, source: int | None = None) -> None:
         """``-`` is standard input. A compressed archive, or one from a pipe, is spooled to an unlinked file first.
 
-        Raises NotFound, StorageFailed, Invalid where it is no tar.
+        ``source`` is the file where it is open already; the medium closes it. Raises NotFound, StorageFailed,
+        Invalid where it is no tar.
         """
-        self.where = "standard input" if str(path) in STDIN else shown(path)
+        self.where = where(path)
         self._limits = limits
-        self._fd = open_plain(path, limits)
+        with within(self.where):
+            self._fd = unpacked(open_bytes(path) if source is None else source, limits)
         try:
             with within(self.where):
                 self._index()
@@ -123,23 +125,25 @@ class TarMedium:
         return b"".join(file_blocks(self._fd, span.offset, span.size))
 
 
-def open_plain(path: Path, limits: Limits = DEFAULT) -> int:
-    """A file descriptor of a tar that can be read anywhere: the file itself where it is one, else a spool.
+def where(path: Path) -> str:
+    """A file, for people."""
+    return "standard input" if str(path) in STDIN else shown(path)
 
-    Raises NotFound, StorageFailed, Invalid where it is no tar, nor a compressed one.
+
+def unpacked(source: int, limits: Limits = DEFAULT) -> int:
+    """A file descriptor of a tar: ``source`` itself where it is one, else a spool, and ``source`` is closed.
+
+    Raises Invalid where it is no tar, nor a compressed one.
     """
-    source = open_bytes(path)
     try:
         head = os.pread(source, HEAD, 0)
         codec = detect(head)
         if codec == "tar":
             return source
         if codec is None:
-            what = f"bytes that start with {head[:6].hex()}" if head else "nothing"
-            raise Invalid(f"got {what} from {shown(path)}, want a tar, perhaps compressed")
-        with within(shown(path)):
-            blocks = decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits)
-            target = spooled(blocks)
+            what = f"bytes that start with {head[:6].hex()}" if head else "an empty file"
+            raise Invalid(f"got {what}, want a tar, perhaps compressed")
+        target = spooled(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
     except BaseException:
         os.close(source)
         raise

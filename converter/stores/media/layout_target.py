@@ -21,6 +21,7 @@ from converter.stores.disk import (
     disk,
     existing_ancestor,
     regular_size,
+    renamable,
     shown,
     sync_directory,
     sync_tree,
@@ -49,7 +50,7 @@ class LayoutTarget:
         """As in Target: refuses a directory that is neither empty nor a layout."""
         self._is_layout()
         parent = existing_ancestor(self._path)
-        inside = self._path.is_dir() and not _renamable(parent, self._path)
+        inside = self._path.is_dir() and not renamable(parent, self._path)
         if self._path.is_dir():
             clean(self._path)
         self._staging = temporary_directory(self._path if inside else parent)
@@ -166,8 +167,3 @@ class LayoutTarget:
                 blob.rename(place)
         if (self._path / "blobs").is_dir():
             sync_tree(self._path / "blobs")
-
-
-def _renamable(parent: Path, path: Path) -> bool:
-    """Whether what is staged in ``parent`` can be renamed into ``path``: the same file system, and a place to write."""
-    return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

@@ -35,15 +35,23 @@ class OutFile:
         self._temporary = temporary_file(self._path.parent)
         self.fd = self._temporary.fd
 
-    def commit(self) -> None:
-        """Make it durable, and visible under its name; raises StorageFailed, and then the old file is still there."""
+    @property
+    def piped(self) -> bool:
+        """Whether it goes to a pipe or a device, where there is room for one file."""
+        return self._temporary is None
+
+    def commit(self, sibling: str = "") -> None:
+        """Make it durable, and visible under its name, or beside it under another.
+
+        Raises StorageFailed, and then the old file is still there.
+        """
         try:
             with disk(self.shown, "write"):
                 if self._temporary is None:
                     self._copy_out()
                 else:
                     os.fsync(self.fd)
-                    self._temporary.path.rename(self._path)
+                    self._temporary.path.rename(self._path.with_name(sibling) if sibling else self._path)
                     sync_directory(self._path.parent)
         finally:
             self.abort()

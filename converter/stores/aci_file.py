@@ -1,0 +1,228 @@
+"""App container images, a file each, with their signatures beside them (appc 0.8.11, spec/aci.md).
+
+The digest of an image is that of the file as it lies, for a signature speaks of that; its image ID is another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from converter.errors import Invalid, NotFound, Unsupported
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.model.limits import DEFAULT, Limits
+from converter.model.reference import Location
+from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.disk import disk, regular_size, write_all
+from converter.stores.media.archive import STDIN, open_bytes, where
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.out_file import OutFile
+from converter.stores.media.pour import poured
+from converter.stores.options import StoreOptions
+from converter.streams.blocks import COPY_BLOCK, file_blocks
+from converter.streams.verify import Meter
+
+
+def open_source(location: Location, options: StoreOptions) -> AciFile:
+    """``-`` is standard input."""
+    return AciFile(Path(location.path), options.limits)
+
+
+def open_sink(location: Location, options: StoreOptions) -> AciSink:
+    """``-`` is standard output."""
+    del options
+    return AciSink(Path(location.path))
+
+
+class AciFile:
+    """The one image of a file. What is in it is not looked at here."""
+
+    local = True
+    unpacked = False
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT, source: int | None = None) -> None:
+        """``source`` is the file where it is open already; it is closed at the end. Raises NotFound, StorageFailed."""
+        self._path = path
+        self._limits = limits
+        self._fd = open_bytes(path) if source is None else source
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def names(self) -> tuple[str, ...]:
+        return ("@0",)
+
+    def resolve(self, name: str) -> Descriptor:
+        """As in Source; reads the file once, for its digest."""
+        root = self._root
+        return Catalogue(where=where(self._path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        if descriptor.digest == self._root.digest:
+            return Known(descriptor.sized(self._root.size), lambda: self._blocks(self._root.size))
+        signature = self._signature
+        if signature is None or signature[0].digest != descriptor.digest:
+            raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
+        data = signature[1]
+        return Known(descriptor.sized(len(data)), lambda: (data,) if data else ())
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """The detached signature that lies beside the file, if there is one."""
+        if self._signature is not None and subject == self._root.digest:
+            yield Attachment(subject=subject, descriptor=self._signature[0])
+
+    @cached_property
+    def _root(self) -> Descriptor:
+        with disk(self._path, "read"):
+            size = os.fstat(self._fd).st_size
+        meter = Meter()
+        for block in self._blocks(size):
+            meter.update(block)
+        return Descriptor(media_type=types.ACI, digest=meter.digest(), size=size)
+
+    @cached_property
+    def _signature(self) -> tuple[Descriptor, bytes] | None:
+        path = signature_path(self._path)
+        if str(self._path) in STDIN or regular_size(path) is None:
+            return None
+        data = DirectoryMedium(path.parent, self._limits).read_document(path.name)
+        return Descriptor.of(data, types.PGP_SIGNATURE), data
+
+    def _blocks(self, size: int) -> Blocks:
+        return file_blocks(self._fd, 0, size, COPY_BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob that has been taken, in a file without its name yet."""
+
+    file: OutFile
+    media_type: str
+
+
+class AciSink:
+    """Writes an image to its file, its signature beside it, and the images it depends on beside both.
+
+    A dependency is called after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
+    The image itself appears last, when all that it needs is there. Standard output has room for one image alone.
+    """
+
+    accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
+    ordered = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parts: dict[Digest, Part] = {}
+        self._root: Descriptor | None = None
+        self._signature: Digest | None = None
+
+    def __enter__(self) -> Self:
+        # Whether it can be written at all is known before any work is done.
+        probe = OutFile(self._path)
+        probe.begin()
+        probe.abort()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            for part in self._parts.values():
+                part.file.abort()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return descriptor.digest in self._parts
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        file = OutFile(self._path)
+        file.begin()
+
+        def write(block: bytes | memoryview) -> None:
+            with disk(file.shown, "write"):
+                write_all(file.fd, block)
+
+        try:
+            digest, size = poured(blocks, expected, write)
+        except BaseException:
+            file.abort()
+            raise
+        if self._parts.setdefault(digest, Part(file, media_type)).file is not file:
+            file.abort()
+        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
+        return made.retyped(media_type).sized(size)
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Make ``root`` the image; a file has no other name than its own. Raises Unsupported for a second image."""
+        del name
+        if self._root is not None and self._root.digest != root.digest:
+            raise Unsupported("got two images for one ACI, want one")
+        self._root = root
+
+    def attach(self, attachment: Attachment) -> None:
+        """Put a detached signature beside the image; raises Unsupported for anything else."""
+        if attachment.descriptor.media_type != types.PGP_SIGNATURE:
+            raise Unsupported(
+                f"got an attachment of type {attachment.descriptor.media_type}, want an OpenPGP signature"
+            )
+        self._signature = attachment.descriptor.digest
+
+    def _commit(self) -> None:
+        if self._root is None or self._root.digest not in self._parts:
+            raise Invalid("got no image for an ACI, want one")
+        root = self._parts[self._root.digest].file
+        needed = {
+            digest: part.file
+            for digest, part in self._parts.items()
+            if part.media_type == types.ACI and digest != self._root.digest
+        }
+        if root.piped:
+            if needed:
+                raise Unsupported(
+                    f"got an image with {len(needed)} dependencies for {root.shown}, want a file to write"
+                )
+            root.commit()
+            return
+        for digest, file in needed.items():
+            file.commit(f"{_stem(self._path)}-{digest.encoded[:12]}.aci")
+        beside = signature_path(self._path)
+        if self._signature is not None:
+            self._parts[self._signature].file.commit(beside.name)
+        elif regular_size(beside) is not None and not self._unchanged(self._root):
+            # It speaks of the image that is replaced: left there, it would call the new one tampered with.
+            with disk(beside, "remove"):
+                beside.unlink()
+        root.commit()
+
+    def _unchanged(self, root: Descriptor) -> bool:
+        if regular_size(self._path) != root.size:
+            return False
+        with AciFile(self._path) as old:
+            return old.resolve("").digest == root.digest
+
+
+def signature_path(path: Path) -> Path:
+    """Where the signature of an image lies (spec/aci.md, "Image Archives": the same name and ``.asc``)."""
+    return path.with_name(path.name + ".asc")
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".aci")

@@ -1,0 +1,181 @@
+"""The directory of an image that skopeo and podman write as ``dir:`` (containers/image, docs/containers-transports.5).
+
+``manifest.json`` is the root, blobs are called by the hex of their digests, the manifests of an index
+``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.model.reference import Location
+from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.disk import regular_size
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.swapped_directory import SwappedDirectory
+from converter.stores.options import StoreOptions
+
+MANIFEST, VERSION = "manifest.json", "version"
+VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
+_VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
+_OURS = re.compile(r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|manifest\.json|version")
+
+
+def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
+    """The one image of a directory."""
+    return DirectoryImage(Path(location.path), options.limits)
+
+
+def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
+    """A new directory, which takes the place of an old ``dir:`` image."""
+    del options
+    return DirectorySink(Path(location.path))
+
+
+def is_image(path: Path) -> bool:
+    """Whether a directory says that it is an image of this kind."""
+    if regular_size(path / VERSION) is None:
+        return False
+    return bool(_VERSION.fullmatch(DirectoryMedium(path).read_document(VERSION)))
+
+
+class DirectoryImage:
+    """Reads a directory. A missing ``version`` is no fault: old tools wrote none."""
+
+    local = True
+    unpacked = False
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        """Raises NotFound where there is no manifest, Invalid for another version."""
+        self._medium = DirectoryMedium(path, limits)
+        self._signatures: dict[Digest, str] = {}
+        if self._medium.size(VERSION) is not None and not is_image(path):
+            raise Invalid(f"got another version in {self._medium.where}, want {VERSION_CONTENT.decode().strip()!r}")
+        data = self._medium.read_document(MANIFEST)
+        with within(MANIFEST):
+            self._root = Descriptor.of(data, media_type_of(data, limits))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._medium.close()
+
+    def names(self) -> tuple[str, ...]:
+        return ("@0",)
+
+    def resolve(self, name: str) -> Descriptor:
+        offers = (Offer(root=self._root),)
+        return Catalogue(where=self._medium.where, offers=offers, positions=(self._root,)).resolve(name)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        encoded = descriptor.digest.encoded
+        names = [encoded, f"{encoded}.manifest.json", self._signatures.get(descriptor.digest, encoded)]
+        if descriptor.digest == self._root.digest:
+            names.insert(0, MANIFEST)
+        for name in names:
+            size = self._medium.size(name)
+            if size is not None:
+                return Known(descriptor.sized(size), partial(self._medium.open, name))
+        missing = NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
+        if not descriptor.urls:
+            raise missing
+        return Known(descriptor, lambda: _raise(missing), absent=True)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """The signatures of the root, or of an image in it, in the order of their numbers."""
+        start = "" if subject == self._root.digest else f"{subject.encoded}."
+        number = 1
+        while self._medium.size(name := f"{start}signature-{number}") is not None:
+            data = self._medium.read_document(name)
+            descriptor = Descriptor.of(data, types.DIR_SIGNATURE)
+            self._signatures[descriptor.digest] = name
+            yield Attachment(subject=subject, descriptor=descriptor)
+            number += 1
+
+
+def media_type_of(data: bytes, limits: Limits) -> str:
+    """What a manifest says it is, or nothing: then its content must tell."""
+    said = load_object(data, limits).get("mediaType")
+    return said if isinstance(said, str) else ""
+
+
+class DirectorySink:
+    """Writes a directory, with one image or index. Any number of threads may ``put``."""
+
+    accepts: frozenset[str] = frozenset()
+    ordered = False
+
+    def __init__(self, path: Path) -> None:
+        self._target = SwappedDirectory(path, is_image, _OURS)
+        self._root: Descriptor | None = None
+        self._names: dict[Digest, str] = {}
+        self._signed: list[Attachment] = []
+
+    def __enter__(self) -> Self:
+        self._target.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            self._target.abort()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return descriptor.digest in self._names
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        document = media_type in types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
+        digest, size = self._target.take(blocks, expected, ".manifest.json" if document else "")
+        self._names[digest] = f"{digest.encoded}.manifest.json" if document else digest.encoded
+        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
+        return made.retyped(media_type).sized(size)
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Make ``root`` the image; there is no place for its name. Raises Unsupported for a second image."""
+        del name
+        if self._root is not None and self._root.digest != root.digest:
+            raise Unsupported("got two images for one directory, want one")
+        self._root = root
+
+    def attach(self, attachment: Attachment) -> None:
+        """Number a signature; raises Unsupported for what is none, for nothing here would say what it speaks of."""
+        if attachment.descriptor.media_type != types.DIR_SIGNATURE:
+            raise Unsupported(f"got an attachment of type {attachment.descriptor.media_type}, want a signature of dir:")
+        self._signed.append(attachment)
+
+    def _commit(self) -> None:
+        if self._root is None or self._root.digest not in self._names:
+            raise Invalid("got no image for a directory, want one")
+        numbers: dict[Digest, int] = {}
+        for attachment in self._signed:
+            numbers[attachment.subject] = numbers.get(attachment.subject, 0) + 1
+            start = "" if attachment.subject == self._root.digest else f"{attachment.subject.encoded}."
+            place = f"{start}signature-{numbers[attachment.subject]}"
+            self._target.rename(self._names[attachment.descriptor.digest], place)
+        self._target.rename(self._names[self._root.digest], MANIFEST)
+        self._target.write(VERSION, VERSION_CONTENT)
+        self._target.commit(MANIFEST)
+
+
+def _raise(error: NotFound) -> Blocks:
+    raise error

@@ -1,0 +1,63 @@
+"""What lies under a bare path, told by its content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from converter.errors import Invalid
+from converter.model.limits import Limits
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.stores import oci_index
+from converter.stores.aci_file import AciFile
+from converter.stores.directory import DirectoryImage, is_image
+from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
+from converter.stores.media import Medium
+from converter.stores.media.archive import TarMedium, open_bytes
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.oci_layout import OciLayout
+from converter.stores.options import StoreOptions
+from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.streams.decompress import plain
+from converter.streams.tar.scan import entries
+
+
+def open_source(location: Location, options: StoreOptions) -> Source:
+    """A layout or an archive of one, a ``dir:`` image, an archive of ``docker save``, an ACI; Invalid for the rest."""
+    path, limits = Path(location.path), options.limits
+    if path.is_dir():
+        if is_image(path):
+            return DirectoryImage(path, limits)
+        return _layout_or_saved(DirectoryMedium(path, limits), limits)
+    file = open_bytes(path)
+    try:
+        aci = _starts_as_aci(file, limits)
+    except BaseException:
+        os.close(file)
+        raise
+    if aci:
+        return AciFile(path, limits, file)
+    return _layout_or_saved(TarMedium(path, limits, file), limits)
+
+
+def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
+    try:
+        if any(medium.size(name) is not None for name in (manifest_json.NAME, repositories.NAME)):
+            return DockerArchive(medium, limits)
+        if medium.size(oci_index.LAYOUT) is not None:
+            return OciLayout(medium, limits)
+        raise Invalid(f"got {medium.where}, which is no image of a known kind, want TRANSPORT:PATH")
+    except BaseException:
+        medium.close()
+        raise
+
+
+def _starts_as_aci(file: int, limits: Limits) -> bool:
+    """Whether the first entry is one that an ACI alone has: ``manifest``, or something of ``rootfs``."""
+    blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
+    _, tar = plain(blocks, limits)
+    with closing(tar) as source:
+        for entry in entries(source, limits):
+            return entry.name.split(b"/")[0] in (b"manifest", b"rootfs")
+    return False
