@@ -37,7 +37,8 @@ Link = tuple[bytes, bytes, bytes]
 
 class Links:
     """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix), and
-    ``dangling`` lets a link to nothing pass."""
+    ``dangling`` lets a link to nothing pass.
+    """
 
     def __init__(self, write: Callable[[bytes], bytes], dangling: bool = False) -> None:
         self._write = write
@@ -124,7 +125,7 @@ class Links:
             for layer, file in waiting:
                 late = self._late.get((target, layer))
                 for link in file.waiting:
-                    if late is None or (late.name is None and late.spooled is None):
+                    if late is None:
                         raise Invalid(
                             f"hard link {shown(link[0])}: got the target {shown(target)}, "
                             f"want a file of layer[{layer}] or below"
@@ -135,8 +136,9 @@ class Links:
         """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
         if any(observer == layer for observer, _ in self.wanted.get(path, ())):
             file = self.local.get(path) or File(name=path)
-            self._late[path, layer] = file
-            self._kept = self._kept or file.spooled is not None
+            if file.name is not None or file.spooled is not None:
+                self._late[path, layer] = file
+                self._kept = self._kept or file.spooled is not None
 
     def _add(self, file: File, link: Link) -> Iterator[Block]:
         if file.name is not None:
