@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
-from converter.stores.registry.client import Client
+from converter.stores.registry.patience import Patience
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Interrupted, broken
 from converter.streams import Block
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
-def download(client: Client, url: str, size: int) -> Iterator[Block]:
+class Opens(Protocol):
+    """What a download needs of whoever speaks to a host."""
+
+    patience: Patience
+
+    def open(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, expect: Container[int] = (200,)
+    ) -> BaseHTTPResponse:
+        """A response whose body is still to be read. Raises Interrupted where the request may be made again."""
+        ...
+
+
+def download(client: Opens, url: str, size: int) -> Iterator[Block]:
     """The bytes at ``url``, unchecked; a broken connection is taken up where it broke. ``size`` -1 is not known.
 
     Failures in a row are counted since the last byte that arrived. Raises NotFound, Denied, Unreachable.

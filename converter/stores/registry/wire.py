@@ -36,6 +36,7 @@ class Wire:
     def __init__(self, access: Access) -> None:
         self.access = access
         self._pools: dict[Origin, PoolManager] = {}
+        self._reached: set[Origin] = set()
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class Wire:
         from urllib3.exceptions import HTTPError
 
         try:
-            return self._pool(url).urlopen(
+            response: BaseHTTPResponse = self._pool(url).urlopen(
                 method,
                 url,
                 body=body,
@@ -92,7 +93,9 @@ class Wire:
                 decode_content=False,
             )
         except (HTTPError, OSError) as error:
-            raise broken(error, url) from error
+            raise broken(error, url, reached=origin_of(url) in self._reached) from error
+        self._reached.add(origin_of(url))
+        return response
 
     def _pool(self, url: str) -> PoolManager:
         origin = origin_of(url)
@@ -130,8 +133,11 @@ def _may_follow(method: str, body: Body, status: int) -> bool:
     return status in (307, 308) and (body is None or isinstance(body, bytes))
 
 
-def broken(error: Exception, url: str) -> Unreachable | LimitExceeded:
-    """What an exception of urllib3's, or of the socket below it, means to a caller."""
+def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable | LimitExceeded:
+    """What an exception of urllib3's, or of the socket below it, means to a caller.
+
+    A host that has never answered is not waited for: most likely its name is wrong.
+    """
     from urllib3 import exceptions as http_errors
 
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
@@ -141,12 +147,13 @@ def broken(error: Exception, url: str) -> Unreachable | LimitExceeded:
         return Unreachable(
             f"got a failure of TLS with {plain(url)} ({reason(error)}), want a certificate that is trusted"
         )
+    missing = Interrupted if reached else Unreachable
     if isinstance(error, http_errors.NameResolutionError):
-        return Interrupted(f"got no address for the host of {plain(url)}, want one")
+        return missing(f"got no address for the host of {plain(url)}, want one")
     if isinstance(error, http_errors.ProxyError):
-        return Interrupted(f"got no way through the proxy to {plain(url)} ({reason(error)})")
+        return missing(f"got no way through the proxy to {plain(url)} ({reason(error)})")
     if isinstance(error, http_errors.NewConnectionError):
-        return Interrupted(f"got no connection to {plain(url)} ({reason(error)}), want one")
+        return missing(f"got no connection to {plain(url)} ({reason(error)}), want one")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
         return Interrupted(f"got nothing from {plain(url)} for too long, want an answer (limit: timeout)")
     return Interrupted(f"got a connection to {plain(url)} that broke off ({reason(error)}), want it to last")

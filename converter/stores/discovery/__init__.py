@@ -1,0 +1,149 @@
+"""Images of rkt found by their name: ``appc:NAME[:VERSION][,LABEL=VALUE…]`` (appc spec 0.8.11, discovery.md)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from converter.errors import ConverterError, Invalid, NotFound, StorageFailed, Unsupported, within
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Attachment
+from converter.model.limits import DEFAULT
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.stores import aci_file
+from converter.stores.discovery.names import AppName
+from converter.stores.discovery.templates import Endpoint
+from converter.stores.discovery.web import Web
+from converter.stores.options import StoreOptions
+from converter.stores.registry.access import access_of
+from converter.stores.registry.urls import refuse_link_local
+from converter.streams.blocks import closing, read_blocks
+from converter.streams.decompress import plain
+from converter.streams.tar.scan import entries
+
+__all__ = ["DiscoveredImage", "open_source"]
+
+
+def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
+    """Find an image, and get it with its signature. Https, unless the caller does without TLS.
+
+    Raises NotFound where nobody knows the name, Invalid where what is got has another name or other labels.
+    """
+    app = AppName.parse(location.path)
+    folder = tempfile.TemporaryDirectory(prefix="transship-")
+    web = Web(access_of(options))
+    try:
+        completed = app.completed()
+        path = Path(folder.name, "image.aci")
+        with within(str(app)):
+            _get_first(web, web.discover(completed).endpoints, path)
+            _check(path, app)
+        inner = aci_file.open_source(Location(transport="aci", path=str(path)), options)
+        return DiscoveredImage(inner, folder)
+    except BaseException:
+        folder.cleanup()
+        raise
+    finally:
+        web.close()
+
+
+class DiscoveredImage:
+    """An ACI in a temporary folder, which goes when the source is left."""
+
+    local = True
+
+    def __init__(self, inner: Source, folder: tempfile.TemporaryDirectory[str]) -> None:
+        self.unpacked = inner.unpacked
+        self._inner = inner
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._inner.__exit__(kind, error, trace)
+        finally:
+            self._folder.cleanup()
+
+    def names(self) -> tuple[str, ...]:
+        return self._inner.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        return self._inner.resolve(name)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        return self._inner.fetch(descriptor)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        return self._inner.attachments(subject)
+
+
+def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:
+    """Get the image from the first place that has it, and its signature where there is one beside it."""
+    failures: list[ConverterError] = []
+    for endpoint in endpoints:
+        try:
+            _get(web, endpoint.image, path)
+        except ConverterError as error:
+            failures.append(error)
+            continue
+        try:
+            _get(web, endpoint.signature, path.with_name(f"{path.name}.asc"))
+        except NotFound:
+            path.with_name(f"{path.name}.asc").unlink(missing_ok=True)
+        return
+    raise failures[0]
+
+
+def _get(web: Web, url: str, path: Path) -> None:
+    if not web.may_fetch(url):
+        raise Unsupported(f"got the URL {url[:200]!r}, want https://… (or http, with --tls-verify=false)")
+    refuse_link_local(url)
+    try:
+        with path.open("wb") as file, closing(web.blocks(url)) as blocks:
+            for block in blocks:
+                file.write(block)
+    except OSError as error:
+        raise StorageFailed(f"got {error.strerror!r} for a temporary file, want room for the image") from error
+
+
+def _check(path: Path, app: AppName) -> None:
+    """Raises Invalid where the image is not the one that was asked for (discovery.md, "Validation").
+
+    A label that was asked for must be there; the machine's platform, which nobody asked for, must not be another.
+    """
+    manifest = _manifest(path)
+    if manifest.get("name") != app.name:
+        raise Invalid(f"got an image with the name {str(manifest.get('name'))[:200]!r}, want {app.name!r}")
+    told = {}
+    for label in manifest.get("labels") or ():
+        if isinstance(label, dict):
+            told[label.get("name")] = label.get("value")
+    for name, want in app.labels.items():
+        if told.get(name) != want:
+            raise Invalid(f"got the label {name!r} as {str(told.get(name))[:200]!r}, want {want!r}")
+    completed = app.completed().labels
+    for name in ("os", "arch"):
+        if told.get(name, completed[name]) != completed[name]:
+            raise Invalid(f"got an image for the {name} {str(told[name])[:200]!r}, want {completed[name]!r}")
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        _, tar = plain(read_blocks(file))
+        with closing(tar) as blocks:
+            for entry in entries(blocks):
+                if entry.name == b"manifest" and entry.size <= DEFAULT.document:
+                    return load_object(b"".join(entry.payload))
+    raise Invalid("got an archive without a manifest, want an ACI")

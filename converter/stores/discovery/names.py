@@ -1,0 +1,60 @@
+"""What an image is called where it is looked for: a name and labels (appc spec 0.8.11, discovery.md; types.md)."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from converter.errors import Invalid
+
+DEFAULT_VERSION = "latest"
+
+# As the reference library reads it, which allows separators in a row.
+_IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
+_MACHINES = {"x86_64": "amd64", "arm64": "aarch64", "i686": "i386", "i586": "i386"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppName:
+    """An AC Identifier that is also where to ask, and the labels the image must have."""
+
+    name: str
+    labels: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME[:VERSION][,LABEL=VALUE…]``; raises Invalid."""
+        start, *rest = text.split(",")
+        name, colon, version = start.partition(":")
+        labels = {"version": version} if colon else {}
+        for part in rest:
+            label, equals, value = part.partition("=")
+            if not equals or not value or label == "name" or label in labels or not _IDENTIFIER.fullmatch(label):
+                raise Invalid(f"got {part[:100]!r} in {text[:200]!r}, want LABEL=VALUE, each label once")
+            labels[label] = value
+        if not _IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
+            raise Invalid(f"got the name {text[:200]!r}, want NAME[:VERSION][,LABEL=VALUE…] in lower case")
+        if any(ord(character) <= 32 or ord(character) == 127 for value in labels.values() for character in value):
+            raise Invalid(f"got {text[:200]!r} with a space or a control character, want none")
+        return cls(name=name, labels=labels)
+
+    def completed(self) -> AppName:
+        """With what templates want and the user did not give: the version ``latest``, and this machine's platform.
+
+        As for an index of several platforms, which image one gets then depends on the machine.
+        """
+        machine = platform.machine().lower()
+        given = {"version": DEFAULT_VERSION, "os": sys.platform, "arch": _MACHINES.get(machine, machine)}
+        return AppName(name=self.name, labels=given | dict(self.labels))
+
+    def places(self) -> list[str]:
+        """Where to ask, in order: the name, then what is above it, up to its host."""
+        parts = self.name.split("/")
+        return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+    def __str__(self) -> str:
+        return ",".join([self.name, *(f"{label}={value}" for label, value in self.labels.items())])

@@ -1,0 +1,88 @@
+"""Asks the web where an image lies, and gets it (appc spec 0.8.11, discovery.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from converter.errors import ConverterError, LimitExceeded, NotFound
+from converter.stores.discovery.names import AppName
+from converter.stores.discovery.templates import Discovered, read
+from converter.stores.registry.access import Access
+from converter.stores.registry.client import refusal
+from converter.stores.registry.download import download
+from converter.stores.registry.patience import Patience
+from converter.stores.registry.urls import plain
+from converter.stores.registry.wire import Wire
+from converter.streams import Block
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+
+class Web:
+    """Speaks https to anybody, and http where ``Access`` does without TLS; says nobody who is asking."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.patience = Patience(access.retries)
+        self._wire = Wire(access)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def discover(self, app: AppName) -> Discovered:
+        """What the name's own page says of it, or that of a path above it.
+
+        Raises NotFound with what each page said, where none says anything.
+        """
+        said = []
+        for place in app.places():
+            for scheme in self._schemes():
+                url = f"{scheme}://{place}?ac-discovery=1"
+                try:
+                    found = read(self.text(url), app)
+                except ConverterError as error:
+                    said.append(error.fact)
+                    continue
+                if found.endpoints:
+                    return found
+                said.append(f"got no ac-discovery that fits from {plain(url)}")
+        raise NotFound(f"got no place for {str(app)[:200]!r}, want one ({'; '.join(said)[:1000]})")
+
+    def text(self, url: str) -> str:
+        """A page, of at most a document's size. Raises NotFound, Denied, Unreachable, LimitExceeded."""
+        most = self.access.limits.document
+        page = bytearray()
+        for block in self.blocks(url):
+            page += block
+            if len(page) > most:
+                raise LimitExceeded(f"got more than {most} bytes from {plain(url)}, want less (limit: document)")
+        return page.decode("utf-8", "replace")
+
+    def blocks(self, url: str) -> Iterator[Block]:
+        """The bytes at a URL, however often the connection breaks."""
+        return download(self, url, -1)
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        expect: Container[int] = (200,),
+    ) -> BaseHTTPResponse:
+        """As ``Client.open``, without anybody's credentials."""
+        self.patience.wait()
+        response = self._wire.exchange(method, url, headers or {})
+        if response.status in expect:
+            return response
+        with response:
+            raise refusal(method, url, response, b"")
+
+    def _schemes(self) -> tuple[str, ...]:
+        return ("https",) if self.access.tls_verify else ("https", "http")
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether a URL that a page names is one to be spoken to."""
+        return url.startswith(tuple(f"{scheme}://" for scheme in self._schemes()))

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.errors import ConverterError, Invalid, NotFound, Unreachable, Unsupported
+from converter.model import media_types as types
+from converter.model.reference import Location
+from converter.stores.discovery import open_source
+from converter.stores.discovery.names import AppName
+from converter.stores.discovery.templates import Discovered, Endpoint, read
+from converter.stores.options import StoreOptions
+from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request
+
+APP = AppName(name="example.com/a/b", labels={"version": "1.0", "os": "linux", "arch": "amd64"})
+
+
+@pytest.mark.parametrize(
+    "text, name, labels",
+    [
+        pytest.param("example.com/app", "example.com/app", {}, id="a name"),
+        pytest.param("example.com/app:1.0", "example.com/app", {"version": "1.0"}, id="a version"),
+        pytest.param(
+            "example.com/app:1.0,os=linux,arch=aarch64",
+            "example.com/app",
+            {"version": "1.0", "os": "linux", "arch": "aarch64"},
+            id="labels",
+        ),
+        pytest.param("a,channel=a=b", "a", {"channel": "a=b"}, id="a label with an equals sign"),
+    ],
+)
+def test_names_are_read(text: str, name: str, labels: dict[str, str]) -> None:
+    assert AppName.parse(text) == AppName(name=name, labels=labels)
+    assert list(AppName.parse(text).completed().labels)[:3] == ["version", "os", "arch"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Example.com/app",
+        "a/",
+        "a//b",
+        "a:",
+        "a,x",
+        "a,x=",
+        "a,name=b",
+        "a,x=1,x=2",
+        "a:1,version=2",
+        "a:1 2",
+        "a\n",
+    ],
+)
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(Invalid):
+        AppName.parse(text)
+
+
+def page(*tags: tuple[str, str]) -> str:
+    return "<html><head>" + "".join(f'<meta name="{name}" content="{content}">' for name, content in tags)
+
+
+def endpoint(url: str) -> Endpoint:
+    return Endpoint(image=f"{url}.aci", signature=f"{url}.aci.asc")
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        pytest.param("", Discovered(), id="an empty page"),
+        pytest.param(
+            page(("ac-discovery", "example.com https://s/{os}/{arch}/{name}-{version}.{ext}")),
+            Discovered(endpoints=(endpoint("https://s/linux/amd64/example.com/a/b-1.0"),)),
+            id="a template is filled",
+        ),
+        pytest.param(
+            page(
+                ("ac-discovery", "example.com https://a/{os}/{name}-{version}.{ext}"),
+                ("ac-discovery", "example.com https://b/{os}/{arch}/{name}-{version}.{ext}"),
+                ("ac-discovery", "example.com https://c/{os}/{arch}/{name}-{version}.{ext}"),
+            ),
+            Discovered(
+                endpoints=(
+                    endpoint("https://b/linux/amd64/example.com/a/b-1.0"),
+                    endpoint("https://c/linux/amd64/example.com/a/b-1.0"),
+                )
+            ),
+            id="the templates with the most labels win",
+        ),
+        pytest.param(
+            page(("ac-discovery", "example.com https://a/{channel}/{name}.{ext}")),
+            Discovered(),
+            id="a template with a variable that nobody told",
+        ),
+        pytest.param(
+            page(("ac-discovery", "example.com https://a/{name}.aci")), Discovered(), id="a template without ext"
+        ),
+        pytest.param(page(("ac-discovery", "example.co https://a/{name}.{ext}")), Discovered(), id="a part of a name"),
+        pytest.param(page(("ac-discovery", "example.com/a/bc https://a/{ext}")), Discovered(), id="another name"),
+        pytest.param(
+            page(("ac-discovery-pubkeys", "example.com/a https://k"), ("ac-discovery-pubkeys", "other https://l")),
+            Discovered(keys=("https://k",)),
+            id="keys",
+        ),
+        pytest.param(
+            "<META NAME=ac-discovery CONTENT='example.com https://a/{name}.{ext}' />",
+            Discovered(endpoints=(endpoint("https://a/example.com/a/b"),)),
+            id="HTML as people write it",
+        ),
+    ],
+)
+def test_pages_are_read(text: str, found: Discovered) -> None:
+    assert read(text, APP) == found
+
+
+@given(st.text())
+def test_any_page_is_read(text: str) -> None:
+    read(f"<meta name='ac-discovery' content='{text}", APP)
+
+
+class Site:
+    """Everything that the web has, behind a proxy: URL → answer."""
+
+    def __init__(self, proxy: FakeRegistry) -> None:
+        self.answers: dict[str, bytes | Fault] = {}
+        self.asked: list[str] = []
+        proxy.fault = self._answer
+        environment = {"http_proxy": proxy.url, "https_proxy": proxy.url}
+        self.options = StoreOptions(tls_verify=False, retries=1, environment=environment)
+
+    def _answer(self, request: Request) -> Fault:
+        url = f"http://{request.headers['host']}{request.path}"
+        self.asked.append(url)
+        answer = self.answers.get(url, Refuse(status=404))
+        return Refuse(status=200, body=answer) if isinstance(answer, bytes) else answer
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with FakeRegistry() as proxy:
+        yield Site(proxy)
+
+
+def aci(name: str = "example.com/a/b", **labels: str) -> bytes:
+    manifest: dict[str, Any] = {
+        "acKind": "ImageManifest",
+        "acVersion": "0.8.11",
+        "name": name,
+        "labels": [{"name": label, "value": value} for label, value in labels.items()],
+    }
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        for entry, data in (("rootfs", None), ("manifest", json.dumps(manifest).encode())):
+            member = tarfile.TarInfo(entry)
+            member.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
+            member.size = len(data or b"")
+            archive.addfile(member, io.BytesIO(data or b""))
+    return held.getvalue()
+
+
+PAGE = page(("ac-discovery", "example.com http://store.test/{name}-{version}-{os}-{arch}.{ext}")).encode()
+REF = "example.com/a/b:1.0,os=linux,arch=amd64"
+IMAGE = "http://store.test/example.com/a/b-1.0-linux-amd64.aci"
+LABELS = {"version": "1.0", "os": "linux", "arch": "amd64"}
+
+
+def get(site: Site, reference: str = REF, options: StoreOptions | None = None) -> tuple[bytes, list[str]]:
+    with open_source(Location(transport="appc", path=reference), options or site.options) as source:
+        root = source.resolve("")
+        assert root.media_type == types.ACI
+        return source.fetch(root).read(), [one.descriptor.media_type for one in source.attachments(root.digest)]
+
+
+@pytest.mark.parametrize("place", ["example.com/a/b", "example.com/a", "example.com"])
+def test_an_image_is_found_at_its_name_or_above_it(site: Site, place: str) -> None:
+    site.answers = {f"http://{place}": PAGE, IMAGE: aci(**LABELS)}
+    site.answers |= {f"http://{place}/": PAGE}
+    assert get(site) == (aci(**LABELS), [])
+
+
+def test_its_signature_is_got_beside_it(site: Site) -> None:
+    site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS), f"{IMAGE}.asc": b"signature"}
+    assert get(site) == (aci(**LABELS), [types.PGP_SIGNATURE])
+
+
+def test_the_next_place_is_tried(site: Site) -> None:
+    two = PAGE + page(("ac-discovery", "example.com http://other.test/{name}-{version}-{os}-{arch}.{ext}")).encode()
+    site.answers = {"http://example.com/a/b": two, IMAGE.replace("store", "other"): aci(**LABELS)}
+    assert get(site) == (aci(**LABELS), [])
+
+
+@pytest.mark.parametrize(
+    "image, error, text",
+    [
+        pytest.param(aci("example.com/a/c", **LABELS), Invalid, "want 'example.com/a/b'", id="another name"),
+        pytest.param(aci(**LABELS | {"version": "2"}), Invalid, "'version' as '2'", id="another version"),
+        pytest.param(aci(version="1.0", os="linux"), Invalid, "'arch' as 'None'", id="a label that is not there"),
+        pytest.param(b"x" * 600, Invalid, "want", id="no archive"),
+        pytest.param(Refuse(status=404), NotFound, "404", id="nothing there"),
+        pytest.param(Cut(after=-1), Unreachable, "broke off", id="a connection that breaks"),
+        pytest.param(
+            Refuse(status=302, headers={"Location": "http://169.254.169.254/"}),
+            Unsupported,
+            "link-local",
+            id="a redirect",
+        ),
+    ],
+)
+def test_an_image_is_refused(site: Site, image: bytes | Fault, error: type[ConverterError], text: str) -> None:
+    site.answers = {"http://example.com/a/b": PAGE, IMAGE: image}
+    with pytest.raises(error, match=text):
+        get(site)
+
+
+def test_nobody_knows_the_name(site: Site) -> None:
+    with pytest.raises(NotFound, match="want one"):
+        get(site)
+    assert {"http://example.com/a/b", "http://example.com/a"} <= set(site.asked)
+
+
+def test_http_is_spoken_only_when_asked(site: Site) -> None:
+    site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS)}
+    with pytest.raises(NotFound):
+        get(site, options=replace(site.options, tls_verify=True))
+    assert not site.asked
