@@ -105,6 +105,7 @@ class _Squash:
     def __init__(
         self,
         layers: Sequence[Open],
+        *,
         prefix: bytes,
         keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
         replaced: Replaced,

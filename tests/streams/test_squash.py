@@ -105,13 +105,14 @@ def opener(layer: bytes) -> Callable[[], Blocks]:
     return lambda: [layer[start : start + 700] for start in range(0, len(layer), 700)]
 
 
-def flattened(layers: Sequence[bytes], **options: object) -> bytes:
+def flattened(layers: Sequence[bytes]) -> bytes:
     openers = [opener(layer) for layer in layers]
     try:
-        return b"".join(squash(openers, **options))  # type: ignore[arg-type]  # a test's shorthand
+        return b"".join(squash(openers))
     except Superseded as error:
-        assert error.replaced == survey(openers)
-        return b"".join(squash(openers, replaced=error.replaced, **options))  # type: ignore[arg-type]  # likewise
+        replaced = error.replaced
+    assert replaced == survey(openers)
+    return b"".join(squash(openers, replaced=replaced))
 
 
 paths = st.sampled_from(["a", "b", "a/x", "a/y", "b/x", "a/x/p", "a/x/q", "./a", "./b/x"])

@@ -1,0 +1,141 @@
+"""Sparse files with their holes filled in (GNU tar manual, "Storing Sparse Files": old GNU, PAX 0.0, 0.1 and 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converter.errors import Invalid, LimitExceeded
+from converter.streams import Block, Blocks
+from converter.streams.tar import pax
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import SIZE, number
+from converter.streams.tar.names import shown
+
+Region = tuple[int, int]
+"""Offset and length of a piece of data; all else is a hole."""
+
+MOST_MAP = 1024 * 1024
+_ZEROS = bytes(64 * 1024)
+
+
+def real_size(entry: Entry) -> int:
+    """How many bytes the file has, holes included."""
+    if entry.head[156] == 0x53:
+        return number(entry.head[483:495], "realsize")
+    for key in (b"GNU.sparse.realsize", b"GNU.sparse.size"):
+        if entry.sparse and key in entry.pax:
+            return pax.integer(entry.pax, key)
+    return entry.size
+
+
+def expanded(entry: Entry, most: int) -> Iterator[Block]:
+    """The content of a sparse file; reads the entry's payload.
+
+    Raises Invalid when its map and its data contradict each other, LimitExceeded when it has over ``most`` bytes of
+    holes: a few bytes of archive can stand for exabytes of them.
+    """
+    size = real_size(entry)
+    data = _Taker(entry)
+    regions = _checked(entry, _map(entry, data), size, data)
+    if size - data.left > most:
+        raise LimitExceeded(
+            f"sparse file {shown(entry.name)}: got {size - data.left} bytes of holes, want at most {most} "
+            f"(the limit 'ratio')"
+        )
+    position = 0
+    for offset, length in regions:
+        yield from _hole(offset - position)
+        yield from data.take(length)
+        position = offset + length
+    yield from _hole(size - position)
+
+
+class _Taker:
+    """The payload by the piece."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.left = entry.size
+        self._blocks = iter(entry.payload)
+        self._view = memoryview(b"")
+
+    def take(self, size: int) -> Iterator[memoryview]:
+        while size:
+            if not self._view:
+                self._view = memoryview(next(self._blocks))
+            piece = self._view[:size]
+            self._view = self._view[len(piece) :]
+            self.left -= len(piece)
+            size -= len(piece)
+            yield piece
+
+    def block(self) -> bytes:
+        if self.left < SIZE:
+            raise Invalid(f"sparse map: got a payload of {self.left} bytes where a block of it should be, want {SIZE}")
+        return b"".join(self.take(SIZE))
+
+
+def _map(entry: Entry, data: _Taker) -> list[Region]:
+    if entry.head[156] == 0x53:
+        extension = entry.extra.extension if entry.extra else b""
+        blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
+        return [region for block in blocks for region in _fields(block)]
+    if b"GNU.sparse.map" in entry.pax:
+        return _pairs(entry.pax[b"GNU.sparse.map"].split(b",") if entry.pax[b"GNU.sparse.map"] else [])
+    if entry.pax.get(b"GNU.sparse.major") != b"1":
+        raise Invalid(f"sparse file {shown(entry.name)}: got version {entry.pax.get(b'GNU.sparse.major')!r}, want 1")
+    return _pairs(_lines(data))
+
+
+def _fields(block: bytes) -> Iterator[Region]:
+    for at in range(0, len(block) - 23, 24):
+        if not block[at]:
+            return
+        yield number(block[at : at + 12], "sparse offset"), number(block[at + 12 : at + 24], "sparse length")
+
+
+def _lines(data: _Taker) -> list[bytes]:
+    """The numbers of a map of version 1.0, which the payload begins with: their count, then two a region."""
+    blocks = [data.block()]
+    count = blocks[0].partition(b"\n")[0]
+    if not count.isdigit() or len(count) > 20:
+        raise Invalid(f"sparse map: got the count {shown(count)}, want a decimal number")
+    missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
+    while missing > 0:
+        if len(blocks) * SIZE >= MOST_MAP:
+            raise LimitExceeded(f"sparse map: got over {MOST_MAP} bytes, want fewer")
+        blocks.append(data.block())
+        missing -= blocks[-1].count(b"\n")
+    return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
+
+
+def _pairs(numbers: list[bytes]) -> list[Region]:
+    if len(numbers) % 2 or not all(digits.isdigit() and len(digits) < 20 for digits in numbers):
+        raise Invalid("sparse map: got something else than pairs of decimal numbers")
+    values = [int(digits) for digits in numbers]
+    return list(zip(values[::2], values[1::2]))
+
+
+def _checked(entry: Entry, regions: list[Region], size: int, data: _Taker) -> list[Region]:
+    end = 0
+    for offset, length in regions:
+        if offset < end or length < 0 or offset + length > size:
+            raise Invalid(
+                f"sparse file {shown(entry.name)}: got data at {offset} to {offset + length}, "
+                f"want it between {end} and {size}"
+            )
+        end = offset + length
+    total = sum(length for _, length in regions)
+    if total != data.left:
+        raise Invalid(f"sparse file {shown(entry.name)}: got {data.left} bytes of data, want {total} as its map says")
+    return regions
+
+
+def _hole(size: int) -> Iterator[bytes]:
+    while size > 0:
+        yield _ZEROS[:size]
+        size -= len(_ZEROS)
+
+
+def content(entry: Entry, most: int) -> Blocks:
+    """The content of any regular file; ``most`` as for ``expanded``."""
+    return expanded(entry, most) if entry.sparse else entry.payload

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converter.errors import Invalid
+from converter.streams.tar.tree import Node, tree
+from tests.strategies.tar import File, archive, dialects
+from tests.streams.test_squash import Dangling, Tree, flattened, groups, naive, one_layer, opener
+
+KINDS = {b"5": "dir", b"2": "symlink"}
+
+
+Row = tuple[str, int, int, int, str]
+
+
+def plain(nodes: dict[bytes, Node]) -> dict[str, Row]:
+    return {name.decode(): row(node) for name, node in nodes.items()}
+
+
+def row(node: Node) -> Row:
+    kind = KINDS.get(node.type, "file")
+    return kind, node.mode, node.size, node.mtime_ns // 10**9, node.linkname.decode()
+
+
+def expected(model: Tree) -> dict[str, Row]:
+    return {
+        name: (inode.type, inode.mode, len(inode.data), int(inode.mtime), inode.target) for name, inode in model.items()
+    }
+
+
+@settings(max_examples=300)
+@given(st.lists(one_layer, max_size=4), dialects)
+def test_the_tree_agrees_with_a_naive_model_and_squash_keeps_it(listings: list[list[File]], dialect: str) -> None:
+    layers = [archive(listing, dialect) for listing in listings]
+    try:
+        model = naive(layers)
+    except Dangling:
+        with suppress(Invalid):
+            assert tree([opener(flattened(layers))]) == tree([opener(layer) for layer in layers])
+        return
+    found = tree([opener(layer) for layer in layers])
+    assert plain(found) == expected(model)
+    links = {frozenset(name.decode() for name in node.links) for node in found.values() if node.links}
+    assert links == {group for group in groups(model) if len(group) > 1}
+    assert tree([opener(flattened(layers))]) == found
