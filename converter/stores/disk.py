@@ -59,6 +59,11 @@ def regular_size(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def names_in(path: Path) -> list[str]:
+    """The names in a directory, sorted."""
+    return sorted(entry.name for entry in path.iterdir())
+
+
 def write_all(fd: int, block: bytes | memoryview) -> None:
     """Write a whole block at the file's position, however many calls that takes."""
     view = memoryview(block)

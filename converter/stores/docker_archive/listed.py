@@ -13,7 +13,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object, type_name
 from converter.model.limits import Limits
-from converter.stores.docker_archive.manifest_json import claimed_digest
+from converter.stores import oci_index
+from converter.stores.catalogue import in_full
+from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 
 Fetch = Callable[[Descriptor], Known]
 Row = tuple[Descriptor, Digest | None, list[Digest]]
@@ -29,19 +31,31 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A manifest, the digests of its layers, and the names it has itself, in full."""
+
+    manifest: Descriptor
+    layers: list[Digest]
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """Indexes, single manifests, and all manifests by their configs, with their layers."""
+    """Indexes, single manifests, and all manifests by their configs."""
 
     groups: list[Members] = field(default_factory=list)
     singles: list[Descriptor] = field(default_factory=list)
-    by_config: dict[Digest, list[tuple[Descriptor, list[Digest]]]] = field(default_factory=dict)
+    by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
 
-    def manifest_of(self, config: Digest, layers: Iterable[str]) -> Descriptor | None:
-        """The manifest with that config: where there are several, the one whose layers are those files."""
-        found = self.by_config.get(config, [])
-        wanted = [claimed_digest(name) for name in layers]
-        exact = [manifest for manifest, digests in found if digests == wanted]
-        return next(iter(exact or [manifest for manifest, _ in found]), None)
+    def manifest_of(self, config: Digest, saved: Saved) -> Descriptor | None:
+        """The manifest with that config; of several, the one with a name of the row's, then the one with its layers."""
+        names = frozenset(map(in_full, saved.tags))
+        layers = [claimed_digest(name) for name in saved.layers]
+
+        def suits(candidate: Candidate) -> tuple[bool, bool]:
+            return bool(names & candidate.names), candidate.layers == layers
+
+        return max(found, key=suits).manifest if (found := self.by_config.get(config)) else None
 
 
 def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
@@ -53,10 +67,12 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
     found = Listed()
     for entry in entries:
         below = list(_manifests(entry, fetch, limits, 0))
+        single = entry.media_type not in types.INDEXES
+        names = frozenset(map(in_full, oci_index.offer(entry).aliases)) if single else frozenset()
         for manifest, config, layers in below:
             if config is not None:
-                found.by_config.setdefault(config, []).append((manifest, layers))
-        if entry.media_type not in types.INDEXES:
+                found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))
+        if single:
             found.singles.append(entry)
         elif below and all(config is not None for _, config, _ in below):
             found.groups.append(Members(entry, frozenset(manifest.digest for manifest, _, _ in below)))

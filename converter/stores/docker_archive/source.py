@@ -143,7 +143,7 @@ class DockerArchive:
     def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
         """The manifest that the index has for a row, else the row's config in place of the manifest to be made."""
         config = manifest_json.config_of(self._blobs, row)
-        manifest = index.manifest_of(config.digest, row.layers)
+        manifest = index.manifest_of(config.digest, row)
         if manifest is not None:
             roots[manifest.digest] = _always(manifest)
             return manifest

@@ -20,6 +20,7 @@ from converter.model.digest import Digest
 from converter.stores.disk import (
     disk,
     existing_ancestor,
+    names_in,
     regular_size,
     renamable,
     shown,
@@ -116,9 +117,9 @@ class LayoutTarget:
         if not self._path.is_dir():
             raise Invalid(f"got {self._shown}, which is no directory, want a layout or a new name")
         with disk(self._path, "read"):
-            there = [entry.name for entry in os.scandir(self._path) if not NAME.fullmatch(entry.name)]
+            there = {name for name in names_in(self._path) if not NAME.fullmatch(name)}
         # A writer at the same time, or one that was killed, may be between its first blob and its last file.
-        if set(there) <= {"blobs"}:
+        if there <= {"blobs"}:
             return False
         try:
             check_layout(DirectoryMedium(self._path))
@@ -129,7 +130,7 @@ class LayoutTarget:
     def _appears(self, documents: Documents) -> bool:
         """Rename the staging directory into place, where nothing is yet; False where somebody was first."""
         staging = self._staged
-        if staging.path.parent == self._path or (self._path.is_dir() and any(self._path.iterdir())):
+        if staging.path.parent == self._path or (self._path.is_dir() and names_in(self._path)):
             return False
         for name, data in documents(None).items():
             write_file(staging.path / name, data)

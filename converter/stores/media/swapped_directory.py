@@ -18,6 +18,7 @@ from converter.model.digest import Digest
 from converter.stores.disk import (
     disk,
     existing_ancestor,
+    names_in,
     renamable,
     shown,
     sync_directory,
@@ -113,7 +114,7 @@ class SwappedDirectory:
         if not self._path.exists():
             return True
         with disk(self._path, "read"):
-            return all(NAME.fullmatch(entry.name) for entry in os.scandir(self._path))
+            return all(map(NAME.fullmatch, names_in(self._path)))
 
     def _renamed(self) -> bool:
         if self._staged.parent == self._path:
@@ -140,10 +141,10 @@ class SwappedDirectory:
     def _move(self, last: str) -> None:
         if not self._empty() and not self._replaceable(self._path):
             raise Invalid(f"got {self._shown}, which is no such image any more, want one")
-        names = sorted(entry.name for entry in self._staged.iterdir())
+        names = names_in(self._staged)
         for name in sorted(names, key=lambda name: name == last):
             (self._staged / name).rename(self._path / name)
         sync_directory(self._path)
-        for entry in self._path.iterdir():
-            if entry.name not in names and self._ours.fullmatch(entry.name):
-                entry.unlink()
+        for name in names_in(self._path):
+            if name not in names and self._ours.fullmatch(name):
+                (self._path / name).unlink()
