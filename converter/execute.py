@@ -21,7 +21,7 @@ from converter.model.limits import DEFAULT, Limits
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
-from converter.streams.ahead import fan_out
+from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import closing
 from converter.streams.compress import compress
 from converter.streams.content import uncompressed
@@ -162,7 +162,7 @@ class Execution:
             return self._watched(known, leaf.label)
 
         blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
-        metered = blocks if told else hashed(blocks, meter)
+        metered = ahead(blocks if told else hashed(blocks, meter))
         descriptor = self._sink.put(compress(metered, content.compression, self._workers), leaf.media_type)
         diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
