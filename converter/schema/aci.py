@@ -79,7 +79,7 @@ _IMAGE_ID = r"sha512-[0-9a-f]{128}"
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-_URL = r"(?i:https?):[^\x00-\x20\x7f]*"
+_URL = r"(?i:https?):(//[^\x00-\x20\x7f/?#]*([/?#][^\x00-\x1f\x7f]*)?|(?!//)[^\x00-\x1f\x7f]*)"
 _QUANTITY = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\s*"
 _ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 
@@ -125,7 +125,7 @@ def created(document: Any) -> Iterator[Hit]:
 def url(document: Any) -> Iterator[Hit]:
     """The annotations homepage and documentation are URLs of the web."""
     for where, text in _annotations(document, "homepage", "documentation"):
-        if not re.fullmatch(_URL, text) or re.search(_ESCAPE, text):
+        if not re.fullmatch(_URL, text) or re.search(_ESCAPE, text.partition("?")[0]):
             yield where, f"got {text[:100]!r}, want an http or https URL"
 
 

@@ -12,7 +12,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-#: A program, and the packages it may be in: the first that the distribution has is taken.
+OFFICIAL_SCHEMAS = "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema/defs.json"
+#: A program (or a file, by its path), and the packages it may be in: the first that the distribution has is taken.
 PEERS: Mapping[str, tuple[str, ...]] = {
     "bsdtar": ("libarchive-tools",),
     "buildah": ("buildah",),
@@ -41,12 +42,15 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "umoci": ("umoci",),
     "xz": ("xz-utils",),
     "zstd": ("zstd",),
+    OFFICIAL_SCHEMAS: ("golang-github-opencontainers-image-spec-dev",),
 }
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def find(program: str) -> str | None:
     """The program's path; daemons are found also where a user's PATH leaves their folders out."""
+    if program.startswith("/"):
+        return program if Path(program).exists() else None
     return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}")
 
 
