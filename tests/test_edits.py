@@ -1,0 +1,168 @@
+"""Edits: which platforms are chosen, what squashing and recompression leave of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from converter import formats
+from converter.edits import one_platform, read_whole, recompressed, some_platforms, squashed
+from converter.errors import NotFound, Unsupported
+from converter.model import media_types as types
+from converter.model.compression import GZIP, NONE, Compression
+from converter.model.content import Derived, Known
+from converter.model.descriptor import Descriptor
+from converter.model.document import dump
+from converter.model.image import Image, Index, Item
+from converter.model.platform import Platform
+from converter.stores.memory import MemorySource, MemoryStore
+from tests.builders import CONFIG, OCI, add_image, add_index
+
+AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
+
+
+def row(root: Descriptor, architecture: str, **more: Any) -> dict[str, Any]:
+    return {**root.to_json(), "platform": {"os": "linux", "architecture": architecture}, **more}
+
+
+class Shelf:
+    """A store with an index for two platforms and an attestation of the first, and how often something was read."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.read_count = 0
+        first = add_image(self.store, name="")
+        second = add_image(self.store, config={**CONFIG, "architecture": "arm64"}, name="")
+        blob = self.store.add(b"{}", "application/vnd.in-toto+json")
+        config = self.store.add(b"{}", types.OCI_EMPTY)
+        body = {
+            "schemaVersion": 2,
+            "mediaType": types.OCI_MANIFEST,
+            "config": config.to_json(),
+            "layers": [blob.to_json()],
+        }
+        attestation = self.store.add(dump(body), types.OCI_MANIFEST)
+        note = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": str(first.digest)}
+        unknown = {"os": "unknown", "architecture": "unknown"}
+        self.rows = [
+            row(first, "amd64"),
+            row(second, "arm64"),
+            {**attestation.to_json(), "platform": unknown, "annotations": note},
+        ]
+        add_index(self.store, self.rows)
+        self._source = MemorySource(self.store)
+
+    def read(self, descriptor: Descriptor) -> Item:
+        self.read_count += 1
+        return formats.decode(self._source.fetch(descriptor), self._source.fetch)
+
+    def index(self) -> Index:
+        item = self.read(self._source.resolve("app:1"))
+        assert isinstance(item, Index)
+        self.read_count = 0
+        return item
+
+
+def architectures(item: Item) -> list[str]:
+    assert isinstance(item, Index)
+    return [entry.descriptor.platform.architecture for entry in item.entries if entry.descriptor.platform is not None]
+
+
+@pytest.mark.parametrize("wanted", [AMD64, ARM64], ids=str)
+def test_one_platform_of_an_index_is_read_and_no_other(wanted: Platform) -> None:
+    shelf = Shelf()
+    item = one_platform(shelf.index(), wanted, shelf.read)
+    assert isinstance(item, Image)
+    assert item.platform == wanted
+    assert shelf.read_count == 1
+
+
+def test_a_platform_that_is_not_there_is_told_with_those_that_are() -> None:
+    shelf = Shelf()
+    with pytest.raises(NotFound, match="got the platforms linux/amd64, linux/arm64, want linux/s390x"):
+        one_platform(shelf.index(), Platform.parse("linux/s390x"), shelf.read)
+
+
+def test_the_platform_of_an_entry_that_names_none_is_that_of_its_config() -> None:
+    shelf = Shelf()
+    for entry in shelf.rows:
+        entry.pop("platform")
+    add_index(shelf.store, shelf.rows[:2])
+    item = one_platform(shelf.index(), ARM64, shelf.read)
+    assert isinstance(item, Image)
+    assert item.platform == ARM64
+
+
+@pytest.mark.parametrize(
+    "wanted, kept",
+    [
+        pytest.param([AMD64], ["amd64", "unknown"], id="an attestation follows its image"),
+        pytest.param([ARM64], ["arm64"], id="and stays behind without it"),
+        pytest.param([ARM64, AMD64], ["amd64", "arm64", "unknown"], id="the order is that of the index"),
+    ],
+)
+def test_some_platforms_of_an_index(wanted: Sequence[Platform], kept: list[str]) -> None:
+    shelf = Shelf()
+    assert architectures(some_platforms(shelf.index(), wanted, shelf.read)) == kept
+
+
+def test_the_whole_index_is_read_with_what_it_nests() -> None:
+    shelf = Shelf()
+    outer = shelf.store.named["app:1"]
+    add_index(shelf.store, [outer.to_json()])
+    item = read_whole(shelf.index(), shelf.read)
+    assert isinstance(item, Index)
+    assert architectures(item.entries[0].item or item) == ["amd64", "arm64", "unknown"]
+
+
+def test_indexes_nested_too_deep_are_refused() -> None:
+    shelf = Shelf()
+    for _ in range(9):
+        add_index(shelf.store, [shelf.store.named["app:1"].to_json()])
+    for flatten in (
+        lambda: read_whole(shelf.index(), shelf.read),
+        lambda: one_platform(shelf.index(), AMD64, shelf.read),
+    ):
+        with pytest.raises(Unsupported, match="nested more than 8 deep"):
+            flatten()
+
+
+def plain(store: MemoryStore) -> Image:
+    source = MemorySource(store)
+    item = formats.decode(source.fetch(source.resolve("")), source.fetch)
+    assert isinstance(item, Image)
+    return item
+
+
+@pytest.mark.parametrize(
+    "compression, stays",
+    [
+        pytest.param(GZIP, True, id="a codec it has already leaves a layer alone"),
+        pytest.param(Compression("gzip", 6), False, id="a level that is asked for does not"),
+        pytest.param(NONE, False, id="another codec does not"),
+    ],
+)
+def test_recompression(compression: Compression, stays: bool) -> None:
+    store = MemoryStore()
+    add_image(store, OCI)
+    for layer in recompressed(compression)(plain(store)).layers:
+        assert isinstance(layer.content, Known if stays else Derived)
+        assert layer.diff_id is not None
+
+
+def test_a_layer_that_is_not_here_is_left_as_it_is() -> None:
+    store = MemoryStore()
+    add_image(store, OCI)
+    image = plain(store)
+    absent = replace(image.layers[0], content=replace(image.layers[0].content, absent=True))
+    assert recompressed(NONE)(replace(image, layers=(absent,))).layers == (absent,)
+
+
+def test_squashing_one_layer_changes_nothing() -> None:
+    store = MemoryStore()
+    add_image(store, OCI, tars=[b""])
+    image = plain(store)
+    assert squashed(image) is image
