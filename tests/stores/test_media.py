@@ -1,0 +1,206 @@
+"""Directories and tars as media, and the temporaries that writers leave behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
+from converter.model.limits import Limits
+from converter.stores import disk
+from converter.stores.media import Medium, layout_target
+from converter.stores.media.archive import TarMedium
+from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.layout_target import LayoutTarget
+from converter.stores.media.tar_target import _header
+from converter.stores.media.temporary import clean, temporary_directory, temporary_file
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.stores.copying import contents, copy, files, sink_at, source_at
+from tests.stores.saving import Link, write_tar
+
+SMALL = Limits(document=8)
+
+
+@pytest.fixture(params=["directory", "tar"])
+def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Medium:
+    content = {"a/one": b"first", "two": b"a longer one"}
+    if request.param == "tar":
+        return TarMedium(write_tar(tmp_path / "a.tar", content), SMALL)
+    for name, data in content.items():
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_bytes(data)
+    return DirectoryMedium(tmp_path / "d", SMALL)
+
+
+def test_both_media_give_the_same(medium: Medium) -> None:
+    assert list(medium.names()) == ["a/one", "two"]
+    assert [medium.size(name) for name in ("a/one", "two", "three", "a")] == [5, 12, None, None]
+    assert b"".join(medium.open("two")) == b"a longer one"
+    assert b"".join(medium.open("two", 2, 6)) == b"longer"
+    assert b"".join(medium.open("two", 9)) == b"one"
+    assert medium.read_document("a/one") == b"first"
+    with pytest.raises(LimitExceeded, match="limit: document"):
+        medium.read_document("two")
+    for ask in (medium.open, medium.read_document):
+        with pytest.raises(NotFound, match="three"):
+            ask("three")
+    for name in ("../x", "a/../../x"):
+        with pytest.raises(Invalid, match="inside"):
+            medium.size(name)
+    medium.close()
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "a\0b"])
+def test_names_leave_no_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Invalid):
+        DirectoryMedium(tmp_path).size(name)
+
+
+def test_chains_of_links_are_followed(tmp_path: Path) -> None:
+    links = {f"l{number}": Link(f"l{number + 1}", hard=bool(number % 2)) for number in range(50)}
+    medium = TarMedium(write_tar(tmp_path / "a.tar", {**links, "l50": b"end"}))
+    assert medium.read_document("l0") == b"end"
+    assert "l0" in medium.names()
+    medium.close()
+
+
+def test_the_last_entry_of_a_name_holds(tmp_path: Path) -> None:
+    entries: list[tuple[str, bytes | Link]] = [("a", b"one"), ("b", Link("a")), ("b", b"two"), ("a", Link("b"))]
+    medium = TarMedium(write_tar(tmp_path / "a.tar", entries))
+    assert medium.read_document("a") == b"two"
+    medium.close()
+
+
+def test_a_tar_without_its_end_is_read_and_one_that_is_cut_is_not(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {"a": b"x" * 1000})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 512 + 1000])
+    TarMedium(path).close()
+    path.write_bytes(whole[: 512 + 999])
+    with pytest.raises(Invalid):
+        TarMedium(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_does_not_hang(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    make(tmp_path / "there")
+    with pytest.raises(ConverterError):
+        TarMedium(tmp_path / "there")
+    with pytest.raises(ConverterError):
+        source_at("aci", tmp_path / "there")
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConverterError):
+        DirectoryMedium(tmp_path / "file")
+
+
+def test_names_are_shown_without_harm() -> None:
+    assert disk.shown("plain\N{LATIN SMALL LETTER E WITH ACUTE}") == "plain\N{LATIN SMALL LETTER E WITH ACUTE}"
+    assert disk.shown("\x1b[2J") == "'\\x1b[2J'"
+
+
+def test_an_unreadable_file_is_a_failure_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(StorageFailed, match="permission denied"):
+        disk.regular_size(tmp_path / "file")
+
+
+def test_temporaries_of_the_dead_are_cleaned_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    living = [temporary_file(tmp_path), temporary_directory(tmp_path)]
+    dead = [tmp_path / f".transship-{number:016x}" for number in range(3)]
+    dead[0].write_text("left")
+    dead[1].mkdir()
+    (dead[1] / "inside").write_text("left")
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    dead[2].symlink_to(precious)
+    (tmp_path / ".transship-notes").write_text("mine")
+    clean(tmp_path)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*(one.path.name for one in living), "precious", ".transship-notes", dead[2].name}
+    for one in living:
+        one.close()
+        one.close()
+    clean(tmp_path)
+    assert not any(one.path.exists() for one in living)
+    clean(tmp_path / "nowhere")
+
+
+def test_a_temporary_that_was_cleaned_at_its_birth_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = fcntl.flock
+    calls = 0
+
+    def race(fd: int, operation: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            next(tmp_path.glob(".transship-*")).unlink()
+        if calls == 2:
+            raise BlockingIOError
+        original(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", race)
+    made = temporary_file(tmp_path)
+    assert calls >= 3
+    assert made.path.exists()
+    made.remove()
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(fd: int, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    store = MemoryStore()
+    root = add_image(store)
+    for name in ("a", "b"):
+        copy(store, root, sink_at("oci", tmp_path / "layout"), name)
+    with source_at("oci", tmp_path / "layout") as source:
+        assert source.names() == ("a", "b")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_layout_on_a_mount_point_is_written_in_place(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    root = add_image(store)
+    target = tmp_path / "mount"
+    target.mkdir()
+    if there:
+        copy(store, root, sink_at("oci", target), "old")
+    inode = target.stat().st_ino
+    monkeypatch.setattr(layout_target, "renamable", lambda parent, path: False)
+    copy(store, root, sink_at("oci", target), "new")
+    assert target.stat().st_ino == inode
+    assert not [name for name in files(target) if "transship" in name]
+    with source_at("oci", target) as source:
+        assert source.names() == (("old", "new") if there else ("new",))
+        assert len(contents(source, "new")) == 4
+
+
+def test_a_sink_that_is_not_entered_takes_nothing(tmp_path: Path) -> None:
+    target = LayoutTarget(tmp_path / "layout")
+    with pytest.raises(RuntimeError):
+        target.take((), None)
+    target.abort()
+
+
+def test_large_blobs_keep_their_size_in_a_header() -> None:
+    for size in (0, 8**11 - 1, 8**11, 2**40):
+        info = tarfile.TarInfo.frombuf(_header("name", size), "utf-8", "strict")
+        assert (info.name, info.size, info.mode) == ("name", size, 0o644)

@@ -1,0 +1,86 @@
+"""Bare paths: the content tells what lies there."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.errors import ConverterError, NotFound, Usage
+from converter.model import media_types as types
+from converter.model.reference import Location
+from converter.stores import open_sink, open_source
+from converter.stores.aci_file import AciFile
+from converter.stores.directory import DirectoryImage
+from converter.stores.docker_archive import DockerArchive
+from converter.stores.memory import MemoryStore
+from converter.stores.oci_layout import OciLayout
+from tests.builders import tar
+from tests.stores.copying import source_at
+from tests.stores.kinds import ON_DISK, Kind
+from tests.stores.saving import classic, old, write_tar
+from tests.stores.test_contract import write
+
+CLASSES: dict[str, type[Any]] = {
+    "oci": OciLayout,
+    "oci-archive": OciLayout,
+    "docker-archive": DockerArchive,
+    "dir": DirectoryImage,
+}
+
+
+@pytest.mark.parametrize("kind", ON_DISK[:-1], ids=str)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_written_is_recognised(kind: Kind, tmp_path: Path, packed: bool) -> None:
+    target = tmp_path / "target"
+    write(kind, target)
+    if packed and target.is_file():
+        target.write_bytes(gzip.compress(target.read_bytes()))
+    with source_at("", target) as source:
+        assert type(source) is CLASSES[kind.name]
+        assert source.resolve("").digest == kind.add(MemoryStore(), 0).digest
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    "first", [{"manifest": b"{}"}, {"rootfs": None}, {"./rootfs/bin": b""}, {"./manifest": b"{}", "rootfs": None}]
+)
+def test_an_aci_is_recognised_by_its_first_entry(tmp_path: Path, packed: Any, first: dict[str, bytes | None]) -> None:
+    (tmp_path / "app").write_bytes(packed(tar(first)))
+    with source_at("", tmp_path / "app") as source:
+        assert source.resolve("").media_type == types.ACI
+        assert type(source) is AciFile
+
+
+@pytest.mark.parametrize("files", [classic(), old()], ids=["1.10", "before 1.10"])
+def test_old_archives_are_recognised(tmp_path: Path, files: Any) -> None:
+    with source_at("", write_tar(tmp_path / "a.tar", files)) as source:
+        assert type(source) is DockerArchive
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", tar({"x": b""}), tar({}), b"\x1f\x8b broken"], ids=["empty", "text", "tar", "end", "torn"]
+)
+def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ConverterError):
+        source_at("", tmp_path / "file")
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConverterError, match="no image of a known kind"):
+        source_at("", tmp_path)
+
+
+def test_nothing_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        source_at("", tmp_path / "nothing")
+
+
+def test_some_places_are_only_read_or_written() -> None:
+    with pytest.raises(Usage, match="cannot be written, want one of aci"):
+        open_sink(Location.parse("appc:example.com/app"))
+    with pytest.raises(Usage, match="cannot be read"):
+        open_source(Location.parse("rootfs:x"))
