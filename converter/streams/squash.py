@@ -65,7 +65,7 @@ def squash(
     hidden files, which a link may still ask for, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
-    run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, limits=limits)
+    run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, limits=limits, dangling=dangling)
     return gathered(run.output(root, before, after))
 
 
