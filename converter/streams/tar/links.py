@@ -125,12 +125,15 @@ class Links:
             for layer, file in waiting:
                 late = self._late.get((target, layer))
                 for link in file.waiting:
-                    if late is None:
+                    if late is not None:
+                        yield from self._add(late, link)
+                    elif self._dangling:
+                        yield self._write(link[1])
+                    else:
                         raise Invalid(
                             f"hard link {shown(link[0])}: got the target {shown(target)}, "
                             f"want a file of layer[{layer}] or below"
                         )
-                    yield from self._add(late, link)
 
     def _note_late(self, path: bytes, layer: int) -> None:
         """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
