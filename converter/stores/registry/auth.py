@@ -119,7 +119,7 @@ class Authorizer:
             raise Unsupported(f"got the token server {plain(realm)} for an https registry, want https")
         if host != home[1]:
             refuse_link_local(realm)
-        wanted = sorted(scopes | set(challenge.parameters.get("scope", "").split()))
+        wanted = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
         start = self._now()
         if credentials is not None and credentials.identity_token:
@@ -139,6 +139,12 @@ class Authorizer:
             authorization = None if credentials is None else _basic(credentials)
             answer = self._ask("GET", _with_query(realm, asked), {}, None, authorization)
         return _read_token(answer, start, realm)
+
+
+def _merged(scopes: frozenset[str], challenged: str) -> list[str]:
+    """What we want to do, and what the challenge names beside that; for one resource, ours says it all."""
+    ours = {scope.rpartition(":")[0] for scope in scopes}
+    return sorted(scopes | {scope for scope in challenged.split() if scope.rpartition(":")[0] not in ours})
 
 
 def _best(offered: Iterable[Challenge]) -> Challenge:

@@ -106,10 +106,14 @@ class Wire:
             return pool
 
     def _new_pool(self, origin: Origin) -> PoolManager:
-        from urllib3 import PoolManager, ProxyManager, Timeout
+        from urllib3 import PoolManager, ProxyManager, Timeout, disable_warnings
+        from urllib3.exceptions import InsecureRequestWarning
 
         scheme, host, port = origin
         context = context_for(host, port, self.access) if scheme == "https" else None
+        if not self.access.tls_verify:
+            # Whoever said so knows; a warning for each request would go to standard error.
+            disable_warnings(InsecureRequestWarning)
         timeout = Timeout(connect=self.access.timeout, read=self.access.timeout)
         most = self.access.connections
         proxy = self.access.proxies.get(scheme)

@@ -205,7 +205,7 @@ def test_the_next_place_is_tried(site: Site) -> None:
         pytest.param(aci(version="1.0", os="linux"), Invalid, "'arch' as 'None'", id="a label that is not there"),
         pytest.param(b"x" * 600, Invalid, "want", id="no archive"),
         pytest.param(Refuse(status=404), NotFound, "404", id="nothing there"),
-        pytest.param(Cut(after=-1), Unreachable, "broke off", id="a connection that breaks"),
+        pytest.param(Cut(after=-1), Unreachable, "closed connection", id="a connection that breaks"),
         pytest.param(
             Refuse(status=302, headers={"Location": "http://169.254.169.254/"}),
             Unsupported,

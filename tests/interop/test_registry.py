@@ -1,0 +1,326 @@
+"""Registries and the Docker Engine, with skopeo, podman, oras and cosign at the other side."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.errors import Denied, DigestMismatch, Unreachable
+from converter.model import media_types as types
+from converter.model.content import known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.stores import open_sink, open_source
+from converter.stores.options import StoreOptions
+from converter.stores.registry import tags
+from tests.interop import registries
+from tests.interop.fault_proxy import FaultProxy
+from tests.interop.images import Layout
+from tests.interop.registries import PASSWORD, USER
+from tests.interop.services import Dockerd, Registry
+from tests.interop.tools import need, run
+
+PLAIN = StoreOptions(tls_verify=False)
+
+
+def tree(source: Source, root: Descriptor) -> Iterator[Descriptor]:
+    """Everything below a root, leaves first, and the root."""
+    if root.media_type in types.MANIFESTS | types.INDEXES:
+        document = json.loads(source.fetch(root).read())
+        named = [*document.get("layers", ()), *filter(None, [document.get("config")]), *document.get("manifests", ())]
+        for child in named:
+            yield from tree(source, Descriptor.from_json(child))
+    yield root
+
+
+def copy(source_ref: str, target_ref: str, options: StoreOptions = PLAIN, into: StoreOptions | None = None) -> Digest:
+    """Copy an image, and what is attached to it, as a conversion without edits does."""
+    location, target = Location.parse(source_ref), Location.parse(target_ref)
+    with open_source(location, options) as source, open_sink(target, into or options) as sink:
+        root = source.resolve(location.name)
+
+        def put(descriptor: Descriptor) -> None:
+            if not sink.has(descriptor):
+                sink.put(source.fetch(descriptor).blocks(), descriptor.media_type, descriptor)
+
+        for descriptor in tree(source, root):
+            put(descriptor)
+        sink.name(target.name, root.bare())
+        for attachment in source.attachments(root.digest):
+            for descriptor in tree(source, attachment.descriptor):
+                put(descriptor)
+            sink.attach(attachment)
+        return root.digest
+
+
+def raw(reference: str, *options: str) -> bytes:
+    """A manifest as skopeo gets it."""
+    return run("skopeo", "inspect", "--raw", *options, reference).encode()
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def at(registry: Registry, name: str) -> str:
+    return f"docker://{registry.host}/{name}"
+
+
+def test_what_we_push_others_pull(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    digest = copy(small_oci.reference, at(registry, "ours:1"))
+    assert digest_of(raw(at(registry, "ours:1"), "--tls-verify=false")) == str(digest)
+    run("skopeo", "copy", "--src-tls-verify=false", at(registry, "ours:1"), f"oci:{tmp_path}/back:1")
+    assert digest_of(raw(f"oci:{tmp_path}/back:1")) == str(digest)
+
+
+def test_what_others_push_we_pull(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    run("skopeo", "copy", "--dest-tls-verify=false", small_oci.reference, at(registry, "theirs:1"))
+    digest = copy(at(registry, "theirs:1"), f"oci:{tmp_path}/back:1")
+    assert digest_of(raw(small_oci.reference)) == str(digest)
+    assert raw(f"oci:{tmp_path}/back:1") == raw(small_oci.reference)
+
+
+def test_podman_pulls_what_we_push(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    need("podman")
+    copy(small_oci.reference, at(registry, "podman:1"))
+    store = ["--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs"]
+    image = run("podman", *store, "pull", "--quiet", "--tls-verify=false", f"{registry.host}/podman:1").strip()
+    config = json.loads(raw(small_oci.reference))["config"]["digest"]
+    assert image == config.removeprefix("sha256:")
+
+
+def test_an_index_is_byte_for_byte_what_skopeo_writes(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    manifest = raw(small_oci.reference)
+    entries = [
+        Descriptor.of(manifest, types.OCI_MANIFEST).to_json() | {"platform": {"os": "linux", "architecture": one}}
+        for one in ("amd64", "arm64")
+    ]
+    index = json.dumps({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": entries}, indent=3).encode()
+    copy(small_oci.reference, at(registry, "all:inner"))
+    with open_sink(Location.parse(at(registry, "all:1")), PLAIN) as sink:
+        sink.name("", sink.put((index,), types.OCI_INDEX, Descriptor.of(index, types.OCI_INDEX)))
+    copy(at(registry, "all:1"), at(registry, "all-ours:1"))
+    everything = ["copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]
+    run("skopeo", *everything, at(registry, "all:1"), at(registry, "all-theirs:1"))
+    ours, theirs = (raw(at(registry, f"all-{who}:1"), "--tls-verify=false") for who in ("ours", "theirs"))
+    assert ours == theirs == index
+    copy(at(registry, "all:1"), f"oci:{tmp_path}/layout:1")
+    assert raw(f"oci:{tmp_path}/layout:1") == index
+
+
+def test_tags_are_listed(registry: Registry, small_oci: Layout) -> None:
+    for tag in ("a", "b", "c"):
+        copy(small_oci.reference, at(registry, f"tags:{tag}"))
+    assert sorted(tags(f"{registry.host}/tags", PLAIN)) == ["a", "b", "c"]
+
+
+def test_layers_are_mounted_within_a_registry(registry: Registry, small_oci: Layout) -> None:
+    copy(small_oci.reference, at(registry, "mount/from:1"))
+    with FaultProxy(registry.host, lambda *_: None) as proxy:
+        from_proxy = f"docker://{proxy.host}/mount/from:1"
+        copy(from_proxy, f"docker://{proxy.host}/mount/to:1", PLAIN, replace(PLAIN, mount_from=("mount/from",)))
+        manifest = len(raw(small_oci.reference))
+        assert proxy.up == 2 * manifest, "the manifest goes by digest and by tag, blobs do not go at all"
+
+
+def test_two_hundred_blobs_arrive_where_every_tenth_request_is_cut(registry: Registry) -> None:
+    blobs = [known(bytes(f"{number:9}", "ascii") * 4000, types.OCI_LAYER) for number in range(200)]
+    size = 36_000
+    with FaultProxy(registry.host, lambda number, *_: 12_000 if number % 10 == 0 else None) as proxy:
+        location = Location.parse(f"docker://{proxy.host}/faults:1")
+
+        def put(blob: Any) -> None:
+            if not sink.has(blob.descriptor):
+                sink.put(blob.blocks(), types.OCI_LAYER, blob.descriptor)
+
+        with open_sink(location, PLAIN) as sink, ThreadPoolExecutor(4) as pool:
+            list(pool.map(put, blobs))
+        uploads = sum(method in {"PUT", "PATCH"} for method, _ in proxy.requests)
+        assert proxy.cuts > 40
+        assert proxy.up <= size * (len(blobs) + proxy.cuts), "at most one blob is sent again per cut"
+        assert uploads <= len(blobs) + proxy.cuts
+        proxy.requests.clear()
+        proxy.down = proxy.cuts = 0
+        with open_source(location, PLAIN) as source, ThreadPoolExecutor(4) as pool:
+            got = pool.map(lambda blob: b"".join(source.fetch(blob.descriptor).blocks()), blobs)
+            assert [Descriptor.of(data, types.OCI_LAYER) for data in got] == [blob.descriptor for blob in blobs]
+        assert proxy.down <= size * len(blobs), "what has arrived is not sent again"
+
+
+def test_a_wrong_byte_is_refused_and_nothing_is_tagged(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    copy(small_oci.reference, at(registry, "wrong:1"))
+    layer = json.loads(raw(small_oci.reference))["layers"][0]["digest"].removeprefix("sha256:")
+    stored = registry.folder / f"data/docker/registry/v2/blobs/sha256/{layer[:2]}/{layer}/data"
+    original = stored.read_bytes()
+    try:
+        stored.write_bytes(original[:500] + bytes((original[500] ^ 1,)) + original[501:])
+        with pytest.raises(DigestMismatch):
+            copy(at(registry, "wrong:1"), f"oci:{tmp_path}/never:1")
+        assert not (tmp_path / "never").exists() or not (tmp_path / "never/index.json").exists()
+    finally:
+        stored.write_bytes(original)
+
+
+@pytest.fixture(scope="module")
+def with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("password")
+    with registries.registry(folder, auth=registries.password_file(folder)) as service:
+        yield service
+
+
+def test_a_password_that_skopeo_has_stored(with_password: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    authfile = tmp_path / "auth.json"
+    login = ["login", "--tls-verify=false", "--authfile", str(authfile), "--username", USER, "--password-stdin"]
+    run("skopeo", *login, with_password.host, stdin=PASSWORD.encode())
+    options = replace(PLAIN, environment={"REGISTRY_AUTH_FILE": str(authfile)})
+    digest = copy(small_oci.reference, at(with_password, "secret:1"), options)
+    assert copy(at(with_password, "secret:1"), f"oci:{tmp_path}/back:1", options) == digest
+    for wrong in (PLAIN, replace(PLAIN, credentials=(USER, "wrong")), replace(options, anonymous=True)):
+        with pytest.raises(Denied):
+            copy(at(with_password, "secret:1"), f"oci:{tmp_path}/never:1", wrong)
+
+
+def test_a_password_from_a_helper(with_password: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    helper = tmp_path / "docker-credential-test"
+    helper.write_text(f'#!/bin/sh\nread key\necho \'{{"Username": "{USER}", "Secret": "{PASSWORD}"}}\'\n')
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "test"}))
+    environment = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    copy(small_oci.reference, at(with_password, "helped:1"), replace(PLAIN, environment=environment))
+
+
+def test_tls_from_an_authority_of_our_own(small_oci: Layout, tmp_path: Path) -> None:
+    authority = registries.issue(tmp_path, "authority")
+    server = registries.issue(tmp_path, "server", authority)
+    client = registries.issue(tmp_path, "client", authority)
+    with registries.registry(tmp_path, http=registries.tls(server, clients=authority)) as service:
+        certs = tmp_path / "home/.config/containers/certs.d" / service.host
+        certs.mkdir(parents=True)
+        strict = StoreOptions(environment={"HOME": str(tmp_path / "home")}, retries=0)
+        with pytest.raises(Unreachable, match="certificate"):
+            copy(small_oci.reference, at(service, "tls:1"), strict)
+        (certs / "ca.crt").write_bytes(authority.cert_path.read_bytes())
+        with pytest.raises(Unreachable):
+            copy(small_oci.reference, at(service, "tls:1"), strict)
+        (certs / "client.cert").write_bytes(client.cert_path.read_bytes())
+        (certs / "client.key").write_bytes(client.key_path.read_bytes())
+        digest = copy(small_oci.reference, at(service, "tls:1"), strict)
+        by_folder = StoreOptions(cert_dir=certs, retries=0)
+        assert copy(at(service, "tls:1"), f"oci:{tmp_path}/back:1", by_folder) == digest
+        careless = replace(by_folder, cert_dir=None, tls_verify=False)
+        with pytest.raises(Unreachable):
+            copy(at(service, "tls:1"), f"oci:{tmp_path}/never:1", careless)
+        assert digest_of(raw(at(service, "tls:1"), "--cert-dir", str(certs))) == str(digest)
+
+
+def test_tokens(small_oci: Layout, tmp_path: Path) -> None:
+    with (
+        registries.token_server(tmp_path) as seller,
+        registries.registry(tmp_path, auth=seller.auth()) as service,
+    ):
+        options = replace(PLAIN, credentials=(USER, PASSWORD))
+        digest = copy(small_oci.reference, at(service, "group/token:1"), options)
+        assert len(seller.asked) == 1
+        assert seller.asked[0]["scope"] == ["repository:group/token:pull,push"]
+        seller.life = 0.001
+        mounted = replace(options, mount_from=("group/token",))
+        assert copy(at(service, "group/token:1"), at(service, "group/copy:1"), options, mounted) == digest
+        assert len(seller.asked) > 10, "a token that does not hold is bought again for each request"
+        assert seller.asked[-1]["scope"] == ["repository:group/copy:pull,push", "repository:group/token:pull"]
+        for wrong in (PLAIN, replace(options, credentials=(USER, "wrong"))):
+            with pytest.raises(Denied):
+                copy(at(service, "group/token:1"), f"oci:{tmp_path}/never:1", wrong)
+        assert digest_of(raw(at(service, "group/copy:1"), "--tls-verify=false", f"--creds={USER}:{PASSWORD}")) == str(
+            digest
+        )
+
+
+def test_what_oras_attaches_travels(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    need("oras")
+    copy(small_oci.reference, at(registry, "oras:1"))
+    (tmp_path / "note.txt").write_text("a note")
+    attach = ["attach", "--plain-http", "--artifact-type", "application/vnd.test.note"]
+    run("oras", *attach, f"{registry.host}/oras:1", "note.txt:text/plain", cwd=tmp_path)
+    copy(at(registry, "oras:1"), at(registry, "oras-copy:1"))
+    discover = ["discover", "--plain-http", "--format", "json"]
+    found = json.loads(run("oras", *discover, f"{registry.host}/oras-copy:1"))
+    listed = found.get("referrers") or found.get("manifests")
+    assert [one["artifactType"] for one in listed] == ["application/vnd.test.note"]
+    run("oras", "pull", "--plain-http", f"{registry.host}/oras-copy@{listed[0]['digest']}", "-o", tmp_path / "got")
+    assert (tmp_path / "got/note.txt").read_text() == "a note"
+
+
+def test_what_cosign_signs_stays_signed(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    need("cosign")
+    environment = {"COSIGN_PASSWORD": "x", "HOME": str(tmp_path), "COSIGN_DOCKER_MEDIA_TYPES": "0"}
+    run("cosign", "generate-key-pair", cwd=tmp_path, env=environment)
+    digest = copy(small_oci.reference, at(registry, "signed:1"))
+    sign = ["sign", "--key", "cosign.key", "--tlog-upload=false", "--yes", "--allow-http-registry"]
+    run("cosign", *sign, f"{registry.host}/signed@{digest}", cwd=tmp_path, env=environment)
+    copy(at(registry, "signed:1"), at(registry, "signed-copy:1"))
+    verify = ["verify", "--key", "cosign.pub", "--insecure-ignore-tlog", "--allow-http-registry"]
+    run("cosign", *verify, f"{registry.host}/signed-copy@{digest}", cwd=tmp_path, env=environment)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_schema_1_is_pulled(signed: bool, tmp_path: Path) -> None:
+    layer = base64.b64decode("H4sIAAAJbogA/2IYBaNgFIxYAAgAAP//Lq+17wAEAAA=")
+    document: dict[str, Any] = {
+        "schemaVersion": 1,
+        "name": "old",
+        "tag": "1",
+        "architecture": "amd64",
+        "fsLayers": [{"blobSum": digest_of(layer)}],
+        "history": [{"v1Compatibility": json.dumps({"id": "a" * 64, "os": "linux", "architecture": "amd64"})}],
+    }
+    payload = json.dumps(document, indent=3).encode()
+    data = payload
+    if signed:
+        protected = {
+            "formatLength": len(payload) - 2,
+            "formatTail": base64.urlsafe_b64encode(b"\n}").decode().rstrip("="),
+        }
+        header = base64.urlsafe_b64encode(json.dumps(protected).encode()).decode().rstrip("=")
+        data = payload[:-2] + f',\n   "signatures": [{{"protected": "{header}"}}]\n}}'.encode()
+    from tests.stores.registry.fake import FakeRegistry
+
+    with FakeRegistry() as old:
+        old.add_blob("old", layer)
+        media_type = types.DOCKER_SCHEMA1_SIGNED if signed else types.DOCKER_SCHEMA1
+        old["old"].manifests[digest_of(payload)] = (media_type, data)
+        old["old"].tags["1"] = digest_of(payload)
+        with open_source(Location.parse(f"docker://{old.host}/old@{digest_of(payload)}"), PLAIN) as source:
+            root = source.resolve("")
+            assert source.fetch(root).read() == data
+            blob = Descriptor(media_type="", digest=Digest.parse(digest_of(layer)), size=-1)
+            assert b"".join(source.fetch(blob).blocks()) == layer
+
+
+def test_an_engine_loads_and_saves(dockerd: Dockerd, small_oci: Layout, tmp_path: Path) -> None:
+    options = StoreOptions(docker_host=dockerd.host)
+    copy(small_oci.reference, "docker-daemon:ours:1", options)
+    config = json.loads(raw(small_oci.reference))["config"]["digest"]
+    assert dockerd.docker("inspect", "--format", "{{.Id}}", "ours:1").strip() == config
+    said = dockerd.docker("run", "--rm", "--network=none", "--entrypoint", "/bin/echo", "ours:1", "it runs")
+    assert said.strip() == "it runs"
+    with open_source(Location.parse("docker-daemon:ours:1"), options) as source:
+        root = source.resolve("")
+        found = json.loads(source.fetch(root).read())
+        assert found["config"]["digest"] == config
+
+
+def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
+    for host in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:1"):
+        with pytest.raises(Unreachable, match=r"want one \(DOCKER_HOST"):
+            open_source(Location.parse("docker-daemon:x"), StoreOptions(docker_host=host))
