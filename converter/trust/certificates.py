@@ -1,0 +1,189 @@
+"""Certificates of those who sign, up to a root that the caller trusts (RFC 5280, section 6).
+
+Built for code signing: no host names, no revocation lists. What a certificate says critically and is not understood
+here is a reason to refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from converter.errors import Invalid, Untrusted
+from converter.trust.keys import strong
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from cryptography.x509 import Certificate
+
+DEPTH = 10
+"""Certificates of a chain, and no more."""
+
+_SIGSTORE = "1.3.6.1.4.1.57264.1."
+_UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
+"""Key usage, basic constraints, extended key usage, alternative names, key identifiers, policies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roots:
+    """Certificates that a person trusts. ``identity``, where told, is the e-mail address or URI a signer must have."""
+
+    roots: tuple[Certificate, ...]
+    intermediates: tuple[Certificate, ...] = ()
+    identity: str = ""
+    source: str = ""
+
+    @classmethod
+    def load(cls, data: bytes, identity: str = "", source: str = "") -> Roots:
+        """Read a PEM file: those signed by themselves are roots, or, where none is, the last one. Raises Invalid."""
+        found = load_pem(data)
+        roots = tuple(one for one in found if one.issuer == one.subject) or found[-1:]
+        others = tuple(one for one in found if one not in roots)
+        return cls(roots=roots, intermediates=others, identity=identity, source=source)
+
+    def check(self, leaf: Certificate, sent: Sequence[Certificate], at: datetime) -> PublicKeyTypes:
+        """The signer's key. ``sent`` are certificates that came with the signature, which prove nothing by themselves.
+
+        Raises Untrusted where no path leads to a root, a certificate on it does not hold at the time ``at``, or the
+        signer is not the one who was asked for.
+        """
+        _check_leaf(leaf, self.identity)
+        path = self._path(leaf, [*self.intermediates, *sent])
+        if path is None:
+            raise Untrusted(f"got a certificate of {subject(leaf)!r} that no trusted root has signed, want one")
+        for place, one in enumerate(path):
+            _check_time(one, at)
+            if place:
+                _check_issuer(one, below=place - 1)
+        return strong(leaf.public_key())
+
+    def _path(self, leaf: Certificate, others: Iterable[Certificate]) -> list[Certificate] | None:
+        if leaf in self.roots:
+            return [leaf]
+        others = list(others)[:DEPTH]
+        path = [leaf]
+        while len(path) < DEPTH:
+            root = next((one for one in self.roots if _issued(path[-1], one)), None)
+            if root is not None:
+                return [*path, root]
+            step = next((one for one in others if one not in path and _issued(path[-1], one)), None)
+            if step is None:
+                return None
+            path.append(step)
+        return None
+
+
+def load_pem(data: bytes) -> tuple[Certificate, ...]:
+    """The certificates of a PEM file, at least one; raises Invalid."""
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        return tuple(load_pem_x509_certificates(data))
+    except ValueError:
+        raise Invalid("got no certificate in PEM, want at least one") from None
+
+
+def load_der(data: bytes) -> Certificate:
+    """One certificate; raises Invalid."""
+    from cryptography.x509 import load_der_x509_certificate
+
+    try:
+        return load_der_x509_certificate(data)
+    except ValueError:
+        raise Invalid("got bytes that are no certificate, want one in DER") from None
+
+
+def subject(certificate: Certificate) -> str:
+    """Whom it names, for people: the e-mail address or URI where there is one, else the distinguished name."""
+    return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
+
+
+def _names(certificate: Certificate) -> list[str]:
+    from cryptography.x509 import (
+        ExtensionNotFound,
+        RFC822Name,
+        SubjectAlternativeName,
+        UniformResourceIdentifier,
+    )
+
+    try:
+        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    except (ExtensionNotFound, ValueError):
+        return []
+    return [*names.get_values_for_type(RFC822Name), *names.get_values_for_type(UniformResourceIdentifier)]
+
+
+def _issued(child: Certificate, parent: Certificate) -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        child.verify_directly_issued_by(parent)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _check_time(certificate: Certificate, at: datetime) -> None:
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not start <= at <= end:
+        raise Untrusted(
+            f"got a certificate of {subject(certificate)!r} valid from {start:%Y-%m-%dT%H:%M:%SZ} to "
+            f"{end:%Y-%m-%dT%H:%M:%SZ}, want one valid at {at:%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+
+def _check_issuer(certificate: Certificate, below: int) -> None:
+    """Raises Untrusted where a certificate may not sign others; ``below`` are the CAs between it and the signer."""
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
+
+    _check_critical(certificate)
+    try:
+        constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
+    except ExtensionNotFound:
+        constraints = BasicConstraints(ca=False, path_length=None)
+    if not constraints.ca or (constraints.path_length is not None and constraints.path_length < below):
+        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, who may not, want one by a CA")
+    try:
+        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
+    except ExtensionNotFound:
+        return
+    if not usage.key_cert_sign:
+        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, whose key may not, want one by a CA")
+
+
+def _check_leaf(certificate: Certificate, identity: str) -> None:
+    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound, KeyUsage
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    _check_critical(certificate)
+    who = subject(certificate)
+    try:
+        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
+    except ExtensionNotFound:
+        pass
+    else:
+        if not usage.digital_signature:
+            raise Untrusted(f"got a certificate of {who!r} whose key may not sign, want one for signatures")
+    try:
+        purposes = list(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
+    except ExtensionNotFound:
+        purposes = [ExtendedKeyUsageOID.CODE_SIGNING]
+    if not {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
+        raise Untrusted(f"got a certificate of {who!r} for another purpose, want one for code signing")
+    if identity and identity not in _names(certificate):
+        raise Untrusted(f"got a certificate of {who!r}, want one of {identity!r}")
+    if not identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in certificate.extensions):
+        # Anybody who has an e-mail address can have such a certificate.
+        raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
+
+
+def _check_critical(certificate: Certificate) -> None:
+    try:
+        extensions = list(certificate.extensions)
+    except ValueError:
+        raise Untrusted("got a certificate with extensions that cannot be read, want one in order") from None
+    for one in extensions:
+        if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
+            raise Untrusted(f"got the critical extension {one.oid.dotted_string} in a certificate, want it understood")

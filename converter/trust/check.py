@@ -1,0 +1,59 @@
+"""Checks signatures of every kind, each by its own rules; a reason takes the place of every error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.errors import ConverterError, Untrusted
+from converter.model.media_types import DOCKER_SCHEMA1_SIGNED
+from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp, simple_signing
+from converter.trust import signature as kinds
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted
+
+ONE_VERDICT = {
+    kinds.LIBTRUST: libtrust.verify,
+    kinds.COSIGN: cosign.verify,
+    kinds.ATTESTATION: dsse.verify,
+    kinds.BUNDLE: bundle.verify,
+    kinds.NOTATION: notation.verify,
+}
+
+
+def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+    """One verdict or more for every signature, in order. Raises nothing for what a signature holds."""
+    return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
+
+
+def check_one(signature: Signature, found: Subject, trusted: Trusted, root: bytes = b"") -> tuple[Verdict, ...]:
+    """The verdicts of one signature. ``root`` is the root document for those of Docker Content Trust."""
+    try:
+        if signature.kind == kinds.SIMPLE_SIGNING:
+            return simple_signing.verify(signature, found, trusted)
+        if signature.kind == kinds.DETACHED:
+            return _detached(signature, found, trusted)
+        if signature.kind == kinds.CONTENT_TRUST:
+            return (content_trust.verify(signature, root, found, trusted),)
+        return (_verify(signature, found, trusted),)
+    except ConverterError as error:
+        return (Verdict(signature=signature, ok=False, reason=str(error)),)
+
+
+def _verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    if signature.media_type.startswith(bundle.MEDIA_TYPE):
+        return bundle.verify(signature, found, trusted)
+    return ONE_VERDICT[signature.kind](signature, found, trusted)
+
+
+def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+    if found.file is None:
+        raise Untrusted("got a signature over a file, want an image that is one (aci:)")
+    return tuple(
+        Verdict(signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem)
+        for one in openpgp.detached(signature.data, found.file(), trusted)
+    )
+
+
+def is_broken(verdict: Verdict, manifest_type: str) -> bool:
+    """Whether a manifest is not what its own signature says it is: then it is no image, whoever else vouches for it."""
+    return not verdict.ok and verdict.signature.kind == kinds.LIBTRUST and manifest_type == DOCKER_SCHEMA1_SIGNED

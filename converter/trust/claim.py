@@ -1,0 +1,75 @@
+"""The JSON that simple signing and cosign sign: this digest goes by that name (containers-signature(5)).
+
+It is parsed strictly, and only after its signature has held: unknown members of ``critical`` are refused, those of
+``optional`` are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.errors import Invalid
+from converter.model import pretty_jws
+from converter.model.digest import Digest, new_hasher
+from converter.model.document import dump, load_object
+from converter.trust.members import member, only, optional
+
+ATOMIC = "atomic container signature"
+COSIGN = "cosign container image signature"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """That the manifest with this digest is the image of this name."""
+
+    digest: Digest
+    identity: str
+
+    @classmethod
+    def parse(cls, data: bytes, kind: str) -> Claim:
+        """Read a claim of that ``critical.type``; raises Invalid."""
+        document = load_object(data)
+        only(document, ("critical", "optional"), "a claim")
+        critical = member(document, "critical", dict)
+        if "optional" not in document:
+            raise Invalid("got a claim without optional, want an object there")
+        if not (kind == COSIGN and document["optional"] is None):
+            _check_optional(member(document, "optional", dict))
+        only(critical, ("type", "image", "identity"), "critical")
+        if member(critical, "type", str) != kind:
+            raise Invalid(f"got the type {critical['type'][:80]!r} of a claim, want {kind!r}")
+        image, identity = member(critical, "image", dict), member(critical, "identity", dict)
+        only(image, ("docker-manifest-digest",), "critical.image")
+        only(identity, ("docker-reference",), "critical.identity")
+        digest = Digest.parse(member(image, "docker-manifest-digest", str))
+        return cls(digest=digest, identity=member(identity, "docker-reference", str))
+
+    def render(self, kind: str, creator: str, time: int) -> bytes:
+        """The bytes to sign; ``time`` is in seconds since 1970."""
+        return dump(
+            {
+                "critical": {
+                    "identity": {"docker-reference": self.identity},
+                    "image": {"docker-manifest-digest": str(self.digest)},
+                    "type": kind,
+                },
+                "optional": {"creator": creator, "timestamp": time},
+            }
+        )
+
+
+def digest_matches(manifest: bytes, digest: Digest) -> bool:
+    """Whether a manifest goes by that digest: that of its bytes, or, where it is signed within, of its payload.
+
+    Raises Unsupported for an algorithm that nobody can compute here, Invalid for a broken JWS within.
+    """
+    hasher = new_hasher(digest.algorithm)
+    hasher.update(pretty_jws.payload(manifest))
+    return hasher.hexdigest() == digest.encoded
+
+
+def _check_optional(found: dict[str, object]) -> None:
+    optional(found, "creator", str)
+    timestamp = found.get("timestamp", 0)
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
+        raise Invalid("got an optional.timestamp that is no whole number, want seconds since 1970")

@@ -1,0 +1,176 @@
+"""Docker Content Trust: which manifest a tag stands for, signed for one repository (TUF 1.0; notary's metadata).
+
+Two documents prove it: ``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has. The root is trusted because the caller knows one of its keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from converter.errors import ConverterError, Invalid, Untrusted, within
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.trust import canonical_json
+from converter.trust.keys import Key, jws_signed, load, signed
+from converter.trust.members import as_object, decoded, member, objects
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted, at_most
+
+ROOT, TARGETS = "root", "targets"
+_METHODS = {"ecdsa": "ES256", "rsapss": "PS256", "rsapkcs1v15": "RS256"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a tag stands for: digests by algorithm, and the manifest's length in bytes."""
+
+    hashes: Mapping[str, str]
+    length: int
+
+
+def verify(signature: Signature, root: bytes, found: Subject, trusted: Trusted) -> Verdict:
+    """Check ``signature`` (a targets document) by the keys of ``root``, and that by a key of the caller's.
+
+    The repository's name is not in these documents: it is the caller's, who has chosen the root. Raises Untrusted,
+    Invalid.
+    """
+    with within("root.json"):
+        keys, source = _root(root, trusted)
+    targets = _checked(signature.data, keys, "targets", trusted.at)
+    tag = found.name.tag if found.name else ""
+    if not tag:
+        raise Untrusted("got targets, which are about tags, want to be told the image's (--identity)")
+    target = _targets(targets).get(tag)
+    if target is None:
+        raise Untrusted(f"got targets that have no tag {tag!r}, want it signed")
+    if target.length != len(found.manifest) or not _same(target.hashes, found.manifest):
+        raise Untrusted(f"got targets that have another manifest for {tag!r}, want {found.descriptor.digest}")
+    return Verdict(
+        signature=signature, ok=True, signer=source.fingerprint, key=source.source, identity=f":{tag}", reason=""
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """The keys of a role, and how many of them have to sign."""
+
+    keys: tuple[Key, ...]
+    threshold: int
+
+
+def is_targets(data: bytes) -> bool:
+    """Whether bytes look like a targets document."""
+    return _kind(data) in ("targets", "Targets")
+
+
+def is_root(data: bytes) -> bool:
+    """Whether bytes look like a root document."""
+    return _kind(data) in ("root", "Root")
+
+
+def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
+    """The role that signs targets, and the caller's key that vouches for the root."""
+    document = load_object(data)
+    body = member(document, "signed", dict)
+    rows = member(body, "keys", dict)
+    roles = member(body, "roles", dict)
+    role = _role(rows, member(roles, ROOT, dict))
+    pinned = next((key for key in trusted.keys if any(key.der == one.der for one in role.keys)), None)
+    if pinned is None:
+        raise Untrusted("got a root by keys that were not given, want one of them (--key)")
+    _check_signed(document, role, "root", trusted.at)
+    if not _made(document, pinned):
+        raise Untrusted(f"got a root that {pinned.source or pinned.fingerprint} has not signed, want it so")
+    return _role(rows, member(roles, TARGETS, dict)), pinned
+
+
+def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
+    document = load_object(data)
+    _check_signed(document, role, kind, at)
+    return member(document, "signed", dict)
+
+
+def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime) -> None:
+    body = member(document, "signed", dict)
+    good = sum(_made(document, key) for key in {key.der: key for key in role.keys}.values())
+    if good < max(role.threshold, 1):
+        raise Untrusted(f"got {good} good signatures of {kind}, want {max(role.threshold, 1)}")
+    if member(body, "_type", str).lower() != kind:
+        raise Invalid(f"got the type {body['_type'][:40]!r}, want {kind!r}")
+    end = _time(member(body, "expires", str))
+    if end <= at:
+        raise Untrusted(f"got {kind} that expired at {end:%Y-%m-%dT%H:%M:%SZ}, want such that hold")
+
+
+def _made(document: dict[str, Any], key: Key) -> bool:
+    """Whether the key made one of the document's signatures."""
+    data = canonical_json.dump(document["signed"])
+    for row in at_most(objects(document, "signatures"), 64, "signatures"):
+        raw, method = decoded(member(row, "sig", str), "a signature"), member(row, "method", str)
+        try:
+            if method == "eddsa" and signed(key, raw, data):
+                return True
+            if method in _METHODS and jws_signed(key, _METHODS[method], raw, data):
+                return True
+        except ConverterError:
+            # A method that does not go with this key: another key's signature.
+            continue
+    return False
+
+
+def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
+    ids = member(role, "keyids", list)
+    found = tuple(_key(one, as_object(keys.get(one), "a key")) for one in map(str, at_most(ids, 64, "keys")))
+    return Role(keys=found, threshold=member(role, "threshold", int))
+
+
+def _key(name: str, row: dict[str, Any]) -> Key:
+    """A key, whose name has to be the hash of what it is."""
+    kind, value = member(row, "keytype", str), member(row, "keyval", dict)
+    public = member(value, "public", str)
+    plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
+    if hashlib.sha256(canonical_json.dump(plain)).hexdigest() != name:
+        raise Invalid(f"got the key ID {name[:80]!r}, want the hash of its key")
+    return load(decoded(public, "a key"))
+
+
+def _targets(body: dict[str, Any]) -> dict[str, Target]:
+    found = {}
+    for name, row in member(body, "targets", dict).items():
+        hashes = member(as_object(row, "a target"), "hashes", dict)
+        texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
+        found[name] = Target(hashes=texts, length=member(row, "length", int))
+    return found
+
+
+def _same(hashes: Mapping[str, str], manifest: bytes) -> bool:
+    known = {algorithm: text for algorithm, text in hashes.items() if algorithm in ("sha256", "sha512")}
+    return bool(known) and all(
+        base64.b64encode(bytes.fromhex(Digest.of(manifest, algorithm).encoded)).decode() == text
+        for algorithm, text in known.items()
+    )
+
+
+def _kind(data: bytes) -> str:
+    try:
+        document = load_object(data)
+        if not isinstance(document.get("signatures"), list):
+            return ""
+        return str(member(member(document, "signed", dict), "_type", str))
+    except Invalid:
+        return ""
+
+
+def _time(text: str) -> datetime:
+    try:
+        found: datetime | None = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Invalid(f"got the time {text[:40]!r}, want one with its zone (RFC 3339)")
+    return found.astimezone(UTC)

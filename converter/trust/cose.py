@@ -1,0 +1,75 @@
+"""COSE_Sign1: a signed payload in CBOR (RFC 9052, section 4.2; RFC 8949)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import Invalid
+
+_ALGORITHMS = {-37: "PS256", -38: "PS384", -39: "PS512", -7: "ES256", -35: "ES384", -36: "ES512"}
+_SIGN1 = 18
+_X5CHAIN = 33
+_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign1:
+    """An envelope as it is written; ``signed`` are the bytes under its signature, ``algorithm`` has JOSE's name."""
+
+    protected: dict[Any, Any]
+    payload: bytes
+    signature: bytes
+    signed: bytes
+    algorithm: str
+    chain: tuple[bytes, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Sign1:
+        """Read a tagged envelope; raises Invalid, also for a key that stands twice in a map."""
+        from cbor2 import CBORTag, dumps
+
+        found = _load(data)
+        if not isinstance(found, CBORTag) or found.tag != _SIGN1:
+            raise Invalid("got no COSE_Sign1 with its tag, want one")
+        match found.value:
+            case (bytes() as head, dict() as loose, bytes() as payload, bytes() as signature):
+                protected = _load(head)
+            case _:
+                raise Invalid("got a COSE_Sign1 of other parts, want headers, payload and signature")
+        if not isinstance(protected, dict):
+            raise Invalid("got protected headers that are no map, want one")
+        if set(protected) & set(loose):
+            raise Invalid("got a header both protected and unprotected, want it once")
+        name = _ALGORITHMS.get(protected.get(1, 0))
+        if name is None:
+            raise Invalid(f"got the algorithm {protected.get(1)!r}, want one of {sorted(_ALGORITHMS)}")
+        return cls(
+            protected=protected,
+            payload=payload,
+            signature=signature,
+            signed=dumps(["Signature1", head, b"", payload]),
+            algorithm=name,
+            chain=_chain(protected.get(_X5CHAIN, loose.get(_X5CHAIN))),
+        )
+
+
+def _chain(value: Any) -> tuple[bytes, ...]:
+    certificates = (value,) if isinstance(value, bytes) else value
+    if not isinstance(certificates, list | tuple) or not all(isinstance(one, bytes) for one in certificates):
+        raise Invalid("got no certificates, want them (x5chain)")
+    return tuple(certificates)
+
+
+def _load(data: bytes) -> Any:
+    from cbor2 import CBORDecodeError, CBORDecoder
+
+    stream = io.BytesIO(data)
+    try:
+        value = CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
+    except (CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Invalid(f"got bytes that are no plain CBOR ({type(error).__name__}), want an envelope") from None
+    if stream.read(1):
+        raise Invalid("got data after the envelope, want nothing there")
+    return value

@@ -1,0 +1,65 @@
+"""cosign's signatures: the classic payload with a signature in an annotation (cosign's SIGNATURE_SPEC.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.errors import Untrusted
+from converter.trust.certificates import load_pem, subject
+from converter.trust.claim import COSIGN, Claim
+from converter.trust.keys import Key, signed
+from converter.trust.members import decoded
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted, at_most
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGNATURE = "dev.cosignproject.cosign/signature"
+CERTIFICATE = "dev.sigstore.cosign/certificate"
+CHAIN = "dev.sigstore.cosign/chain"
+
+
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    """Check the payload's signature, and only then read what it claims. Raises Untrusted, Invalid."""
+    raw = decoded(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
+    if not raw:
+        raise Untrusted(f"got a payload without the annotation {SIGNATURE}, want a signature")
+    key, signer = maker(signature, raw, signature.payload, trusted)
+    claim = Claim.parse(signature.payload, COSIGN)
+    trusted.check_digest(found, claim.digest)
+    note = trusted.check_name(found, claim.identity)
+    return Verdict(signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note)
+
+
+def maker(signature: Signature, raw: bytes, data: bytes, trusted: Trusted) -> tuple[Key, str]:
+    """The trusted key that signed ``data``, alone or by its certificate, and its name; raises Untrusted."""
+    key = trusted.signer(lambda one: signed(one, raw, data))
+    if key is not None:
+        return key, key.fingerprint
+    text = signature.annotations.get(CERTIFICATE, "")
+    if not text:
+        raise Untrusted(no_key(trusted))
+    leaf, *sent = load_pem(text.encode())
+    chain = signature.annotations.get(CHAIN, "")
+    sent += load_pem(chain.encode()) if chain else ()
+    return by_certificate(leaf, sent, raw, data, trusted)
+
+
+def by_certificate(
+    leaf: Certificate, sent: list[Certificate], raw: bytes, data: bytes, trusted: Trusted
+) -> tuple[Key, str]:
+    """The key of a certificate that signed ``data``; raises Untrusted."""
+    key = trusted.certified(leaf, at_most(sent, 10, "certificates"))
+    if not signed(key, raw, data):
+        raise Untrusted(f"got a signature that the key of {subject(leaf)!r} did not make, want one that it made")
+    return key, subject(leaf)
+
+
+def no_key(trusted: Trusted) -> str:
+    """Why no key fits, as a fact."""
+    if not trusted.keys:
+        return "got a signature by a key that was not given, want it (--key)"
+    names = ", ".join(key.source or key.fingerprint for key in trusted.keys)
+    return f"got a signature that none of the keys made ({names}), want one that they made"

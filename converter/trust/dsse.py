@@ -1,0 +1,112 @@
+"""Signed statements about an image: DSSE envelopes of in-toto (secure-systems-lab/dsse 1.0; in-toto Statement v1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import Invalid, Untrusted
+from converter.model.digest import HEX_LENGTHS, Digest
+from converter.model.document import load_object
+from converter.trust.cosign import maker
+from converter.trust.keys import Key
+from converter.trust.members import as_object, decoded, member, objects
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted, at_most
+
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+STATEMENT = "application/vnd.in-toto+json"
+SIGN = "https://sigstore.dev/cosign/sign/v1"
+"""The predicate that approves an image; all others say something about it."""
+
+_STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Bytes whose signature holds: what they are, the trusted key that signed them, and who that is."""
+
+    kind: str
+    data: bytes
+    key: Key
+    signer: str
+
+
+def pae(kind: str, payload: bytes) -> bytes:
+    """What is signed: type and payload, each with its length, so that neither can be taken for the other."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    """Check an envelope, and only then read its statement. Raises Untrusted, Invalid."""
+    kind, payload, signatures = opened(load_object(signature.data))
+    problem: Untrusted | None = None
+    for raw in signatures:
+        try:
+            key, signer = maker(signature, raw, pae(kind, payload), trusted)
+        except Untrusted as error:
+            problem = error
+            continue
+        return judged(signature, Payload(kind, payload, key, signer), found, trusted)
+    raise problem or Untrusted("got an envelope without a signature, want one")
+
+
+def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
+    """The payload's type, its bytes, and the signatures; raises Invalid."""
+    kind = member(envelope, "payloadType", str)
+    payload = decoded(member(envelope, "payload", str), "the payload")
+    rows = at_most(objects(envelope, "signatures"), 32, "signatures in an envelope")
+    return kind, payload, [decoded(member(row, "sig", str), "a signature") for row in rows]
+
+
+def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> Verdict:
+    """What a statement that was signed says of the image; raises Untrusted, Invalid."""
+    if payload.kind != STATEMENT:
+        raise Invalid(f"got a payload of the type {payload.kind[:80]!r}, want {STATEMENT}")
+    statement = load_object(payload.data)
+    if member(statement, "_type", str) not in _STATEMENTS:
+        raise Invalid(f"got a statement of the type {statement['_type'][:80]!r}, want {' or '.join(_STATEMENTS)}")
+    predicate = member(statement, "predicateType", str)
+    subjects = at_most(objects(statement, "subject"), 1024, "subjects of a statement")
+    name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
+    if name is None:
+        raise Untrusted(f"got a statement about other images, want one about {found.descriptor.digest}")
+    note = _checked_name(name, found, trusted)
+    if predicate != SIGN:
+        note = f"states {predicate}" + (f"; {note}" if note else "")
+    return Verdict(
+        signature=signature, ok=True, signer=payload.signer, key=payload.key.source, identity=name, reason=note
+    )
+
+
+def predicate_of(payload: bytes) -> str:
+    """The predicate's type as the statement has it, unverified; empty where it has none."""
+    try:
+        found = load_object(payload).get("predicateType", "")
+    except Invalid:
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _checked_name(name: str, found: Subject, trusted: Trusted) -> str:
+    if not name:
+        return trusted.check_nameless()
+    return trusted.check_name(found, name)
+
+
+def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    name = row.get("name") or ""
+    if not isinstance(name, str):
+        raise Invalid("got a subject whose name is no text, want a text")
+    return name, as_object(row.get("digest"), "the digest of a subject")
+
+
+def _covers(digests: dict[str, Any], found: Subject) -> bool:
+    """Whether every digest of a subject that can be computed is the image's, and there is one."""
+    known: Iterator[Digest] = (
+        Digest.parse(f"{algorithm}:{text}") for algorithm, text in digests.items() if algorithm in HEX_LENGTHS
+    )
+    results = [Digest.of(found.manifest, digest.algorithm) == digest for digest in known]
+    return bool(results) and all(results)

@@ -1,0 +1,170 @@
+"""Finds signatures: everything that speaks of an image, by what it is and not by what it is called.
+
+Nothing is verified here, and nothing that is found is trusted for being there. What cannot be read is listed as what
+its label says, so that ``verify`` refuses it and a person sees it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import ConverterError, Invalid
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.document import load_object
+from converter.model.image import Attachment
+from converter.ports import Fetch
+from converter.trust import bundle, content_trust, cosign, dsse, notation
+from converter.trust import signature as kinds
+from converter.trust.members import decoded, member
+from converter.trust.openpgp_message import is_detached, is_signed_message
+from converter.trust.signature import Signature
+
+SIGSTORE_FILE = b"\0sigstore-json\n"
+"""How a file ``signature-N`` of a directory starts that holds cosign's signature and not a simple one."""
+
+MOST = 1024
+"""Signatures of one image, and no more are looked at."""
+
+
+def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
+    """Every signature of the image whose root document is ``manifest``, within it and beside it.
+
+    Raises what ``fetch`` raises where a document or a blob that is listed cannot be had.
+    """
+    found = [*within(manifest, root)]
+    for attachment in attachments:
+        found += _attached(attachment, fetch)
+        if len(found) > MOST:
+            raise Invalid(f"got more than {MOST} signatures of one image, want fewer")
+    return tuple(found)
+
+
+def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
+    """The signatures that a schema 1 manifest holds itself."""
+    if root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+        return
+    try:
+        rows = load_object(manifest).get("signatures")
+    except Invalid:
+        return
+    for place, row in enumerate(rows if isinstance(rows, list) else ()):
+        yield Signature(
+            kind=kinds.LIBTRUST,
+            location=f"manifest, signatures[{place}]",
+            covers=str(root.digest),
+            data=json.dumps(row).encode(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where something was found, and what it is kept with."""
+
+    location: str
+    covers: str
+
+
+def _attached(attachment: Attachment, fetch: Fetch) -> Iterator[Signature]:
+    entry = attachment.descriptor
+    place = _Place(location=attachment.tag or f"referrer {entry.digest}", covers=str(attachment.subject))
+    if attachment.tag.endswith(".sbom"):
+        return
+    if entry.media_type in types.INDEXES:
+        for child in _rows(load_object(fetch(entry).read()), "manifests"):
+            yield from _manifest(child, place, fetch)
+    elif entry.media_type in types.MANIFESTS:
+        yield from _manifest(entry, place, fetch)
+    else:
+        yield from blob(fetch(entry).read(), place.location, place.covers)
+
+
+def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
+    """What lies in an artifact: its layers say by themselves what they are."""
+    document = load_object(fetch(entry).read())
+    for layer in _rows(document, "layers"):
+        kind = layer.media_type
+        if kind == cosign.PAYLOAD:
+            yield Signature(
+                kind=kinds.COSIGN,
+                location=place.location,
+                covers=place.covers,
+                data=fetch(layer).read(),
+                payload=fetch(layer).read(),
+                media_type=kind,
+                annotations=layer.annotations,
+            )
+        elif kind == dsse.ENVELOPE or kind.startswith(bundle.MEDIA_TYPE) or kind in (notation.JWS, notation.COSE):
+            yield _envelope(fetch(layer).read(), layer, place)
+        elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
+            yield from blob(fetch(layer).read(), place.location, place.covers)
+
+
+def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
+    if layer.media_type in (notation.JWS, notation.COSE):
+        kind = kinds.NOTATION
+    elif layer.media_type == dsse.ENVELOPE:
+        kind = kinds.ATTESTATION
+    else:
+        kind = kinds.BUNDLE if bundle.predicate_of(data) == dsse.SIGN else kinds.ATTESTATION
+    return Signature(
+        kind=kind,
+        location=place.location,
+        covers=place.covers,
+        data=data,
+        media_type=layer.media_type,
+        annotations=layer.annotations,
+    )
+
+
+def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
+    """A signature that lies as a file beside its image; nothing for what is none."""
+    if data.startswith(SIGSTORE_FILE):
+        yield _sigstore_file(data, location, covers)
+    elif content_trust.is_targets(data):
+        yield Signature(kind=kinds.CONTENT_TRUST, location=location, covers=covers, data=data)
+    elif is_signed_message(data):
+        yield Signature(
+            kind=kinds.SIMPLE_SIGNING, location=location, covers=covers, data=data, media_type=types.DIR_SIGNATURE
+        )
+    elif is_detached(data):
+        yield Signature(
+            kind=kinds.DETACHED, location=location, covers=covers, data=data, media_type=types.PGP_SIGNATURE
+        )
+
+
+def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
+    try:
+        payload, annotations, media_type = opened_sigstore(data)
+    except ConverterError:
+        # Listed without a payload, it is refused when somebody asks.
+        payload, annotations, media_type = b"", {}, cosign.PAYLOAD
+    kind = kinds.COSIGN if media_type == cosign.PAYLOAD else kinds.ATTESTATION
+    return Signature(
+        kind=kind,
+        location=location,
+        covers=covers,
+        data=data if kind == kinds.COSIGN else payload,
+        payload=payload,
+        media_type=media_type,
+        annotations=annotations,
+    )
+
+
+def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
+    """Payload, annotations and media type of a ``signature-N`` with cosign's signature; raises Invalid."""
+    document = load_object(data.removeprefix(SIGSTORE_FILE))
+    annotations = document.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
+        raise Invalid("got annotations that are no texts, want texts")
+    return decoded(member(document, "payload", str), "the payload"), annotations, member(document, "mimeType", str)
+
+
+def _rows(document: dict[str, Any], name: str) -> list[Descriptor]:
+    rows = document.get(name) or []
+    if not isinstance(rows, list) or len(rows) > MOST:
+        raise Invalid(f"got no list of at most {MOST} for {name}, want one")
+    return [Descriptor.from_json(row) for row in rows]

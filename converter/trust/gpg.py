@@ -1,0 +1,101 @@
+"""What ``gpg`` says of a signature: for digests that the library refuses, and for times other than now.
+
+It runs in an empty home directory of its own: no key, setting or agent of the person's is used.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from converter.errors import Untrusted
+from converter.trust.openpgp_message import MESSAGE
+
+_PATIENCE = 120
+_GOOD, _NEW, _VALID, _PLAINTEXT = "GOODSIG", "NEWSIG", "VALIDSIG", "PLAINTEXT"
+_BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Good:
+    """A signature that holds: the key that made it, the certificate's primary key, and when."""
+
+    key: str
+    certificate: str
+    created: datetime
+
+
+def available() -> bool:
+    """Whether the program is there."""
+    return shutil.which("gpg") is not None
+
+
+def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool) -> tuple[Good, ...]:
+    """Those signatures of a file that hold at the time ``at``. ``keyring``: certificates, not armoured."""
+    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
+        file = Path(folder, "signature")
+        file.write_bytes(signature)
+        return _good(_run(folder, keyring, at, ["--verify", str(file), path], weak=weak))
+
+
+def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple[bytes, tuple[Good, ...]]:
+    """What a message says, and those of its signatures that hold at the time ``at``; raises Untrusted."""
+    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
+        file, out = Path(folder, "message"), Path(folder, "content")
+        file.write_bytes(message)
+        options = ["--max-output", str(MESSAGE), "--output", str(out), "--verify", str(file)]
+        status = _run(folder, keyring, at, options, weak=weak)
+        good = _good(status)
+        if not good or sum(line.startswith(_PLAINTEXT + " ") for line in status) != 1 or not out.exists():
+            raise Untrusted("got a signed message in which gpg finds no good signature, want one")
+        return out.read_bytes(), good
+
+
+def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak: bool) -> list[str]:
+    """The lines of gpg's status."""
+    keys = Path(folder, "keys.gpg")
+    keys.write_bytes(keyring)
+    command = [
+        *("gpg", "--homedir", folder, "--no-options", "--batch", "--no-tty", "--no-autostart", "--status-fd", "1"),
+        *("--no-default-keyring", "--keyring", str(keys), "--trust-model", "always", "--no-auto-key-retrieve"),
+        *("--faked-system-time", f"{at.astimezone(UTC):%Y%m%dT%H%M%S}!"),
+        *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if weak else ()),
+        *options,
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        raise Untrusted("got no answer from gpg, want one") from None
+    lines = done.stdout.decode(errors="replace").splitlines()
+    return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
+
+
+def _good(status: list[str]) -> tuple[Good, ...]:
+    return tuple(_valid(group) for group in _groups(status) if _is_good(group))
+
+
+def _groups(status: list[str]) -> Iterator[dict[str, list[str]]]:
+    """The status of each signature, by keyword."""
+    group: dict[str, list[str]] = {}
+    for line in status:
+        word, *rest = line.split(" ")
+        if word == _NEW:
+            yield group
+            group = {}
+        group[word] = rest
+    yield group
+
+
+def _is_good(group: dict[str, list[str]]) -> bool:
+    return _GOOD in group and len(group.get(_VALID, ())) >= 10 and not _BAD & group.keys()
+
+
+def _valid(group: dict[str, list[str]]) -> Good:
+    fields = group[_VALID]
+    created = datetime.fromtimestamp(int(fields[2]), UTC)
+    return Good(key=fields[0].lower(), certificate=fields[9].lower(), created=created)

@@ -1,0 +1,71 @@
+"""Whether the name that was signed is the name that an image goes by (containers-policy.json(5), signedIdentity)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.errors import Invalid
+from converter.model.reference import ImageName
+
+MATCH_EXACT = "matchExact"
+MATCH_DIGEST_OR_EXACT = "matchRepoDigestOrExact"
+MATCH_REPOSITORY = "matchRepository"
+EXACT_REFERENCE = "exactReference"
+EXACT_REPOSITORY = "exactRepository"
+REMAP = "remapIdentity"
+ANY = "any"
+"""What ``--map-identity`` says: the name that was signed is told and not compared."""
+
+AS_SIGNED = "as-signed"
+"""The rule without a policy: as matchRepoDigestOrExact, but a name signed without a tag, as cosign does, fits any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How the names are compared; ``reference``, ``prefix`` and ``signed_prefix`` for the rules that have such."""
+
+    kind: str = AS_SIGNED
+    reference: str = ""
+    prefix: str = ""
+    signed_prefix: str = ""
+
+    def matches(self, signed: str, wanted: ImageName | None) -> bool:
+        """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: nobody knows its name)."""
+        try:
+            name = ImageName.parse(signed)
+        except Invalid:
+            return False
+        if self.kind == ANY:
+            return True
+        if self.kind == EXACT_REFERENCE:
+            return _same(name, ImageName.parse(self.reference))
+        if self.kind == EXACT_REPOSITORY:
+            return name.name == ImageName.parse(self.reference).name
+        if wanted is None:
+            return False
+        if self.kind == MATCH_REPOSITORY:
+            return name.name == wanted.name
+        if self.kind == MATCH_EXACT:
+            return _same(name, wanted)
+        if self.kind == AS_SIGNED and not (name.tag or name.digest):
+            return name.name == wanted.name
+        return _same_or_by_digest(name, self._remapped(wanted) if self.kind == REMAP else wanted)
+
+    def _remapped(self, name: ImageName) -> ImageName:
+        """The name with the prefix replaced where it has it, as a whole number of parts."""
+        if name.name != self.prefix and not name.name.startswith(self.prefix + "/"):
+            return name
+        return ImageName.parse(self.signed_prefix + str(name)[len(self.prefix) :])
+
+
+def _same(signed: ImageName, wanted: ImageName) -> bool:
+    if not (signed.tag or signed.digest) or not (wanted.tag or wanted.digest):
+        return False
+    return str(signed) == str(wanted)
+
+
+def _same_or_by_digest(signed: ImageName, wanted: ImageName) -> bool:
+    """An image that is asked for by its digest may have been signed under any tag of its repository."""
+    if not (signed.tag or signed.digest):
+        return False
+    return signed.name == wanted.name if wanted.digest else _same(signed, wanted)

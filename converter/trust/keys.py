@@ -1,0 +1,148 @@
+"""Public keys that a person trusts, and what one of them signed (RFC 5280, 8017, 8032, FIPS 186-5)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import Invalid
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+RSA_BITS = 2048
+"""The least that RSA keys may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key and where it comes from, as the caller calls it (``--key cosign.pub``)."""
+
+    public: PublicKeyTypes
+    source: str = ""
+
+    @property
+    def der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def fingerprint(self) -> str:
+        """How people tell keys apart: ``SHA256:`` and the hash of the key, in base64 as ssh writes it."""
+        return "SHA256:" + base64.b64encode(hashlib.sha256(self.der).digest()).decode().rstrip("=")
+
+    @property
+    def libtrust_id(self) -> str:
+        """How libtrust names it: 240 bits of its SHA-256 in base32, in groups of four."""
+        text = base64.b32encode(hashlib.sha256(self.der).digest()[:30]).decode()
+        return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
+
+
+def load(data: bytes, source: str = "") -> Key:
+    """A key of a file: PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+    from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
+
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in data:
+            public: Any = load_pem_x509_certificate(data).public_key()
+        elif b"-----BEGIN " in data:
+            public = load_pem_public_key(data)
+        else:
+            try:
+                public = load_der_public_key(data)
+            except ValueError:
+                public = load_der_x509_certificate(data).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        where = f" in {source}" if source else ""
+        raise Invalid(f"got no public key{where}, want one of ECDSA, RSA or Ed25519, or a certificate") from None
+    return Key(strong(public), source)
+
+
+def strong(public: PublicKeyTypes) -> PublicKeyTypes:
+    """The key, if it is of a kind that can be trusted; raises Invalid."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(public, rsa.RSAPublicKey):
+        if public.key_size < RSA_BITS:
+            raise Invalid(f"got an RSA key of {public.key_size} bits, want at least {RSA_BITS}")
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        if public.curve.name not in _CURVES:
+            raise Invalid(f"got a key on the curve {public.curve.name}, want one of {', '.join(_CURVES)}")
+    elif not isinstance(public, ed25519.Ed25519PublicKey):
+        raise Invalid("got a key that is neither ECDSA, RSA nor Ed25519, want one of them")
+    return public
+
+
+def signed(key: Key, signature: bytes, data: bytes) -> bool:
+    """Whether the key signed the bytes, as cosign, in-toto and TUF sign: ECDSA in DER, RSA PKCS #1 v1.5, Ed25519.
+
+    SHA-256, and also the hash of a larger curve's own size.
+    """
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    algorithms: list[HashAlgorithm] = [hashes.SHA256()]
+    if isinstance(key.public, ec.EllipticCurvePublicKey) and key.public.curve.name != "secp256r1":
+        algorithms.append(_hash(_CURVES[key.public.curve.name][0]))
+    return any(_checked(key.public, signature, data, algorithm) for algorithm in algorithms)
+
+
+def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
+    """Whether the key signed the bytes under one of JOSE's names (RFC 7518); no other fits a key than its own.
+
+    Raises Invalid for an algorithm that is not asymmetric, or does not go with the key.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    family, size = algorithm[:2], algorithm[2:]
+    public = key.public
+    if size in ("256", "384", "512"):
+        if family == "ES" and isinstance(public, ec.EllipticCurvePublicKey) and _CURVES[public.curve.name][0] == size:
+            width = _CURVES[public.curve.name][1]
+            if len(signature) != 2 * width:
+                return False
+            r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
+            return _checked(public, encode_dss_signature(r, s), data, _hash(size))
+        if family in ("RS", "PS") and isinstance(public, rsa.RSAPublicKey):
+            return _checked(public, signature, data, _hash(size), pss=family == "PS")
+    raise Invalid(f"got the algorithm {algorithm[:20]!r}, want one that goes with the key")
+
+
+_CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("512", 66)}
+"""The hash in bits that goes with a curve, and the bytes of a number on it."""
+
+
+def _hash(size: str) -> HashAlgorithm:
+    from cryptography.hazmat.primitives import hashes
+
+    kinds: dict[str, type[HashAlgorithm]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
+    return kinds[size]()
+
+
+def _checked(
+    public: PublicKeyTypes, signature: bytes, data: bytes, algorithm: HashAlgorithm, *, pss: bool = False
+) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+    try:
+        if isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signature, data, ec.ECDSA(algorithm))
+        elif isinstance(public, rsa.RSAPublicKey):
+            salt = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+            public.verify(signature, data, salt if pss else padding.PKCS1v15(), algorithm)
+        elif isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, data)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,99 @@
+"""Docker's schema 1 signatures: a JWS within the manifest that it signs (docker/libtrust, jsonsign.go).
+
+The key stands in the signature's own header. Such a signature shows that the manifest is as its maker wrote it; who
+that is, only a key that the caller names can tell.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import Invalid, Untrusted
+from converter.model import pretty_jws
+from converter.model.document import load_object
+from converter.trust.certificates import load_der, subject
+from converter.trust.keys import Key, jws_signed, strong
+from converter.trust.members import as_object, decoded, member, optional
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted, at_most
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vouches for"
+
+
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    """Check one signature (``signature.data``, its JSON object) of the manifest that it lies in.
+
+    Raises Invalid where it is broken, so that the manifest is not what its maker signed; Untrusted where it holds, but
+    no key that is trusted made it, or the manifest has another name.
+    """
+    row = load_object(signature.data)
+    payload = pretty_jws.payload(found.manifest)
+    protected = member(row, "protected", str)
+    header = member(row, "header", dict)
+    chain = _chain(header)
+    key = Key(strong(chain[0].public_key())) if chain else _from_jwk(member(header, "jwk", dict))
+    raw = pretty_jws.decode(member(row, "signature", str))
+    text = base64.urlsafe_b64encode(payload).rstrip(b"=")
+    if not jws_signed(key, member(header, "alg", str), raw, protected.encode() + b"." + text):
+        raise Invalid("got a signature in the manifest that does not hold, want the manifest as it was signed")
+    maker, signer = _trusted(key, chain, trusted)
+    name = signed_name(payload)
+    note = trusted.check_name(found, name) if name else trusted.check_nameless()
+    return Verdict(signature=signature, ok=True, signer=signer, key=maker.source, identity=name, reason=note)
+
+
+def signed_name(payload: bytes) -> str:
+    """The name and tag that a schema 1 manifest gives itself."""
+    document = load_object(payload)
+    name, tag = optional(document, "name", str) or "", optional(document, "tag", str) or ""
+    return f"{name}:{tag}" if name and tag else name
+
+
+def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key, str]:
+    known = trusted.signer(lambda one: one.der == key.der)
+    if known is not None:
+        return known, key.libtrust_id
+    if chain and trusted.roots:
+        return trusted.certified(chain[0], chain[1:]), subject(chain[0])
+    raise Untrusted(f"got a signature by the key {key.libtrust_id}: {SELF_CONSISTENT}, want a key that is trusted")
+
+
+def _chain(header: dict[str, Any]) -> list[Certificate]:
+    chain = at_most(optional(header, "x5c", list) or [], 10, "certificates")
+    return [load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in chain]
+
+
+def _from_jwk(jwk: dict[str, Any]) -> Key:
+    """A JSON Web Key; its ``kid`` has to be that of the key (RFC 7517; libtrust's fingerprint)."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    jwk = as_object(jwk, "jwk")
+    kind = member(jwk, "kty", str)
+    try:
+        if kind == "EC":
+            curve = _CURVES.get(member(jwk, "crv", str))
+            if curve is None:
+                raise Invalid(f"got the curve {jwk['crv'][:20]!r} of a key, want one of {', '.join(_CURVES)}")
+            made: Any = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), getattr(ec, curve)())
+        elif kind == "RSA":
+            made = rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n"))
+        else:
+            raise Invalid(f"got a key of the kind {kind[:20]!r}, want EC or RSA")
+        key = Key(strong(made.public_key()))
+    except ValueError:
+        raise Invalid("got numbers that are no key, want one") from None
+    kid = optional(jwk, "kid", str)
+    if kid is not None and kid != key.libtrust_id:
+        raise Invalid(f"got the key ID {kid[:80]!r}, want {key.libtrust_id}, which is the key's")
+    return key
+
+
+_CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
+
+
+def _number(jwk: dict[str, Any], name: str) -> int:
+    return int.from_bytes(pretty_jws.decode(member(jwk, name, str)))

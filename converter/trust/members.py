@@ -1,0 +1,62 @@
+"""Typed members of JSON documents that are evidence: what is missing, of another type, or unknown is refused."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from converter.errors import Invalid
+from converter.model.document import type_name
+
+T = TypeVar("T")
+
+
+def member(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """A member that has to be there; raises Invalid."""
+    found = value.get(name)
+    if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+        got = "nothing" if name not in value else f"a JSON {type_name(found)}"
+        raise Invalid(f"got {got} for {name}, want {_WANTED[kind]}")
+    return found
+
+
+def optional(value: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """A member that may be left out; raises Invalid where it has another type."""
+    return member(value, name, kind) if name in value else None
+
+
+def only(value: Mapping[str, Any], names: Iterable[str], what: str) -> None:
+    """Raises Invalid for a member that ``names`` does not have: what nobody understands cannot be agreed to."""
+    for unknown in sorted(set(value).difference(names)):
+        raise Invalid(f"got the member {unknown!r} in {what}, want only {', '.join(sorted(names))}")
+
+
+def as_object(value: Any, what: str) -> dict[str, Any]:
+    """The value as an object; raises Invalid."""
+    if not isinstance(value, dict):
+        raise Invalid(f"got a JSON {type_name(value)} for {what}, want an object")
+    return value
+
+
+def objects(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A member that is a list of objects; raises Invalid."""
+    return [as_object(item, f"{name}[{place}]") for place, item in enumerate(member(value, name, list))]
+
+
+def decoded(text: str, what: str) -> bytes:
+    """The bytes behind base64 (RFC 4648, section 4); raises Invalid."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid(f"got {what} that is not base64, want it so") from None
+
+
+_WANTED: dict[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+}

@@ -1,0 +1,137 @@
+"""Notary Project signatures: a descriptor, signed by whom a certificate names (specifications/specs, 1.0).
+
+Two envelopes with the same content: JWS (JSON) and COSE (CBOR). No countersigned time is checked: a certificate has to
+be valid at the time that the caller says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import Invalid, Unsupported, Untrusted
+from converter.model import pretty_jws
+from converter.model.descriptor import Descriptor
+from converter.model.document import load_object
+from converter.trust import cose
+from converter.trust.certificates import load_der, subject
+from converter.trust.keys import jws_signed
+from converter.trust.members import decoded, member, only
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Subject, Trusted, at_most
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+ARTIFACT = "application/vnd.cncf.notary.signature"
+JWS, COSE = "application/jose+json", "application/cose"
+PAYLOAD = "application/vnd.cncf.notary.payload.v1+json"
+
+_PREFIX = "io.cncf.notary."
+_SCHEMES = ("notary.x509", "notary.x509.signingAuthority")
+_CRITICAL = tuple(_PREFIX + name for name in ("signingScheme", "authenticSigningTime", "expiry"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What both kinds hold: attributes that are signed, by name; ``signed`` are the bytes under the signature."""
+
+    algorithm: str
+    attributes: dict[str, Any]
+    payload: bytes
+    signed: bytes
+    signature: bytes
+    chain: list[Certificate]
+
+
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    """Check an envelope up to a trusted root, and only then read the descriptor in it. Raises Untrusted, Invalid."""
+    envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
+    if not envelope.chain:
+        raise Invalid("got a signature without a certificate, want one (x5c)")
+    key = trusted.certified(envelope.chain[0], at_most(envelope.chain[1:], 9, "certificates"))
+    if not envelope.algorithm.startswith(("PS", "ES")):
+        raise Invalid(f"got the algorithm {envelope.algorithm[:20]!r}, want one of PS256 to PS512, ES256 to ES512")
+    if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):
+        raise Untrusted(f"got a signature that the key of {subject(envelope.chain[0])!r} did not make, want its own")
+    _check_attributes(envelope.attributes, trusted.at)
+    _check_target(envelope.payload, found)
+    note = trusted.check_nameless()
+    return Verdict(signature=signature, ok=True, signer=subject(envelope.chain[0]), key=key.source, reason=note)
+
+
+def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
+    if attributes.get("cty") != PAYLOAD:
+        raise Invalid(f"got the content type {str(attributes.get('cty'))[:80]!r}, want {PAYLOAD}")
+    critical = attributes.get("crit")
+    if not isinstance(critical, list) or f"{_PREFIX}signingScheme" not in critical:
+        raise Invalid("got crit without the signing scheme, want it there")
+    for name in critical:
+        if name not in _CRITICAL:
+            raise Unsupported(f"got the critical attribute {str(name)[:80]!r}, want only {', '.join(_CRITICAL)}")
+        if name not in attributes:
+            raise Invalid(f"got the critical attribute {name!r} and no value, want one")
+    if attributes[f"{_PREFIX}signingScheme"] not in _SCHEMES:
+        raise Unsupported(f"got another signing scheme than {' and '.join(_SCHEMES)}, want one of them")
+    expiry = attributes.get(f"{_PREFIX}expiry")
+    if expiry is not None and at >= _time(expiry):
+        raise Untrusted(f"got a signature that expired at {_time(expiry):%Y-%m-%dT%H:%M:%SZ}, want one that holds")
+
+
+def _check_target(payload: bytes, found: Subject) -> None:
+    document = load_object(payload)
+    only(document, ("targetArtifact",), "the payload")
+    target = Descriptor.from_json(member(document, "targetArtifact", dict))
+    here = found.descriptor
+    if (target.media_type, target.size) != (here.media_type, len(found.manifest)):
+        raise Untrusted(
+            f"got a signature of {target.size} bytes of the type {target.media_type[:80]!r}, "
+            f"want one of {len(found.manifest)} of {here.media_type!r}"
+        )
+    hasher = target.digest.hasher()
+    hasher.update(found.manifest)
+    if hasher.hexdigest() != target.digest.encoded:
+        raise Untrusted(f"got a signature of {target.digest}, want one of {here.digest}")
+
+
+def _from_jws(data: bytes) -> Envelope:
+    document = load_object(data)
+    only(document, ("payload", "protected", "header", "signature"), "an envelope")
+    payload, protected = member(document, "payload", str), member(document, "protected", str)
+    attributes = load_object(pretty_jws.decode(protected))
+    chain = member(member(document, "header", dict), "x5c", list)
+    return Envelope(
+        algorithm=member(attributes, "alg", str),
+        attributes=attributes,
+        payload=pretty_jws.decode(payload),
+        signed=f"{protected}.{payload}".encode(),
+        signature=pretty_jws.decode(member(document, "signature", str)),
+        chain=[load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in chain],
+    )
+
+
+def _from_cose(data: bytes) -> Envelope:
+    envelope = cose.Sign1.parse(data)
+    names = {1: "alg", 2: "crit", 3: "cty"}
+    attributes = {names.get(label, label): value for label, value in envelope.protected.items()}
+    return Envelope(
+        algorithm=envelope.algorithm,
+        attributes=attributes,
+        payload=envelope.payload,
+        signed=envelope.signed,
+        signature=envelope.signature,
+        chain=[load_der(one) for one in envelope.chain],
+    )
+
+
+def _time(value: Any) -> datetime:
+    """A time as JWS (RFC 3339) or COSE (tag 1) has it; raises Invalid."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise Invalid("got an expiry that is no time, want one with its zone")
+    return value.astimezone(UTC)

@@ -1,0 +1,225 @@
+"""OpenPGP signatures: detached over a file, and messages that carry what they sign (RFC 9580).
+
+The library judges the signature and the key at the time of the signature, and refuses digests that can be forged; here
+the key is judged once more, at the time that the caller asks about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from converter.errors import Invalid, Untrusted
+from converter.trust import gpg, openpgp_keys
+from converter.trust.openpgp_message import armoured, unpacked
+from converter.trust.trusted import Trusted, at_most
+
+if TYPE_CHECKING:
+    from pysequoia import Cert, Sig
+
+    from converter.trust.openpgp_keys import Keyring
+
+SIGNERS = 32
+"""Signatures of one file or message, and no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who signed: the certificate's fingerprint (lower-case hex) and the source of it. ``problem``: why it is none."""
+
+    fingerprint: str = ""
+    source: str = ""
+    problem: str = ""
+
+
+def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
+    """Every signature of the file at ``path``, in order, good or not; raises Invalid where there is none at all."""
+    from pysequoia import Sig
+
+    signers = []
+    for packet in _signatures(signature):
+        found = Sig.from_bytes(packet)
+        try:
+            signers.append(_detached(found, packet, path, trusted))
+        except Untrusted as error:
+            signers.append(Signer(fingerprint=_issuer(found), problem=str(error)))
+    return tuple(signers)
+
+
+def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]:
+    """What a signed message says, and who signed it, at least one of them well.
+
+    Raises Untrusted where no signature holds, with the reason of the last; Invalid for what is no signed message.
+    """
+    plain = unpacked(message)
+    packets = _packets(plain)
+    content, makers = _inline(plain, packets, trusted)
+    signers = []
+    for certificate, key in makers:
+        made = [one.created for one in packets if one.created and _is_issuer(one, key)]
+        try:
+            _check(certificate, key, made, trusted)
+            signers.append(_signer(certificate, trusted))
+        except Untrusted as error:
+            signers.append(Signer(fingerprint=certificate.fingerprint, problem=str(error)))
+    if all(one.problem for one in signers):
+        raise Untrusted(signers[-1].problem if signers else "got a message that nobody signed, want a signed one")
+    return content, tuple(signers)
+
+
+def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
+    from pysequoia import verify
+
+    _check_expiry(found, trusted.at)
+    certificates = _candidates(found, trusted)
+    try:
+        valid = verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
+        makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
+    except RuntimeError as error:
+        # The library puts a trace of its stack into the text, which says nothing to anybody.
+        if not _may_ask_gpg(found, trusted):
+            raise Untrusted(_reason(found)) from error
+        good = gpg.detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
+        makers = [(_named(certificates, one.certificate), one.key) for one in good]
+    if not makers:
+        raise Untrusted(_reason(found))
+    certificate, key = makers[0]
+    _check(certificate, key, [found.created] if found.created else [], trusted)
+    return _signer(certificate, trusted)
+
+
+def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, list[tuple[Cert, str]]]:
+    from pysequoia import verify
+
+    last = packets[-1]
+    for found in packets:
+        _check_expiry(found, trusted.at)
+    certificates = [one for found in packets for one in _candidates(found, trusted, missing_ok=len(packets) > 1)]
+    try:
+        done = verify(bytes=plain, store=lambda _: certificates)
+    except RuntimeError as error:
+        if not any(_may_ask_gpg(found, trusted) for found in packets):
+            raise Untrusted(_reason(last)) from error
+        content, good = gpg.inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
+        return content, [(_named(certificates, one.certificate), one.key) for one in good]
+    if done.bytes is None:
+        raise Untrusted(_reason(last))
+    return done.bytes, [(_named(certificates, one.certificate), one.signing_key) for one in done.valid_sigs]
+
+
+def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
+    """Raises Untrusted where the key does not hold at the time that was asked about, or was used only later."""
+    for time in made:
+        if time > trusted.at:
+            raise Untrusted(f"got a signature made at {_text(time)}, want one made by {_text(trusted.at)}")
+    openpgp_keys.check(certificate, key, trusted.at)
+
+
+def _check_expiry(found: Sig, at: datetime) -> None:
+    if found.expiration is not None and found.expiration <= at:
+        raise Untrusted(f"got a signature that expired at {_text(found.expiration)}, want one that holds")
+
+
+def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
+    """The certificates that have the key which the signature says made it."""
+    issuer = _issuer(found)
+    if not trusted.keyrings:
+        raise Untrusted(f"got an OpenPGP signature by {issuer or 'nobody'}, want its key (--keyring)")
+    several = [one for keyring in trusted.keyrings for one in keyring.certificates if _has(one, issuer)]
+    if not several and not missing_ok:
+        raise Untrusted(f"got a signature by {issuer or 'nobody'}, want one by a key of {_sources(trusted.keyrings)}")
+    return several
+
+
+def _has(certificate: Cert, issuer: str) -> bool:
+    from pysequoia.packet import PacketPile
+
+    if not issuer:
+        return False
+    packets: Iterable[object] = PacketPile.from_bytes(bytes(certificate))
+    return any(str(getattr(one, "fingerprint", None) or "").endswith(issuer) for one in packets)
+
+
+def _named(certificates: Iterable[Cert], fingerprint: str) -> Cert:
+    found = next((one for one in certificates if one.fingerprint == fingerprint), None)
+    if found is None:
+        raise Untrusted(f"got a signature by {fingerprint}, want one by a key that was given")
+    return found
+
+
+def _signer(certificate: Cert, trusted: Trusted) -> Signer:
+    source = next(one.source for one in trusted.keyrings if one.find(certificate.fingerprint) is not None)
+    return Signer(fingerprint=certificate.fingerprint, source=source)
+
+
+def _may_ask_gpg(found: Sig, trusted: Trusted) -> bool:
+    """Where a digest is weak and that is allowed, or the signature held at the time asked about and no longer does."""
+    return gpg.available() and (trusted.weak or found.expiration is not None)
+
+
+def _signatures(data: bytes) -> list[bytes]:
+    """The packets of detached signatures; raises Invalid for anything else."""
+    from pysequoia.packet import PacketPile, Tag
+
+    found: list[bytes] = []
+    try:
+        for block in armoured(data) or [data]:
+            for packet in PacketPile.from_bytes(block):
+                if packet.tag != Tag.Signature:
+                    raise Invalid("got other packets than signatures, want signatures alone (OpenPGP)")
+                found.append(bytes(packet))
+    except RuntimeError:
+        raise Invalid("got bytes that are no OpenPGP signature, want one") from None
+    if not found:
+        raise Invalid("got no OpenPGP signature, want at least one")
+    at_most(found, SIGNERS, "signatures of one file")
+    return found
+
+
+def _packets(plain: bytes) -> list[Sig]:
+    """The signatures in a message that is not packed."""
+    from pysequoia import Sig
+    from pysequoia.packet import PacketPile, Tag
+
+    try:
+        found = [Sig.from_bytes(bytes(one)) for one in PacketPile.from_bytes(plain) if one.tag == Tag.Signature]
+    except RuntimeError:
+        raise Invalid("got bytes that are no OpenPGP message, want a signed one") from None
+    if not found:
+        raise Invalid("got an OpenPGP message without a signature, want a signed one")
+    at_most(found, SIGNERS, "signatures of one message")
+    return found
+
+
+def _issuer(found: Sig) -> str:
+    return found.issuer_fingerprint or found.issuer_key_id or ""
+
+
+def _is_issuer(found: Sig, key: str) -> bool:
+    issuer = _issuer(found)
+    return bool(issuer) and key.endswith(issuer)
+
+
+def _reason(found: Sig) -> str:
+    """Why the library refuses, as far as one can tell."""
+    from pysequoia.packet import HashAlgorithm
+
+    weak = {HashAlgorithm.MD5: "MD5", HashAlgorithm.SHA1: "SHA-1", HashAlgorithm.RipeMD: "RIPEMD-160"}
+    name = next((text for algorithm, text in weak.items() if found.hash_algorithm == algorithm), "")
+    if name:
+        return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
+    return f"got a signature by {_issuer(found)} that does not hold, want one that does"
+
+
+def _binary(certificates: Iterable[Cert]) -> bytes:
+    return b"".join(bytes(one) for one in certificates)
+
+
+def _sources(keyrings: Iterable[Keyring]) -> str:
+    return ", ".join(one.source or "the keyring" for one in keyrings)
+
+
+def _text(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,143 @@
+"""OpenPGP certificates that a person trusts, and whether one of their keys holds at some time (RFC 9580, section 5.2).
+
+The library judges a key at the time of the signature; here it also has to hold when it is asked about. A key that was
+compromised (or revoked without a reason) never held; one that was retired did until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from converter.errors import Invalid, Untrusted
+from converter.trust.openpgp_message import armoured, subpackets
+
+if TYPE_CHECKING:
+    from pysequoia import Cert
+    from pysequoia.packet import Packet
+
+_REASON = 29
+_SOFT = (1, 3, 32)
+"""Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key held before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Certificates of one source, as the caller calls it (``--keyring keys.gpg``)."""
+
+    certificates: tuple[Cert, ...]
+    source: str = ""
+
+    @classmethod
+    def load(cls, data: bytes, source: str = "") -> Keyring:
+        """Read certificates, armoured or not, one or many; raises Invalid where there is none."""
+        from pysequoia import Cert
+
+        found: list[Cert] = []
+        try:
+            for block in armoured(data) or [data]:
+                found += Cert.split_bytes(block)
+        except (RuntimeError, ValueError):
+            raise Invalid(f"got no OpenPGP certificate{_in(source)}, want at least one") from None
+        if not found:
+            raise Invalid(f"got no OpenPGP certificate{_in(source)}, want at least one")
+        return cls(tuple(found), source)
+
+    def find(self, fingerprint: str) -> Cert | None:
+        """The certificate whose primary key has that fingerprint (lower-case hex)."""
+        return next((one for one in self.certificates if one.fingerprint == fingerprint), None)
+
+
+def check(certificate: Cert, key: str, at: datetime) -> None:
+    """Raises Untrusted where the certificate, or its key of that fingerprint, is revoked or expired at the time."""
+    primary, *subkeys = _keys(certificate)
+    primary.check(at)
+    for subkey in subkeys:
+        if subkey.fingerprint == key:
+            subkey.check(at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    """A key and the signatures that its certificate's owner has made about it."""
+
+    fingerprint: str
+    created: datetime
+    bindings: Sequence[Packet]
+    revocations: Sequence[Packet]
+
+    def check(self, at: datetime) -> None:
+        for one in self.revocations:
+            made = one.signature_created
+            if _is_hard(one) or made is None or made <= at:
+                raise Untrusted(f"got a signature by the key {self.fingerprint}, which is revoked, want another")
+        binding = max((one for one in self.bindings if _made(one) <= at), key=_made, default=None)
+        if binding is None or self.created > at:
+            raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {_text(at)}")
+        if binding.key_validity_period is None:
+            return
+        end = self.created + binding.key_validity_period
+        if end <= at:
+            raise Untrusted(f"got a signature by the key {self.fingerprint}, which expired at {_text(end)}")
+
+
+def _keys(certificate: Cert) -> list[_Key]:
+    """The primary key first."""
+    from pysequoia.packet import PacketPile, SignatureType, Tag
+
+    about = (
+        SignatureType.DirectKey,
+        SignatureType.GenericCertification,
+        SignatureType.PersonaCertification,
+        SignatureType.CasualCertification,
+        SignatureType.PositiveCertification,
+        SignatureType.SubkeyBinding,
+    )
+    revoking = (SignatureType.KeyRevocation, SignatureType.SubkeyRevocation)
+    found: list[_Key] = []
+    bindings: list[Packet] = []
+    revocations: list[Packet] = []
+    packets: Iterable[Packet] = PacketPile.from_bytes(bytes(certificate))
+    for packet in packets:
+        if packet.tag in (Tag.PublicKey, Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
+            bindings, revocations = [], []
+            found.append(
+                _Key(
+                    fingerprint=packet.fingerprint,
+                    created=packet.key_created,
+                    bindings=bindings,
+                    revocations=revocations,
+                )
+            )
+        elif packet.tag == Tag.Signature and packet.signature_type in revoking:
+            revocations.append(packet)
+        elif packet.tag == Tag.Signature and packet.signature_type in about and _own(packet, certificate):
+            bindings.append(packet)
+    return found
+
+
+def _own(packet: Packet, certificate: Cert) -> bool:
+    """Whether the owner says to have made it; the library has checked those that it uses."""
+    issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
+    return bool(issuer) and certificate.fingerprint.endswith(issuer)
+
+
+def _is_hard(revocation: Packet) -> bool:
+    reason = subpackets(revocation.body).get(_REASON, b"")
+    return not reason or reason[0] not in _SOFT
+
+
+def _made(packet: Packet) -> datetime:
+    made = packet.signature_created
+    assert made is not None, "a binding without a time is none that the library keeps"
+    return made
+
+
+def _text(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _in(source: str) -> str:
+    return f" in {source}" if source else ""

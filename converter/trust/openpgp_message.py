@@ -1,0 +1,153 @@
+"""OpenPGP packets, as far as one has to look at them before a library does (RFC 9580, sections 4 and 5).
+
+A signed message may be compressed, and a few bytes of it may stand for gigabytes: it is unpacked here, within bounds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import re
+import zlib
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import MIB
+
+MESSAGE = 4 * MIB
+"""Bytes of a signed message, packed or not; skopeo's limit too."""
+
+_ARMOUR = re.compile(rb"-----BEGIN PGP ([A-Z ]+)-----[ \t]*\r?\n(.*?)\r?\n-----END PGP \1-----", re.DOTALL)
+_COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL, _MARKER = 8, 2, 4, 11, 10
+
+
+def unpacked(data: bytes) -> bytes:
+    """A signed message without armour and compression, so that its packets stand open.
+
+    Raises LimitExceeded for one that is too large, Invalid for what is no signed message: one that is only literal,
+    encrypted, or compressed twice.
+    """
+    if len(data) > MESSAGE:
+        raise LimitExceeded(f"got a signed message of {len(data)} bytes, want at most {MESSAGE}")
+    blocks = armoured(data)
+    if len(blocks) > 1:
+        raise Invalid(f"got {len(blocks)} armoured messages, want one")
+    plain = blocks[0] if blocks else data
+    if _tag(plain) == _COMPRESSED:
+        plain = _inflated(_body(plain))
+    if _tag(plain) not in (_SIGNATURE, _ONE_PASS):
+        raise Invalid("got no signed message, want one (OpenPGP)")
+    return plain
+
+
+def armoured(data: bytes) -> list[bytes]:
+    """What armour holds, block after block; none where there is no armour. Raises Invalid for broken base64."""
+    return [_dearmoured(match[2]) for match in _ARMOUR.finditer(data)]
+
+
+def is_signed_message(data: bytes) -> bool:
+    """Whether bytes look like a signed message: a signature with what it signs."""
+    try:
+        plain = unpacked(data)
+    except Invalid:
+        return False
+    return _tag(plain) == _ONE_PASS
+
+
+def is_detached(data: bytes) -> bool:
+    """Whether bytes look like signatures alone."""
+    try:
+        blocks = armoured(data) or [data]
+    except Invalid:
+        return False
+    return all(_tag(block) == _SIGNATURE for block in blocks)
+
+
+def subpackets(signature: bytes) -> dict[int, bytes]:
+    """The hashed subpackets of a signature packet's body, version 4 or 6; none for an older one."""
+    if len(signature) < 6 or signature[0] not in (4, 6):
+        return {}
+    width = 2 if signature[0] == 4 else 4
+    start = 4 + width
+    area = signature[start : start + int.from_bytes(signature[4:start])]
+    found = {}
+    while area:
+        length, used = _length(area)
+        found[area[used] & 0x7F if length and used < len(area) else 0] = area[used + 1 : used + length]
+        area = area[used + length :]
+    return found
+
+
+def _dearmoured(text: bytes) -> bytes:
+    head, blank, rest = text.replace(b"\r\n", b"\n").partition(b"\n\n")
+    body = rest if blank and all(b": " in line for line in head.split(b"\n") if line.strip()) else text
+    lines = [line.strip() for line in body.split(b"\n")]
+    if lines and re.fullmatch(rb"=[A-Za-z0-9+/]{4}", lines[-1]):
+        lines.pop()
+    try:
+        return base64.b64decode(b"".join(lines), validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("got armour that is not base64, want it so (OpenPGP)") from None
+
+
+def _tag(data: bytes) -> int:
+    """What the first packet is; 0 for no packet."""
+    if not data or not data[0] & 0x80:
+        return 0
+    return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
+
+
+def _body(data: bytes) -> bytes:
+    """The body of the first packet, joined from its parts."""
+    if not data[0] & 0x40:
+        kind = data[0] & 3
+        if kind == 3:
+            return data[1:]
+        size = 1 << kind
+        return _cut(data, 1 + size, int.from_bytes(data[1 : 1 + size]))
+    parts, place = [], 1
+    while True:
+        first = data[place] if place < len(data) else 0
+        if 224 <= first < 255:
+            length, used = 1 << (first & 0x1F), 1
+        else:
+            length, used = _length(data[place : place + 5])
+        parts.append(_cut(data, place + used, length))
+        place += used + length
+        if not 224 <= first < 255:
+            return b"".join(parts)
+
+
+def _cut(data: bytes, start: int, length: int) -> bytes:
+    if start + length > len(data):
+        raise Invalid("got a packet that ends too early, want it whole (OpenPGP)")
+    return data[start : start + length]
+
+
+def _length(data: bytes) -> tuple[int, int]:
+    """A length, and how many bytes say it."""
+    if not data:
+        return 0, 1
+    if data[0] < 192:
+        return data[0], 1
+    if data[0] < 255:
+        return ((data[0] - 192) << 8) + (data[1] if len(data) > 1 else 0) + 192, 2
+    return int.from_bytes(data[1:5]), 5
+
+
+def _inflated(body: bytes) -> bytes:
+    kind, packed = body[:1], body[1:]
+    try:
+        if kind == b"\x00":
+            return packed
+        if kind in (b"\x01", b"\x02"):
+            plain = zlib.decompressobj(-15 if kind == b"\x01" else 15).decompress(packed, MESSAGE + 1)
+        elif kind == b"\x03":
+            plain = bz2.BZ2Decompressor().decompress(packed, MESSAGE + 1)
+        else:
+            raise Invalid(f"got the compression {kind.hex()} of a message, want 0 to 3 (OpenPGP)")
+    except (zlib.error, OSError):
+        raise Invalid("got a message that cannot be unpacked, want it whole (OpenPGP)") from None
+    if len(plain) > MESSAGE:
+        raise LimitExceeded(f"got a signed message that unpacks to more than {MESSAGE} bytes, want less")
+    return plain

@@ -1,0 +1,48 @@
+"""The member ``signedIdentity`` of a requirement (containers-policy.json(5), signedBy)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model.reference import ImageName
+from converter.trust import identity
+from converter.trust.identity import Rule
+from converter.trust.members import member, only
+
+_PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
+_PREFIX = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+)
+
+
+def rule_of(row: dict[str, Any]) -> Rule:
+    """What a requirement says of names; matchRepoDigestOrExact where it says nothing. Raises Invalid."""
+    if "signedIdentity" not in row:
+        return Rule(kind=identity.MATCH_DIGEST_OR_EXACT)
+    value = member(row, "signedIdentity", dict)
+    kind = member(value, "type", str)
+    if kind in _PLAIN:
+        only(value, ("type",), kind)
+        return Rule(kind=kind)
+    if kind == identity.EXACT_REFERENCE:
+        only(value, ("type", "dockerReference"), kind)
+        name = ImageName.parse(member(value, "dockerReference", str))
+        if not (name.tag or name.digest):
+            raise Invalid(f"got the dockerReference {str(name)!r}, want one with a tag or a digest")
+        return Rule(kind=kind, reference=str(name))
+    if kind == identity.EXACT_REPOSITORY:
+        only(value, ("type", "dockerRepository"), kind)
+        return Rule(kind=kind, reference=ImageName.parse(member(value, "dockerRepository", str)).name)
+    if kind == identity.REMAP:
+        only(value, ("type", "prefix", "signedPrefix"), kind)
+        return Rule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
+    raise Invalid(f"got a signedIdentity of the type {kind[:80]!r}, want one of the manual page's")
+
+
+def _prefix(value: dict[str, Any], name: str) -> str:
+    text = member(value, name, str)
+    if not _PREFIX.fullmatch(text):
+        raise Invalid(f"got the {name} {text[:200]!r}, want HOST[:PORT][/PATH]")
+    return text

@@ -1,0 +1,74 @@
+"""rkt's store of trusted keys: which keys may sign which names (rkt, Documentation/signing-and-verification-guide.md).
+
+``root.d/FINGERPRINT`` signs everything, ``prefix.d/NAME/FINGERPRINT`` the images at or below that name. An empty file
+takes back the key of that name and prefix which an earlier folder has. rkt compares prefixes as raw strings, so that a
+key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix ends where a part of the name does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from converter.errors import Invalid, within
+from converter.trust.openpgp_keys import Keyring
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keystore:
+    """Keyrings by prefix, which is empty for those that sign everything."""
+
+    rings: Mapping[str, Keyring]
+
+    @classmethod
+    def load(cls, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> Keystore:
+        """Read the folders ``trustedkeys``, each with its name for people and its files by path; later ones win.
+
+        Raises Invalid for a file whose name is not the fingerprint of the key in it.
+        """
+        keys: dict[tuple[str, str], Keyring | None] = {}
+        for source, files in folders:
+            for path, data in sorted(files.items()):
+                place = _place(path)
+                if place is not None:
+                    with within(source), within(path):
+                        keys[place] = _key(data, place[1], source) if data else None
+        prefixes = {prefix for prefix, _ in keys}
+        found = {prefix: [ring for (at, _), ring in keys.items() if at == prefix and ring] for prefix in prefixes}
+        return cls({prefix: _joined(rings) for prefix, rings in found.items() if rings})
+
+    def for_name(self, name: str) -> tuple[Keyring, ...]:
+        """The keys that may sign the image of that name (an AC Identifier, without version)."""
+        return tuple(ring for prefix, ring in self.rings.items() if _covers(prefix, name))
+
+
+def _place(path: str) -> tuple[str, str] | None:
+    """Prefix and fingerprint of a file; None for one that is no key's."""
+    parts = PurePosixPath(path).parts
+    if len(parts) < 2 or not _FINGERPRINT.fullmatch(parts[-1]):
+        return None
+    if parts[0] == "root.d" and len(parts) == 2:
+        return "", parts[-1]
+    if parts[0] == "prefix.d" and len(parts) > 2:
+        return "/".join(parts[1:-1]), parts[-1]
+    return None
+
+
+def _key(data: bytes, fingerprint: str, source: str) -> Keyring:
+    ring = Keyring.load(data, source)
+    found = ring.certificates[0].fingerprint
+    if len(ring.certificates) != 1 or found != fingerprint:
+        raise Invalid(f"got the key {found}, want {fingerprint} alone, as the file is named")
+    return ring
+
+
+def _joined(rings: list[Keyring]) -> Keyring:
+    return Keyring(tuple(one for ring in rings for one in ring.certificates), rings[0].source)
+
+
+def _covers(prefix: str, name: str) -> bool:
+    return not prefix or name == prefix or name.startswith(prefix + "/")

@@ -1,0 +1,67 @@
+"""The nouns of trust: a signature that was found, and what became of it when it was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LIBTRUST = "libtrust"
+SIMPLE_SIGNING = "simple-signing"
+COSIGN = "cosign"
+BUNDLE = "cosign-bundle"
+ATTESTATION = "attestation"
+NOTATION = "notation"
+CONTENT_TRUST = "content-trust"
+DETACHED = "openpgp"
+KINDS = (LIBTRUST, SIMPLE_SIGNING, COSIGN, BUNDLE, ATTESTATION, NOTATION, CONTENT_TRUST, DETACHED)
+"""Every kind there is; an attestation says something about an image, and does not approve it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature as it was found: nothing in it is verified.
+
+    ``location`` is where it lies, for people: a tag, a file, a member of the manifest. ``covers`` is the digest of the
+    bytes that it is kept with. ``data`` is the evidence, byte for byte; ``payload`` the signed bytes where they stand
+    apart from it.
+    """
+
+    kind: str
+    location: str
+    covers: str
+    data: bytes
+    payload: bytes = b""
+    media_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``inspect --json`` and ``convert --json`` say of it."""
+        return {"kind": self.kind, "location": self.location, "covers": self.covers}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one signer's part in a signature is worth.
+
+    ``key`` is the source of the key that the caller trusts (``--key cosign.pub``), empty where none fits. ``signer`` is
+    the fingerprint of the key that made it, or the subject of its certificate; ``identity`` the name that was signed,
+    empty where the kind has none. ``reason`` says why it does not hold, or, where it does, what it leaves open.
+    """
+
+    signature: Signature
+    ok: bool
+    signer: str = ""
+    key: str = ""
+    identity: str = ""
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``verify --json`` says of it."""
+        return self.signature.to_json() | {
+            "ok": self.ok,
+            "signer": self.signer,
+            "key": self.key,
+            "identity": self.identity,
+            "reason": self.reason,
+        }

@@ -1,0 +1,102 @@
+"""What a person trusts and asks for, and what the question is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from converter.errors import Invalid, Untrusted
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.reference import ImageName
+from converter.trust.certificates import Roots, subject
+from converter.trust.claim import digest_matches
+from converter.trust.identity import ANY, Rule
+from converter.trust.keys import Key
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from converter.trust.openpgp_keys import Keyring
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The image that signatures are about: its root document as bytes, unparsed.
+
+    ``name`` is what it goes by, None where nobody knows. ``file`` gives the path of the whole image as one file, for
+    signatures over files: those of ACIs.
+    """
+
+    manifest: bytes
+    descriptor: Descriptor
+    name: ImageName | None = None
+    file: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """Keys, certificates and keyrings, the rule for names, and the time at which all has to hold.
+
+    ``strict_name``: a kind of signature that signs no name will not do, since the caller asked for one. ``weak``:
+    digests that can be forged (SHA-1, MD5) are taken, with ``gpg``.
+    """
+
+    at: datetime
+    keys: Sequence[Key] = ()
+    keyrings: Sequence[Keyring] = ()
+    roots: Sequence[Roots] = ()
+    rule: Rule = field(default_factory=Rule)
+    strict_name: bool = False
+    weak: bool = False
+
+    def signer(self, fits: Callable[[Key], bool]) -> Key | None:
+        """The trusted key that ``fits``; None where there is none."""
+        return next((key for key in self.keys if fits(key)), None)
+
+    def certified(self, leaf: Certificate, sent: Sequence[Certificate]) -> Key:
+        """The key of a certificate that a trusted root vouches for; raises Untrusted."""
+        if not self.roots:
+            raise Untrusted(f"got a certificate of {subject(leaf)!r}, want to be told a root (--certificate-chain)")
+        problem: Untrusted | None = None
+        for one in self.roots:
+            try:
+                return Key(one.check(leaf, sent, self.at), one.source)
+            except Untrusted as error:
+                problem = error
+        assert problem is not None
+        raise problem
+
+    def check_digest(self, found: Subject, digest: Digest) -> None:
+        """Raises Untrusted where what was signed is another manifest than what is here."""
+        if not digest_matches(found.manifest, digest):
+            raise Untrusted(f"got a signature of {digest}, want one of {found.descriptor.digest}")
+
+    def check_name(self, found: Subject, signed: str) -> str:
+        """What a good verdict leaves open about the name; raises Untrusted where the signed one is another."""
+        if not self.rule.matches(signed, found.name):
+            wanted = self.rule.reference or found.name
+            if wanted is None:
+                raise Untrusted(f"got a signature for the name {signed!r}, want to be told the image's (--identity)")
+            raise Untrusted(f"got a signature for the name {signed!r}, want {str(wanted)!r}")
+        if self.rule.kind == ANY:
+            return "the name is not compared"
+        name = ImageName.parse(signed)
+        return "" if name.tag or name.digest else "no tag is signed"
+
+    def check_nameless(self) -> str:
+        """What a good verdict of a kind without names leaves open; raises Untrusted where a name was asked for."""
+        if self.strict_name and self.rule.kind != ANY:
+            raise Untrusted("got a signature that names no image, want one that does (--identity)")
+        return "no name is signed"
+
+
+def at_most(items: Sequence[T], most: int, what: str) -> Sequence[T]:
+    """The items; raises Invalid where there are more than ``most``."""
+    if len(items) > most:
+        raise Invalid(f"got {len(items)} {what}, want at most {most}")
+    return items
