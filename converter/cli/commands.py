@@ -14,6 +14,7 @@ COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
     "inspect": ("converter.cli.inspect", "Say what it is: format, platforms, config, layers, signatures."),
     "tags": ("converter.cli.tags", "List the images that are there."),
+    "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),
     "validate": ("converter.cli.validate", "Say everything that is wrong with images or documents."),
     "schema": ("converter.cli.schema", "Print the JSON Schemas that documents are checked with."),
     "completion": ("converter.cli.completion", "Print what makes a shell complete these commands."),

@@ -18,8 +18,9 @@ from converter.stores.options import StoreOptions
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An item, its root, and the source that has its bytes as long as it is open."""
+    """What a reference names, its root, and the source that has its bytes as long as it is open."""
 
+    reference: str
     item: Item
     root: Descriptor
     source: Source
@@ -37,4 +38,4 @@ def reading(reference: str, store: StoreOptions) -> Iterator[Opened]:
         with within(reference):
             root = source.resolve(location.name)
             item = formats.decode(source.fetch(root), source.fetch)
-        yield Opened(item, root, source)
+        yield Opened(reference, item, root, source)

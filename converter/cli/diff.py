@@ -1,0 +1,155 @@
+"""``transship diff``: whether two images of any formats have the same content."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.progress import progress
+from converter.cli.settings import common, settings
+from converter.cli.text import BOLD, count, show, show_json
+from converter.errors import Unsupported, within
+from converter.events import Finished, Moved, Planned, Report, Started
+from converter.model.content import Blocks, Content, Known
+from converter.model.image import Image, Index, Item
+from converter.model.platform import Platform
+from converter.streams.blocks import closing
+
+if TYPE_CHECKING:
+    from converter.cli.reading import Opened
+    from converter.diff import Difference
+
+EQUAL, DIFFERENT, UNKNOWN = range(3)
+"""The exit status, as that of diff(1)."""
+
+
+@click.command("diff")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
+@store_options
+@common
+def command(first: str, second: str, platform: str | None) -> int:
+    """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
+    content), and how their containers are started.
+
+    Layers, history and annotations are not compared. Exit status 0: equal; 1: different; 2: could not tell.
+    """
+    settings().failed = UNKNOWN
+    from converter.cli.reading import reading
+
+    options = store()
+    with reading(first, options) as a, reading(second, options) as b, progress(quiet=settings().quiet) as report:
+        found = list(differences(a, b, platform, report))
+    tell(found)
+    return DIFFERENT if found else EQUAL
+
+
+def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> Iterator[Difference]:
+    """Those of every image. Of two indexes the platform stands before the path. Raises what a comparison raises."""
+    from converter.diff import Difference, compare
+
+    names = a.reference, b.reference
+    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
+        of_a, of_b = by_platform(a), by_platform(b)
+        for name in sorted(of_a.keys() | of_b.keys()):
+            if name in of_a and name in of_b:
+                for one in compare(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
+                    yield replace(one, path=f"{name}:{one.path}")
+            else:
+                there, missing = ("image", None) if name in of_a else (None, "image")
+                yield Difference(path=name, what="entry", a=there, b=missing)
+        return
+    wanted = Platform.parse(platform) if platform else None
+    image_a, image_b = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
+    yield from compare(image_a, image_b, watched(report, image_a, image_b), names)
+
+
+def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
+    """The image itself, or that of the index which is wanted, or which suits the image that it is compared to."""
+    from converter.edits import one_platform
+
+    with within(opened.reference):
+        if wanted is None and isinstance(other, Image):
+            wanted = other.platform
+        item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
+        if not isinstance(item, Image):
+            raise Unsupported("got an artifact, want an image: it has no files")
+        return item
+
+
+def by_platform(opened: Opened) -> dict[str, Image]:
+    """The images of an index; a platform that it has twice is numbered."""
+    from converter.edits import read_whole
+
+    found: dict[str, Image] = {}
+    with within(opened.reference):
+        for image in images(read_whole(opened.item, opened.read)):
+            name = str(image.platform.normalised())
+            found[name if name not in found else f"{name}#{len(found)}"] = image
+    return found
+
+
+def images(item: Item) -> Iterator[Image]:
+    """Those of an index that was read, in its order; attestations are none."""
+    if isinstance(item, Image):
+        yield item
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from images(entry.item)
+
+
+def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
+    """Opens blobs, and tells how far their reading has come."""
+    layers = [known for image in compared for layer in image.layers for known in inputs(layer.content)]
+    report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
+    numbers = itertools.count(1)
+
+    def opened(known: Known) -> Blocks:
+        label = f"layer {next(numbers)} of {len(layers)}"
+        report(Started(label, known.descriptor.size))
+        with closing(known.blocks()) as source:
+            for block in source:
+                report(Moved(label, len(block)))
+                yield block
+        report(Finished(label, known.descriptor.size))
+
+    return opened
+
+
+def inputs(content: Content) -> Iterator[Known]:
+    """The blobs that content is, or is made of."""
+    if isinstance(content, Known):
+        yield content
+    else:
+        for layer in content.inputs:
+            yield from inputs(layer.content)
+
+
+def tell(found: list[Difference]) -> None:
+    """Print what differs, as JSON or for people."""
+    if settings().json:
+        show_json({"equal": not found, "differences": [asdict(one) for one in found]})
+    elif not settings().quiet:
+        for one in found:
+            show(f"{one.path}: {sentence(one)}")
+        show(count(len(found), "difference") if found else "equal", colour=BOLD)
+
+
+def sentence(one: Difference) -> str:
+    """What differs, for people."""
+    if one.what == "entry":
+        return f"only in {'A' if one.b is None else 'B'} ({one.a or one.b})"
+    return f"{one.what} is {value(one.a)} in A, {value(one.b)} in B"
+
+
+def value(member: Any) -> str:
+    """A JSON value for people."""
+    return member if isinstance(member, str) and member else json.dumps(member, ensure_ascii=False)

@@ -1,0 +1,199 @@
+"""What differs between two images of any formats: their flattened file trees, and how their containers are started.
+
+Layers, history, annotations and compression are how an image came to be, not what it is: they are not compared.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from converter.errors import within
+from converter.model.content import Known
+from converter.model.image import Image, RunConfig
+from converter.model.platform import Platform
+from converter.streams.content import Watch, uncompressed, unnoted
+from converter.streams.tar import fields
+from converter.streams.tar.names import parent
+from converter.streams.tar.tree import Node, tree
+
+Tree = Mapping[bytes, Node]
+"""By path, without a leading slash; the root is ``b""``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not the same.
+
+    ``path`` is that of a file, beginning with ``/``, or ``config`` or ``platform``; ``what`` is the property of it.
+    ``a`` and ``b`` are JSON values, None for what is not there.
+    """
+
+    path: str
+    what: str
+    a: Any
+    b: Any
+
+
+def compare(
+    a: Image, b: Image, opened: Watch = Known.blocks, names: tuple[str, str] = ("a", "b")
+) -> Iterator[Difference]:
+    """Everything that differs, configuration first, then files by path. Every layer of both is read once.
+
+    ``opened`` opens a blob, perhaps telling somebody how far its reading has come; ``names`` are those of the images in
+    the trail of an error. Raises what reading a layer raises: then nothing can be told.
+    """
+    yield from configurations(a, b)
+    with within(names[0]):
+        files_a = files(a, opened)
+    with within(names[1]):
+        files_b = files(b, opened)
+    yield from trees(files_a, files_b)
+
+
+def files(image: Image, opened: Watch = Known.blocks) -> Tree:
+    """The flattened file tree of an image."""
+    return tree([partial(uncompressed, layer, unnoted, opened) for layer in image.layers])
+
+
+def trees(a: Tree, b: Tree) -> Iterator[Difference]:
+    """What differs between two file trees, by path."""
+    implied_a, implied_b = _implied(a), _implied(b)
+    for path in sorted(a.keys() | b.keys()):
+        one, other = a.get(path), b.get(path)
+        if one == other:
+            continue
+        told = partial(Difference, path="/" + _text(path))
+        type_a, type_b = _type(path, one, implied_a), _type(path, other, implied_b)
+        if type_a != type_b:
+            yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
+        elif one is not None and other is not None:
+            yield from _properties(told, one, other)
+        # Else nobody has said anything of a directory that is only there because something lies in it.
+
+
+def _implied(files: Tree) -> set[bytes]:
+    """The directories that are there although no entry describes them."""
+    found = {b""}
+    for path in files:
+        while (path := parent(path)) not in found:
+            found.add(path)
+    return found
+
+
+def _type(path: bytes, node: Node | None, implied: set[bytes]) -> str | None:
+    if node is not None:
+        return _TYPES[node.type]
+    return _TYPES[fields.DIR] if path in implied else None
+
+
+def _properties(told: Callable[..., Difference], a: Node, b: Node) -> Iterator[Difference]:
+    for what, shown in _PROPERTIES.items():
+        # Nothing obeys the mode of a symbolic link, and every system shows 0777.
+        if what == "mode" and a.type == fields.SYMLINK:
+            continue
+        of_a, of_b = shown(a), shown(b)
+        if of_a != of_b:
+            yield told(what=what, a=of_a, b=of_b)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _time(nanoseconds: int) -> str:
+    """RFC 3339, or seconds since 1970 where that has no such year."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        return f"{seconds}{fraction}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def _xattrs(node: Node) -> dict[str, str]:
+    """Values in base64: most are binary."""
+    return {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
+
+
+_PROPERTIES: Mapping[str, Callable[[Node], Any]] = {
+    "mode": lambda node: f"{node.mode:04o}",
+    "owner": lambda node: f"{node.uid}:{node.gid}",
+    "mtime": lambda node: _time(node.mtime_ns),
+    "target": lambda node: _text(node.linkname),
+    "device": lambda node: f"{node.device[0]}:{node.device[1]}",
+    "xattrs": _xattrs,
+    "size": lambda node: node.size,
+    "content": lambda node: f"sha256:{node.sha256.hex()}",
+    "names": lambda node: ["/" + _text(name) for name in node.links],
+}
+"""What is compared, and how it is told; ``names`` are all that hard links give the file."""
+
+_TYPES = {
+    fields.FILE: "file",
+    fields.DIR: "directory",
+    fields.SYMLINK: "symlink",
+    fields.CHAR: "character device",
+    fields.BLOCK: "block device",
+    fields.FIFO: "fifo",
+}
+
+
+def configurations(a: Image, b: Image) -> Iterator[Difference]:
+    """What a container of one gets that a container of the other does not."""
+    yield from _members("platform", _platform(a.platform), _platform(b.platform))
+    yield from _members("config", _run(a.config), _run(b.config))
+
+
+def _members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+    for what in a:
+        if a[what] != b[what]:
+            yield Difference(path=path, what=what, a=a[what], b=b[what])
+
+
+def _platform(platform: Platform) -> dict[str, Any]:
+    normal = platform.normalised()
+    return {
+        "os": normal.os,
+        "architecture": normal.architecture,
+        "variant": normal.variant,
+        "os_version": normal.os_version,
+        "os_features": sorted(normal.os_features),
+    }
+
+
+def _run(config: RunConfig) -> dict[str, Any]:
+    """What the configuration means: spellings of the same thing are one, and order counts only where it has a say."""
+    return {
+        "user": _user(config.user),
+        "exposed_ports": sorted({_port(port) for port in config.exposed_ports}),
+        "env": dict(sorted(dict(map(_variable, config.env)).items())),
+        "entrypoint": list(config.entrypoint or ()),
+        "cmd": list(config.cmd or ()),
+        "volumes": sorted(set(config.volumes)),
+        "working_dir": config.working_dir or "/",
+        "labels": dict(sorted(config.labels.items())),
+        "stop_signal": config.stop_signal,
+        "healthcheck": dict(config.healthcheck or {}),
+        "shell": list(config.shell or ()),
+        "on_build": list(config.on_build or ()),
+    }
+
+
+def _user(user: str) -> str:
+    # Nobody named is the superuser; its group is 0 too.
+    return "0" if user in {"", "0:0"} else user
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _port(port: str) -> str:
+    return port if "/" in port else f"{port}/tcp"

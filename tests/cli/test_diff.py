@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.cli.main import main
+from converter.model.descriptor import Descriptor
+from converter.model.platform import Platform
+from converter.stores.memory import MemoryStore
+from tests.builders import DOCKER, add_image, add_index, tar
+from tests.cli.conftest import put
+
+ARM = {"os": "linux", "architecture": "arm64"}
+
+
+def differ(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    status = main(["diff", *arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_an_image_equals_itself(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert differ("oci:in:app", "oci:in:app", capsys=capsys) == (0, {"equal": True, "differences": []})
+    assert main(["diff", "oci:in:app", "oci:in:app"]) == 0
+    assert capsys.readouterr().out == "equal\n"
+
+
+def test_compression_and_layers_do_not_matter(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "oci:in:app", "oci:out", "--squash", "--compress", "none", "--quiet"]) == 0
+    assert differ("oci:in:app", "oci:out", capsys=capsys)[0] == 0
+
+
+def test_what_differs_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    put(store, add_image(store, tars=[tar({"a": b"1", "b": b"2"})], name=""), "one")
+    put(store, add_image(store, tars=[tar({"a": b"3"})], config=ARM, name=""), "two")
+    status, document = differ("oci:in:one", "oci:in:two", capsys=capsys)
+    assert status == 1
+    assert document["equal"] is False
+    assert {(row["path"], row["what"]) for row in document["differences"]} >= {
+        ("platform", "architecture"),
+        ("config", "entrypoint"),
+        ("/a", "content"),
+        ("/b", "entry"),
+    }
+    assert all(set(row) == {"path", "what", "a", "b"} for row in document["differences"])
+    assert {"path": "/b", "what": "entry", "a": "file", "b": None} in document["differences"]
+
+
+def test_what_differs_for_people(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    put(store, add_image(store, tars=[tar({"a": b"1", "b\x1b[2J": b"2"})], name=""), "one")
+    put(store, add_image(store, tars=[tar({"a": None, "c": b""})], name=""), "two")
+    assert main(["diff", "oci:in:one", "oci:in:two"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "/a: type is file in A, directory in B",
+        "/b\\x1b[2J: only in A (file)",
+        "/c: only in B (file)",
+        "3 differences",
+    ]
+
+
+def test_quiet_says_it_by_the_status_alone(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "--quiet", "oci:in:app", "oci:in:other"]) == 1
+    assert main(["diff", "--quiet", "oci:in:app", "oci:in:app"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["oci:in:app", "oci:nix"], id="nothing there"),
+        pytest.param(["oci:in:app", "oci:in"], id="two there"),
+        pytest.param(["oci:in:app"], id="nothing to compare with"),
+        pytest.param(["oci:in:app", "oci:in:other", "--platform", "linux"], id="half a platform"),
+    ],
+)
+def test_it_cannot_tell(arguments: list[str], layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+
+
+def test_a_damaged_layer_is_no_answer(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    layer = next(path for path in Path("in/blobs/sha256").iterdir() if path.read_bytes()[:2] == b"\x1f\x8b")
+    layer.chmod(0o644)
+    layer.write_bytes(bytes(layer.stat().st_size))
+    assert main(["diff", "oci:in:app", "oci:in:app", "--json"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("transship: oci:in:app > layer[")
+
+
+def test_an_image_is_compared_with_its_fellow_in_an_index(
+    index: Descriptor, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, document = differ("oci:multi:app", "oci:in:other", capsys=capsys)
+    assert (status, document["differences"]) == (0, [])
+    assert differ("oci:in:other", "oci:multi:app", capsys=capsys)[0] == 0
+
+
+def test_indexes_are_compared_by_platform(index: Descriptor, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert differ("oci:multi:app", "oci:multi:app", capsys=capsys)[0] == 0
+    store = MemoryStore()
+    rows = []
+    for architecture, tars in (("amd64", [tar({"a": b""})]), ("s390x", []), ("arm64", None)):
+        config = {"os": "linux", "architecture": architecture}
+        one = add_image(store, DOCKER, config=config, name="", **({} if tars is None else {"tars": tars}))
+        rows.append(one.to_json() | {"platform": config})
+    put(store, add_index(store, rows, DOCKER), "app", where="second")
+    status, document = differ("oci:multi:app", "oci:second:app", capsys=capsys)
+    assert status == 1
+    told = [(row["path"], row["what"], row["a"], row["b"]) for row in document["differences"]]
+    assert ("linux/s390x", "entry", None, "image") in told
+    assert ("linux/arm/v7", "entry", "image", None) in told
+    assert ("linux/amd64:/a", "entry", None, "file") in told
+    assert not [row for row in told if row[0].startswith("linux/arm64")]
+    assert differ("oci:multi:app", "oci:second:app", "--platform", "linux/arm64", capsys=capsys)[0] == 0
+    assert str(Platform.parse("linux/arm64")) == "linux/arm64"
