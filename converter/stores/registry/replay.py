@@ -19,15 +19,16 @@ class Replay:
     """A stream of blocks that is read from any offset at which it has been before.
 
     Where ``blocks`` can be iterated over again (it is no iterator) and ``keep`` does not say otherwise, they are; else
-    what has passed is kept. ``digest`` and ``size`` are known once all has been read. Close it at the end.
+    what has passed is kept. ``size`` is known once all has been read, and so is ``digest`` where there is an
+    ``algorithm``: blocks that check themselves need not be hashed again. Close it at the end.
     """
 
-    def __init__(self, blocks: Blocks, algorithm: str = "sha256", *, keep: bool = False) -> None:
+    def __init__(self, blocks: Blocks, algorithm: str = "", *, keep: bool = False) -> None:
         self._blocks = blocks
         self._algorithm = algorithm
         self._source = iter(blocks)
         self._kept: tempfile.SpooledTemporaryFile[bytes] | None = None
-        self._hasher = new_hasher(algorithm)
+        self._hasher = new_hasher(algorithm) if algorithm else None
         self.size = 0
         self.ended = False
         if keep or self._source is blocks:
@@ -52,6 +53,7 @@ class Replay:
 
     def digest(self) -> Digest:
         """The digest of all that has passed."""
+        assert self._hasher is not None, "no algorithm was given"
         return Digest(self._algorithm, self._hasher.hexdigest())
 
     def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
@@ -80,7 +82,8 @@ class Replay:
 
     def _next(self) -> Block | None:
         for block in self._source:
-            self._hasher.update(block)
+            if self._hasher is not None:
+                self._hasher.update(block)
             if self._kept is not None:
                 self._keep(self._kept, block)
             self.size += len(block)
@@ -105,7 +108,7 @@ class Replay:
         if self.size:
             self._close_source()
             self._source = iter(self._blocks)
-            self._hasher = new_hasher(self._algorithm)
+            self._hasher = new_hasher(self._algorithm) if self._algorithm else None
             self.size = 0
             self.ended = False
 

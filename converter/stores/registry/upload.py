@@ -42,8 +42,7 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
     ``blocks`` that can be iterated over again are read again where the upload must begin anew; those of an iterator
     are kept in a temporary file meanwhile. Raises what they raise, and then leaves nothing in the registry.
     """
-    algorithm = expected.digest.algorithm if expected else "sha256"
-    replay = Replay(blocks, algorithm, keep=client.access.chunk is not None or expected is None)
+    replay = Replay(blocks, "" if expected else "sha256", keep=client.access.chunk is not None or expected is None)
     job = _Job(client, replay, expected, begun)
     try:
         digest = job.run()
@@ -125,7 +124,8 @@ class _Job:
     def _in_parts(self, session: Session) -> Digest:
         while not self._replay.at_end(session.offset):
             session = self._session = self._patch(session)
-        return self._put(session, self._replay.digest(), (), 0)
+        digest = self._expected.digest if self._expected is not None else self._replay.digest()
+        return self._put(session, digest, (), 0)
 
     def _patch(self, session: Session) -> Session:
         headers = dict(_OCTETS)
