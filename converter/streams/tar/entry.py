@@ -26,6 +26,8 @@ class Extra:
     """The PAX records that hold for it; its own win over global ones."""
     inherited: bool = False
     """Whether global records are among them."""
+    name: bytes | None = None
+    """The name as it is written, where a record gives it."""
     linkname: bytes | None = None
     """The target of a link, where a record gives it."""
 
@@ -67,6 +69,12 @@ class Entry:
         """``raw`` without global PAX headers."""
         extra = self.extra
         return self.head if extra is None else extra.records + self.head + extra.extension
+
+    @property
+    def written(self) -> bytes:
+        """The name as it stands in the archive."""
+        extra = self.extra
+        return fields.joined_name(self.head) if extra is None or extra.name is None else extra.name
 
     @property
     def pax(self) -> Mapping[bytes, bytes]:

@@ -77,14 +77,14 @@ class Prelude:
             extension=self._extension(head) if head[156] == 0x53 else b"",
             pax=merged,
             inherited=bool(self._global),
+            name=(written := self._one("L", self._names.get(b"L"), path) or None),
             linkname=self._one("K", self._names.get(b"K"), merged.get(b"linkpath")),
         )
-        name = self._one("L", self._names.get(b"L"), path) or name
         self._globals_raw = self._own_raw = b""
         if self._names:
             self._local, self._names = {}, {}
         self.active = bool(self._global)
-        return name, size, extra
+        return written or name, size, extra
 
     @staticmethod
     def _one(flag: str, gnu: bytes | None, path: bytes | None) -> bytes | None:

@@ -102,7 +102,7 @@ class _State:
         self._root = _Dir(0)
         self._holes = MOST_HOLES
         self._layer = 0
-        self._lost: dict[bytes, _Dir | _Leaf] = {}
+        self._lost: dict[bytes, _Inode] = {}
         """What entries of the layer being applied have replaced, for its links may still name it."""
 
     def apply(self, layer: int, source: Iterator[Entry]) -> None:
@@ -191,7 +191,7 @@ class _State:
         if not name:
             raise Invalid("entry '/': got a file that is no directory, want one")
         if name in directory.children:
-            self._lost[path] = directory.children[name]
+            self._lose(path, directory.children[name])
         directory.children[name] = _Leaf(inode, self._layer)
 
     def _put_directory(self, path: bytes, node: Node) -> None:
@@ -199,7 +199,7 @@ class _State:
         directory = parent.children.get(name) if name else parent
         if not isinstance(directory, _Dir):
             if directory is not None:
-                self._lost[path] = directory
+                self._lose(path, directory)
             directory = parent.children[name] = _Dir(self._layer)
         directory.layer, directory.node = self._layer, node
 
@@ -211,7 +211,7 @@ class _State:
             child = directory.children.get(part)
             if not isinstance(child, _Dir):
                 if child is not None:  # a symbolic link, perhaps: never followed
-                    self._lost[b"/".join(above[: number + 1])] = child
+                    self._lose(b"/".join(above[: number + 1]), child)
                 child = directory.children[part] = _Dir(self._layer)
             directory = child
         return directory, name
@@ -219,13 +219,17 @@ class _State:
     def _file(self, path: bytes) -> _Inode | None:
         """The file at ``path``, also one that the layer has replaced or is about to remove."""
         found = _descend(self._root, path.split(b"/"))
-        start = path
-        while not isinstance(found, _Leaf) and start:
-            if start in self._lost:
-                rest = path[len(start) + 1 :]
-                found = _descend(self._lost[start], rest.split(b"/") if rest else [])
-            start = start.rpartition(b"/")[0]
-        return found.inode if isinstance(found, _Leaf) else None
+        return found.inode if isinstance(found, _Leaf) else self._lost.get(path)
+
+    def _lose(self, path: bytes, found: _Dir | _Leaf) -> None:
+        """Remember the files of what is being replaced."""
+        stack = [(path, found)]
+        while stack:
+            path, found = stack.pop()
+            if isinstance(found, _Leaf):
+                self._lost[path] = found.inode
+            else:
+                stack += [(path + b"/" + name, child) for name, child in found.children.items()]
 
     def _remove(self, whited: set[bytes]) -> None:
         """Remove what lower layers have at these paths and below; with a ``/`` at the end, only below."""

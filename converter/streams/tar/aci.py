@@ -1,0 +1,170 @@
+"""An ACI's tar becomes a layer's and back, bit for bit (appc spec 0.8.11, aci.md, "Image Archives").
+
+What the layer cannot hold (the manifest's place, headers that prefixing does not give back, what stands behind the last
+entry) goes into a *recipe*, a text for an annotation. On the way back the recipe is input like any other: whatever it
+says must fit the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.limits import DEFAULT, Limits
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing, gathered
+from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import DIR, FILE, FILES, padding
+from converter.streams.tar.names import contained, shown
+from converter.streams.tar.recipe import Ending, Recipe
+from converter.streams.tar.rename import prefixed, stripped
+from converter.streams.tar.scan import Scanner, entries
+from converter.streams.tar.write import END, pad
+from converter.streams.whiteout import whiteout
+
+MANIFEST, ROOTFS = b"manifest", b"rootfs"
+
+Hear = Callable[[bytes], None]
+
+
+def unpack_aci(
+    blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None, limits: Limits = DEFAULT
+) -> Iterator[Block]:
+    """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
+
+    ``rootfs`` itself becomes ``./``, so that its mode and owner stay. ``note`` gets the recipe, before the end, unless
+    it would be too large. ``reserved`` hears the names of files that a layer's reader takes for whiteouts; without it,
+    they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
+    """
+    return gathered(_unpacked(blocks, note, reserved, limits))
+
+
+def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes, limits: Limits = DEFAULT) -> Iterator[Block]:
+    """The ACI's tar that ``unpack_aci`` made the layer ``blocks`` and ``recipe`` of. Raises Invalid where these, or the
+    ``manifest``, do not belong together. That it is the same ACI is for the caller to see, from its image ID.
+    """
+    read = Recipe.parse(recipe, limits)
+    return gathered(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
+
+
+def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None, limits: Limits) -> Iterator[Block]:
+    recipe = Recipe()
+    seen: set[bytes] = set()
+    with closing(blocks) as source:
+        scanner = Scanner(Cursor(source), limits)
+        globals_before = b""
+        ordinal = 0
+        for entry in scanner:
+            raw = entry.raw
+            if entry.type in FILES:
+                _check(entry, seen)
+                if entry.name == MANIFEST:
+                    globals_before = _take_manifest(entry, ordinal, recipe, limits)
+                    continue
+                if b".wh." in entry.name:
+                    _hear_reserved(entry.name, reserved)
+            out = _inner(raw, entry.type)
+            if globals_before or _outer(out, entry.type) != raw:
+                recipe.add_header(ordinal, raw)
+            yield globals_before + out
+            yield from entry.body
+            globals_before = b""
+            ordinal += 1
+        _check_complete(seen)
+        recipe.ending = Ending.measured(scanner.cursor.missing, scanner.trailing())
+        text = recipe.text()
+        if text is not None:
+            note(text)
+        yield END
+
+
+def _inner(raw: bytes, kind: bytes) -> bytes:
+    return stripped(raw) if kind in FILES else raw  # GNU's records have titles, not names
+
+
+def _outer(raw: bytes, kind: bytes) -> bytes:
+    return prefixed(raw) if kind in FILES else raw
+
+
+def _check(entry: Entry, seen: set[bytes]) -> None:
+    """One entry against the rules of an ACI."""
+    name = contained(entry.name)
+    top = name.partition(b"/")[0]
+    if entry.written[:1] == b"/" or top not in {MANIFEST, ROOTFS} or (top == MANIFEST and name != MANIFEST):
+        raise Invalid(
+            f"ACI: got the entry {shown(entry.written)}, want only 'manifest' and 'rootfs', and what is in it"
+        )
+    if name == MANIFEST and (entry.type != FILE or entry.sparse):
+        raise Invalid(f"ACI: got a manifest of the type {shown(entry.type)}, want a regular file")
+    if name == ROOTFS and entry.type != DIR:
+        raise Invalid(f"ACI: got a rootfs of the type {shown(entry.type)}, want a directory")
+    if name in seen:
+        raise Invalid(f"ACI: got the entry {shown(name)} twice, want it once")
+    seen.add(name)
+
+
+def _check_complete(seen: set[bytes]) -> None:
+    for name in (MANIFEST, ROOTFS):
+        if name not in seen:
+            raise Invalid(f"ACI: got no entry {shown(name)}, want one")
+
+
+def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe, limits: Limits) -> bytes:
+    """Put all but the manifest's content into the recipe; gives the global PAX headers that came before it."""
+    if entry.size > limits.document:
+        raise LimitExceeded(
+            f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (the limit 'document')"
+        )
+    body = b"".join(entry.body)
+    recipe.place = ordinal
+    recipe.manifest = entry.raw
+    recipe.fill = body[entry.size :]
+    return entry.extra.globals if entry.extra else b""
+
+
+def _hear_reserved(name: bytes, reserved: Hear | None) -> None:
+    try:
+        ordinary = whiteout(name) is None
+    except Invalid:
+        ordinary = False
+    if ordinary:
+        return
+    if reserved is None:
+        raise Unsupported(f"ACI: got the file {shown(name)}, want no name that a layer's reader takes for a whiteout")
+    reserved(name)
+
+
+def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) -> Iterator[Block]:
+    inserted = _manifest_entry(recipe, manifest, limits)
+    ordinal = 0
+    for entry in entries(blocks, limits):
+        moved = b""
+        if ordinal == recipe.place:
+            yield inserted.raw + manifest + recipe.fill
+            moved = inserted.extra.globals if inserted.extra else b""
+        raw = entry.raw
+        header = recipe.headers.get(ordinal)
+        if header is not None and moved + _inner(header, entry.type) != raw:
+            raise Invalid(f"recipe: got a header for entry {ordinal} that is not that of {shown(entry.name)}, want it")
+        yield _outer(raw, entry.type) if header is None else header
+        yield from entry.body
+        ordinal += 1
+    if ordinal == recipe.place:
+        yield inserted.raw + manifest + recipe.fill
+    if ordinal < recipe.place or any(number >= ordinal for number in recipe.headers):
+        raise Invalid(f"recipe: got {ordinal} entries in the layer, want more")
+    yield from recipe.ending.blocks()
+
+
+def _manifest_entry(recipe: Recipe, manifest: bytes, limits: Limits) -> Entry:
+    """The entry for the manifest as the recipe has it, which must be that of this manifest."""
+    found = list(entries([recipe.manifest, manifest, pad(len(manifest))], limits))
+    if (
+        len(found) != 1
+        or (found[0].name, found[0].type, found[0].size) != (MANIFEST, FILE, len(manifest))
+        or found[0].raw != recipe.manifest
+        or len(recipe.fill) != padding(len(manifest))
+    ):
+        raise Invalid(f"recipe: got a header that does not fit a manifest of {len(manifest)} bytes, want its own")
+    return found[0]

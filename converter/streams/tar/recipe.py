@@ -1,0 +1,178 @@
+"""What it takes, besides a layer and a manifest, to make an ACI's tar again: a text, small and checked when read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import Limits
+from converter.streams import Block, Blocks
+
+MOST = 512 * 1024
+"""Characters of a recipe. An ACI that would need more cannot be made again bit for bit."""
+
+MOST_HEADERS = 32 * MOST
+"""Bytes of the headers of a recipe, whose NULs are only counted in it."""
+
+MOST_ZEROS = 1024 * 1024 * 1024
+"""NULs behind the last entry of an ACI that can be made again; more are taken for an attack."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What stands behind the last entry: ``zeros`` NULs, then ``tail``; or ``missing`` bytes of its padding do not."""
+
+    missing: int = 0
+    zeros: int = 0
+    tail: bytes = b""
+
+    @classmethod
+    def measured(cls, missing: int, blocks: Blocks) -> Ending:
+        """Read the end of an archive; at most ``MOST`` bytes of garbage are kept, one more than a recipe can hold."""
+        zeros, tail = 0, b""
+        for block in blocks:
+            if tail:
+                tail += bytes(block[: MOST - len(tail)])
+                continue
+            data = bytes(block)
+            rest = data.lstrip(b"\0")
+            zeros += len(data) - len(rest)
+            tail = rest[:MOST]
+        return cls(missing=missing, zeros=zeros, tail=tail)
+
+    def blocks(self) -> Iterator[Block]:
+        """What stands behind the last entry."""
+        left = self.zeros
+        while left > 0:
+            yield bytes(min(left, 65536))
+            left -= 65536
+        if self.tail:
+            yield self.tail
+
+    def trimmed(self, blocks: Blocks) -> Iterator[Block]:
+        """``blocks`` without as many bytes at their end as are missing."""
+        held = b""
+        for block in blocks:
+            if not self.missing:
+                yield block
+                continue
+            both = held + bytes(block)
+            if len(both) > self.missing:
+                yield both[: -self.missing]
+            held = both[-self.missing :]
+
+
+@dataclass(slots=True, kw_only=True)
+class Recipe:
+    """Ordinals count the entries of the layer."""
+
+    place: int = 0
+    """How many entries of the layer come before the manifest."""
+    manifest: bytes = b""
+    """The header blocks of the manifest."""
+    fill: bytes = b""
+    """The padding behind it."""
+    headers: dict[int, bytes] = field(default_factory=dict)
+    """Header blocks that prefixing the layer's does not give."""
+    ending: Ending = field(default_factory=Ending)
+    _size: int = 0
+
+    def add_header(self, ordinal: int, raw: bytes) -> None:
+        """Remember ``raw``; not more than a recipe can hold."""
+        if self._size < MOST:
+            self.headers[ordinal] = raw
+            self._size += len(raw.rstrip(b"\0"))
+
+    def text(self) -> str | None:
+        """The recipe as JSON; None when it would be larger than ``MOST`` characters."""
+        if self._size >= MOST or self.ending.zeros > MOST_ZEROS:
+            return None
+        document = {
+            "version": VERSION,
+            "place": self.place,
+            "manifest": _written(self.manifest),
+            "fill": _written(self.fill),
+            "headers": {str(ordinal): _written(raw) for ordinal, raw in self.headers.items()},
+            "missing": self.ending.missing,
+            "zeros": self.ending.zeros,
+            "tail": _written(self.ending.tail),
+        }
+        text = json.dumps(document, separators=(",", ":"))
+        return text if len(text) <= MOST else None
+
+    @classmethod
+    def parse(cls, text: str, limits: Limits) -> Recipe:
+        """Read a recipe; raises Invalid, or LimitExceeded, when it is none."""
+        if len(text) > MOST:
+            raise LimitExceeded(f"recipe: got {len(text)} characters, want at most {MOST}")
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            raise Invalid("recipe: got something that is no JSON, want a recipe") from None
+        if not isinstance(document, dict) or document.get("version") != VERSION:
+            raise Invalid(f"recipe: got another version, want {VERSION}")
+        headers = document.get("headers")
+        if not isinstance(headers, dict):
+            raise Invalid("recipe: got headers that are no object, want one")
+        ending = Ending(
+            missing=_count(document, "missing", 511),
+            zeros=_count(document, "zeros", MOST_ZEROS),
+            tail=_read(document.get("tail")),
+        )
+        if ending.missing and (ending.zeros or ending.tail):
+            raise Invalid("recipe: got an end that is missing and there at once, want one or the other")
+        return cls(
+            place=_count(document, "place", limits.entries),
+            manifest=_read(document.get("manifest")),
+            fill=_read(document.get("fill")),
+            headers=_read_headers(headers),
+            ending=ending,
+        )
+
+
+def _written(data: bytes) -> str:
+    """Base64, and the number of NULs that follow, most of a header being NULs."""
+    short = data.rstrip(b"\0")
+    return f"{base64.b64encode(short).decode('ascii')}+{len(data) - len(short)}"
+
+
+def _read(text: Any) -> bytes:
+    try:
+        encoded, _, zeros = text.rpartition("+")
+        data = base64.b64decode(encoded, validate=True)
+        if zeros.isascii() and zeros.isdigit() and int(zeros) <= MOST:
+            return data + bytes(int(zeros))
+    except (AttributeError, ValueError, binascii.Error):
+        pass
+    raise Invalid("recipe: got bytes that are not written as in a recipe")
+
+
+def _read_headers(headers: dict[str, Any]) -> dict[int, bytes]:
+    found = {}
+    size = 0
+    for key, value in headers.items():
+        found[_ordinal(key)] = data = _read(value)
+        size += len(data)
+        if size > MOST_HEADERS:
+            raise LimitExceeded(f"recipe: got over {MOST_HEADERS} bytes of headers, want fewer")
+    return found
+
+
+def _count(document: dict[str, Any], key: str, most: int) -> int:
+    value = document.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise Invalid(f"recipe: got {key!r} out of range, want a whole number up to {most}")
+    return value
+
+
+def _ordinal(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 10):
+        raise Invalid(f"recipe: got the header number {key!r:.40}, want a whole number")
+    return int(key)

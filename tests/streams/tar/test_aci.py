@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from converter.errors import ConverterError, Invalid, Unsupported
+from converter.streams.tar.aci import rebuild_aci, unpack_aci
+from converter.streams.tar.fields import DIR, LINK, SYMLINK
+from converter.streams.tar.recipe import MOST
+from converter.streams.tar.scan import entries
+from converter.streams.tar.write import END, header, pad
+from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
+
+MANIFEST = b'{"acKind":"ImageManifest"}'
+ROOTFS = header(name=b"rootfs", type=DIR, mode=0o750, uid=7)
+
+
+def manifest(name: bytes = b"manifest") -> bytes:
+    return header(name=name, size=len(MANIFEST)) + MANIFEST + pad(len(MANIFEST))
+
+
+def unpacked(data: bytes, where: Sequence[int] = ()) -> tuple[bytes, str]:
+    recipes: list[str] = []
+    layer = b"".join(unpack_aci(pieces(data, where), recipes.append))
+    return layer, recipes[0]
+
+
+def listed(files: list[File], place: int) -> list[File]:
+    """``files`` as those of an ACI, each name once, and its manifest somewhere among them."""
+    inside = []
+    for file in {file.name.replace("./", "").strip("/"): file for file in files}.values():
+        target = f"rootfs/{file.target}" if file.type == "link" else file.target
+        inside.append(replace(file, name=f"rootfs/{file.name}", target=target))
+    whole = [File("rootfs", "dir", mode=0o755), *inside]
+    whole.insert(place % (len(whole) + 1), File("manifest", data=MANIFEST))
+    return whole
+
+
+endings = st.sampled_from([b"", END, END * 10, b"\0" * 700, END + b"garbage\0", END + b"x" + END])
+
+
+@given(files, dialects, st.integers(0, 9), endings, cuts)
+def test_what_is_unpacked_is_rebuilt_bit_for_bit(
+    some: list[File], dialect: str, place: int, ending: bytes, where: list[int]
+) -> None:
+    try:
+        data = archive(listed(some, place), dialect, ending=False) + ending
+    except ValueError:  # ustar cannot hold such a name
+        assume(False)
+        raise
+    layer, recipe = unpacked(data, where)
+    assert b"".join(rebuild_aci(pieces(layer, where), recipe, MANIFEST)) == data
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        assert "manifest" not in tar.getnames()
+
+
+@given(st.integers(1, 511), st.booleans(), st.integers(1, 511))
+def test_an_archive_whose_last_padding_is_missing_is_rebuilt_without_it(size: int, last: bool, cut: int) -> None:
+    file = header(name=b"rootfs/f", size=size) + b"f" * size + pad(size)
+    data = ROOTFS + (file + manifest() if last else manifest() + file)
+    data = data[: len(data) - min(cut, (512 - len(MANIFEST)) if last else (512 - size))]
+    layer, recipe = unpacked(data, [5000])
+    assert b"".join(rebuild_aci([layer], recipe, MANIFEST)) == data
+
+
+def test_the_layer_has_the_rootfs_itself_so_that_its_mode_and_owner_stay() -> None:
+    layer, _ = unpacked(manifest() + ROOTFS + header(name=b"rootfs/etc", type=DIR) + END)
+    root, etc = entries([layer])
+    assert (root.name, root.mode, root.uid, root.written) == (b"", 0o750, 7, b"./")
+    assert etc.name == b"etc"
+
+
+def test_hard_links_lose_the_prefix_and_symbolic_links_keep_their_target() -> None:
+    hard = header(name=b"rootfs/hard", type=LINK, linkname=b"rootfs/file")
+    soft = header(name=b"rootfs/soft", type=SYMLINK, linkname=b"rootfs/file")
+    layer, _ = unpacked(manifest() + ROOTFS + header(name=b"rootfs/file") + hard + soft + END)
+    assert [entry.linkname for entry in entries([layer])] == [b"", b"", b"file", b"rootfs/file"]
+
+
+def test_global_records_before_the_manifest_stay_in_the_layer() -> None:
+    records = b"15 uname=alice\n"
+    shared = header(name=b"pax_global_header", type=b"g", size=len(records)) + records + pad(len(records))
+    data = shared + manifest() + ROOTFS + END
+    layer, recipe = unpacked(data)
+    assert [entry.uname for entry in entries([layer])] == [b"alice"]
+    assert b"".join(rebuild_aci([layer], recipe, MANIFEST)) == data
+
+
+F = header(name=b"rootfs/f")
+
+ACCEPTED = [
+    pytest.param(manifest() + ROOTFS + END, id="manifest and rootfs"),
+    pytest.param(ROOTFS + F + manifest() + END, id="the manifest last"),
+    pytest.param(manifest(b"./manifest") + header(name=b"./rootfs", type=DIR) + END, id="names that begin with ./"),
+    pytest.param(manifest() + ROOTFS, id="no end-of-archive blocks"),
+    pytest.param(
+        manifest() + ROOTFS + header(name=b"rootfs/l", type=LINK, linkname=b"rootfs/gone") + END,
+        id="a hard link that dangles",
+    ),
+    pytest.param(manifest() + F + ROOTFS + END, id="a file before the rootfs it is in"),
+]
+
+
+@pytest.mark.parametrize("data", ACCEPTED)
+def test_accepted(data: bytes) -> None:
+    layer, recipe = unpacked(data)
+    assert b"".join(rebuild_aci([layer], recipe, MANIFEST)) == data
+
+
+REFUSED = [
+    pytest.param(ROOTFS, "got no entry 'manifest'", id="no manifest"),
+    pytest.param(manifest(), "got no entry 'rootfs'", id="no rootfs"),
+    pytest.param(manifest() + F, "got no entry 'rootfs'", id="only something in the rootfs"),
+    pytest.param(manifest() + ROOTFS + manifest(), "'manifest' twice", id="two manifests"),
+    pytest.param(manifest() + ROOTFS + F + F, "'rootfs/f' twice", id="a name twice"),
+    pytest.param(
+        manifest() + ROOTFS + F + header(name=b"./rootfs/f"), "'rootfs/f' twice", id="a name twice in two spellings"
+    ),
+    pytest.param(
+        manifest() + ROOTFS + header(name=b"rootfs/d", type=DIR) + header(name=b"rootfs/d"),
+        "'rootfs/d' twice",
+        id="a directory and a file of one name",
+    ),
+    pytest.param(manifest() + ROOTFS + header(name=b"other"), "got the entry 'other'", id="another top-level name"),
+    pytest.param(
+        manifest() + ROOTFS + header(name=b"rootfs-evil/x"), "got the entry 'rootfs-evil/x'", id="rootfs-evil"
+    ),
+    pytest.param(manifest() + ROOTFS + header(name=b"rootfs/../x"), r"want a path without '\.\.'", id="an escape"),
+    pytest.param(manifest() + header(name=b"rootfs"), "want a directory", id="rootfs is a file"),
+    pytest.param(
+        manifest() + header(name=b"rootfs", type=SYMLINK, linkname=b"/"), "want a directory", id="rootfs is a link"
+    ),
+    pytest.param(
+        header(name=b"manifest", type=SYMLINK, linkname=b"x") + ROOTFS, "want a regular file", id="manifest is a link"
+    ),
+    pytest.param(header(name=b"manifest", type=DIR) + ROOTFS, "want a regular file", id="manifest is a directory"),
+    pytest.param(manifest() + ROOTFS + header(name=b"manifest/x"), "'manifest/x'", id="something in the manifest"),
+    pytest.param(manifest(b"/manifest") + ROOTFS, "got the entry '/manifest'", id="an absolute name"),
+    pytest.param(
+        manifest() + ROOTFS + header(name=b"rootfs/l", type=LINK, linkname=b"manifest"),
+        "want one below 'rootfs/'",
+        id="a hard link out of the rootfs",
+    ),
+]
+
+
+@pytest.mark.parametrize("data, message", REFUSED)
+def test_refused(data: bytes, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        unpacked(data + END)
+
+
+def test_a_name_that_a_layer_reserves_is_refused_or_heard() -> None:
+    data = manifest() + ROOTFS + header(name=b"rootfs/.wh.x") + header(name=b"rootfs/.wh.") + END
+    with pytest.raises(Unsupported, match="takes for a whiteout"):
+        unpacked(data)
+    heard: list[bytes] = []
+    list(unpack_aci([data], lambda _: None, reserved=heard.append))
+    assert heard == [b"rootfs/.wh.x", b"rootfs/.wh."]
+
+
+def test_a_recipe_that_would_be_too_large_is_none() -> None:
+    recipes: list[str] = []
+    list(unpack_aci([manifest() + ROOTFS + END + b"x" * MOST], recipes.append))
+    assert recipes == []
+
+
+LAYER, RECIPE = unpacked(manifest() + ROOTFS + F + END)
+
+
+def changed(**values: object) -> str:
+    return json.dumps({**json.loads(RECIPE), **values})
+
+
+LIES = [
+    pytest.param("", "no JSON", id="nothing"),
+    pytest.param("[" * 100_000, "no JSON", id="nesting without end"),
+    pytest.param("[]", "another version", id="no object"),
+    pytest.param(changed(version=2), "another version", id="another version"),
+    pytest.param(changed(place=3), "got 2 entries", id="a place behind the end"),
+    pytest.param(changed(place=-1), "'place' out of range", id="a negative place"),
+    pytest.param(changed(zeros=2**50), "'zeros' out of range", id="an endless end"),
+    pytest.param(changed(missing=True), "'missing' out of range", id="a number that is none"),
+    pytest.param(changed(missing=3), "missing and there at once", id="an end that is missing and there"),
+    pytest.param(changed(manifest="QUJD+9"), "header", id="no header for the manifest"),
+    pytest.param(changed(manifest="QUJD"), "not written as in a recipe", id="bytes without their zeros"),
+    pytest.param(changed(fill="+3"), "does not fit a manifest", id="another padding"),
+    pytest.param(changed(headers=[]), "no object", id="headers that are a list"),
+    pytest.param(changed(headers={"x": "+1"}), "header number", id="a header of no entry"),
+    pytest.param(changed(headers={"7": "+512"}), "want more", id="a header of an entry that is not there"),
+    pytest.param(
+        changed(headers={str(number): "+524288" for number in range(50)}), "bytes of headers", id="headers of gigabytes"
+    ),
+    pytest.param(" " * (MOST + 1), "characters", id="more than a recipe may be"),
+]
+
+
+@pytest.mark.parametrize("recipe, message", LIES)
+def test_a_recipe_that_lies_is_refused(recipe: str, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        list(rebuild_aci([LAYER], recipe, MANIFEST))
+
+
+def test_a_recipe_cannot_bring_in_a_header_that_the_layer_does_not_have() -> None:
+    other = unpacked(manifest() + header(name=b"rootfs", type=DIR, mode=0o777) + F + END)[1]
+    with pytest.raises(Invalid, match="not that of"):
+        list(rebuild_aci([LAYER], other, MANIFEST))
+
+
+def test_a_recipe_goes_with_its_manifest() -> None:
+    with pytest.raises(Invalid, match="does not fit a manifest"):
+        list(rebuild_aci([LAYER], RECIPE, MANIFEST + b" "))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(anything, st.sampled_from(sorted(json.loads(RECIPE))))
+def test_no_recipe_makes_it_crash(value: object, key: str) -> None:
+    with suppress(ConverterError):
+        list(rebuild_aci([LAYER], changed(**{key: value}), MANIFEST))
