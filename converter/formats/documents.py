@@ -8,7 +8,7 @@ from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
-from converter.schema import check
+from converter.schema import blocking, check
 
 _KINDS = {
     types.OCI_MANIFEST: "oci-manifest",
@@ -37,7 +37,7 @@ def require_written(data: bytes, media_type: str) -> None:
 
 def require(data: bytes, kind: str) -> None:
     """Raises Invalid with the first error of a document, and how many more there are."""
-    errors = [finding for finding in check(data, kind) if finding.severity == "error"]
+    errors = blocking(check(data, kind))
     if errors:
         first, more = errors[0], len(errors) - 1
         rest = f" (and {more} more: transship validate --kind {kind})" if more else ""

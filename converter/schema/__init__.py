@@ -4,6 +4,7 @@ from converter.schema.check import check, is_valid, rules
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity
 from converter.schema.guess import guess
 from converter.schema.kinds import FAMILIES, KINDS, bundle, schema
+from converter.schema.tolerance import blocking
 
 __all__ = [
     "FAMILIES",
@@ -13,6 +14,7 @@ __all__ = [
     "Profile",
     "Rule",
     "Severity",
+    "blocking",
     "bundle",
     "check",
     "guess",

@@ -1,0 +1,34 @@
+"""What a reader of images forgives in an invalid document: faults that well-known tools make, and that harm nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.schema.finding import Finding
+
+ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
+
+def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The errors that forbid to read, or to pass on, a document. A validator must not ask this: it names them all."""
+    return tuple(finding for finding in findings if finding.severity == "error" and not _forgiven(finding))
+
+
+def _forgiven(finding: Finding) -> bool:
+    match finding.rule:
+        case "schema/oci-config/type":
+            # The Docker Engine writes null for a list or a map that is empty, and Go reads it so.
+            return finding.message.startswith("got a JSON null,")
+        case "schema/oci-manifest/minItems":
+            # An image from scratch has no layers; manifest.md says SHOULD, the official schema demands one.
+            return finding.path == "/layers"
+        case "schema/oci-manifest/type" | "schema/oci-index/type":
+            # docker save writes "manifests": null, and Go's encoder writes null for an empty list.
+            return finding.message.startswith("got a JSON null,") and finding.path in {"/layers", "/manifests"}
+        case "schema/docker-schema2/required" | "schema/docker-manifest-list/required":
+            # Whoever fetched it knows its type from elsewhere.
+            return finding.message.startswith("got no member 'mediaType',") and finding.path == ""
+        case "docker/layer-media-type":
+            # BuildKit's, which no specification has.
+            return finding.message.startswith(f"got {ZSTD!r},")
+    return False

@@ -1,0 +1,67 @@
+"""What real tools write is read, although a validator names its faults."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from converter.schema import blocking, check
+
+DIGEST = "sha256:" + "a" * 64
+CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
+DESCRIPTOR = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 2}
+LAYER = {"mediaType": "application/vnd.docker.image.rootfs.diff.tar.zstd", "digest": DIGEST, "size": 2}
+SCHEMA2 = {"schemaVersion": 2, "config": DESCRIPTOR, "layers": [LAYER]}
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def stopped(document: Any, kind: str) -> list[str]:
+    return [finding.rule for finding in blocking(check(json.dumps(document).encode(), kind))]
+
+
+@pytest.mark.parametrize(
+    "kind, document",
+    [
+        pytest.param("oci-config", {**CONFIG, "config": {"Env": None, "ExposedPorts": None}}, id="nulls of the engine"),
+        pytest.param("oci-config", {**CONFIG, "history": None}, id="no history"),
+        pytest.param("oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": []}, id="no layers"),
+        pytest.param(
+            "oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": None}, id="layers that are null"
+        ),
+        pytest.param("oci-index", {"schemaVersion": 2, "manifests": None}, id="an index of docker save"),
+        pytest.param("docker-schema2", {**SCHEMA2, "mediaType": DOCKER}, id="BuildKit's zstd layers"),
+        pytest.param("docker-schema2", SCHEMA2, id="a manifest without its type"),
+    ],
+)
+def test_forgiven(kind: str, document: Any) -> None:
+    assert check(json.dumps(document).encode(), kind)
+    assert stopped(document, kind) == []
+
+
+@pytest.mark.parametrize(
+    "kind, document, rules",
+    [
+        pytest.param("oci-config", {**CONFIG, "config": {"Env": "A=b"}}, ["schema/oci-config/type"], id="another type"),
+        pytest.param("docker-schema2", {"mediaType": DOCKER}, ["schema/docker-schema2/required"] * 3, id="no members"),
+        pytest.param(
+            "docker-schema2",
+            {**SCHEMA2, "mediaType": DOCKER, "layers": [{**LAYER, "mediaType": "a/b"}]},
+            ["docker/layer-media-type"],
+            id="layers of a type that nobody has",
+        ),
+        pytest.param(
+            "oci-manifest",
+            {"schemaVersion": 2, "config": DESCRIPTOR, "layers": [], "manifests": []},
+            ["oci/ambiguous"],
+            id="two kinds at once",
+        ),
+    ],
+)
+def test_not_forgiven(kind: str, document: Any, rules: list[str]) -> None:
+    assert stopped(document, kind) == rules
+
+
+def test_warnings_stop_nothing() -> None:
+    assert stopped({**CONFIG, "os": "amiga"}, "oci-config") == []
