@@ -31,10 +31,10 @@ def command(reference: str) -> None:
     With --json: the neutral model, one form for images of every format (transship schema image).
     """
     with reading(reference, store()) as opened:
-        if settings().json:
-            show_json(describe(opened.item))
-            return
         attached = list(opened.source.attachments(opened.root.digest))
+        if settings().json:
+            show_json(describe(opened.item, attached))
+            return
         show(reference, colour=BOLD)
         for label, value in rows(opened, attached):
             show(f"  {label:<12}{value}")
@@ -161,4 +161,7 @@ def _column(label: str, values: Iterable[Any]) -> Rows:
 
 
 def _short(media_type: str) -> str:
+    """A media type without what is the same for nearly all of them."""
+    for common_part in ("application/vnd.oci.image.layer.v1.", "application/vnd.docker.image.rootfs.diff."):
+        media_type = media_type.removeprefix(common_part)
     return media_type.removeprefix("application/vnd.") or "no media type"

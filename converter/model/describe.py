@@ -7,7 +7,7 @@ for ``entrypoint``, ``cmd`` and the like nowhere: a member that is there says so
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
 from converter.model.content import Content, Derived, Known, Layer
@@ -18,8 +18,12 @@ from converter.model.platform import Platform
 Document = dict[str, Any]
 
 
-def describe(item: Item) -> Document:
-    """An item of any kind; ``kind`` tells which."""
+def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
+    """An item of any kind; ``kind`` tells which. ``attachments`` are what speaks of it."""
+    return _item(item) | _told(attachments=[attachment(one) for one in attachments])
+
+
+def _item(item: Item) -> Document:
     match item:
         case Image():
             return image(item)
@@ -64,7 +68,7 @@ def artifact(item: Artifact) -> Document:
 
 def entry(item: Entry) -> Document:
     """One row of an index."""
-    return {"descriptor": descriptor(item.descriptor)} | _told(item=describe(item.item) if item.item else None)
+    return {"descriptor": descriptor(item.descriptor)} | _told(item=_item(item.item) if item.item else None)
 
 
 def layer(item: Layer) -> Document:
