@@ -6,7 +6,7 @@ The bytes that arrive do not depend on the number of threads. Nothing is visible
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,6 +46,16 @@ class Settings:
     diff_ids: DiffIds
     report: Report = silent
     limits: Limits = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Blocks that can be read again from their start: a registry that forgets an upload wants them so."""
+
+    read: Callable[[], Iterator[Block]]
+
+    def __iter__(self) -> Iterator[Block]:
+        return self.read()
 
 
 class Execution:
@@ -116,7 +126,8 @@ class Execution:
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, there)
         elif not there:
-            self._sink.put(self._watched(leaf.content, leaf.label), leaf.media_type, expected)
+            blocks = Again(lambda: self._watched(leaf.content, leaf.label))
+            self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
     def _copy_and_look(self, leaf: Copy, expected: Descriptor, there: bool) -> Digest:
