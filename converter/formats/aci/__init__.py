@@ -1,30 +1,170 @@
-"""App Container Images (appc spec 0.8.11, aci.md): a manifest and a root file system in one archive."""
+"""App Container Images: a manifest and a root file system in one archive (appc spec 0.8.11, aci.md).
+
+An ACI has one root file system, so that of a layered image is flattened, unless each of its layers becomes an ACI that
+depends on the one below. What one side has no word for is kept in annotations (``keys``), so that the way back has it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from converter.errors import Unsupported
+from converter.errors import NotFound, Unsupported
+from converter.formats.aci import keys, layering
+from converter.formats.aci.archive import read_manifest, read_owners
+from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
+from converter.formats.aci.dependencies import Finder, own_layer, resolve
+from converter.formats.aci.devices import with_dev_links
+from converter.formats.aci.manifest import Dependency, parse
+from converter.formats.aci.reading import paths_of_owners, to_image
+from converter.formats.aci.rewrites import PackAci, RebuildAci
+from converter.formats.aci.writing import write
 from converter.model import media_types as types
-from converter.model.content import Known
-from converter.model.image import Item
-from converter.plan import Loss, Node
+from converter.model.compression import GZIP, Compression
+from converter.model.content import Derived, Known, Layer
+from converter.model.document import load_object
+from converter.model.image import Artifact, Image, Index, Item, Original
+from converter.plan import Copy, Loss, Make, Node
 from converter.ports import Fetch
+
+__all__ = [
+    "Dependency",
+    "Finder",
+    "conversion_losses",
+    "decode",
+    "encode",
+    "encode_layered",
+    "losses",
+    "media_types",
+    "name",
+    "resolve",
+    "with_dev_links",
+]
 
 name = "aci"
 media_types = frozenset((types.ACI,))
 
 
-def decode(root: Known, fetch: Fetch) -> Item:
-    """Read an ACI."""
-    raise Unsupported("got an ACI, want another image")
+def decode(root: Known, fetch: Fetch) -> Image:
+    """Read the manifest; the archive is read as far as that stands in it, and whole only for the owner of a file.
+
+    The one layer is the root file system, as it is without what the image depends on and with its whitelist not applied
+    (``resolve`` does both). Raises Invalid.
+    """
+    del fetch
+    manifest = parse(read_manifest(root))
+    paths = paths_of_owners(manifest)
+    image = to_image(manifest, read_owners(root, paths) if paths else {})
+    return replace(image, layers=(own_layer(root),), original=Original(format=name, manifest=root))
 
 
-def encode(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan an ACI."""
-    raise Unsupported("got an ACI for a target, want another format")
+def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None) -> Node:
+    """Plan one ACI, under the compression that is asked for (None: as it was, or gzip).
+
+    An ACI that nobody changed is copied, or made again from the layer that it became. Raises Unsupported for what is no
+    single image, and for a compression that an ACI may not have.
+    """
+    del accepts
+    image = _image(item)
+    base = baseline_of(image)
+    compression = _compression(asked)
+    if base is not None and unchanged(base.image, comparable(image)):
+        node = _again(image, base, asked)
+        if node is not None:
+            return node
+    written = write(image, base)
+    pack = PackAci(document=layering.standing_alone(written.document), groupless=written.groupless)
+    return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
 
-def losses(item: Item) -> Iterable[Loss]:
-    """What an ACI cannot hold."""
-    return ()
+def encode_layered(item: Item, asked: Compression | None = None) -> Node:
+    """Plan one ACI a layer, each over the one below, which it names by its image ID; the node is the top one's.
+
+    An image of one layer, and an ACI that nobody changed, are planned as ``encode`` does.
+    """
+    image = _image(item)
+    if len(image.layers) < 2:
+        return encode(image, frozenset(), asked)
+    return layering.chain(image, write(image, baseline_of(image)), _compression(asked))
+
+
+def losses(item: Item) -> Iterator[Loss]:
+    """What ``encode`` keeps elsewhere, or nowhere, once per field; nothing for an ACI as it was."""
+    image = _image(item)
+    base = baseline_of(image)
+    if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
+        return
+    yield from write(image, base).losses
+    yield from _losses_of_layers(image)
+    if image.original is not None and image.original.format == "oci":
+        document = load_object(image.original.manifest.read())
+        for field in ("subject", "artifactType"):
+            if document.get(field):
+                yield Loss(field=field, reason=f"an ACI has no {field}")
+
+
+def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
+    """What an image that was read from an ACI loses in another format: ``target`` is that format's name.
+
+    Raises Unsupported where its platform has no name there, NotFound where what it depends on was not resolved.
+    """
+    known = item.foreign.get(name, {}) if isinstance(item, Image) else {}
+    if not isinstance(item, Image) or not known:
+        return
+    same = item.platform == to_image(parse(str(known["manifest"]).encode())).platform
+    if known.get("platform") == "nameless" and same:
+        raise Unsupported(f"got the platform {item.platform}, which has no name in {target}, want one (--platform)")
+    if known.get("dependencies"):
+        raise NotFound(f"got no image for {', '.join(known['dependencies'])}, want its .aci file (--aci-path DIR)")
+    for row in known.get("losses", ()):
+        if row["field"] == "platform" and not same:
+            continue
+        # Only an OCI manifest has the annotation that keeps the ACI's own.
+        yield Loss(field=row["field"], reason=row["reason"], kept=row["kept"] if target == "oci" else "")
+
+
+def _image(item: Item) -> Image:
+    if isinstance(item, Image):
+        if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
+            raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign)")
+        return item
+    what = {Index: "images for several platforms", Artifact: "an artifact"}[type(item)]
+    raise Unsupported(f"got {what}, want one image for an ACI")
+
+
+def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
+    """The ACI that an unchanged image was read from, here or before it became a layer; None where it cannot be had."""
+    layer = image.layers[0] if len(image.layers) == 1 else None
+    original = image.original
+    if original is not None and original.format == name:
+        root = original.manifest
+        if layer != own_layer(root):
+            return None
+        if asked is None:
+            return Copy(content=root, media_type=types.ACI, label="image")
+        whole = (Layer(content=root),)
+        return _make(Derived(inputs=whole, compression=_compression(asked), algorithm="sha512"))
+    recipe = layer.annotations.get(keys.RECIPE) if layer is not None else None
+    if recipe is None or base.manifest.dependencies or base.manifest.path_whitelist:
+        return None
+    rebuild = RebuildAci(recipe=recipe, manifest=base.manifest.text)
+    content = Derived(inputs=image.layers, rewrite=rebuild, compression=_compression(asked), algorithm="sha512")
+    return _make(content)
+
+
+def _make(content: Derived) -> Make:
+    return Make(content=content, media_type=types.ACI, label="image")
+
+
+def _compression(asked: Compression | None) -> Compression:
+    compression = asked or GZIP
+    if compression.codec not in ("gzip", "none"):
+        raise Unsupported(f"got the compression {compression}, want gzip or none for an ACI (aci.md, Image Archives)")
+    return compression
+
+
+def _losses_of_layers(image: Image) -> Iterable[Loss]:
+    if len(image.layers) > 1:
+        yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
+    if any(key != keys.RECIPE for layer in image.layers for key in layer.annotations):
+        yield Loss(field="layers.annotations", reason="a root file system has no annotations")

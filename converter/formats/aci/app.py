@@ -1,0 +1,137 @@
+"""How a program is run, in appc's words and in Docker's, both ways (appc spec 0.8.11, aci.md, "app").
+
+What one side cannot hold is handed back beside the result; the order of everything is fixed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from posixpath import normpath
+from typing import Any
+
+from converter.formats.aci.names import sanitised_name
+
+Member = dict[str, Any]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z_0-9.-]*")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([A-Za-z0-9]+))?")
+_ROOT = "0"
+PORT_MOST = 65535
+
+
+def user_and_group(user: str) -> tuple[str, str]:
+    """What Docker's ``USER[:GROUP]`` says; the group is empty where it says none. Nobody is root."""
+    name, _, group = user.partition(":")
+    return name or _ROOT, group if name or group else _ROOT
+
+
+def user_of(app: Mapping[str, Any]) -> str:
+    """Docker's ``USER:GROUP``."""
+    return f"{app.get('user') or _ROOT}:{app.get('group') or _ROOT}"
+
+
+def environment(env: Iterable[str]) -> tuple[list[Member], list[str]]:
+    """The variables in order, and the settings that are none: without ``=``, or with an illegal name.
+
+    Of two settings of a variable the last wins, in the place of the first, as in the Engine.
+    """
+    found: dict[str, str] = {}
+    rest = []
+    for setting in env:
+        variable, equals, value = setting.partition("=")
+        if equals and _VARIABLE.fullmatch(variable):
+            found[variable] = value
+        else:
+            rest.append(setting)
+    return [{"name": variable, "value": value} for variable, value in found.items()], rest
+
+
+def env_of(app: Mapping[str, Any]) -> tuple[str, ...]:
+    """Docker's ``NAME=VALUE``."""
+    return tuple(f"{variable['name']}={variable['value']}" for variable in members(app, "environment"))
+
+
+def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
+    """The ports by name, and what is none; ``80`` and ``80/tcp`` are one, a range is a port with a count."""
+    found: dict[tuple[int, int, str], str] = {}
+    rest = []
+    for text in sorted(exposed):
+        match = _PORT.fullmatch(text)
+        first = int(match[1]) if match else 0
+        last = int(match[2]) if match and match[2] else first
+        if match is None or not 1 <= first <= last <= PORT_MOST:
+            rest.append(text)
+            continue
+        key = first, last - first + 1, (match[3] or "tcp").lower()
+        # The longer of two spellings says more, so it names the port.
+        found[key] = max(found.get(key, ""), sanitised_name(text), key=len)
+    taken: set[str] = set()
+    rows = [
+        {"name": free(found[key], taken), "protocol": key[2], "port": key[0], "count": key[1], "socketActivated": False}
+        for key in sorted(found)
+    ]
+    return sorted(rows, key=lambda row: str(row["name"])), rest
+
+
+def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
+    """Docker's ``PORT/PROTOCOL``, one for each of a count, in their order; each once."""
+    found = [
+        f"{number}/{port['protocol']}"
+        for port in members(app, "ports")
+        for number in range(port["port"], min(port["port"] + (port.get("count") or 1), PORT_MOST + 1))
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def mount_points(volumes: Iterable[str]) -> list[Member]:
+    """A mount point a volume, by name; names are docker2aci's, and do not depend on the order of the volumes."""
+    taken: set[str] = set()
+    rows = []
+    for path in sorted(volumes):
+        inside = normpath("/" + path).strip("/")
+        rows.append({"name": free(sanitised_name(f"volume-{inside}"), taken), "path": path})
+    return sorted(rows, key=lambda row: str(row["name"]))
+
+
+def volumes_of(app: Mapping[str, Any]) -> tuple[str, ...]:
+    """Docker's volumes: the paths, each once."""
+    return tuple(dict.fromkeys(point["path"] for point in members(app, "mountPoints")))
+
+
+def working_directory(path: str) -> str:
+    """An absolute path, or none."""
+    return path if path.startswith("/") or not path else f"/{path}"
+
+
+def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
+    """The limits of a Docker configuration of old, and the names of the members that they stand for."""
+    found: list[Member] = []
+    used = set()
+    shares, memory = run.get("CpuShares"), run.get("Memory")
+    if _number(shares) in range(2, 262145):
+        found.append({"name": "os/linux/cpu-shares", "value": shares})
+        used.add("CpuShares")
+    if _number(memory) > 0:
+        found.append({"name": "resource/memory", "value": {"limit": str(memory)}})
+        used.add("Memory")
+    return found, used
+
+
+def members(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    """A list of objects; empty where it is absent or null."""
+    return app.get(key) or ()
+
+
+def free(name: str, taken: set[str]) -> str:
+    """``name``, or the first of ``name-1``, ``name-2`` … that nobody has; it is taken from then on."""
+    candidate, number = name, 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,69 @@
+"""Looking into an ACI without unpacking it (appc spec 0.8.11, aci.md, "Image Archives").
+
+Only what is asked for is read: that the archive obeys its rules and has its digest shows when it is unpacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.content import Known
+from converter.model.limits import DEFAULT
+from converter.streams import Block
+from converter.streams.blocks import closing
+from converter.streams.decompress import plain
+from converter.streams.tar import fields, names
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.scan import entries
+from converter.streams.verify import Meter, hashed
+
+MANIFEST, ROOTFS = b"manifest", b"rootfs"
+
+
+def unpacked(root: Known) -> Iterator[Block]:
+    """The tar of an ACI; raises Unsupported for a codec that an ACI may not have."""
+    codec, blocks = plain(root.blocks())
+    if codec == "zstd":
+        raise Unsupported("got an ACI compressed with zstd, want gzip, bzip2, xz or none (aci.md, Image Archives)")
+    return blocks
+
+
+def read_manifest(root: Known) -> bytes:
+    """The bytes of the manifest; reading stops behind it. Raises Invalid where there is none."""
+    with closing(unpacked(root)) as blocks:
+        for entry in entries(blocks):
+            if entry.name == MANIFEST:
+                return _manifest(entry)
+    raise Invalid("got an archive without an entry 'manifest', want an ACI")
+
+
+def image_id(root: Known) -> str:
+    """The ``sha512-…`` of the uncompressed archive, all of which is read."""
+    meter = Meter("sha512")
+    for _ in hashed(unpacked(root), meter):
+        pass
+    digest = meter.digest("sha512")
+    return f"{digest.algorithm}-{digest.encoded}"
+
+
+def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:
+    """The numbers of the user and the group that own files of the rootfs, by path, of those that are there.
+
+    The whole archive is read.
+    """
+    wanted = {names.clean(ROOTFS + b"/" + path.encode()): path for path in paths}
+    found = {}
+    with closing(unpacked(root)) as blocks:
+        for entry in entries(blocks):
+            if entry.name in wanted:
+                found[wanted[entry.name]] = (entry.uid, entry.gid)
+    return found
+
+
+def _manifest(entry: Entry) -> bytes:
+    if entry.type != fields.FILE:
+        raise Invalid("got a manifest that is no regular file, want one")
+    if entry.size > DEFAULT.document:
+        raise LimitExceeded(f"got a manifest of {entry.size} bytes, want at most {DEFAULT.document} (limit: document)")
+    return b"".join(entry.payload)

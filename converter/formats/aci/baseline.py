@@ -1,0 +1,63 @@
+"""The manifest that an image was read from, here or on an earlier way: what it said then, and whether it still does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from converter.errors import Invalid
+from converter.formats.aci import keys
+from converter.formats.aci.kept import Kept, members
+from converter.formats.aci.manifest import Manifest, parse
+from converter.formats.aci.reading import Owners, to_image
+from converter.model.image import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A manifest and the image that it describes, without layers."""
+
+    manifest: Manifest
+    image: Image
+
+
+def baseline_of(image: Image) -> Baseline | None:
+    """What the image was read from; None where it was no ACI, or says so with a manifest that is none."""
+    text = image.foreign.get("aci", {}).get("manifest") or image.annotations.get(keys.MANIFEST)
+    if not text:
+        return None
+    try:
+        manifest = parse(str(text).encode())
+    except Invalid:
+        return None
+    return Baseline(manifest=manifest, image=comparable(to_image(manifest, _owners(image.annotations))))
+
+
+def comparable(image: Image) -> Image:
+    """The image with those parts in order whose order says nothing, and without the names of the place it lies in."""
+    config = replace(
+        image.config,
+        exposed_ports=tuple(sorted(image.config.exposed_ports)),
+        volumes=tuple(sorted(image.config.volumes)),
+    )
+    annotations = {key: value for key, value in image.annotations.items() if key not in keys.NAMES}
+    return replace(image, config=config, annotations=annotations)
+
+
+def unchanged(before: Image, image: Image) -> bool:
+    """Whether an image, as ``comparable`` has it, says what it said before; its layers are not looked at."""
+    return replace(
+        image,
+        layers=before.layers,
+        original=before.original,
+        foreign=before.foreign,
+    ) == before and image.foreign.get("docker") == before.foreign.get("docker")
+
+
+def _owners(annotations: Mapping[str, str]) -> Owners:
+    found = Kept(annotations).get(keys.OWNERS, members) or {}
+    return {
+        path: (pair[0], pair[1])
+        for path, pair in found.items()
+        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int) for number in pair)
+    }

@@ -1,0 +1,151 @@
+"""What an ACI depends on becomes layers below it (appc spec 0.8.11, aci.md, "Dependency Matching"; ace.md, "Filesystem
+Setup").
+
+Later dependencies override earlier ones, the image overrides all: for A → [B, C], C → [D] that is B < D < C < A. A
+whitelist holds for its image and for all below it, and for nothing beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from converter.errors import Invalid, LimitExceeded, NotFound, within
+from converter.formats.aci.archive import read_manifest, read_owners
+from converter.formats.aci.manifest import Dependency, Manifest, parse
+from converter.formats.aci.reading import fitted, paths_of_owners, to_image
+from converter.formats.aci.rewrites import Keep, UnpackAci
+from converter.model.compression import GZIP
+from converter.model.content import Derived, Known, Layer
+from converter.model.digest import Digest
+from converter.model.image import Image
+from converter.model.limits import DEFAULT
+from converter.streams.tar.names import clean, parent
+
+Finder = Callable[[Dependency], Known | None]
+"""Looks for the image that a dependency names; None where there is none. What it finds is checked here."""
+
+Paths = frozenset[bytes]
+
+
+def resolve(image: Image, finder: Finder) -> Image:
+    """An edit: the ACI with a layer for each image it depends on, its whitelists applied; other images as they are.
+
+    Raises NotFound naming the dependency that is not there, Invalid where one depends on itself or is not what was
+    asked for. That the image ID of a dependency is right shows when its bytes are read.
+    """
+    known = image.foreign.get("aci", {})
+    original = image.original
+    if original is None or original.format != "aci" or not (known.get("dependencies") or known.get("pathWhitelist")):
+        return image
+    run = _Resolution(finder)
+    manifest = parse(str(known["manifest"]).encode())
+    layers = run.layers(original.manifest, manifest, None, "", {})
+    image = _owned(image, manifest, run.roots)
+    aci = {key: value for key, value in image.foreign["aci"].items() if key not in ("dependencies", "pathWhitelist")}
+    return replace(
+        image,
+        layers=tuple(layers),
+        history=fitted(image.history, len(layers)),
+        foreign={**image.foreign, "aci": aci},
+    )
+
+
+def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
+    """The image with the owners of files that may lie in any of the ACIs; of several, the uppermost counts."""
+    paths = paths_of_owners(manifest)
+    if not paths:
+        return image
+    owners: dict[str, tuple[int, int]] = {}
+    for root in roots:
+        owners |= read_owners(root, paths)
+    read = to_image(manifest, owners)
+    return replace(
+        image,
+        config=replace(image.config, user=read.config.user),
+        annotations={**image.annotations, **read.annotations},
+        foreign={**image.foreign, "aci": read.foreign["aci"]},
+    )
+
+
+def own_layer(root: Known, keep: Paths | None = None, image_id: str = "") -> Layer:
+    """The files of one ACI as a layer; of ``keep``, only those."""
+    unpacked = Layer(
+        content=Derived(
+            inputs=(Layer(content=root),),
+            rewrite=UnpackAci(image_id=image_id, recipe=keep is None),
+            compression=GZIP,
+        )
+    )
+    if keep is None:
+        return unpacked
+    return Layer(content=Derived(inputs=(unpacked,), rewrite=Keep(paths=keep), compression=GZIP))
+
+
+class _Resolution:
+    """One walk through what depends on what, depth first; ``above`` are the images it came by."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+        self._manifests: dict[Digest, Manifest] = {}
+        self.roots: list[Known] = []
+        """The ACIs, base first, one a layer."""
+
+    def layers(
+        self, root: Known, manifest: Manifest, keep: Paths | None, image_id: str, above: Mapping[Digest, str]
+    ) -> list[Layer]:
+        """The layers of an image and of all it depends on, base first."""
+        digest = root.descriptor.digest
+        if digest in above:
+            way = " → ".join((*above.values(), manifest.name))
+            raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
+        if len(self.roots) > DEFAULT.layers:
+            raise LimitExceeded(f"got more than {DEFAULT.layers} dependencies, want at most that (limit: layers)")
+        keep = narrowed(keep, manifest.path_whitelist)
+        found: list[Layer] = []
+        for dependency in manifest.dependencies:
+            with within(f"dependency {dependency.name}"):
+                below = self._found(dependency)
+                named = self._manifest(below)
+                check(dependency, below, named)
+                found += self.layers(below, named, keep, dependency.image_id, {**above, digest: manifest.name})
+        self.roots.append(root)
+        return [*found, own_layer(root, keep, image_id)]
+
+    def _found(self, dependency: Dependency) -> Known:
+        known = self._finder(dependency)
+        if known is None:
+            raise NotFound(f"got no image for {dependency}, want its .aci file (--aci-path DIR)")
+        return known
+
+    def _manifest(self, root: Known) -> Manifest:
+        digest = root.descriptor.digest
+        if digest not in self._manifests:
+            self._manifests[digest] = parse(read_manifest(root))
+        return self._manifests[digest]
+
+
+def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
+    """The paths that may stay where ``whitelist`` holds too; an empty one is none (aci.md, pathWhitelist)."""
+    if not whitelist:
+        return keep
+    paths: set[bytes] = set()
+    for text in whitelist:
+        path = clean(text.encode())
+        while path not in paths:
+            paths.add(path)
+            path = parent(path)
+    return frozenset(paths if keep is None else paths & keep)
+
+
+def check(dependency: Dependency, found: Known, manifest: Manifest) -> None:
+    """Whether an image is the one that a dependency asks for, but for its ID; raises Invalid."""
+    if manifest.name != dependency.name:
+        raise Invalid(f"got an image named {manifest.name}, want {dependency.name}")
+    if dependency.size is not None and found.descriptor.size != dependency.size:
+        raise Invalid(f"got an image of {found.descriptor.size} bytes, want {dependency.size}")
+    if dependency.image_id:
+        return
+    for label, value in dependency.labels.items():
+        if manifest.labels.get(label) != value:
+            raise Invalid(f"got an image with the label {label}={manifest.labels.get(label, '')}, want {value}")

@@ -1,0 +1,29 @@
+"""The links below ``/dev`` that programs in Docker's containers find, and rkt's do not (rkt and docker2aci)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from converter.model import media_types as types
+from converter.model.content import Layer, known
+from converter.model.image import History, Image
+from converter.streams.tar import fields
+from converter.streams.tar.write import END, header
+
+LINKS = {
+    b"dev/fd": b"/proc/self/fd",
+    b"dev/stderr": b"/dev/console",
+    b"dev/stdin": b"/proc/self/fd/0",
+    b"dev/stdout": b"/dev/console",
+}
+"""As docker2aci makes them: a console can be opened where standard output is a socket."""
+
+
+def with_dev_links(image: Image) -> Image:
+    """An edit: the links lie below all layers, so that whatever the image has in their place hides them."""
+    data = b"".join(
+        header(name=name, type=fields.SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items()
+    )
+    layer = Layer(content=known(data + END, types.OCI_LAYER))
+    step = History(comment="links below /dev for rkt")
+    return replace(image, layers=(layer, *image.layers), history=(step, *image.history) if image.history else ())

@@ -1,0 +1,80 @@
+"""What annotations keep of another format, read back: nothing is believed that the manifest contradicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from converter.errors import Invalid
+from converter.formats import container_config
+from converter.formats.aci import keys
+from converter.model.descriptor import platform_from_json
+from converter.model.document import load
+from converter.model.image import History
+from converter.model.platform import Platform
+
+T = TypeVar("T")
+
+
+class Kept:
+    """The annotations of a manifest. One that is not in the form it is written in counts for nothing."""
+
+    def __init__(self, annotations: Mapping[str, str]) -> None:
+        self._annotations = annotations
+
+    @property
+    def converted(self) -> bool:
+        """Whether the image was a Docker or OCI image once."""
+        return keys.IMAGE_ID in self._annotations or keys.REPOSITORY in self._annotations
+
+    def text(self, key: str) -> str:
+        """What is kept there as it is, empty for nothing."""
+        return self._annotations.get(key, "")
+
+    def get(self, key: str, read: Callable[[Any], T]) -> T | None:
+        """What is kept there as JSON, None for nothing."""
+        text = self._annotations.get(key)
+        if text is None:
+            return None
+        try:
+            return read(load(text.encode()))
+        except Invalid:
+            return None
+
+    def while_it_says(
+        self, key: str, read: Callable[[Any], T], say: Callable[[T], object], present: object
+    ) -> T | None:
+        """What is kept there, if ``say`` still makes of it what the manifest has: ``present``."""
+        value = self.get(key, read)
+        return value if value is not None and say(value) == present else None
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of strings; raises Invalid for anything else, as its siblings do."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Invalid("got no list of strings, want one")
+    return tuple(value)
+
+
+def members(value: Any) -> Mapping[str, Any]:
+    """An object."""
+    if not isinstance(value, dict):
+        raise Invalid("got no object, want one")
+    return value
+
+
+def text_map(value: Any) -> dict[str, str]:
+    """An object of strings."""
+    found = dict(members(value))
+    texts(list(found.values()))
+    return found
+
+
+def history(value: Any) -> tuple[History, ...]:
+    """The steps of a build, as a configuration has them."""
+    return container_config.from_json({"history": value}).history
+
+
+def platform(value: Any) -> Platform:
+    """A platform, as a descriptor has it."""
+    return platform_from_json(members(value))

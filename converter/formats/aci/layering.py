@@ -1,0 +1,76 @@
+"""One ACI a layer, each over the one below (appc spec 0.8.11, aci.md, "dependencies" and "pathWhitelist").
+
+Which image a dependency is shows only when it is made, so the plan is a chain: each node is made of what the one below
+became. Its manifest stands last in its archive, for the paths that it lists are known by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from converter.formats.aci.manifest import VERSION
+from converter.formats.aci.rewrites import PackLayer
+from converter.formats.aci.writing import Written
+from converter.model import media_types as types
+from converter.model.compression import Compression
+from converter.model.content import Derived, Known, Layer
+from converter.model.image import Image
+from converter.plan import Derive, Made, Make
+
+
+def chain(image: Image, written: Written, compression: Compression) -> Make:
+    """The node of the top layer's ACI, above those of the others."""
+    node: Make | None = None
+    below: Mapping[str, Any] = {}
+    for number, layer in enumerate(image.layers):
+        top = number == len(image.layers) - 1
+        document = standing_alone(written.document) if top else _lower(written.document, layer, number)
+        node = Make(
+            content=_derive(layer, document, written.groupless if top else "", below, compression),
+            media_type=types.ACI,
+            inputs=(node,) if node else (),
+            label=f"layer[{number}]",
+        )
+        below = document
+    assert node is not None, "an image without layers is no chain"
+    return node
+
+
+def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without what it depends on, and without what it then takes away of that."""
+    return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
+
+
+def _derive(
+    layer: Layer, document: Mapping[str, Any], groupless: str, below: Mapping[str, Any], compression: Compression
+) -> Derive:
+    def derive(made: tuple[Made, ...]) -> Derived:
+        lower = made[0] if made else None
+        whole = dict(document) | ({"dependencies": [_dependency(below, lower)]} if lower else {})
+        pack = PackLayer(document=whole, groupless=groupless, below=lower.notes if lower else {})
+        return Derived(inputs=(layer,), rewrite=pack, compression=compression, algorithm="sha512")
+
+    return derive
+
+
+def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
+    """The image below, by all that it is known by."""
+    row: dict[str, Any] = {"imageName": document["name"]}
+    if made.diff_id is not None:
+        row["imageID"] = f"{made.diff_id.algorithm}-{made.diff_id.encoded}"
+    if document.get("labels"):
+        row["labels"] = document["labels"]
+    return row | {"size": made.descriptor.size}
+
+
+def _lower(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
+    """The manifest of a layer that is not the top one: it runs nothing, and is called after what is in it."""
+    digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
+    last = f"{digest.algorithm}-{digest.encoded}" if digest else f"layer-{number}"
+    labels = document.get("labels")
+    return {
+        "acKind": "ImageManifest",
+        "acVersion": VERSION,
+        "name": f"{document['name']}-{last}",
+    } | ({"labels": labels} if labels else {})

@@ -1,0 +1,90 @@
+"""What an image is called and what it runs on, in the words of appc (spec 0.8.11, types.md and aci.md, "labels")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from converter.errors import Invalid
+from converter.model.platform import Platform
+from converter.model.reference import ImageName
+
+IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
+"""An AC Identifier as the reference library reads it: runs of separators are allowed, as Docker's names have them."""
+
+ASSUMED = Platform(os="linux", architecture="amd64")
+"""What an image that names no platform gets where one must be named: never the machine's, whoever converts it."""
+
+_ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "linux": {
+        "amd64": ("amd64", ""),
+        "i386": ("386", ""),
+        "aarch64": ("arm64", ""),
+        "armv6l": ("arm", "v6"),
+        "armv7l": ("arm", "v7"),
+        "ppc64": ("ppc64", ""),
+        "ppc64le": ("ppc64le", ""),
+        "s390x": ("s390x", ""),
+    },
+    "freebsd": {"amd64": ("amd64", ""), "i386": ("386", ""), "arm": ("arm", "")},
+    "darwin": {"x86_64": ("amd64", ""), "i386": ("386", "")},
+}
+"""By operating system and appc's architecture: Go's architecture and variant (types.ValidOSArch of appc/spec)."""
+
+NAMELESS = frozenset((("linux", "aarch64_be"), ("linux", "armv7b")))
+"""Pairs that appc knows and Go has no name for."""
+
+
+def sanitised(text: str) -> str:
+    """``text`` as an AC Identifier, by docker2aci's rule; empty where nothing of it is left."""
+    return re.sub(r"[^a-z0-9\-._~/]", "_", text.lower()).strip("-._~/")
+
+
+def sanitised_name(text: str) -> str:
+    """``text`` as an AC Name, by docker2aci's rule; empty where nothing of it is left."""
+    return re.sub(r"[^a-z0-9-]", "-", text.lower()).strip("-")
+
+
+def platform_labels(platform: Platform) -> dict[str, str]:
+    """The labels ``arch`` and ``os`` of a platform; none where appc does not know the pair."""
+    normal = platform.normalised()
+    for arch, (architecture, variant) in _ARCHITECTURES.get(normal.os, {}).items():
+        if normal.architecture == architecture and variant in ("", normal.variant):
+            return {"arch": arch, "os": normal.os}
+    if (platform.os, platform.architecture) in NAMELESS:
+        return {"arch": platform.architecture, "os": platform.os}
+    return {}
+
+
+def platform_of(labels: Mapping[str, str]) -> tuple[Platform, str]:
+    """The platform that labels name, and how far it is told: "" in full, "assumed" where a part had to be.
+
+    "nameless" is a pair that Go has no name for: the platform then bears appc's own.
+    """
+    os, arch = labels.get("os", ""), labels.get("arch", "")
+    if (os, arch) in NAMELESS:
+        return Platform(os=os, architecture=arch), "nameless"
+    known = _ARCHITECTURES.get(os or ASSUMED.os, {})
+    if arch in known:
+        architecture, variant = known[arch]
+        return Platform(os=os or ASSUMED.os, architecture=architecture, variant=variant), "" if os else "assumed"
+    if os and arch:
+        return Platform(os=os, architecture=arch), "nameless"
+    return Platform(os=os or ASSUMED.os, architecture=arch or ASSUMED.architecture), "assumed"
+
+
+def named(reference: str) -> tuple[str, str]:
+    """The AC Identifier and the version that a Docker reference stands for; the version is empty where it has none."""
+    try:
+        parsed = ImageName.parse(reference)
+    except Invalid:
+        return sanitised(reference), ""
+    return sanitised(parsed.name), parsed.tag
+
+
+def reference_of(name: str, version: str) -> str:
+    """A Docker reference for an ACI; what a reference may not hold becomes ``-`` in its name and ``_`` in its tag."""
+    parts = [re.sub(r"[^a-z0-9._-]|[._-]{2,}", "-", part).strip("._-") for part in name.split("/")]
+    repository = "/".join(part for part in parts if part) or "image"
+    tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)[:128].lstrip(".-") or "latest"
+    return f"{repository}:{tag}"

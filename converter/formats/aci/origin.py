@@ -1,0 +1,64 @@
+"""What an ACI is called, and what it says of the image it was made of, as docker2aci has it said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.errors import Invalid
+from converter.formats.aci.names import named, sanitised
+from converter.model.image import Image
+from converter.model.reference import ImageName
+
+NAME, TITLE = "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
+FULL_NAME = "io.containerd.image.name"
+UNNAMED = "image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """``name`` and ``version`` are appc's, the rest is what the source called itself; empty where nobody said."""
+
+    name: str
+    version: str
+    reference: str
+    registry: str
+    repository: str
+    image_id: str
+    manifest_hash: str
+
+
+def of(image: Image) -> Origin:
+    """The origin of an image; ``foreign["name"]["reference"]`` is what a caller says it is called."""
+    reference = _reference(image)
+    name, version = named(reference) if reference else (sanitised(image.annotations.get(TITLE, "")), "")
+    tag = image.annotations.get(NAME, "")
+    if not reference and tag:
+        version = tag
+    try:
+        parsed = ImageName.parse(reference) if reference else None
+    except Invalid:
+        parsed = None
+    original = image.original
+    config = original.config.descriptor.digest if original is not None and original.config is not None else None
+    return Origin(
+        name=name or UNNAMED,
+        version=version,
+        reference=reference,
+        registry=parsed.host if parsed else "",
+        repository=parsed.repository if parsed else name or UNNAMED,
+        image_id=str(config) if config else str(image.foreign.get("docker-v1", {}).get("id", "")),
+        manifest_hash=str(original.manifest.descriptor.digest) if original else "",
+    )
+
+
+def _reference(image: Image) -> str:
+    said = image.foreign.get("name", {}).get("reference")
+    if said:
+        return str(said)
+    schema1 = image.foreign.get("docker-v1", {})
+    if schema1.get("name"):
+        return f"{schema1['name']}:{schema1['tag']}" if schema1.get("tag") else str(schema1["name"])
+    full = image.annotations.get(FULL_NAME, "")
+    # A layout's own name of an image is often no more than its tag.
+    name = image.annotations.get(NAME, "")
+    return full or (name if ":" in name or "/" in name else "")

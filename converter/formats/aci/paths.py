@@ -1,0 +1,103 @@
+"""Which paths are there after each layer: what the whitelist of an ACI a layer says (image-spec 1.1.1, layer.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from converter.errors import Unsupported
+from converter.formats.aci.users import PASSWD
+from converter.model.content import Blocks
+from converter.model.limits import MIB
+from converter.streams import Block
+from converter.streams.blocks import closing
+from converter.streams.tar import fields
+from converter.streams.tar.entry import Entry, copied
+from converter.streams.tar.names import parent, shown
+from converter.streams.tar.scan import entries
+from converter.streams.tar.winners import Winners
+from converter.streams.tar.write import END
+from converter.streams.whiteout import Empties, Removes, whiteout
+
+SEPARATOR = "\0"
+MOST_HEARD = 1 * MIB
+Hear = Callable[[bytes], None]
+
+
+class LayerPaths:
+    """The paths of one layer, and those that it takes away from the layers below."""
+
+    def __init__(self) -> None:
+        self._winners = Winners()
+        self._gone: set[bytes] = set()
+        self._emptied: set[bytes] = set()
+
+    def add(self, path: bytes, ordinal: int, directory: bool) -> None:
+        """Take in an entry, in order."""
+        mark = whiteout(path) if b".wh." in path else None
+        if mark is None:
+            self._winners.add(path, parent(path), ordinal, directory)
+        elif isinstance(mark, Removes):
+            self._gone.add(mark.path)
+        elif isinstance(mark, Empties):
+            self._emptied.add(mark.directory)
+
+    def over(self, below: str) -> list[bytes]:
+        """What is there once this layer lies on ``below``, the joined paths of the layers under it; sorted."""
+        own = {*self._winners.ordinals, *self._winners.directories}
+        files = {path for path in own if self._winners.is_file(path)}
+        left = {path for path in split(below) if not self._hidden(path, files)}
+        return sorted((own | left) - {b""})
+
+    def _hidden(self, path: bytes, files: set[bytes]) -> bool:
+        if path in self._gone:
+            return True
+        while path:
+            path = parent(path)
+            if path in self._gone or path in self._emptied or path in files:
+                return True
+        return False
+
+    @staticmethod
+    def whitelist(paths: Iterable[bytes]) -> list[str]:
+        """The paths as a manifest has them; raises Unsupported for one that is not UTF-8, which JSON cannot name."""
+        found = []
+        for path in paths:
+            try:
+                found.append(f"/{path.decode()}")
+            except UnicodeDecodeError:
+                raise Unsupported(
+                    f"got the name {shown(path)} that is not UTF-8, want one: a pathWhitelist cannot hold it "
+                    "(without --layered it stays)"
+                ) from None
+        return found
+
+
+def watched(blocks: Blocks, paths: LayerPaths, hear: Hear) -> Iterator[Block]:
+    """Pass a layer's archive on, and tell its paths and its password file on the way."""
+    with closing(blocks) as source:
+        for ordinal, entry in enumerate(entries(source)):
+            if entry.type in fields.FILES:
+                paths.add(entry.name, ordinal, entry.type == fields.DIR)
+            yield from heard(entry, hear) if entry.name == PASSWD else copied(entry)
+    yield END
+
+
+def heard(entry: Entry, hear: Hear) -> Iterator[Block]:
+    """Pass an entry on, and let somebody hear the beginning of its payload."""
+    yield entry.raw
+    left = min(entry.size, MOST_HEARD)
+    for block in entry.body:
+        if left > 0:
+            hear(bytes(block[:left]))
+            left -= len(block)
+        yield block
+
+
+def joined(paths: Iterable[bytes]) -> str:
+    """Paths as one text; bytes that are no UTF-8 survive."""
+    return SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in paths)
+
+
+def split(text: str) -> list[bytes]:
+    """The paths of a joined text."""
+    return [path.encode("utf-8", "surrogateescape") for path in text.split(SEPARATOR)] if text else []

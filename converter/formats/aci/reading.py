@@ -1,0 +1,196 @@
+"""From the manifest of an ACI to the neutral image (appc spec 0.8.11, aci.md; image-spec 1.1.1, config.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from converter.formats.aci import app as words
+from converter.formats.aci import kept as forms
+from converter.formats.aci import keys
+from converter.formats.aci.kept import Kept
+from converter.formats.aci.manifest import Manifest
+from converter.formats.aci.names import named, platform_labels, platform_of, reference_of
+from converter.model.document import dump
+from converter.model.image import History, Image, RunConfig
+from converter.model.limits import MIB
+from converter.model.platform import Platform
+
+Owners = Mapping[str, tuple[int, int]]
+"""Paths in the rootfs, and the numbers of the user and the group that own them."""
+
+MANIFEST_MOST = 1 * MIB
+"""How long a manifest may be that is kept as an annotation: registries refuse documents of more than 4 MiB."""
+
+
+def to_image(manifest: Manifest, owners: Owners | None = None) -> Image:
+    """The image without its layers and its original, as one layer would be.
+
+    ``foreign["aci"]`` has the manifest's text, what the image is called, and what other formats cannot hold.
+    """
+    kept = Kept(manifest.annotations)
+    platform, told = _platform(manifest, kept)
+    config = _config(manifest, kept, owners or {})
+    annotations = manifest.annotations
+    return Image(
+        platform=platform,
+        config=config,
+        history=fitted(kept.get(keys.HISTORY, forms.history) or (), 1),
+        created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
+        author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
+        annotations=_annotations(manifest, kept) | _owners(owners or {}),
+        foreign=_foreign(manifest, kept, told, tuple(_losses(manifest, kept, config, told))),
+    )
+
+
+def fitted(history: Sequence[History], layers: int) -> tuple[History, ...]:
+    """The steps of a build of ``layers`` layers, at least one: the last so many that made a layer are told to have.
+
+    Where too few are told to, any step may have; where there are too few steps, no history says more than a false one.
+    """
+    makers = [number for number, step in enumerate(history) if not step.empty_layer]
+    if len(makers) < layers:
+        makers = list(range(len(history)))
+    if len(makers) < layers:
+        return ()
+    chosen = set(makers[-layers:])
+    return tuple(replace(step, empty_layer=number not in chosen) for number, step in enumerate(history))
+
+
+def paths_of_owners(manifest: Manifest) -> frozenset[str]:
+    """The files as whose owner, or group, the app runs."""
+    app = manifest.app or {}
+    return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
+
+
+def _platform(manifest: Manifest, kept: Kept) -> tuple[Platform, str]:
+    labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
+    original = kept.while_it_says(keys.PLATFORM, forms.platform, platform_labels, labels)
+    return platform_of(labels) if original is None else (original, "")
+
+
+def _config(manifest: Manifest, kept: Kept, owners: Owners) -> RunConfig:
+    app = manifest.app
+    if app is None:
+        return RunConfig(labels=_other_labels(manifest))
+    entrypoint, cmd = _command(app, kept)
+    exposed = kept.while_it_says(
+        keys.EXPOSED_PORTS, forms.texts, lambda ports: words.ports(ports)[0], list(words.members(app, "ports"))
+    )
+    volumes = kept.while_it_says(keys.VOLUMES, forms.texts, words.mount_points, list(words.members(app, "mountPoints")))
+    env = kept.while_it_says(
+        keys.ENV, forms.texts, lambda env: words.environment(env)[0], list(words.members(app, "environment"))
+    )
+    directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
+    return RunConfig(
+        user=_user(app, kept, owners),
+        exposed_ports=words.exposed_of(app) if exposed is None else exposed,
+        env=words.env_of(app) if env is None else env,
+        entrypoint=entrypoint,
+        cmd=cmd,
+        volumes=words.volumes_of(app) if volumes is None else volumes,
+        working_dir=original if words.working_directory(original) == directory else directory,
+        labels=_other_labels(manifest) | dict(app.get("userLabels") or {}),
+        stop_signal=kept.text(keys.STOP_SIGNAL),
+        healthcheck=kept.get(keys.HEALTHCHECK, forms.members),
+        shell=kept.get(keys.SHELL, forms.texts),
+        on_build=kept.get(keys.ON_BUILD, forms.texts),
+    )
+
+
+def _command(app: Mapping[str, Any], kept: Kept) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    execute = tuple(app.get("exec") or ())
+    entrypoint, cmd = kept.get(keys.ENTRYPOINT, forms.texts), kept.get(keys.CMD, forms.texts)
+    if (entrypoint or ()) + (cmd or ()) == execute:
+        return entrypoint, cmd
+    return execute, None
+
+
+def _user(app: Mapping[str, Any], kept: Kept, owners: Owners) -> str:
+    user, group = app["user"], app["group"]
+    original = kept.text(keys.USER)
+    if original and words.user_and_group(original) in ((user, group), (user, "")):
+        return original
+    if kept.converted and not original and (user, group) == ("0", "0"):
+        return ""
+    # As appc has it, a path stands for the user that owns the file in one place, and for its group in the other.
+    return f"{owners[user][0] if user in owners else user}:{owners[group][1] if group in owners else group}"
+
+
+def _other_labels(manifest: Manifest) -> dict[str, str]:
+    return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
+
+
+def _annotations(manifest: Manifest, kept: Kept) -> dict[str, str]:
+    """Under their own names, but for those that OCI calls otherwise; the manifest itself comes last."""
+    own = {
+        key: value
+        for key, value in manifest.annotations.items()
+        if not key.startswith(keys.KEPT) and key not in keys.OF_APPC
+    } | (kept.get(keys.ANNOTATIONS, forms.text_map) or {})
+    found = {name: manifest.annotations[key] for key, name in keys.WELL_KNOWN.items() if key in manifest.annotations}
+    if not kept.converted:
+        found |= {name: manifest.annotations[key] for key, name in keys.DATED.items() if key in manifest.annotations}
+        found |= dict((manifest.app or {}).get("userAnnotations") or {})
+    found |= own
+    if len(manifest.text) <= MANIFEST_MOST:
+        found[keys.MANIFEST] = manifest.text
+    return found
+
+
+def _owners(owners: Owners) -> dict[str, str]:
+    return {keys.OWNERS: dump({path: list(owners[path]) for path in sorted(owners)}).decode()} if owners else {}
+
+
+def _foreign(
+    manifest: Manifest, kept: Kept, told: str, losses: Sequence[Mapping[str, str]]
+) -> dict[str, Mapping[str, Any]]:
+    version, original = manifest.labels.get("version", ""), kept.text(keys.ORIGINAL_NAME)
+    same = bool(original) and named(original) == (manifest.name, version)
+    members: dict[str, Any] = {
+        "manifest": manifest.text,
+        "name": manifest.name,
+        "version": version,
+        "reference": original if same else reference_of(manifest.name, version),
+        "platform": told,
+        "dependencies": [str(dependency) for dependency in manifest.dependencies],
+        "pathWhitelist": list(manifest.path_whitelist),
+        "losses": list(losses),
+    }
+    docker = dict(kept.get(keys.CONFIG, forms.members) or {})
+    if comment := kept.text(keys.COMMENT):
+        docker["comment"] = comment
+    found: dict[str, Mapping[str, Any]] = {"aci": {key: value for key, value in members.items() if value}}
+    return found | ({"docker": docker} if docker else {})
+
+
+def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -> Iterator[dict[str, str]]:
+    """What no other format holds, a row a field, with the place where an OCI image keeps it."""
+    kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
+
+    def row(field: str, reason: str) -> dict[str, str]:
+        return {"field": field, "reason": reason, "kept": kept}
+
+    if told == "assumed":
+        yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
+    app = manifest.app or {}
+    known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.members) or {}).get("config") or {})
+    for field, values in (
+        ("app.supplementaryGIDs", _supplementary(app)),
+        ("app.eventHandlers", [handler["name"] for handler in words.members(app, "eventHandlers")]),
+        ("app.isolators", [row["name"] for row in words.members(app, "isolators") if row not in known]),
+        ("app.ports.socketActivated", [p["name"] for p in words.members(app, "ports") if p.get("socketActivated")]),
+        ("app.mountPoints.readOnly", [p["name"] for p in words.members(app, "mountPoints") if p.get("readOnly")]),
+    ):
+        if values:
+            yield row(field, f"other formats have no word for it ({', '.join(map(str, values))})")
+    if config.user.startswith("/") or ":/" in config.user:
+        yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
+    if not kept:
+        yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
+
+
+def _supplementary(app: Mapping[str, Any]) -> Sequence[int]:
+    """The supplementary groups: the reference reads keys without regard to case, and the text spells them twice."""
+    return next((value or () for key, value in app.items() if key.lower() == "supplementarygids"), ())

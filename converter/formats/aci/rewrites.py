@@ -1,0 +1,158 @@
+"""The rewrites between ACIs and layers: what is said here once is done while the bytes stream by.
+
+Each is a value: two that compare equal make the same bytes. ``replaced`` is for ``squash``, which see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import DigestMismatch
+from converter.formats.aci import keys
+from converter.formats.aci.archive import MANIFEST, ROOTFS
+from converter.formats.aci.manifest import render
+from converter.formats.aci.paths import LayerPaths, heard, joined, split, watched
+from converter.formats.aci.users import PASSWD, group_of
+from converter.model.content import Blocks, Note, Open
+from converter.streams import Block
+from converter.streams.blocks import closing
+from converter.streams.squash import Replaced, squash
+from converter.streams.tar import fields
+from converter.streams.tar.aci import rebuild_aci, unpack_aci
+from converter.streams.tar.entry import copied
+from converter.streams.tar.scan import entries
+from converter.streams.tar.write import END, header, pad
+
+PREFIX = ROOTFS + b"/"
+NOTHING: Replaced = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackAci:
+    """An ACI's tar becomes a layer's; how to undo that is noted, unless what comes of it is changed further on.
+
+    ``image_id``, or its beginning, is what the ACI must have.
+    """
+
+    image_id: str = ""
+    recipe: bool = True
+
+    def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
+        blocks: Blocks = inputs[0]()
+        if self.image_id:
+            blocks = checked(blocks, self.image_id)
+        return unpack_aci(blocks, lambda text: note(keys.RECIPE, text) if self.recipe else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildAci:
+    """A layer's tar becomes again the ACI's that it was made of."""
+
+    recipe: str = field(repr=False)
+    manifest: str = field(repr=False)
+
+    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        return rebuild_aci(inputs[0](), self.recipe, self.manifest.encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Only these paths of a layer, and the directories above them."""
+
+    paths: frozenset[bytes] = field(repr=False)
+    replaced: Replaced = NOTHING
+
+    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        return squash(inputs, keep=self.paths, replaced=self.replaced, dangling=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackAci:
+    """All layers become one ACI. The manifest comes first, or last where a group must be looked up in the image."""
+
+    document: Mapping[str, Any] = field(repr=False)
+    groupless: str = ""
+    replaced: Replaced = NOTHING
+
+    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        if not self.groupless:
+            before = entry(MANIFEST, render(self.document))
+            return squash(inputs, prefix=PREFIX, root=ROOT_ENTRY, before=(before,), replaced=self.replaced)
+        return self._grouped(squash(inputs, prefix=PREFIX, root=ROOT_ENTRY, replaced=self.replaced))
+
+    def _grouped(self, packed: Blocks) -> Iterator[Block]:
+        passwd: list[bytes] = []
+        yield from overheard(packed, PREFIX + PASSWD, passwd.append)
+        yield entry(MANIFEST, render(with_group(self.document, self.groupless, b"".join(passwd))))
+        yield END
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackLayer:
+    """One layer becomes an ACI over the one ``below``, given by what it noted; it notes what is there with it.
+
+    A layer takes away what lower ones have by naming it; an ACI does by not naming it among the paths that stay.
+    """
+
+    document: Mapping[str, Any] = field(repr=False)
+    groupless: str = ""
+    below: Mapping[str, str] = field(default_factory=dict, repr=False)
+    replaced: Replaced = NOTHING
+
+    def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
+        paths = LayerPaths()
+        passwd: list[bytes] = []
+
+        def last() -> Iterator[Block]:
+            there = paths.over(self.below.get(PATHS, ""))
+            users = joined([b"".join(passwd)]) or self.below.get(KNOWN_USERS, "")
+            note(PATHS, joined(there))
+            note(KNOWN_USERS, users)
+            grouped = with_group(self.document, self.groupless, b"".join(split(users)))
+            yield entry(MANIFEST, render({**grouped, "pathWhitelist": paths.whitelist(there)}))
+
+        def layer() -> Blocks:
+            return watched(inputs[0](), paths, passwd.append)
+
+        return squash([layer], prefix=PREFIX, root=ROOT_ENTRY, after=last(), replaced=self.replaced, dangling=True)
+
+
+PATHS, KNOWN_USERS = keys.ACI + "paths", keys.ACI + "passwd"
+"""The notes of PackLayer, for the layer above: every path that is there, and the password file."""
+
+ROOT_ENTRY = header(name=ROOTFS, type=fields.DIR, mode=0o755)
+
+
+def entry(name: bytes, data: bytes) -> bytes:
+    """A regular file of an archive: whole, and the same whenever it is made."""
+    return header(name=name, size=len(data)) + data + pad(len(data))
+
+
+def overheard(blocks: Blocks, name: bytes, hear: Callable[[bytes], None]) -> Iterator[Block]:
+    """Pass the entries of an archive on, and let somebody hear the beginning of one of its files while it passes."""
+    with closing(blocks) as source:
+        for found in entries(source):
+            yield from heard(found, hear) if found.name == name else copied(found)
+
+
+def with_group(document: Mapping[str, Any], groupless: str, passwd: bytes) -> Mapping[str, Any]:
+    """The manifest with the group of its user, as the image's password file has it."""
+    if not groupless:
+        return document
+    group = group_of(groupless, passwd) or groupless
+    return {**document, "app": {**document["app"], "group": group}}
+
+
+def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
+    """Pass the tar of an ACI on; raises DigestMismatch at its end where its ID does not begin as it must."""
+    hasher = hashlib.sha512()
+    with closing(blocks) as source:
+        for block in source:
+            hasher.update(block)
+            yield block
+    found = f"sha512-{hasher.hexdigest()}"
+    if not found.startswith(image_id):
+        raise DigestMismatch(f"got an ACI with the image ID {found}, want {image_id}")

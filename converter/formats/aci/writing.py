@@ -1,0 +1,273 @@
+"""From the neutral image to the manifest of an ACI (appc spec 0.8.11, aci.md; docker2aci's names where it has some).
+
+A manifest that the image was read from is patched: what nobody changed stays as it was, isolators and unknown members
+among it. What appc has no word for is kept in annotations, and told as a loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from converter.formats import container_config
+from converter.formats.aci import app as words
+from converter.formats.aci import keys, origin
+from converter.formats.aci.baseline import Baseline, comparable
+from converter.formats.aci.kept import Kept, text_map
+from converter.formats.aci.manifest import VERSION, Manifest, rows
+from converter.formats.aci.names import IDENTIFIER, platform_labels, platform_of
+from converter.model.descriptor import platform_to_json
+from converter.model.document import dump
+from converter.model.image import Image, RunConfig
+from converter.plan import Loss
+
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A manifest, what it cannot hold, and the user whose group must be looked up in the image (empty: nobody's)."""
+
+    document: Mapping[str, Any]
+    losses: tuple[Loss, ...]
+    groupless: str = ""
+
+
+class Draft:
+    """A manifest in the making."""
+
+    def __init__(self, base: Manifest | None) -> None:
+        self.fresh = base is None
+        self.document: dict[str, Any] = (
+            dict(base.document) if base else {"acKind": "ImageManifest", "acVersion": VERSION}
+        )
+        self.labels = dict(base.labels) if base else {}
+        self.annotations = dict(base.annotations) if base else {}
+        self.app = dict(base.app or {}) if base else {}
+        self.losses: list[Loss] = []
+        self.groupless = ""
+
+    def keep(self, key: str, value: str, field: str = "", reason: str = "") -> None:
+        """Keep ``value`` in an annotation, nothing where it is empty; ``reason`` makes a loss of it."""
+        if value:
+            self.annotations[key] = value
+        else:
+            self.annotations.pop(key, None)
+        if value and reason:
+            self.losses.append(Loss(field=field, reason=reason, kept=key))
+
+    def keep_json(self, key: str, value: Any, field: str = "", reason: str = "") -> None:
+        """The same for anything but text; None is nothing."""
+        self.keep(key, "" if value is None else dump(value).decode(), field, reason)
+
+    def lose(self, field: str, reason: str) -> None:
+        """Tell a loss of what is kept nowhere."""
+        self.losses.append(Loss(field=field, reason=reason))
+
+    def member(self, key: str, value: Any) -> None:
+        """A member of ``app``; absent where it is empty."""
+        if value:
+            self.app[key] = value
+        else:
+            self.app.pop(key, None)
+
+    def written(self, with_app: bool) -> Written:
+        """The draft as a document."""
+        for key, values in (("labels", self.labels), ("annotations", self.annotations)):
+            self.document.pop(key, None)
+            if values:
+                self.document[key] = rows(dict(sorted(values.items())) if self.fresh else values)
+        if with_app:
+            self.document["app"] = self.app
+        return Written(document=self.document, losses=tuple(self.losses), groupless=self.groupless)
+
+
+def write(image: Image, base: Baseline | None) -> Written:
+    """The manifest of an image, patched into the one it was read from where there is one."""
+    draft = Draft(base.manifest if base else None)
+    before = base.image if base else None
+    image = replace(image, config=comparable(image).config)
+    if before is None:
+        _origin(draft, origin.of(image))
+    if before is None or before.platform != image.platform:
+        _platform(draft, image)
+    for name, write_field in _FIELDS.items():
+        if before is None or getattr(before.config, name) != getattr(image.config, name):
+            write_field(draft, image.config)
+    if before is None or before.config != image.config:
+        draft.app.setdefault("exec", [])
+        draft.app.setdefault("user", "0")
+        draft.app.setdefault("group", "0")
+    if before is None or before.created != image.created:
+        _created(draft, image.created)
+    if before is None or before.author != image.author:
+        _author(draft, image.author)
+    if before is None or before.history != image.history:
+        steps = [{key: value for key, value in asdict(step).items() if value} for step in image.history]
+        draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
+    if before is None or before.foreign.get("docker") != image.foreign.get("docker"):
+        _docker(draft, image.foreign.get("docker") or {})
+    _annotations(draft, {} if before is None else before.annotations, image.annotations)
+    return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
+
+
+def _origin(draft: Draft, found: origin.Origin) -> None:
+    draft.document["name"] = found.name
+    if found.version:
+        draft.labels["version"] = found.version
+    draft.keep(keys.ORIGINAL_NAME, found.reference)
+    draft.keep(keys.REGISTRY, found.registry)
+    draft.keep(keys.REPOSITORY, found.repository)
+    draft.keep(keys.IMAGE_ID, found.image_id)
+    draft.keep(keys.MANIFEST_HASH, found.manifest_hash)
+
+
+def _platform(draft: Draft, image: Image) -> None:
+    labels = platform_labels(image.platform)
+    for key in ("arch", "os"):
+        draft.labels.pop(key, None)
+    draft.labels |= labels
+    back, told = platform_of(labels)
+    if not told and back == image.platform:
+        draft.keep(keys.PLATFORM, "")
+        return
+    reason = ""
+    if not labels:
+        reason = f"appc has no labels for {image.platform}"
+    elif replace(back.normalised(), variant="") != replace(image.platform.normalised(), variant="") or (
+        image.platform.variant and back.normalised().variant != image.platform.normalised().variant
+    ):
+        reason = "labels of appc name neither a variant nor a version of the system"
+    draft.keep_json(keys.PLATFORM, platform_to_json(image.platform), "platform", reason)
+
+
+def _command(draft: Draft, config: RunConfig) -> None:
+    draft.app["exec"] = [*(config.entrypoint or ()), *(config.cmd or ())]
+    for key, value in ((keys.ENTRYPOINT, config.entrypoint), (keys.CMD, config.cmd)):
+        draft.keep_json(key, None if value is None else list(value))
+
+
+def _user(draft: Draft, config: RunConfig) -> None:
+    user, group = words.user_and_group(config.user)
+    draft.app |= {"user": user, "group": group or user}
+    if not group:
+        draft.groupless = user
+        reason = "an ACI names a group: the user's in the image's /etc/passwd, or the same as the user"
+        draft.keep(keys.USER, config.user, "config.user", reason)
+    else:
+        converted = draft.fresh or Kept(draft.annotations).converted
+        told = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
+        draft.keep(keys.USER, "" if told == config.user else config.user)
+
+
+def _env(draft: Draft, config: RunConfig) -> None:
+    found, rest = words.environment(config.env)
+    draft.member("environment", found)
+    names = ", ".join(repr(setting.partition("=")[0]) for setting in rest)
+    whole = list(config.env) if words.env_of(draft.app) != config.env else None
+    draft.keep_json(keys.ENV, whole, "config.env", f"appc has no variables of such names: {names}" if rest else "")
+
+
+def _ports(draft: Draft, config: RunConfig) -> None:
+    found, rest = words.ports(config.exposed_ports)
+    draft.member("ports", found)
+    whole = list(config.exposed_ports) if set(words.exposed_of(draft.app)) != set(config.exposed_ports) else None
+    reason = f"appc has no such ports: {', '.join(map(repr, rest))}" if rest else ""
+    draft.keep_json(keys.EXPOSED_PORTS, whole, "config.exposed_ports", reason)
+
+
+def _volumes(draft: Draft, config: RunConfig) -> None:
+    draft.member("mountPoints", words.mount_points(config.volumes))
+
+
+def _working_dir(draft: Draft, config: RunConfig) -> None:
+    directory = words.working_directory(config.working_dir)
+    draft.member("workingDirectory", directory)
+    draft.keep(keys.WORKING_DIR, "" if directory == config.working_dir else config.working_dir)
+
+
+def _labels(draft: Draft, config: RunConfig) -> None:
+    own = {key: value for key, value in config.labels.items() if draft.labels.get(key) != value}
+    draft.member("userLabels", own)
+
+
+def _kept(name: str, key: str) -> Callable[[Draft, RunConfig], None]:
+    """A field that appc has no word for at all."""
+
+    def write_field(draft: Draft, config: RunConfig) -> None:
+        value = getattr(config, name)
+        reason = f"an ACI has no {name.replace('_', ' ')}"
+        if isinstance(value, str):
+            draft.keep(key, value, f"config.{name}", reason)
+        else:
+            draft.keep_json(key, list(value) if isinstance(value, tuple) else value, f"config.{name}", reason)
+
+    return write_field
+
+
+_FIELDS: Mapping[str, Callable[[Draft, RunConfig], None]] = {
+    "entrypoint": _command,
+    "cmd": _command,
+    "user": _user,
+    "env": _env,
+    "exposed_ports": _ports,
+    "volumes": _volumes,
+    "working_dir": _working_dir,
+    "labels": _labels,
+    "healthcheck": _kept("healthcheck", keys.HEALTHCHECK),
+    "stop_signal": _kept("stop_signal", keys.STOP_SIGNAL),
+    "shell": _kept("shell", keys.SHELL),
+    "on_build": _kept("on_build", keys.ON_BUILD),
+}
+
+
+def _created(draft: Draft, created: str) -> None:
+    fits = bool(_TIMESTAMP.fullmatch(created))
+    draft.keep(keys.CREATED_ON, created if fits else "")
+    draft.keep(keys.CREATED, "" if fits else created, "created", "appc wants a date of RFC 3339")
+
+
+def _author(draft: Draft, author: str) -> None:
+    draft.keep(keys.AUTHORS, author)
+    if draft.fresh or keys.AUTHOR in draft.annotations:
+        draft.keep(keys.AUTHOR, author)
+
+
+def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
+    """What the configuration says that no specification names; limits of old become isolators."""
+    rest = dict(container_config.from_json(docker).rest)
+    comment = rest.pop("comment", None)
+    if isinstance(comment, str):
+        draft.keep(keys.COMMENT, comment)
+    run = rest.get("config") or {}
+    isolators, used = words.isolators(run)
+    if isolators and draft.fresh:
+        draft.member("isolators", isolators)
+    told = [key for key, value in rest.items() if value and key != "config"]
+    told += [key for key, value in run.items() if value and key not in used]
+    reason = f"an ACI has no {', '.join(sorted(told))}" if told else ""
+    draft.keep_json(keys.CONFIG, rest or None, "config", reason)
+
+
+def _annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Under their own names where appc can have such, the others together in one."""
+    changed = {name for name, value in after.items() if before.get(name) != value and not name.startswith(keys.ACI)}
+    for name in {*before} - {*after}:
+        draft.annotations.pop(name, None)
+    for name in sorted(filter(_fits, changed)):
+        draft.annotations[name] = after[name]
+    for name, oci in keys.WELL_KNOWN.items():
+        if oci in changed:
+            draft.keep(name, after[oci] if _URL.fullmatch(after[oci]) else "")
+    kept = Kept(draft.annotations).get(keys.ANNOTATIONS, text_map) or {}
+    odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
+    reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
+    draft.keep_json(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")
+
+
+def _fits(name: str) -> bool:
+    own = name.startswith(keys.KEPT) or name in keys.OF_APPC
+    return not own and IDENTIFIER.fullmatch(name) is not None

@@ -1,0 +1,271 @@
+"""ACIs read and written, whole archives in memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import zstandard
+
+from converter.errors import Invalid, NotFound, Unsupported
+from converter.formats import aci as aci_format
+from converter.formats.aci import keys
+from converter.model import media_types as types
+from converter.model.content import Known, known
+from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig
+from converter.model.platform import Platform
+from converter.plan import Copy, Node, forecast
+from tests.formats.aci_archives import (
+    aci,
+    aci_tar,
+    docker_image,
+    files_of,
+    layer,
+    manifest,
+    manifest_of,
+    names_of,
+    recompressed,
+    run,
+    tar_of,
+)
+from tests.strategies.tar import File, archive
+
+APP = {"exec": ["/bin/app"], "user": "0", "group": "0"}
+FILES = (File("rootfs/etc", "dir", mode=0o755), File("rootfs/etc/name", data=b"box"))
+
+
+def read(root: Known) -> Image:
+    def fetch(descriptor: object) -> Known:
+        raise AssertionError("an ACI names nothing else")
+
+    item = aci_format.decode(root, fetch)
+    assert isinstance(item, Image)
+    return item
+
+
+def encode(item: Item) -> Node:
+    return aci_format.encode(item, frozenset())
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize(
+    "pack",
+    [
+        pytest.param(bytes, id="no compression"),
+        pytest.param(gzip.compress, id="gzip"),
+        pytest.param(bz2.compress, id="bzip2"),
+        pytest.param(lzma.compress, id="xz"),
+    ],
+)
+def test_the_manifest_is_found_wherever_it_stands(pack: Callable[[bytes], bytes], last: bool) -> None:
+    image = read(known(pack(aci_tar(manifest(app=APP), FILES, last)), types.ACI))
+    assert image.config.entrypoint == ("/bin/app",)
+    assert [name.removeprefix("./") for name in names_of(tar_of(image.layers[0]))] == [".", "etc", "etc/name"]
+
+
+@pytest.mark.parametrize(
+    "data, error",
+    [
+        pytest.param(zstandard.compress(aci_tar(manifest())), Unsupported, id="zstd"),
+        pytest.param(archive([File("rootfs", "dir")]), Invalid, id="no manifest"),
+        pytest.param(archive([File("manifest", "dir")]), Invalid, id="a directory for a manifest"),
+        pytest.param(archive([File("manifest", "symlink", target="x")]), Invalid, id="a link for a manifest"),
+        pytest.param(b"text", Invalid, id="no archive"),
+        pytest.param(archive([File("manifest", data=b"[]")]), Invalid, id="a manifest that is no object"),
+        pytest.param(archive([File("manifest", data=b"{}" + b" " * (1 << 22))]), Invalid, id="a manifest of 4 MiB"),
+    ],
+)
+def test_what_is_no_aci_is_refused(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read(known(data, types.ACI))
+
+
+def test_an_aci_that_nobody_changed_is_copied() -> None:
+    root = aci(manifest(app=APP), FILES)
+    image = read(root)
+    named = replace(image, foreign={**image.foreign, "name": {"reference": "docker.io/library/other:2"}})
+    for each in (image, named):
+        node = encode(each)
+        assert isinstance(node, Copy)
+        future = forecast(node)
+        assert future is not None
+        assert future.descriptor == root.descriptor
+        assert list(aci_format.losses(each)) == []
+
+
+def test_another_compression_keeps_the_image_id() -> None:
+    tar = aci_tar(manifest(app=APP), FILES)
+    image = read(known(lzma.compress(tar), types.ACI))
+    ran = run(encode(recompressed(image, "none")))
+    assert ran.root.read() == tar
+    assert ran.image_id == f"sha512-{hashlib.sha512(tar).hexdigest()}"
+    with pytest.raises(Unsupported, match="zstd"):
+        encode(recompressed(image, "zstd"))
+
+
+def test_an_edit_makes_a_new_aci() -> None:
+    image = read(aci(manifest(app=APP | {"unknown": 1}), FILES))
+    ran = run(encode(replace(image, config=replace(image.config, env=("A=1",)))))
+    document = manifest_of(ran.root)
+    assert document == manifest(app=APP | {"unknown": 1, "environment": [{"name": "A", "value": "1"}]})
+    names = [name.removeprefix("./") for name in names_of(ran.root.read())]
+    assert names == ["manifest", "rootfs", "rootfs/etc", "rootfs/etc/name"]
+
+
+LOWER = layer(File("etc", "dir", mode=0o755), File("etc/a", data=b"a"), File("etc/b", data=b"b"))
+UPPER = layer(File("etc/.wh.a"), File("etc/c", "link", target="etc/b"))
+
+
+def test_layers_become_one_root_file_system() -> None:
+    image = docker_image(LOWER, UPPER)
+    ran = run(encode(image))
+    assert files_of(ran.root.read()) | {"manifest": b""} == {
+        "manifest": b"",
+        "rootfs": None,
+        "rootfs/etc": None,
+        "rootfs/etc/b": b"b",
+        "rootfs/etc/c": "rootfs/etc/b",
+    }
+    assert names_of(ran.root.read())[0] == "manifest"
+    assert ran.image_id == f"sha512-{hashlib.sha512(gzip.decompress(ran.root.read())).hexdigest()}"
+    losses = {loss.field: loss.kept for loss in aci_format.losses(image)}
+    assert losses == {"layers": "", "history": keys.HISTORY}
+
+
+def test_two_runs_give_the_same_bytes() -> None:
+    assert run(encode(docker_image(LOWER, UPPER))).blobs == run(encode(docker_image(LOWER, UPPER))).blobs
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param([File(".", "dir", mode=0o700), File("a")], id="an entry for the root"),
+        pytest.param([File("./", "dir", mode=0o700), File("./a")], id="names that begin with a dot"),
+        pytest.param([File("a")], id="none"),
+    ],
+)
+def test_the_root_has_one_entry(files: list[File]) -> None:
+    names = names_of(run(encode(docker_image(layer(*files)))).root.read())
+    assert sorted(name.removeprefix("./").rstrip("/") for name in names) == ["manifest", "rootfs", "rootfs/a"]
+
+
+PASSWD = File("etc/passwd", data=b"root:x:0:0::/:\napp:x:1000:2000::/:\n")
+
+
+@pytest.mark.parametrize(
+    "user, layers, group",
+    [
+        pytest.param("app", [PASSWD], "2000", id="a name"),
+        pytest.param("1000:", [PASSWD], "2000", id="a number and an empty group"),
+        pytest.param("app:5", [PASSWD], "5", id="a group that is told"),
+        pytest.param("other", [PASSWD], "other", id="a user who is not there"),
+        pytest.param("app", [File("etc/hosts")], "app", id="no password file"),
+        pytest.param("app", [File("etc/passwd", "symlink", target="/x")], "app", id="a password file that is a link"),
+        pytest.param("app", [PASSWD, File("etc/.wh.passwd")], "app", id="a password file that a layer took away"),
+        pytest.param("app", [File("etc/passwd"), PASSWD], "2000", id="the password file of the top layer"),
+    ],
+)
+def test_the_group_of_a_user_is_looked_up_in_the_image(user: str, layers: list[File], group: str) -> None:
+    image = docker_image(*(layer(file) for file in layers), config=RunConfig(user=user))
+    ran = run(encode(image))
+    app = manifest_of(ran.root)["app"]
+    assert (app["user"], app["group"]) == (user.partition(":")[0], group)
+    assert read(ran.root).config.user == user
+
+
+def test_a_docker_image_comes_back_from_an_aci() -> None:
+    config = RunConfig(
+        user="app", entrypoint=("/a",), cmd=("b",), env=("A=1", "B"), healthcheck={"Test": ["NONE"]}, stop_signal="9"
+    )
+    back = read(run(encode(docker_image(LOWER, UPPER, config=config))).root)
+    assert back.config == config
+    assert [(step.created_by, step.empty_layer) for step in back.history] == [("step 0", True), ("step 1", False)]
+    assert back.foreign["aci"]["reference"] == "docker.io/library/app:1"
+    assert list(aci_format.conversion_losses(back, "oci")) == []
+
+
+def test_the_links_of_rkt_lie_below_the_image() -> None:
+    image = docker_image(layer(File("dev", "dir"), File("dev/stdin", data=b"own")))
+    files = files_of(run(encode(aci_format.with_dev_links(image))).root.read())
+    assert files["rootfs/dev/stdin"] == b"own"
+    assert files["rootfs/dev/stdout"] == files["rootfs/dev/stderr"] == "/dev/console"
+    assert files["rootfs/dev/fd"] == "/proc/self/fd"
+
+
+def test_a_file_tells_who_runs_the_app() -> None:
+    app = APP | {"user": "/bin/ping", "group": "/bin/ping"}
+    image = read(aci(manifest(app=app), [File("rootfs/bin/ping", uid=7, gid=8)], last=True))
+    assert image.config.user == "7:8"
+    assert isinstance(encode(image), Copy)
+    assert read(aci(manifest(app=app))).config.user == "/bin/ping:/bin/ping"
+
+
+def fields(image: Image, target: str = "oci") -> dict[str, str]:
+    return {loss.field: loss.kept for loss in aci_format.conversion_losses(image, target)}
+
+
+def test_what_another_format_cannot_hold_is_told() -> None:
+    app = APP | {"isolators": [{"name": "os/linux/no-new-privileges", "value": True}], "supplementaryGIDs": [5]}
+    image = read(aci(manifest(app=app, labels=[])))
+    assert fields(image) == {
+        "platform": keys.MANIFEST,
+        "app.supplementaryGIDs": keys.MANIFEST,
+        "app.isolators": keys.MANIFEST,
+    }
+    assert set(fields(image, "docker").values()) == {""}
+    chosen = replace(image, platform=Platform.parse("linux/arm64"))
+    assert "platform" not in fields(chosen)
+    assert fields(docker_image(LOWER)) == {}
+
+
+def test_a_platform_without_a_name_must_be_given_one() -> None:
+    labels = [{"name": "os", "value": "linux"}, {"name": "arch", "value": "aarch64_be"}]
+    image = read(aci(manifest(labels=labels)))
+    assert isinstance(encode(image), Copy)
+    with pytest.raises(Unsupported, match="--platform"):
+        fields(image)
+    assert fields(replace(image, platform=Platform.parse("linux/arm64"))) == {}
+
+
+def test_what_an_image_depends_on_must_be_there() -> None:
+    image = read(aci(manifest(dependencies=[{"imageName": "example.com/base"}])))
+    with pytest.raises(NotFound, match=r"example\.com/base"):
+        fields(image)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(Index(), id="an index"),
+        pytest.param(Artifact(original=Original(format="oci", manifest=known(b"{}", ""))), id="an artifact"),
+        pytest.param(
+            docker_image(replace(LOWER, content=Known(known(b"", "").descriptor, lambda: (), absent=True))),
+            id="a foreign layer",
+        ),
+    ],
+)
+def test_what_is_no_image_is_no_aci(item: Item) -> None:
+    with pytest.raises(Unsupported):
+        encode(item)
+    with pytest.raises(Unsupported):
+        list(aci_format.losses(item))
+
+
+@pytest.mark.parametrize(
+    "document, lost",
+    [
+        pytest.param(b"{}", set(), id="nothing more"),
+        pytest.param(b'{"subject":{"x":1},"artifactType":"y"}', {"subject", "artifactType"}, id="what OCI has"),
+    ],
+)
+def test_what_an_oci_manifest_says_beside_the_image_is_lost(document: bytes, lost: set[str]) -> None:
+    image = docker_image(replace(LOWER, annotations={"a": "b"}))
+    image = replace(image, original=Original(format="oci", manifest=known(document, types.OCI_MANIFEST)))
+    found: dict[str, Any] = {loss.field: loss.kept for loss in aci_format.losses(image)}
+    assert set(found) == {"history", "layers.annotations", *lost}

@@ -1,0 +1,436 @@
+"""From a Docker or OCI image to the manifest of an ACI and back, and the other way about: no archive is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.formats.aci import keys
+from converter.formats.aci.baseline import baseline_of, comparable, unchanged
+from converter.formats.aci.manifest import Manifest, parse, render
+from converter.formats.aci.reading import fitted, to_image
+from converter.formats.aci.writing import write
+from converter.model.compression import GZIP
+from converter.model.content import Derived, Layer, known
+from converter.model.image import History, Image, Original, RunConfig
+from converter.model.platform import Platform
+
+LINUX = Platform(os="linux", architecture="amd64")
+
+
+def image(config: RunConfig | None = None, **more: Any) -> Image:
+    """A Docker image that came from somewhere."""
+    original = Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c"))
+    fields: dict[str, Any] = {"platform": LINUX, "original": original, "foreign": {}} | more
+    fields["foreign"] = {"name": {"reference": "docker.io/library/app:1"}} | fields["foreign"]
+    return Image(config=config or RunConfig(), **fields)
+
+
+def converted(source: Image) -> Manifest:
+    return parse(render(write(source, None).document))
+
+
+def back(source: Image) -> Image:
+    return to_image(converted(source))
+
+
+def losses(source: Image) -> dict[str, str]:
+    return {loss.field: loss.kept for loss in write(source, None).losses}
+
+
+@pytest.mark.parametrize(
+    "config, app",
+    [
+        pytest.param(RunConfig(), {"exec": [], "user": "0", "group": "0"}, id="nothing runs as root"),
+        pytest.param(
+            RunConfig(entrypoint=("/bin/sh", "-c"), cmd=("echo",)),
+            {"exec": ["/bin/sh", "-c", "echo"]},
+            id="entrypoint and cmd are one command",
+        ),
+        pytest.param(RunConfig(user="a:b"), {"user": "a", "group": "b"}, id="a user and a group"),
+        pytest.param(RunConfig(user="1000:"), {"user": "1000", "group": "1000"}, id="a group that is yet to be found"),
+        pytest.param(RunConfig(env=("A=1",)), {"environment": [{"name": "A", "value": "1"}]}, id="a variable"),
+        pytest.param(
+            RunConfig(volumes=("/data",)), {"mountPoints": [{"name": "volume-data", "path": "/data"}]}, id="a volume"
+        ),
+        pytest.param(RunConfig(working_dir="/srv"), {"workingDirectory": "/srv"}, id="a directory"),
+        pytest.param(RunConfig(working_dir="srv"), {"workingDirectory": "/srv"}, id="a directory that is not absolute"),
+        pytest.param(RunConfig(labels={"A b": "c"}), {"userLabels": {"A b": "c"}}, id="labels"),
+    ],
+)
+def test_how_a_docker_image_runs(config: RunConfig, app: dict[str, Any]) -> None:
+    found = converted(image(config)).app
+    assert found is not None
+    assert {key: found[key] for key in app} == app
+    assert set(found) <= {"exec", "user", "group", *app}
+
+
+def test_where_a_docker_image_comes_from() -> None:
+    manifest = converted(image(created="2020-01-02T03:04:05.678Z", author="me"))
+    digest = known(b"{}", "").descriptor.digest
+    assert (manifest.name, manifest.labels) == (
+        "docker.io/library/app",
+        {"arch": "amd64", "os": "linux", "version": "1"},
+    )
+    assert manifest.annotations == {
+        "appc.io/docker/imageid": str(digest),
+        "appc.io/docker/manifesthash": str(digest),
+        "appc.io/docker/originalname": "docker.io/library/app:1",
+        "appc.io/docker/registryurl": "docker.io",
+        "appc.io/docker/repository": "library/app",
+        "author": "me",
+        "authors": "me",
+        "created": "2020-01-02T03:04:05.678Z",
+    }
+
+
+@pytest.mark.parametrize(
+    "more, name, version",
+    [
+        pytest.param({}, "image", None, id="nobody says"),
+        pytest.param({"annotations": {"org.opencontainers.image.title": "My App"}}, "my_app", None, id="a title"),
+        pytest.param({"annotations": {"org.opencontainers.image.ref.name": "1.0"}}, "image", "1.0", id="a tag"),
+        pytest.param(
+            {"annotations": {"org.opencontainers.image.ref.name": "quay.io/a/b:2"}}, "quay.io/a/b", "2", id="a ref.name"
+        ),
+        pytest.param(
+            {"annotations": {"io.containerd.image.name": "docker.io/a/b:3"}}, "docker.io/a/b", "3", id="a name"
+        ),
+        pytest.param(
+            {"foreign": {"docker-v1": {"name": "a/b", "tag": "4", "id": "5"}}}, "docker.io/a/b", "4", id="schema 1"
+        ),
+    ],
+)
+def test_the_name_is_what_the_image_calls_itself(more: dict[str, Any], name: str, version: str | None) -> None:
+    manifest = converted(Image(platform=LINUX, **more))
+    assert (manifest.name, manifest.labels.get("version")) == (name, version)
+
+
+@pytest.mark.parametrize(
+    "source, kept",
+    [
+        pytest.param(image(), {}, id="nothing is lost of nothing"),
+        pytest.param(image(RunConfig(user="app")), {"config.user": keys.USER}, id="a user without a group"),
+        pytest.param(image(RunConfig(env=("A", "B=1"))), {"config.env": keys.ENV}, id="a variable without a value"),
+        pytest.param(image(RunConfig(env=("B=1", "B=2"))), {}, id="a setting that another hides"),
+        pytest.param(
+            image(RunConfig(exposed_ports=("0", "80"))), {"config.exposed_ports": keys.EXPOSED_PORTS}, id="port 0"
+        ),
+        pytest.param(
+            image(RunConfig(healthcheck={"Test": ["NONE"]}, stop_signal="SIGINT", shell=("sh",), on_build=("RUN",))),
+            {
+                "config.healthcheck": keys.HEALTHCHECK,
+                "config.stop_signal": keys.STOP_SIGNAL,
+                "config.shell": keys.SHELL,
+                "config.on_build": keys.ON_BUILD,
+            },
+            id="what appc has no word for",
+        ),
+        pytest.param(image(history=(History(created_by="x"),)), {"history": keys.HISTORY}, id="a history"),
+        pytest.param(image(created="yesterday"), {"created": keys.CREATED}, id="a date that is none"),
+        pytest.param(image(platform=Platform.parse("linux/riscv64")), {"platform": keys.PLATFORM}, id="a platform"),
+        pytest.param(image(platform=Platform.parse("linux/amd64/v3")), {"platform": keys.PLATFORM}, id="a variant"),
+        pytest.param(image(platform=Platform.parse("linux/arm64/v8")), {}, id="a variant that says nothing"),
+        pytest.param(
+            image(platform=replace(LINUX, os_version="10")), {"platform": keys.PLATFORM}, id="a version of the system"
+        ),
+        pytest.param(image(annotations={"org.example.a": "b"}), {}, id="an annotation"),
+        pytest.param(
+            image(annotations={"Org": "b"}), {"annotations": keys.ANNOTATIONS}, id="an annotation in upper case"
+        ),
+        pytest.param(image(foreign={"docker": {"comment": "hello"}}), {}, id="a comment"),
+        pytest.param(
+            image(foreign={"docker": {"docker_version": "1", "config": {"Domainname": ""}}}),
+            {"config": keys.CONFIG},
+            id="members without a name here",
+        ),
+        pytest.param(image(foreign={"docker": {"config": {"Memory": 5, "Tty": False}}}), {}, id="limits are isolators"),
+    ],
+)
+def test_what_is_kept_elsewhere_is_told(source: Image, kept: dict[str, str]) -> None:
+    assert losses(source) == kept
+
+
+def test_a_loss_of_variables_names_them_and_hides_what_they_hold() -> None:
+    (loss,) = write(image(RunConfig(env=("0TOKEN=secret",))), None).losses
+    assert "'0TOKEN'" in loss.reason
+    assert "secret" not in loss.reason
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+NAMES = st.sampled_from(("A", "B", "0", "a.b", "")) | TEXT
+WORDS = st.none() | st.lists(TEXT, max_size=3).map(tuple)
+PORTS = st.sampled_from(("80", "80/tcp", "53/udp", "1-3/tcp", "0", "x")) | TEXT
+CONFIGS = st.builds(
+    RunConfig,
+    user=st.sampled_from(("", "0", "0:0", "a", "a:b", "1:", ":1")) | TEXT,
+    exposed_ports=st.lists(PORTS, unique=True, max_size=4).map(tuple),
+    env=st.lists(st.builds("{}={}".format, NAMES, TEXT) | TEXT, max_size=4).map(tuple),
+    entrypoint=WORDS,
+    cmd=WORDS,
+    volumes=st.lists(TEXT, unique=True, max_size=3).map(tuple),
+    working_dir=st.sampled_from(("", "/", "/a", "a")) | TEXT,
+    labels=st.dictionaries(TEXT, TEXT, max_size=3),
+    stop_signal=st.sampled_from(("", "SIGTERM")),
+    healthcheck=st.none() | st.just({"Test": ["CMD", "x"], "Interval": 1}),
+    shell=WORDS,
+    on_build=WORDS,
+)
+STEPS = st.builds(History, created_by=TEXT, comment=TEXT, empty_layer=st.booleans())
+IMAGES = st.builds(
+    image,
+    CONFIGS,
+    platform=st.sampled_from(
+        [Platform.parse(text) for text in ("linux/amd64", "linux/arm", "linux/arm64/v8", "linux/riscv64", "plan9/386")]
+    ),
+    created=st.sampled_from(("", "2020-01-02T03:04:05Z", "yesterday")),
+    author=TEXT,
+    annotations=st.dictionaries(
+        st.sampled_from(("org.opencontainers.image.url", "created", "Upper", "appc.io/docker/user", "a/b")) | TEXT,
+        st.sampled_from(("https://example.com/", "")) | TEXT,
+        max_size=4,
+    ),
+    foreign=st.sampled_from(({}, {"docker": {"comment": "c", "config": {"Memory": 7, "Hostname": "h"}, "x": [1]}})),
+)
+
+
+def plain(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if not key.startswith(keys.ACI)}
+
+
+@given(IMAGES)
+def test_a_docker_image_that_was_an_aci_says_what_it_said(source: Image) -> None:
+    found = back(source)
+    assert comparable(found).config == comparable(source).config
+    assert (found.platform, found.created, found.author) == (source.platform, source.created, source.author)
+    assert plain(found.annotations) == plain(source.annotations)
+    assert found.foreign.get("docker") == source.foreign.get("docker")
+
+
+@given(IMAGES)
+def test_the_same_image_gives_the_same_manifest(source: Image) -> None:
+    text = converted(source).text
+    turned = replace(
+        source,
+        config=replace(source.config, exposed_ports=tuple(reversed(source.config.exposed_ports))),
+    )
+    assert converted(source).text == text == converted(turned).text
+
+
+@given(IMAGES)
+def test_an_image_that_nobody_changed_keeps_its_manifest_byte_for_byte(source: Image) -> None:
+    found = back(source)
+    base = baseline_of(found)
+    assert base is not None
+    assert unchanged(base.image, comparable(found))
+    assert render(write(found, base).document) == converted(source).text.encode()
+
+
+@given(IMAGES, CONFIGS)
+def test_an_edit_shows_and_everything_else_stays(source: Image, config: RunConfig) -> None:
+    found = back(source)
+    edited = replace(found, config=config, author="another", annotations={**found.annotations, "Odd": "1", "new": "2"})
+    again = to_image(parse(render(write(edited, baseline_of(edited)).document)))
+    assert comparable(again).config == comparable(edited).config
+    assert (again.platform, again.author, again.created) == (found.platform, "another", found.created)
+    assert plain(again.annotations) == plain(edited.annotations)
+
+
+NATIVE = {
+    "acKind": "ImageManifest",
+    "acVersion": "0.8.9",
+    "name": "example.com/worker",
+    "labels": [
+        {"name": "version", "value": "1.0.0"},
+        {"name": "arch", "value": "armv7l"},
+        {"name": "os", "value": "linux"},
+        {"name": "env", "value": "canary"},
+    ],
+    "app": {
+        "exec": ["/bin/worker", "--quiet"],
+        "user": "100",
+        "group": "300",
+        "supplementaryGids": [400, 500],
+        "eventHandlers": [{"exec": ["/bin/x"], "name": "pre-start"}],
+        "workingDirectory": "/opt",
+        "environment": [{"name": "DEBUG", "value": "true"}],
+        "isolators": [{"name": "resource/cpu", "value": {"limit": "1"}}],
+        "mountPoints": [{"name": "work", "path": "/work", "readOnly": True}],
+        "ports": [{"name": "ftp", "port": 2000, "count": 2, "protocol": "tcp", "socketActivated": True}],
+        "userLabels": {"team": "blue"},
+        "userAnnotations": {"Note": "well"},
+        "unknown": {"stays": [1]},
+    },
+    "annotations": [
+        {"name": "created", "value": "2014-10-27T19:32:27.67021798Z"},
+        {"name": "authors", "value": "Carly"},
+        {"name": "homepage", "value": "https://example.com"},
+        {"name": "documentation", "value": "https://example.com/docs"},
+        {"name": "example.com/own", "value": "1"},
+    ],
+    "x-unknown": None,
+}
+
+
+def native(**changes: Any) -> bytes:
+    return json.dumps(NATIVE | changes, indent=1).encode()
+
+
+def test_an_aci_as_a_docker_image() -> None:
+    found = to_image(parse(native()))
+    assert found.platform == Platform.parse("linux/arm/v7")
+    assert found.config == RunConfig(
+        user="100:300",
+        exposed_ports=("2000/tcp", "2001/tcp"),
+        env=("DEBUG=true",),
+        entrypoint=("/bin/worker", "--quiet"),
+        volumes=("/work",),
+        working_dir="/opt",
+        labels={"env": "canary", "team": "blue"},
+    )
+    assert (found.created, found.author) == ("2014-10-27T19:32:27.67021798Z", "Carly")
+    assert plain(found.annotations) == {
+        "org.opencontainers.image.url": "https://example.com",
+        "org.opencontainers.image.documentation": "https://example.com/docs",
+        "org.opencontainers.image.created": "2014-10-27T19:32:27.67021798Z",
+        "org.opencontainers.image.authors": "Carly",
+        "example.com/own": "1",
+        "Note": "well",
+    }
+    assert found.annotations[keys.MANIFEST] == native().decode()
+    known = found.foreign["aci"]
+    assert (known["name"], known["version"], known["reference"]) == (
+        "example.com/worker",
+        "1.0.0",
+        "example.com/worker:1.0.0",
+    )
+    assert [(row["field"], row["kept"]) for row in known["losses"]] == [
+        (field, keys.MANIFEST)
+        for field in (
+            "app.supplementaryGIDs",
+            "app.eventHandlers",
+            "app.isolators",
+            "app.ports.socketActivated",
+            "app.mountPoints.readOnly",
+        )
+    ]
+
+
+def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
+    found = to_image(parse(native()))
+    edited = replace(found, config=replace(found.config, env=("DEBUG=false",)))
+    document = dict(write(edited, baseline_of(edited)).document)
+    environment = document["app"].pop("environment")
+    original = json.loads(native())
+    original["app"].pop("environment")
+    assert environment == [{"name": "DEBUG", "value": "false"}]
+    assert document == original
+
+
+@pytest.mark.parametrize(
+    "labels, told",
+    [
+        pytest.param([], True, id="no labels"),
+        pytest.param([{"name": "os", "value": "linux"}], True, id="a system alone"),
+        pytest.param([{"name": "os", "value": "linux"}, {"name": "arch", "value": "amd64"}], False, id="both"),
+    ],
+)
+def test_a_platform_that_is_assumed_is_told(labels: list[dict[str, str]], told: bool) -> None:
+    found = to_image(parse(native(labels=labels)))
+    assert found.platform == LINUX
+    assert any(row["field"] == "platform" for row in found.foreign["aci"]["losses"]) is told
+
+
+@pytest.mark.parametrize(
+    "entrypoint, cmd, found",
+    [
+        pytest.param('["/bin/worker"]', '["--quiet"]', (("/bin/worker",), ("--quiet",)), id="they say the command"),
+        pytest.param(None, '["/bin/worker","--quiet"]', (None, ("/bin/worker", "--quiet")), id="a cmd alone"),
+        pytest.param('["/bin/other"]', '["--quiet"]', (("/bin/worker", "--quiet"), None), id="they say another"),
+        pytest.param('["/bin/worker"]', "--quiet", (("/bin/worker", "--quiet"), None), id="one is not JSON"),
+        pytest.param('{"a":1}', "[1]", (("/bin/worker", "--quiet"), None), id="they are no lists of strings"),
+        pytest.param(None, None, (("/bin/worker", "--quiet"), None), id="there are none"),
+    ],
+)
+def test_entrypoint_and_cmd_hold_while_they_say_the_command(
+    entrypoint: str | None, cmd: str | None, found: tuple[Any, Any]
+) -> None:
+    values = {"appc.io/docker/entrypoint": entrypoint, "appc.io/docker/cmd": cmd}
+    rows = [{"name": name, "value": value} for name, value in values.items() if value is not None]
+    config = to_image(parse(native(annotations=rows))).config
+    assert (config.entrypoint, config.cmd) == found
+
+
+def test_an_image_that_docker2aci_made_ran_as_root_where_nobody_was_named() -> None:
+    rows = [{"name": "appc.io/docker/repository", "value": "library/x"}]
+    app = {"exec": ["/x"], "user": "0", "group": "0"}
+    assert to_image(parse(native(app=app, annotations=rows))).config.user == ""
+    assert to_image(parse(native(app=app, annotations=[]))).config.user == "0:0"
+
+
+def test_an_image_without_an_app_runs_nothing_and_stays_without_one() -> None:
+    document = {key: value for key, value in NATIVE.items() if key != "app"}
+    found = to_image(parse(json.dumps(document).encode()))
+    assert found.config == RunConfig(labels={"env": "canary"})
+    edited = replace(found, author="x")
+    assert "app" not in write(edited, baseline_of(edited)).document
+
+
+def test_the_owner_of_a_file_runs_the_app() -> None:
+    app = {"exec": ["/x"], "user": "/usr/bin/ping", "group": "/bin/x"}
+    manifest = parse(native(app=app))
+    found = to_image(manifest, {"/usr/bin/ping": (7, 8), "/bin/x": (9, 10)})
+    assert found.config.user == "7:10"
+    base = baseline_of(found)
+    assert base is not None
+    assert unchanged(base.image, comparable(found))
+    lost = to_image(manifest)
+    assert lost.config.user == "/usr/bin/ping:/bin/x"
+    assert "app.user" in [row["field"] for row in lost.foreign["aci"]["losses"]]
+
+
+def test_a_manifest_that_is_too_long_is_not_kept() -> None:
+    found = to_image(parse(native(**{"x-unknown": "x" * (1 << 20)})))
+    assert keys.MANIFEST not in found.annotations
+    assert {row["kept"] for row in found.foreign["aci"]["losses"]} == {""}
+    assert "manifest" in [row["field"] for row in found.foreign["aci"]["losses"]]
+
+
+def test_an_annotation_that_is_no_manifest_is_no_baseline() -> None:
+    assert baseline_of(image(annotations={keys.MANIFEST: "{}"})) is None
+    assert baseline_of(image()) is None
+
+
+def layers(count: int) -> tuple[Layer, ...]:
+    return tuple(Layer(content=Derived(inputs=(), compression=GZIP)) for _ in range(count))
+
+
+@pytest.mark.parametrize(
+    "steps, count, told",
+    [
+        pytest.param("LeL", 2, "LeL", id="as many as there are layers"),
+        pytest.param("LeLLe", 1, "eeeLe", id="the last of several made the one layer"),
+        pytest.param("LLL", 2, "eLL", id="the last two of three"),
+        pytest.param("ee", 1, "eL", id="one that told of none"),
+        pytest.param("e", 2, "", id="too few steps say nothing"),
+        pytest.param("", 1, "", id="no history"),
+    ],
+)
+def test_a_history_fits_the_layers(steps: str, count: int, told: str) -> None:
+    history = tuple(History(comment=str(n), empty_layer=step == "e") for n, step in enumerate(steps))
+    found = fitted(history, count)
+    assert "".join("e" if step.empty_layer else "L" for step in found) == told
+    assert [step.comment for step in found] == [step.comment for step in history][: len(told)]
+
+
+def test_a_history_comes_back_as_that_of_one_layer() -> None:
+    steps = (History(created_by="a"), History(created_by="b", empty_layer=True), History(created_by="c"))
+    found = back(image(history=steps)).history
+    assert [step.created_by for step in found] == ["a", "b", "c"]
+    assert [step.empty_layer for step in found] == [True, True, False]
