@@ -12,13 +12,14 @@ from typing import Any
 
 from converter.errors import Invalid
 from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.document import dump, load_object
 
 
 def payload(data: bytes) -> bytes:
     """The bytes that are signed: ``data`` itself where it has no member ``signatures``.
 
-    No signature is verified. Raises Invalid where the signatures do not all tell the same payload.
+    No signature is verified. Raises Invalid where the signatures do not all tell the same payload, or one that says
+    something else than the document around them: what is signed would not be what is read.
     """
     document = load_object(data)
     if "signatures" not in document:
@@ -29,7 +30,12 @@ def payload(data: bytes) -> bytes:
     found = {_payload(data, signature) for signature in signatures}
     if len(found) > 1:
         raise Invalid(f"got signatures of {len(found)} different payloads, want one")
-    return found.pop()
+    signed = found.pop()
+    del document["signatures"]
+    # As text, for to Python 1 is True.
+    if dump(load_object(signed)) != dump(document):
+        raise Invalid("got a document that says something else than its signed payload, want the same")
+    return signed
 
 
 def digest(data: bytes) -> Digest:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from converter.errors import ConverterError, Untrusted
-from converter.model.media_types import DOCKER_SCHEMA1_SIGNED
+from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp, simple_signing
 from converter.trust import signature as kinds
 from converter.trust.signature import Signature, Verdict
@@ -36,7 +35,8 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted, root: byte
             return (content_trust.verify(signature, root, found, trusted),)
         return (_verify(signature, found, trusted),)
     except ConverterError as error:
-        return (Verdict(signature=signature, ok=False, reason=str(error)),)
+        broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
+        return (Verdict(signature=signature, ok=False, broken=broken, reason=str(error)),)
 
 
 def _verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
@@ -52,8 +52,3 @@ def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[V
         Verdict(signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem)
         for one in openpgp.detached(signature.data, found.file(), trusted)
     )
-
-
-def is_broken(verdict: Verdict, manifest_type: str) -> bool:
-    """Whether a manifest is not what its own signature says it is: then it is no image, whoever else vouches for it."""
-    return not verdict.ok and verdict.signature.kind == kinds.LIBTRUST and manifest_type == DOCKER_SCHEMA1_SIGNED

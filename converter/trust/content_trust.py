@@ -1,6 +1,7 @@
 """Docker Content Trust: which manifest a tag stands for, signed for one repository (TUF 1.0; notary's metadata).
 
-Two documents prove it: ``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has. The root is trusted because the caller knows one of its keys.
+Two documents prove it: ``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has. The root
+is trusted because the caller knows one of its keys.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ class Verdict:
     ``key`` is the source of the key that the caller trusts (``--key cosign.pub``), empty where none fits. ``signer`` is
     the fingerprint of the key that made it, or the subject of its certificate; ``identity`` the name that was signed,
     empty where the kind has none. ``reason`` says why it does not hold, or, where it does, what it leaves open.
+    ``broken``: the signature lies within the image and shows that this was changed, so that nobody can vouch for it.
     """
 
     signature: Signature
@@ -55,6 +56,7 @@ class Verdict:
     key: str = ""
     identity: str = ""
     reason: str = ""
+    broken: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What ``verify --json`` says of it."""

@@ -1,0 +1,129 @@
+"""``transship verify``: who signed an image, and whether that is what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.settings import common, settings
+from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
+from converter.errors import Usage
+
+if TYPE_CHECKING:
+    from converter.trust.signature import Verdict
+    from converter.verification import Report
+
+REQUIREMENTS = ("signature", "attestation")
+
+File = click.Path(path_type=Path, exists=True, dir_okay=False)
+Folder = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def _time(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise Usage(f"got the time {value!r}, want one as 2024-05-06T07:08:09Z") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+@click.command("verify")
+@click.argument("reference", metavar="REF")
+@click.option(
+    "--key", "keys", type=File, multiple=True, help="A public key or certificate (PEM) that has to have signed."
+)
+@click.option("--keyring", "keyrings", type=File, multiple=True, help="OpenPGP keys, one of which has to have signed.")
+@click.option(
+    "--certificate-chain", "chains", type=File, multiple=True, help="Roots (PEM) of the signer's certificate."
+)
+@click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
+@click.option("--trust-store", "stores", type=Folder, multiple=True, help="Keys in rkt's layout (trustedkeys).")
+@click.option("--content-trust", type=Folder, help="Docker Content Trust: root.json and targets.json.")
+@click.option("--policy", type=File, help="skopeo's policy.json.")
+@click.option(
+    "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
+)
+@click.option("--map-identity", is_flag=True, help="Any name will do: the image goes by another one here.")
+@click.option("--at", callback=_time, metavar="TIME", help="The time at which keys have to hold. Default: now.")
+@click.option("--allow-weak-digest", is_flag=True, help="Take OpenPGP signatures with SHA-1, which can be forged.")
+@click.option("--require", "require", type=click.Choice(REQUIREMENTS), multiple=True, help="What there has to be.")
+@store_options
+@common
+def command(reference: str, **chosen: Any) -> int:
+    """Say who signed REF, and whether that is what is asked for.
+
+    Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
+    at this time. Exit status 0 only then.
+    """
+    from converter.verification import Wanted, verify
+
+    folder: Path | None = chosen["content_trust"]
+    policy: Path | None = chosen["policy"]
+    wanted = Wanted(
+        keys=_files("--key", chosen["keys"]),
+        keyrings=_files("--keyring", chosen["keyrings"]),
+        chains=_files("--certificate-chain", chosen["chains"]),
+        certificate_identity=chosen["certificate_identity"],
+        trust_stores=tuple((f"--trust-store {path}", _below(path)) for path in chosen["stores"]),
+        content_trust=_below(folder, "*.json") if folder else {},
+        policy=policy.read_bytes() if policy else None,
+        read=lambda path: Path(path).read_bytes(),
+        identity=chosen["identity"],
+        map_identity=chosen["map_identity"],
+        at=chosen["at"],
+        allow_weak_digest=chosen["allow_weak_digest"],
+        require=frozenset(chosen["require"]),
+    )
+    report = verify(reference, wanted, store())
+    if settings().json:
+        show_json(report.to_json())
+    elif not settings().quiet:
+        _show(report)
+    if not report.ok:
+        for fact in report.unmet:
+            say(f"{reference}: {fact}", colour=RED)
+        return 1
+    return 0
+
+
+def lines(report: Report) -> Iterator[tuple[str, str]]:
+    """The report for people: text and colour, line by line."""
+    yield f"{report.reference}", ""
+    yield f"  digest    {report.root.digest}", ""
+    if report.identity:
+        yield f"  name      {report.identity}", ""
+    for verdict in report.verdicts:
+        yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
+    if report.ok:
+        yield "verified", GREEN
+
+
+def _show(report: Report) -> None:
+    for text, colour in lines(report):
+        show(text, colour=colour)
+
+
+def _verdict(verdict: Verdict) -> str:
+    parts = [f"{verdict.signature.kind} ({verdict.signature.location})"]
+    if verdict.signer:
+        parts.append(f"by {verdict.signer}")
+    if verdict.identity:
+        parts.append(f"for {verdict.identity}")
+    return " ".join(parts) + (f": {verdict.reason}" if verdict.reason else "")
+
+
+def _files(option: str, paths: tuple[Path, ...]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((f"{option} {path}", path.read_bytes()) for path in paths)
+
+
+def _below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
+    """The files of a folder and of those below it, by their path in it."""
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

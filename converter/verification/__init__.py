@@ -1,0 +1,139 @@
+"""Whether an image is what trusted people have signed: signatures are found, checked, and compared with what is asked.
+
+The order matters: bytes are checked against their digests, signatures over bytes, and only what is signed is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from converter.errors import Untrusted
+from converter.model.descriptor import Descriptor
+from converter.stores import StoreOptions
+from converter.trust import content_trust
+from converter.trust import signature as kinds
+from converter.trust.check import check_one
+from converter.trust.signature import Signature, Verdict
+from converter.trust.trusted import Trusted
+from converter.verification import policies
+from converter.verification.question import Question, asked
+from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
+
+__all__ = ["ATTESTATION", "SIGNATURE", "Report", "Wanted", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does."""
+
+    reference: str
+    root: Descriptor
+    identity: str
+    verdicts: tuple[Verdict, ...]
+    unmet: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked for holds."""
+        return not self.unmet
+
+    def require(self) -> None:
+        """Raises Untrusted where something that was asked for does not hold."""
+        if self.unmet:
+            raise Untrusted("; ".join(self.unmet))
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``verify --json`` prints."""
+        return {
+            "reference": self.reference,
+            "digest": str(self.root.digest),
+            "media_type": self.root.media_type,
+            "identity": self.identity,
+            "verified": self.ok,
+            "signatures": [one.to_json() for one in self.verdicts],
+            "unmet": list(self.unmet),
+        }
+
+
+def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) -> Report:
+    """Check every signature of an image. A report that is not ``ok`` says what is missing; nothing is raised for that.
+
+    Raises Usage where ``wanted`` names no key, Invalid for a key, a policy or an image that is none.
+    """
+    wanted.check()
+    policy = wanted.read_policy()
+    with asked(reference, wanted.identity, store or StoreOptions()) as question:
+        trusted = wanted.trusted(question.aci_name)
+        verdicts, unmet = _own(question, wanted, trusted)
+        if policy is not None:
+            more, problems = policies.judged(question, policy, wanted, trusted)
+            verdicts, unmet = [*verdicts, *more], [*unmet, *problems]
+        return Report(
+            reference=reference,
+            root=question.root,
+            identity=question.aci_name or str(question.subject.name or ""),
+            verdicts=tuple(verdicts),
+            unmet=tuple(unmet),
+        )
+
+
+def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
+    """The verdicts under the keys that were given one by one, and what is missing of them."""
+    if not wanted.sources():
+        return [], []
+    signatures = [*question.signatures, *_beside(question, wanted)]
+    root = wanted.content_trust.get("root.json", b"")
+    verdicts = [
+        _about_file(one, question, wanted)
+        for signature in signatures
+        for one in check_one(signature, question.subject, trusted, root)
+    ]
+    unmet = [f"got a manifest whose own signature does not hold: {one.reason}" for one in verdicts if one.broken]
+    counted = [one for one in verdicts if one.ok and _counts(one.signature, wanted)]
+    made = {one.key for one in counted}
+    unmet += [_missing(source, verdicts) for source in wanted.sources() if source not in made]
+    for required, here in ((ATTESTATION, True), (SIGNATURE, False)):
+        if required in wanted.require and not any(
+            one.ok and (one.signature.kind == kinds.ATTESTATION) == here for one in verdicts
+        ):
+            unmet.append(f"got no good {required}, want one (--require {required})")
+    return verdicts, unmet
+
+
+def _counts(signature: Signature, wanted: Wanted) -> bool:
+    """An attestation says something about an image; it approves it only where the caller says that it does."""
+    return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
+
+
+def _missing(source: str, verdicts: list[Verdict]) -> str:
+    reasons = list(dict.fromkeys(one.reason for one in verdicts if not one.ok))
+    if len(reasons) == 1:
+        return f"{source}: {reasons[0]}"
+    if any(one.ok and one.key == source for one in verdicts):
+        return f"got attestations by {source} and no signature, want one (or --require attestation)"
+    return (
+        f"got {len(reasons) or 'no'} signatures of which none is by {source}, want one"
+        if reasons
+        else (f"got no signature, want one by {source}")
+    )
+
+
+def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
+    """A signature over an ACI covers the name within, which then has to be the one that was asked for."""
+    if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
+        return verdict
+    name = wanted.identity.partition(":")[0]
+    if name and name != question.aci_name and not wanted.map_identity:
+        fact = f"got a signature for the name {question.aci_name!r}, want {name!r}"
+        return replace(verdict, ok=False, identity=question.aci_name, reason=fact)
+    return replace(verdict, identity=question.aci_name)
+
+
+def _beside(question: Question, wanted: Wanted) -> list[Signature]:
+    """The targets of Docker Content Trust, which lie beside an image and not with it."""
+    return [
+        Signature(kind=kinds.CONTENT_TRUST, location=path, covers=str(question.root.digest), data=data)
+        for path, data in wanted.content_trust.items()
+        if content_trust.is_targets(data)
+    ]

@@ -1,0 +1,72 @@
+"""Whether an image meets skopeo's policy.json (containers-policy.json(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from converter.errors import Untrusted
+from converter.trust import policy as rules
+from converter.trust import signature as kinds
+from converter.trust.certificates import Roots
+from converter.trust.check import check
+from converter.trust.identity import ANY, Rule
+from converter.trust.keys import load
+from converter.trust.openpgp_keys import Keyring
+from converter.trust.policy import Policy, Requirement
+from converter.trust.signature import Verdict
+from converter.trust.trusted import Trusted
+from converter.verification.question import Question, absolute, policy_transport
+from converter.verification.wanted import Wanted
+
+_KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
+
+
+def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
+    """The verdicts under every requirement that applies, and a fact for each that is not met."""
+    transport = policy_transport(question.location)
+    requirements = policy.requirements(transport, _scopes(question, transport), wanted.read or _none)
+    verdicts: list[Verdict] = []
+    unmet: list[str] = []
+    for place, requirement in enumerate(requirements):
+        where = f"the policy's requirement[{place}] ({requirement.kind})"
+        if requirement.kind == rules.REJECT:
+            unmet.append(f"got an image that {where} rejects, want another")
+        elif requirement.kind != rules.ACCEPT:
+            found = _checked(requirement, question, trusted, where)
+            verdicts += found
+            if not any(one.ok for one in found):
+                unmet.append(f"got no signature that meets {where}, want one")
+    return verdicts, unmet
+
+
+def _checked(requirement: Requirement, question: Question, trusted: Trusted, where: str) -> tuple[Verdict, ...]:
+    signatures = [one for one in question.signatures if one.kind in _KINDS[requirement.kind]]
+    return check(signatures, question.subject, _under(requirement, trusted, where))
+
+
+def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
+    """What a requirement trusts, and no more: no key that was given otherwise."""
+    rule = requirement.rule or Rule()
+    plain = replace(trusted, keys=(), keyrings=(), roots=(), rule=Rule(kind=ANY) if trusted.rule.kind == ANY else rule)
+    if requirement.kind == rules.SIGNED_BY:
+        # An empty file is a keyring without keys: nobody can sign.
+        rings = [Keyring.load(data, where) for _, data in requirement.keys if data.strip()]
+        return replace(plain, keyrings=rings)
+    if requirement.roots:
+        return replace(plain, roots=(Roots.load(requirement.roots, requirement.identity, where),))
+    return replace(plain, keys=[load(data, where) for _, data in requirement.keys])
+
+
+def _scopes(question: Question, transport: str) -> Iterator[str]:
+    name = question.subject.name
+    if transport == "docker" and name is not None:
+        return rules.scopes_of(name)
+    if transport in ("dir", "oci", "oci-archive", "docker-archive"):
+        tag = question.location.name if transport != "dir" else ""
+        return rules.path_scopes(absolute(question.location), tag)
+    return iter(())
+
+
+def _none(path: str) -> bytes:
+    raise Untrusted(f"got the key {path!r} in a policy, want the policy to hold its keys")

@@ -1,0 +1,113 @@
+"""What is asked about: an image as it lies, its name, and the signatures with it. Nothing in it is verified yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from converter import formats
+from converter.errors import Invalid, within
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image
+from converter.model.reference import ImageName, Location
+from converter.ports import Source
+from converter.stores import StoreOptions, open_source
+from converter.trust import evidence
+from converter.trust.signature import Signature
+from converter.trust.trusted import Subject
+
+FULL_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """``aci_name`` is what an ACI calls itself, empty for an image of another format."""
+
+    location: Location
+    root: Descriptor
+    subject: Subject
+    signatures: tuple[Signature, ...]
+    source: Source
+    aci_name: str = ""
+
+
+@contextmanager
+def asked(reference: str, identity: str, store: StoreOptions) -> Iterator[Question]:
+    """Open an image and find its signatures; what they need stays there until the context is left.
+
+    ``identity`` is its name, if the caller says one. Raises what opening and reading raise.
+    """
+    location = Location.parse(reference)
+    with open_source(location, store) as source, TemporaryDirectory(prefix="transship-") as folder, within(reference):
+        root = source.resolve(location.name)
+        known = source.fetch(root)
+        is_file = root.media_type == types.ACI
+        manifest = b"" if is_file else known.read()
+        signatures = evidence.find(source.attachments(root.digest), source.fetch, manifest, root)
+        yield Question(
+            location=location,
+            root=root,
+            subject=Subject(
+                manifest=manifest,
+                descriptor=root,
+                name=None if is_file else name_of(location, root, identity),
+                file=_spooled(known, Path(folder, "image")) if is_file else None,
+            ),
+            signatures=signatures,
+            source=source,
+            aci_name=_aci_name(known, source) if is_file else "",
+        )
+
+
+def name_of(location: Location, root: Descriptor, identity: str) -> ImageName | None:
+    """What the image goes by: what the caller says, or the reference, or the place that it lies in; None: nobody says.
+
+    Raises Invalid for an ``identity`` that is no name.
+    """
+    if identity:
+        return ImageName.parse(identity).tagged()
+    if location.transport == "docker":
+        return ImageName.parse(location.path).tagged()
+    if location.transport == "docker-daemon":
+        return ImageName.parse(location.path).tagged()
+    for text in (root.annotations.get(FULL_NAME, ""), root.annotations.get(REF_NAME, ""), location.name):
+        # A bare tag is no name; nor is a position.
+        if any(mark in text for mark in ":/") and not text.startswith("@"):
+            with suppress(Invalid):
+                return ImageName.parse(text).tagged()
+    return None
+
+
+def policy_transport(location: Location) -> str:
+    """The transport's name in policy.json."""
+    return location.transport or ("dir" if Path(location.path).is_dir() else "docker-archive")
+
+
+def absolute(location: Location) -> str:
+    """The path in policy.json: absolute and without symlinks."""
+    return os.path.realpath(location.path)
+
+
+def _aci_name(known: Known, source: Source) -> str:
+    item = formats.decode(known, source.fetch)
+    found = item.foreign.get("aci", {}) if isinstance(item, Image) else {}
+    return str(found.get("name", ""))
+
+
+def _spooled(known: Known, path: Path) -> Callable[[], str]:
+    """A copy of the file, made when it is first asked for: the library wants a path, and it has to be these bytes."""
+
+    def spool() -> str:
+        if not path.exists():
+            with path.open("wb") as file:
+                file.writelines(known.blocks())
+        return str(path)
+
+    return spool

@@ -1,0 +1,91 @@
+"""What a person asks of an image, and the keys they trust: files as bytes, each with its name for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from converter.errors import Usage
+from converter.trust.certificates import Roots
+from converter.trust.identity import ANY, Rule
+from converter.trust.keys import Key, load
+from converter.trust.openpgp_keys import Keyring
+from converter.trust.policy import Policy, Read
+from converter.trust.rkt_keystore import Keystore
+from converter.trust.trusted import Trusted
+
+SIGNATURE, ATTESTATION = "signature", "attestation"
+REQUIREMENTS = (SIGNATURE, ATTESTATION)
+"""What ``require`` may name. A signature is always wanted, unless an attestation alone will do."""
+
+File = tuple[str, bytes]
+"""What a file is called, and what is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Everything that is given has to hold.
+
+    Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature;
+    ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
+    ``policy`` is skopeo's, and ``read`` gives the files that it names. ``identity`` is the name that has to be signed,
+    in place of the one that the image goes by; with ``map_identity`` any will do. ``at`` None is now.
+    """
+
+    keys: tuple[File, ...] = ()
+    keyrings: tuple[File, ...] = ()
+    chains: tuple[File, ...] = ()
+    certificate_identity: str = ""
+    trust_stores: tuple[tuple[str, Mapping[str, bytes]], ...] = ()
+    content_trust: Mapping[str, bytes] = field(default_factory=dict)
+    policy: bytes | None = None
+    read: Read | None = None
+    identity: str = ""
+    map_identity: bool = False
+    at: datetime | None = None
+    allow_weak_digest: bool = False
+    require: frozenset[str] = frozenset()
+
+    def trusted(self, name: str) -> Trusted:
+        """The same, read. ``name`` is that of an ACI, for rkt's stores. Raises Invalid for a key that is none."""
+        return Trusted(
+            at=self.at or datetime.now(UTC),
+            keys=[load(data, source) for source, data in self.keys],
+            keyrings=[*self._keyrings(), *self._stores(name)],
+            roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
+            rule=Rule(kind=ANY) if self.map_identity else Rule(),
+            strict_name=bool(self.identity),
+            weak=self.allow_weak_digest,
+        )
+
+    def sources(self) -> tuple[str, ...]:
+        """The names of everything that has to have signed."""
+        stores = (", ".join(source for source, _ in self.trust_stores),) if self.trust_stores else ()
+        return (*(source for source, _ in (*self.keys, *self.keyrings, *self.chains)), *stores)
+
+    def read_policy(self) -> Policy | None:
+        """The policy, if there is one; raises Invalid."""
+        return None if self.policy is None else Policy.parse(self.policy)
+
+    def check(self) -> None:
+        """Raises Usage where nothing was given that could tell a good signature from a bad one."""
+        if not self.sources() and self.policy is None:
+            raise Usage("got no key, want --key, --keyring, --certificate-chain, --trust-store or --policy")
+        unknown = self.require - set(REQUIREMENTS)
+        if unknown:
+            raise Usage(f"got --require {', '.join(sorted(unknown))}, want {' or '.join(REQUIREMENTS)}")
+
+    def _keyrings(self) -> list[Keyring]:
+        return [Keyring.load(data, source) for source, data in self.keyrings]
+
+    def _stores(self, name: str) -> list[Keyring]:
+        if not self.trust_stores:
+            return []
+        source = ", ".join(source for source, _ in self.trust_stores)
+        return [Keyring(ring.certificates, source) for ring in Keystore.load(self.trust_stores).for_name(name)]
+
+
+def key_of(source: str, data: bytes) -> Key:
+    """A key of a policy; raises Invalid."""
+    return load(data, source)
