@@ -11,7 +11,7 @@ import click
 from converter.cli.environment import store, store_options
 from converter.cli.reading import Opened, reading
 from converter.cli.settings import common, settings
-from converter.cli.text import BOLD, show, show_json, size
+from converter.cli.text import BOLD, count, show, show_json, size
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
@@ -19,6 +19,9 @@ from converter.model.image import Artifact, Attachment, Image, Index, Item, RunC
 
 Rows = Iterator[tuple[str, str]]
 """Labels and values; a row without a label continues the one above."""
+
+MOST = 200
+"""Characters of an annotation or a label that are shown."""
 
 
 @click.command("inspect")
@@ -151,7 +154,12 @@ def _step(created: str, text: str, empty: bool) -> str:
 
 
 def _pairs(members: Mapping[str, str]) -> Iterator[str]:
-    return (f"{key}={value}" for key, value in members.items())
+    return (f"{key}={_cut(value)}" for key, value in members.items())
+
+
+def _cut(value: str) -> str:
+    """As much of a value as a person reads: some are whole documents. JSON has them in full."""
+    return value if len(value) <= MOST else f"{value[:MOST]}… ({count(len(value), 'character')})"
 
 
 def _column(label: str, values: Iterable[Any]) -> Rows:

@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -43,6 +42,8 @@ def run(arguments: Sequence[str]) -> int:
             return status
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends that nobody below expected
         if settings.debug and not isinstance(error, click.exceptions.Exit):
+            import traceback
+
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
         status, text = verdict(error, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -34,13 +33,15 @@ def _escape(character: str) -> str:
 
 def json_text(value: Any) -> str:
     """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    return _NOT_PRINTABLE.sub(lambda match: _json_escape(match.group()), text)
+    # Here, since --help has no need of it.
+    import json
 
+    def escaped(match: re.Match[str]) -> str:
+        character = match.group()
+        return character if character.isprintable() else json.dumps(character)[1:-1]
 
-def _json_escape(character: str) -> str:
     # The newlines between members are the document's own; those within a string are escaped by json.
-    return character if character.isprintable() else json.dumps(character)[1:-1]
+    return _NOT_PRINTABLE.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:

@@ -84,7 +84,7 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
     assert told.err.splitlines() == [
         "transship: warning: odd",
         "transship: warning: healthcheck: an ACI\\x1b[2J has none; kept in an annotation",
-        "transship: warning: shell: an ACI has none; it is lost",
+        "transship: warning: shell: an ACI has none; not kept",
     ]
 
 
@@ -110,7 +110,7 @@ def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest
         "  digest    known once it is written",
         "  layers    1 squashed",
     ]
-    assert "transship: warning: aci:b: shell: an ACI has none; it is lost" in told.err.splitlines()
+    assert "transship: warning: aci:b: shell: an ACI has none; not kept" in told.err.splitlines()
 
 
 def test_quiet_is_quiet(asked: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]) -> None:

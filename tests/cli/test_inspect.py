@@ -90,6 +90,17 @@ def test_nothing_in_an_image_steers_the_terminal(here: object, capsys: pytest.Ca
     assert json.loads(text)["author"] == hostile
 
 
+def test_a_label_that_is_a_document_is_cut(here: object, capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    config = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"long": "x" * 5000, "short": "y"}}}
+    put(store, add_image(store, config=config, name=""), "app")
+    told = inspected("oci:in:app", capsys)
+    assert "x" * 200 + "… (5000 characters)\n" in told
+    assert "short=y\n" in told
+    assert main(["inspect", "oci:in:app", "--json"]) == 0
+    assert "x" * 5000 in capsys.readouterr().out
+
+
 def test_what_is_not_there(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "oci:in"]) == 1
     told = capsys.readouterr()
