@@ -33,12 +33,12 @@ def header(
 ) -> bytes:
     """The header blocks of an entry: one, or three and more where PAX records are needed.
 
-    ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are further PAX records; the name of a
+    ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are PAX records that win; the name of a
     directory gets its closing ``/``. The payload and ``pad(size)`` are the caller's to write.
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
-    extended = dict(records or {})
+    extended: dict[bytes, bytes] = {}
 
     def fit(key: bytes, value: int, width: int) -> bytes:
         try:
@@ -80,6 +80,7 @@ def header(
             bytes(12),
         )
     )
+    extended |= records or {}
     return (extended_header(name, extended) if extended else b"") + sealed(head)
 
 
