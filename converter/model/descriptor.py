@@ -52,14 +52,17 @@ class Descriptor:
             raise Invalid(f"got a JSON {type_name(digest)} for digest, want a string")
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise Invalid(f"got {size!r} for size, want a number of bytes")
+        artifact_type = value.get("artifactType") or ""
+        if not isinstance(artifact_type, str):
+            raise Invalid(f"got a JSON {type_name(artifact_type)} for artifactType, want a string")
         return cls(
             media_type=media_type,
             digest=Digest.parse(digest),
             size=size,
-            urls=tuple(value.get("urls") or ()),
-            annotations=value.get("annotations") or {},
+            urls=_texts(value, "urls"),
+            annotations=_text_map(value, "annotations"),
             platform=platform_from_json(value["platform"]) if value.get("platform") else None,
-            artifact_type=value.get("artifactType") or "",
+            artifact_type=artifact_type,
             data=_data(value.get("data")),
             other={key: member for key, member in value.items() if key not in _KNOWN},
         )
@@ -105,7 +108,7 @@ def platform_from_json(value: Any) -> Platform:
         architecture=texts["architecture"],
         variant=texts["variant"],
         os_version=texts["os.version"],
-        os_features=tuple(value.get("os.features") or ()),
+        os_features=_texts(value, "os.features"),
     )
 
 
@@ -119,6 +122,21 @@ def platform_to_json(platform: Platform) -> dict[str, Any]:
     if platform.variant:
         members["variant"] = platform.variant
     return members
+
+
+def _texts(value: Mapping[str, Any], member: str) -> tuple[str, ...]:
+    """An array of strings; none where it is null or absent, as Go reads it."""
+    texts = value.get(member) or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Invalid(f"got {member} that is no array of strings, want one")
+    return tuple(texts)
+
+
+def _text_map(value: Mapping[str, Any], member: str) -> Mapping[str, str]:
+    texts = value.get(member) or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise Invalid(f"got {member} that are no object of strings, want one")
+    return texts
 
 
 def _data(value: Any) -> bytes | None:

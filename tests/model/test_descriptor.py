@@ -42,6 +42,11 @@ def test_a_descriptor_survives_reading_and_writing(more: dict[str, Any]) -> None
         pytest.param(ROW | {"digest": f"sha256:{HEX.upper()}"}, "lower-case hex", id="capitals in a digest"),
         pytest.param(ROW | {"digest": "sha256"}, "want algorithm:encoded", id="no colon"),
         pytest.param(ROW | {"data": "%"}, "not base64", id="data that is no base64"),
+        pytest.param(ROW | {"urls": True}, "urls that is no array", id="urls that are no array"),
+        pytest.param(ROW | {"urls": [1]}, "urls that is no array", id="a url that is a number"),
+        pytest.param(ROW | {"annotations": ["a"]}, "annotations that are no object", id="a list of annotations"),
+        pytest.param(ROW | {"annotations": {"a": 1}}, "annotations that are no object", id="a number to annotate"),
+        pytest.param(ROW | {"artifactType": 1}, "number for artifactType", id="an artifact type that is a number"),
         pytest.param(ROW | {"platform": {"os": 1}}, "number for os", id="an os that is a number"),
     ],
 )
