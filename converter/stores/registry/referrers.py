@@ -7,6 +7,7 @@ keeps that index. cosign's older signatures, attestations and SBOMs lie under ta
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
@@ -29,19 +30,19 @@ def fallback_tag(subject: Digest) -> str:
 
 def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
     """Everything that speaks of the subject: referrers first, then what cosign has tagged."""
+    by_tag = [f"{subject.algorithm}-{subject.encoded}.{kind}" for kind in COSIGN]
     found = _from_api(client, subject)
-    if found is None:
-        tag = fallback_tag(subject)
-        held = _get(documents, tag)
-        found = (
-            [] if held is None else [Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(held[1])]
-        )
-    yield from found
-    for kind in COSIGN:
-        tag = f"{subject.algorithm}-{subject.encoded}.{kind}"
-        held = _get(documents, tag)
-        if held is not None:
-            yield Attachment(subject=subject, descriptor=held[0], tag=tag)
+    fallback = [] if found is not None else [fallback_tag(subject)]
+    # At once: most images have none of these, and each answer is a round trip away.
+    with ThreadPoolExecutor(len(fallback) + len(by_tag), thread_name_prefix="attachments") as pool:
+        held = dict(zip([*fallback, *by_tag], pool.map(lambda tag: _get(documents, tag), [*fallback, *by_tag])))
+    yield from found or ()
+    for tag in fallback:
+        if (index := held[tag]) is not None:
+            yield from (Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(index[1]))
+    for tag in by_tag:
+        if (document := held[tag]) is not None:
+            yield Attachment(subject=subject, descriptor=document[0], tag=tag)
 
 
 def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]) -> None:
