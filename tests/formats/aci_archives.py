@@ -127,11 +127,3 @@ def unread(media_type: str) -> Known:
         raise AssertionError("the blob was opened")
 
     return Known(known(b"x", media_type).descriptor, raw)
-
-
-def recompressed(image: Image, codec: str) -> Image:
-    """The edit that ``--compress`` makes."""
-    from converter.edits import recompressed as edit
-    from converter.model.compression import Compression
-
-    return edit(Compression.parse(codec))(image)

@@ -1,0 +1,138 @@
+"""One ACI a layer: each over the one below."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from converter.errors import Invalid, Unsupported
+from converter.formats import aci as aci_format
+from converter.formats.aci import resolve
+from converter.formats.aci.archive import image_id, read_manifest
+from converter.formats.aci.manifest import parse
+from converter.model import media_types as types
+from converter.model.compression import NONE
+from converter.model.content import Known, Layer, known
+from converter.model.image import RunConfig
+from converter.plan import Make
+from converter.streams.squash import squash
+from tests.formats.aci_archives import Ran, docker_image, files_of, layer, manifest_of, run, tar_of
+from tests.strategies.tar import File, archive
+
+
+def layered(*layers: Layer, config: RunConfig | None = None) -> list[Known]:
+    """The ACIs, base first."""
+    ran: Ran = run(aci_format.encode_layered(docker_image(*layers, config=config)))
+    return [known(data, types.ACI) for data in ran.blobs]
+
+
+LAYERS = (
+    layer(File("etc", "dir", mode=0o755), File("etc/a", data=b"a"), File("etc/b", data=b"b"), File("opt/x/y")),
+    layer(File("etc/.wh.a"), File("etc/c", "link", target="etc/b"), File("opt/x/.wh..wh..opq"), File("opt/x/z")),
+    layer(File("etc/a", data=b"again"), File("opt/x", data=b"a file now")),
+)
+
+
+def test_each_names_the_one_below_by_its_id_its_labels_and_its_size() -> None:
+    acis = layered(*LAYERS)
+    documents = [manifest_of(root) for root in acis]
+    assert "dependencies" not in documents[0]
+    for below, root, document in zip(documents, acis, documents[1:], strict=False):
+        assert document["dependencies"] == [
+            {
+                "imageName": below["name"],
+                "imageID": image_id(root),
+                "labels": below["labels"],
+                "size": root.descriptor.size,
+            }
+        ]
+    assert documents[2]["name"] == "docker.io/library/app"
+    assert documents[0]["name"].startswith("docker.io/library/app-sha256-")
+    assert [document.get("app", {}).get("exec") for document in documents] == [None, None, ["/bin/app"]]
+
+
+def test_the_whitelist_is_what_is_there_with_each_layer() -> None:
+    assert [manifest_of(root)["pathWhitelist"] for root in layered(*LAYERS)] == [
+        ["/etc", "/etc/a", "/etc/b", "/opt", "/opt/x", "/opt/x/y"],
+        ["/etc", "/etc/b", "/etc/c", "/opt", "/opt/x", "/opt/x/z"],
+        ["/etc", "/etc/a", "/etc/b", "/etc/c", "/opt", "/opt/x"],
+    ]
+
+
+def test_an_aci_has_the_files_of_its_layer_and_no_whiteouts() -> None:
+    found = [
+        {key: value for key, value in files_of(root.read()).items() if key != "manifest"} for root in layered(*LAYERS)
+    ]
+    assert found[1] == {"rootfs": None, "rootfs/opt/x/z": b"", "rootfs/etc/c": "rootfs/etc/b"}
+    assert found[2] == {"rootfs": None, "rootfs/etc/a": b"again", "rootfs/opt/x": b"a file now"}
+
+
+def tar_blocks(content: Layer) -> list[bytes]:
+    return [tar_of(content)]
+
+
+def tree(data: bytes) -> Mapping[str, Any]:
+    return {name.strip("./"): value for name, value in files_of(data).items() if name.strip("./")}
+
+
+def test_put_together_they_are_the_image() -> None:
+    acis = layered(*LAYERS)
+    shelf = {parse(read_manifest(root)).name: root for root in acis}
+    image = resolve(aci_format.decode(acis[-1], lambda _: acis[-1]), lambda dependency: shelf.get(dependency.name))
+    assert len(image.layers) == 3
+    assert [(step.created_by, step.empty_layer) for step in image.history] == [
+        ("step 0", False),
+        ("step 1", False),
+        ("step 2", False),
+    ]
+    flat, direct = (
+        b"".join(squash([partial(tar_blocks, each) for each in layers])) for layers in (image.layers, LAYERS)
+    )
+    assert tree(flat) == tree(direct)
+
+
+def test_the_same_image_gives_the_same_acis() -> None:
+    assert [root.descriptor for root in layered(*LAYERS)] == [root.descriptor for root in layered(*LAYERS)]
+
+
+def test_an_image_of_one_layer_is_one_aci() -> None:
+    (root,) = layered(LAYERS[0])
+    assert "pathWhitelist" not in manifest_of(root)
+
+
+def test_the_compression_is_that_which_was_asked_for() -> None:
+    node = aci_format.encode_layered(docker_image(*LAYERS), NONE)
+    assert isinstance(node, Make)
+    assert all(data[:2] != b"\x1f\x8b" for data in run(node).blobs)
+
+
+PASSWD = File("etc/passwd", data=b"app:x:1:2::/:\n")
+
+
+@pytest.mark.parametrize(
+    "layers, group",
+    [
+        pytest.param([[PASSWD], [File("a")]], "2", id="in the base"),
+        pytest.param([[File("a")], [PASSWD]], "2", id="in the top layer"),
+        pytest.param([[PASSWD], [File("etc/passwd", data=b"app:x:1:3::/:\n")]], "3", id="in both"),
+        pytest.param([[File("a")], [File("b")]], "app", id="nowhere"),
+    ],
+)
+def test_the_group_of_a_user_is_looked_up_in_all_layers(layers: list[list[File]], group: str) -> None:
+    acis = layered(*(layer(*files) for files in layers), config=RunConfig(user="app"))
+    assert manifest_of(acis[-1])["app"]["group"] == group
+
+
+def test_a_name_that_is_not_utf_8_cannot_be_whitelisted() -> None:
+    odd = Layer(content=known(gzip.compress(archive([File("a\udcff")], "gnu")), types.OCI_LAYER_GZIP))
+    with pytest.raises(Unsupported, match="UTF-8"):
+        layered(LAYERS[0], odd)
+
+
+def test_what_leads_out_of_the_root_is_refused() -> None:
+    with pytest.raises(Invalid):
+        layered(LAYERS[0], layer(File("../a")))
