@@ -24,8 +24,9 @@ from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import closing
 from converter.streams.compress import compress
-from converter.streams.content import uncompressed
+from converter.streams.content import knowing, uncompressed
 from converter.streams.decompress import plain
+from converter.streams.squash import Superseded
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
@@ -163,8 +164,15 @@ class Execution:
         return found
 
     def _make(self, leaf: Make) -> Made:
-        notes: dict[str, str] = {}
         content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
+        while True:
+            try:
+                return self._put_derived(leaf, content)
+            except Superseded as found:  # a layer that names a file twice, which its specification forbids
+                content = knowing(content, found)
+
+    def _put_derived(self, leaf: Make, content: Derived) -> Made:
+        notes: dict[str, str] = {}
         meter = Meter(content.algorithm)
         layer = Layer(content=content, diff_id=leaf.diff_id)
         told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm

@@ -7,28 +7,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from converter import formats
 from converter.cache import Cache, Forgetful
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
+from converter.conversion.dependencies import Library
+from converter.conversion.opened import open_image
 from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
-from converter.conversion.targets import compression_for, format_for, name_for, shown_format
+from converter.conversion.targets import called, compression_for, format_for, name_for, shown_format
 from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import Execution, Settings
-from converter.model import media_types as types
+from converter.formats import aci
+from converter.formats.aci import Finder
 from converter.model.compression import Compression
-from converter.model.content import Derived, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Index, Item
 from converter.model.reference import Location
-from converter.plan import Copy, Made, Make, Node, Plan, Write, forecast
+from converter.plan import Loss, Made, Node, Plan, Write, forecast
 from converter.ports import Format, Sink, Source
-from converter.stores import StoreOptions, open_sink, open_source
+from converter.stores import open_sink, open_source
 from converter.stores.once import Once
 from converter.streams.workers import Workers
 
@@ -76,7 +77,8 @@ def convert(
         if len(destinations) > 1 and not opened.local:
             opened = stack.enter_context(Once(opened))
         with within(source):
-            images = choose(opened, location.name, options)
+            library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
+            images = choose(opened, location, options, library.find)
         planned = []
         for destination in map(Location.parse, destinations):
             sink = open_sink(destination, options.store)
@@ -88,21 +90,14 @@ def convert(
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 
 
-def open_image(reference: str, store: StoreOptions | None = None) -> Item:
-    """The neutral model of an image or an index: its documents are read, its layers are not."""
-    location = Location.parse(reference)
-    with open_source(location, store or StoreOptions()) as source, within(reference):
-        return formats.decode(source.fetch(source.resolve(location.name)), source.fetch)
-
-
-def choose(source: Source, name: str, options: Options) -> list[Chosen]:
+def choose(source: Source, location: Location, options: Options, finder: Finder) -> list[Chosen]:
     """The images that a conversion is about, prepared for it."""
-    if options.all_images and name:
-        raise Usage(f"got the image {name!r} and --all-images, want one of them")
+    if options.all_images and location.name:
+        raise Usage(f"got the image {location.name!r} and --all-images, want one of them")
     chosen = []
-    for one in source.names() if options.all_images else (name,):
+    for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
-        item = prepare(source, root, options)
+        item = prepare(source, root, options, finder, called(location, one, root))
         attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
         chosen.append(Chosen(name=one, root=root, item=item, attached=attached, unpacked=source.unpacked))
     return chosen
@@ -122,13 +117,13 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) ->
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
-        root = encode(target, chosen.item, sink.accepts, compression)
+        root = encode(target, chosen.item, sink.accepts, compression, options)
         kept, left = attachments.split(chosen.attached, root)
-        planned = Plan(root=root, losses=(*target.losses(chosen.item), *left))
+        planned = Plan(root=root, losses=(*losses(target, chosen.item), *left))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
-            name=name_for(destination, chosen.name, chosen.root),
+            name=name_for(destination, chosen.name, chosen.root, chosen.item),
             chosen=chosen,
             format=target,
             plan=planned,
@@ -136,25 +131,25 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) ->
         )
 
 
-def encode(target: Format, item: Item, accepts: frozenset[str], compression: Compression | None) -> Node:
+def encode(
+    target: Format, item: Item, accepts: frozenset[str], compression: Compression | None, options: Options
+) -> Node:
     """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
-    if compression is None:
-        return target.encode(item, accepts)
-    if target.media_types == {types.ACI}:
-        return repacked(target.encode(item, accepts), compression)
-    return target.encode(each_image(recompressed(compression))(item), accepts)
+    if target.name != aci.name:
+        edit = each_image(recompressed(compression)) if compression else None
+        return target.encode(edit(item) if edit else item, accepts)
+    if options.rkt_dev_links:
+        item = each_image(aci.with_dev_links)(item)
+    if options.layered:
+        return aci.encode_layered(item, compression)
+    return aci.encode(item, accepts, compression)
 
 
-def repacked(node: Node, compression: Compression) -> Node:
-    """An ACI under another compression: its image ID, which is that of the tar, stays."""
-    if isinstance(node, Make) and isinstance(node.content, Derived):
-        return replace(node, content=replace(node.content, compression=compression))
-    if isinstance(node, Copy):
-        layer = Layer(content=node.content, diff_id=node.diff_id)
-        algorithm = node.diff_id.algorithm if node.diff_id else "sha512"
-        content = Derived(inputs=(layer,), compression=compression, algorithm=algorithm)
-        return Make(content=content, media_type=node.media_type, diff_id=node.diff_id, label=node.label)
-    return node
+def losses(target: Format, item: Item) -> Iterator[Loss]:
+    """What the target cannot hold, and what the neutral form of an ACI could not."""
+    yield from target.losses(item)
+    if target.name != aci.name:
+        yield from aci.conversion_losses(item, target.name)
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

@@ -11,23 +11,30 @@ from converter import formats
 from converter.conversion.options import Options
 from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
+from converter.formats.aci import Finder, resolve
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform, choose
 from converter.ports import Source
 
 
-def prepare(source: Source, root: Descriptor, options: Options) -> Item:
-    """The item at ``root``, read as far as the options want it, and edited as they say."""
+def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, called: str) -> Item:
+    """The item at ``root``, read as far as the options want it, and edited as they say.
+
+    ``finder`` gives what an ACI depends on; ``called`` is the image's full name, empty where it has none.
+    """
 
     def read(descriptor: Descriptor) -> Item:
         return formats.decode(source.fetch(descriptor), source.fetch)
 
     item = _chosen(read(root), options.platforms, read)
-    return edited(item, _edits(options))
+    return edited(item, _edits(options, finder, called))
 
 
-def _edits(options: Options) -> Iterator[Edit]:
+def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
+    yield each_image(lambda image: resolve(image, finder))
+    if called:
+        yield each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": called}}))
     if options.squash:
         yield each_image(squashed)
 

@@ -6,7 +6,7 @@ from converter.errors import Invalid, Usage
 from converter.formats import TARGETS
 from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.descriptor import Descriptor
-from converter.model.image import Index, Item
+from converter.model.image import Image, Index, Item
 from converter.model.reference import ImageName, Location
 from converter.ports import Format
 
@@ -24,6 +24,9 @@ HOLDS = {
     "aci": ("aci",),
 }
 """The formats that a destination can be written in, the preferred one first."""
+
+NAMING = ("oci", "oci-archive", "docker-archive")
+"""Destinations that may hold several images, each under a name."""
 
 UNPACKED = ("docker-archive", "docker-daemon")
 """Destinations where plain layers are usual."""
@@ -58,13 +61,22 @@ def shown_format(destination: Location, chosen: Format) -> str:
     return "docker" if destination.transport in UNPACKED else chosen.name
 
 
-def name_for(destination: Location, source_name: str, root: Descriptor) -> str:
+def called(location: Location, name: str, root: Descriptor) -> str:
+    """The full name that an image has where it comes from, empty where it has none."""
+    if location.transport == "docker":
+        return str(ImageName.parse(location.path).tagged())
+    offered = (root.annotations.get(FULL_NAME, ""), location.path if location.transport == "docker-daemon" else name)
+    return next((text for text in offered if _is_full(text)), "")
+
+
+def name_for(destination: Location, source_name: str, root: Descriptor, item: Item) -> str:
     """The name an image gets: the one asked for, else the one it had."""
-    if destination.name or destination.transport in ("docker", "docker-daemon", "aci", "dir"):
+    if destination.name or destination.transport not in NAMING:
         return destination.name
-    full = root.annotations.get(FULL_NAME, "")
+    of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
+    full = next((text for text in (root.annotations.get(FULL_NAME, ""), source_name, of_aci) if _is_full(text)), "")
     if destination.transport == "docker-archive":
-        return next((name for name in (full, source_name) if _is_full(name)), "")
+        return full
     return full or root.annotations.get(REF_NAME, "") or ("" if source_name.startswith("@") else source_name)
 
 

@@ -1,0 +1,66 @@
+"""What an ACI depends on, found in folders of ACIs or, for an image that was discovered, as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from converter.errors import ConverterError, NotFound
+from converter.formats.aci import Dependency
+from converter.formats.aci.archive import image_id, read_manifest
+from converter.formats.aci.manifest import Manifest, parse
+from converter.model.content import Known
+from converter.model.reference import Location
+from converter.stores import StoreOptions, open_source
+
+
+class Library:
+    """Finds ACIs by what a dependency says of them; what it finds stays open until ``files`` is closed."""
+
+    def __init__(self, folders: Sequence[Path], files: ExitStack, options: StoreOptions, *, discover: bool) -> None:
+        self._folders = folders
+        self._files = files
+        self._options = options
+        self._discover = discover
+        self._shelf: list[tuple[Manifest, Known]] | None = None
+
+    def find(self, dependency: Dependency) -> Known | None:
+        """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
+        if self._shelf is None:
+            self._shelf = list(self._read())
+        named = [(manifest, root) for manifest, root in self._shelf if manifest.name == dependency.name]
+        if dependency.image_id:
+            fitting = [root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id)]
+        else:
+            wanted = dependency.labels.items()
+            fitting = [root for manifest, root in named if wanted <= manifest.labels.items()]
+        if fitting:
+            return fitting[0]
+        return self._discovered(dependency) if self._discover else None
+
+    def _read(self) -> Iterator[tuple[Manifest, Known]]:
+        for folder in self._folders:
+            if not folder.is_dir():
+                raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
+            for path in sorted(folder.glob("*.aci")):
+                root = self._open(Location(transport="aci", path=str(path)))
+                try:
+                    yield parse(read_manifest(root)), root
+                except ConverterError:
+                    continue  # not every file in the folder need be an image that somebody asks for
+
+    def _discovered(self, dependency: Dependency) -> Known | None:
+        try:
+            return self._open(Location(transport="appc", path=str(dependency)))
+        except NotFound:
+            return None
+
+    def _open(self, location: Location) -> Known:
+        source = self._files.enter_context(open_source(location, self._options))
+        return source.fetch(source.resolve(""))
+
+
+def _has_id(root: Known, wanted: str) -> bool:
+    """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
+    return image_id(root).startswith(wanted)
