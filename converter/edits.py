@@ -11,7 +11,7 @@ from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
 from converter.model.descriptor import Descriptor
 from converter.model.image import Entry, History, Image, Index, Item
 from converter.model.platform import Platform, choose
-from converter.streams.squash import squash
+from converter.streams.squash import Replaced, squash
 
 Edit = Callable[[Item], Item]
 Read = Callable[[Descriptor], Item]
@@ -139,10 +139,12 @@ def codec_of(known: Known) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Flatten:
-    """The rewrite of several layers into one."""
+    """The rewrite of several layers into one; ``replaced`` is for ``squash``, which see."""
+
+    replaced: Replaced = frozenset()
 
     def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
-        return squash(inputs)
+        return squash(inputs, replaced=self.replaced)
 
 
 def squashed(image: Image) -> Image:

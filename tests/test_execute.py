@@ -23,8 +23,10 @@ from converter.model.image import Image
 from converter.plan import Made, Node
 from converter.ports import Format
 from converter.stores.memory import MemorySink, MemorySource, MemoryStore
+from converter.streams.content import uncompressed
+from converter.streams.tar.scan import entries
 from converter.streams.workers import Workers
-from tests.builders import LAYERS, OCI, add_image, gzipped, sha256
+from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
 
 
 def read(store: MemoryStore) -> Image:
@@ -90,6 +92,16 @@ def test_a_squashed_image_has_one_layer_and_a_config_that_says_so() -> None:
     image = read(copied)
     assert len(image.layers) == 1
     assert [step.empty_layer for step in image.history] == [False, True]
+
+
+def test_a_layer_that_names_a_file_twice_is_squashed_to_the_last_one() -> None:
+    store = MemoryStore()
+    twice = LAYERS[0][: LAYERS[0].rindex(b"one") + 512] + tar({"etc/hosts": b"last"})
+    add_image(store, tars=[twice, tar({"name": b"two"})])
+    copied, _ = run(oci.encode(squashed(read(store)), frozenset()))
+    (layer,) = read(copied).layers
+    files = [(entry.name, b"".join(entry.payload)) for entry in entries(uncompressed(layer))]
+    assert files == [(b"name", b"two"), (b"etc", b""), (b"etc/hosts", b"last")]
 
 
 def broken_gzip(store: MemoryStore) -> None:

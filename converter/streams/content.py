@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from converter.model.content import Derived, Known, Layer, Note, checked
 from converter.model.limits import DEFAULT, Limits
@@ -11,6 +13,7 @@ from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
+from converter.streams.squash import Superseded
 
 Watch = Callable[[Known], Blocks]
 """Opens a known blob, perhaps telling somebody how far its reading has come."""
@@ -40,4 +43,25 @@ def uncompressed(
     if layer.diff_id is not None and not checked_already:
         blocks = checked(blocks, layer.diff_id)
     with closing(blocks) as source_blocks:
-        yield from source_blocks
+        try:
+            yield from source_blocks
+        except Superseded as found:
+            found.content = found.content or content
+            raise
+
+
+def knowing(content: Derived, found: Superseded) -> Derived:
+    """``content`` with its rewrite that raised ``found`` told what that says, so that it can be made from the start.
+
+    Raises ``found`` itself where that rewrite has no ``replaced`` to be told by, or knew already.
+    """
+    rewrite: Any = content.rewrite
+    if content is found.content:
+        if getattr(rewrite, "replaced", found.replaced) == found.replaced:
+            raise found
+        return replace(content, rewrite=replace(rewrite, replaced=found.replaced))
+    inputs = (
+        replace(layer, content=knowing(layer.content, found)) if isinstance(layer.content, Derived) else layer
+        for layer in content.inputs
+    )
+    return replace(content, inputs=tuple(inputs))

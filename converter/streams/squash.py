@@ -37,6 +37,8 @@ class Superseded(Invalid):
     def __init__(self, name: bytes, replaced: Replaced) -> None:
         super().__init__(f"layer: got {shown(name)} again where it, or what it replaces, came before; want one entry")
         self.replaced = replaced
+        self.content: object = None
+        """What was being made, innermost; whoever makes it says so."""
 
 
 def squash(
