@@ -201,8 +201,10 @@ def test_an_old_archive_becomes_a_schema_1_manifest(tmp_path: Path, named: bool)
         assert source.names() == (("example.com/app:1",) if named else ("@0",))
         root = source.resolve("")
         document = json.loads(source.fetch(root).read())
-        first = Descriptor(media_type="", digest=Descriptor.of(gzipped(FIRST), "").digest, size=-1)
-        assert source.fetch(first).read() == gzipped(FIRST)
+        for data, media_type in ((gzipped(FIRST), GZIP), (SECOND, PLAIN)):
+            layer = source.fetch(replace(Descriptor.of(data, GZIP), size=-1))
+            assert layer.descriptor == Descriptor.of(data, media_type)
+            assert layer.read() == data
     assert root.media_type == types.DOCKER_SCHEMA1
     assert document == {
         "schemaVersion": 1,

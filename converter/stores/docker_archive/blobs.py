@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Open
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -13,6 +14,9 @@ from converter.streams.blocks import closing
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect
 from converter.streams.verify import Meter
+
+PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
+"""The media types of packed layers, by codec."""
 
 RENAMED = ("bzip2", "xz")
 """Codecs that the Engine loads and no manifest can name: such a layer is offered unpacked."""
@@ -25,11 +29,15 @@ class Blobs:
     medium: Medium
     limits: Limits = DEFAULT
     _held: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
+    _types: dict[Digest, str] = field(default_factory=dict)
 
     def known(self, descriptor: Descriptor) -> Known | None:
-        """The blob of that digest, if it was added."""
+        """The blob of that digest, if it was added; a layer under the media type that its bytes have."""
         held = self._held.get(descriptor.digest)
-        return None if held is None else Known(descriptor.sized(held[0]), held[1])
+        if held is None:
+            return None
+        media_type = self._types.get(descriptor.digest, descriptor.media_type)
+        return Known(descriptor.retyped(media_type).sized(held[0]), held[1])
 
     def add_document(self, data: bytes, media_type: str) -> Descriptor:
         """Bytes in memory."""
@@ -37,12 +45,22 @@ class Blobs:
         self._held[descriptor.digest] = len(data), lambda: (data,) if data else ()
         return descriptor
 
-    def codec(self, name: str) -> Codec | None:
-        """What a file is packed with; None also where it is empty."""
-        size = self.medium.size(name) or 0
-        return detect(b"".join(self.medium.open(name, 0, min(HEAD, size))))
+    def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
+        """A layer, by what its bytes say: a packed one under ``digest``, a plain one under ``diff_id``.
 
-    def add_file(self, name: str, digest: Digest | None = None) -> tuple[Digest, int]:
+        Where that is not told the layer is read, for its own digest. Raises NotFound.
+        """
+        size = self.medium.size(name) or 0
+        codec = detect(b"".join(self.medium.open(name, 0, min(HEAD, size))))
+        if codec in RENAMED:
+            made = self._add_unpacked(name, codec, diff_id)
+        else:
+            made = self._add_file(name, digest if codec in PACKED else diff_id)
+        descriptor = Descriptor(media_type=PACKED.get(codec or "", types.DOCKER_LAYER), digest=made[0], size=made[1])
+        self._types[descriptor.digest] = descriptor.media_type
+        return descriptor
+
+    def _add_file(self, name: str, digest: Digest | None = None) -> tuple[Digest, int]:
         """A file as it lies, under the digest that is claimed for it, or else its own. Raises NotFound."""
         blocks = self.medium.open(name)
         size = self.medium.size(name) or 0
@@ -51,15 +69,15 @@ class Blobs:
         self._held[digest] = size, lambda: self.medium.open(name)
         return digest, size
 
-    def add_unpacked(self, name: str, codec: Codec, digest: Digest) -> tuple[Digest, int]:
+    def _add_unpacked(self, name: str, codec: Codec, diff_id: Digest | None) -> tuple[Digest, int]:
         """What a file unpacks to. It is read once for its size, which a manifest must say."""
 
         def unpacked() -> Blocks:
             return decompress(self.medium.open(name), codec, self.limits)
 
-        _, size = measured(unpacked())
-        self._held[digest] = size, unpacked
-        return digest, size
+        digest, size = measured(unpacked())
+        self._held[diff_id or digest] = size, unpacked
+        return diff_id or digest, size
 
 
 def measured(blocks: Blocks) -> tuple[Digest, int]:

@@ -14,11 +14,10 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load, load_object, type_name
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.disk import shown
-from converter.stores.docker_archive.blobs import RENAMED, Blobs
+from converter.stores.docker_archive.blobs import Blobs
 
 NAME = "manifest.json"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
-_LAYER_TYPES = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
 _FOREIGN_TYPES = {
     types.OCI_NONDISTRIBUTABLE: types.DOCKER_FOREIGN,
     types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
@@ -93,16 +92,7 @@ def _layer(blobs: Blobs, name: str, diff_id: Digest, source: Descriptor | None) 
             raise NotFound(f"got no layer {shown(name)} in {blobs.medium.where}, want it")
         media_type = _FOREIGN_TYPES.get(source.media_type, source.media_type)
         return Descriptor(media_type=media_type, digest=source.digest, size=source.size, urls=source.urls)
-    codec = blobs.codec(name)
-    media_type = types.DOCKER_LAYER
-    if codec in RENAMED:
-        digest, size = blobs.add_unpacked(name, codec, diff_id)
-    elif codec in _LAYER_TYPES:
-        media_type = _LAYER_TYPES[codec]
-        digest, size = blobs.add_file(name, claimed_digest(name))
-    else:
-        digest, size = blobs.add_file(name, diff_id)
-    return Descriptor(media_type=media_type, digest=digest, size=size)
+    return blobs.add_layer(name, claimed_digest(name), diff_id)
 
 
 def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:

@@ -48,10 +48,10 @@ def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
     layers, history, architecture = [], [], ""
     for layer in _chain(blobs.medium, top, blobs.limits):
         with within(layer):
-            digest, _ = blobs.add_file(f"{layer}/layer.tar")
+            blob = blobs.add_layer(f"{layer}/layer.tar")
             data = _document(blobs.medium, layer)
             architecture = architecture or str(load_object(data, blobs.limits).get("architecture") or "")
-        layers.append({"blobSum": str(digest)})
+        layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
     repository, _, tag = names[0].rpartition(":") if names else ("", "", "")
     manifest = {
