@@ -11,9 +11,9 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FLAGS = (
-    ("--quiet", "No progress, no warnings; errors only."),
-    ("--json", "Print one JSON document on standard output."),
-    ("--debug", "Show where an error comes from."),
+    (("-q", "--quiet"), "No progress, no warnings; errors only."),
+    (("--json",), "Print one JSON document on standard output."),
+    (("--debug",), "Show where an error comes from."),
 )
 
 
@@ -35,9 +35,9 @@ def settings() -> Settings:
 
 def common(function: Function) -> Function:
     """Give a command the flags that all have."""
-    for name, text in reversed(_FLAGS):
+    for names, text in reversed(_FLAGS):
         # Eager: --debug holds for an error in another option, wherever it stands.
-        option = click.option(name, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=text)
+        option = click.option(*names, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=text)
         function = option(function)
     return function
 

@@ -124,6 +124,7 @@ def test_only_debug_shows_where_an_error_comes_from(
         pytest.param(["try"], {}, id="nothing asked"),
         pytest.param(["--json", "try"], {"json": True}, id="before the command"),
         pytest.param(["try", "--json"], {"json": True}, id="behind it"),
+        pytest.param(["try", "-q"], {"quiet": True}, id="in short"),
         pytest.param(["--quiet", "try", "--debug", "--json"], {"quiet": True, "json": True, "debug": True}, id="both"),
     ],
 )
