@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from converter.formats.aci.manifest import parse
 from converter.model import media_types as types
 from converter.model.compression import NONE
 from converter.model.content import Known, Layer, known
-from converter.model.image import RunConfig
+from converter.model.image import History, RunConfig
 from converter.plan import Make
 from converter.streams.squash import squash
 from tests.formats.aci_archives import Ran, docker_image, files_of, layer, manifest_of, run, tar_of
@@ -93,6 +94,21 @@ def test_put_together_they_are_the_image() -> None:
         b"".join(squash([partial(tar_blocks, each) for each in layers])) for layers in (image.layers, LAYERS)
     )
     assert tree(flat) == tree(direct)
+
+
+def test_steps_without_a_layer_keep_their_places() -> None:
+    source = docker_image(*LAYERS)
+    steps = [step for each in source.history for step in (each, History(created_by="idle", empty_layer=True))]
+    ran = run(aci_format.encode_layered(replace(source, history=tuple(steps))))
+    shelf = {parse(read_manifest(root)).name: root for root in (known(data, types.ACI) for data in ran.blobs)}
+    image = aci_format.decode(ran.root, lambda _: ran.root)
+    assert [step.empty_layer for step in image.history] == [True, True, True, True, False, True]
+    assert resolve(image, lambda dependency: shelf.get(dependency.name)).history == tuple(steps)
+
+
+def test_layers_that_stay_are_no_loss() -> None:
+    fields = {loss.field for loss in aci_format.losses(docker_image(*LAYERS), layered=True)}
+    assert fields == {"history"}
 
 
 def test_the_same_image_gives_the_same_acis() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from converter.cache import Forgetful
 from converter.errors import Invalid, Unsupported
-from converter.formats import docker_v1
+from converter.execute import Execution, Settings
+from converter.formats import docker, docker_v1, oci
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.content import Known, known
@@ -20,13 +22,16 @@ from converter.model.document import load_object
 from converter.model.image import History, Image
 from converter.model.platform import Platform
 from converter.plan import forecast
+from converter.stores.memory import MemorySink, MemoryStore
+from converter.streams.workers import Workers
+from tests.strategies.tar import File, archive
 
 BASE, MIDDLE, TOP = "a" * 64, "b" * 64, "c" * 64
 EMPTY = str(docker_v1.EMPTY_LAYER)
 
 
 def blob(text: str) -> Known:
-    return known(gzip.compress(text.encode(), mtime=0), types.DOCKER_LAYER_GZIP)
+    return known(gzip.compress(archive([File(text)]), mtime=0), types.DOCKER_LAYER_GZIP)
 
 
 FIRST, SECOND = blob("first"), blob("second")
@@ -271,3 +276,34 @@ def test_a_target_that_does_not_take_schema_1_is_refused_up_front() -> None:
 def test_a_manifest_is_read_the_same_twice() -> None:
     assert docker_v1.decode(root(DOCUMENT), fetch) == docker_v1.decode(root(DOCUMENT), fetch)
     assert load_object(root(DOCUMENT).read())["tag"] == "1.0"
+
+
+def test_it_becomes_a_docker_and_an_oci_image() -> None:
+    image = docker_v1.decode(root(DOCUMENT), fetch)
+    for target in (docker, oci):
+        store = MemoryStore()
+        with MemorySink(store) as sink, Workers(1) as workers:
+            execution = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful()))
+            made = execution.run([target.encode(image, frozenset())])[0]
+        written = load_object(store.blobs[made.descriptor.digest])
+        config = load_object(store.blobs[Digest.parse(written["config"]["digest"])])
+        assert [row["digest"] for row in written["layers"]] == [
+            str(layer.descriptor.digest) for layer in (FIRST, SECOND)
+        ]
+        assert config == {
+            **{key: value for key, value in TOP_CONFIG.items() if key not in {"Size", "layer_id", "parent_id"}},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [str(Digest.of(archive([File(name)]))) for name in ("first", "second")],
+            },
+            "history": [
+                {"created": "2016-01-01T00:00:00Z"},
+                {"created_by": "make it", "comment": "built"},
+                {
+                    "created": "2016-09-23T23:20:45.789Z",
+                    "created_by": '/bin/sh -c #(nop)  CMD ["run"]',
+                    "author": "somebody",
+                    "empty_layer": True,
+                },
+            ],
+        }

@@ -88,14 +88,14 @@ def encode_layered(item: Item, asked: Compression | None = None) -> Node:
     return layering.chain(image, write(image, baseline_of(image)), _compression(asked))
 
 
-def losses(item: Item) -> Iterator[Loss]:
+def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere, or nowhere, once per field; nothing for an ACI as it was."""
     image = _image(item)
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return
     yield from write(image, base).losses
-    yield from _losses_of_layers(image)
+    yield from _losses_of_layers(image, layered)
     if image.original is not None and image.original.format == "oci":
         document = load_object(image.original.manifest.read())
         for field in ("subject", "artifactType"):
@@ -163,8 +163,8 @@ def _compression(asked: Compression | None) -> Compression:
     return compression
 
 
-def _losses_of_layers(image: Image) -> Iterable[Loss]:
-    if len(image.layers) > 1:
+def _losses_of_layers(image: Image, layered: bool) -> Iterable[Loss]:
+    if len(image.layers) > 1 and not layered:
         yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
     if any(key != keys.RECIPE for layer in image.layers for key in layer.annotations):
         yield Loss(field="layers.annotations", reason="a root file system has no annotations")

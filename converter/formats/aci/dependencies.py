@@ -13,7 +13,7 @@ from dataclasses import replace
 from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
-from converter.formats.aci.reading import fitted, paths_of_owners, to_image
+from converter.formats.aci.reading import paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer
@@ -42,11 +42,12 @@ def resolve(image: Image, finder: Finder) -> Image:
     manifest = parse(str(known["manifest"]).encode())
     layers = run.layers(original.manifest, manifest, None, "", {})
     image = _owned(image, manifest, run.roots)
+    history = to_image(manifest, layers=len(layers)).history
     aci = {key: value for key, value in image.foreign["aci"].items() if key not in ("dependencies", "pathWhitelist")}
     return replace(
         image,
         layers=tuple(layers),
-        history=fitted(image.history, len(layers)),
+        history=history,
         foreign={**image.foreign, "aci": aci},
     )
 

@@ -24,8 +24,8 @@ MANIFEST_MOST = 1 * MIB
 """How long a manifest may be that is kept as an annotation: registries refuse documents of more than 4 MiB."""
 
 
-def to_image(manifest: Manifest, owners: Owners | None = None) -> Image:
-    """The image without its layers and its original, as one layer would be.
+def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
+    """The image without its layers and its original, with the history of an image of so many layers.
 
     ``foreign["aci"]`` has the manifest's text, what the image is called, and what other formats cannot hold.
     """
@@ -36,7 +36,7 @@ def to_image(manifest: Manifest, owners: Owners | None = None) -> Image:
     return Image(
         platform=platform,
         config=config,
-        history=fitted(kept.get(keys.HISTORY, forms.history) or (), 1),
+        history=fitted(kept.get(keys.HISTORY, forms.history) or (), layers),
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_annotations(manifest, kept) | _owners(owners or {}),
