@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
+from converter.streams.tar import pax
+from converter.streams.tar.fields import sealed
+from converter.streams.tar.write import header, pad
+
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
 TYPES = {
@@ -64,6 +68,49 @@ def pieces(data: bytes, cuts: Sequence[int]) -> Iterator[bytes | memoryview]:
     for number, (start, stop) in enumerate(itertools.pairwise(places)):
         yield memoryview(data)[start:stop] if number % 2 else data[start:stop]
     yield b""
+
+
+Region = tuple[int, bytes]
+"""A piece of data of a sparse file, and where it lies."""
+
+
+def old_gnu(name: bytes, regions: Sequence[Region], size: int) -> bytes:
+    """A sparse file as GNU tar wrote them before PAX: four regions in the header, 21 in each block behind it."""
+    fields = [b"%011o\0%011o\0" % (offset, len(data)) for offset, data in regions]
+    data = b"".join(piece for _, piece in regions)
+    head = header(name=name, size=len(data), type=b"S")[:257] + b"ustar  \0" + bytes(121)
+    more = [fields[at : at + 21] for at in range(4, len(fields), 21)]
+    head += b"".join(fields[:4]).ljust(96, b"\0") + bytes([bool(more)]) + b"%011o\0" % size
+    blocks = [b"".join(part).ljust(504, b"\0") + bytes([part is not more[-1]]) for part in more]
+    return (
+        sealed(head.ljust(512, b"\0")) + b"".join(block.ljust(512, b"\0") for block in blocks) + data + pad(len(data))
+    )
+
+
+def pax_sparse(name: bytes, regions: Sequence[Region], size: int, version: str) -> bytes:
+    """A sparse file in one of GNU tar's three PAX formats."""
+    data = b"".join(piece for _, piece in regions)
+    numbers = [number for offset, piece in regions for number in (offset, len(piece))]
+    if version == "1.0":
+        text = b"".join(b"%d\n" % number for number in (len(regions), *numbers))
+        data = text + pad(len(text)) + data
+        records = {
+            b"GNU.sparse.major": b"1",
+            b"GNU.sparse.minor": b"0",
+            b"GNU.sparse.name": name,
+            b"GNU.sparse.realsize": b"%d" % size,
+        }
+        return header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + pad(len(data))
+    if version == "0.1":
+        listed = b",".join(b"%d" % number for number in numbers)
+        records = {b"GNU.sparse.map": listed, b"GNU.sparse.name": name, b"GNU.sparse.size": b"%d" % size}
+        return header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + pad(len(data))
+    pairs = [(b"GNU.sparse.size", b"%d" % size)]
+    for offset, piece in regions:
+        pairs += [(b"GNU.sparse.offset", b"%d" % offset), (b"GNU.sparse.numbytes", b"%d" % len(piece))]
+    text = pax.joined(pairs)
+    extended = header(name=b"x", type=b"x", size=len(text)) + text + pad(len(text))
+    return extended + header(name=name, size=len(data)) + data + pad(len(data))
 
 
 cuts = st.lists(st.integers(0, 1 << 20), max_size=12)
