@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import shutil
+import ssl
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from converter.errors import Invalid, NotFound
+from converter.stores.registry.access import Access, cert_dirs
+from converter.stores.registry.certs import context_for, folder_of
+from tests.stores.certificates import issue
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A folder with one certificate as ca.crt, x.cert and x.key."""
+    folder = tmp_path / "made"
+    folder.mkdir()
+    shutil.copy(issue(folder, "x").cert_path, folder / "ca.crt")
+    return folder
+
+
+def test_certificates_are_loaded(made: Path) -> None:
+    context = context_for("reg.test", 443, Access(cert_dir=made))
+    assert any(("commonName", "x") in part for one in context.get_ca_certs() for part in one["subject"])
+    assert context.verify_mode == ssl.CERT_REQUIRED
+
+
+def test_nobody_is_checked_where_the_user_says_so(made: Path) -> None:
+    context = context_for("reg.test", 443, Access(cert_dir=made, tls_verify=False))
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
+
+
+@pytest.mark.parametrize(
+    "folders, port, found",
+    [
+        pytest.param(["a/reg.test:5000"], 5000, "a/reg.test:5000", id="host and port"),
+        pytest.param(["a/reg.test"], 5000, None, id="another port"),
+        pytest.param(["a/reg.test"], 443, "a/reg.test", id="the port of https need not be named"),
+        pytest.param(["b/reg.test", "a/reg.test:443"], 443, "a/reg.test:443", id="the first place that has it"),
+        pytest.param(["b/reg.test:5000"], 5000, "b/reg.test:5000", id="the second place"),
+        pytest.param([], 5000, None, id="none"),
+    ],
+)
+def test_the_folder_of_a_host(tmp_path: Path, folders: list[str], port: int, found: str | None) -> None:
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    access = Access(cert_dirs=(tmp_path / "a", tmp_path / "b"))
+    assert folder_of("reg.test", port, access) == (None if found is None else tmp_path / found)
+
+
+@pytest.mark.parametrize(
+    "break_it, text",
+    [
+        pytest.param(lambda folder: (folder / "x.key").unlink(), "without x.key", id="a certificate without a key"),
+        pytest.param(lambda folder: (folder / "x.cert").unlink(), "without x.cert", id="a key without a certificate"),
+        pytest.param(lambda folder: (folder / "ca.crt").write_text("x"), "cannot be loaded", id="no certificate"),
+        pytest.param(lambda folder: (folder / "x.key").write_text("x"), "cannot be loaded", id="no key"),
+    ],
+)
+def test_certificates_are_refused(made: Path, break_it: object, text: str) -> None:
+    assert callable(break_it)
+    break_it(made)
+    with pytest.raises(Invalid, match=text):
+        context_for("reg.test", 443, Access(cert_dir=made))
+
+
+def test_a_folder_that_is_named_must_be_there(tmp_path: Path) -> None:
+    access = replace(Access(), cert_dir=tmp_path / "missing")
+    with pytest.raises(NotFound):
+        context_for("reg.test", 443, access)
+
+
+def test_where_the_field_keeps_certificates() -> None:
+    assert cert_dirs(Path("/home"))[0] == Path("/home/.config/containers/certs.d")

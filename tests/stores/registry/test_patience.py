@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from converter.stores.registry import patience
+from converter.stores.registry.patience import Patience, asked_wait
+from converter.stores.registry.urls import bypasses, plain
+from converter.stores.registry.wire import Interrupted
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def patient(retries: int = 5) -> tuple[Patience, Clock]:
+    clock = Clock()
+    return Patience(retries, clock.sleep, lambda: clock.now), clock
+
+
+def test_each_wait_is_longer_than_the_one_before_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST_WAIT", 1)
+    one, clock = patient(retries=9)
+    for failures in range(1, 10):
+        one.retry(Interrupted("broken"), failures)
+    for failures, slept in enumerate(clock.slept):
+        assert min(30, 2**failures) / 2 <= slept <= min(30, 2**failures)
+
+
+def test_the_last_failure_is_raised() -> None:
+    one, clock = patient(retries=2)
+    with pytest.raises(Interrupted, match="broken"):
+        one.retry(Interrupted("broken"), 3)
+    assert not clock.slept
+
+
+def test_when_a_host_asks_to_wait_all_threads_do() -> None:
+    one, clock = patient()
+    one.wait()
+    assert not clock.slept
+    one.retry(Interrupted("busy", 7), 1)
+    assert clock.slept == [7]
+    one._not_before = clock.now + 3
+    one.wait()
+    assert clock.slept == [7, 3]
+
+
+def test_a_host_that_asks_for_too_much_is_given_up() -> None:
+    with pytest.raises(Interrupted):
+        patient()[0].retry(Interrupted("busy", 3600), 1)
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [
+        pytest.param(None, None, id="nothing"),
+        pytest.param("", None, id="an empty header"),
+        pytest.param("soon", None, id="a word"),
+        pytest.param("12", 12.0, id="seconds"),
+        pytest.param("-1", None, id="less than no time"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, id="a date in the past"),
+    ],
+)
+def test_what_retry_after_asks_for(value: str | None, seconds: float | None) -> None:
+    assert asked_wait(value) == seconds
+
+
+def test_a_date_to_come_is_waited_for() -> None:
+    found = asked_wait(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True))
+    assert found is not None
+    assert 25 < found <= 30
+
+
+@pytest.mark.parametrize(
+    "host, exceptions, found",
+    [
+        pytest.param("reg.test", "", False, id="nothing is excepted"),
+        pytest.param("reg.test", "*", True, id="everything is"),
+        pytest.param("reg.test", "other.test, reg.test", True, id="the host is"),
+        pytest.param("a.reg.test", ".reg.test", True, id="the domain is"),
+        pytest.param("a.reg.test", "*.reg.test", True, id="the domain is, with a star"),
+        pytest.param("areg.test", "reg.test", False, id="a name that ends alike is not"),
+        pytest.param("127.0.0.1", "127.0.0.1:80", True, id="a port does not matter"),
+    ],
+)
+def test_who_is_spoken_to_without_the_proxy(host: str, exceptions: str, found: bool) -> None:
+    assert bypasses(host, exceptions) == found
+
+
+def test_secrets_of_urls_do_not_show() -> None:
+    assert plain("https://user:secret@reg.test/v2/a?token=secret#secret") == "https://reg.test/v2/a"

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+import shutil
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.errors import ConverterError, Denied, Invalid, NotFound, StorageFailed, Unreachable, Unsupported, Usage
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.document import dump
+from converter.model.reference import Location
+from converter.ports import Sink
+from converter.stores import open_sink, open_source
+from converter.stores.options import StoreOptions
+from tests.stores.certificates import issue
+
+LAYER = b"layer" + bytes(300_000)
+CONFIG = dump(
+    {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [str(Descriptor.of(LAYER, "").digest)]},
+    }
+)
+MANIFEST = dump(
+    {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        "config": Descriptor.of(CONFIG, types.OCI_CONFIG).to_json(),
+        "layers": [Descriptor.of(LAYER, types.OCI_LAYER).to_json()],
+    }
+)
+
+
+class FakeEngine:
+    """Keeps the archive that was loaded last, and saves it under any name but ``missing``."""
+
+    def __init__(self) -> None:
+        self.loaded = b""
+        self.broken = 0
+        self.answer: tuple[int, bytes] | None = None
+        self.hangs_up = False
+
+
+def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
+            """Say nothing."""
+
+        def address_string(self) -> str:
+            return ""
+
+        def do_GET(self) -> None:
+            if self.path == "/images/missing/get":
+                self._answer(404, b'{"message":"no such image: missing"}')
+            else:
+                self._answer(*(engine.answer or (200, engine.loaded)))
+
+        def do_POST(self) -> None:
+            if engine.hangs_up:
+                self.close_connection = True
+                return
+            held = b""
+            while True:
+                line = self.rfile.readline()
+                if not line:
+                    engine.broken += 1
+                    self.close_connection = True
+                    return
+                size = int(line, 16)
+                held += self.rfile.read(size)
+                self.rfile.readline()
+                if not size:
+                    break
+            engine.loaded = held
+            self._answer(*(engine.answer or (200, b'{"stream":"Loaded image: x"}\n')))
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Handler
+
+
+class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is what tests are about."""
+
+
+class _TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+
+
+@contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def options(engine: FakeEngine, tmp_path: Path) -> Iterator[StoreOptions]:
+    path = tmp_path / "docker.sock"
+    with serving(_UnixServer(str(path), handler_of(engine))):
+        yield StoreOptions(environment={"DOCKER_HOST": f"unix://{path}"})
+
+
+def at(name: str) -> Location:
+    return Location.parse(f"docker-daemon:{name}")
+
+
+def put(sink: Sink, blob: bytes, media_type: str) -> Descriptor:
+    return sink.put((blob,), media_type, Descriptor.of(blob, media_type))
+
+
+def put_image(sink: Sink, name: str = "") -> None:
+    put(sink, LAYER, types.OCI_LAYER)
+    put(sink, CONFIG, types.OCI_CONFIG)
+    sink.name(name, put(sink, MANIFEST, types.OCI_MANIFEST))
+
+
+def load(options: StoreOptions, name: str = "app:1") -> None:
+    with open_sink(at(name), options) as sink:
+        put_image(sink)
+
+
+def test_an_image_comes_back_as_it_was_loaded(engine: FakeEngine, options: StoreOptions) -> None:
+    load(options)
+    assert len(engine.loaded) % 512 == 0
+    with open_source(at("app:1"), options) as source:
+        assert source.names() == ("docker.io/library/app:1",) or source.names() == ("app:1",)
+        root = source.resolve("")
+        assert source.fetch(root).read() == MANIFEST
+        layer = Descriptor.from_json(json.loads(MANIFEST)["layers"][0])
+        assert b"".join(source.fetch(layer).blocks()) == LAYER
+
+
+def test_nothing_is_loaded_before_the_end_nor_after_a_failure(engine: FakeEngine, options: StoreOptions) -> None:
+    def fail() -> None:
+        with open_sink(at("app:1"), options) as sink:
+            put_image(sink)
+            assert not engine.loaded
+            raise StorageFailed("got no room, want some")
+
+    with pytest.raises(StorageFailed):
+        fail()
+    assert (engine.loaded, engine.broken) == (b"", 0)
+
+
+def test_an_archive_that_cannot_be_completed_is_not_loaded(engine: FakeEngine, options: StoreOptions) -> None:
+    def leave_out_the_config() -> None:
+        with open_sink(at("app:1"), options) as sink:
+            sink.name("", put(sink, MANIFEST, types.OCI_MANIFEST))
+
+    with pytest.raises(ConverterError, match="without its config"):
+        leave_out_the_config()
+    assert not engine.loaded
+
+
+@pytest.mark.parametrize(
+    "answer, error, text",
+    [
+        pytest.param((200, b'{"stream":"x"}\n{"error":"no space"}\n'), Invalid, "no space", id="an error at the end"),
+        pytest.param((500, b'{"message":"broken"}'), Unreachable, "broken", id="a failure"),
+        pytest.param((403, b"<html>"), Denied, "403", id="no right"),
+    ],
+)
+def test_an_engine_refuses(
+    engine: FakeEngine, options: StoreOptions, answer: tuple[int, bytes], error: type[Exception], text: str
+) -> None:
+    engine.answer = answer
+    with pytest.raises(error, match=text):
+        load(options)
+
+
+def test_an_engine_hangs_up(engine: FakeEngine, options: StoreOptions) -> None:
+    engine.hangs_up = True
+    with pytest.raises(Unreachable):
+        load(options)
+
+
+def test_an_image_that_is_not_there(options: StoreOptions) -> None:
+    with pytest.raises(NotFound, match="no such image"):
+        open_source(at("missing"), options)
+
+
+def test_what_an_engine_saves_is_looked_at(engine: FakeEngine, options: StoreOptions) -> None:
+    engine.answer = (200, b"x" * 1024)
+    with pytest.raises(Invalid):
+        open_source(at("app:1"), options)
+
+
+def test_an_engine_on_the_network(engine: FakeEngine) -> None:
+    with _TcpServer(("127.0.0.1", 0), handler_of(engine)) as server, serving(server):
+        load(StoreOptions(docker_host=f"tcp://127.0.0.1:{server.server_address[1]}"))
+    assert engine.loaded
+
+
+def test_an_engine_behind_tls(engine: FakeEngine, tmp_path: Path) -> None:
+    issued = issue(tmp_path, "cert")
+    certificate, key = issued.cert_path, issued.key_path
+    shutil.copy(certificate, tmp_path / "ca.pem")
+    shutil.copy(certificate, tmp_path / "cert.pem")
+    shutil.copy(key, tmp_path / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with _TcpServer(("127.0.0.1", 0), handler_of(engine)) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        environment = {
+            "DOCKER_HOST": f"tcp://127.0.0.1:{server.server_address[1]}",
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": str(tmp_path),
+        }
+        with serving(server):
+            load(StoreOptions(environment=environment))
+            assert engine.loaded
+            (tmp_path / "ca.pem").write_text("x")
+            with pytest.raises(Invalid, match="cannot be loaded"):
+                load(StoreOptions(environment=environment))
+
+
+@pytest.mark.parametrize("host", ["ssh://somewhere", "npipe:////./pipe/docker_engine", "tcp://", "nonsense"])
+def test_hosts_that_only_dockers_own_client_knows(host: str) -> None:
+    with pytest.raises(Unsupported, match="want unix://PATH or tcp://HOST:PORT"):
+        open_source(at("x"), StoreOptions(docker_host=host))
+
+
+def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
+    for host in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:1"):
+        with pytest.raises(Unreachable, match=r"want one \(DOCKER_HOST"):
+            open_source(at("x"), StoreOptions(docker_host=host))
+
+
+@pytest.mark.parametrize("name, error", [("", Invalid), ("App", Invalid), (f"a@sha256:{'0' * 64}", Usage)])
+def test_what_an_image_cannot_be_called(name: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        open_sink(at(name), StoreOptions())
