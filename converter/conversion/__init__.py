@@ -82,7 +82,7 @@ def convert(
         planned = []
         for destination in map(Location.parse, destinations):
             sink = open_sink(destination, options.store)
-            planned.append((sink, [plan(destination, sink, image, options) for image in images]))
+            planned.append((sink, [plan(destination, sink, image, options, library.find) for image in images]))
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
@@ -112,14 +112,16 @@ def _subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
         yield entry.descriptor.digest
 
 
-def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options) -> Target:
+def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, finder: Finder) -> Target:
     """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss."""
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
+        if target.name != aci.name:  # an ACI may go on depending on others
+            chosen = replace(chosen, item=each_image(lambda image: aci.resolve(image, finder))(chosen.item))
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
         kept, left = attachments.split(chosen.attached, root)
-        planned = Plan(root=root, losses=(*losses(target, chosen.item), *left))
+        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *left))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
@@ -145,10 +147,12 @@ def encode(
     return aci.encode(item, accepts, compression)
 
 
-def losses(target: Format, item: Item) -> Iterator[Loss]:
+def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
     """What the target cannot hold, and what the neutral form of an ACI could not."""
-    yield from target.losses(item)
-    if target.name != aci.name:
+    if target.name == aci.name:
+        yield from aci.losses(item, layered=options.layered)
+    else:
+        yield from target.losses(item)
         yield from aci.conversion_losses(item, target.name)
 
 

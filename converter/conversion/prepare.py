@@ -32,10 +32,10 @@ def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, 
 
 
 def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
-    yield each_image(lambda image: resolve(image, finder))
     if called:
         yield each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": called}}))
     if options.squash:
+        yield each_image(lambda image: resolve(image, finder))
         yield each_image(squashed)
 
 
@@ -53,8 +53,8 @@ def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor],
 
 
 def _with_platform(image: Image, wanted: list[Platform]) -> Image:
-    """The image, if it suits one of the platforms; an ACI that names none gets the one that is wanted."""
-    if image.foreign.get("aci", {}).get("platform") == "assumed":
+    """The image, if it suits one of the platforms; an ACI that names none, or none with a name elsewhere, gets it."""
+    if image.foreign.get("aci", {}).get("platform"):
         return replace(image, platform=wanted[0])
     if all(choose(platform, (image.platform,)) is None for platform in wanted):
         raise NotFound(f"got an image for {image.platform}, want {', '.join(map(str, wanted))}")
