@@ -95,6 +95,7 @@ def test_where_a_docker_image_comes_from() -> None:
     [
         pytest.param({}, "image", None, id="nobody says"),
         pytest.param({"annotations": {"org.opencontainers.image.title": "My App"}}, "my_app", None, id="a title"),
+        pytest.param({"foreign": {"name": {"reference": "No Reference"}}}, "no_reference", None, id="no reference"),
         pytest.param({"annotations": {"org.opencontainers.image.ref.name": "1.0"}}, "image", "1.0", id="a tag"),
         pytest.param(
             {"annotations": {"org.opencontainers.image.ref.name": "quay.io/a/b:2"}}, "quay.io/a/b", "2", id="a ref.name"

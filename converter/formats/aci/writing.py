@@ -63,10 +63,6 @@ class Draft:
         """The same for anything but text; None is nothing."""
         self.keep(key, "" if value is None else dump(value).decode(), field, reason)
 
-    def lose(self, field: str, reason: str) -> None:
-        """Tell a loss of what is kept nowhere."""
-        self.losses.append(Loss(field=field, reason=reason))
-
     def member(self, key: str, value: Any) -> None:
         """A member of ``app``; absent where it is empty."""
         if value:
