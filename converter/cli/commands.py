@@ -17,6 +17,7 @@ COMMANDS = {
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),
     "validate": ("converter.cli.validate", "Say everything that is wrong with images or documents."),
     "schema": ("converter.cli.schema", "Print the JSON Schemas that documents are checked with."),
+    "sign": ("converter.cli.sign", "Put a signature beside an image, which stays as it is."),
     "verify": ("converter.cli.verify", "Say who signed an image, and whether that is what is asked for."),
     "completion": ("converter.cli.completion", "Print what makes a shell complete these commands."),
 }

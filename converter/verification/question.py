@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from converter import formats
-from converter.errors import Invalid, within
+from converter.errors import within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
-from converter.model.reference import ImageName, Location
+from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 from converter.trust import evidence
+from converter.trust.naming import name_of
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
-
-FULL_NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +62,6 @@ def asked(reference: str, identity: str, store: StoreOptions) -> Iterator[Questi
             source=source,
             aci_name=_aci_name(known, source) if is_file else "",
         )
-
-
-def name_of(location: Location, root: Descriptor, identity: str) -> ImageName | None:
-    """What the image goes by: what the caller says, or the reference, or the place that it lies in; None: nobody says.
-
-    Raises Invalid for an ``identity`` that is no name.
-    """
-    if identity:
-        return ImageName.parse(identity).tagged()
-    if location.transport == "docker":
-        return ImageName.parse(location.path).tagged()
-    if location.transport == "docker-daemon":
-        return ImageName.parse(location.path).tagged()
-    for text in (root.annotations.get(FULL_NAME, ""), root.annotations.get(REF_NAME, ""), location.name):
-        # A bare tag is no name; nor is a position.
-        if any(mark in text for mark in ":/") and not text.startswith("@"):
-            with suppress(Invalid):
-                return ImageName.parse(text).tagged()
-    return None
 
 
 def policy_transport(location: Location) -> str:

@@ -1,0 +1,87 @@
+"""``transship sign``: put a signature beside an image, which stays as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.settings import common, settings
+from converter.cli.text import show, show_json
+from converter.errors import Usage
+
+if TYPE_CHECKING:
+    from converter.trust.makers import Maker
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@click.command("sign")
+@click.argument("reference", metavar="REF")
+@click.option(
+    "--cosign-key",
+    "cosign_keys",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="PEM",
+    help="Sign as cosign does, with this private key (COSIGN_PASSWORD opens it).",
+)
+@click.option(
+    "--gpg-key",
+    "gpg_keys",
+    multiple=True,
+    metavar="FILE|ID",
+    help="Sign with OpenPGP: a file with a secret key (TRANSSHIP_GPG_PASSWORD opens it), or a key of your own gpg.",
+)
+@click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the one the image goes by.")
+@click.option("--dest", "destination", default="", metavar="REF", help="The same image elsewhere, to put it there.")
+@click.option(
+    "--lookaside",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder of simple signatures, to put it there.",
+)
+@store_options
+@common
+def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, ...], **where: Any) -> None:
+    """Sign the image REF. Nothing in it changes, and signatures that it has stay.
+
+    In a registry and a layout the signature lies where cosign looks (--cosign-key), or refers to the image (--gpg-key);
+    in dir: it is signature-N, beside an ACI the file NAME.aci.asc.
+    """
+    from converter.signing import Signing, sign
+
+    makers = (*map(cosign_maker, cosign_keys), *map(gpg_maker, gpg_keys))
+    if not makers:
+        raise Usage("got no key, want --cosign-key or --gpg-key")
+    signing = Signing(makers=makers, identity=where["identity"])
+    signed = sign(reference, signing, where["destination"], where["lookaside"], store())
+    if settings().json:
+        show_json({"reference": reference, "signatures": [asdict(one) for one in signed]})
+    elif not settings().quiet:
+        for one in signed:
+            name = f" as {one.identity}" if one.identity else ""
+            show(f"signed {one.covers}{name}: {one.kind} ({one.location})")
+
+
+def cosign_maker(path: Path) -> Maker:
+    """A private key in a file; raises Invalid, or Untrusted where the password is wrong."""
+    from converter.trust.makers import CosignKey
+    from converter.trust.private_keys import PrivateKey
+
+    password = os.environ.get("COSIGN_PASSWORD", "").encode()
+    return CosignKey(PrivateKey.load(path.read_bytes(), password, str(path)))
+
+
+def gpg_maker(text: str) -> Maker:
+    """A file, where there is one of that name, else a key of the person's own."""
+    from converter.trust.makers import GpgFile, GpgUser
+
+    path = Path(text)
+    if path.is_file():
+        return GpgFile(path.read_bytes(), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
+    return GpgUser(text)

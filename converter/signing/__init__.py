@@ -1,0 +1,187 @@
+"""Signs images: what is signed stays as it is, and the signature goes where those look who check it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from converter.errors import NotFound, Unsupported, Usage, within
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.model.reference import ImageName, Location
+from converter.ports import Sink, Source
+from converter.signing.forms import Subject, as_artifact, as_file
+from converter.stores import StoreOptions, beside, open_sink, open_source
+from converter.trust import artifact
+from converter.trust import signature as kinds
+from converter.trust.makers import CosignKey, Maker
+from converter.trust.naming import name_of
+
+__all__ = ["Signed", "Signing", "attach", "attach_files", "sign"]
+
+_WITH_MANIFESTS = ("docker", "oci")
+"""Transports that take a signature beside an image which is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """By whom, and as what: ``identity`` is the name to sign, empty for the one that the image goes by.
+
+    ``epoch`` is the time of signing in seconds since 1970, None for now.
+    """
+
+    makers: Sequence[Maker]
+    identity: str = ""
+    epoch: int | None = None
+
+    @property
+    def time(self) -> int:
+        """Seconds since 1970."""
+        return int(time.time()) if self.epoch is None else self.epoch
+
+    def subject(self, root: Descriptor, name: ImageName | None) -> Subject:
+        """What is to be signed. Raises Usage where the image has no name, Unsupported for one of schema 1."""
+        if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
+            raise Unsupported("got a schema 1 manifest, want one of schema 2 or OCI to sign (convert it first)")
+        if name is None:
+            raise Usage("got an image that goes by no name, want the one to sign (--identity NAME:TAG)")
+        return Subject(root=root, name=name, time=self.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signature that was made: its kind, where it is, the digest that it covers, and the name, where it signs one."""
+
+    kind: str
+    location: str
+    covers: str
+    identity: str = ""
+
+
+def sign(
+    reference: str,
+    signing: Signing,
+    destination: str = "",
+    lookaside: Path | None = None,
+    store: StoreOptions | None = None,
+) -> tuple[Signed, ...]:
+    """Sign the image at ``reference`` once with each key; it stays as it is, and so do the signatures that it has.
+
+    They go where it lies, or to the same image at ``destination``, or, simple ones, into the folder ``lookaside``.
+    Raises Usage where nobody says the image's name, Unsupported where a place cannot hold such a signature.
+    """
+    store = store or StoreOptions()
+    location = Location.parse(reference)
+    with open_source(location, store) as source, within(reference):
+        root = source.resolve(location.name)
+        target = Location.parse(destination) if destination else location
+        if root.media_type == types.ACI:
+            return tuple(_beside(source.fetch(root), target, maker) for maker in signing.makers)
+        subject = signing.subject(root, name_of(location, root, signing.identity))
+        if lookaside is not None:
+            return tuple(_aside(lookaside, maker, subject) for maker in signing.makers)
+        if target.transport == "dir":
+            there = _root_at(target, root, store)
+            return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
+        if target.transport not in _WITH_MANIFESTS:
+            raise Unsupported(
+                f"got {target}, which is written whole, want convert --sign-by, or a registry or a layout"
+            )
+        before = _there_at(target, root, store) if destination else _there(source, root)
+        with open_sink(target, store) as sink:
+            return attach(sink, signing.makers, subject, before)
+
+
+def attach(
+    sink: Sink, makers: Iterable[Maker], subject: Subject, before: Iterable[Descriptor] = ()
+) -> tuple[Signed, ...]:
+    """Put signatures as manifests into a sink that has the image, or gets it too.
+
+    ``before`` are cosign's signatures that are there, as layers.
+    """
+    layers = tuple(before)
+    made = []
+    for maker in makers:
+        image, tag = as_artifact(maker, subject, layers)
+        for blob in (*image.blobs, image.manifest):
+            expected = Descriptor.of(blob.data, blob.media_type)
+            if not sink.has(expected):
+                sink.put((blob.data,), blob.media_type, expected)
+        if tag:
+            layers = artifact.layers_of(image.manifest.data)
+        sink.attach(Attachment(subject=subject.root.digest, descriptor=image.descriptor, tag=tag))
+        made.append(_signed(maker, tag or f"referrer {image.descriptor.digest}", subject))
+    return tuple(made)
+
+
+def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple[Signed, ...]:
+    """The same for a sink that takes signatures as files: ``dir:``."""
+    made = []
+    for maker in makers:
+        data = as_file(maker, subject)
+        descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
+        sink.attach(Attachment(subject=subject.root.digest, descriptor=descriptor))
+        made.append(_signed(maker, "signature", subject))
+    return tuple(made)
+
+
+def _there(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
+    """The signatures of cosign's kind that an image has, as layers."""
+    tag = artifact.tag_of(root.digest)
+    for attachment in source.attachments(root.digest):
+        if attachment.tag.rpartition(":")[2] == tag:
+            return artifact.layers_of(source.fetch(attachment.descriptor).read())
+    return ()
+
+
+def _there_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
+    """The same elsewhere; raises NotFound where the image is not there."""
+    with open_source(target, store) as source, within(str(target)):
+        source.fetch(root).read()
+        return _there(source, root)
+
+
+def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
+    """The root of the directory that has the image; raises NotFound where it does not."""
+    with open_source(target, store) as source, within(str(target)):
+        source.fetch(root).read()
+        return source.resolve("").digest
+
+
+def _in_directory(folder: Path, there: Digest, maker: Maker, subject: Subject) -> Signed:
+    path = beside.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
+    return _signed(maker, path.name, subject)
+
+
+def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
+    if isinstance(maker, CosignKey):
+        raise Unsupported("got --lookaside and a cosign key, want an OpenPGP key: cosign looks into registries")
+    path = beside.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
+    return _signed(maker, str(path), subject)
+
+
+def _beside(known: Known, target: Location, maker: Maker) -> Signed:
+    """Sign an ACI: the file as it lies."""
+    if isinstance(maker, CosignKey):
+        raise Unsupported("got an ACI and a cosign key, want an OpenPGP key (--gpg-key)")
+    path = Path(target.path)
+    if target.transport not in ("aci", "") or not path.is_file():
+        raise NotFound(f"got {target}, want the file of an ACI to put its signature beside")
+    with TemporaryDirectory(prefix="transship-") as folder:
+        copy = Path(folder, "image")
+        with copy.open("wb") as file:
+            # Copied while it is checked: what is signed is what was read.
+            file.writelines(known.blocks())
+        data = maker.detached(str(copy))
+    return Signed(kind=kinds.DETACHED, location=str(beside.add_beside(path, data)), covers=str(known.descriptor.digest))
+
+
+def _signed(maker: Maker, location: str, subject: Subject) -> Signed:
+    kind = kinds.COSIGN if isinstance(maker, CosignKey) else kinds.SIMPLE_SIGNING
+    return Signed(kind=kind, location=location, covers=str(subject.root.digest), identity=str(subject.name))

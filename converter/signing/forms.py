@@ -1,0 +1,46 @@
+"""The two forms of a signature that signs a name: a manifest for registries and layouts, a file for ``dir:``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from converter.model.descriptor import Descriptor
+from converter.model.reference import ImageName
+from converter.trust import artifact
+from converter.trust.artifact import Artifact
+from converter.trust.claim import Claim
+from converter.trust.makers import CosignKey, Maker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is to be signed: that this digest goes by that name. ``time`` is that of signing, in seconds since 1970."""
+
+    root: Descriptor
+    name: ImageName
+    time: int
+
+    @property
+    def claim(self) -> Claim:
+        """The same, as it is signed."""
+        return Claim(digest=self.root.digest, identity=str(self.name))
+
+
+def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
+    """Sign an image; the signature as a manifest, and the tag that it goes by, empty for a referrer.
+
+    ``before`` are cosign's signatures that are there already: they share one manifest.
+    """
+    if isinstance(maker, CosignKey):
+        return artifact.cosign_image([maker.sign(subject.claim, subject.time)], before), artifact.tag_of(
+            subject.root.digest
+        )
+    return artifact.simple_signing(maker.message(subject.claim, subject.time), subject.root), ""
+
+
+def as_file(maker: Maker, subject: Subject) -> bytes:
+    """Sign an image; the signature as a file ``signature-N``."""
+    if isinstance(maker, CosignKey):
+        return artifact.sigstore_file(*maker.sign(subject.claim, subject.time))
+    return maker.message(subject.claim, subject.time)

@@ -1,0 +1,77 @@
+"""Signatures that are put beside an image which stays as it is: in a ``dir:``, in a lookaside, next to an ACI.
+
+A lookaside is a folder, or a web server's, of simple signatures by name and digest (containers/image,
+docs/signature-protocols.md): ``NAMESPACE/NAME@sha256=HEX/signature-N``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from converter.errors import NotFound, StorageFailed
+from converter.model.digest import Digest
+from converter.model.limits import MIB
+from converter.model.reference import ImageName
+from converter.stores.disk import disk, regular_size, sync_directory, write_file
+
+SIGNATURE = 4 * MIB
+"""Bytes of a signature, and no more are read."""
+
+
+def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
+    """Add a signature to a ``dir:`` image, under the first number that is free."""
+    if regular_size(folder / "manifest.json") is None:
+        raise NotFound(f"got no image in {folder}, want one")
+    return _add(folder, "" if subject == root else f"{subject.encoded}.", data)
+
+
+def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes) -> Path:
+    """Add a signature to a lookaside, under the first number that is free."""
+    place = lookaside_path(folder, name, subject)
+    with disk(place, "make"):
+        place.mkdir(parents=True, exist_ok=True)
+    return _add(place, "", data)
+
+
+def add_beside(path: Path, data: bytes) -> Path:
+    """Put a detached signature next to a file, in place of an older one."""
+    beside = path.with_name(path.name + ".asc")
+    staged = beside.with_name(f".{beside.name}.{os.getpid()}")
+    write_file(staged, data)
+    with disk(beside, "write"):
+        staged.replace(beside)
+    sync_directory(beside.parent)
+    return beside
+
+
+def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[tuple[Path, bytes]]:
+    """The signatures of an image in a lookaside, in the order of their numbers."""
+    number = 1
+    while (size := regular_size(path := lookaside_path(folder, name, subject) / f"signature-{number}")) is not None:
+        if size <= SIGNATURE:
+            with disk(path, "read"):
+                yield path, path.read_bytes()
+        number += 1
+
+
+def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
+    """Where the signatures of an image lie."""
+    return folder / f"{name.repository}@{subject.algorithm}={subject.encoded}"
+
+
+def _add(folder: Path, start: str, data: bytes) -> Path:
+    number = 1
+    while True:
+        path = folder / f"{start}signature-{number}"
+        if not path.exists():
+            try:
+                write_file(path, data)
+            except StorageFailed as error:
+                if not isinstance(error.__cause__, FileExistsError):
+                    raise
+            else:
+                sync_directory(folder)
+                return path
+        number += 1

@@ -1,0 +1,111 @@
+"""Signatures as manifests, where images have no other place for them (cosign's SIGNATURE_SPEC.md; image-spec 1.1.1).
+
+cosign's go into an image of its own form, one layer each; a simple signature, which nobody else keeps in registries or
+layouts, goes into an artifact whose subject is the image.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object
+from converter.trust import cosign
+from converter.trust.evidence import SIGSTORE_FILE
+
+SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
+"""The artifact type of a simple signature."""
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Bytes to be stored, and what they are."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A manifest, and the blobs it names that are new: those come first."""
+
+    manifest: Blob
+    blobs: tuple[Blob, ...]
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The manifest's."""
+        return Descriptor.of(self.manifest.data, self.manifest.media_type)
+
+
+def tag_of(subject: Digest) -> str:
+    """Where cosign looks for the signatures of an image."""
+    return f"{subject.algorithm}-{subject.encoded}.sig"
+
+
+def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: Iterable[Descriptor] = ()) -> Artifact:
+    """An image of signatures: payloads with their annotations, after the layers that are there ``before``."""
+    blobs = [Blob(media_type=cosign.PAYLOAD, data=payload) for payload, _ in signatures]
+    layers = [*before]
+    for blob, (_, told) in zip(blobs, signatures, strict=True):
+        layers.append(Descriptor.of(blob.data, blob.media_type, annotations=dict(told)))
+    config = Blob(
+        media_type=types.OCI_CONFIG,
+        data=dump(
+            {
+                "architecture": "",
+                "created": _NEVER,
+                "history": [{"created": _NEVER} for _ in layers],
+                "os": "",
+                "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
+                "config": {},
+            }
+        ),
+    )
+    return _artifact({}, config, layers, blobs)
+
+
+def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
+    """An artifact with one simple signature of the image ``subject``."""
+    blob = Blob(media_type=types.DIR_SIGNATURE, data=message)
+    more = {"artifactType": SIMPLE_SIGNING, "subject": subject.bare().to_json()}
+    empty = Blob(media_type=types.OCI_EMPTY, data=b"{}")
+    return _artifact(more, empty, [Descriptor.of(message, blob.media_type)], [blob])
+
+
+def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
+    """The layers of an artifact; raises Invalid."""
+    rows = load_object(manifest).get("layers") or []
+    if not isinstance(rows, list):
+        raise Invalid("got layers that are no list, want one")
+    return tuple(Descriptor.from_json(row) for row in rows)
+
+
+def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: str = cosign.PAYLOAD) -> bytes:
+    """A signature of cosign's as a file ``signature-N`` of a directory, in skopeo's wrapping."""
+    members = {
+        "mimeType": media_type,
+        "payload": base64.b64encode(payload).decode(),
+        "annotations": dict(annotations),
+    }
+    return SIGSTORE_FILE + dump(members)
+
+
+def _artifact(more: dict[str, Any], config: Blob, layers: Sequence[Descriptor], blobs: Sequence[Blob]) -> Artifact:
+    members = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        **{name: value for name, value in more.items() if name == "artifactType"},
+        "config": Descriptor.of(config.data, config.media_type).to_json(),
+        "layers": [layer.to_json() for layer in layers],
+        **{name: value for name, value in more.items() if name == "subject"},
+    }
+    return Artifact(manifest=Blob(media_type=types.OCI_MANIFEST, data=dump(members)), blobs=(config, *blobs))

@@ -1,0 +1,107 @@
+"""Makes signatures: cosign's with a private key, OpenPGP's with a key file or with ``gpg`` and a person's own keys."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from converter.errors import Invalid, Untrusted
+from converter.trust.claim import ATOMIC, COSIGN, Claim
+from converter.trust.cosign import SIGNATURE
+from converter.trust.private_keys import PrivateKey
+from converter.version import __version__
+
+if TYPE_CHECKING:
+    from pysequoia import PySigner
+
+CREATOR = f"transship {__version__}"
+_PATIENCE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class CosignKey:
+    """Signs as cosign does."""
+
+    key: PrivateKey
+
+    def sign(self, claim: Claim, time: int) -> tuple[bytes, dict[str, str]]:
+        """The payload and its annotations; ``time`` is in seconds since 1970."""
+        payload = claim.render(COSIGN, CREATOR, time)
+        return payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()}
+
+
+@dataclass(frozen=True, slots=True)
+class GpgFile:
+    """An OpenPGP secret key in a file; ``password`` opens it, None where it is not locked."""
+
+    data: bytes
+    password: str | None = None
+
+    def message(self, claim: Claim, time: int) -> bytes:
+        """A simple signature: the claim, signed."""
+        from pysequoia import SignatureMode, sign
+
+        try:
+            return sign(self._signer(), claim.render(ATOMIC, CREATOR, time), mode=SignatureMode.INLINE, armor=False)
+        except RuntimeError:
+            raise Untrusted("got a key that cannot sign, want one that can (OpenPGP)") from None
+
+    def detached(self, path: str) -> bytes:
+        """An armoured signature of a file."""
+        from pysequoia import SignatureMode, sign_file
+
+        with TemporaryDirectory(prefix="transship-") as folder:
+            out = Path(folder, "signature")
+            try:
+                sign_file(self._signer(), path, str(out), mode=SignatureMode.DETACHED)
+            except RuntimeError:
+                raise Untrusted("got a key that cannot sign, want one that can (OpenPGP)") from None
+            return out.read_bytes()
+
+    def _signer(self) -> PySigner:
+        from pysequoia import Tsk
+
+        try:
+            secret = Tsk.from_bytes(self.data)
+        except (RuntimeError, ValueError):
+            raise Invalid("got no secret key, want an OpenPGP one") from None
+        try:
+            return secret.signer(self.password)
+        except (RuntimeError, ValueError):
+            raise Untrusted("got a key that does not open, or holds no key to sign with, want one") from None
+
+
+@dataclass(frozen=True, slots=True)
+class GpgUser:
+    """A key of the person's own, by its name as ``gpg --local-user`` takes it; gpg may ask for its passphrase."""
+
+    name: str
+
+    def message(self, claim: Claim, time: int) -> bytes:
+        """A simple signature: the claim, signed."""
+        return self._run(["--sign"], claim.render(ATOMIC, CREATOR, time))
+
+    def detached(self, path: str) -> bytes:
+        """An armoured signature of a file."""
+        return self._run(["--armor", "--output", "-", "--detach-sign", "--", path], b"")
+
+    def _run(self, options: list[str], data: bytes) -> bytes:
+        command = ["gpg", "--batch", "--quiet", "--digest-algo", "SHA256", "--local-user", self.name, *options]
+        try:
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, check=False)
+        except FileNotFoundError:
+            raise Invalid(f"got the key {self.name!r} and no gpg, want a key file or gpg") from None
+        except subprocess.TimeoutExpired:
+            raise Untrusted("got no signature from gpg in time, want one") from None
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise Untrusted(f"got no signature from gpg ({said[-1] if said else done.returncode}), want one")
+        return done.stdout
+
+
+OpenPgpMaker = GpgFile | GpgUser
+Maker = CosignKey | GpgFile | GpgUser

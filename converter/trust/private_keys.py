@@ -1,0 +1,87 @@
+"""Private keys to sign with: PEM as everybody writes it, and as ``cosign generate-key-pair`` does, with a password."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import Invalid, Untrusted
+from converter.model.document import load_object
+from converter.trust import secretbox
+from converter.trust.keys import Key, strong
+from converter.trust.members import decoded, member
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+_COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]+)-----END ")
+_MEMORY = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A key that can sign."""
+
+    private: PrivateKeyTypes
+
+    @classmethod
+    def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
+        """Read a key; raises Invalid for what is none, Untrusted for a wrong password."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+        box = _COSIGN.search(data)
+        try:
+            if box is not None:
+                found = load_der_private_key(_unlocked(_base64(box[1]), password), None)
+            else:
+                locked = b"ENCRYPTED" in data
+                found = load_pem_private_key(data, password if locked else None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            if b"ENCRYPTED" in data:
+                raise Untrusted(
+                    f"got a password that does not open {source or 'the key'}, want the right one"
+                ) from None
+            raise Invalid(f"got no private key{f' in {source}' if source else ''}, want one in PEM") from None
+        strong(found.public_key())
+        return cls(found)
+
+    @property
+    def public(self) -> Key:
+        """Its public half."""
+        return Key(self.private.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign as cosign does: ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256, or Ed25519."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+        if isinstance(self.private, ec.EllipticCurvePrivateKey):
+            return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            return self.private.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        assert isinstance(self.private, ed25519.Ed25519PrivateKey), "load() takes no other"
+        return self.private.sign(data)
+
+
+def _unlocked(data: bytes, password: bytes) -> bytes:
+    """The PKCS #8 in cosign's box: a JSON of how the password was stretched, and what it locks."""
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    box = load_object(data)
+    stretch, lock = member(box, "kdf", dict), member(box, "cipher", dict)
+    if (stretch.get("name"), lock.get("name")) != ("scrypt", "nacl/secretbox"):
+        raise Invalid("got a key that is locked in another way, want scrypt and nacl/secretbox")
+    numbers: dict[str, Any] = member(stretch, "params", dict)
+    n, r, p = (member(numbers, name, int) for name in ("N", "r", "p"))
+    if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
+        raise Invalid("got a key whose password is stretched beyond all bounds, want scrypt within 256 MiB")
+    key = Scrypt(decoded(member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
+    nonce = decoded(member(lock, "nonce", str), "the nonce")
+    return secretbox.opened(decoded(member(box, "ciphertext", str), "the ciphertext"), nonce, key)
+
+
+def _base64(text: bytes) -> bytes:
+    return base64.b64decode(b"".join(text.split()))
