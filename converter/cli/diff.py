@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,9 +34,16 @@ EQUAL, DIFFERENT, UNKNOWN = range(3)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
+@click.option(
+    "--aci-path",
+    "aci_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where the dependencies of an ACI are looked for (repeatable).",
+)
 @store_options
 @common
-def command(first: str, second: str, platform: str | None) -> int:
+def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path, ...]) -> int:
     """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
     content), and how their containers are started.
 
@@ -45,7 +53,11 @@ def command(first: str, second: str, platform: str | None) -> int:
     from converter.cli.reading import reading
 
     options = store()
-    with reading(first, options) as a, reading(second, options) as b, progress(quiet=settings().quiet) as report:
+    with (
+        reading(first, options, aci_paths) as a,
+        reading(second, options, aci_paths) as b,
+        progress(quiet=settings().quiet) as report,
+    ):
         found = list(differences(a, b, platform, report))
     tell(found)
     return DIFFERENT if found else EQUAL
@@ -81,7 +93,7 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
         item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
         if not isinstance(item, Image):
             raise Unsupported("got an artifact, want an image: it has no files")
-        return item
+        return opened.whole(item)
 
 
 def by_platform(opened: Opened) -> dict[str, Image]:

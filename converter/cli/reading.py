@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from converter import formats
 from converter.errors import within
 from converter.model.descriptor import Descriptor
-from converter.model.image import Item
+from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import open_source
@@ -24,18 +25,32 @@ class Opened:
     item: Item
     root: Descriptor
     source: Source
+    store: StoreOptions
+    files: ExitStack
+    aci_paths: Sequence[Path] = ()
 
     def read(self, descriptor: Descriptor) -> Item:
         """What a descriptor of the item names."""
         return formats.decode(self.source.fetch(descriptor), self.source.fetch)
 
+    def whole(self, image: Image) -> Image:
+        """The image with the layers of what it depends on, if it is an ACI; raises NotFound where that is not there."""
+        if not image.foreign.get("aci"):
+            return image
+        from converter.conversion.dependencies import Library
+        from converter.formats.aci import resolve
+
+        discover = Location.parse(self.reference).transport == "appc"
+        return resolve(image, Library(self.aci_paths, self.files, self.store, discover=discover).find)
+
 
 @contextmanager
-def reading(reference: str, store: StoreOptions) -> Iterator[Opened]:
+def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[Opened]:
     """Open a reference; no layer is read. Raises what ``converter.open_image`` raises."""
     location = Location.parse(reference)
-    with open_source(location, store) as source:
+    with ExitStack() as files:
+        source = files.enter_context(open_source(location, store))
         with within(reference):
             root = source.resolve(location.name)
             item = formats.decode(source.fetch(root), source.fetch)
-        yield Opened(reference, item, root, source)
+        yield Opened(reference, item, root, source, store, files, aci_paths)

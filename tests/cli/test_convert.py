@@ -151,8 +151,8 @@ def test_quiet_is_quiet(asked: dict[str, Any], here: Path, capsys: pytest.Captur
 def test_options_arrive(arguments: list[str], fields: dict[str, Any], asked: dict[str, Any], here: Path) -> None:
     assert main(["convert", "oci:in", "oci:out", *arguments]) == 0
     options = asked["options"]
-    expected = Options(**{"cache": here / "home/.cache/transship", "store": options.store} | fields)
-    assert options == expected
+    stores = {"store": options.store, "target_store": options.target_store}
+    assert options == Options(**{"cache": here / "home/.cache/transship", **stores} | fields)
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,11 @@ def test_indexes_are_compared_by_platform(index: Descriptor, here: Path, capsys:
     assert ("linux/amd64:/a", "entry", None, "file") in told
     assert not [row for row in told if row[0].startswith("linux/arm64")]
     assert differ("oci:multi:app", "oci:second:app", "--platform", "linux/arm64", capsys=capsys)[0] == 0
+
+
+def test_an_aci_is_compared_with_what_it_depends_on(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("acis").mkdir()
+    assert main(["convert", "oci:in:app", "aci:acis/app.aci", "--layered", "--quiet"]) == 0
+    assert main(["diff", "oci:in:app", "aci:acis/app.aci"]) == 2
+    assert "--aci-path" in capsys.readouterr().err
+    assert differ("oci:in:app", "aci:acis/app.aci", "--aci-path", "acis", capsys=capsys)[0] == 0
