@@ -179,6 +179,7 @@ class _Squash:
                     yield from entry.body
                     if links.local or links.wanted or claimed:
                         yield from links.shown(path, layer, claimed)
+        winners.ordinals.clear()
         cover.descend(layer, gone=gone, emptied=emptied, directories=winners.directories, entries=listed)
         links.descend()
 

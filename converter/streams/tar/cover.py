@@ -61,8 +61,12 @@ class Cover:
         entries: Iterable[bytes],
     ) -> None:
         """Add what ``layer`` hides, before the one below it is visited."""
-        self.gone.update(dict.fromkeys(gone, layer))
-        self.emptied.update(dict.fromkeys(emptied, layer))
-        self.directories.update(dict.fromkeys(directories, layer))
-        self.entries.update(dict.fromkeys(entries, layer))
+        for known, added in (
+            (self.gone, gone),
+            (self.emptied, emptied),
+            (self.directories, directories),
+            (self.entries, entries),
+        ):
+            for path in added:
+                known[path] = layer
         self._blocked = {b"": self.emptied.get(b"", NOBODY)}

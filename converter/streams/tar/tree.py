@@ -140,6 +140,7 @@ class _State:
         self._remove(whited)
 
     def flattened(self) -> dict[bytes, Node]:
+        """The tree as a flat mapping. It is taken apart meanwhile, so that it is not in memory twice."""
         found: dict[bytes, Node] = {}
         names: dict[int, tuple[_Inode, list[bytes]]] = {}
         stack = [(b"", self._root)]
@@ -147,7 +148,8 @@ class _State:
             path, directory = stack.pop()
             if directory.node is not None:
                 found[path] = directory.node
-            for name, child in directory.children.items():
+            while directory.children:
+                name, child = directory.children.popitem()
                 below = path + b"/" + name if path else name
                 if isinstance(child, _Dir):
                     stack.append((below, child))
@@ -162,7 +164,7 @@ class _State:
             if len(linked) > 1 and inode.node is not None:
                 node = replace(inode.node, links=tuple(sorted(linked)))
                 found.update(dict.fromkeys(linked, node))
-        return dict(sorted(found.items()))
+        return {name: found.pop(name) for name in sorted(found)}
 
     def _node(self, entry: Entry) -> Node:
         size, digest = 0, b""
