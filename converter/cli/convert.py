@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.environment import cache_folder, store, store_options
+from converter.cli.environment import cache_folder, end_options, store, store_options
 from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
@@ -85,6 +85,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
 @store_options
+@end_options
 @common
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
@@ -97,7 +98,8 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}
-    options = Options(**told, cache=None if no_cache else cache_folder(), store=store())
+    cache = None if no_cache else cache_folder()
+    options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
     with progress(quiet=settings().quiet) as report:
         result = convert(source, destinations, options, report)
     # Where an image went to standard output, its report goes beside it.

@@ -27,6 +27,7 @@ def store_options(function: Function) -> Function:
             help="Where the passwords of registries are, and nowhere else.",
             **_hidden(),
         ),
+        _credentials("--creds", "The user and the password for a registry."),
         click.option("--anonymous", is_flag=True, help="Ask registries without a name or a password.", **_hidden()),
         click.option(
             "--cert-dir",
@@ -34,15 +35,7 @@ def store_options(function: Function) -> Function:
             help="Certificates for registries (*.crt, *.cert, *.key).",
             **_hidden(),
         ),
-        click.option(
-            "--tls-verify",
-            type=bool,
-            is_flag=False,
-            flag_value="true",
-            metavar="BOOL",
-            help="false: plain HTTP and unknown certificates will do.",
-            **_hidden(),
-        ),
+        _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
         click.option("--retries", type=click.IntRange(min=0), help="How often to ask a registry again.", **_hidden()),
         click.option(
             "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds without progress.", **_hidden()
@@ -53,11 +46,30 @@ def store_options(function: Function) -> Function:
     return function
 
 
-def store() -> StoreOptions:
-    """The options of the command that runs, and what the environment says."""
+def end_options(function: Function) -> Function:
+    """Give a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
+    options = (
+        _credentials("--src-creds", "The same for the source alone."),
+        _credentials("--dest-creds", "The same for destinations alone."),
+        _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
+        _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def store(end: str = "") -> StoreOptions:
+    """The options of the command that runs, for one ``end`` (``src``, ``dest``), and what the environment says."""
     from converter.stores import StoreOptions
 
-    told: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
+    remembered: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
+    told = {name: value for name, value in remembered.items() if not name.startswith(("src_", "dest_"))}
+    if end:
+        prefix = f"{end}_"
+        told |= {name.removeprefix(prefix): value for name, value in remembered.items() if name.startswith(prefix)}
+    if "creds" in told:
+        told["credentials"] = told.pop("creds")
     return replace(
         StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=dict(os.environ), jobs=cores()), **told
     )
@@ -75,6 +87,24 @@ def cache_folder() -> Path | None:
         return Path(named, "transship")
     home = os.environ.get("HOME", "")
     return Path(home, ".cache", "transship") if home.startswith("/") else None
+
+
+def _credentials(name: str, text: str) -> Callable[[Function], Function]:
+    return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_remember_pair, help=text)
+
+
+def _tls_verify(name: str, text: str) -> Callable[[Function], Function]:
+    return click.option(name, type=bool, is_flag=False, flag_value="true", metavar="BOOL", help=text, **_hidden())
+
+
+def _remember_pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    user, _, password = value.partition(":")
+    if not user:
+        # The value is not shown: it may be a password.
+        raise click.BadParameter("got no user, want USER[:PASSWORD]", context, parameter)
+    _remember(context, parameter, (user, password))
 
 
 def _hidden() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from converter.cache import Cache, Forgetful
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
 from converter.conversion.dependencies import Library
+from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
 from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
@@ -73,7 +74,7 @@ def convert(
     started = time.monotonic()
     location = Location.parse(source)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_source(location, options.store))
+        opened = stack.enter_context(open_source(location, source_store(options)))
         if len(destinations) > 1 and not opened.local:
             opened = stack.enter_context(Once(opened))
         with within(source):
@@ -81,7 +82,7 @@ def convert(
             images = choose(opened, location, options, library.find)
         planned = []
         for destination in map(Location.parse, destinations):
-            sink = open_sink(destination, options.store)
+            sink = open_sink(destination, target_store(options, location, destination))
             planned.append((sink, [plan(destination, sink, image, options, library.find) for image in images]))
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]

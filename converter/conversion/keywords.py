@@ -32,6 +32,7 @@ class Keywords(TypedDict, total=False):
     download_foreign: bool
     cache: Path | str | None
     store: StoreOptions
+    target_store: StoreOptions | None
 
 
 def options(keywords: Keywords) -> Options:

@@ -17,7 +17,8 @@ class Options:
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
     layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
     is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
-    folder that remembers what was verified, None for none.
+    folder that remembers what was verified, None for none; ``target_store`` is how destinations are spoken to, None for
+    as the source is.
     """
 
     to: str = ""
@@ -38,6 +39,7 @@ class Options:
     download_foreign: bool = False
     cache: Path | None = None
     store: StoreOptions = field(default_factory=StoreOptions)
+    target_store: StoreOptions | None = None
 
     @property
     def threads(self) -> int:

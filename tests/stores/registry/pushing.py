@@ -16,7 +16,8 @@ from converter.stores.registry import open_sink, open_source
 from tests.stores.registry.fake import FakeRegistry
 
 PLAIN = StoreOptions(tls_verify=False)
-CONFIG = b'{"architecture":"amd64","os":"linux"}'
+CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+"""That of an image without a layer; where layers matter, nobody reads the config."""
 
 
 def data(size: int, seed: int = 1) -> bytes:
