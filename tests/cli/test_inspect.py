@@ -4,8 +4,13 @@ import json
 
 import pytest
 
+from converter.cli import inspect
 from converter.cli.main import main
+from converter.model import media_types as types
+from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Entry, Index
 from converter.schema import check
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
@@ -116,3 +121,53 @@ def test_tags(more: list[str], shown: str | None, layout: MemoryStore, capsys: p
         assert told == shown
     else:
         assert json.loads(told) == {"reference": "oci:in", "tags": ["app", "other"]}
+
+
+def test_an_aci(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "oci:in:app", "aci:app.aci", "--quiet"]) == 0
+    told = inspected("aci:app.aci", capsys)
+    assert "  format      aci" in told.splitlines()
+    assert "              from sha256:" in told
+    assert main(["inspect", "aci:app.aci", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert check(text.encode(), "image") == ()
+    assert json.loads(text)["layers"][0]["derived_from"][0]["media_type"] == types.ACI
+
+
+def artifact(store: MemoryStore, subject: Descriptor) -> Descriptor:
+    """A signature of an image, as oras would attach it."""
+    empty, blob = store.add(b"{}", types.OCI_EMPTY), store.add(b"signed", "text/plain")
+    document = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        "artifactType": "application/vnd.example.signature",
+        "config": empty.to_json(),
+        "layers": [blob.to_json()],
+        "subject": subject.bare().to_json(),
+    }
+    return store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+
+
+def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureFixture[str]) -> None:
+    store = MemoryStore()
+    image = add_image(store, name="")
+    put(store, image, "app")
+    put(store, artifact(store, image), "signature")
+    told = inspected("oci:in:signature", capsys)
+    assert "  artifact    application/vnd.example.signature" in told.splitlines()
+    assert f"  speaks of   {image.digest}" in told.splitlines()
+    assert "  blobs       sha256:" in told
+    assert "  attached    sha256:" in inspected("oci:in:app", capsys)
+    assert main(["inspect", "oci:in:app", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert check(text.encode(), "image") == ()
+    assert json.loads(text)["attachments"][0]["subject"] == str(image.digest)
+    assert main(["diff", "oci:in:app", "oci:in:signature"]) == 2
+    assert "got an artifact, want an image" in capsys.readouterr().err
+
+
+def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
+    layer = Layer(content=Known(Descriptor(media_type="", digest=Digest.of(b""), size=-1, urls=("https://x",)), list))
+    assert list(inspect._layers((layer,)))[1][1].endswith("unknown size  no media type at https://x")
+    row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
+    assert list(inspect._index(Index(entries=(Entry(descriptor=row),))))[1][1].endswith("no platform  attests sha256:1")
