@@ -24,7 +24,7 @@ from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import closing
 from converter.streams.compress import compress
-from converter.streams.content import knowing, uncompressed
+from converter.streams.content import knowing, uncompressed, unnoted
 from converter.streams.decompress import plain
 from converter.streams.squash import Superseded
 from converter.streams.verify import Meter, hashed
@@ -122,7 +122,7 @@ class Execution:
         diff_id = self._settings.diff_ids.get(expected.digest)
         if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
             raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
-        wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None)
+        wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, there)
@@ -148,17 +148,13 @@ class Execution:
 
     def _diff_id(self, blocks: Blocks, leaf: Copy) -> Digest:
         codec, tar = plain(blocks, self._settings.limits)
-        meter = Meter()
-        digest = leaf.content.descriptor.digest
-        with closing(tar) as source:
-            if codec == "tar" and digest.algorithm == "sha256":
-                for _ in source:
-                    pass
-                found = digest
-            else:
-                for block in source:
-                    meter.update(block)
-                found = meter.digest()
+        if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
+            found = leaf.content.descriptor.digest
+            _drain(_examined(tar, leaf))
+        else:
+            meter = Meter(leaf.algorithm)
+            _drain(_examined(hashed(ahead(tar), meter), leaf))
+            found = meter.digest(leaf.algorithm)
         if leaf.diff_id is not None and found != leaf.diff_id:
             raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
         return found
@@ -205,6 +201,16 @@ def _input_size(content: Known | Derived) -> int:
     if isinstance(content, Known):
         return content.descriptor.size
     return sum(_input_size(layer.content) for layer in content.inputs)
+
+
+def _examined(tar: Blocks, leaf: Copy) -> Blocks:
+    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted)
+
+
+def _drain(blocks: Blocks) -> None:
+    with closing(blocks) as source:
+        for _ in source:
+            pass
 
 
 def _join(futures: Iterable[Future[Made]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from converter.model.content import Derived, Known
+from converter.model.content import Derived, Known, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 
@@ -26,14 +26,17 @@ class Made:
 class Copy:
     """Bytes that go to the target as they are, perhaps under another media type.
 
-    A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way.
-    ``label`` says what it is to people: ``layer[3]``.
+    A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way, as the
+    documents that name the node wait for it. ``examine`` is a rewrite whose result nobody wants: what it refuses is not
+    copied, and the digest of what it read (``algorithm``) becomes known. ``label`` says what the node is to people.
     """
 
     content: Known
     media_type: str
     diff_id: Digest | None = None
     find_diff_id: bool = False
+    examine: Rewrite | None = None
+    algorithm: str = "sha256"
     label: str = ""
 
 

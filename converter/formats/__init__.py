@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converter.errors import Invalid, Unsupported
-from converter.formats import aci, docker, docker_v1, oci
+from converter.formats import aci, docker, docker_v1, oci, runtime
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
@@ -13,7 +13,8 @@ from converter.model.image import Item
 from converter.ports import Fetch, Format
 
 FORMATS: tuple[Format, ...] = (oci, docker, docker_v1, aci)
-TARGETS: dict[str, Format] = {"oci": oci, "docker": docker, "aci": aci}
+TARGETS: dict[str, Format] = {"oci": oci, "docker": docker, "aci": aci, "runtime": runtime}
+"""What can be written, by name; nobody asks for ``runtime`` by name: it is what runtimes take."""
 
 
 def decode(root: Known, fetch: Fetch) -> Item:

@@ -342,3 +342,26 @@ def test_a_name_that_a_layer_cannot_hold_is_refused() -> None:
     image = read(aci(manifest(), [File("rootfs/.wh.a")]))
     with pytest.raises(Unsupported):
         by_way_of_oci(image)
+
+
+def test_a_copy_learns_the_image_id_and_its_digest_is_foreseen() -> None:
+    tar = aci_tar(manifest(app=APP), FILES)
+    root = known(gzip.compress(tar, mtime=0), types.ACI)
+    plan = encode(read(root))
+    foreseen = forecast(plan)
+    assert foreseen is not None
+    assert foreseen.descriptor == root.descriptor
+    ran = run(plan)
+    assert ran.made.descriptor == root.descriptor
+    assert ran.image_id == "sha512-" + hashlib.sha512(tar).hexdigest()
+
+
+def test_a_copy_of_an_archive_that_breaks_the_rules_is_refused() -> None:
+    stray = known(aci_tar(manifest(app=APP), (*FILES, File("stray", data=b"x"))), types.ACI)
+    with pytest.raises(Invalid, match="want only 'manifest' and 'rootfs'"):
+        run(encode(read(stray)))
+
+
+def test_a_copy_may_have_names_that_a_layer_may_not() -> None:
+    odd = known(aci_tar(manifest(app=APP), (*FILES, File("rootfs/.wh.name", data=b"x"))), types.ACI)
+    assert run(encode(read(odd))).made.descriptor == odd.descriptor

@@ -17,7 +17,7 @@ from converter.formats.aci.dependencies import Finder, own_layer, resolve
 from converter.formats.aci.devices import with_dev_links
 from converter.formats.aci.manifest import Dependency, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
-from converter.formats.aci.rewrites import PackAci, RebuildAci
+from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
 from converter.model import media_types as types
 from converter.model.compression import GZIP, Compression
@@ -141,7 +141,7 @@ def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | No
         if layer != own_layer(root):
             return None
         if asked is None:
-            return Copy(content=root, media_type=types.ACI, label="image")
+            return Copy(content=root, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
         whole = (Layer(content=root),)
         return _make(Derived(inputs=whole, compression=_compression(asked), algorithm="sha512"))
     recipe = layer.annotations.get(keys.RECIPE) if layer is not None else None

@@ -47,6 +47,14 @@ class UnpackAci:
         return unpack_aci(blocks, lambda text: note(keys.RECIPE, text) if self.recipe else None)
 
 
+@dataclass(frozen=True, slots=True)
+class ExamineAci:
+    """An ACI's tar is read to its end; raises Invalid where it breaks the rules. What comes of it is nothing to keep."""
+
+    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildAci:
     """A layer's tar becomes again the ACI's that it was made of."""

@@ -1,0 +1,137 @@
+"""The users and groups of an image, heard while the tar of its files passes (image-spec 1.1.1, conversion.md).
+
+Who ``USER[:GROUP]`` is, the account files in the image say, not those of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from converter.errors import Unsupported
+from converter.streams import Block, Blocks
+from converter.streams.blocks import closing, gathered
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import FILE, LINK, SYMLINK
+from converter.streams.tar.names import clean, parent
+from converter.streams.tar.scan import entries
+from converter.streams.tar.write import END
+
+PASSWD, GROUP = b"etc/passwd", b"etc/group"
+MOST_BYTES = 1024 * 1024
+MOST_FILES = 64
+"""An account file may be a link to one elsewhere, as in images of Nix; so many, of that size, are remembered."""
+MOST_LINKS = 8
+MOST_ID = 2**32 - 2
+
+
+class Accounts:
+    """The account files of a tree. Links are followed by their names alone, never through linked directories."""
+
+    def __init__(self) -> None:
+        self._texts: dict[bytes, bytes] = {}
+        self._links: dict[bytes, bytes] = {}
+
+    def watched(self, blocks: Blocks) -> Iterator[Block]:
+        """Pass the entries of a tar on; what is heard is complete once the iteration has come to its end."""
+        return gathered(self._watched(blocks))
+
+    def text(self, path: bytes) -> str:
+        """An account file as text; empty where there is none."""
+        for _ in range(MOST_LINKS):
+            if path not in self._links:
+                break
+            path = self._links[path]
+        return self._texts.get(path, b"").decode("utf-8", "surrogateescape")
+
+    def _watched(self, blocks: Blocks) -> Iterator[Block]:
+        with closing(blocks) as source:
+            for entry in entries(source):
+                yield entry.raw
+                if entry.name.endswith((b"passwd", b"group")):
+                    yield from self._heard(entry)
+                else:
+                    yield from entry.body
+        yield END
+
+    def _heard(self, entry: Entry) -> Blocks:
+        known = entry.name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
+        if known and entry.type == SYMLINK:
+            self._links[entry.name] = _resolved(parent(entry.name), entry.linkname)
+        elif known and entry.type == LINK:
+            self._links[entry.name] = clean(entry.linkname)
+        elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
+            body = list(entry.body)
+            self._texts[entry.name] = b"".join(body)[: entry.size]
+            return body
+        return entry.body
+
+
+def _resolved(directory: bytes, target: bytes) -> bytes:
+    """Where a symbolic link leads, from its text alone; ``..`` of the root is the root."""
+    parts = [] if target.startswith(b"/") else directory.split(b"/")
+    for part in clean(target).split(b"/"):
+        if part != b"..":
+            parts.append(part)
+        elif parts:
+            parts.pop()
+    return b"/".join(part for part in parts if part)
+
+
+def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
+    """The ``process.user`` of ``USER[:GROUP]`` (conversion.md, "Config.User"; config.md, "User").
+
+    Numbers are taken as they are; a user's group is that of its account, else 0. Only who is named, without a group,
+    gets the further groups that name it. Raises Unsupported for a name that no account has.
+    """
+    who, _, which = text.partition(":")
+    account = _row(passwd, who, 4) if who else None
+    members = {"uid": 0, "gid": 0}
+    if account is not None:
+        members = {"uid": _number(account[2]), "gid": _number(account[3])}
+    elif who:
+        members["uid"] = _named(who, "user", "/etc/passwd")
+    if which:
+        row = _row(group, which, 3)
+        members["gid"] = _named(which, "group", "/etc/group") if row is None else _number(row[2])
+    more = [] if which or account is None or _is_number(who) else _memberships(group, account[0])
+    return {**members, "additionalGids": more} if more else members
+
+
+def _row(text: str, key: str, width: int) -> list[str] | None:
+    """The first row whose name is ``key``, or whose number is; one without numbers counts for nothing."""
+    rows = [row for row in _rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
+    named = (row for row in rows if row[0] == key)
+    numbered = (row for row in rows if _is_number(key) and _number(row[2]) == _number(key))
+    return next(numbered if _is_number(key) else named, None)
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    return (line.split(":") for line in text.split("\n"))
+
+
+def _memberships(text: str, name: str) -> list[int]:
+    rows = (row for row in _rows(text) if len(row) > 3 and _is_number(row[2]))
+    return list(dict.fromkeys(_number(row[2]) for row in rows if name in row[3].split(",")))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 12
+
+
+def _number(digits: str) -> int:
+    value = int(digits)
+    if value > MOST_ID:
+        raise Unsupported(f"got the user or group {value}, want 0 to {MOST_ID}")
+    return value
+
+
+def _named(text: str, what: str, file: str) -> int:
+    if not _is_number(text):
+        raise Unsupported(f"got the {what} {text!r}, want a number or a name in the image's {file}")
+    return _number(text)
+
+
+def noted(accounts: Accounts) -> Mapping[str, str]:
+    """What a rewrite notes of them."""
+    return {"passwd": accounts.text(PASSWD), "group": accounts.text(GROUP)}

@@ -1,0 +1,173 @@
+"""What a container runtime takes: a root file system, alone or with a ``config.json`` (image-spec 1.1.1, conversion.md).
+
+It is written and never read: a bundle does not say which image it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import Unsupported
+from converter.formats.accounts import Accounts, noted, process_user
+from converter.model import media_types as types
+from converter.model.compression import NONE
+from converter.model.content import Blocks, Derived, Known, Note, Open
+from converter.model.document import dump
+from converter.model.image import Image, Item, RunConfig
+from converter.plan import Loss, Made, Make, Node, Write
+from converter.ports import Fetch
+from converter.streams import Block
+from converter.streams.squash import Replaced, squash
+
+name = "runtime"
+media_types: frozenset[str] = frozenset()
+
+CAPABILITIES = tuple(
+    f"CAP_{capability}"
+    for capability in (
+        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
+        "AUDIT_WRITE"
+    ).split()
+)
+"""What a container gets by default, in Docker as in containerd."""
+
+MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
+READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+COMMANDING = (
+    "run.oci.",
+    "org.systemd.property.",
+    "module.wasm.",
+    "io.katacontainers.",
+    "dev.gvisor.",
+)
+"""Annotations that crun, runc, Kata and gVisor obey: an image must not set them (conversion.md, "Annotations")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flattened:
+    """The rewrite of all layers into one tree; notes the accounts that are in it."""
+
+    replaced: Replaced = frozenset()
+
+    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Iterator[Block]:
+        accounts = Accounts()
+        yield from accounts.watched(squash(inputs, replaced=self.replaced))
+        for key, text in noted(accounts).items():
+            note(key, text)
+
+
+def decode(root: Known, fetch: Fetch) -> Item:
+    """Raises Unsupported: a bundle does not say which image it was."""
+    del fetch
+    raise Unsupported(f"got {root.descriptor.media_type}, want an image: a bundle is only written")
+
+
+def encode(item: Item, accepts: frozenset[str]) -> Node:
+    """Plan a root file system, and a ``config.json`` for a target that takes one."""
+    if not isinstance(item, Image):
+        raise Unsupported("got something else than one image, want one for a root file system")
+    if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
+        raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign)")
+    content = Derived(inputs=item.layers, rewrite=Flattened(), compression=NONE)
+    rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")
+    if types.RUNTIME_CONFIG not in accepts:
+        return rootfs
+    if item.platform.os != "linux":
+        raise Unsupported(f"got an image for {item.platform}, want one for linux: the bundle is for its runtimes")
+
+    def render(made: tuple[Made, ...]) -> bytes:
+        return dump(runtime_config(item, made[0].notes))
+
+    return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=render)
+
+
+def losses(item: Item) -> Iterable[Loss]:
+    """What a bundle has no place for, and what it must not say."""
+    if not isinstance(item, Image):
+        return
+    if item.history:
+        yield Loss(field="history", reason="a runtime's bundle has no history")
+    if item.config.healthcheck:
+        yield Loss(field="healthcheck", reason="a runtime checks no health")
+    unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))
+    if unsafe:
+        yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
+
+
+def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
+    """The ``config.json`` of an image, in the namespaces of an ordinary container (runtime-spec, config.md).
+
+    ``accounts`` are the notes of Flattened. Raises Unsupported where the image's user is not in them.
+    """
+    config = image.config
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": False,
+            "user": process_user(config.user, accounts.get("passwd", ""), accounts.get("group", "")),
+            "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
+            "env": list(_environment(config)),
+            "cwd": "/" + config.working_dir.lstrip("/"),
+            "capabilities": {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")},
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "rootfs"},
+        "hostname": "container",
+        "mounts": [*_mounts(), *_volumes(config)],
+        "annotations": dict(_annotations(image)),
+        "linux": {
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
+            "maskedPaths": [*(f"/proc/{part}" for part in MASKED), "/sys/firmware"],
+            "readonlyPaths": [f"/proc/{part}" for part in READ_ONLY],
+        },
+    }
+
+
+def _environment(config: RunConfig) -> Iterator[str]:
+    if not any(text.startswith("PATH=") for text in config.env):
+        yield "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    yield from config.env
+
+
+def _annotations(image: Image) -> Iterator[tuple[str, str]]:
+    """Those that conversion.md names; what the image says itself wins over what is derived."""
+    config, platform = image.config, image.platform
+    derived = {
+        "os": platform.os,
+        "architecture": platform.architecture,
+        "variant": platform.variant,
+        "os.version": platform.os_version,
+        "os.features": ",".join(platform.os_features),
+        "author": image.author,
+        "created": image.created,
+        "stopSignal": config.stop_signal,
+        "exposedPorts": ",".join(config.exposed_ports),
+    }
+    yield from ((f"org.opencontainers.image.{key}", value) for key, value in derived.items() if value)
+    yield from ((key, value) for key, value in config.labels.items() if not key.startswith(COMMANDING))
+
+
+def _mounts() -> Iterator[dict[str, Any]]:
+    quiet = ["nosuid", "noexec", "nodev"]
+    yield _mount("/proc", "proc")
+    yield _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"])
+    yield _mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])
+    yield _mount("/dev/shm", "tmpfs", [*quiet, "mode=1777", "size=65536k"])  # noqa: S108 - in the container
+    yield _mount("/dev/mqueue", "mqueue", quiet)
+    yield _mount("/sys", "sysfs", [*quiet, "ro"])
+    yield _mount("/sys/fs/cgroup", "cgroup", [*quiet, "relatime", "ro"])
+
+
+def _volumes(config: RunConfig) -> Iterator[dict[str, Any]]:
+    """Memory in their place, which starts with what the image has there: application data stays out of the tree."""
+    for path in config.volumes:
+        yield _mount("/" + path.lstrip("/"), "tmpfs", ["nosuid", "nodev", "tmpcopyup"])
+
+
+def _mount(destination: str, kind: str, options: Sequence[str] = ()) -> dict[str, Any]:
+    mount = {"destination": destination, "type": kind, "source": kind}
+    return {**mount, "options": list(options)} if options else mount
