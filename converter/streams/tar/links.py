@@ -47,8 +47,8 @@ class Links:
         self._end = 0
         self._kept = False
         self._late: dict[tuple[bytes, int], File] = {}
-        self.wanted: dict[bytes, list[tuple[int, File]]] = {}
-        """Files that links of these layers wait for, by path."""
+        self.wanted: dict[bytes, dict[int, File]] = {}
+        """Files that links wait for, by path and by the layer of the links."""
         self.local: dict[bytes, File] = {}
         """Files of the layer being read that are not in the output under their own path: hidden ones, links."""
 
@@ -58,17 +58,16 @@ class Links:
 
     def claim(self, path: bytes, layer: int, lowest: int) -> File | None:
         """Those who wait for the file at ``path`` that ``layer`` has and ``lowest`` is the lowest to hide, as one."""
+        waiting = self.wanted[path]
         claimed = None
-        left = []
-        for observer, file in self.wanted.pop(path):
-            if observer <= layer or observer > lowest:
-                left.append((observer, file))
-            elif claimed is None:
+        for observer in [observer for observer in waiting if layer < observer <= lowest]:
+            file = waiting.pop(observer)
+            if claimed is None:
                 claimed = file
             else:
                 claimed.waiting += file.waiting
-        if left:
-            self.wanted[path] = left
+        if not waiting:
+            del self.wanted[path]
         return claimed
 
     def shown(self, path: bytes, layer: int, claimed: File | None) -> Iterator[Block]:
@@ -98,8 +97,7 @@ class Links:
         if file is None and here:
             file = File(name=target)
         if file is None:
-            file = File()
-            self.wanted.setdefault(target, []).append((layer, file))
+            file = self.wanted.setdefault(target, {}).setdefault(layer, File())
         if claimed is not None:
             for other in claimed.waiting:
                 yield from self._add(file, other)
@@ -122,7 +120,7 @@ class Links:
         Raises Invalid where it is not.
         """
         for target, waiting in self.wanted.items():
-            for layer, file in waiting:
+            for layer, file in waiting.items():
                 late = self._late.get((target, layer))
                 for link in file.waiting:
                     if late is not None:
@@ -137,7 +135,7 @@ class Links:
 
     def _note_late(self, path: bytes, layer: int) -> None:
         """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
-        if any(observer == layer for observer, _ in self.wanted.get(path, ())):
+        if layer in self.wanted.get(path, ()):
             file = self.local.get(path) or File(name=path)
             if file.name is not None or file.spooled is not None:
                 self._late[path, layer] = file

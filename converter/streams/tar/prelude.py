@@ -15,6 +15,9 @@ RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"
 
 _NEVER_GLOBAL = frozenset({b"path", b"linkpath", b"size"})
 
+MOST_GLOBAL = 4096
+"""Bytes of global records in force: they count for every entry, so many of them are an attack by multiplication."""
+
 
 class Prelude:
     """Gathers records until the header they belong to comes."""
@@ -64,10 +67,15 @@ class Prelude:
             if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
                 raise Invalid(f"global PAX header: got the key {shown(key)}, want none that is of one file alone")
         self._global = {key: value for key, value in {**self._global, **records}.items() if value}
+        size = sum(len(key) + len(value) for key, value in self._global.items())
+        if size > MOST_GLOBAL:
+            raise LimitExceeded(f"global PAX headers: got {size} bytes in force, want at most {MOST_GLOBAL}")
 
     def close(self, head: bytes, name: bytes, size: int) -> tuple[bytes, int, Extra]:
         """The name and payload size of the entry with the main header ``head``, and what stands around it."""
-        merged = {key: value for key, value in {**self._global, **self._local}.items() if value}
+        merged = self._global
+        if self._local:
+            merged = {key: value for key, value in {**merged, **self._local}.items() if value}
         path = merged.get(b"GNU.sparse.name", merged.get(b"path"))
         if b"size" in merged:
             size = pax.integer(merged, b"size")

@@ -50,6 +50,19 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
     yield from _hole(size - position)
 
 
+def pieces(entry: Entry) -> Iterator[tuple[int, Block]]:
+    """The data of a sparse file, each piece with its offset; what is between them, up to ``real_size``, are holes.
+
+    Reads the entry's payload. Raises Invalid as ``expanded`` does.
+    """
+    data = _Taker(entry)
+    for start, length in _checked(entry, _map(entry, data), real_size(entry), data):
+        offset = start
+        for piece in data.take(length):
+            yield offset, piece
+            offset += len(piece)
+
+
 class _Taker:
     """The payload by the piece."""
 

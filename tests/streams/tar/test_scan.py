@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import DEFAULT, Limits
 from converter.streams import Blocks
+from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry, copied
 from converter.streams.tar.fields import DIR, FILE, ZERO, sealed
@@ -280,6 +281,12 @@ LIMITS = [
 def test_limits_are_named(data: bytes, limits: Limits, name: str) -> None:
     with pytest.raises(LimitExceeded, match=f"the limit '{name}'"):
         list(entries([data], limits))
+
+
+def test_global_records_in_force_are_bounded() -> None:
+    many = b"".join(before(b"g", pax.record(b"key%d" % number, b"v" * 500)) + PLAIN for number in range(9))
+    with pytest.raises(LimitExceeded, match="global PAX headers: got"):
+        list(entries([many]))
 
 
 F = header(name=b"f", size=3) + b"123" + bytes(509)
