@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from converter.cache import Cache, Forgetful
-from converter.conversion import attachments
+from converter.conversion import attachments, signed
 from converter.conversion.attachments import Attached
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
@@ -16,6 +16,7 @@ from converter.conversion.opened import open_image
 from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
+from converter.conversion.signed import Carried, Shown
 from converter.conversion.targets import called, compression_for, format_for, name_for, shown_format
 from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
@@ -23,13 +24,14 @@ from converter.events import Report, silent
 from converter.execute import Execution, Settings
 from converter.formats import aci
 from converter.formats.aci import Finder
+from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Index, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, Plan, Write, forecast
-from converter.ports import Format, Sink, Source
+from converter.ports import Fetch, Format, Sink, Source
 from converter.stores import open_sink, open_source
 from converter.stores.once import Once
 from converter.streams.workers import Workers
@@ -44,6 +46,7 @@ class Chosen:
     name: str
     root: Descriptor
     item: Item
+    fetch: Fetch
     attached: tuple[Attached, ...] = ()
     unpacked: bool = False
 
@@ -57,7 +60,7 @@ class Target:
     chosen: Chosen
     format: Format
     plan: Plan
-    attached: tuple[Attached, ...] = ()
+    carried: Carried
 
 
 def convert(
@@ -82,12 +85,14 @@ def convert(
             images = choose(opened, location, options, library.find)
         planned = []
         for destination in map(Location.parse, destinations):
-            sink = open_sink(destination, target_store(options, location, destination))
+            store = replace(target_store(options, location, destination), report=report)
+            sink = open_sink(destination, store)
             planned.append((sink, [plan(destination, sink, image, options, library.find) for image in images]))
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
             results = execute(planned, stack, options, report)
+    results = list(_sign_files(results, options))
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 
 
@@ -98,9 +103,14 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
     chosen = []
     for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
+        signed.require(source, location, root, options.wanted)
         item = prepare(source, root, options, finder, called(location, one, root))
         attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
-        chosen.append(Chosen(name=one, root=root, item=item, attached=attached, unpacked=source.unpacked))
+        if options.remove_signatures:
+            attached = signed.without_signatures(attached, source.fetch)
+        chosen.append(
+            Chosen(name=one, root=root, item=item, attached=attached, fetch=source.fetch, unpacked=source.unpacked)
+        )
     return chosen
 
 
@@ -121,8 +131,8 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
             chosen = replace(chosen, item=each_image(lambda image: aci.resolve(image, finder))(chosen.item))
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
-        kept, left = attachments.split(chosen.attached, root)
-        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *left))
+        carried = signed.carry(chosen.attached, root, destination.transport, chosen.fetch)
+        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
@@ -130,7 +140,7 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
             chosen=chosen,
             format=target,
             plan=planned,
-            attached=kept,
+            carried=carried,
         )
 
 
@@ -179,14 +189,35 @@ def execute(
         for sink, targets in planned:
             stack.enter_context(sink)
             execution = Execution(sink, workers, settings)
-            attached = [one for target in targets for one in target.attached]
+            attached = [one for target in targets for one in target.carried.attached]
             execution.run([*(target.plan.root for target in targets), *(one.node for one in attached)])
             for target in targets:
                 sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
-                results.append(result(target, execution.made))
             for one in attached:
                 sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
+            for target in targets:
+                signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
+                done = result(target, execution.made)
+                results.append(replace(done, signatures=(*done.signatures, *signatures)))
     return results
+
+
+def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Shown:
+    """Add the signatures that are ordered to what is about to be committed."""
+    if options.signing is None:
+        return ()
+    location = replace(target.destination, name=target.name)
+    store = options.target_store or options.store
+    return signed.add(sink, location, root, target.carried.attached, signing=options.signing, store=store)
+
+
+def _sign_files(results: list[TargetResult], options: Options) -> Iterator[TargetResult]:
+    """The results, once what is signed as a file has been, too: that needs the file to be there."""
+    for done in results:
+        if options.signing is not None and not options.dry_run and done.media_type == types.ACI:
+            more = signed.add_beside(Location.parse(done.destination), options.signing, options.store)
+            done = replace(done, signatures=(*done.signatures, *more))
+        yield done
 
 
 def result(target: Target, made: Lookup) -> TargetResult:
@@ -201,6 +232,7 @@ def result(target: Target, made: Lookup) -> TargetResult:
         image_id=image_id(root, made),
         preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
         losses=target.plan.losses,
+        signatures=target.carried.signatures,
         layers=layer_results(root, made),
         size=size_of(root, made),
     )

@@ -46,7 +46,7 @@ def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> 
 
 def split(attached: Iterable[Attached], root: Node) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
     """Those that hold of what is planned, and a loss for those that do not."""
-    held = {made.descriptor.digest for made in _documents(root)}
+    held = {made.descriptor.digest for made in documents(root)}
     kept: list[Attached] = []
     left: list[Attached] = []
     for one in attached:
@@ -62,7 +62,7 @@ def split(attached: Iterable[Attached], root: Node) -> tuple[tuple[Attached, ...
     return tuple(kept), (Loss(field="attachments", reason=reason),)
 
 
-def _documents(node: Node) -> Iterator[Made]:
+def documents(node: Node) -> Iterator[Made]:
     """The roots, of manifests and indexes, that are known before they are written."""
     made = forecast(node)
     if made is not None and not (isinstance(node, Copy) and node.label):
@@ -70,7 +70,16 @@ def _documents(node: Node) -> Iterator[Made]:
     if isinstance(node, Write):
         for child in node.inputs:
             if isinstance(child, Write):
-                yield from _documents(child)
+                yield from documents(child)
+
+
+def rendered(node: Node) -> bytes:
+    """The manifest of an attachment, as it will be: all that it names is known."""
+    if isinstance(node, Copy):
+        return node.content.read()
+    assert isinstance(node, Write), "nothing of an attachment is made"
+    made = tuple(filter(None, map(forecast, node.inputs)))
+    return node.render(made)
 
 
 def _node(source: Source, attachment: Attachment) -> Node:

@@ -8,7 +8,9 @@ from typing import Any, TypedDict
 
 from converter.conversion.options import Options
 from converter.model.compression import Compression
+from converter.signing import Signing
 from converter.stores import StoreOptions
+from converter.verification.wanted import Wanted
 
 
 class Keywords(TypedDict, total=False):
@@ -28,6 +30,8 @@ class Keywords(TypedDict, total=False):
     jobs: int
     attachments: bool
     remove_signatures: bool
+    wanted: Wanted | None
+    signing: Signing | None
     rkt_dev_links: bool
     download_foreign: bool
     cache: Path | str | None

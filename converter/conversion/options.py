@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from converter.model.compression import Compression
+from converter.signing import Signing
 from converter.stores import StoreOptions
+from converter.verification.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Options:
     jobs: int = 0
     attachments: bool = True
     remove_signatures: bool = False
+    wanted: Wanted | None = None
+    signing: Signing | None = None
     rkt_dev_links: bool = False
     download_foreign: bool = False
     cache: Path | None = None

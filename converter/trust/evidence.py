@@ -36,8 +36,10 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
     Raises what ``fetch`` raises where a document or a blob that is listed cannot be had.
     """
     found = [*within(manifest, root)]
+    number = 0
     for attachment in attachments:
-        found += _attached(attachment, fetch)
+        number += attachment.descriptor.media_type == types.DIR_SIGNATURE
+        found += of(attachment, fetch, number)
         if len(found) > MOST:
             raise Invalid(f"got more than {MOST} signatures of one image, want fewer")
     return tuple(found)
@@ -68,11 +70,24 @@ class _Place:
     covers: str
 
 
-def _attached(attachment: Attachment, fetch: Fetch) -> Iterator[Signature]:
-    entry = attachment.descriptor
-    place = _Place(location=attachment.tag or f"referrer {entry.digest}", covers=str(attachment.subject))
+def of(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature, ...]:
+    """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
-        return
+        return ()
+    place = _Place(location=_location(attachment, number), covers=str(attachment.subject))
+    return tuple(_in(attachment.descriptor, place, fetch))
+
+
+def _location(attachment: Attachment, number: int) -> str:
+    media_type = attachment.descriptor.media_type
+    if media_type == types.PGP_SIGNATURE:
+        return ".asc beside the file"
+    if media_type == types.DIR_SIGNATURE:
+        return f"signature-{number}" if number else "signature"
+    return attachment.tag or f"referrer {attachment.descriptor.digest}"
+
+
+def _in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
     if entry.media_type in types.INDEXES:
         for child in _rows(load_object(fetch(entry).read()), "manifests"):
             yield from _manifest(child, place, fetch)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from converter.errors import Untrusted
+from converter.errors import Untrusted, within
 from converter.model.descriptor import Descriptor
-from converter.stores import StoreOptions
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.stores import StoreOptions, open_source
 from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.check import check_one
@@ -20,7 +22,7 @@ from converter.verification import policies
 from converter.verification.question import Question, asked
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
-__all__ = ["ATTESTATION", "SIGNATURE", "Report", "Wanted", "verify"]
+__all__ = ["ATTESTATION", "SIGNATURE", "Report", "Wanted", "judge", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +64,23 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
     Raises Usage where ``wanted`` names no key, Invalid for a key, a policy or an image that is none.
     """
     wanted.check()
+    location = Location.parse(reference)
+    with open_source(location, store or StoreOptions()) as source, within(reference):
+        return judge(source, location, source.resolve(location.name), wanted)
+
+
+def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
+    """The same for an image of a source that is open."""
+    wanted.check()
     policy = wanted.read_policy()
-    with asked(reference, wanted.identity, store or StoreOptions()) as question:
+    with asked(source, location, root, wanted.identity) as question:
         trusted = wanted.trusted(question.aci_name)
         verdicts, unmet = _own(question, wanted, trusted)
         if policy is not None:
             more, problems = policies.judged(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *more], [*unmet, *problems]
         return Report(
-            reference=reference,
+            reference=str(location),
             root=question.root,
             identity=question.aci_name or str(question.subject.name or ""),
             verdicts=tuple(verdicts),

@@ -10,14 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from converter import formats
-from converter.errors import within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.reference import Location
 from converter.ports import Source
-from converter.stores import StoreOptions, open_source
 from converter.trust import evidence
 from converter.trust.naming import name_of
 from converter.trust.signature import Signature
@@ -37,18 +35,15 @@ class Question:
 
 
 @contextmanager
-def asked(reference: str, identity: str, store: StoreOptions) -> Iterator[Question]:
-    """Open an image and find its signatures; what they need stays there until the context is left.
+def asked(source: Source, location: Location, root: Descriptor, identity: str) -> Iterator[Question]:
+    """Find the signatures of an image; what they need stays there until the context is left.
 
-    ``identity`` is its name, if the caller says one. Raises what opening and reading raise.
+    ``identity`` is its name, if the caller says one. Raises what reading raises.
     """
-    location = Location.parse(reference)
-    with open_source(location, store) as source, TemporaryDirectory(prefix="transship-") as folder, within(reference):
-        root = source.resolve(location.name)
-        known = source.fetch(root)
-        is_file = root.media_type == types.ACI
-        manifest = b"" if is_file else known.read()
-        signatures = evidence.find(source.attachments(root.digest), source.fetch, manifest, root)
+    known = source.fetch(root)
+    is_file = root.media_type == types.ACI
+    manifest = b"" if is_file else known.read()
+    with TemporaryDirectory(prefix="transship-") as folder:
         yield Question(
             location=location,
             root=root,
@@ -58,7 +53,7 @@ def asked(reference: str, identity: str, store: StoreOptions) -> Iterator[Questi
                 name=None if is_file else name_of(location, root, identity),
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
             ),
-            signatures=signatures,
+            signatures=evidence.find(source.attachments(root.digest), source.fetch, manifest, root),
             source=source,
             aci_name=_aci_name(known, source) if is_file else "",
         )

@@ -1,0 +1,118 @@
+"""Signatures in the form that a target has for them: manifests in registries and layouts, files in ``dir:``.
+
+What was signed, and the signature, stay byte for byte; only the wrapping is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from converter.conversion.attachments import Attached
+from converter.model import media_types as types
+from converter.model.content import known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.plan import Copy, Loss, Write
+from converter.ports import Fetch
+from converter.trust import artifact, cosign, evidence
+from converter.trust.artifact import Artifact
+
+T = TypeVar("T")
+
+_AS_MANIFESTS = ("docker", "oci", "oci-archive", "docker-archive")
+_FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
+
+
+def adapted(
+    attached: Sequence[Attached], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
+) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    """What speaks of the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
+    if transport == "aci":
+        return _split(attached, [one for one in attached if _type(one) == types.PGP_SIGNATURE], "beside an ACI")
+    if transport == "dir":
+        files = {id(one): tuple(_as_files(one, fetch)) for one in attached}
+        kept = [one for one in attached if files[id(one)]]
+        _, losses = _split(attached, kept, "in dir:")
+        return tuple(file for one in kept for file in files[id(one)]), losses
+    if transport in _AS_MANIFESTS:
+        return tuple(_as_manifests(attached, subjects, fetch)), ()
+    return _split(attached, [], f"in {transport}:")
+
+
+def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
+    """The signatures of an attachment as files ``signature-N``; none where it holds anything else."""
+    if _type(one) == types.DIR_SIGNATURE:
+        yield one
+    elif _type(one) in types.MANIFESTS:
+        layers = artifact.layers_of(fetch(one.attachment.descriptor).read())
+        if all(layer.media_type in (cosign.PAYLOAD, types.DIR_SIGNATURE) for layer in layers):
+            for layer in layers:
+                data = fetch(layer).read()
+                if layer.media_type == cosign.PAYLOAD:
+                    data = artifact.sigstore_file(data, layer.annotations)
+                yield _file(one.attachment.subject, data)
+
+
+def _as_manifests(
+    attached: Iterable[Attached], subjects: Mapping[Digest, Descriptor], fetch: Fetch
+) -> Iterator[Attached]:
+    """Files as manifests; those of cosign's kind that speak of one image share one."""
+    shared: dict[Digest, list[tuple[bytes, Mapping[str, str]]]] = {}
+    for one in attached:
+        if _type(one) not in _FILES:
+            yield _retagged(one)
+            continue
+        subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
+        if data.startswith(evidence.SIGSTORE_FILE):
+            payload, annotations, _ = evidence.opened_sigstore(data)
+            shared.setdefault(subject, []).append((payload, annotations))
+        else:
+            yield _manifest(artifact.simple_signing(data, subjects[subject]), subject, "")
+    for subject, signatures in shared.items():
+        yield _manifest(artifact.cosign_image(signatures), subject, artifact.tag_of(subject))
+
+
+def _file(subject: Digest, data: bytes) -> Attached:
+    content = known(data, types.DIR_SIGNATURE)
+    return Attached(
+        attachment=Attachment(subject=subject, descriptor=content.descriptor),
+        node=Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment"),
+    )
+
+
+def _manifest(made: Artifact, subject: Digest, tag: str) -> Attached:
+    blobs = tuple(
+        Copy(content=known(blob.data, blob.media_type), media_type=blob.media_type, label="attachment")
+        for blob in made.blobs
+    )
+    return Attached(
+        attachment=Attachment(subject=subject, descriptor=made.descriptor, tag=tag),
+        node=Write(media_type=made.manifest.media_type, inputs=blobs, render=lambda _: made.manifest.data),
+    )
+
+
+def _split(
+    attached: Sequence[Attached], kept: Sequence[Attached], where: str
+) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    left = len(attached) - len(kept)
+    if not left:
+        return tuple(kept), ()
+    what = "attachment has" if left == 1 else "attachments have"
+    return tuple(kept), (Loss(field="attachments", reason=f"{left} {what} no place {where}"),)
+
+
+def _type(one: Attached) -> str:
+    return one.attachment.descriptor.media_type
+
+
+def bare(tag: str) -> str:
+    """A tag without the repository that a layout may put in front of it."""
+    return tag.rpartition(":")[2]
+
+
+def _retagged(one: Attached) -> Attached:
+    """The attachment under its tag alone."""
+    return replace(one, attachment=replace(one.attachment, tag=bare(one.attachment.tag)))

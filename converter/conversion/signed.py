@@ -1,0 +1,113 @@
+"""What a conversion does about signatures: asks for them first, carries them along, adds those that are ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from converter.conversion import attachments
+from converter.conversion.attachments import Attached
+from converter.conversion.carried import adapted, bare
+from converter.errors import NotFound, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.reference import Location
+from converter.plan import Loss, Node
+from converter.ports import Fetch, Sink, Source
+from converter.signing import Signing, attach, attach_files, sign
+from converter.stores import StoreOptions, open_source
+from converter.trust import artifact, evidence
+from converter.trust import signature as kinds
+from converter.trust.naming import name_of
+from converter.trust.signature import Signature
+from converter.verification import Wanted, judge
+
+Shown = tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What goes along, in the target's form; what does not; and the signatures among what goes, for people."""
+
+    attached: tuple[Attached, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    signatures: Shown = ()
+
+
+def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None) -> None:
+    """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed."""
+    if wanted is not None:
+        with within(str(location)):
+            judge(source, location, root, wanted).require()
+
+
+def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
+    """What speaks of the image and does not sign it; nor what speaks of a signature that goes."""
+    kept, gone = [], set()
+    for one in attached:
+        signatures = evidence.of(one.attachment, fetch)
+        if one.attachment.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
+            gone.add(one.attachment.descriptor.digest)
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch) -> Carried:
+    """Sort out what speaks of the images that the target will have."""
+    held, left = attachments.split(attached, root)
+    subjects = {made.descriptor.digest: made.descriptor for made in attachments.documents(root)}
+    kept, placeless = adapted(held, transport, subjects, fetch)
+    found: list[Signature] = [each for one in held for each in evidence.of(one.attachment, fetch)] if kept else []
+    return Carried(attached=kept, losses=(*left, *placeless), signatures=tuple(one.to_json() for one in found))
+
+
+def add(
+    sink: Sink,
+    destination: Location,
+    root: Descriptor,
+    kept: Iterable[Attached],
+    *,
+    signing: Signing,
+    store: StoreOptions,
+) -> Shown:
+    """Sign what has just been written, before it is committed. An ACI is signed later: by ``add_beside``."""
+    if root.media_type == types.ACI:
+        return ()
+    subject = signing.subject(root, name_of(destination, root, signing.identity))
+    if destination.transport == "dir":
+        return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
+    before = (*_there(destination, root, store), *_carried(kept, root))
+    distinct = {(one.digest, one.annotations.get("dev.cosignproject.cosign/signature")): one for one in before}
+    return tuple(asdict(one) for one in attach(sink, signing.makers, subject, distinct.values()))
+
+
+def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> Shown:
+    """Sign an ACI once it is there: its signature is over the file."""
+    return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
+
+
+def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ...]:
+    """The signatures of cosign's kind that the conversion takes along, as layers."""
+    tag = artifact.tag_of(root.digest)
+    for one in kept:
+        if bare(one.attachment.tag) == tag:
+            return artifact.layers_of(attachments.rendered(one.node))
+    return ()
+
+
+def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
+    """Those that are at the destination already."""
+    tag = artifact.tag_of(root.digest)
+    if destination.transport not in ("docker", "oci"):
+        return ()
+    try:
+        with open_source(replace(destination, name=""), store) as source:
+            for attachment in source.attachments(root.digest):
+                if bare(attachment.tag) == tag:
+                    return artifact.layers_of(source.fetch(attachment.descriptor).read())
+    except NotFound:
+        # A repository, or a layout, that this conversion makes.
+        return ()
+    return ()
