@@ -53,6 +53,7 @@ def end_options(function: Function) -> Function:
         _credentials("--dest-creds", "The same for destinations alone."),
         _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
         _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
+        click.option("--devices", is_flag=True, help="For rootfs: and bundle: make device nodes.", **_hidden()),
     )
     for option in reversed(options):
         function = option(function)

@@ -76,7 +76,7 @@ def image_id(root: Node, made: Lookup) -> str | None:
         if root.media_type not in types.MANIFESTS or not root.inputs or id(root.inputs[0]) not in made:
             return None
         return str(made[id(root.inputs[0])].descriptor.digest)
-    diff_id = made[id(root)].diff_id if id(root) in made else None
+    diff_id = made[id(root)].diff_id if id(root) in made and root.media_type == types.ACI else None
     return None if diff_id is None else f"{diff_id.algorithm}-{diff_id.encoded}"
 
 

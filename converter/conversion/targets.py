@@ -22,8 +22,13 @@ HOLDS = {
     "docker": ("oci", "docker"),
     "dir": ("oci", "docker"),
     "aci": ("aci",),
+    "rootfs": ("runtime",),
+    "bundle": ("runtime",),
 }
 """The formats that a destination can be written in, the preferred one first."""
+
+ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
+"""The formats that hold an image for one platform, and what people call them."""
 
 NAMING = ("oci", "oci-archive", "docker-archive")
 """Destinations that may hold several images, each under a name."""
@@ -41,11 +46,13 @@ def format_for(destination: Location, item: Item, asked: str) -> Format:
     if holds is None:
         raise Usage(f"got the destination {destination}, want one of {', '.join(HOLDS)}")
     if asked and asked not in holds:
-        raise Usage(f"got --to {asked} for {destination.transport}, want {' or '.join(holds)}")
+        want = "none" if "runtime" in holds else " or ".join(holds)
+        raise Usage(f"got --to {asked} for {destination.transport}, want {want}")
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
     chosen = asked or (own if own in holds else holds[0])
-    if chosen == "aci" and isinstance(item, Index):
-        raise Usage("got images for several platforms, want one for an ACI (choose it with --platform)")
+    if chosen in ONE_PLATFORM and isinstance(item, Index):
+        what = ONE_PLATFORM[chosen]
+        raise Usage(f"got images for several platforms, want one for {what} (choose it with --platform)")
     return TARGETS[chosen]
 
 

@@ -1,4 +1,4 @@
-"""What a container runtime takes: a root file system, alone or with a ``config.json`` (image-spec 1.1.1, conversion.md).
+"""What a runtime takes: a root file system, alone or with a ``config.json`` (image-spec 1.1.1, conversion.md).
 
 It is written and never read: a bundle does not say which image it was.
 """
@@ -13,7 +13,7 @@ from converter.errors import Unsupported
 from converter.formats.accounts import Accounts, noted, process_user
 from converter.model import media_types as types
 from converter.model.compression import NONE
-from converter.model.content import Blocks, Derived, Known, Note, Open
+from converter.model.content import Derived, Known, Note, Open
 from converter.model.document import dump
 from converter.model.image import Image, Item, RunConfig
 from converter.plan import Loss, Made, Make, Node, Write
@@ -24,12 +24,10 @@ from converter.streams.squash import Replaced, squash
 name = "runtime"
 media_types: frozenset[str] = frozenset()
 
-CAPABILITIES = tuple(
-    f"CAP_{capability}"
-    for capability in (
-        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
-        "AUDIT_WRITE"
-    ).split()
+CAPABILITIES = (
+    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID"),
+    *("CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL"),
+    "CAP_AUDIT_WRITE",
 )
 """What a container gets by default, in Docker as in containerd."""
 
@@ -85,11 +83,9 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
 
 
 def losses(item: Item) -> Iterable[Loss]:
-    """What a bundle has no place for, and what it must not say."""
+    """What a runtime's configuration should say and cannot, or must not. That files have no history goes unsaid."""
     if not isinstance(item, Image):
         return
-    if item.history:
-        yield Loss(field="history", reason="a runtime's bundle has no history")
     if item.config.healthcheck:
         yield Loss(field="healthcheck", reason="a runtime checks no health")
     unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))

@@ -29,6 +29,12 @@ DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyj
 
 ACI = "application/vnd.appc.image.aci"
 
+ROOTFS = "application/x-tar"
+"""A whole root file system; no specification of images names it."""
+
+RUNTIME_CONFIG = "application/vnd.oci.runtime.config.v1+json"
+"""The ``config.json`` of a bundle (runtime-spec, config.md, which gives it no media type)."""
+
 PGP_SIGNATURE = "application/pgp-signature"
 """A detached OpenPGP signature, armoured or not (RFC 3156): what lies beside an ACI as ``.asc``."""
 

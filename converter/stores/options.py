@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from converter.events import Report, silent
 from converter.model.limits import DEFAULT, Limits
 
 
@@ -17,7 +18,8 @@ class StoreOptions:
     ``anonymous`` none are looked for. ``timeout`` is in seconds without any progress; ``chunk`` the size in bytes of
     the parts of an upload, None for a blob in one part. ``mount_from`` are repositories of the target's registry that
     may hold its blobs already. ``environment`` holds the variables that say where auth files, certificates, proxies
-    and a daemon's socket are: nothing below the command line reads the process's own.
+    and a daemon's socket are: nothing below the command line reads the process's own. ``devices`` allows device nodes
+    where files are unpacked; ``report`` hears what could not be kept there.
     """
 
     limits: Limits = DEFAULT
@@ -35,3 +37,5 @@ class StoreOptions:
     chunk: int | None = None
     mount_from: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    devices: bool = False
+    report: Report = silent

@@ -1,0 +1,119 @@
+"""What a file has besides its content: owner, mode, times, extended attributes, as far as this user may set them.
+
+Without root nobody can give a file away. Then its owner is told in the attribute ``user.rootlesscontainers``, as umoci
+and PRoot do: a protobuf message of two varints, user and group, 2^32 - 1 for one that is 0 (rootlesscontainers.proto).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from converter.errors import Invalid
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.names import shown
+
+ROOTLESS = b"user.rootlesscontainers"
+NO_CHANGE = 2**32 - 1
+"""As an owner it means to chown(2) that it stays; in the message, that it is 0."""
+MOST_SECONDS = 2**40
+"""Some 35,000 years; file systems themselves cut off at less."""
+
+HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay.")
+"""Attributes that say something of the machine an image was made on, or that would speak to the one it is now on."""
+
+UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """Those of one file; ``mtime_ns`` in nanoseconds since 1970."""
+
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """What the entry's headers say. Raises Invalid for an owner that no file can have."""
+        for owner in (entry.uid, entry.gid):
+            if not 0 <= owner < NO_CHANGE:
+                raise Invalid(f"entry {shown(entry.name)}: got the owner {owner}, want 0 to {NO_CHANGE - 1}")
+        most = MOST_SECONDS * 10**9
+        return cls(
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            mtime_ns=max(-most, min(most, entry.mtime_ns)),
+            xattrs={key: value for key, value in entry.xattrs.items() if not key.startswith(HOSTS)},
+        )
+
+
+class Setter:
+    """Sets attributes; ``left_out`` counts what could not be, by what it is to people."""
+
+    def __init__(self, *, privileged: bool) -> None:
+        self.privileged = privileged
+        self.left_out: Counter[str] = Counter()
+        self.recorded = 0
+        """How many owners are told in an attribute."""
+
+    def on_open(self, fd: int, attributes: Attributes) -> None:
+        """On an open file or directory. The order matters: a new owner takes set-id bits and capabilities away."""
+        if self.privileged:
+            os.chown(fd, attributes.uid, attributes.gid)
+        for key, value in self._xattrs(attributes).items():
+            self._set(fd, key, value)
+        os.fchmod(fd, attributes.mode)
+        os.utime(fd, ns=(attributes.mtime_ns, attributes.mtime_ns))
+
+    def on_name(self, directory: int, name: bytes, attributes: Attributes, *, link: bool) -> None:
+        """On what cannot be opened: a symbolic ``link``, which has no mode, a pipe, a device."""
+        if self.privileged:
+            os.chown(name, attributes.uid, attributes.gid, dir_fd=directory, follow_symlinks=False)
+        elif attributes.uid or attributes.gid:
+            self.left_out["owners of links and pipes"] += 1
+        for key, value in attributes.xattrs.items():
+            self._set(b"/proc/self/fd/%d/%b" % (directory, name), key, value)
+        if not link:
+            # It was made a moment ago and is no link, and this directory is nobody else's.
+            os.chmod(name, attributes.mode, dir_fd=directory)
+        times = (attributes.mtime_ns, attributes.mtime_ns)
+        os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+
+    def _xattrs(self, attributes: Attributes) -> Mapping[bytes, bytes]:
+        if self.privileged:
+            return attributes.xattrs
+        found = {key: value for key, value in attributes.xattrs.items() if key != ROOTLESS}
+        if attributes.uid or attributes.gid:
+            found[ROOTLESS] = owner_message(attributes.uid, attributes.gid)
+        return found
+
+    def _set(self, target: int | bytes, key: bytes, value: bytes) -> None:
+        try:
+            os.setxattr(target, key, value, follow_symlinks=isinstance(target, int))
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            self.left_out["owners" if key == ROOTLESS else "extended attributes"] += 1
+        else:
+            self.recorded += key == ROOTLESS and not self.privileged
+
+
+def owner_message(uid: int, gid: int) -> bytes:
+    """The message of ``user.rootlesscontainers``."""
+    return b"\x08" + _varint(uid or NO_CHANGE) + b"\x10" + _varint(gid or NO_CHANGE)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))

@@ -1,0 +1,78 @@
+"""Directories below one directory, opened part by part and never through a symbolic link (openat(2), O_NOFOLLOW).
+
+Whatever the links in a tree say, nothing that is named through here lies outside of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from converter.errors import Invalid
+from converter.streams.tar.names import contained, shown
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MOST_OPEN = 64
+
+
+class Below:
+    """The open directories of a tree, by clean name; the root is ``b""``. A context manager: leaving it closes them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.open(root, DIRECTORY)
+        self._open: dict[bytes, int] = {}
+
+    def close(self) -> None:
+        for fd in (*self._open.values(), self._root):
+            os.close(fd)
+        self._open.clear()
+        self._root = -1
+
+    def directory(self, path: bytes, made: dict[bytes, None] | None = None) -> int:
+        """A file descriptor of a directory, good until some sixty others have been asked for; nobody else closes it.
+
+        Where ``made`` is given, what is missing is made, for its owner alone, and put into it. Raises Invalid where
+        something on the way is no directory, FileNotFoundError, OSError.
+        """
+        if not path:
+            return self._root
+        fd = self._open.pop(path, None)
+        if fd is None:
+            fd = self._reach(path, made)
+            if len(self._open) >= MOST_OPEN:
+                os.close(self._open.pop(next(iter(self._open))))
+        self._open[path] = fd
+        return fd
+
+    def _reach(self, path: bytes, made: dict[bytes, None] | None) -> int:
+        """Go down from the nearest directory that is open."""
+        contained(path)
+        above = path
+        while above and above not in self._open:
+            above = above.rpartition(b"/")[0]
+        at = start = self._open.get(above, self._root)
+        here = above
+        for part in path[len(above) :].strip(b"/").split(b"/"):
+            here = here + b"/" + part if here else part
+            try:
+                below = self._step(at, part, here, made)
+            finally:
+                if at != start:
+                    os.close(at)
+            at = below
+        return at
+
+    def _step(self, at: int, part: bytes, here: bytes, made: dict[bytes, None] | None) -> int:
+        try:
+            return os.open(part, DIRECTORY, dir_fd=at)
+        except FileNotFoundError:
+            if made is None:
+                raise
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise Invalid(f"entry below {shown(here)}: got no directory there, want one") from None
+            raise
+        os.mkdir(part, 0o700, dir_fd=at)
+        made[here] = None
+        return os.open(part, DIRECTORY, dir_fd=at)

@@ -1,0 +1,174 @@
+"""A root file system in a directory, and the bundle of a runtime around it (runtime-spec 1.0.2, bundle.md)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from converter.errors import Invalid
+from converter.events import Warned
+from converter.model import media_types as types
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.image import Attachment
+from converter.stores.disk import disk, names_in, write_file
+from converter.stores.media.temporary import remove
+from converter.stores.options import StoreOptions
+from converter.stores.rootfs.flat import no_place_for, only_one
+from converter.stores.rootfs.place import Place
+from converter.stores.rootfs.unpack import DEVICES, Unpacked
+from converter.streams.verify import Meter, hashed
+
+ROOTFS, CONFIG = "rootfs", "config.json"
+"""The names in a bundle."""
+
+
+class RootfsSink:
+    """Unpacks one tar into a directory, which appears whole."""
+
+    accepts = frozenset((types.ROOTFS,))
+    ordered = True
+
+    def __init__(self, path: Path, options: StoreOptions) -> None:
+        self._place = Place(path)
+        self._options = options
+        self._tree: Unpacked | None = None
+        self._made: Descriptor | None = None
+
+    def __enter__(self) -> Self:
+        self._place.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                if self._tree is None:
+                    raise Invalid("got no image for a root file system, want one")
+                self._commit(self._tree)
+                self._report(self._tree)
+        finally:
+            if self._tree is not None:
+                self._tree.close()
+            self._place.abort()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return self._made is not None and descriptor.digest == self._made.digest
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Unpack the tar, whose digest is that of the result. Raises Unsupported for a second one."""
+        del expected
+        only_one(self._made, media_type, self.accepts)
+        meter = Meter()
+        root = self._make_root()
+        tree = Unpacked(
+            root,
+            self._place.shown,
+            self._options.limits,
+            privileged=os.geteuid() == 0,
+            devices=self._options.devices,
+        )
+        try:
+            tree.fill(hashed(blocks, meter))
+        except BaseException:
+            tree.close()
+            self._empty(root)
+            raise
+        self._tree = tree
+        self._made = Descriptor(media_type=media_type, digest=meter.digest(), size=meter.size)
+        return self._made
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """There is no place for a name."""
+
+    def attach(self, attachment: Attachment) -> None:
+        """Raises Unsupported: nothing here would say what it speaks of."""
+        raise no_place_for(attachment)
+
+    def _make_root(self) -> Path:
+        return self._place.staged
+
+    def _empty(self, root: Path) -> None:
+        with disk(self._place.shown, "write"):
+            for below in root.iterdir():
+                remove(below)
+
+    def _commit(self, tree: Unpacked) -> None:
+        place = self._place
+        with disk(place.shown, "write"):
+            if place.inside:
+                for name in names_in(place.staged):
+                    place.move(name)
+                tree.finish(place.path)
+                tree.finish_root(place.path)
+                place.sync()
+                return
+            tree.finish(place.staged)
+            if tree.privileged:
+                tree.finish_root(place.staged)
+            place.rename()
+            if not tree.privileged:
+                # Who may not write to a directory may not move it either.
+                tree.finish_root(place.path)
+
+    def _report(self, tree: Unpacked) -> None:
+        """Tell what is not as the image has it."""
+        if tree.recorded:
+            self._tell(f"the owners of {tree.recorded} files are in user.rootlesscontainers, for only root gives away")
+        for what, count in sorted(tree.left_out.items()):
+            self._tell(f"{what}: {count} {REASONS.get(what, 'could not be kept here')}")
+
+    def _tell(self, fact: str) -> None:
+        self._options.report(Warned(f"{self._place.shown}: {fact}"))
+
+
+REASONS = {DEVICES: "became empty files, for only root makes nodes, and only where they are asked for (--devices)"}
+
+
+class BundleSink(RootfsSink):
+    """A directory with a root file system and its ``config.json``.
+
+    It is its owner's alone, as containerd's and umoci's are: programs of an image that are set-uid are not for the
+    other users of the machine.
+    """
+
+    accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
+
+    def __init__(self, path: Path, options: StoreOptions) -> None:
+        super().__init__(path, options)
+        self._config: Descriptor | None = None
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Unpack the tar, or write the configuration."""
+        if media_type != types.RUNTIME_CONFIG:
+            return super().put(blocks, media_type, expected)
+        data = b"".join(blocks)
+        write_file(self._place.staged / CONFIG, data)
+        self._config = Descriptor.of(data, media_type)
+        return self._config
+
+    def _make_root(self) -> Path:
+        root = self._place.staged / ROOTFS
+        with disk(self._place.shown, "write"):
+            root.mkdir(mode=0o700, exist_ok=True)
+        return root
+
+    def _commit(self, tree: Unpacked) -> None:
+        if self._config is None:
+            raise Invalid("got no configuration for a bundle, want one")
+        place = self._place
+        with disk(place.shown, "write"):
+            if place.inside:
+                place.move(ROOTFS)
+                tree.finish(place.path / ROOTFS)
+                tree.finish_root(place.path / ROOTFS)
+                place.sync()
+                place.move(CONFIG)
+                place.sync()
+                return
+            tree.finish(place.staged / ROOTFS)
+            tree.finish_root(place.staged / ROOTFS)
+            place.rename()

@@ -1,0 +1,82 @@
+"""A root file system as a tar: what the layers make, in one archive; the same image, the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from converter.errors import Invalid, Unsupported
+from converter.model import media_types as types
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.image import Attachment
+from converter.stores.disk import disk, write_all
+from converter.stores.media.out_file import OutFile
+from converter.stores.media.pour import poured
+
+
+class FlatSink:
+    """Takes one tar. A directory in it may come after its files: whoever unpacks it sets its attributes last."""
+
+    accepts = frozenset((types.ROOTFS,))
+    ordered = True
+
+    def __init__(self, path: Path) -> None:
+        self._file = OutFile(path)
+        self._made: Descriptor | None = None
+
+    def __enter__(self) -> Self:
+        self._file.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                if self._made is None:
+                    raise Invalid("got no image for a root file system, want one")
+                self._file.commit()
+        finally:
+            self._file.abort()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return self._made is not None and descriptor.digest == self._made.digest
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
+        only_one(self._made, media_type, self.accepts)
+
+        def write(block: bytes | memoryview) -> None:
+            with disk(self._file.shown, "write"):
+                write_all(self._file.fd, block)
+
+        try:
+            digest, size = poured(blocks, expected, write)
+        except BaseException:
+            self._file.abort()
+            self._file.begin()
+            raise
+        self._made = Descriptor(media_type=media_type, digest=digest, size=size)
+        return self._made
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """There is no place for a name."""
+
+    def attach(self, attachment: Attachment) -> None:
+        """Raises Unsupported: nothing here would say what it speaks of."""
+        raise no_place_for(attachment)
+
+
+def only_one(made: Descriptor | None, media_type: str, accepts: frozenset[str]) -> None:
+    """Raises Unsupported for a second root file system, and for what is none."""
+    if media_type not in accepts:
+        raise Unsupported(f"got a blob of the type {media_type}, want one of {', '.join(sorted(accepts))}")
+    if media_type == types.ROOTFS and made is not None:
+        raise Unsupported("got two images for one root file system, want one")
+
+
+def no_place_for(attachment: Attachment) -> Unsupported:
+    """The answer to an attachment."""
+    return Unsupported(f"got an attachment of type {attachment.descriptor.media_type}, want none at a root file system")

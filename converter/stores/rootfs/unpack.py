@@ -1,0 +1,187 @@
+"""A tar becomes files: each entry is made anew below one directory, and nothing that is there is ever replaced.
+
+So no entry can change what an earlier one has made, and a link that leads away leads nothing away.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+
+from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.content import Blocks
+from converter.model.limits import Limits
+from converter.stores.disk import failed, write_all
+from converter.stores.rootfs.attributes import Attributes, Setter
+from converter.stores.rootfs.below import DIRECTORY, Below
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
+from converter.streams.tar.names import clean, contained, shown
+from converter.streams.tar.scan import entries
+from converter.streams.tar.sparse import pieces, real_size
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+DEVICES = "device nodes"
+UNDESCRIBED = Attributes(mode=0o755)
+"""A directory that no entry describes: nothing says its owner or its time."""
+
+
+class Unpacked:
+    """A tree on its way. ``fill`` first, then ``finish``; whatever they raise leaves it to the caller to remove it."""
+
+    def __init__(self, root: Path, where: str, limits: Limits, *, privileged: bool, devices: bool) -> None:
+        """``where`` is the tree for people; without ``devices`` an empty file stands in for each device node."""
+        self._root = root
+        self._where = where
+        self._limits = limits
+        self.privileged = privileged
+        self._devices = devices and privileged
+        self._setter = Setter(privileged=privileged)
+        self._directories: dict[bytes, Attributes] = {}
+        self._made: dict[bytes, None] = {}
+        self._below = Below(root)
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """What could not be kept, and how often."""
+        return self._setter.left_out
+
+    @property
+    def recorded(self) -> int:
+        """How many files have their owner in an attribute only."""
+        return self._setter.recorded
+
+    def close(self) -> None:
+        """Free the directories that are open."""
+        self._below.close()
+
+    def fill(self, blocks: Blocks) -> None:
+        """Make every entry; directories are their maker's alone until ``finish``.
+
+        Raises Invalid for what would lie outside, is there already, or is below what is no directory; StorageFailed;
+        what ``blocks`` raises.
+        """
+        for entry in entries(blocks, self._limits):
+            try:
+                self._make(entry)
+            except FileExistsError:
+                raise Invalid(
+                    f"entry {shown(entry.name)}: got a file of that name already, want each name once "
+                    f"(to this file system two names may be one)"
+                ) from None
+            except OSError as error:
+                raise failed(error, f"{self._where}/{os.fsdecode(entry.name)}", "write") from error
+
+    def finish(self, root: Path) -> None:
+        """Give directories their attributes, those within before those around them; the tree lies at ``root`` now.
+
+        ``root`` itself is left to ``finish_root``.
+        """
+        if root != self._root:
+            self._below.close()
+            self._below = Below(root)
+        for path in sorted({*self._directories, *self._made} - {b""}, reverse=True):
+            try:
+                self._setter.on_open(self._below.directory(path), self._directories.get(path, UNDESCRIBED))
+            except OSError as error:
+                raise failed(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
+
+    def finish_root(self, root: Path) -> None:
+        """Give the root its attributes, wherever it lies now; the last thing to do."""
+        fd = os.open(root, DIRECTORY)
+        try:
+            self._setter.on_open(fd, self._directories.get(b"", UNDESCRIBED))
+        finally:
+            os.close(fd)
+
+    def _make(self, entry: Entry) -> None:
+        path, kind = contained(entry.name), entry.type
+        if kind == DIR:
+            self._make_directory(path, entry)
+            return
+        above, _, name = path.rpartition(b"/")
+        if not name:
+            raise Invalid("entry '/': got a file that is no directory, want one")
+        directory = self._below.directory(above, self._made)
+        if kind == FILE:
+            self._make_file(directory, name, entry)
+        elif kind == LINK:
+            self._make_link(directory, name, entry)
+        elif kind == SYMLINK:
+            if not entry.linkname:
+                raise Invalid(f"symbolic link {shown(path)}: got an empty target, want one")
+            os.symlink(entry.linkname, name, dir_fd=directory)
+            self._setter.on_name(directory, name, Attributes.of(entry), link=True)
+        elif kind == FIFO:
+            os.mkfifo(name, 0o600, dir_fd=directory)
+            self._setter.on_name(directory, name, Attributes.of(entry), link=False)
+        elif kind in {CHAR, BLOCK}:
+            self._make_device(directory, name, entry)
+        else:
+            raise Unsupported(f"entry {shown(path)}: got the type {shown(kind)}, want a file of a file system")
+
+    def _make_directory(self, path: bytes, entry: Entry) -> None:
+        if path in self._directories:
+            raise FileExistsError
+        self._below.directory(path, self._made)
+        self._directories[path] = Attributes.of(entry)
+
+    def _make_file(self, directory: int, name: bytes, entry: Entry) -> None:
+        attributes = Attributes.of(entry)
+        fd = os.open(name, NEW, 0o600, dir_fd=directory)
+        try:
+            if entry.sparse:
+                self._write_sparse(fd, entry)
+            else:
+                for block in entry.payload:
+                    write_all(fd, block)
+            self._setter.on_open(fd, attributes)
+        finally:
+            os.close(fd)
+
+    def _write_sparse(self, fd: int, entry: Entry) -> None:
+        size = real_size(entry)
+        if size > self._limits.layer:
+            raise LimitExceeded(
+                f"sparse file {shown(entry.name)}: got {size} bytes, want at most {self._limits.layer} "
+                f"(the limit 'layer')"
+            )
+        for offset, piece in pieces(entry):
+            os.lseek(fd, offset, os.SEEK_SET)
+            write_all(fd, piece)
+        os.ftruncate(fd, size)
+
+    def _make_link(self, directory: int, name: bytes, entry: Entry) -> None:
+        """A hard link to what is there, itself where that is a symbolic link."""
+        target = contained(clean(entry.linkname))
+        above, _, last = target.rpartition(b"/")
+        nothing = Invalid(f"hard link {shown(entry.name)}: got no file {shown(target)} before it, want one")
+        if target in self._directories or target in self._made or not last:
+            raise nothing
+        try:
+            source = self._below.directory(above)
+            os.link(last, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            raise nothing from None
+
+    def _make_device(self, directory: int, name: bytes, entry: Entry) -> None:
+        attributes, (major, minor) = Attributes.of(entry), entry.device
+        if not (0 <= major < 2**12 and 0 <= minor < 2**20):
+            raise Invalid(f"entry {shown(entry.name)}: got the device {major}:{minor}, want one that Linux can have")
+        if self._devices:
+            kind = stat.S_IFCHR if entry.type == CHAR else stat.S_IFBLK
+            try:
+                os.mknod(name, kind | 0o600, os.makedev(major, minor), dir_fd=directory)
+            except PermissionError:
+                pass  # root of a container, perhaps
+            else:
+                self._setter.on_name(directory, name, attributes, link=False)
+                return
+        self._setter.left_out[DEVICES] += 1
+        fd = os.open(name, NEW, 0o600, dir_fd=directory)
+        try:
+            self._setter.on_open(fd, attributes)
+        finally:
+            os.close(fd)
