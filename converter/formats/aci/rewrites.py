@@ -23,6 +23,7 @@ from converter.streams.squash import Replaced, squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copied
+from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
 
@@ -49,7 +50,7 @@ class UnpackAci:
 
 @dataclass(frozen=True, slots=True)
 class ExamineAci:
-    """An ACI's tar is read to its end; raises Invalid where it breaks the rules. What comes of it is nothing to keep."""
+    """An ACI's tar is read to its end; raises Invalid where it breaks the rules. Nothing of what comes is kept."""
 
     def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
         return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
@@ -113,23 +114,26 @@ class PackLayer:
     def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
         paths = LayerPaths()
         passwd: list[bytes] = []
+        below_root = self.below.get(ROOT, "")
+        roots = [bytes.fromhex(below_root) if below_root else ROOT_ENTRY]
 
         def last() -> Iterator[Block]:
             there = paths.over(self.below.get(PATHS, ""))
             users = joined([b"".join(passwd)]) or self.below.get(KNOWN_USERS, "")
             note(PATHS, joined(there))
             note(KNOWN_USERS, users)
+            note(ROOT, roots[-1].hex())
             grouped = with_group(self.document, self.groupless, b"".join(split(users)))
             yield entry(MANIFEST, render({**grouped, "pathWhitelist": paths.whitelist(there)}))
 
         def layer() -> Blocks:
-            return watched(inputs[0](), paths, passwd.append)
+            return root_heard(watched(inputs[0](), paths, passwd.append), roots.append)
 
-        return squash([layer], prefix=PREFIX, root=ROOT_ENTRY, after=last(), replaced=self.replaced, dangling=True)
+        return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=self.replaced, dangling=True)
 
 
-PATHS, KNOWN_USERS = keys.ACI + "paths", keys.ACI + "passwd"
-"""The notes of PackLayer, for the layer above: every path that is there, and the password file."""
+PATHS, KNOWN_USERS, ROOT = keys.ACI + "paths", keys.ACI + "passwd", keys.ACI + "root"
+"""The notes of PackLayer, for the layer above: every path that is there, the password file, the root's header."""
 
 ROOT_ENTRY = header(name=ROOTFS, type=fields.DIR, mode=0o755)
 
@@ -137,6 +141,31 @@ ROOT_ENTRY = header(name=ROOTFS, type=fields.DIR, mode=0o755)
 def entry(name: bytes, data: bytes) -> bytes:
     """A regular file of an archive: whole, and the same whenever it is made."""
     return header(name=name, size=len(data)) + data + pad(len(data))
+
+
+def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
+    """Pass the entries of a layer on, and let somebody have the header of its root as an ACI has it.
+
+    An ACI must have an entry for its root, and a layer need not: then the root keeps the owner and times it has below.
+    """
+    with closing(blocks) as source:
+        for found in entries(source):
+            if found.name == b"" and found.type == fields.DIR:
+                hear(
+                    header(
+                        name=ROOTFS,
+                        type=fields.DIR,
+                        mode=found.mode,
+                        uid=found.uid,
+                        gid=found.gid,
+                        uname=found.uname,
+                        gname=found.gname,
+                        mtime_ns=found.mtime_ns,
+                        records={XATTR + key: value for key, value in found.xattrs.items()},
+                    )
+                )
+            yield from copied(found)
+    yield END
 
 
 def overheard(blocks: Blocks, name: bytes, hear: Callable[[bytes], None]) -> Iterator[Block]:
