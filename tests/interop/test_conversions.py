@@ -61,7 +61,7 @@ def config_digest(reference: str) -> str:
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_source_into_every_target_is_the_same_image(source: str, target: str, tmp_path: Path) -> None:
     destination = TARGETS[target].format(tmp_path / "out")
-    result = converter.convert(source, destination, **({"to": "docker"} if target == "docker dir" else {}))
+    result = converter.convert(source, destination, to="docker" if target == "docker dir" else "")
     assert_same(source, destination)
     if target != "aci":
         assert result.targets[0].image_id == config_digest(source)

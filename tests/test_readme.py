@@ -1,0 +1,64 @@
+"""Every command of the README's examples is run, in its order, on a small archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.builders import CONFIG, LAYERS, sha256
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def examples() -> Iterator[str]:
+    """The command lines between the markers."""
+    text = (ROOT / "README.md").read_text()
+    marked = re.search(r"<!-- examples: begin -->\n```sh\n(.*?)```\n<!-- examples: end -->", text, re.DOTALL)
+    assert marked is not None
+    return (line for line in marked.group(1).splitlines() if not line.startswith("#"))
+
+
+def saved(path: Path) -> None:
+    """An archive as ``docker save`` of Docker 1.10 to 24 writes it."""
+    rootfs = {"type": "layers", "diff_ids": [sha256(data) for data in LAYERS]}
+    config = json.dumps({**CONFIG, "rootfs": rootfs}).encode()
+    names = [f"{sha256(data)[7:]}/layer.tar" for data in LAYERS]
+    row = {"Config": "config.json", "RepoTags": ["example/app:1"], "Layers": names}
+    files = dict(zip(names, LAYERS, strict=True)) | {
+        "config.json": config,
+        "manifest.json": json.dumps([row]).encode(),
+    }
+    with tarfile.open(path, "w") as out:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            out.addfile(info, io.BytesIO(data))
+
+
+def test_the_examples_run(tmp_path: Path) -> None:
+    saved(tmp_path / "app.tar")
+    shown = {}
+    for line in examples():
+        program, *words = shlex.split(line)
+        assert program == "transship"
+        command = [sys.executable, "-P", "-m", "converter", *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        shown[line] = done.stdout
+    ids = [
+        re.search(r"sha512-[0-9a-f]{128}", text) for line, text in shown.items() if line.split()[3].startswith("aci:")
+    ]
+    first, last = ids[0], ids[-1]
+    assert first is not None
+    assert last is not None
+    assert first.group() == last.group(), "an ACI that went to OCI comes back with its image ID"
+    assert not (tmp_path / "other").exists(), "a dry run writes nothing"
