@@ -30,6 +30,7 @@ from tests.interop.images import Layout
 from tests.interop.registries import PASSWORD, USER
 from tests.interop.services import Dockerd, Registry
 from tests.interop.tools import need, run
+from tests.stores.certificates import issue
 
 PLAIN = StoreOptions(tls_verify=False)
 
@@ -201,9 +202,9 @@ def test_a_password_from_a_helper(with_password: Registry, small_oci: Layout, tm
 
 
 def test_tls_from_an_authority_of_our_own(small_oci: Layout, tmp_path: Path) -> None:
-    authority = registries.issue(tmp_path, "authority")
-    server = registries.issue(tmp_path, "server", authority)
-    client = registries.issue(tmp_path, "client", authority)
+    authority = issue(tmp_path, "authority")
+    server = issue(tmp_path, "server", authority)
+    client = issue(tmp_path, "client", authority)
     with registries.registry(tmp_path, http=registries.tls(server, clients=authority)) as service:
         certs = tmp_path / "home/.config/containers/certs.d" / service.host
         certs.mkdir(parents=True)
@@ -319,6 +320,32 @@ def test_an_engine_loads_and_saves(dockerd: Dockerd, small_oci: Layout, tmp_path
         root = source.resolve("")
         found = json.loads(source.fetch(root).read())
         assert found["config"]["digest"] == config
+
+
+def test_an_engine_pulls_what_we_push(dockerd: Dockerd, registry: Registry, small_oci: Layout) -> None:
+    copy(small_oci.reference, at(registry, "engine:1"))
+    dockerd.docker("pull", "--quiet", f"{registry.host}/engine:1")
+    config = json.loads(raw(small_oci.reference))["config"]["digest"]
+    assert dockerd.docker("inspect", "--format", "{{.Id}}", f"{registry.host}/engine:1").strip() == config
+
+
+def test_we_pull_what_an_engine_pushes(dockerd: Dockerd, registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    copy(small_oci.reference, "docker-daemon:pushed:1", StoreOptions(docker_host=dockerd.host))
+    dockerd.docker("tag", "pushed:1", f"{registry.host}/pushed:1")
+    dockerd.docker("push", "--quiet", f"{registry.host}/pushed:1")
+    digest = copy(at(registry, "pushed:1"), f"oci:{tmp_path}/back:1")
+    assert digest_of(raw(at(registry, "pushed:1"), "--tls-verify=false")) == str(digest)
+
+
+def test_the_command_line_end_to_end(registry: Registry, small_archive: Path, tmp_path: Path) -> None:
+    from converter.cli.main import main
+
+    plain = ["--tls-verify=false", "--quiet", "--no-cache"]
+    there, back = at(registry, "cli:1"), f"oci:{tmp_path}/back:1"
+    assert main(["convert", f"docker-archive:{small_archive}", there, "--to", "oci", *plain]) == 0
+    assert main(["convert", there, back, f"aci:{tmp_path}/x.aci", f"docker-archive:{tmp_path}/x.tar", *plain]) == 0
+    assert raw(back) == raw(there, "--tls-verify=false")
+    assert main(["diff", there, f"docker-archive:{tmp_path}/x.tar", "--tls-verify=false", "--quiet"]) == 0
 
 
 def test_an_engine_that_is_not_there(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Iterator
 
-from converter.errors import StorageFailed
 from converter.model.content import Blocks
 from converter.model.digest import Digest, new_hasher
+from converter.stores.disk import disk, write_all
+from converter.stores.media.temporary import spool
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK
 
@@ -27,7 +28,7 @@ class Replay:
         self._blocks = blocks
         self._algorithm = algorithm
         self._source = iter(blocks)
-        self._kept: tempfile.SpooledTemporaryFile[bytes] | None = None
+        self._kept: _Kept | None = None
         self._hasher = new_hasher(algorithm) if algorithm else None
         self.size = 0
         self.ended = False
@@ -37,7 +38,7 @@ class Replay:
     def keep(self) -> None:
         """From now on keep what passes, so that it can be read in parts."""
         if self._kept is None:
-            self._kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by close()
+            self._kept = _Kept()
             self._restart()
 
     def close(self) -> None:
@@ -77,27 +78,18 @@ class Replay:
     def _held(self, offset: int) -> bytes | None:
         if self._kept is None or offset >= self.size:
             return None
-        self._kept.seek(offset)
-        return self._kept.read(COPY_BLOCK)
+        return self._kept.read(offset)
 
     def _next(self) -> Block | None:
         for block in self._source:
             if self._hasher is not None:
                 self._hasher.update(block)
             if self._kept is not None:
-                self._keep(self._kept, block)
+                self._kept.append(block)
             self.size += len(block)
             return block
         self.ended = True
         return None
-
-    def _keep(self, kept: tempfile.SpooledTemporaryFile[bytes], block: Block) -> None:
-        try:
-            kept.seek(self.size)
-            kept.write(block)
-        except OSError as error:
-            # An OSError would pass for one of the connection that this is on its way to.
-            raise StorageFailed(f"got {error.strerror!r} for a temporary file, want room for an upload") from error
 
     def _again(self) -> Iterator[Block]:
         self._restart()
@@ -111,6 +103,41 @@ class Replay:
             self._hasher = new_hasher(self._algorithm) if self._algorithm else None
             self.size = 0
             self.ended = False
+
+
+class _Kept:
+    """Bytes that only grow: few in memory, many in a file without a name."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+        self._fd = -1
+
+    def append(self, block: Block) -> None:
+        """Raises StorageFailed; an OSError would pass for one of the connection that the block is on its way to."""
+        if self._fd < 0 and len(self._memory) + len(block) > IN_MEMORY:
+            self._fd = spool()
+            self._write(self._memory)
+            self._memory.clear()
+        if self._fd < 0:
+            self._memory += block
+        else:
+            self._write(block)
+
+    def read(self, offset: int) -> bytes:
+        """Some of the bytes from there on."""
+        if self._fd < 0:
+            return bytes(self._memory[offset : offset + COPY_BLOCK])
+        with disk("a temporary file", "read"):
+            return os.pread(self._fd, COPY_BLOCK, offset)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, data: Block | bytearray) -> None:
+        with disk("a temporary file", "write"):
+            write_all(self._fd, memoryview(data))
 
 
 def _from(blocks: Iterator[Block], skip: int) -> Iterator[Block]:

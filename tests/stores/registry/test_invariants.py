@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converter.model import media_types as types
+from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.stores.registry import replay as replay_module
 from converter.stores.registry.replay import Replay
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Request
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, seed, sink_of
@@ -88,11 +90,20 @@ def test_wherever_it_breaks_a_blob_is_put_whole(
     reads=st.lists(st.tuples(st.floats(0, 1), st.none() | st.integers(1, 100), st.booleans()), max_size=6),
     keep=st.booleans(),
     again=st.booleans(),
+    memory=st.sampled_from((0, 60, 1000)),
 )
 def test_what_has_passed_can_be_read_again(
-    blob: bytes, piece: int, reads: list[tuple[float, int | None, bool]], keep: bool, again: bool
+    blob: bytes, piece: int, reads: list[tuple[float, int | None, bool]], keep: bool, again: bool, memory: int
 ) -> None:
-    replay = Replay(Again(blob, piece) if again else in_pieces(blob, piece), "sha256", keep=keep)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay_module, "IN_MEMORY", memory)
+        read_again(Again(blob, piece) if again else in_pieces(blob, piece), blob, reads, keep=keep, again=again)
+
+
+def read_again(
+    blocks: Blocks, blob: bytes, reads: list[tuple[float, int | None, bool]], *, keep: bool, again: bool
+) -> None:
+    replay = Replay(blocks, "sha256", keep=keep)
     partial = keep or not again
     for where, most, stop_early in reads:
         offset = int(where * replay.size)
