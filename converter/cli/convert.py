@@ -13,6 +13,7 @@ from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
+from converter.cli.signers import signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import Usage
 
@@ -84,6 +85,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@trust_options
 @store_options
 @end_options
 @common
@@ -99,6 +101,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}
     cache = None if no_cache else cache_folder()
+    told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
     with progress(quiet=settings().quiet) as report:
         result = convert(source, destinations, options, report)

@@ -16,6 +16,9 @@ from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig
+from converter.model.media_types import ACI
+from converter.trust.evidence import find
+from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]
 """Labels and values; a row without a label continues the one above."""
@@ -35,12 +38,24 @@ def command(reference: str) -> None:
     """
     with reading(reference, store()) as opened:
         attached = list(opened.source.attachments(opened.root.digest))
+        signatures = find(attached, opened.source.fetch, manifest_of(opened), opened.root)
         if settings().json:
-            show_json(describe(opened.item, attached))
+            signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
+            show_json(describe(opened.item, attached) | signed)
             return
         show(reference, colour=BOLD)
-        for label, value in rows(opened, attached):
+        for label, value in (*rows(opened, attached), *signature_rows(signatures)):
             show(f"  {label:<12}{value}")
+
+
+def manifest_of(opened: Opened) -> bytes:
+    """The root document; nothing for an ACI, which is none."""
+    return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
+
+
+def signature_rows(signatures: Iterable[Signature]) -> Rows:
+    """Where signatures lie. Nobody has verified them."""
+    yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
 def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:

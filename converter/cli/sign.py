@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from converter.cli.environment import store, store_options
 from converter.cli.settings import common, settings
+from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage
-
-if TYPE_CHECKING:
-    from converter.trust.makers import Maker
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.command("sign")
@@ -66,22 +60,3 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
         for one in signed:
             name = f" as {one.identity}" if one.identity else ""
             show(f"signed {one.covers}{name}: {one.kind} ({one.location})")
-
-
-def cosign_maker(path: Path) -> Maker:
-    """A private key in a file; raises Invalid, or Untrusted where the password is wrong."""
-    from converter.trust.makers import CosignKey
-    from converter.trust.private_keys import PrivateKey
-
-    password = os.environ.get("COSIGN_PASSWORD", "").encode()
-    return CosignKey(PrivateKey.load(path.read_bytes(), password, str(path)))
-
-
-def gpg_maker(text: str) -> Maker:
-    """A file, where there is one of that name, else a key of the person's own."""
-    from converter.trust.makers import GpgFile, GpgUser
-
-    path = Path(text)
-    if path.is_file():
-        return GpgFile(path.read_bytes(), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
-    return GpgUser(text)

@@ -11,6 +11,7 @@ import click
 
 from converter.cli.environment import store, store_options
 from converter.cli.settings import common, settings
+from converter.cli.signers import read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
 
@@ -74,7 +75,7 @@ def command(reference: str, **chosen: Any) -> int:
         trust_stores=tuple((f"--trust-store {path}", _below(path)) for path in chosen["stores"]),
         content_trust=_below(folder, "*.json") if folder else {},
         policy=policy.read_bytes() if policy else None,
-        read=lambda path: Path(path).read_bytes(),
+        read=read,
         identity=chosen["identity"],
         map_identity=chosen["map_identity"],
         at=chosen["at"],

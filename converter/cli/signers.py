@@ -1,0 +1,112 @@
+"""Keys to sign with, and what has to be signed, as the options of a conversion say it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from converter.signing import Signing
+    from converter.trust.makers import Maker
+    from converter.verification.wanted import Wanted
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MEMBER = f"{__name__}.options"
+_PRIVATE, _OPENPGP = b"PRIVATE KEY-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
+
+
+def trust_options(function: Function) -> Function:
+    """Give a command the options of signatures; ``signing()`` and ``wanted()`` have what they say."""
+    options = (
+        click.option(
+            "--sign-by",
+            multiple=True,
+            metavar="FILE|ID",
+            help="Sign what is written: a private key (PEM), an OpenPGP key, or a key of your own gpg (repeatable).",
+            **_hidden(),
+        ),
+        click.option("--sign-identity", metavar="NAME", help="The name to sign. Default: that at DEST.", **_hidden()),
+        click.option(
+            "--policy",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="What SOURCE has to be signed by (skopeo's policy.json).",
+            **_hidden(),
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def signing() -> Signing | None:
+    """Who signs; None for nobody. Raises Invalid for a key that is none."""
+    told = _told()
+    if not told.get("sign_by"):
+        return None
+    from converter.signing import Signing
+
+    makers = [maker_of(text) for text in told["sign_by"]]
+    return Signing(makers=makers, identity=told.get("sign_identity") or "")
+
+
+def wanted() -> Wanted | None:
+    """What has to be signed; None where nobody asks."""
+    path: Path | None = _told().get("policy")
+    if path is None:
+        return None
+    from converter.verification.wanted import Wanted
+
+    return Wanted(policy=path.read_bytes(), read=read)
+
+
+def read(path: str) -> bytes:
+    """A file that a policy names."""
+    return Path(path).read_bytes()
+
+
+def maker_of(text: str) -> Maker:
+    """A key in a file, of either kind, or a key of the person's own; raises Invalid, Untrusted."""
+    path = Path(text)
+    if path.is_file():
+        data = path.read_bytes()
+        if _PRIVATE in data and _OPENPGP not in data:
+            return cosign_maker(path)
+    return gpg_maker(text)
+
+
+def cosign_maker(path: Path) -> Maker:
+    """A private key in a file; raises Invalid, or Untrusted where the password is wrong."""
+    from converter.trust.makers import CosignKey
+    from converter.trust.private_keys import PrivateKey
+
+    password = os.environ.get("COSIGN_PASSWORD", "").encode()
+    return CosignKey(PrivateKey.load(path.read_bytes(), password, str(path)))
+
+
+def gpg_maker(text: str) -> Maker:
+    """A file, where there is one of that name, else a key of the person's own."""
+    from converter.trust.makers import GpgFile, GpgUser
+
+    path = Path(text)
+    if path.is_file():
+        return GpgFile(path.read_bytes(), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
+    return GpgUser(text)
+
+
+def _told() -> dict[str, Any]:
+    found: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
+    return found
+
+
+def _hidden() -> dict[str, Any]:
+    return {"expose_value": False, "callback": _remember}
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value:
+        context.meta.setdefault(_MEMBER, {})[parameter.name] = value
