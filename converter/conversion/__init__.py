@@ -154,8 +154,8 @@ def encode(
     if options.rkt_dev_links:
         item = each_image(aci.with_dev_links)(item)
     if options.layered:
-        return aci.encode_layered(item, compression)
-    return aci.encode(item, accepts, compression)
+        return aci.encode_layered(item, compression, options.epoch or 0)
+    return aci.encode(item, accepts, compression, options.epoch or 0)
 
 
 def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:

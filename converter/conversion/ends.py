@@ -16,7 +16,7 @@ def source_store(options: Options) -> StoreOptions:
 
 def target_store(options: Options, source: Location, destination: Location) -> StoreOptions:
     """How a destination is spoken to; within one registry, blobs of the source's repository need no transfer."""
-    store = options.target_store or options.store
+    store = replace(options.target_store or options.store, epoch=options.epoch or 0)
     if source.transport != "docker" or destination.transport != "docker":
         return store
     ours, theirs = ImageName.parse(destination.path), ImageName.parse(source.path)

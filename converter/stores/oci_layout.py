@@ -44,7 +44,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` makes a layout or adds to one, ``oci-archive:`` writes a tar, and takes the place of an old one."""
     path = Path(location.path)
     if location.transport == "oci-archive":
-        return OciSink(TarTarget(path), options.limits, ordered=True)
+        return OciSink(TarTarget(path, options.epoch), options.limits, ordered=True)
     return OciSink(LayoutTarget(path), options.limits)
 
 

@@ -19,7 +19,7 @@ class StoreOptions:
     the parts of an upload, None for a blob in one part. ``mount_from`` are repositories of the target's registry that
     may hold its blobs already. ``environment`` holds the variables that say where auth files, certificates, proxies
     and a daemon's socket are: nothing below the command line reads the process's own. ``devices`` allows device nodes
-    where files are unpacked; ``report`` hears what could not be kept there.
+    where files are unpacked; ``epoch`` is the time, in seconds, of an archive's own entries; ``report`` hears what could not be kept there.
     """
 
     limits: Limits = DEFAULT
@@ -34,6 +34,7 @@ class StoreOptions:
     jobs: int = 2
     docker_host: str = ""
     download_foreign: bool = False
+    epoch: int = 0
     chunk: int | None = None
     mount_from: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -166,3 +166,12 @@ def test_the_archive_we_write_has_no_links_and_both_kinds_of_index(small_oci: La
     with tarfile.open(tmp_path / "out.tar") as archive:
         assert not any(member.issym() or member.islnk() for member in archive)
         assert {"manifest.json", "repositories", "index.json", "oci-layout"} <= set(archive.getnames())
+
+
+@pytest.mark.parametrize("target", ["docker-archive", "oci-archive", "aci"])
+def test_invented_times_are_the_epoch_that_is_asked_for(small_oci: Layout, target: str, tmp_path: Path) -> None:
+    destination = TARGETS[target].format(tmp_path / "out")
+    converter.convert(small_oci.reference, destination, epoch=1_000_000_000)
+    with tarfile.open(destination.split(":")[1]) as archive:
+        times = {member.name: member.mtime for member in archive}
+    assert times["manifest" if target == "aci" else "oci-layout"] == 1_000_000_000

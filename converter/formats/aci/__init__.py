@@ -58,8 +58,8 @@ def decode(root: Known, fetch: Fetch) -> Image:
     return replace(image, layers=(own_layer(root),), original=Original(format=name, manifest=root))
 
 
-def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None) -> Node:
-    """Plan one ACI, under the compression that is asked for (None: as it was, or gzip).
+def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None, epoch: int = 0) -> Node:
+    """Plan one ACI, under the compression that is asked for (None: as it was, or gzip); ``epoch``: see PackAci.
 
     An ACI that nobody changed is copied, or made again from the layer that it became. Raises Unsupported for what is no
     single image, and for a compression that an ACI may not have.
@@ -73,19 +73,19 @@ def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None
         if node is not None:
             return node
     written = write(image, base)
-    pack = PackAci(document=layering.standing_alone(written.document), groupless=written.groupless)
+    pack = PackAci(document=layering.standing_alone(written.document), groupless=written.groupless, epoch=epoch)
     return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
 
-def encode_layered(item: Item, asked: Compression | None = None) -> Node:
+def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0) -> Node:
     """Plan one ACI a layer, each over the one below, which it names by its image ID; the node is the top one's.
 
     An image of one layer, and an ACI that nobody changed, are planned as ``encode`` does.
     """
     image = _image(item)
     if len(image.layers) < 2:
-        return encode(image, frozenset(), asked)
-    return layering.chain(image, write(image, baseline_of(image)), _compression(asked))
+        return encode(image, frozenset(), asked, epoch)
+    return layering.chain(image, write(image, baseline_of(image)), _compression(asked), epoch)
 
 
 def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:

@@ -19,7 +19,7 @@ from converter.model.image import Image
 from converter.plan import Derive, Made, Make
 
 
-def chain(image: Image, written: Written, compression: Compression) -> Make:
+def chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
     """The node of the top layer's ACI, above those of the others."""
     node: Make | None = None
     below: Mapping[str, Any] = {}
@@ -27,7 +27,7 @@ def chain(image: Image, written: Written, compression: Compression) -> Make:
         top = number == len(image.layers) - 1
         document = standing_alone(written.document) if top else _lower(written.document, layer, number)
         node = Make(
-            content=_derive(layer, document, written.groupless if top else "", below, compression),
+            content=_derive(layer, document, written.groupless if top else "", below, compression, epoch),
             media_type=types.ACI,
             inputs=(node,) if node else (),
             label=f"layer[{number}]",
@@ -43,12 +43,17 @@ def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _derive(
-    layer: Layer, document: Mapping[str, Any], groupless: str, below: Mapping[str, Any], compression: Compression
+    layer: Layer,
+    document: Mapping[str, Any],
+    groupless: str,
+    below: Mapping[str, Any],
+    compression: Compression,
+    epoch: int,
 ) -> Derive:
     def derive(made: tuple[Made, ...]) -> Derived:
         lower = made[0] if made else None
         whole = dict(document) | ({"dependencies": [_dependency(below, lower)]} if lower else {})
-        pack = PackLayer(document=whole, groupless=groupless, below=lower.notes if lower else {})
+        pack = PackLayer(document=whole, groupless=groupless, below=lower.notes if lower else {}, epoch=epoch)
         return Derived(inputs=(layer,), rewrite=pack, compression=compression, algorithm="sha512")
 
     return derive

@@ -80,22 +80,26 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackAci:
-    """All layers become one ACI. The manifest comes first, or last where a group must be looked up in the image."""
+    """All layers become one ACI. The manifest comes first, or last where a group must be looked up in the image.
+
+    ``epoch`` is the time, in seconds, of entries that no layer has.
+    """
 
     document: Mapping[str, Any] = field(repr=False)
     groupless: str = ""
+    epoch: int = 0
     replaced: Replaced = NOTHING
 
     def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
         if not self.groupless:
-            before = entry(MANIFEST, render(self.document))
-            return squash(inputs, prefix=PREFIX, root=ROOT_ENTRY, before=(before,), replaced=self.replaced)
-        return self._grouped(squash(inputs, prefix=PREFIX, root=ROOT_ENTRY, replaced=self.replaced))
+            before = entry(MANIFEST, render(self.document), self.epoch)
+            return squash(inputs, prefix=PREFIX, root=root(self.epoch), before=(before,), replaced=self.replaced)
+        return self._grouped(squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced))
 
     def _grouped(self, packed: Blocks) -> Iterator[Block]:
         passwd: list[bytes] = []
         yield from overheard(packed, PREFIX + PASSWD, passwd.append)
-        yield entry(MANIFEST, render(with_group(self.document, self.groupless, b"".join(passwd))))
+        yield entry(MANIFEST, render(with_group(self.document, self.groupless, b"".join(passwd))), self.epoch)
         yield END
 
 
@@ -109,13 +113,14 @@ class PackLayer:
     document: Mapping[str, Any] = field(repr=False)
     groupless: str = ""
     below: Mapping[str, str] = field(default_factory=dict, repr=False)
+    epoch: int = 0
     replaced: Replaced = NOTHING
 
     def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
         paths = LayerPaths()
         passwd: list[bytes] = []
         below_root = self.below.get(ROOT, "")
-        roots = [bytes.fromhex(below_root) if below_root else ROOT_ENTRY]
+        roots = [bytes.fromhex(below_root) if below_root else root(self.epoch)]
 
         def last() -> Iterator[Block]:
             there = paths.over(self.below.get(PATHS, ""))
@@ -124,7 +129,7 @@ class PackLayer:
             note(KNOWN_USERS, users)
             note(ROOT, roots[-1].hex())
             grouped = with_group(self.document, self.groupless, b"".join(split(users)))
-            yield entry(MANIFEST, render({**grouped, "pathWhitelist": paths.whitelist(there)}))
+            yield entry(MANIFEST, render({**grouped, "pathWhitelist": paths.whitelist(there)}), self.epoch)
 
         def layer() -> Blocks:
             return root_heard(watched(inputs[0](), paths, passwd.append), roots.append)
@@ -135,12 +140,15 @@ class PackLayer:
 PATHS, KNOWN_USERS, ROOT = keys.ACI + "paths", keys.ACI + "passwd", keys.ACI + "root"
 """The notes of PackLayer, for the layer above: every path that is there, the password file, the root's header."""
 
-ROOT_ENTRY = header(name=ROOTFS, type=fields.DIR, mode=0o755)
+
+def root(epoch: int) -> bytes:
+    """The entry of a root that no layer has."""
+    return header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 
 
-def entry(name: bytes, data: bytes) -> bytes:
+def entry(name: bytes, data: bytes, epoch: int) -> bytes:
     """A regular file of an archive: whole, and the same whenever it is made."""
-    return header(name=name, size=len(data)) + data + pad(len(data))
+    return header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + pad(len(data))
 
 
 def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:

@@ -29,4 +29,4 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     """A new archive, which takes the place of an old one."""
-    return DockerArchiveSink(TarTarget(Path(location.path)), options.limits)
+    return DockerArchiveSink(TarTarget(Path(location.path), options.epoch), options.limits)

@@ -24,8 +24,9 @@ _OCTAL_SIZE = 8**11
 class TarTarget:
     """Writes a tar of a layout. One call after the other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, epoch: int = 0) -> None:
         self._out = OutFile(path)
+        self._epoch = epoch
         self._end = 0
         self._blobs: dict[Digest, int] = {}
         self._directories: set[str] = set()
@@ -80,13 +81,13 @@ class TarTarget:
         parts = path.split("/")
         for name in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
             if name not in self._directories:
-                self._write(_header(f"{name}/", 0, b"5"))
+                self._write(_header(f"{name}/", 0, self._epoch, b"5"))
                 self._directories.add(name)
 
     def _close_entry(self, header: int, name: str, size: int) -> None:
         self._write(bytes(-size % HEADER))
         with disk(self._out.shown, "write"):
-            pwrite_all(self._out.fd, _header(name, size), header)
+            pwrite_all(self._out.fd, _header(name, size, self._epoch), header)
 
     def _write(self, block: bytes | memoryview) -> None:
         with disk(self._out.shown, "write"):
@@ -104,8 +105,8 @@ class TarTarget:
         self._end = offset
 
 
-def _header(name: str, size: int, kind: bytes = b"0") -> bytes:
-    """A ustar header without time or owner; a size of 8 GiB and more in base 256, as GNU tar and Go write it."""
+def _header(name: str, size: int, epoch: int, kind: bytes = b"0") -> bytes:
+    """A ustar header without owner; a size of 8 GiB and more in base 256, as GNU tar and Go write it."""
     field = b"%011o\0" % size if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
     mode = b"0000755\0" if kind == b"5" else b"0000644\0"
     zero = b"0000000\0"
@@ -115,7 +116,7 @@ def _header(name: str, size: int, kind: bytes = b"0") -> bytes:
         zero,
         zero,
         field,
-        b"00000000000\0",
+        b"%011o\0" % epoch,
         b" " * 8,
         kind,
         bytes(100),
@@ -131,4 +132,4 @@ def _long_name(name: str) -> bytes:
     data = name.encode() + b"\0"
     if len(data) <= 101:
         return b""
-    return _header("././@LongLink", len(data), b"L") + data.ljust(-(-len(data) // HEADER) * HEADER, b"\0")
+    return _header("././@LongLink", len(data), 0, b"L") + data.ljust(-(-len(data) // HEADER) * HEADER, b"\0")
