@@ -125,11 +125,15 @@ def _place(manifests: list[dict[str, Any]], entry: Descriptor) -> None:
     wanted = entry.to_json()
     names = _names(wanted)
     same = []
-    for value in manifests:
+    for value in tuple(manifests):
+        shared = _shared(value, names)
         if value["digest"] == wanted["digest"]:
             same.append(value)
+        elif shared and _ATTACHED.fullmatch(names.get(REF_NAME, "")):
+            # Without its tag it would speak of nothing, and pass for an image.
+            manifests.remove(value)
         else:
-            _drop(value, _shared(value, names))
+            _drop(value, shared)
     if same and not names:
         return
     home = next((value for value in same if _shared(value, names)), None)
