@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from converter.errors import DigestMismatch, Invalid, LimitExceeded, Usage
+from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Usage
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -16,7 +16,7 @@ from converter.model.image import Attachment
 from converter.model.reference import ImageName
 from converter.stores.registry import referrers
 from converter.stores.registry.access import Access
-from converter.stores.registry.client import Client
+from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
@@ -55,9 +55,8 @@ class RegistrySink:
         try:
             if kind is None:
                 self._commit()
-            if not issubclass(kind or Exception, KeyboardInterrupt):
-                for session in self._sessions.values():
-                    cancel(self._client, session)
+            for session in self._sessions.values():
+                cancel(self._client, session)
         finally:
             self._client.close()
 
@@ -107,7 +106,11 @@ class RegistrySink:
     def _mount(self, digest: Digest) -> bool:
         for other in self._mount_from:
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
-            answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202))
+            try:
+                answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202))
+            except (Denied, NotFound, Rejected):
+                # That we may not take it from there is no reason not to send it.
+                continue
             if answer.status == 201:
                 return True
             # The registry has begun an upload in place of the mount, which can be used.

@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from converter.errors import LimitExceeded, Unreachable
 from converter.stores.registry.access import Access
@@ -106,7 +107,7 @@ class Wire:
             return pool
 
     def _new_pool(self, origin: Origin) -> PoolManager:
-        from urllib3 import PoolManager, ProxyManager, Timeout, disable_warnings
+        from urllib3 import PoolManager, ProxyManager, Timeout, disable_warnings, make_headers
         from urllib3.exceptions import InsecureRequestWarning
 
         scheme, host, port = origin
@@ -119,7 +120,10 @@ class Wire:
         proxy = self.access.proxies.get(scheme)
         if proxy and not bypasses(host, self.access.proxies.get("no", "")):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
-            return ProxyManager(proxy, maxsize=most, timeout=timeout, ssl_context=context)
+            who = urlsplit(proxy)
+            pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
+            headers = make_headers(proxy_basic_auth=pair)
+            return ProxyManager(proxy, proxy_headers=headers, maxsize=most, timeout=timeout, ssl_context=context)
         return PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:

@@ -132,6 +132,7 @@ class Site:
     def __init__(self, proxy: FakeRegistry) -> None:
         self.answers: dict[str, bytes | Fault] = {}
         self.asked: list[str] = []
+        self.proxy_authorizations: list[str] = []
         proxy.fault = self._answer
         environment = {"http_proxy": proxy.url, "https_proxy": proxy.url}
         self.options = StoreOptions(tls_verify=False, retries=1, environment=environment)
@@ -139,6 +140,7 @@ class Site:
     def _answer(self, request: Request) -> Fault:
         url = f"http://{request.headers['host']}{request.path}"
         self.asked.append(url)
+        self.proxy_authorizations.append(request.headers.get("proxy-authorization", ""))
         answer = self.answers.get(url, Refuse(status=404))
         return Refuse(status=200, body=answer) if isinstance(answer, bytes) else answer
 
@@ -224,6 +226,13 @@ def test_nobody_knows_the_name(site: Site) -> None:
     with pytest.raises(NotFound, match="want one"):
         get(site)
     assert {"http://example.com/a/b", "http://example.com/a"} <= set(site.asked)
+
+
+def test_a_proxy_may_want_a_password(site: Site) -> None:
+    site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS)}
+    proxy = site.options.environment["http_proxy"].replace("http://", "http://us%40er:pass@")
+    get(site, options=replace(site.options, environment={"http_proxy": proxy, "https_proxy": proxy}))
+    assert set(site.proxy_authorizations) == {"Basic dXNAZXI6cGFzcw=="}
 
 
 def test_http_is_spoken_only_when_asked(site: Site) -> None:

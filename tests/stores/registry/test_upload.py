@@ -213,6 +213,13 @@ def test_a_mount_that_becomes_an_upload_is_used(registry: FakeRegistry) -> None:
     assert not [one for one in registry.seen("POST") if "mount" not in one.query]
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_mount_that_is_refused_is_no_failure(registry: FakeRegistry, status: int) -> None:
+    registry.fault = lambda request: Refuse(status=status) if "mount" in request.query else None
+    push(registry, [LAYER], options=replace(PLAIN, mount_from=("secret",)))
+    assert str(WANT.digest) in registry["app"].blobs
+
+
 def test_a_failure_tags_nothing(registry: FakeRegistry) -> None:
     registry.fault = first(1000, Refuse(status=400), method="PUT", path="manifests/sha256")
     with pytest.raises(ConverterError):
