@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Usage
+from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Unsupported, Usage
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -100,7 +100,12 @@ class RegistrySink:
         self._tags[reference.tag or "latest"] = root
 
     def attach(self, attachment: Attachment) -> None:
-        """Give what was put its tag when the sink commits; a referrer is listed by the registry, or by us."""
+        """Give what was put its tag when the sink commits; a referrer is listed by the registry, or by us.
+
+        Raises Unsupported for what is no document, for nothing would say what it speaks of.
+        """
+        if attachment.descriptor.media_type not in WANTED:
+            raise Unsupported(f"got an attachment of the type {attachment.descriptor.media_type!r}, want a manifest")
         self._attached.append(attachment)
 
     def _mount(self, digest: Digest) -> bool:

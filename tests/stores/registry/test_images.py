@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, Unreachable, Usage
+from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, Unreachable, Unsupported, Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -251,6 +251,55 @@ def test_whatever_a_registry_without_referrers_says(registry: FakeRegistry, faul
     registry.fault = first(9, fault, path="/referrers/")
     with source_of(registry) as source:
         assert list(source.attachments(subject.digest)) == []
+
+
+def test_what_is_no_document_is_not_attached(registry: FakeRegistry) -> None:
+    subject = push(registry, LAYERS)
+    signature = Attachment(subject=subject.digest, descriptor=Descriptor.of(b"x", types.PGP_SIGNATURE))
+    with sink_of(registry) as sink, pytest.raises(Unsupported):
+        sink.attach(signature)
+
+
+def test_a_root_that_is_no_document_gets_no_tag(registry: FakeRegistry) -> None:
+    sink = sink_of(registry).__enter__()
+    sink.name("", Descriptor.of(CONFIG, types.OCI_CONFIG))
+    with pytest.raises(Usage):
+        sink.__exit__(None, None, None)
+    assert not registry["app"].tags
+
+
+@pytest.mark.parametrize(
+    "blob, error",
+    [
+        pytest.param(b"", Invalid, id="nothing"),
+        pytest.param(b" " * 5_000_000, LimitExceeded, id="more than a document may have"),
+        pytest.param(b"[]", Invalid, id="no object"),
+    ],
+)
+def test_a_document_is_not_put(registry: FakeRegistry, blob: bytes, error: type[Exception]) -> None:
+    registry.fault = first(9, Refuse(status=201), method="PUT")
+    with sink_of(registry) as sink, pytest.raises(error):
+        sink.put((blob,), types.OCI_MANIFEST, Descriptor.of(blob, types.OCI_MANIFEST))
+
+
+def test_a_blob_that_stands_in_its_descriptor_is_not_asked_for(registry: FakeRegistry) -> None:
+    with source_of(registry) as source:
+        assert source.fetch(replace(Descriptor.of(b"{}", types.OCI_EMPTY), data=b"{}")).read() == b"{}"
+        with pytest.raises(DigestMismatch):
+            source.fetch(replace(Descriptor.of(b"{}", types.OCI_EMPTY), data=b"[]")).read()
+    assert not registry.requests
+
+
+def test_a_size_that_nobody_tells_is_missed(registry: FakeRegistry) -> None:
+    registry.fault = first(9, Refuse(status=404), method="HEAD")
+    with source_of(registry) as source, pytest.raises(NotFound):
+        source.fetch(Descriptor(media_type="", digest=Digest.of(b"x"), size=-1))
+
+
+def test_a_registry_without_a_list_of_tags_says_so(registry: FakeRegistry) -> None:
+    registry.fault = first(9, Refuse(status=501), path="tags")
+    with source_of(registry, "app:2") as source, pytest.raises(NotFound, match="no list of tags"):
+        source.resolve("")
 
 
 def test_tags_come_in_pages(registry: FakeRegistry) -> None:
