@@ -52,9 +52,14 @@ class Cursor:
 
     def take(self, size: int, what: str) -> bytes:
         """The next ``size`` bytes; raises Invalid, naming ``what``, when there are fewer. For bounded sizes only."""
+        start = self.position
+        if size <= self.end - start:
+            self.position = start + size
+            return self.view[start : start + size].tobytes()
+        offset = self.offset
         taken = b"".join(self.views(size))
         if len(taken) < size:
-            raise Invalid(f"{what}: got {len(taken)} bytes, want {size}")
+            raise Invalid(f"{what} at byte {offset}: the archive ends at byte {self.offset}, want {size} bytes")
         return taken
 
     def header(self) -> bytes:

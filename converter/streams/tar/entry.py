@@ -12,7 +12,7 @@ from converter.streams.tar.cursor import Cursor
 _NOTHING: Mapping[bytes, bytes] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it would take four times as long to make
 class Extra:
     """What stands around the main header of an entry that has more than that one block."""
 

@@ -99,7 +99,7 @@ def sealed(head: bytes) -> bytes:
     """``head`` with the right checksum, written as the old one was, or as six octal digits, NUL, space."""
     field = head[148:156]
     total = (zlib.adler32(head[:148] + b"        " + head[156:]) & 0xFFFF) - 1
-    if total < 1 or max(head) > 0x7F:  # the sum may have passed 65521
+    if not head.isascii():  # the sum may have passed 65521
         total = sum(head) - sum(field) + 8 * 0x20
     new = b"%06o\0 " % total if field == b"        " else rewritten(field, total)
     return head[:148] + new + head[156:]

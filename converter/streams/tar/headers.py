@@ -149,7 +149,7 @@ class Headers:
         posix = self.head[257:263] == USTAR_MAGIC
         if new == field or (len(new) <= 100 and not has_prefix):
             return b"", new
-        if (posix or has_prefix) and field and new.endswith(b"/" + field):
+        if (has_prefix or (posix and field)) and new.endswith(b"/" + field):
             prefix = new[: -len(field) - 1]
             if 0 < len(prefix) <= 155:
                 return prefix, field
@@ -160,7 +160,8 @@ class Headers:
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
         """Bring the name in the main header into line with the record that overrides it, where it is a copy of it."""
         field = joined_name(self.head)
-        if old.startswith(field) and old != field:
+        split_up = field != text(self.head[:100])
+        if old.startswith(field) and not (split_up and old == field):
             self._write_name(b"", new[: _width(field, old)])
             return
         try:

@@ -16,23 +16,33 @@ _SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
     """The records of ``data`` in order, repeated keys included; raises Invalid when a length or a name lies."""
     found = []
-    position = 0
-    while position < len(data):
-        space = data.find(b" ", position, position + 20)
-        digits = data[position : max(space, position)]
-        if not digits.isdigit():
+    position, size = 0, len(data)
+    find = data.find
+    while position < size:
+        space = find(b" ", position, position + 20)
+        digits = data[position:space]
+        if space < 0 or not digits.isdigit():
             raise Invalid(f"PAX record: got {shown(data[position : position + 20])}, want a length and a space")
         end = position + int(digits)
-        if end > len(data) or data[max(space + 1, end - 1) : end] != b"\n":
+        if not space + 1 < end <= size or data[end - 1] != 0x0A:
             raise Invalid(f"PAX record: got the length {int(digits)}, want one that ends at a line feed")
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not key or not equals or b"\0" in key:
+        equals = find(b"=", space + 1, end)
+        if equals <= space + 1:
             raise Invalid(f"PAX record: got {shown(data[space + 1 : end - 1])}, want KEY=VALUE")
+        found.append((data[space + 1 : equals], data[equals + 1 : end - 1]))
+        position = end
+    if b"\0" in data:
+        _check_nul(found)
+    return found
+
+
+def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
+    """Only values may hold NUL, and those of attributes alone: a name would end there for one reader in two."""
+    for key, value in found:
+        if b"\0" in key:
+            raise Invalid(f"PAX record: got the key {shown(key)}, want one without NUL")
         if key in _NAMES and b"\0" in value:
             raise Invalid(f"PAX record {shown(key)}: got {shown(value)}, want a name without NUL")
-        found.append((key, value))
-        position = end
-    return found
 
 
 def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
@@ -40,20 +50,22 @@ def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
 
     The repeated ``GNU.sparse.offset`` and ``.numbytes`` of sparse format 0.0 become the ``GNU.sparse.map`` of 0.1.
     """
-    records = {}
-    sparse = []
-    for key, value in pairs(data):
-        if key in _SPARSE_PAIR:
-            sparse.append(value)
+    found = pairs(data)
+    records = dict(found)
+    if len(data) > limits.xattr:
+        _check_attributes(found, limits)
+    if b"GNU.sparse.offset" in records:
+        records[b"GNU.sparse.map"] = b",".join(value for key, value in found if key in _SPARSE_PAIR)
+    return records
+
+
+def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
+    for key, value in found:
         if len(value) > limits.xattr and key.startswith(XATTR):
             raise LimitExceeded(
                 f"extended attribute {shown(key)}: got {len(value)} bytes, "
                 f"want at most {limits.xattr} (the limit 'xattr')"
             )
-        records[key] = value
-    if sparse:
-        records[b"GNU.sparse.map"] = b",".join(sparse)
-    return records
 
 
 def record(key: bytes, value: bytes) -> bytes:

@@ -36,12 +36,11 @@ class Prelude:
         """Take the record whose header is ``head``; raises Invalid when it is broken or a second of its kind."""
         what = RECORDS[flag]
         offset = self._cursor.offset - SIZE
-        field = "path" if flag in b"LK" else "pax_record"
-        most = int(getattr(self._limits, field))
+        name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
         if not 0 <= size <= most:
-            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (the limit {field!r})")
-        data = self._cursor.take(size, f"{what} at byte {offset}")
-        raw = head + data + self._cursor.take(padding(size), f"padding of the {what} at byte {offset}")
+            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (the limit {name!r})")
+        body = self._cursor.take(size + padding(size), what)
+        data, raw = body[:size], head + body
         self.active = True
         if flag == b"g":
             if self._names:
@@ -113,7 +112,7 @@ class Prelude:
                     f"sparse map at byte {self._cursor.offset}: got over {self._limits.pax_record} bytes, "
                     f"want fewer (the limit 'pax_record')"
                 )
-            blocks.append(self._cursor.take(SIZE, f"sparse map at byte {self._cursor.offset}"))
+            blocks.append(self._cursor.take(SIZE, "sparse map"))
             more = blocks[-1][504]
         return b"".join(blocks)
 

@@ -35,21 +35,16 @@ def prefixed(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
 
     A leading ``./`` stays in front, a leading ``/`` goes; the root itself becomes the prefix.
     """
-    room = 100 - len(prefix)
-    if (
-        len(raw) == SIZE
-        and raw[345] == 0
-        and raw[156] != 0x31
-        and not raw[room:100].strip(b"\0")
-        and raw[154:156] == b"\0 "
-        and raw[148:154].isdigit()
-    ):
-        total = b"%06o" % (int(raw[148:154], 8) + sum(prefix))  # below 2**18, as every sum of 512 bytes is
-        start = raw[:2]
-        if start == b"./":
-            return b"".join((b"./", prefix, raw[2:room], raw[100:148], total, raw[154:]))
-        if start[0] not in b"\0/" and start != b".\0":
-            return b"".join((prefix, raw[:room], raw[100:148], total, raw[154:]))
+    if len(raw) == SIZE or _is_named_by_last_block(raw):
+        head = raw[-SIZE:]
+        room = 100 - len(prefix)
+        if _is_plain(head) and not head[room:100].strip(b"\0"):
+            total = b"%06o" % (int(head[148:154], 8) + sum(prefix))  # below 2**18, as every sum of 512 bytes is
+            start = head[:2]
+            if start == b"./":
+                return b"".join((raw[:-SIZE], b"./", prefix, head[2:room], head[100:148], total, head[154:]))
+            if start[0] not in b"\0/" and start != b".\0":
+                return b"".join((raw[:-SIZE], prefix, head[:room], head[100:148], total, head[154:]))
     return _edited(raw, lambda name: _under(prefix, name))
 
 
@@ -58,14 +53,28 @@ def stripped(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
 
     The prefix itself becomes ``./``. Raises Invalid when a name or a hard link's target is not below the prefix.
     """
-    length = len(prefix)
-    if len(raw) == SIZE and raw[345] == 0 and raw[156] != 0x31 and raw[154:156] == b"\0 " and raw[148:154].isdigit():
-        dot = 2 if raw[:2] == b"./" else 0
-        begin = dot + length
-        if raw[dot:begin] == prefix and raw[begin] not in b"\0/":
-            total = b"%06o" % (int(raw[148:154], 8) - sum(prefix))
-            return b"".join((raw[:dot], raw[begin:100], bytes(length), raw[100:148], total, raw[154:]))
+    if len(raw) == SIZE or _is_named_by_last_block(raw):
+        head = raw[-SIZE:]
+        dot = 2 if head[:2] == b"./" else 0
+        begin = dot + len(prefix)
+        if _is_plain(head) and head[dot:begin] == prefix and head[begin] not in b"\0/":
+            total = b"%06o" % (int(head[148:154], 8) - sum(prefix))
+            fill = bytes(len(prefix))
+            return b"".join((raw[:-SIZE], head[:dot], head[begin:100], fill, head[100:148], total, head[154:]))
     return _edited(raw, lambda name: _above(prefix, name))
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether the name field alone names the file, and a change of the checksum is a change of six digits."""
+    return head[345] == 0 and head[156] != 0x31 and head[154:156] == b"\0 " and head[148:154].isdigit()
+
+
+def _is_named_by_last_block(raw: bytes) -> bool:
+    """Whether ``raw`` is one PAX header, which says nothing of names, and the main header behind it."""
+    digits = raw[124:135]
+    if raw[156] != 0x78 or not digits.isdigit() or len(raw) != 2 * SIZE + (int(digits, 8) + 511 & -512):
+        return False
+    return b"path=" not in raw and b"GNU.sparse" not in raw
 
 
 def localised(own: bytes, records: Mapping[bytes, bytes]) -> bytes:

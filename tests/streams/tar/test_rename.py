@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
@@ -35,6 +35,7 @@ def inside(name: str) -> str:
 
 
 @given(any_name, names, kinds, dialects)
+@settings(max_examples=400)
 def test_prefixing_a_stripped_header_gives_it_back(name: str, target: str, kind: str, dialect: str) -> None:
     link = f"rootfs/{target}" if kind == "link" else target
     assume(not name.startswith(".//"))

@@ -242,7 +242,11 @@ DAMAGED = [
         "want it before them",
         id="a global header in between",
     ),
-    pytest.param(before(b"x", b"10 path=a\n")[:517], "PAX header at byte 0: got 5 bytes", id="a record cut short"),
+    pytest.param(
+        before(b"x", b"10 path=a\n")[:517],
+        "PAX header at byte 512: the archive ends at byte 517",
+        id="a record cut short",
+    ),
     pytest.param(header(name=b"f", size=9) + b"123", "ends at byte 515, want 6 bytes more", id="a payload cut short"),
 ]
 
