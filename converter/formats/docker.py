@@ -27,6 +27,7 @@ DIALECT = manifest.Dialect(
         (manifest.NONDISTRIBUTABLE, "none"): types.DOCKER_FOREIGN,
         (manifest.NONDISTRIBUTABLE, "gzip"): types.DOCKER_FOREIGN_GZIP,
     },
+    codecs=frozenset(("none", "gzip")),
     bare=True,
 )
 

@@ -45,12 +45,17 @@ _COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One set of media types; ``bare`` descriptors have neither annotations nor an artifact type."""
+    """One set of media types.
+
+    ``codecs`` are those that every reader of the dialect knows; a target that knows more says so. ``bare`` descriptors
+    have neither annotations nor an artifact type.
+    """
 
     name: str
     manifest: str
     config: str
     layers: Mapping[tuple[str, str], str]
+    codecs: frozenset[str]
     bare: bool
 
 
@@ -89,7 +94,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
 def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     """Plan a manifest of this dialect; base first, as its layers are."""
     layers = [_fitting(layer, image, dialect, accepts) for layer in image.layers]
-    nodes = [_layer_node(layer, dialect, number) for number, layer in enumerate(layers)]
+    nodes = [_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers)]
     present = tuple(node for node in nodes if node is not None)
     config = _config_node(image, layers, nodes, dialect)
 
@@ -145,10 +150,16 @@ def _fitting(layer: Layer, image: Image, dialect: Dialect, accepts: frozenset[st
         row["digest"] == str(layer.content.descriptor.digest) for row in original["layers"]
     ):
         return layer
-    media_type = _media_type(layer, dialect)
-    if media_type is not None and (media_type in accepts if accepts else not dialect.bare or "zstd" not in media_type):
+    if _taken(_media_type(layer, dialect), dialect, accepts):
         return layer
     return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+
+
+def _taken(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:
+    """Whether a target takes layers of this type: one that says what it accepts, or any that knows the dialect."""
+    if accepts:
+        return media_type in accepts
+    return media_type is not None and LAYER_TYPES[media_type][1] in dialect.codecs
 
 
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:
@@ -166,12 +177,14 @@ def _kind(layer: Layer) -> str:
     return _kind(content.inputs[0]) if content.rewrite is None else LAYER
 
 
-def _layer_node(layer: Layer, dialect: Dialect, number: int) -> Copy | Make | None:
+def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Copy | Make | None:
     label = f"layer[{number}]"
-    with within(label):
-        media_type = _media_type(layer, dialect)
-        if media_type is None:
-            raise Unsupported(f"got a layer that {dialect.name} has no media type for, want gzip or no compression")
+    media_type = _media_type(layer, dialect)
+    made = isinstance(layer.content, Derived)
+    if media_type is None or (made and not _taken(media_type, dialect, accepts)):
+        with within(label):
+            wanted = " or ".join(sorted(dialect.codecs))
+            raise Unsupported(f"got a compression that not every reader of {dialect.name} images knows, want {wanted}")
     if isinstance(layer.content, Derived):
         return Make(content=layer.content, media_type=media_type, diff_id=layer.diff_id, label=label)
     if layer.content.absent:

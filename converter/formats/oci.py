@@ -26,6 +26,7 @@ DIALECT = manifest.Dialect(
         (manifest.NONDISTRIBUTABLE, "gzip"): types.OCI_NONDISTRIBUTABLE_GZIP,
         (manifest.NONDISTRIBUTABLE, "zstd"): types.OCI_NONDISTRIBUTABLE_ZSTD,
     },
+    codecs=frozenset(("none", "gzip", "zstd")),
     bare=False,
 )
 

@@ -143,6 +143,16 @@ def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
     assert {leaf.media_type for leaf in leaves(docker.encode(image(store), takes))} == {types.DOCKER_LAYER_ZSTD}
 
 
+def test_zstd_that_is_asked_for_is_refused_where_not_every_reader_knows_it() -> None:
+    store = MemoryStore()
+    add_image(store)
+    edited = recompressed(ZSTD)(image(store))
+    with pytest.raises(Unsupported, match=r"layer\[0\]: got a compression .*, want gzip or none"):
+        docker.encode(edited, ANY)
+    takes = frozenset((types.DOCKER_LAYER_ZSTD,))
+    assert {leaf.media_type for leaf in leaves(docker.encode(edited, takes))} == {types.DOCKER_LAYER_ZSTD}
+
+
 BROKEN: list[Any] = [
     pytest.param({"rootfs": {"type": "layers", "diff_ids": []}}, "got 0 diff_ids, want 2", id="too few diff_ids"),
     pytest.param({"history": [{"created_by": "one"}]}, "got 1 steps in history", id="too little history"),
