@@ -64,13 +64,8 @@ class RootfsSink:
         only_one(self._made, media_type, self.accepts)
         meter = Meter()
         root = self._make_root()
-        tree = Unpacked(
-            root,
-            self._place.shown,
-            self._options.limits,
-            privileged=os.geteuid() == 0,
-            devices=self._options.devices,
-        )
+        with disk(self._place.shown, "write"):
+            tree = Unpacked(root, self._place.shown, self._options, privileged=os.geteuid() == 0)
         try:
             tree.fill(hashed(blocks, meter))
         except BaseException:

@@ -35,10 +35,14 @@ class Place:
             clean(self.path)
             self.inside = not renamable(parent, self.path)
         self._staging = temporary_directory(self.path if self.inside else parent)
-        with disk(self.path, "write"):
-            # Nor may its files get the group of the directory around it.
-            os.chown(self._staging.fd, os.geteuid(), os.getegid())
-            os.fchmod(self._staging.fd, 0o700)
+        try:
+            with disk(self.path, "write"):
+                # Nor may its files get the group of the directory around it.
+                os.chown(self._staging.fd, os.geteuid(), os.getegid())
+                os.fchmod(self._staging.fd, 0o700)
+        except BaseException:
+            self.abort()
+            raise
 
     @property
     def staged(self) -> Path:

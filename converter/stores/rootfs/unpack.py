@@ -12,8 +12,8 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
-from converter.model.limits import Limits
 from converter.stores.disk import failed, write_all
+from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.stores.rootfs.below import DIRECTORY, Below
 from converter.streams.tar.entry import Entry
@@ -31,13 +31,13 @@ UNDESCRIBED = Attributes(mode=0o755)
 class Unpacked:
     """A tree on its way. ``fill`` first, then ``finish``; whatever they raise leaves it to the caller to remove it."""
 
-    def __init__(self, root: Path, where: str, limits: Limits, *, privileged: bool, devices: bool) -> None:
-        """``where`` is the tree for people; without ``devices`` an empty file stands in for each device node."""
+    def __init__(self, root: Path, where: str, options: StoreOptions, *, privileged: bool) -> None:
+        """``where`` is the tree for people. Raises OSError."""
         self._root = root
         self._where = where
-        self._limits = limits
+        self._limits = options.limits
         self.privileged = privileged
-        self._devices = devices and privileged
+        self._devices = options.devices and privileged
         self._setter = Setter(privileged=privileged)
         self._directories: dict[bytes, Attributes] = {}
         self._made: dict[bytes, None] = {}

@@ -1,0 +1,184 @@
+"""Where a root file system goes: it takes its place whole, or nothing is there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.errors import Invalid, NotFound, StorageFailed, Unsupported, Usage
+from converter.model import media_types as types
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.model.reference import Location
+from converter.stores import open_sink
+from converter.stores.rootfs import place
+from converter.streams.squash import squash
+from tests.stores.unpacking import hard, left, link, sink_at, unpack, unpack_raw
+from tests.strategies.tar import File, archive
+
+
+def _nothing(path: Path) -> None:
+    """Leave the place free."""
+
+
+def _file_in_it(path: Path) -> None:
+    path.mkdir()
+    (path / "mine").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(_nothing, id="nothing there"),
+        pytest.param(Path.mkdir, id="an empty directory"),
+        pytest.param(lambda path: (path / "lost+found").mkdir(parents=True), id="a new file system"),
+        pytest.param(
+            lambda path: (path / ".transship-0123456789abcdef").mkdir(parents=True), id="what a dead one left"
+        ),
+    ],
+)
+@pytest.mark.parametrize("transport", ["rootfs", "bundle"])
+@pytest.mark.parametrize("inside", [False, True], ids=["beside", "within a mount point"])
+def test_it_takes_its_place_whole(
+    before: Callable[[Path], None], transport: str, inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "target"
+    before(target)
+    fresh = not (target / "lost+found").exists()
+    if inside or not fresh:
+        monkeypatch.setattr(place, "renamable", lambda parent, path: False)
+    with sink_at(target, transport) as sink:
+        sink.put(squash([lambda: (archive([File("d", "dir", mode=0o555), File("d/f")]),)]), types.ROOTFS)
+        if transport == "bundle":
+            sink.put((b"{}",), types.RUNTIME_CONFIG)
+    own = [] if fresh else ["lost+found"]
+    root = target / "rootfs" if transport == "bundle" else target
+    assert left(target) == sorted([*own, *(["config.json", "rootfs"] if transport == "bundle" else ["d"])])
+    assert [stat.S_IMODE((root / name).stat().st_mode) for name in (".", "d")] == [0o755, 0o555]
+    assert left(tmp_path) == ["target"]
+    if transport == "bundle" and left(target) == ["config.json", "rootfs"] and not inside:
+        assert stat.S_IMODE(target.stat().st_mode) == 0o700
+
+
+def test_missing_parents_are_made(tmp_path: Path) -> None:
+    unpack(tmp_path / "a/b/c", archive([File("f"), File("./", "dir", mode=0o555)]))
+    assert left(tmp_path / "a/b/c") == ["f"]
+    assert stat.S_IMODE((tmp_path / "a/b/c").stat().st_mode) == 0o555
+
+
+@pytest.mark.parametrize("transport", ["rootfs", "bundle"])
+@pytest.mark.parametrize(
+    "before, reason",
+    [
+        pytest.param(_file_in_it, "not empty", id="a directory with files"),
+        pytest.param(Path.touch, "no directory", id="a file"),
+    ],
+)
+def test_what_is_there_is_not_touched(
+    before: Callable[[Path], None], reason: str, transport: str, tmp_path: Path
+) -> None:
+    before(tmp_path / "target")
+    with pytest.raises(Invalid, match=reason), sink_at(tmp_path / "target", transport):
+        pass
+    assert left(tmp_path) == ["target"]
+
+
+def test_a_directory_that_fills_in_the_meantime_is_not_touched(tmp_path: Path) -> None:
+    def filled() -> Iterator[bytes]:
+        yield archive([File("f")])
+        _file_in_it(tmp_path / "target")
+
+    with pytest.raises(Invalid, match="not empty any more"), sink_at(tmp_path / "target") as sink:
+        sink.put(filled(), types.ROOTFS)
+    assert left(tmp_path / "target") == ["mine"]
+    assert left(tmp_path) == ["target"]
+
+
+def test_an_error_of_the_source_leaves_nothing_and_another_try_may_follow(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield archive([File("d/f"), File("d", "dir", mode=0)], ending=False)
+        raise NotFound("got no more, want it")
+
+    with sink_at(tmp_path / "target") as sink:
+        with pytest.raises(NotFound):
+            sink.put(broken(), types.ROOTFS)
+        sink.put((archive([File("g")]),), types.ROOTFS)
+    assert left(tmp_path / "target") == ["g"]
+    with suppress(NotFound), sink_at(tmp_path / "other") as sink:
+        sink.put(broken(), types.ROOTFS)
+    assert left(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("call", ["fchmod", "utime", "open", "mkdir", "symlink", "link", "chown", "mkfifo"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_full_disk_leaves_nothing(call: str, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, calls = getattr(os, call), []
+
+    def full(*arguments: Any, **more: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == after + 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments, **more)
+
+    twice = [[File(f"d{n}/f"), link(f"l{n}", "x"), hard(f"h{n}", "d0/f"), File(f"p{n}", "fifo")] for n in range(3)]
+    data = archive([file for files in twice for file in files])
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(StorageFailed, match="no space"):
+        unpack_raw(tmp_path / "target", data)
+    monkeypatch.undo()
+    assert left(tmp_path) == []
+
+
+def test_one_image_and_nothing_beside_it(tmp_path: Path) -> None:
+    subject = Digest.parse("sha256:" + "0" * 64)
+    for transport in ("rootfs", "bundle"):
+        with suppress(Invalid), sink_at(tmp_path / transport, transport) as sink:
+            made = sink.put((archive([File("f")]),), types.ROOTFS)
+            assert sink.has(made)
+            assert made.digest.encoded == hashlib.sha256(archive([File("f")])).hexdigest()
+            with pytest.raises(Unsupported, match="two images"):
+                sink.put((archive([File("g")]),), types.ROOTFS)
+            with pytest.raises(Unsupported, match="manifest"):
+                sink.put((b"{}",), types.OCI_MANIFEST)
+            with pytest.raises(Unsupported, match="attachment"):
+                sink.attach(Attachment(subject=subject, descriptor=made))
+    assert left(tmp_path) == ["rootfs"]  # a bundle without its configuration is none
+    with pytest.raises(Invalid, match="no image"), sink_at(tmp_path / "none"):
+        pass
+
+
+def test_a_tar_is_the_bytes_themselves(tmp_path: Path) -> None:
+    data = archive([File("f")])
+    location = Location(transport="rootfs", path=str(tmp_path / "out.tar"))
+    with open_sink(location) as sink:
+        with pytest.raises(NotFound):
+            sink.put(_failing(data), types.ROOTFS)
+        made = sink.put((data,), types.ROOTFS)
+        sink.name("", made)
+        assert sink.has(made)
+        with pytest.raises(Unsupported, match="two images"):
+            sink.put((data,), types.ROOTFS)
+        with pytest.raises(Unsupported, match="attachment"):
+            sink.attach(Attachment(subject=made.digest, descriptor=made))
+    assert (tmp_path / "out.tar").read_bytes() == data
+    with pytest.raises(Invalid, match="no image"), open_sink(location):
+        pass
+    assert left(tmp_path) == ["out.tar"]
+
+
+def _failing(data: bytes) -> Iterator[bytes]:
+    yield data[:100]
+    raise NotFound("got no more, want it")
+
+
+def test_a_bundle_is_no_stream() -> None:
+    with pytest.raises(Usage, match="bundle"):
+        open_sink(Location(transport="bundle", path="-"))
