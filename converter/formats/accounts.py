@@ -101,9 +101,9 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
 def _row(text: str, key: str, width: int) -> list[str] | None:
     """The first row whose name is ``key``, or whose number is; one without numbers counts for nothing."""
     rows = [row for row in _rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
-    named = (row for row in rows if row[0] == key)
-    numbered = (row for row in rows if _is_number(key) and _number(row[2]) == _number(key))
-    return next(numbered if _is_number(key) else named, None)
+    if _is_number(key):
+        return next((row for row in rows if int(row[2]) == int(key)), None)
+    return next((row for row in rows if row[0] == key), None)
 
 
 def _rows(text: str) -> Iterator[list[str]]:
