@@ -1,0 +1,66 @@
+"""Everything wrong with a document or with a whole image, at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.events import Report, silent
+from converter.model.limits import DEFAULT, Limits
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.schema import Finding, Profile, check, is_valid
+from converter.stores import StoreOptions
+from converter.validate.blobs import Blobs
+from converter.validate.findings import Findings
+from converter.validate.rules import IMAGE_KINDS, rules
+from converter.validate.targets import Target, examine, examine_source
+
+__all__ = ["IMAGE_KINDS", "Verdict", "rules", "validate_document", "validate_image", "validate_source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an image is (``IMAGE_KINDS``, or ``unknown``), and all that is wrong with it."""
+
+    kind: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong with it but for warnings."""
+        return is_valid(self.findings)
+
+
+def validate_document(data: bytes, kind: str, profile: Profile = "compat") -> tuple[Finding, ...]:
+    """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () where there is nothing.
+
+    ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications. A finding that
+    is only a warning leaves the document valid. Raises Usage for an unknown kind. That a document is valid says nothing
+    about the blobs that it names.
+    """
+    return check(data, kind, profile)
+
+
+def validate_image(
+    reference: str, profile: Profile = "compat", *, store: StoreOptions | None = None, report: Report = silent
+) -> Verdict:
+    """Everything wrong with what a reference names; without a name, with all images that are there.
+
+    Every blob is read, and every claim is computed anew: digests, sizes, diff_ids, what archives and layers look like.
+    Whatever is wrong with the image is a finding; what is raised says that it could not be looked at: NotFound where
+    there is nothing of that name, Unreachable, Denied, StorageFailed, Usage. No signature is verified.
+    """
+    location, options = Location.parse(reference), store or StoreOptions()
+    findings = Findings(profile)
+    blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
+    kind = examine(Target(location, options, blobs))
+    return Verdict(kind=kind, findings=findings.all())
+
+
+def validate_source(
+    source: Source, name: str = "", profile: Profile = "compat", *, limits: Limits = DEFAULT, report: Report = silent
+) -> Verdict:
+    """The same, of an image in a source that is open; what the source itself is made of is not looked at."""
+    findings = Findings(profile)
+    kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
+    return Verdict(kind=kind, findings=findings.all())

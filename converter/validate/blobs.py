@@ -1,0 +1,231 @@
+"""Reads blobs whatever is claimed of them, and says which claim is not true (image-spec 1.1.1, descriptor.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from converter.errors import ConverterError
+from converter.events import Finished, Moved, Planned, Report, Started, silent
+from converter.model.content import Open
+from converter.model.descriptor import Descriptor
+from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
+from converter.model.limits import Limits
+from converter.streams import Block, Blocks
+from converter.streams.ahead import ahead
+from converter.streams.blocks import closing, peek
+from converter.streams.decompress import decompress
+from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.verify import Meter, hashed
+from converter.validate.entries import LayerEntries
+from converter.validate.findings import Findings, entry
+from converter.validate.tars import Tell, scan
+
+
+class Failed(Exception):
+    """Carries what a stream raised past those who would take it for a fault of what they read from the stream."""
+
+    def __init__(self, error: ConverterError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a descriptor says of a blob; ``path`` is that of the descriptor itself."""
+
+    descriptor: Descriptor
+    path: str
+
+    def of(self, name: str) -> str:
+        """The path of a member of the descriptor; what is named from outside has only its own."""
+        return f"{self.path}/{name}" if "#" in self.path else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer that was read. No ``diff_id`` where it could not be unpacked, no ``codec`` where it is no archive.
+
+    ``complete`` says whether every entry was seen.
+    """
+
+    codec: Codec | None = None
+    diff_id: Digest | None = None
+    entries: LayerEntries
+    complete: bool = False
+
+
+class Passing:
+    """The bytes of a blob, counted and hashed as they pass. Who reads them cannot close them: what is left is still
+    to be read.
+    """
+
+    def __init__(self, blocks: Iterator[Block], moved: Callable[[int], None], algorithm: str, most: int | None) -> None:
+        """No ``algorithm``: no hash. No block is asked for once more than ``most`` bytes have passed."""
+        self._blocks = blocks
+        self._moved = moved
+        self._algorithm = algorithm
+        self._hasher = new_hasher(algorithm) if algorithm else None
+        self._most = most
+        self.size = 0
+        self.failed = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether there was more than anybody wants to read."""
+        return self._most is not None and self.size > self._most
+
+    @property
+    def digest(self) -> Digest | None:
+        """That of the bytes so far."""
+        return None if self._hasher is None else Digest(self._algorithm, self._hasher.hexdigest())
+
+    def __iter__(self) -> Iterator[Block]:
+        return self
+
+    def __next__(self) -> Block:
+        if self.cut:
+            raise StopIteration
+        try:
+            block = next(self._blocks)
+        except ConverterError as error:
+            raise Failed(error) from error
+        self.size += len(block)
+        if self._hasher is not None:
+            self._hasher.update(block)
+        self._moved(len(block))
+        return block
+
+
+class Blobs:
+    """Reads blobs for one validation. Every method says what is wrong with the blob, and with what is claimed of it."""
+
+    def __init__(self, findings: Findings, limits: Limits, report: Report = silent, *, local: bool = True) -> None:
+        """``local`` says that a blob has an end, whatever its descriptor says."""
+        self.findings = findings
+        self.limits = limits
+        self._report = report
+        self._local = local
+
+    def document(self, raw: Open, claim: Claim) -> bytes | None:
+        """A small blob; None where it cannot be had."""
+        kept: list[Block] = []
+        with self.reading(raw, claim.path, claim, most=self.limits.document) as passing:
+            kept.extend(passing)
+        if passing.failed:
+            return None
+        if passing.size > self.limits.document:
+            fact = f"got a document of over {self.limits.document} bytes, want at most that (limit: document)"
+            self.findings.add("image/limit", claim.path, fact)
+            return None
+        return b"".join(kept)
+
+    def opaque(self, raw: Open, place: str, claim: Claim) -> None:
+        """A blob whose content is nobody's business here."""
+        with self.reading(raw, place, claim):
+            pass
+
+    def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> Layer:
+        """A layer and everything in it; ``algorithm`` is that of its diff_id."""
+        tell = telling(self.findings, place)
+        layer = Layer(entries=LayerEntries(tell, order=self.findings.wanted("tar/whiteout-order")))
+        with self.reading(raw, place, claim) as passing:
+            layer = self._unpacked(passing, place, layer.entries, algorithm)
+        if layer.codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm:
+            # Plain, and hashed already as a blob.
+            return replace(layer, diff_id=None if passing.failed or passing.cut else passing.digest)
+        return layer
+
+    def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> Layer:
+        head, whole = peek(passing, HEAD)
+        codec = detect(head)
+        if codec is None:
+            fact = f"got data that starts with {head[:6].hex() or 'nothing'}, want a tar, perhaps compressed"
+            self.findings.add("image/layer-format", place, fact)
+            return Layer(entries=entries)
+        hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
+        meter = None if hashed_already else Meter(algorithm)
+        plain = unpacked(whole, codec, self.limits)
+        if codec != "tar":
+            plain = ahead(plain)
+        if meter is not None:
+            plain = hashed(plain, meter)
+        try:
+            with closing(plain) as blocks:
+                complete = scan(blocks, telling(self.findings, place), entries.visit, self.limits)
+                for _ in blocks:
+                    pass
+        except Failed as failed:
+            self.findings.failed(place, failed.error, "image/layer-format")
+            return Layer(codec=codec, entries=entries)
+        if complete:
+            entries.finish()
+        diff_id = None if meter is None else meter.digest(algorithm)
+        return Layer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
+
+    @contextmanager
+    def reading(self, raw: Open, place: str, claim: Claim | None = None, most: int | None = None) -> Iterator[Passing]:
+        """Give the bytes of a blob, read what is left of them, and compare them with what is claimed.
+
+        What the reading raises is told, and goes no further; what says nothing of the image is raised.
+        """
+        size = -1 if claim is None else claim.descriptor.size
+        if not self._local and size >= 0:
+            most = size if most is None else min(size, most)
+        self._report(Planned(max(0, size), 1))
+        self._report(Started(place, size))
+        with closing(_opened(raw)) as blocks:
+            passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._algorithm(claim), most)
+            try:
+                yield passing
+                for _ in passing:
+                    pass
+            except Failed as failed:
+                passing.failed = True
+                self.findings.failed(place if claim is None else claim.path, failed.error)
+            finally:
+                self._report(Finished(place, passing.size))
+        if claim is not None and not passing.failed:
+            self._compare(passing, claim)
+
+    def _algorithm(self, claim: Claim | None) -> str:
+        if claim is None:
+            return ""
+        algorithm = claim.descriptor.digest.algorithm
+        if algorithm in HEX_LENGTHS:
+            return algorithm
+        fact = f"got the digest algorithm {algorithm!r}, want one of {', '.join(HEX_LENGTHS)}"
+        self.findings.add("image/descriptor", claim.of("digest"), fact)
+        return ""
+
+    def _compare(self, passing: Passing, claim: Claim) -> None:
+        size, digest = claim.descriptor.size, claim.descriptor.digest
+        if size not in (-1, passing.size):
+            got = f"over {size}" if passing.cut else passing.size
+            self.findings.add("image/blob-size", claim.of("size"), f"got {got} bytes, want {size}")
+        found = passing.digest
+        if found is not None and found != digest and not passing.cut:
+            self.findings.add("image/blob-digest", claim.of("digest"), f"got the digest {found}, want {digest}")
+
+
+def unpacked(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
+    """As ``decompress``, but what it raises is Failed: what is wrong with the packing is no fault of what is in it."""
+    try:
+        yield from decompress(blocks, codec, limits)
+    except ConverterError as error:
+        raise Failed(error) from error
+
+
+def telling(findings: Findings, place: str) -> Tell:
+    """Takes what is wrong with the tar at a place."""
+
+    def tell(rule: str, name: bytes | None, fact: str) -> None:
+        findings.add(rule, place if name is None else entry(place, name), fact)
+
+    return tell
+
+
+def _opened(raw: Open) -> Iterator[Block]:
+    with closing(raw()) as source:
+        yield from source

@@ -1,0 +1,94 @@
+"""Gathers what is wrong with an image: each finding under its rule, with its place, and no rule without end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
+from converter.schema import Finding, Profile
+from converter.validate.rules import BY_NAME
+
+MOST = 100
+"""A rule is not told more often than this of one image; the last finding says how often it was broken besides."""
+_LONGEST = 400
+
+WRONG = (Invalid, NotFound, Unsupported)
+"""Errors that say something of the image. All others say that it could not be looked at, and end the validation."""
+
+
+class Findings:
+    """What was found so far, in the order of finding."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile: Profile = profile
+        self._found: dict[tuple[str, str, str], Finding] = {}
+        self._counts: dict[str, int] = {}
+
+    def wanted(self, rule: str) -> bool:
+        """Whether the profile has the rule: else nobody need look."""
+        return BY_NAME[rule].severity(self.profile) is not None
+
+    def add(self, rule: str, place: str, fact: str) -> None:
+        """A rule is broken at a place; ``fact`` says what was got and what was wanted."""
+        found = BY_NAME[rule]
+        severity = found.severity(self.profile)
+        if severity is not None:
+            self._keep(Finding(place[:_LONGEST], rule, fact, found.spec, severity))
+
+    def add_all(self, place: str, findings: Iterable[Finding]) -> None:
+        """Findings of a document that lies at a place."""
+        for one in findings:
+            path = member(place, one.path)
+            self._keep(Finding(path, one.rule, one.message, one.spec, one.severity))
+
+    def failed(self, place: str, error: ConverterError, rule: str = "image/unreadable") -> None:
+        """An error that says what cannot be judged; raises it where it says nothing of the image."""
+        if not isinstance(error, WRONG):
+            raise error
+        self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
+
+    def told(self, place: str) -> bool:
+        """Whether an error at a place, or of a member below it, is among them."""
+        return any(
+            one.severity == "error" and (one.path == place or one.path.startswith(f"{place}/"))
+            for one in self._found.values()
+        )
+
+    @property
+    def invalid(self) -> bool:
+        """Whether an error is among them."""
+        return any(one.severity == "error" for one in self._found.values())
+
+    def all(self) -> tuple[Finding, ...]:
+        """All of them, and for each rule that was broken too often how often that was."""
+        rest = []
+        for rule, count in self._counts.items():
+            if count > MOST:
+                last = next(one for one in reversed(self._found.values()) if one.rule == rule)
+                fact = f"got {count - MOST} findings more of this rule, want none"
+                rest.append(Finding("", rule, fact, last.spec, last.severity))
+        return (*self._found.values(), *rest)
+
+    def _keep(self, finding: Finding) -> None:
+        key = finding.path, finding.rule, finding.message
+        if key in self._found:
+            return
+        count = self._counts[finding.rule] = self._counts.get(finding.rule, 0) + 1
+        if count <= MOST:
+            self._found[key] = finding
+
+
+def member(place: str, pointer: str) -> str:
+    """The path of a member (a JSON pointer) of the document at a place; the document itself has no pointer."""
+    return f"{place}#{pointer}" if pointer else place
+
+
+def below(place: str, part: str) -> str:
+    """A part of what lies at a place; the image itself has the place ``""``."""
+    return f"{place}/{part}" if place else part
+
+
+def entry(place: str, name: bytes) -> str:
+    """The entry of a tar at a place; bytes that are no UTF-8 are escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    return f"{place}!/{text.lstrip('/')}"

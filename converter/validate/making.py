@@ -1,0 +1,29 @@
+"""How a rule of whole images is written down."""
+
+from __future__ import annotations
+
+from converter.schema import Rule, Severity
+
+ALL = ("oci-image", "docker-image", "aci-image")
+LAYERED = ("oci-image", "docker-image")
+OCI = ("oci-image",)
+DOCKER = ("docker-image",)
+ACI = ("aci-image",)
+"""Kinds of images, by the format of what a reference names."""
+
+SPEC = "image-spec 1.1.1, "
+LAYER = SPEC + "layer.md, "
+
+
+def rule(
+    name: str,
+    title: str,
+    spec: str,
+    kinds: tuple[str, ...],
+    *,
+    compat: Severity | None = "error",
+    strict: Severity | None = "error",
+    note: str = "",
+) -> Rule:
+    """A rule of whole images: no document alone is checked by it."""
+    return Rule(name=name, title=title, spec=spec, kinds=kinds, compat=compat, strict=strict, note=note)

@@ -1,0 +1,213 @@
+"""The rules of whole images: what no document says alone, and what layouts and archives keep to."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from converter import schema
+from converter.schema import Rule
+from converter.validate.making import ALL, DOCKER, LAYER, LAYERED, OCI, SPEC, rule
+from converter.validate.tar_rules import ACIS, TARS
+
+IMAGE_KINDS = {"oci-image": "oci", "docker-image": "docker", "aci-image": "aci"}
+"""What an image is, by the format of what a reference names, and the family of its rules."""
+
+_LAYOUT = SPEC + "image-layout.md, "
+_SAVE = "moby image spec v1.2, Combined Image JSON + Filesystem Changeset Format"
+
+_IMAGE = (
+    rule("image/unreadable", "What the image is stored in can be read.", "transship, Validation", ALL),
+    rule("image/limit", "Nothing is larger or deeper than the limits of this program.", "transship, Limits", ALL),
+    rule("image/descriptor", "Each descriptor can be followed.", SPEC + "descriptor.md, Properties", LAYERED),
+    rule(
+        "image/blob-missing",
+        "Each blob that is named is there.",
+        _LAYOUT + "Blobs",
+        LAYERED,
+        note="The text lets a layout leave blobs to an external store; then the image cannot be read from here.",
+    ),
+    rule(
+        "image/blob-size",
+        "A blob has the size that its descriptor says.",
+        SPEC + "descriptor.md, Properties: size",
+        LAYERED,
+    ),
+    rule(
+        "image/blob-digest",
+        "A blob has the digest that its descriptor says.",
+        SPEC + "descriptor.md, Verification",
+        LAYERED,
+    ),
+    rule(
+        "image/media-type",
+        "A document says of itself what its descriptor says of it.",
+        SPEC + "considerations.md; GHSA-77vh-xpmg-72qh",
+        LAYERED,
+    ),
+    rule(
+        "image/diff-id",
+        "The digest of an uncompressed layer is its diff_id.",
+        SPEC + "config.md, Layer DiffID",
+        LAYERED,
+    ),
+    rule(
+        "image/diff-id-count",
+        "There are as many diff_ids as layers.",
+        SPEC + "config.md, Properties: rootfs",
+        LAYERED,
+    ),
+    rule(
+        "image/history-length",
+        "As many steps of the history made a layer as there are layers.",
+        SPEC + "config.md, Properties: history",
+        LAYERED,
+        note="Of a configuration alone the reference does not ask it; here the layers are counted too.",
+    ),
+    rule(
+        "image/layer-format",
+        "A layer is a tar, plain or compressed, from its first byte to its last.",
+        LAYER + "Distributable Format",
+        LAYERED,
+    ),
+    rule(
+        "image/layer-compression",
+        "A layer is compressed as its media type says.",
+        LAYER + "+gzip Media Types",
+        LAYERED,
+        compat="warning",
+        note="Readers go by the bytes.",
+    ),
+    rule(
+        "image/platform",
+        "The platform in an index is that of the image's configuration.",
+        SPEC + "image-index.md, Image Index Property Descriptions: platform",
+        LAYERED,
+        compat="warning",
+        note="Readers go by the index, and do not compare.",
+    ),
+    rule(
+        "image/subject",
+        "A subject that is there is what its descriptor says.",
+        SPEC + "manifest.md, Image Manifest Property Descriptions: subject",
+        LAYERED,
+    ),
+    rule(
+        "image/referrer",
+        "What is attached to an image has it as its subject.",
+        "distribution-spec 1.1.1, Referrers Tag Schema",
+        LAYERED,
+    ),
+    rule(
+        "image/attestation",
+        "An attestation in an index speaks of an image of the same index.",
+        "buildkit, attestation storage: vnd.docker.reference.digest",
+        LAYERED,
+        compat="warning",
+        strict="warning",
+    ),
+)
+
+_LAYOUTS = (
+    rule("oci/layout-file", "A layout has a file oci-layout.", _LAYOUT + "oci-layout file", OCI),
+    rule("oci/layout-index", "A layout has a file index.json.", _LAYOUT + "index.json file", OCI),
+    rule(
+        "oci/layout-name",
+        "No two entries of index.json for one platform have the same name.",
+        _LAYOUT + "index.json file",
+        OCI,
+        compat="warning",
+        strict="warning",
+        note="The text allows it; readers take the first, the last, or none.",
+    ),
+    rule(
+        "oci/layout-name-syntax",
+        "The name of an entry keeps to its grammar.",
+        SPEC + "annotations.md, Pre-Defined Annotation Keys: org.opencontainers.image.ref.name",
+        OCI,
+        compat="warning",
+        note="Readers take any text.",
+    ),
+    rule(
+        "oci/blob-name",
+        "What lies below blobs/ is called by an algorithm and a digest of it.",
+        _LAYOUT + "Blobs",
+        OCI,
+        compat="warning",
+        note="Readers do not look at what no descriptor names.",
+    ),
+    rule(
+        "oci/blob-content",
+        "A blob that nothing names has the digest that is its name.",
+        _LAYOUT + "Blobs",
+        OCI,
+        compat="warning",
+        note="Readers do not look at what no descriptor names.",
+    ),
+    rule(
+        "dir/version",
+        "The file version of a directory is one that is known.",
+        "containers-transports(5), dir:path",
+        LAYERED,
+    ),
+)
+
+_DOCKER_ARCHIVES = (
+    rule("docker/archive-file", "Each file that manifest.json names is in the archive.", _SAVE, DOCKER),
+    rule(
+        "docker/archive-config-name",
+        "A configuration that is called by a digest has it.",
+        _SAVE,
+        DOCKER,
+        compat="warning",
+        note="The Engine takes any name.",
+    ),
+    rule(
+        "docker/archive-tag-repeated",
+        "No two images of manifest.json have the same name.",
+        _SAVE,
+        DOCKER,
+        compat="warning",
+        strict="warning",
+        note="The Engine gives it to the last.",
+    ),
+    rule(
+        "docker/archive-repositories",
+        "repositories has the names that manifest.json has.",
+        "moby image spec v1, Combined Image JSON + Filesystem Changeset Format",
+        DOCKER,
+        compat="warning",
+        note="The Engine does not read it where manifest.json is there.",
+    ),
+    rule(
+        "docker/archive-layer-source",
+        "LayerSources describes the layers that are there.",
+        "moby, image/tarexport",
+        DOCKER,
+        compat="warning",
+        note="The Engine asks it of foreign layers only.",
+    ),
+    rule(
+        "docker/archive-sparse",
+        "Every image of an index that is saved is in the archive.",
+        _LAYOUT + "Blobs",
+        DOCKER,
+        compat="warning",
+        strict="warning",
+        note="The Engine saves an index with the images that it has.",
+    ),
+    rule(
+        "docker/archive-chain",
+        "The layers of an image from before Docker 1.10 make a chain by their parents.",
+        "moby image spec v1, Combined Image JSON + Filesystem Changeset Format",
+        DOCKER,
+    ),
+)
+
+IMAGE_RULES: tuple[Rule, ...] = (*_IMAGE, *_LAYOUTS, *_DOCKER_ARCHIVES, *TARS, *ACIS)
+BY_NAME = {one.name: one for one in IMAGE_RULES}
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Every rule there is: those of documents, and those of images."""
+    return (*schema.rules(), *IMAGE_RULES)

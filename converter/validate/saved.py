@@ -1,0 +1,194 @@
+"""What ``docker save`` wrote, of any generation (moby, image/tarexport; image/spec/v1.2.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from converter.errors import Invalid, NotFound
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.schema import check
+from converter.stores import oci_index
+from converter.stores.catalogue import in_full
+from converter.stores.docker_archive import manifest_json, repositories
+from converter.stores.docker_archive.manifest_json import claimed_digest
+from converter.stores.media import Medium
+from converter.validate.blobs import Blobs, Claim, Layer
+from converter.validate.chains import ChainCheck
+from converter.validate.files import Files
+from converter.validate.findings import member
+from converter.validate.layouts import LayoutCheck
+from converter.validate.walk import diff_ids_of
+
+_MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
+_POSITION = re.compile(r"@([0-9]{1,9})")
+_CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
+
+
+class SavedCheck:
+    """An archive on a medium."""
+
+    def __init__(self, medium: Medium, blobs: Blobs) -> None:
+        self._medium = medium
+        self._blobs = blobs
+        self._findings = blobs.findings
+        self._files = Files(medium, blobs.findings, blobs.limits)
+        self._layers: dict[str, Layer] = {}
+        self._layout = LayoutCheck(medium, blobs, saved=True)
+
+    def run(self, name: str = "") -> None:
+        """All that is there, or the image of a name. Raises NotFound for the name."""
+        has_rows = self._files.there(_MANIFEST)
+        has_layout = self._files.there(oci_index.INDEX) and (not has_rows or self._files.there(oci_index.LAYOUT))
+        missing: NotFound | None = None
+        if has_layout:
+            try:
+                self._layout.run(name)
+            except NotFound as error:
+                missing = error
+        if has_rows:
+            found = self._rows(name)
+        elif self._files.there(_NAMES) or not has_layout:
+            found = ChainCheck(self._files, self._blobs).run(name)
+        else:
+            found = False
+        if name and not found and (missing is not None or not has_layout) and not self._findings.invalid:
+            raise missing or NotFound(f"got no image {name[:200]!r} in {self._medium.where}, want one")
+
+    def _rows(self, name: str) -> bool:
+        """The images of ``manifest.json``; gives whether any has the name."""
+        data = self._files.read(_MANIFEST, _MANIFEST)
+        if data is None:
+            return False
+        self._findings.add_all(
+            _MANIFEST, check(data, "docker-archive-manifest", self._findings.profile, self._blobs.limits)
+        )
+        value = self._files.value(data)
+        rows = [row if isinstance(row, dict) else {} for row in value] if isinstance(value, list) else []
+        self._tags(rows)
+        found = False
+        for number, row in enumerate(rows):
+            if not name or _named(row, number, name):
+                self._row(row, number)
+                found = True
+        return found
+
+    def _row(self, row: Mapping[str, Any], number: int) -> None:
+        config, claim = row.get("Config"), member(_MANIFEST, f"/{number}/Config")
+        layers = _texts(row, "Layers")
+        data = self._files.read(config, claim) if isinstance(config, str) and config else None
+        if data is None or not isinstance(config, str):
+            document: Mapping[str, Any] = {}
+        else:
+            self._config_name(config, data, claim)
+            if self._in_layout(Digest.of(data), layers):
+                return
+            document = self._layout.walk.config(data, str(number), "docker")
+        diff_ids = diff_ids_of(document)
+        sources = row.get("LayerSources")
+        sources = sources if isinstance(sources, dict) else {}
+        known = [
+            self._layer(layer, number, place, sources.get(str(diff_ids[place])) if place < len(diff_ids) else None)
+            for place, layer in enumerate(layers)
+        ]
+        if document:
+            self._layout.walk.image(document, known, str(number))
+
+    def _in_layout(self, config: Digest, layers: list[str]) -> bool:
+        """Whether the same image has been looked at, as a manifest of the layout."""
+        for seen in self._layout.walk.seen.values():
+            described = seen.document.get("config")
+            rows = seen.document.get("layers")
+            if isinstance(described, dict) and described.get("digest") == str(config) and isinstance(rows, list):
+                names = [row.get("digest") if isinstance(row, dict) else None for row in rows]
+                if names == [_claimed(layer) for layer in layers]:
+                    return True
+        return False
+
+    def _config_name(self, name: str, data: bytes, claim: str) -> None:
+        """A name that is a digest is a promise; below ``blobs`` more so than elsewhere."""
+        actual = Digest.of(data)
+        promised = _claimed(name)
+        if promised is not None and promised.startswith("sha256:"):
+            if promised != str(actual):
+                self._findings.add("image/blob-digest", claim, f"got the digest {actual}, want {promised}")
+        elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
+            self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
+
+    def _layer(self, name: str, row: int, number: int, source: Any) -> Layer | None:
+        claim = member(_MANIFEST, f"/{row}/Layers/{number}")
+        size = self._files.size(name, claim)
+        if size is None:
+            if not _has_urls(source) and not self._findings.told(claim):
+                self._files.missing(name, claim)
+            return None
+        promised = _claimed(name)
+        self._source(source, promised, size, row)
+        if name not in self._layers:
+            told = None
+            if promised is not None:
+                digest = Digest.parse(promised)
+                told = Claim(Descriptor(media_type="", digest=digest, size=-1), claim)
+            self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), f"{row}/layers/{number}", told)
+        return self._layers[name]
+
+    def _source(self, source: Any, promised: str | None, size: int, row: int) -> None:
+        if not isinstance(source, dict):
+            return
+        claim = member(_MANIFEST, f"/{row}/LayerSources")
+        # Elsewhere than below blobs/ a layer may lie unpacked, and be described packed.
+        if promised is None:
+            return
+        if source.get("digest") != promised:
+            fact = f"got the digest {str(source.get('digest'))[:150]}, want {promised}, which the layer is called by"
+            self._findings.add("docker/archive-layer-source", claim, fact)
+        elif source.get("size") != size:
+            fact = f"got the size {source.get('size')!r}, want {size}, which the layer has"
+            self._findings.add("docker/archive-layer-source", claim, fact)
+
+    def _tags(self, rows: list[dict[str, Any]]) -> None:
+        """Names, each of one image, and the same as in ``repositories`` where that is there."""
+        seen: dict[str, int] = {}
+        for number, row in enumerate(rows):
+            for place, tag in enumerate(_texts(row, "RepoTags")):
+                if seen.setdefault(tag, number) != number:
+                    fact = f"got the name {tag[:200]!r}, want another than that of image {seen[tag]}"
+                    path = member(_MANIFEST, f"/{number}/RepoTags/{place}")
+                    self._findings.add("docker/archive-tag-repeated", path, fact)
+        if not self._files.there(_NAMES):
+            return
+        listed = {in_full(name) for name in self._files.repositories()}
+        tagged = {in_full(tag): number for tag, number in seen.items() if rows[number].get("Layers")}
+        for name in sorted(listed - {in_full(tag) for tag in seen}):
+            fact = f"got {name!r}, want a name that {_MANIFEST} has"
+            self._findings.add("docker/archive-repositories", _NAMES, fact)
+        for name in sorted(tagged.keys() - listed):
+            path = member(_MANIFEST, f"/{tagged[name]}/RepoTags")
+            self._findings.add("docker/archive-repositories", path, f"got {name!r}, want it in {_NAMES} too")
+
+
+def _claimed(name: str) -> str | None:
+    """The digest that the name of a file is, as text; None where it is none."""
+    try:
+        found = claimed_digest(name)
+    except Invalid:
+        return None
+    return None if found is None else str(found)
+
+
+def _has_urls(source: Any) -> bool:
+    return isinstance(source, dict) and bool(source.get("urls"))
+
+
+def _named(row: Mapping[str, Any], number: int, name: str) -> bool:
+    if position := _POSITION.fullmatch(name):
+        return int(position[1]) == number
+    wanted = in_full(name)
+    return any(name == tag or (wanted and in_full(tag) == wanted) for tag in _texts(row, "RepoTags"))
+
+
+def _texts(row: Mapping[str, Any], key: str) -> list[str]:
+    found = row.get(key)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

@@ -1,0 +1,110 @@
+"""What can be wrong with any tar, entry by entry, and with its end (POSIX.1-2001 pax; GNU tar manual)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import Limits
+from converter.streams import Blocks
+from converter.streams.tar import fields, pax
+from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.headers import Headers
+from converter.streams.tar.names import shown
+from converter.streams.tar.scan import Scanner
+from converter.streams.tar.sparse import expanded
+
+Tell = Callable[[str, bytes | None, str], None]
+"""Takes a rule, the name of an entry (None: the archive itself), and a fact."""
+
+_PASSED_OVER = frozenset({b"V", b"N"})
+"""GNU's volume labels and old long names, which every reader passes over."""
+_REPEATABLE = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
+_TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
+_NUMBERS: tuple[Callable[[Entry], object], ...] = (
+    lambda entry: entry.mode,
+    lambda entry: entry.uid,
+    lambda entry: entry.gid,
+    lambda entry: entry.mtime_ns,
+    lambda entry: entry.device,
+)
+
+
+def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits) -> bool:
+    """Read an uncompressed archive as far as it can be read, and let ``visit`` see each file in it.
+
+    Gives whether every entry was seen. The blocks are not closed, and not read on where the archive is damaged. What
+    they raise comes through, but for Invalid, which is taken for damage.
+    """
+    scanner = Scanner(Cursor(blocks), limits)
+    try:
+        for entry in scanner:
+            _numbers(entry, tell)
+            if entry.extra is not None:
+                _records(entry, tell)
+            if entry.type in fields.FILES:
+                visit(entry)
+            elif entry.type not in _PASSED_OVER:
+                tell("tar/type", entry.name, f"got the type {shown(entry.type)}, want that of a file")
+        _ending(scanner, tell)
+        return True
+    except LimitExceeded as error:
+        tell("image/limit", None, str(error))
+    except Invalid as error:
+        tell("tar/readable", None, str(error))
+    return False
+
+
+def _numbers(entry: Entry, tell: Tell) -> None:
+    for number in _NUMBERS:
+        try:
+            number(entry)
+        except Invalid as error:
+            tell("tar/field", entry.name, str(error))
+
+
+def _records(entry: Entry, tell: Tell) -> None:
+    for record in Headers(entry.own).records:
+        if record.flag not in b"xX":
+            continue
+        seen: set[bytes] = set()
+        for key, value in pax.pairs(record.data):
+            if key in seen and key not in _REPEATABLE:
+                tell("tar/pax-repeated", entry.name, f"got the key {shown(key)} twice, want it once")
+            seen.add(key)
+            if key in _TEXTS and not _utf8(value) and b"hdrcharset" not in entry.pax:
+                tell("tar/pax-encoding", entry.name, f"got {shown(value)} for {shown(key)}, want UTF-8")
+    if entry.type == fields.FILE and entry.sparse:
+        try:
+            # Its map is checked before anything of it is given.
+            next(iter(expanded(entry, sys.maxsize)), None)
+        except LimitExceeded as error:
+            tell("image/limit", entry.name, str(error))
+        except Invalid as error:
+            tell("tar/sparse", entry.name, str(error))
+
+
+def _utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ending(scanner: Scanner, tell: Tell) -> None:
+    """Two blocks of zeros, and nothing but zeros behind them. Padding that lacks is part of the same carelessness."""
+    zeros, garbage = 0, 0
+    for block in scanner.trailing():
+        if not garbage:
+            rest = bytes(block).lstrip(b"\0")
+            zeros += len(block) - len(rest)
+            garbage = len(rest)
+        else:
+            garbage += len(block)
+    if zeros < 2 * fields.SIZE:
+        tell("tar/end-missing", None, f"got {zeros} zeros at the end, want {2 * fields.SIZE}")
+    if garbage:
+        tell("tar/trailing-data", None, f"got {garbage} bytes behind the end, want none")

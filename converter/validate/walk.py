@@ -1,0 +1,319 @@
+"""Follows the descriptors of an image from its root down, whatever the documents claim (image-spec 1.1.1, spec.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import ConverterError, Invalid, NotFound
+from converter.formats.manifest import CONFIG_TYPES, LAYER_TYPES
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, platform_from_json
+from converter.model.digest import Digest
+from converter.model.document import read
+from converter.model.platform import Platform
+from converter.ports import Fetch
+from converter.schema import check, guess
+from converter.validate.blobs import Blobs, Claim, Layer
+from converter.validate.findings import below, member
+
+KINDS = {
+    types.OCI_MANIFEST: "oci-manifest",
+    types.OCI_INDEX: "oci-index",
+    types.DOCKER_MANIFEST: "docker-schema2",
+    types.DOCKER_LIST: "docker-manifest-list",
+    types.DOCKER_SCHEMA1: "docker-schema1",
+    types.DOCKER_SCHEMA1_SIGNED: "docker-schema1",
+}
+"""Media type of a root → the kind of the document."""
+
+_COUNTED = frozenset(("oci/history-length", "docker/config-history"))
+"""Rules of a configuration alone that ask what is asked here of the whole image."""
+_REFERENCE = "vnd.docker.reference.digest"
+
+
+@dataclass(slots=True)
+class Seen:
+    """A manifest or an index that was read."""
+
+    descriptor: Descriptor
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Walk:
+    """Reads whatever is below roots, each blob once. ``sparse`` is the rule that an image breaks which an index names
+    and which is not there.
+    """
+
+    def __init__(self, fetch: Fetch, blobs: Blobs, sparse: str = "image/blob-missing") -> None:
+        self._fetch = fetch
+        self._blobs = blobs
+        self._findings = blobs.findings
+        self._sparse = sparse
+        self._layers: dict[tuple[Digest, str], Layer] = {}
+        self.seen: dict[Digest, Seen] = {}
+        """What was read, by digest: manifests and indexes."""
+        self.read: set[Digest] = set()
+        """Every blob that was read or looked for."""
+
+    def row(self, value: Any, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing") -> None:
+        """What a descriptor in a document names; ``place`` is the image's, ``claim`` the path of the descriptor."""
+        descriptor = self.descriptor(value, claim)
+        if descriptor is not None:
+            self.item(descriptor, claim, place, depth, rule)
+
+    def item(
+        self, descriptor: Descriptor, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing"
+    ) -> None:
+        """A manifest, an index, or what else a root may be."""
+        limit = self._blobs.limits.index_depth
+        if depth > limit:
+            fact = f"got indexes {depth} deep, want at most {limit} (limit: index_depth)"
+            self._findings.add("image/limit", claim, fact)
+            return
+        known = self.known(descriptor, claim, rule)
+        if known is None:
+            return
+        if descriptor.digest in self.seen:
+            self._same(descriptor, claim)
+            return
+        if descriptor.media_type not in KINDS and descriptor.media_type not in {"", "application/json"}:
+            self._blobs.opaque(known.raw, below(place, "blob"), Claim(descriptor, claim))
+            return
+        data = self._blobs.document(known.raw, Claim(descriptor, claim))
+        if data is None:
+            return
+        kind = KINDS.get(descriptor.media_type) or guess(data)
+        document = self._document(data, kind or "oci-manifest", below(place, _part(kind)))
+        self.seen[descriptor.digest] = Seen(descriptor, document)
+        self._said(descriptor, document, below(place, _part(kind)))
+        if kind in {"oci-index", "docker-manifest-list"}:
+            self._index(document, place, depth)
+        elif kind == "docker-schema1":
+            self._schema1(document, place)
+        else:
+            self._manifest(document, descriptor, place, "docker" if kind == "docker-schema2" else "oci")
+
+    def descriptor(self, value: Any, claim: str) -> Descriptor | None:
+        """A descriptor that can be followed, or None."""
+        try:
+            return Descriptor.from_json(value)
+        except Invalid as error:
+            # Its document says it too where its schema does.
+            if not self._findings.told(claim):
+                self._findings.add("image/descriptor", claim, error.fact)
+            return None
+
+    def known(self, descriptor: Descriptor, claim: str, rule: str = "image/blob-missing") -> Known | None:
+        """The blob, unread; None where it is not there, or is a foreign layer that nobody wants to fetch."""
+        self.read.add(descriptor.digest)
+        try:
+            known = self._fetch(descriptor)
+        except NotFound as error:
+            self._findings.add(rule, claim, error.fact)
+            return None
+        except ConverterError as error:
+            self._findings.failed(claim, error)
+            return None
+        return None if known.absent else known
+
+    def _same(self, descriptor: Descriptor, claim: str) -> None:
+        """Another descriptor of what was read: it must say the same."""
+        first = self.seen[descriptor.digest].descriptor
+        if descriptor.size != first.size:
+            fact = f"got {descriptor.size}, want {first.size} as another descriptor of the same says"
+            self._findings.add("image/blob-size", Claim(descriptor, claim).of("size"), fact)
+        if descriptor.media_type != first.media_type:
+            fact = f"got {descriptor.media_type!r}, want {first.media_type!r} as another descriptor of the same says"
+            self._findings.add("image/media-type", Claim(descriptor, claim).of("mediaType"), fact)
+
+    def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
+        """What a document says, as far as it is JSON; all that is wrong with it alone is told."""
+        found = check(data, kind, self._findings.profile, self._blobs.limits)
+        self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
+        value = read(data, self._blobs.limits).value
+        return value if isinstance(value, dict) else {}
+
+    def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
+        said = document.get("mediaType")
+        if isinstance(said, str) and said and descriptor.media_type and said != descriptor.media_type:
+            fact = f"got {said[:100]!r}, want {descriptor.media_type!r} as its descriptor says"
+            self._findings.add("image/media-type", member(place, "/mediaType"), fact)
+
+    def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
+        rows = _list(document, "manifests")
+        digests = {row.get("digest") for row in rows if isinstance(row, dict)}
+        here = below(place, "index")
+        for number, row in enumerate(rows):
+            claim = member(here, f"/manifests/{number}")
+            self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
+            subject = _object(row, "annotations").get(_REFERENCE)
+            if subject is not None and subject not in digests:
+                fact = f"got an attestation of {str(subject)[:100]}, want one of the images in the index"
+                self._findings.add("image/attestation", f"{claim}/annotations/{_REFERENCE}", fact)
+
+    def _schema1(self, document: Mapping[str, Any], place: str) -> None:
+        here = below(place, "manifest")
+        for number, row in enumerate(_list(document, "fsLayers")):
+            text = row.get("blobSum") if isinstance(row, dict) else None
+            claim = member(here, f"/fsLayers/{number}")
+            # Schema 1 tells no sizes, and its documents call a digest blobSum.
+            wanted = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
+            descriptor = self.descriptor(wanted, claim)
+            if descriptor is not None:
+                unsized = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1)
+                self._layer(unsized, claim, below(place, f"layers/{number}"), "sha256")
+
+    def _manifest(self, document: Mapping[str, Any], root: Descriptor, place: str, dialect: str) -> None:
+        here = below(place, "manifest")
+        self._subject(document, here)
+        rows = _list(document, "layers")
+        config = document.get("config")
+        layers = [self.descriptor(row, member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
+        described = None if config is None else self.descriptor(config, member(here, "/config"))
+        if _artifact(document, root, described, layers):
+            for number, blob in enumerate((described, *layers)):
+                part = "config" if number == 0 else f"layers/{number - 1}"
+                self._opaque(blob, member(here, f"/{part}"), below(place, part))
+            return
+        said = {} if described is None else self._config(described, member(here, "/config"), place, dialect)
+        diff_ids = diff_ids_of(said)
+        read_layers = []
+        for number, layer in enumerate(layers):
+            claim, inside = member(here, f"/layers/{number}"), below(place, f"layers/{number}")
+            algorithm = _algorithm(diff_ids, number)
+            read_layers.append(None if layer is None else self._layer(layer, claim, inside, algorithm))
+        if said:
+            self.image(said, read_layers, place)
+            self._platform(root.platform, said, place)
+
+    def image(self, config: Mapping[str, Any], layers: Sequence[Layer | None], place: str) -> None:
+        """A configuration against its layers, base first; None for a layer that could not be read."""
+        here = below(place, "config")
+        diff_ids = diff_ids_of(config)
+        if len(diff_ids) != len(layers):
+            fact = f"got {len(diff_ids)} diff_ids, want {len(layers)}: one a layer"
+            self._findings.add("image/diff-id-count", member(here, "/rootfs/diff_ids"), fact)
+        else:
+            for number, (wanted, layer) in enumerate(zip(diff_ids, layers, strict=True)):
+                got = None if layer is None else layer.diff_id
+                if got is not None and str(got) != wanted:
+                    path = member(here, f"/rootfs/diff_ids/{number}")
+                    self._findings.add("image/diff-id", path, f"got {str(wanted)[:150]}, want {got}")
+        history = config.get("history")
+        if isinstance(history, list) and history:
+            made = sum(not (isinstance(step, dict) and step.get("empty_layer") is True) for step in history)
+            if made != len(layers):
+                fact = f"got {made} steps that made a layer, want {len(layers)}: one a layer"
+                self._findings.add("image/history-length", member(here, "/history"), fact)
+        known = [layer for layer in layers if layer is not None and layer.complete]
+        if len(known) == len(layers):
+            for number, layer in enumerate(known):
+                layer.entries.below([lower.entries for lower in known[:number]])
+
+    def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
+        """A configuration document, checked alone."""
+        return self._document(data, f"{dialect}-config", below(place, "config"))
+
+    def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
+        known = self.known(descriptor, claim)
+        data = None if known is None else self._blobs.document(known.raw, Claim(descriptor, claim))
+        return {} if data is None else self.config(data, place, dialect)
+
+    def _opaque(self, descriptor: Descriptor | None, claim: str, place: str) -> None:
+        if descriptor is not None and descriptor.digest not in self.read:
+            known = self.known(descriptor, claim)
+            if known is not None:
+                self._blobs.opaque(known.raw, place, Claim(descriptor, claim))
+
+    def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> Layer | None:
+        known_type = LAYER_TYPES.get(descriptor.media_type)
+        if known_type is None:
+            self._opaque(descriptor, claim, place)
+            return None
+        key = descriptor.digest, algorithm
+        layer = self._layers.get(key)
+        if layer is None:
+            known = self.known(descriptor, claim)
+            if known is None:
+                return None
+            layer = self._layers[key] = self._blobs.layer(known.raw, place, Claim(descriptor, claim), algorithm)
+        packed = "none" if layer.codec == "tar" else layer.codec
+        if packed is not None and packed != known_type[1]:
+            fact = f"got a layer that is packed with {packed}, want {known_type[1]} as {descriptor.media_type} says"
+            self._findings.add("image/layer-compression", Claim(descriptor, claim).of("mediaType"), fact)
+        return layer
+
+    def _subject(self, document: Mapping[str, Any], here: str) -> None:
+        subject = document.get("subject")
+        if subject is None:
+            return
+        claim = member(here, "/subject")
+        descriptor = self.descriptor(subject, claim)
+        if descriptor is None:
+            return
+        try:
+            known = self._fetch(Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1))
+        except (NotFound, Invalid):
+            return
+        there = known.descriptor.size
+        if there not in (-1, descriptor.size):
+            fact = f"got {descriptor.size}, want {there}: so many bytes has the subject that is there"
+            self._findings.add("image/subject", f"{claim}/size", fact)
+        seen = self.seen.get(descriptor.digest)
+        if seen is not None and seen.descriptor.media_type != descriptor.media_type:
+            fact = f"got {descriptor.media_type!r}, want {seen.descriptor.media_type!r}, which the subject is"
+            self._findings.add("image/subject", f"{claim}/mediaType", fact)
+
+    def _platform(self, told: Platform | None, config: Mapping[str, Any], place: str) -> None:
+        if told is None or not told.known:
+            return
+        try:
+            own = platform_from_json(config).normalised()
+        except Invalid:
+            return
+        listed = told.normalised()
+        same = (listed.os, listed.architecture) == (own.os, own.architecture)
+        variants = bool(told.variant) and bool(config.get("variant")) and listed.variant != own.variant
+        if not same or variants:
+            fact = f"got {own} in the configuration, want {listed} as the index says"
+            self._findings.add("image/platform", below(place, "config"), fact)
+
+
+def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
+    """What a configuration has for diff_ids."""
+    return _list(_object(config, "rootfs"), "diff_ids")
+
+
+def _part(kind: str | None) -> str:
+    return "index" if kind in {"oci-index", "docker-manifest-list"} else "manifest"
+
+
+def _artifact(
+    document: Mapping[str, Any], root: Descriptor, config: Descriptor | None, layers: Sequence[Descriptor | None]
+) -> bool:
+    """Whether it is no image: an attestation, a signature, a chart."""
+    if config is not None and config.media_type not in CONFIG_TYPES:
+        return True
+    if (root.platform is not None and not root.platform.known) or document.get("artifactType"):
+        return True
+    known = [layer for layer in layers if layer is not None]
+    return bool(known) and not any(layer.media_type in LAYER_TYPES for layer in known)
+
+
+def _algorithm(diff_ids: Sequence[Any], number: int) -> str:
+    text = diff_ids[number] if number < len(diff_ids) else ""
+    algorithm = text.partition(":")[0] if isinstance(text, str) else ""
+    return algorithm if algorithm in {"sha384", "sha512"} else "sha256"
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+def _object(value: Any, name: str) -> Mapping[str, Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, dict) else {}
