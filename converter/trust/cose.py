@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Sign1:
         if not isinstance(found, CBORTag) or found.tag != _SIGN1:
             raise Invalid("got no COSE_Sign1 with its tag, want one")
         match found.value:
-            case (bytes() as head, dict() as loose, bytes() as payload, bytes() as signature):
+            case (bytes() as head, Mapping() as loose, bytes() as payload, bytes() as signature):
                 protected = _load(head)
             case _:
                 raise Invalid("got a COSE_Sign1 of other parts, want headers, payload and signature")

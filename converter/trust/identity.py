@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from converter.errors import Invalid
 from converter.model.reference import ImageName
@@ -28,6 +28,10 @@ class Rule:
     reference: str = ""
     prefix: str = ""
     signed_prefix: str = ""
+
+    def with_tags(self) -> Rule:
+        """The same for a kind of signature whose names have tags always: simple signing."""
+        return replace(self, kind=MATCH_DIGEST_OR_EXACT) if self.kind == AS_SIGNED else self
 
     def matches(self, signed: str, wanted: ImageName | None) -> bool:
         """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: nobody knows its name)."""

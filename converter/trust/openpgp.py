@@ -77,14 +77,14 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
     try:
         valid = verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
         makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
-    except RuntimeError as error:
+    except RuntimeError:
         # The library puts a trace of its stack into the text, which says nothing to anybody.
         if not _may_ask_gpg(found, trusted):
-            raise Untrusted(_reason(found)) from error
+            raise Untrusted(_reason(found, certificates, trusted.at)) from None
         good = gpg.detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
         makers = [(_named(certificates, one.certificate), one.key) for one in good]
     if not makers:
-        raise Untrusted(_reason(found))
+        raise Untrusted(_reason(found, certificates, trusted.at))
     certificate, key = makers[0]
     _check(certificate, key, [found.created] if found.created else [], trusted)
     return _signer(certificate, trusted)
@@ -99,13 +99,13 @@ def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, 
     certificates = [one for found in packets for one in _candidates(found, trusted, missing_ok=len(packets) > 1)]
     try:
         done = verify(bytes=plain, store=lambda _: certificates)
-    except RuntimeError as error:
+    except RuntimeError:
         if not any(_may_ask_gpg(found, trusted) for found in packets):
-            raise Untrusted(_reason(last)) from error
+            raise Untrusted(_reason(last, certificates, trusted.at)) from None
         content, good = gpg.inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
         return content, [(_named(certificates, one.certificate), one.key) for one in good]
     if done.bytes is None:
-        raise Untrusted(_reason(last))
+        raise Untrusted(_reason(last, certificates, trusted.at))
     return done.bytes, [(_named(certificates, one.certificate), one.signing_key) for one in done.valid_sigs]
 
 
@@ -202,12 +202,17 @@ def _is_issuer(found: Sig, key: str) -> bool:
     return bool(issuer) and key.endswith(issuer)
 
 
-def _reason(found: Sig) -> str:
+def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     """Why the library refuses, as far as one can tell."""
     from pysequoia.packet import HashAlgorithm
 
-    weak = {HashAlgorithm.MD5: "MD5", HashAlgorithm.SHA1: "SHA-1", HashAlgorithm.RipeMD: "RIPEMD-160"}
-    name = next((text for algorithm, text in weak.items() if found.hash_algorithm == algorithm), "")
+    for certificate in certificates:
+        try:
+            openpgp_keys.check(certificate, _issuer(found), at)
+        except Untrusted as error:
+            return str(error)
+    weak = ((HashAlgorithm.MD5, "MD5"), (HashAlgorithm.SHA1, "SHA-1"), (HashAlgorithm.RipeMD, "RIPEMD-160"))
+    name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
         return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
     return f"got a signature by {_issuer(found)} that does not hold, want one that does"

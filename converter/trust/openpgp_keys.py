@@ -51,11 +51,11 @@ class Keyring:
 
 
 def check(certificate: Cert, key: str, at: datetime) -> None:
-    """Raises Untrusted where the certificate, or its key of that fingerprint, is revoked or expired at the time."""
+    """Raises Untrusted where the certificate, or its key of that fingerprint or ID, is revoked or expired then."""
     primary, *subkeys = _keys(certificate)
     primary.check(at)
     for subkey in subkeys:
-        if subkey.fingerprint == key:
+        if key and subkey.fingerprint.endswith(key):
             subkey.check(at)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from converter.errors import Invalid, Untrusted
 from converter.trust import openpgp
 from converter.trust.claim import ATOMIC, Claim
@@ -14,7 +16,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verd
     content, signers = openpgp.inline(signature.data, trusted)
     claim = Claim.parse(content, ATOMIC)
     trusted.check_digest(found, claim.digest)
-    note = trusted.check_name(found, claim.identity)
+    note = replace(trusted, rule=trusted.rule.with_tags()).check_name(found, claim.identity)
     return tuple(
         Verdict(
             signature=signature,

@@ -1,0 +1,92 @@
+"""Paths to a root: what each certificate on them may do, and when (RFC 5280, section 6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from converter.errors import Invalid, Untrusted
+from converter.trust.certificates import Roots, load_pem, subject
+from tests.trust.making import NOW, Chain, certificate, ecdsa, pem
+
+FULCIO = "1.3.6.1.4.1.57264.1.1"
+
+
+def test_a_path_may_use_what_came_along() -> None:
+    chain = Chain()
+    Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW)
+    Roots.load(pem(chain.middle, chain.root)).check(chain.leaf, [], NOW)
+
+
+def test_a_certificate_that_is_itself_trusted() -> None:
+    chain = Chain()
+    Roots.load(pem(chain.leaf)).check(chain.leaf, [], NOW)
+
+
+def test_without_what_lies_between_there_is_no_path() -> None:
+    chain = Chain()
+    with pytest.raises(Untrusted, match="no trusted root"):
+        Roots.load(pem(chain.root)).check(chain.leaf, [], NOW)
+
+
+def test_a_signer_may_not_certify_others() -> None:
+    chain = Chain()
+    evil = certificate("Evil", ecdsa(70), (chain.leaf, chain.key))
+    with pytest.raises(Untrusted, match="who may not"):
+        Roots.load(pem(chain.root)).check(evil, [chain.leaf, chain.middle], NOW)
+
+
+@pytest.mark.parametrize(
+    "leaf, reason",
+    [
+        pytest.param({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "another purpose", id="for servers"),
+        pytest.param({"ca": True}, "may not sign", id="a CA's own"),
+        pytest.param({"start": NOW + timedelta(days=1)}, "valid from", id="not yet"),
+        pytest.param({"start": NOW - timedelta(days=60)}, "valid from", id="no longer"),
+        pytest.param({"extra": {"1.2.3.4": True}}, "critical extension", id="a critical extension"),
+        pytest.param({"extra": {FULCIO: False}}, "--certificate-identity", id="Fulcio's, for whom it may concern"),
+    ],
+)
+def test_a_signer_who_may_not_sign(leaf: dict[str, Any], reason: str) -> None:
+    chain = Chain(**leaf)
+    with pytest.raises(Untrusted, match=reason):
+        Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW)
+
+
+def test_an_extension_that_is_not_critical_may_be_unknown() -> None:
+    chain = Chain(extra={"1.2.3.4": False})
+    Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW)
+
+
+def test_fulcio_with_the_person_named() -> None:
+    chain = Chain(extra={FULCIO: False}, email="me@example.org")
+    Roots.load(pem(chain.root), "me@example.org").check(chain.leaf, [chain.middle], NOW)
+
+
+def test_a_root_that_has_expired() -> None:
+    chain = Chain()
+    with pytest.raises(Untrusted, match="valid from"):
+        Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW + timedelta(days=29, hours=1))
+
+
+def test_a_name_is_not_a_signature() -> None:
+    """A root of the same name as the trusted one, by another key."""
+    real, fake = Chain(), Chain()
+    fake.root = certificate("Root", ecdsa(80), ca=True)
+    middle = certificate("Middle", ecdsa(81), (fake.root, ecdsa(80)), ca=True)
+    leaf = certificate("Signer", ecdsa(82), (middle, ecdsa(81)))
+    with pytest.raises(Untrusted, match="no trusted root"):
+        Roots.load(pem(real.root)).check(leaf, [middle, fake.root], NOW)
+
+
+def test_people_see_whose_it_is() -> None:
+    assert subject(Chain().leaf) == "CN=Signer"
+    assert subject(Chain(email="me@example.org").leaf) == "me@example.org"
+
+
+def test_a_file_without_certificates() -> None:
+    with pytest.raises(Invalid):
+        load_pem(b"nothing")

@@ -1,0 +1,135 @@
+"""Docker Content Trust: a root by a key one knows, targets by the root's word, a tag in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from converter.errors import ConverterError
+from converter.trust import canonical_json, content_trust
+from converter.trust import signature as kinds
+from converter.trust.private_keys import PrivateKey
+from converter.trust.signature import Signature
+from tests.trust.making import MANIFEST, NOW, certificate, ecdsa, pem, subject, trusted
+
+ROOT, TARGETS = ecdsa(200), ecdsa(201)
+LATER = (NOW + timedelta(days=1)).isoformat()
+
+
+def entry(key: PrivateKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
+    public = pem(certificate("repo", key)) if kind == "ecdsa-x509" else key.public.der
+    row = {"keytype": kind, "keyval": {"private": None, "public": base64.b64encode(public).decode()}}
+    return hashlib.sha256(canonical_json.dump(row)).hexdigest(), row
+
+
+ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
+
+
+def document(body: dict[str, Any], *keys: PrivateKey) -> bytes:
+    rows = []
+    for key in keys:
+        r, s = decode_dss_signature(key.sign(canonical_json.dump(body)))
+        raw = r.to_bytes(32) + s.to_bytes(32)
+        rows.append({"keyid": "", "method": "ecdsa", "sig": base64.b64encode(raw).decode()})
+    return json.dumps({"signed": body, "signatures": rows}).encode()
+
+
+def root(*keys: PrivateKey, expires: str = LATER, threshold: int = 1, **more: Any) -> bytes:
+    roles = {
+        "root": {"keyids": [ROOT_ENTRY[0]], "threshold": 1},
+        "targets": {"keyids": [TARGETS_ENTRY[0]], "threshold": threshold},
+    }
+    body = {
+        "_type": "Root",
+        "expires": expires,
+        "keys": dict([ROOT_ENTRY, TARGETS_ENTRY]),
+        "roles": roles,
+        "version": 1,
+    }
+    return document({**body, **more}, *(keys or (ROOT,)))
+
+
+def targets(*keys: PrivateKey, manifest: bytes = MANIFEST, expires: str = LATER, tag: str = "1", **more: Any) -> bytes:
+    hashes = {name: base64.b64encode(hashlib.new(name, manifest).digest()).decode() for name in ("sha256", "sha512")}
+    row = {"hashes": {**hashes, **more}, "length": len(manifest)}
+    body = {"_type": "Targets", "expires": expires, "targets": {tag: row}, "version": 1}
+    return document(body, *(keys or (TARGETS,)))
+
+
+def about(data: bytes) -> Signature:
+    return Signature(kind=kinds.CONTENT_TRUST, location="targets.json", covers="", data=data)
+
+
+def test_a_tag_that_is_signed() -> None:
+    verdict = content_trust.verify(about(targets()), root(), subject(), trusted(ROOT))
+    assert (verdict.ok, verdict.identity, verdict.key) == (True, ":1", "--key 0")
+
+
+@pytest.mark.parametrize(
+    "root_data, targets_data, reason",
+    [
+        pytest.param(root(ecdsa(1)), targets(), "0 good signatures of root", id="a root that nobody signed"),
+        pytest.param(root(), targets(ecdsa(1)), "0 good signatures of targets", id="targets by another key"),
+        pytest.param(root(), targets(ROOT), "0 good signatures of targets", id="targets by the root's key"),
+        pytest.param(root(threshold=2), targets(), "want 2", id="too few signatures"),
+        pytest.param(root(threshold=2), targets(TARGETS, TARGETS), "want 2", id="one signature twice"),
+        pytest.param(root(), targets(manifest=b"{}"), "another manifest", id="another manifest"),
+        pytest.param(root(), targets(sha512="AAAA"), "another manifest", id="digests that do not agree"),
+        pytest.param(root(), targets(tag="2"), "no tag '1'", id="another tag"),
+        pytest.param(root(expires=NOW.isoformat()), targets(), "expired", id="a root that expired"),
+        pytest.param(root(), targets(expires=NOW.isoformat()), "expired", id="targets that expired"),
+        pytest.param(root(), targets(expires="soon"), "with its zone", id="a time that is none"),
+        pytest.param(root(_type="Targets"), targets(), "the type", id="another document for the root"),
+        pytest.param(root(), root(TARGETS), "the type", id="another document for targets"),
+        pytest.param(
+            root(keys={"0" * 64: ROOT_ENTRY[1]}, roles={"root": {"keyids": ["0" * 64], "threshold": 1}}),
+            targets(),
+            "the hash of its key",
+            id="a key under another's name",
+        ),
+        pytest.param(b'{"signed":{},"signed":{}}', targets(), "twice", id="a member that stands twice"),
+        pytest.param(b"", targets(), "want", id="no root"),
+    ],
+)
+def test_a_tag_that_is_not(root_data: bytes, targets_data: bytes, reason: str) -> None:
+    with pytest.raises(ConverterError, match=reason):
+        content_trust.verify(about(targets_data), root_data, subject(), trusted(ROOT))
+
+
+def test_the_root_needs_a_key_one_knows() -> None:
+    with pytest.raises(ConverterError, match="--key"):
+        content_trust.verify(about(targets()), root(), subject(), trusted(TARGETS))
+
+
+def test_an_image_without_a_tag() -> None:
+    with pytest.raises(ConverterError, match="--identity"):
+        content_trust.verify(about(targets()), root(), subject(name=None), trusted(ROOT))
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        pytest.param({"b": 1, "a": [True, None]}, b'{"a":[true,null],"b":1}', id="sorted"),
+        pytest.param('"\\\n\u00e9', '"\\"\\\\\n\u00e9"'.encode(), id="two escapes and no more"),
+    ],
+)
+def test_the_canonical_form(value: Any, text: bytes) -> None:
+    assert canonical_json.dump(value) == text
+
+
+def test_a_fraction_has_no_canonical_form() -> None:
+    with pytest.raises(ConverterError):
+        canonical_json.dump(1.5)
+
+
+def test_what_documents_look_like() -> None:
+    assert content_trust.is_targets(targets())
+    assert content_trust.is_root(root())
+    assert not content_trust.is_targets(root())
+    assert not content_trust.is_targets(b"{}")

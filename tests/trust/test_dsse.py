@@ -1,0 +1,168 @@
+"""Statements in envelopes and bundles: what is signed is type and payload together."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from converter.errors import Invalid, Untrusted
+from converter.model.digest import Digest
+from converter.trust import bundle, dsse
+from converter.trust import signature as kinds
+from converter.trust.certificates import Roots
+from converter.trust.check import check_one
+from converter.trust.private_keys import PrivateKey
+from converter.trust.signature import Signature
+from tests.trust.making import MANIFEST, NAME, Chain, der, ecdsa, pem, subject, trusted
+
+HEX = Digest.of(MANIFEST).encoded
+SLSA = "https://slsa.dev/provenance/v1"
+
+
+def statement(**more: Any) -> dict[str, Any]:
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": NAME, "digest": {"sha256": HEX}}],
+        "predicateType": SLSA,
+        "predicate": {},
+        **more,
+    }
+
+
+def envelope(
+    body: object, key: PrivateKey | None = None, kind: str = dsse.STATEMENT, signed_as: str = ""
+) -> dict[str, Any]:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    raw = (key or ecdsa()).sign(dsse.pae(signed_as or kind, payload))
+    return {
+        "payloadType": kind,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"keyid": "", "sig": base64.b64encode(raw).decode()}],
+    }
+
+
+def attestation(document: object, kind: str = kinds.ATTESTATION, media_type: str = dsse.ENVELOPE) -> Signature:
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Signature(kind=kind, location="tag", covers="", data=data, media_type=media_type)
+
+
+def bundled(content: dict[str, Any], material: dict[str, Any] | None = None) -> Signature:
+    document = {
+        "mediaType": f"{bundle.MEDIA_TYPE}.v0.3+json",
+        "verificationMaterial": material or {"publicKey": {"hint": ""}},
+        **content,
+    }
+    return attestation(document, kinds.BUNDLE, document["mediaType"])
+
+
+def test_the_encoding_of_the_specification() -> None:
+    assert dsse.pae("http://example.com/HelloWorld", b"hello world") == (
+        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
+
+
+def test_a_statement_about_the_image() -> None:
+    verdict = dsse.verify(attestation(envelope(statement())), subject(), trusted(ecdsa()))
+    assert (verdict.ok, verdict.identity, verdict.reason) == (True, NAME, f"states {SLSA}")
+
+
+def test_any_of_the_signatures_will_do() -> None:
+    document = envelope(statement())
+    document["signatures"].insert(0, {"sig": base64.b64encode(b"other").decode()})
+    assert dsse.verify(attestation(document), subject(), trusted(ecdsa())).ok
+
+
+@pytest.mark.parametrize(
+    "document, reason",
+    [
+        pytest.param(envelope(statement(), ecdsa(1)), "none of the keys made", id="another key"),
+        pytest.param(envelope(statement(), signed_as="text/plain"), "none of the keys made", id="another type signed"),
+        pytest.param(envelope(statement(), kind="text/plain"), "type 'text/plain'", id="no statement"),
+        pytest.param(envelope(statement(_type="x")), "statement of the type", id="a statement of another version"),
+        pytest.param(envelope(statement(subject=[])), "about other images", id="about nothing"),
+        pytest.param(
+            envelope(statement(subject=[{"name": NAME, "digest": {"sha256": "0" * 64}}])),
+            "about other images",
+            id="about another image",
+        ),
+        pytest.param(
+            envelope(statement(subject=[{"name": NAME, "digest": {"sha256": HEX, "sha512": "0" * 128}}])),
+            "about other images",
+            id="with two digests that do not agree",
+        ),
+        pytest.param(
+            envelope(statement(subject=[{"name": NAME, "digest": {"md5": "0"}}])),
+            "about other images",
+            id="with a digest that nobody can compute",
+        ),
+        pytest.param(
+            envelope(statement(subject=[{"name": "other.example/x", "digest": {"sha256": HEX}}])),
+            "for the name",
+            id="under another name",
+        ),
+        pytest.param(envelope(b'{"_type":"a","_type":"b"}'), "twice", id="a key that stands twice in the statement"),
+        pytest.param(b'{"payload":"","payload":""}', "twice", id="a key that stands twice in the envelope"),
+        pytest.param({**envelope(statement()), "signatures": []}, "without a signature", id="no signature"),
+        pytest.param({**envelope(statement()), "payload": "%"}, "base64", id="no base64"),
+    ],
+)
+def test_a_statement_that_proves_nothing(document: object, reason: str) -> None:
+    with pytest.raises((Untrusted, Invalid), match=reason):
+        dsse.verify(attestation(document), subject(), trusted(ecdsa()))
+
+
+def test_a_bundle_with_a_statement_that_signs() -> None:
+    one = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))})
+    verdict = bundle.verify(one, subject(), trusted(ecdsa()))
+    assert (verdict.ok, verdict.reason) == (True, "")
+    assert bundle.predicate_of(one.data) == dsse.SIGN
+
+
+def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
+    return {"messageSignature": {"signature": base64.b64encode((key or ecdsa()).sign(data)).decode()}}
+
+
+def test_a_bundle_over_the_manifest_itself() -> None:
+    verdict = bundle.verify(bundled(message(MANIFEST)), subject(), trusted(ecdsa()))
+    assert (verdict.ok, verdict.reason) == (True, "no name is signed")
+
+
+def test_a_bundle_with_a_certificate() -> None:
+    chain = Chain()
+    material = {
+        "x509CertificateChain": {"certificates": [{"rawBytes": der(chain.leaf)}, {"rawBytes": der(chain.middle)}]}
+    }
+    one = bundled(message(MANIFEST, chain.key), material)
+    assert bundle.verify(one, subject(), trusted(roots=[Roots.load(pem(chain.root))])).signer == "CN=Signer"
+    single = bundled(message(MANIFEST, chain.key), {"certificate": {"rawBytes": der(chain.leaf)}})
+    assert bundle.verify(single, subject(), trusted(roots=[Roots.load(pem(chain.middle, chain.root))])).ok
+
+
+@pytest.mark.parametrize(
+    "one, reason",
+    [
+        pytest.param(bundled(message(b"{}")), "none of the keys made", id="over other bytes"),
+        pytest.param(bundled({}), "messageSignature", id="over nothing"),
+        pytest.param(attestation({"mediaType": "text/plain"}), "want a sigstore bundle", id="no bundle"),
+        pytest.param(
+            bundled({"dsseEnvelope": {**envelope(statement()), "signatures": []}}), "want one", id="no signature"
+        ),
+        pytest.param(
+            bundled(message(MANIFEST), {"certificate": {"rawBytes": "AAAA"}}), "no certificate", id="no certificate"
+        ),
+    ],
+)
+def test_a_bundle_that_proves_nothing(one: Signature, reason: str) -> None:
+    keys = () if reason == "no certificate" else (ecdsa(),)
+    with pytest.raises((Untrusted, Invalid), match=reason):
+        bundle.verify(one, subject(), trusted(*keys))
+
+
+def test_a_bundle_of_an_attestation_stays_one() -> None:
+    one = bundled({"dsseEnvelope": envelope(statement())})
+    assert bundle.predicate_of(one.data) == SLSA
+    (verdict,) = check_one(one, subject(), trusted(ecdsa()))
+    assert verdict.ok

@@ -1,0 +1,110 @@
+"""Signatures are found by what they are, wherever they lie."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pysequoia import SignatureMode, sign
+
+from converter.errors import Invalid
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.image import Attachment
+from converter.stores.memory import MemorySource, MemoryStore
+from converter.trust import artifact, bundle, cosign, dsse, evidence, notation
+from converter.trust.claim import ATOMIC
+from converter.trust.makers import CosignKey
+from tests.trust.making import MANIFEST, claim, ecdsa, openpgp, subject
+from tests.trust.test_content_trust import targets
+from tests.trust.test_dsse import SLSA, bundled, envelope, message, statement
+
+ROOT = subject().descriptor
+HEX = ROOT.digest.encoded
+SIMPLE = sign(openpgp().signer(), claim().render(ATOMIC, "test", 1), armor=False)
+DETACHED = sign(openpgp().signer(), MANIFEST, mode=SignatureMode.DETACHED)
+SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))}).data
+SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))}).data
+MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
+BUNDLE = f"{bundle.MEDIA_TYPE}.v0.3+json"
+SIGSTORE = artifact.sigstore_file(*CosignKey(ecdsa()).sign(claim(), 1))
+
+
+def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:
+    store = MemoryStore()
+    entry = store.add(data, media_type)
+    if in_manifest:
+        body = {"schemaVersion": 2, "layers": [entry.to_json()]}
+        entry = store.add(json.dumps(body).encode(), types.OCI_MANIFEST)
+    attachment = Attachment(subject=ROOT.digest, descriptor=entry, tag=tag)
+    signatures = evidence.find([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    assert all(one.covers == str(ROOT.digest) for one in signatures)
+    return [(one.kind, one.location) for one in signatures]
+
+
+@pytest.mark.parametrize(
+    "data, media_type, tag, kind",
+    [
+        pytest.param(b"{}", cosign.PAYLOAD, f"sha256-{HEX}.sig", "cosign", id="cosign's tag"),
+        pytest.param(
+            json.dumps(envelope({})).encode(), dsse.ENVELOPE, f"sha256-{HEX}.att", "attestation", id="attested"
+        ),
+        pytest.param(SIGN_BUNDLE, BUNDLE, f"sha256-{HEX}", "cosign-bundle", id="a bundle that signs"),
+        pytest.param(MESSAGE_BUNDLE, BUNDLE, f"sha256-{HEX}", "cosign-bundle", id="a bundle over bytes"),
+        pytest.param(SLSA_BUNDLE, BUNDLE, f"sha256-{HEX}", "attestation", id="a bundle that attests"),
+        pytest.param(b"broken", BUNDLE, "x", "attestation", id="a bundle that cannot be read approves nothing"),
+        pytest.param(b"{}", notation.JWS, "x", "notation", id="notation's JWS"),
+        pytest.param(b"", notation.COSE, "x", "notation", id="notation's COSE"),
+        pytest.param(SIMPLE, types.DIR_SIGNATURE, "x", "simple-signing", id="a simple signature in an artifact"),
+    ],
+)
+def test_what_lies_in_a_manifest(data: bytes, media_type: str, tag: str, kind: str) -> None:
+    assert found(data, media_type, tag) == [(kind, tag)]
+
+
+@pytest.mark.parametrize(
+    "data, media_type, expected",
+    [
+        pytest.param(SIMPLE, types.DIR_SIGNATURE, [("simple-signing", "signature-1")], id="a simple signature"),
+        pytest.param(SIGSTORE, types.DIR_SIGNATURE, [("cosign", "signature-1")], id="cosign's, wrapped by skopeo"),
+        pytest.param(b"\0sigstore-json\n{", types.DIR_SIGNATURE, [("cosign", "signature-1")], id="a broken wrapping"),
+        pytest.param(DETACHED, types.PGP_SIGNATURE, [("openpgp", ".asc beside the file")], id="beside an ACI"),
+        pytest.param(targets(), "application/json", [("content-trust", "targets")], id="content trust"),
+        pytest.param(b"text", "text/plain", [], id="anything else"),
+    ],
+)
+def test_what_lies_as_a_file(data: bytes, media_type: str, expected: list[tuple[str, str]]) -> None:
+    tag = "targets" if expected and expected[0][0] == "content-trust" else ""
+    assert found(data, media_type, tag, in_manifest=False) == expected
+
+
+def test_a_list_of_parts_is_no_signature() -> None:
+    assert found(b"{}", "text/spdx", f"sha256-{HEX}.sbom") == []
+    assert found(b"{}", "text/spdx", "") == []
+
+
+def test_the_index_of_referrers_is_looked_into() -> None:
+    store = MemoryStore()
+    layer = store.add(b"{}", notation.JWS)
+    manifest = store.add(json.dumps({"layers": [layer.to_json()]}).encode(), types.OCI_MANIFEST)
+    index = store.add(json.dumps({"manifests": [manifest.to_json()] * 2}).encode(), types.OCI_INDEX)
+    attachment = Attachment(subject=ROOT.digest, descriptor=index, tag=f"sha256-{HEX}")
+    signatures = evidence.find([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    assert [one.kind for one in signatures] == ["notation", "notation"]
+
+
+def test_a_flood_of_signatures_is_refused() -> None:
+    store = MemoryStore()
+    layer: dict[str, Any] = store.add(b"{}", notation.JWS).to_json()
+    body = json.dumps({"layers": [layer] * 600}).encode()
+    entry = store.add(body, types.OCI_MANIFEST)
+    twice = [Attachment(subject=ROOT.digest, descriptor=entry, tag=tag) for tag in "ab"]
+    with pytest.raises(Invalid, match="more than"):
+        evidence.find(twice, MemorySource(store).fetch, MANIFEST, ROOT)
+
+
+def test_a_manifest_of_schema_1_without_signatures() -> None:
+    root = Descriptor.of(b"{}", types.DOCKER_SCHEMA1_SIGNED)
+    assert list(evidence.within(b"{}", root)) == []
+    assert list(evidence.within(b"{", root)) == []

@@ -1,0 +1,62 @@
+"""The rules for names are those of containers-policy.json(5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from converter.model.reference import ImageName
+from converter.trust.identity import (
+    ANY,
+    EXACT_REFERENCE,
+    EXACT_REPOSITORY,
+    MATCH_DIGEST_OR_EXACT,
+    MATCH_EXACT,
+    MATCH_REPOSITORY,
+    REMAP,
+    Rule,
+)
+
+DIGEST = f"@sha256:{'1' * 64}"
+EXACT, BY_DIGEST, REPOSITORY = Rule(kind=MATCH_EXACT), Rule(kind=MATCH_DIGEST_OR_EXACT), Rule(kind=MATCH_REPOSITORY)
+MIRROR = Rule(kind=REMAP, prefix="mirror.example:5000/vendor", signed_prefix="vendor.example")
+REFERENCE = Rule(kind=EXACT_REFERENCE, reference="vendor.example/app:1")
+VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
+
+
+@pytest.mark.parametrize(
+    "rule, signed, wanted, expected",
+    [
+        pytest.param(Rule(), "h.io/a:1", "h.io/a:1", True, id="the same name"),
+        pytest.param(Rule(), "h.io/a:1", "h.io/a:2", False, id="another tag"),
+        pytest.param(Rule(), "h.io/b:1", "h.io/a:1", False, id="another repository"),
+        pytest.param(Rule(), "h.io/a", "h.io/a:1", True, id="signed without a tag, as cosign does"),
+        pytest.param(Rule(), "h.io/ab", "h.io/a:1", False, id="signed without a tag, of another repository"),
+        pytest.param(Rule(), "h.io/a:1", f"h.io/a{DIGEST}", True, id="asked for by digest"),
+        pytest.param(Rule(), "h.io/b:1", f"h.io/a{DIGEST}", False, id="asked for by digest elsewhere"),
+        pytest.param(Rule(), "busybox:1", "docker.io/library/busybox:1", True, id="a short name"),
+        pytest.param(Rule(), "not a name", "h.io/a:1", False, id="no name"),
+        pytest.param(Rule(), "h.io/a:1", None, False, id="nobody knows the name"),
+        pytest.param(Rule(kind=ANY), "h.io/a:1", None, True, id="any name will do"),
+        pytest.param(EXACT, "h.io/a:1", "h.io/a:1", True, id="exact: the same"),
+        pytest.param(EXACT, "h.io/a:1", f"h.io/a{DIGEST}", False, id="exact: by digest"),
+        pytest.param(EXACT, "h.io/a", "h.io/a:1", False, id="exact: without a tag"),
+        pytest.param(BY_DIGEST, "h.io/a:1", f"h.io/a{DIGEST}", True, id="by digest: any tag"),
+        pytest.param(BY_DIGEST, "h.io/a", f"h.io/a{DIGEST}", False, id="by digest: not without a tag"),
+        pytest.param(BY_DIGEST, "h.io/a:2", "h.io/a:1", False, id="by digest: another tag"),
+        pytest.param(REPOSITORY, "h.io/a:2", "h.io/a:1", True, id="repository: another tag"),
+        pytest.param(REPOSITORY, "h.io/a", "h.io/a:1", True, id="repository: no tag"),
+        pytest.param(REPOSITORY, "h.io/ab:1", "h.io/a:1", False, id="repository: a longer name"),
+        pytest.param(REFERENCE, "vendor.example/app:1", "h.io/a:1", True, id="exact reference: whatever it goes by"),
+        pytest.param(REFERENCE, "vendor.example/app:1", None, True, id="exact reference: even nothing"),
+        pytest.param(REFERENCE, "vendor.example/app:2", "vendor.example/app:2", False, id="exact reference: another"),
+        pytest.param(VENDOR, "vendor.example/app:9", "h.io/a:1", True, id="exact repository"),
+        pytest.param(VENDOR, "vendor.example/apps:9", "h.io/a:1", False, id="exact repository: another"),
+        pytest.param(MIRROR, "vendor.example/p/a:1", "mirror.example:5000/vendor/p/a:1", True, id="a mirror"),
+        pytest.param(MIRROR, "vendor.example/p/a:2", "mirror.example:5000/vendor/p/a:1", False, id="a mirror, its tag"),
+        pytest.param(MIRROR, "h.io/a:1", "h.io/a:1", True, id="what is no mirror stays"),
+        pytest.param(MIRROR, "vendor.example/x:1", "mirror.example:5000/vendorx/x:1", False, id="half a part is none"),
+        pytest.param(MIRROR, "vendor.examplex/x:1", "mirror.example:5000/vendorx/x:1", False, id="nor the rest of one"),
+    ],
+)
+def test_names(rule: Rule, signed: str, wanted: str | None, expected: bool) -> None:
+    assert rule.matches(signed, None if wanted is None else ImageName.parse(wanted)) is expected

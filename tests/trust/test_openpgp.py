@@ -1,0 +1,248 @@
+"""OpenPGP signatures: the key has to hold when it signed, and when one asks."""
+
+from __future__ import annotations
+
+import bz2
+import zlib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pysequoia import ArmorKind, Cert, CipherSuite, SignatureMode, Tsk, armor, sign
+from pysequoia.packet import PacketPile
+
+from converter.errors import Invalid, LimitExceeded, Untrusted
+from converter.model import media_types as types
+from converter.trust import openpgp, simple_signing
+from converter.trust import signature as kinds
+from converter.trust.check import check_one
+from converter.trust.claim import ATOMIC, Claim
+from converter.trust.openpgp_keys import Keyring
+from converter.trust.openpgp_message import MESSAGE, armoured, is_detached, is_signed_message, subpackets, unpacked
+from converter.trust.signature import Signature
+from converter.trust.trusted import Trusted
+from tests.trust.making import NOW, claim, keyring, subject, trusted
+from tests.trust.making import openpgp as key
+
+LATER = NOW + timedelta(minutes=5)
+
+
+def detached(signer: Tsk, data: bytes = b"data", *, armoured: bool = True) -> bytes:
+    return sign(signer.signer(), data, mode=SignatureMode.DETACHED, armor=armoured)
+
+
+def message(signer: Tsk, what: Claim | None = None) -> bytes:
+    data = (what or claim()).render(ATOMIC, "test", 1)
+    return sign(signer.signer(), data, mode=SignatureMode.INLINE, armor=False)
+
+
+def asking(*keys: Tsk, **more: object) -> Trusted:
+    rings = [keyring(*keys)] if keys else []
+    return trusted(keyrings=rings, **{"at": LATER, **more})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    (tmp_path / "file").write_bytes(b"data")
+    return str(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        pytest.param(CipherSuite.Cv25519, id="Ed25519"),
+        pytest.param(CipherSuite.RSA2k, id="RSA"),
+        pytest.param(CipherSuite.P256, id="ECDSA"),
+    ],
+)
+def test_a_good_signature_of_a_file(suite: CipherSuite, path: str) -> None:
+    signer = Tsk.generate("a", cipher_suite=suite)
+    (found,) = openpgp.detached(detached(signer), path, asking(signer))
+    assert (found.problem, found.fingerprint) == ("", signer.extract_certificate().fingerprint)
+    assert found.source == "--keyring keys"
+    assert openpgp.detached(detached(signer, armoured=False), path, asking(signer)) == (found,)
+
+
+def test_every_signer_is_told_of(path: str) -> None:
+    one, two, three = key("one"), key("two"), key("three")
+    both = b"".join(detached(signer, armoured=False) for signer in (one, two, three))
+    for data in (both, armor(both, ArmorKind.Signature).encode(), detached(one) + detached(two) + detached(three)):
+        found = openpgp.detached(data, path, asking(one, three))
+        assert [bool(each.problem) for each in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        pytest.param(detached(key("other")), "want one by a key of --keyring keys", id="by another key"),
+        pytest.param(detached(key(), b"other"), "does not hold", id="of another file"),
+    ],
+)
+def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
+    (found,) = openpgp.detached(data, path, asking(key()))
+    assert reason in found.problem
+    assert "backtrace" not in found.problem
+
+
+def test_no_key_is_no_proof(path: str) -> None:
+    (found,) = openpgp.detached(detached(key()), path, asking())
+    assert "--keyring" in found.problem
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"text", id="text"),
+        pytest.param(bytes(key().extract_certificate()), id="a key"),
+        pytest.param(message(key()), id="a message"),
+        pytest.param(b"-----BEGIN PGP SIGNATURE-----\n\n?\n-----END PGP SIGNATURE-----\n", id="broken armour"),
+    ],
+)
+def test_what_is_no_signature_of_a_file(data: bytes, path: str) -> None:
+    with pytest.raises(Invalid):
+        openpgp.detached(data, path, asking(key()))
+
+
+def test_a_key_that_expired_since() -> None:
+    signer = Tsk.generate("short", validity_seconds=3600)
+    openpgp.inline(message(signer), asking(signer))
+    with pytest.raises(Untrusted, match="expired at"):
+        openpgp.inline(message(signer), asking(signer, at=NOW + timedelta(hours=2)))
+
+
+def test_a_key_that_was_revoked_since() -> None:
+    signer = Tsk.generate("revoked")
+    good = message(signer)
+    openpgp.inline(good, asking(signer))
+    certificate = signer.extract_certificate()
+    revoked = Cert.from_bytes(bytes(certificate) + bytes(certificate.revoke(signer.certifier())))
+    ring = Keyring((revoked,), "keys")
+    with pytest.raises(Untrusted, match="is revoked"):
+        openpgp.inline(good, trusted(keyrings=[ring], at=LATER))
+    with pytest.raises(Untrusted, match="is revoked"):
+        openpgp.inline(good, trusted(keyrings=[ring], at=NOW + timedelta(days=1)))
+
+
+def test_a_signature_from_the_future() -> None:
+    with pytest.raises(Untrusted, match=r"want one made by|did not exist"):
+        openpgp.inline(message(key()), asking(key(), at=NOW - timedelta(days=1)))
+
+
+def about(data: bytes) -> Signature:
+    return Signature(kind=kinds.SIMPLE_SIGNING, location="", covers="", data=data, media_type=types.DIR_SIGNATURE)
+
+
+def test_a_simple_signature() -> None:
+    (verdict,) = simple_signing.verify(about(message(key())), subject(), asking(key()))
+    assert (verdict.ok, verdict.identity) == (True, claim().identity)
+    armoured = armor(message(key()), ArmorKind.Message).encode()
+    assert simple_signing.verify(about(armoured), subject(), asking(key()))[0].ok
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        pytest.param(message(key("other")), "want one by a key", id="by another key"),
+        pytest.param(message(key(), claim(b"{}")), "want one of sha256", id="of another image"),
+        pytest.param(message(key(), claim(name="registry.example/other:1")), "for the name", id="renamed"),
+        pytest.param(message(key(), claim(name="registry.example/app:2")), "for the name", id="another tag"),
+        pytest.param(message(key(), claim(name="registry.example/app")), "for the name", id="no tag"),
+        pytest.param(sign(key().signer(), b"{}", armor=False), "critical", id="no claim"),
+        pytest.param(
+            sign(key().signer(), claim().render(ATOMIC, "x", 1).replace(b"{", b'{"optional":{},', 1), armor=False),
+            "twice",
+            id="a key that stands twice",
+        ),
+        pytest.param(detached(key()), "no OpenPGP message|without|does not hold|no signed", id="a detached signature"),
+    ],
+)
+def test_a_bad_simple_signature(data: bytes, reason: str) -> None:
+    (verdict,) = check_one(about(data), subject(), asking(key()))
+    assert not verdict.ok
+    assert any(part in verdict.reason for part in reason.split("|"))
+    assert "\n" not in verdict.reason
+
+
+def packed(body: bytes, kind: int) -> bytes:
+    """A compressed packet, in the old form without a length that gpg writes."""
+    if kind == 1:
+        compressor = zlib.compressobj(wbits=-15)
+        return b"\xa3\x01" + compressor.compress(body) + compressor.flush()
+    return b"\xa3" + bytes([kind]) + {0: body, 2: zlib.compress(body), 3: bz2.compress(body)}[kind]
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3])
+def test_a_message_may_be_packed(kind: int) -> None:
+    plain = message(key())
+    assert unpacked(packed(plain, kind)) == plain
+    assert is_signed_message(packed(plain, kind))
+    assert openpgp.inline(packed(plain, kind), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
+
+
+def new_form(body: bytes, parts: bool) -> bytes:
+    """A compressed packet in the new form, its length in one piece or in parts."""
+    body = b"\x00" + body
+    if not parts:
+        return b"\xc8\xff" + len(body).to_bytes(4) + body
+    cut = 256
+    rest = body[cut:]
+    assert 192 <= len(rest) < 8384
+    return b"\xc8\xe8" + body[:cut] + bytes([192 + ((len(rest) - 192) >> 8), (len(rest) - 192) & 255]) + rest
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_the_length_of_a_packet_has_several_forms(parts: bool) -> None:
+    plain = message(key())
+    assert unpacked(new_form(plain, parts)) == plain
+    with pytest.raises(Invalid):
+        unpacked(new_form(plain, parts)[:-1])
+
+
+@pytest.mark.parametrize(
+    "data, error",
+    [
+        pytest.param(packed(b"\x88" * (MESSAGE + 1), 2), LimitExceeded, id="a bomb of zlib"),
+        pytest.param(packed(b"\x88" * (MESSAGE + 1), 3), LimitExceeded, id="a bomb of bzip2"),
+        pytest.param(b"\x88" * (MESSAGE + 1), LimitExceeded, id="too large"),
+        pytest.param(packed(packed(message(key()), 2), 2), Invalid, id="packed twice"),
+        pytest.param(b"\xa3\x09abc", Invalid, id="packed in another way"),
+        pytest.param(b"\xa3\x02abc", Invalid, id="packed and broken"),
+        pytest.param(b"\xcb\x05b\0\0\0\0", Invalid, id="a message that nobody signed"),
+        pytest.param(b"", Invalid, id="nothing"),
+        pytest.param(b"text", Invalid, id="text"),
+    ],
+)
+def test_what_is_no_signed_message(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        unpacked(data)
+    assert not is_signed_message(data)
+
+
+def test_what_it_looks_like() -> None:
+    assert is_detached(detached(key()))
+    assert is_detached(detached(key(), armoured=False))
+    assert not is_detached(message(key()))
+    assert not is_signed_message(detached(key()))
+    assert len(armoured(detached(key()) * 2)) == 2
+
+
+def test_subpackets_are_read_from_what_is_signed() -> None:
+    (packet,) = PacketPile.from_bytes(detached(key(), armoured=False))
+    found = subpackets(packet.body)
+    # The time of signing, and who signed.
+    assert int.from_bytes(found[2]) == int(packet.signature_created.timestamp())
+    assert found[33][1:].hex() == packet.issuer_fingerprint
+    assert subpackets(b"\x03old") == {}
+
+
+def test_keys_come_one_or_many_armoured_or_not() -> None:
+    one, two = (key(name).extract_certificate() for name in ("one", "two"))
+    for data in (bytes(one) + bytes(two), (str(one) + str(two)).encode()):
+        assert [each.fingerprint for each in Keyring.load(data).certificates] == [one.fingerprint, two.fingerprint]
+
+
+@pytest.mark.parametrize("data", [b"", b"text", message(key())])
+def test_no_keys(data: bytes) -> None:
+    with pytest.raises(Invalid):
+        Keyring.load(data, "--keyring file")

@@ -1,0 +1,160 @@
+"""policy.json is read as strictly as containers-policy.json(5) wants, and the most specific scope counts alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from converter.errors import ConverterError, Invalid
+from converter.model.reference import ImageName
+from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, Rule
+from converter.trust.policy import Policy, path_scopes, scopes_of
+
+ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
+GPG = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/keys.gpg"}
+SIGSTORE = {"type": "sigstoreSigned", "keyPath": "/cosign.pub"}
+
+
+def parse(document: Any) -> Policy:
+    return Policy.parse(document if isinstance(document, bytes) else json.dumps(document).encode())
+
+
+def scoped(name: str, **scopes: dict[str, Any]) -> list[str]:
+    policy = parse({"default": [REJECT], "transports": {"docker": {key: [GPG] for key in scopes}}})
+    return [one.kind for one in policy.requirements("docker", scopes_of(ImageName.parse(name)), lambda _: b"")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({}, id="no default"),
+        pytest.param({"default": []}, id="an empty list"),
+        pytest.param({"default": {}}, id="no list"),
+        pytest.param({"default": [ACCEPT], "x": 1}, id="an unknown member"),
+        pytest.param({"default": [ACCEPT], "transports": []}, id="transports that are a list"),
+        pytest.param({"default": [ACCEPT], "transports": {"docker": {"": []}}}, id="an empty list of a scope"),
+        pytest.param({"default": [{"type": "x"}]}, id="an unknown requirement"),
+        pytest.param({"default": [{**ACCEPT, "x": 1}]}, id="an unknown member of accept"),
+        pytest.param({"default": [{**REJECT, "x": 1}]}, id="an unknown member of reject"),
+        pytest.param({"default": [{**GPG, "x": 1}]}, id="an unknown member of signedBy"),
+        pytest.param({"default": [{**GPG, "keyType": "X509"}]}, id="another type of key"),
+        pytest.param({"default": [{"type": "signedBy", "keyType": "GPGKeys"}]}, id="no key"),
+        pytest.param({"default": [{**GPG, "keyData": ""}]}, id="two keys"),
+        pytest.param({"default": [{**GPG, "keyPath": 1}]}, id="a path that is a number"),
+        pytest.param({"default": [{**SIGSTORE, "x": 1}]}, id="an unknown member of sigstoreSigned"),
+        pytest.param({"default": [{**SIGSTORE, "keyData": "AA=="}]}, id="two keys of sigstore"),
+        pytest.param({"default": [{**SIGSTORE, "rekorPublicKeyPath": "/r"}]}, id="a log, which nobody can ask here"),
+        pytest.param({"default": [{**SIGSTORE, "fulcio": {}}]}, id="Fulcio, likewise"),
+        pytest.param({"default": [{"type": "sigstoreSigned", "keyData": "?"}]}, id="a key that is not base64"),
+        pytest.param({"default": [{**GPG, "signedIdentity": {"type": "x"}}]}, id="an unknown identity"),
+        pytest.param(
+            {"default": [{**GPG, "signedIdentity": {"type": "matchExact", "x": 1}}]}, id="one that knows more"
+        ),
+        pytest.param({"default": [{**GPG, "signedIdentity": {"type": "exactReference"}}]}, id="no reference"),
+        pytest.param(
+            {"default": [{**GPG, "signedIdentity": {"type": "exactReference", "dockerReference": "h.io/a"}}]},
+            id="a reference without a tag",
+        ),
+        pytest.param(
+            {"default": [{**GPG, "signedIdentity": {"type": "exactRepository", "dockerRepository": "No"}}]},
+            id="a repository that is none",
+        ),
+        pytest.param(
+            {"default": [{**GPG, "signedIdentity": {"type": "remapIdentity", "prefix": "a:b:c", "signedPrefix": "x"}}]},
+            id="a prefix that is none",
+        ),
+        pytest.param(b'{"default":[{"type":"reject"}],"default":[{"type":"reject"}]}', id="a member twice"),
+        pytest.param(b"{", id="no JSON"),
+    ],
+)
+def test_an_invalid_policy(document: Any) -> None:
+    with pytest.raises(ConverterError):
+        parse(document)
+
+
+def test_a_mistake_in_a_scope_that_is_not_asked_for_counts_too() -> None:
+    with pytest.raises(Invalid):
+        parse({"default": [ACCEPT], "transports": {"oci": {"/x": [{**GPG, "x": 1}]}}})
+
+
+NAME = "registry.example.com:5000/ns/app:1"
+SCOPES = [
+    "registry.example.com:5000/ns/app:1",
+    "registry.example.com:5000/ns/app",
+    "registry.example.com:5000/ns",
+    "registry.example.com:5000",
+    "*.example.com",
+    "*.com",
+]
+
+
+def test_scopes_from_the_image_to_all() -> None:
+    assert list(scopes_of(ImageName.parse(NAME))) == SCOPES
+    assert list(path_scopes("/a/b", "tag")) == ["/a/b:tag", "/a/b", "/a"]
+
+
+@pytest.mark.parametrize("scope", [*SCOPES, ""])
+def test_the_most_specific_scope_counts_alone(scope: str) -> None:
+    wider = [*SCOPES, ""][[*SCOPES, ""].index(scope) + 1 :]
+    transports = {"docker": {scope: [ACCEPT], **{one: [REJECT] for one in wider}}}
+    policy = parse({"default": [REJECT], "transports": transports})
+    (found,) = policy.requirements("docker", scopes_of(ImageName.parse(NAME)), lambda _: b"")
+    assert found.kind == "insecureAcceptAnything"
+
+
+@pytest.mark.parametrize("scope", ["registry.example.com:5000/n", "registry.example.com", "example.com", "*"])
+def test_a_scope_that_does_not_fit(scope: str) -> None:
+    policy = parse({"default": [REJECT], "transports": {"docker": {scope: [ACCEPT]}, "oci": {"": [ACCEPT]}}})
+    (found,) = policy.requirements("docker", scopes_of(ImageName.parse(NAME)), lambda _: b"")
+    assert found.kind == "reject"
+
+
+@pytest.mark.parametrize(
+    "identity, rule",
+    [
+        pytest.param(None, Rule(kind=MATCH_DIGEST_OR_EXACT), id="none said"),
+        pytest.param({"type": "matchExact"}, Rule(kind="matchExact"), id="exact"),
+        pytest.param(
+            {"type": "exactReference", "dockerReference": "busybox:1"},
+            Rule(kind=EXACT_REFERENCE, reference="docker.io/library/busybox:1"),
+            id="a reference",
+        ),
+        pytest.param(
+            {"type": "remapIdentity", "prefix": "mirror:5000/v", "signedPrefix": "vendor.example"},
+            Rule(kind=REMAP, prefix="mirror:5000/v", signed_prefix="vendor.example"),
+            id="a mirror",
+        ),
+    ],
+)
+def test_the_rule_for_names(identity: dict[str, str] | None, rule: Rule) -> None:
+    row = {**GPG, **({"signedIdentity": identity} if identity else {})}
+    (found,) = parse({"default": [row]}).requirements("oci", iter(()), lambda _: b"")
+    assert found.rule == rule
+
+
+@pytest.mark.parametrize(
+    "row, keys",
+    [
+        pytest.param({"keyPath": "/a"}, (("/a", b"of /a"),), id="a path"),
+        pytest.param({"keyPaths": ["/a", "/b"]}, (("/a", b"of /a"), ("/b", b"of /b")), id="paths"),
+        pytest.param({"keyData": base64.b64encode(b"x").decode()}, (("keyData", b"x"),), id="data"),
+        pytest.param({"keyDatas": ["eA==", "eQ=="]}, (("keyDatas", b"x"), ("keyDatas", b"y")), id="several data"),
+    ],
+)
+def test_where_keys_come_from(row: dict[str, Any], keys: tuple[tuple[str, bytes], ...]) -> None:
+    policy = parse({"default": [{"type": "sigstoreSigned", **row}]})
+    (found,) = policy.requirements("oci", iter(()), lambda path: f"of {path}".encode())
+    assert found.keys == keys
+
+
+def test_certificates_in_a_policy() -> None:
+    pki = {"caRootsPath": "/roots", "caIntermediatesData": "eA==", "subjectEmail": "me@example.org"}
+    policy = parse({"default": [{"type": "sigstoreSigned", "pki": pki}]})
+    (found,) = policy.requirements("oci", iter(()), lambda _: b"roots")
+    assert (found.roots, found.identity) == (b"roots\nx", "me@example.org")
+    for wrong in ({**pki, "x": 1}, {**pki, "subjectHostname": "h"}, {"caRootsPath": "/roots"}):
+        with pytest.raises(ConverterError):
+            parse({"default": [{"type": "sigstoreSigned", "pki": wrong}]})
