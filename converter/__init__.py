@@ -6,6 +6,7 @@ These are the public names; each is imported when it is first asked for. What is
     >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
     >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
     >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
+    >>> converter.validate_image("oci:out:latest").findings               # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from converter.plan import Loss
     from converter.schema import Finding
     from converter.stores import StoreOptions
-    from converter.validate import validate_document
+    from converter.validate import Verdict, validate_document, validate_image
 
 __all__ = [
     "Artifact",
@@ -76,10 +77,12 @@ __all__ = [
     "Unsupported",
     "Untrusted",
     "Usage",
+    "Verdict",
     "__version__",
     "convert",
     "open_image",
     "validate_document",
+    "validate_image",
 ]
 
 _HOMES = {
@@ -94,7 +97,7 @@ _HOMES = {
     "converter.plan": ("Loss",),
     "converter.schema": ("Finding",),
     "converter.stores": ("StoreOptions",),
-    "converter.validate": ("validate_document",),
+    "converter.validate": ("Verdict", "validate_document", "validate_image"),
 }
 """Where the public names live; those that are not here are errors."""
 

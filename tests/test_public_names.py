@@ -45,10 +45,12 @@ PUBLIC = {
     "Unsupported",
     "Untrusted",
     "Usage",
+    "Verdict",
     "__version__",
     "convert",
     "open_image",
     "validate_document",
+    "validate_image",
 }
 """A promise: a name goes only with a new major version."""
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from converter.cli.text import GREEN, RED, YELLOW, count, printable, show, show_json
-from converter.schema import Finding, is_valid, rules
+from converter.schema import Finding, is_valid
+from converter.validate.rules import rules
 from converter.version import __version__
 
 

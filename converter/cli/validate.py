@@ -1,24 +1,35 @@
-"""``transship validate``: what is wrong with documents."""
+"""``transship validate``: what is wrong with images and documents."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from converter.cli.environment import store, store_options
+from converter.cli.progress import progress
 from converter.cli.reports import FORMATS, Checked, report
 from converter.cli.settings import common, settings
 from converter.cli.text import show, show_json
 from converter.errors import NotFound, Usage
-from converter.schema import FAMILIES, KINDS, Profile, Rule, guess, rules
-from converter.validate import validate_document
+from converter.events import Report
+from converter.model.reference import TRANSPORTS
+from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
+from converter.validate import IMAGE_KINDS, rules, validate_document, validate_image
+
+_HEAD = 512
+"""Bytes of a file that tell whether it is a document."""
 
 
 @click.command(name="validate")
 @click.argument("targets", metavar="TARGET…", nargs=-1)
-@click.option("--kind", type=click.Choice(KINDS), help="What the documents are; guessed where it is not said.")
+@click.option(
+    "--kind",
+    type=click.Choice((*KINDS, *IMAGE_KINDS)),
+    metavar="KIND",
+    help="What the targets are; guessed where it is not said (transship schema lists those of documents).",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to say it.")
 @click.option(
     "--profile",
@@ -28,11 +39,14 @@ from converter.validate import validate_document
     help="Whom to agree with: the reference implementations, or the text of the specifications.",
 )
 @click.option("--list-rules", is_flag=True, help="Print every rule there is, and do nothing else.")
+@store_options
 @common
 def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, list_rules: bool) -> int:
-    """Say everything that is wrong with JSON documents.
+    """Say everything that is wrong with images or JSON documents.
 
-    TARGET is a file, or - for standard input. Exit status 1 where one is invalid; warnings leave a target valid.
+    TARGET is a reference, a file, a directory, or - for a document on standard input. Of an image all blobs are read;
+    a reference without a name means all images that are there. Exit status 1 where a target is invalid; warnings leave
+    it valid.
     """
     form = "json" if settings().json else form
     if list_rules:
@@ -40,18 +54,35 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
         return 0
     if not targets:
         raise Usage("got no TARGET, want at least one")
-    checked = list(_documents(targets, kind, profile))
+    with progress(quiet=settings().quiet) as watch:
+        checked = [_checked(target, kind, profile, watch) for target in targets]
     report(checked, form, quiet=settings().quiet)
     return 0 if all(one.valid for one in checked) else 1
 
 
-def _documents(targets: tuple[str, ...], kind: str | None, profile: Profile) -> Iterator[Checked]:
-    for target in targets:
-        data = _read(target)
-        actual = kind or guess(data)
-        if actual is None:
-            raise Usage(f"got {target}, whose kind cannot be told, want --kind")
-        yield Checked(target=target, kind=actual, findings=validate_document(data, actual, profile))
+def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
+    if kind not in KINDS and (kind is not None or _is_image(target)):
+        verdict = validate_image(target, profile, store=store(), report=watch)
+        return Checked(target=target, kind=verdict.kind, findings=verdict.findings)
+    data = _read(target)
+    actual = kind or guess(data)
+    if actual is None:
+        raise Usage(f"got {target}, whose kind cannot be told, want --kind")
+    return Checked(target=target, kind=actual, findings=validate_document(data, actual, profile))
+
+
+def _is_image(target: str) -> bool:
+    """Whether nothing in a target is a document's: a reference, a directory, a file of bytes that are no text."""
+    path = Path(target)
+    if target.partition(":")[0] in TRANSPORTS and ":" in target and not path.is_file():
+        return True
+    if target == "-" or not path.is_file():
+        return path.is_dir()
+    from converter.streams.detect import detect
+
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return path.suffix == ".aci" or b"\0" in head or detect(head) is not None
 
 
 def _read(target: str) -> bytes:
@@ -60,7 +91,7 @@ def _read(target: str) -> bytes:
     try:
         return Path(target).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFound(f"got no file {target}, want a JSON document") from None
+        raise NotFound(f"got no file {target}, want a JSON document or an image") from None
 
 
 def _list_rules(kind: str | None, form: str) -> None:
@@ -82,7 +113,7 @@ def _rule(rule: Rule) -> dict[str, object]:
         "title": rule.title,
         "spec": rule.spec,
         "kinds": list(rule.kinds),
-        "families": list(dict.fromkeys(FAMILIES[kind] for kind in rule.kinds)),
+        "families": list(dict.fromkeys((FAMILIES | IMAGE_KINDS)[kind] for kind in rule.kinds)),
         "compat": rule.compat,
         "strict": rule.strict,
         "note": rule.note,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from converter.events import Report, silent
 from converter.model.limits import DEFAULT, Limits
-from converter.model.reference import Location
-from converter.ports import Source
 from converter.schema import Finding, Profile, check, is_valid
-from converter.stores import StoreOptions
-from converter.validate.blobs import Blobs
-from converter.validate.findings import Findings
 from converter.validate.rules import IMAGE_KINDS, rules
-from converter.validate.targets import Target, examine, examine_source
+
+if TYPE_CHECKING:
+    from converter.ports import Source
+    from converter.stores import StoreOptions
 
 __all__ = ["IMAGE_KINDS", "Verdict", "rules", "validate_document", "validate_image", "validate_source"]
 
@@ -50,6 +49,13 @@ def validate_image(
     Whatever is wrong with the image is a finding; what is raised says that it could not be looked at: NotFound where
     there is nothing of that name, Unreachable, Denied, StorageFailed, Usage. No signature is verified.
     """
+    # Here, for documents need no stores.
+    from converter.model.reference import Location
+    from converter.stores import StoreOptions
+    from converter.validate.blobs import Blobs
+    from converter.validate.findings import Findings
+    from converter.validate.targets import Target, examine
+
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
     blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
@@ -61,6 +67,10 @@ def validate_source(
     source: Source, name: str = "", profile: Profile = "compat", *, limits: Limits = DEFAULT, report: Report = silent
 ) -> Verdict:
     """The same, of an image in a source that is open; what the source itself is made of is not looked at."""
+    from converter.validate.blobs import Blobs
+    from converter.validate.findings import Findings
+    from converter.validate.targets import examine_source
+
     findings = Findings(profile)
     kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())

@@ -13,7 +13,7 @@ IMAGE_KINDS = {"oci-image": "oci", "docker-image": "docker", "aci-image": "aci"}
 """What an image is, by the format of what a reference names, and the family of its rules."""
 
 _LAYOUT = SPEC + "image-layout.md, "
-_SAVE = "moby image spec v1.2, Combined Image JSON + Filesystem Changeset Format"
+_SAVE = "moby image/spec v1.2, Combined Image JSON + Filesystem Changeset Format"
 
 _IMAGE = (
     rule("image/unreadable", "What the image is stored in can be read.", "transship, Validation", ALL),
@@ -173,7 +173,7 @@ _DOCKER_ARCHIVES = (
     rule(
         "docker/archive-repositories",
         "repositories has the names that manifest.json has.",
-        "moby image spec v1, Combined Image JSON + Filesystem Changeset Format",
+        "moby image/spec v1, Combined Image JSON + Filesystem Changeset Format",
         DOCKER,
         compat="warning",
         note="The Engine does not read it where manifest.json is there.",
@@ -198,7 +198,7 @@ _DOCKER_ARCHIVES = (
     rule(
         "docker/archive-chain",
         "The layers of an image from before Docker 1.10 make a chain by their parents.",
-        "moby image spec v1, Combined Image JSON + Filesystem Changeset Format",
+        "moby image/spec v1, Combined Image JSON + Filesystem Changeset Format",
         DOCKER,
     ),
 )
