@@ -202,5 +202,5 @@ def test_a_sink_that_is_not_entered_takes_nothing(tmp_path: Path) -> None:
 
 def test_large_blobs_keep_their_size_in_a_header() -> None:
     for size in (0, 8**11 - 1, 8**11, 2**40):
-        info = tarfile.TarInfo.frombuf(_header("name", size), "utf-8", "strict")
-        assert (info.name, info.size, info.mode) == ("name", size, 0o644)
+        info = tarfile.TarInfo.frombuf(_header("name", size, 7), "utf-8", "strict")
+        assert (info.name, info.size, info.mode, info.mtime) == ("name", size, 0o644, 7)
