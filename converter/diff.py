@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from converter.errors import within
-from converter.model.content import Known
+from converter.model.content import Derived, Known, Layer
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import Watch, uncompressed, unnoted
+from converter.streams.content import Watch, knowing, uncompressed, unnoted
+from converter.streams.squash import Superseded
 from converter.streams.tar import fields
 from converter.streams.tar.names import parent
 from converter.streams.tar.tree import Node, tree
@@ -57,7 +58,16 @@ def compare(
 
 def files(image: Image, opened: Watch = Known.blocks) -> Tree:
     """The flattened file tree of an image."""
-    return tree([partial(uncompressed, layer, unnoted, opened) for layer in image.layers])
+    layers = image.layers
+    while True:
+        try:
+            return tree([partial(uncompressed, layer, unnoted, opened) for layer in layers])
+        except Superseded as found:  # a layer that is made of one that names a file twice
+            layers = tuple(_knowing(layer, found) for layer in layers)
+
+
+def _knowing(layer: Layer, found: Superseded) -> Layer:
+    return replace(layer, content=knowing(layer.content, found)) if isinstance(layer.content, Derived) else layer
 
 
 def trees(a: Tree, b: Tree) -> Iterator[Difference]:
