@@ -1,6 +1,7 @@
-"""App container images, a file each, with their signatures beside them (appc 0.8.11, spec/aci.md).
+"""App container images, a file each, with what speaks of them beside them (appc 0.8.11, spec/aci.md).
 
-The digest of an image is that of the file as it lies, for a signature speaks of that; its image ID is another.
+The digest of an image is that of the file as it lies, for a signature speaks of that; its image ID is another. The
+signature is ``NAME.aci.asc``; manifests, for which an ACI has no room, lie in ``NAME.aci.origin``, the tar of a layout.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from converter.errors import Invalid, NotFound, Unsupported
+from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
@@ -21,12 +22,15 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.limits import DEFAULT, Limits
 from converter.model.reference import Location
+from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import disk, regular_size, write_all
-from converter.stores.media.archive import STDIN, open_bytes, where
+from converter.stores.media.archive import STDIN, TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
+from converter.stores.media.tar_target import TarTarget
+from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.verify import Meter
@@ -39,8 +43,7 @@ def open_source(location: Location, options: StoreOptions) -> AciFile:
 
 def open_sink(location: Location, options: StoreOptions) -> AciSink:
     """``-`` is standard output."""
-    del options
-    return AciSink(Path(location.path))
+    return AciSink(Path(location.path), options.limits)
 
 
 class AciFile:
@@ -64,6 +67,9 @@ class AciFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            beside = self.__dict__.pop("_beside", None)
+            if beside is not None:
+                beside.__exit__(None, None, None)
 
     def names(self) -> tuple[str, ...]:
         return ("@0",)
@@ -77,15 +83,19 @@ class AciFile:
         if descriptor.digest == self._root.digest:
             return Known(descriptor.sized(self._root.size), lambda: self._blocks(self._root.size))
         signature = self._signature
-        if signature is None or signature[0].digest != descriptor.digest:
-            raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
-        data = signature[1]
-        return Known(descriptor.sized(len(data)), lambda: (data,) if data else ())
+        if signature is not None and signature[0].digest == descriptor.digest:
+            data = signature[1]
+            return Known(descriptor.sized(len(data)), lambda: (data,) if data else ())
+        if self._beside is not None:
+            return self._beside.fetch(descriptor)
+        raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The detached signature that lies beside the file, if there is one."""
+        """The detached signature that lies beside the file, if there is one, and what lies in the layout there."""
         if self._signature is not None and subject == self._root.digest:
             yield Attachment(subject=subject, descriptor=self._signature[0])
+        if self._beside is not None:
+            yield from self._beside.attachments(subject)
 
     @cached_property
     def _root(self) -> Descriptor:
@@ -103,6 +113,14 @@ class AciFile:
             return None
         data = DirectoryMedium(path.parent, self._limits).read_document(path.name)
         return Descriptor.of(data, types.PGP_SIGNATURE), data
+
+    @cached_property
+    def _beside(self) -> OciLayout | None:
+        path = origin_path(self._path)
+        if str(self._path) in STDIN or regular_size(path) is None:
+            return None
+        with within(path.name):
+            return OciLayout(TarMedium(path, self._limits), self._limits)
 
     def _blocks(self, size: int) -> Blocks:
         return file_blocks(self._fd, 0, size, COPY_BLOCK)
@@ -126,11 +144,13 @@ class AciSink:
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
     ordered = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
         self._path = path
+        self._limits = limits
         self._parts: dict[Digest, Part] = {}
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
+        self._beside = Additions()
 
     def __enter__(self) -> Self:
         # Whether it can be written at all is known before any work is done.
@@ -178,10 +198,13 @@ class AciSink:
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
-        """Put a detached signature beside the image; raises Unsupported for anything else."""
+        """Put a detached signature, or a manifest, beside the image; raises Unsupported for anything else."""
+        if attachment.descriptor.media_type in types.MANIFESTS:
+            self._beside.attach(attachment)
+            return
         if attachment.descriptor.media_type != types.PGP_SIGNATURE:
             raise Unsupported(
-                f"got an attachment of type {attachment.descriptor.media_type}, want an OpenPGP signature"
+                f"got an attachment of type {attachment.descriptor.media_type}, want an OpenPGP signature or a manifest"
             )
         self._signature = attachment.descriptor.digest
 
@@ -199,18 +222,46 @@ class AciSink:
                 raise Unsupported(
                     f"got an image with {len(needed)} dependencies for {root.shown}, want a file to write"
                 )
+            if self._beside.entries:
+                raise Unsupported(f"got an attachment for {root.shown}, want a file to write")
             root.commit()
             return
         for digest, file in needed.items():
             file.commit(f"{_stem(self._path)}-{digest.encoded[:12]}.aci")
-        beside = signature_path(self._path)
+        stale = [
+            path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
+        ]
+        if stale and self._unchanged(self._root):
+            stale = []
         if self._signature is not None:
-            self._parts[self._signature].file.commit(beside.name)
-        elif regular_size(beside) is not None and not self._unchanged(self._root):
+            self._parts[self._signature].file.commit(signature_path(self._path).name)
+            stale = [path for path in stale if path != signature_path(self._path)]
+        if self._beside.entries:
+            self._write_layout()
+            stale = [path for path in stale if path != origin_path(self._path)]
+        for path in stale:
             # It speaks of the image that is replaced: left there, it would call the new one tampered with.
-            with disk(beside, "remove"):
-                beside.unlink()
+            with disk(path, "remove"):
+                path.unlink()
         root.commit()
+
+    def _write_layout(self) -> None:
+        """The manifests that speak of the image, with all that they name."""
+        target = TarTarget(origin_path(self._path))
+        target.begin()
+        try:
+            for digest, part in self._parts.items():
+                if part.media_type not in self.accepts:
+                    with disk(part.file.shown, "read"):
+                        size = os.fstat(part.file.fd).st_size
+                    expected = Descriptor(media_type=part.media_type, digest=digest, size=size)
+                    target.take(file_blocks(part.file.fd, 0, size, COPY_BLOCK), expected)
+            index = oci_index.rendered(None, self._beside.entries, self._limits)
+            documents = {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index}
+        except BaseException:
+            target.abort()
+            raise
+        target.commit(lambda _: documents)
 
     def _unchanged(self, root: Descriptor) -> bool:
         if regular_size(self._path) != root.size:
@@ -222,6 +273,11 @@ class AciSink:
 def signature_path(path: Path) -> Path:
     """Where the signature of an image lies (spec/aci.md, "Image Archives": the same name and ``.asc``)."""
     return path.with_name(path.name + ".asc")
+
+
+def origin_path(path: Path) -> Path:
+    """Where manifests that speak of an image lie."""
+    return path.with_name(path.name + ".origin")
 
 
 def _stem(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from converter.model.content import Derived, Known, Layer, Note, checked
 from converter.model.limits import DEFAULT, Limits
@@ -65,3 +65,20 @@ def knowing(content: Derived, found: Superseded) -> Derived:
         for layer in content.inputs
     )
     return replace(content, inputs=tuple(inputs))
+
+
+T = TypeVar("T")
+
+
+def remade(
+    content: Derived, use: Callable[[Blocks], T], note: Note = unnoted, opened: Watch = Known.blocks
+) -> tuple[T, Derived]:
+    """What ``use`` gives of the uncompressed bytes of ``content``, and the content as it can be made in one go.
+
+    ``use`` is called again where these have to be made from the start.
+    """
+    while True:
+        try:
+            return use(uncompressed(Layer(content=content), note, opened)), content
+        except Superseded as found:  # a layer that names a file twice, which its specification forbids
+            content = knowing(content, found)

@@ -81,7 +81,7 @@ def test_one_file_holds_one_image(tmp_path: Path) -> None:
     with pytest.raises(Unsupported):
         sink.name("", Descriptor.of(OTHER, types.ACI))
     with pytest.raises(Unsupported):
-        sink.attach(Attachment(subject=ROOT.digest, descriptor=Descriptor.of(b"", types.OCI_MANIFEST)))
+        sink.attach(Attachment(subject=ROOT.digest, descriptor=Descriptor.of(b"", types.DIR_SIGNATURE)))
 
 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""When a conversion keeps what was signed: where a signed image changes its digest, in an origin record.
+
+``recording`` makes one, ``converter.verification`` checks one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from converter.conversion.attachments import Attached
+from converter.conversion.options import Options
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image, Item
+from converter.model.reference import Location
+from converter.plan import Made, Make, Node, forecast
+from converter.ports import Fetch
+from converter.trust.origin import Settings
+
+SIGNED, ALWAYS, NEVER = "signed", "always", "never"
+MODES = (ALWAYS, SIGNED, NEVER)
+
+PLACES = ("docker", "oci", "oci-archive", "docker-archive", "aci")
+"""Transports that have a place for a record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What an image was: its root, what of it is converted, and what spoke of it."""
+
+    root: Descriptor
+    item: Item
+    fetch: Fetch
+    attached: tuple[Attached, ...]
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """What it has become: the plan, and what its nodes are."""
+
+    plan: Node
+    made: Mapping[int, Made]
+
+    @property
+    def root(self) -> Descriptor:
+        """The converted image."""
+        return self.made[id(self.plan)].descriptor
+
+
+def settings(options: Options, root: Descriptor, item: Item, name: str) -> Settings:
+    """How the image is converted, for whoever does it again."""
+    platforms = options.platforms
+    if root.media_type in types.INDEXES and isinstance(item, Image) and not platforms:
+        # That of this machine: another one has to choose the same.
+        platforms = (str(item.platform),)
+    return Settings(
+        platforms=platforms,
+        called=name,
+        squash=options.squash,
+        dev_links=options.rkt_dev_links,
+        epoch=options.epoch or 0,
+    )
+
+
+def due(before: Before, plan: Node, destination: Location, mode: str) -> bool:
+    """Whether a record is to be written, as far as that is known before the image is."""
+    if mode == NEVER or destination.transport not in PLACES or destination.path in ("-", "/dev/stdout"):
+        return False
+    if isinstance(plan, Make) and plan.inputs:  # of several ACIs none is the image
+        return False
+    future = forecast(plan)
+    if future is not None and future.descriptor.digest == before.root.digest:
+        return False
+    return mode == ALWAYS or is_signed(before)
+
+
+def is_signed(before: Before) -> bool:
+    """Whether somebody has signed the image, or what it was made of."""
+    if not before.attached and before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+        return False
+    from converter.trust import evidence, origin
+
+    if any(evidence.of(one.attachment, before.fetch) for one in before.attached):
+        return True
+    if origin.find((one.attachment for one in before.attached), before.fetch):
+        return True
+    if before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+        return False
+    return any(evidence.within(before.fetch(before.root).read(), before.root))

@@ -1,0 +1,244 @@
+"""Makes the origin record of a conversion (``converter.trust.origin`` says what that is)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+from converter.conversion.attachments import Attached
+from converter.conversion.origin import After, Before
+from converter.conversion.result import layer_results
+from converter.formats.aci.archive import read_manifest
+from converter.formats.aci.keys import RECIPE
+from converter.formats.aci.rewrites import UnpackAci
+from converter.model import media_types as types
+from converter.model.compression import GZIP
+from converter.model.content import Derived, Known, Layer, known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Attachment, Image, Index, Item
+from converter.plan import Copy, Write, leaves
+from converter.ports import Fetch
+from converter.stores.disk import disk, write_all
+from converter.stores.media.temporary import spool
+from converter.streams import Blocks
+from converter.streams.blocks import file_blocks
+from converter.streams.compress import compress
+from converter.streams.content import remade, uncompressed
+from converter.streams.repack import find as find_packing
+from converter.streams.tar.borrowed import Files, described
+from converter.streams.verify import Meter, hashed
+from converter.streams.workers import Workers
+from converter.trust import origin
+from converter.trust.origin import LayerOrigin, Record
+
+MAX_DEPTH = 8
+SMALL = 64 * 1024
+"""Bytes that a recipe may have more than the layer itself, which proves the same in a weaker way."""
+
+
+def record(before: Before, after: After, files: ExitStack, workers: Workers) -> Attached:
+    """The record, ready to be written; temporary files that hold parts of it are closed with ``files``."""
+    making = _Making(before, after, files, workers)
+    layers = tuple(making.layers())
+    making.documents()
+    said = Record(
+        root=before.root,
+        settings=before.settings,
+        attachments=tuple(making.attachments()),
+        layers=layers,
+        manifest=making.manifest,
+        packing=making.packing,
+    )
+    config = known(origin.document(said), origin.DOCUMENT)
+    parts = [origin.part(content, title) for content, title in making.parts.values()]
+    data = origin.manifest(config.descriptor, parts, after.root)
+    contents = (config, *(content for content, _ in making.parts.values()))
+    return Attached(
+        attachment=Attachment(
+            subject=after.root.digest,
+            descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin.ARTIFACT),
+        ),
+        node=Write(
+            media_type=types.OCI_MANIFEST,
+            inputs=tuple(Copy(content=one, media_type=one.descriptor.media_type, label="origin") for one in contents),
+            render=lambda _: data,
+        ),
+    )
+
+
+class _Making:
+    """A record in the making."""
+
+    def __init__(self, before: Before, after: After, files: ExitStack, workers: Workers) -> None:
+        self._before = before
+        self._after = after
+        self._files = files
+        self._workers = workers
+        self.parts: dict[Digest, tuple[Known, str]] = {}
+        self.manifest: Digest | None = None
+        self.packing = ""
+
+    def documents(self) -> None:
+        """The original's documents, byte for byte."""
+        if self._before.root.media_type != types.ACI:
+            for document in _indexes(self._before.root, self._before.fetch, 0):
+                self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
+        for image in images(self._before.item):
+            original = image.original
+            if original is not None and original.format != "aci":
+                self._add(original.manifest, "manifest")
+                if original.config is not None:
+                    self._add(original.config, "config")
+
+    def attachments(self) -> Iterator[Attachment]:
+        """What spoke of the original, with all that belongs to it."""
+        for one in self._before.attached:
+            for content in _blobs(one.attachment.descriptor, self._before.fetch, 0):
+                self._add(content, "attachment")
+            yield one.attachment
+
+    def layers(self) -> Iterator[LayerOrigin]:
+        """The layers of the target, and those that any of them was put together of."""
+        rows = layer_results(self._after.plan, self._after.made)
+        nodes = {id(leaf): leaf for leaf in leaves(self._after.plan)}.values()
+        for row, leaf in zip(rows, nodes, strict=True):
+            told = LayerOrigin(relation=row.relation, source=row.source, target=row.target, diff_id=row.diff_id)
+            if isinstance(leaf, Copy) or not isinstance(leaf.content, Derived):
+                yield told
+            elif _is_aci(sources(leaf.content)):
+                yield self._of_aci(leaf.content, told, self._after.made[id(leaf)].notes)
+            elif leaf.content.rewrite is not None:
+                yield from self._put_together(leaf.content, told)
+            else:
+                if leaf.diff_id is None:
+                    self._carry(sources(leaf.content))
+                yield told
+
+    def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
+        """An ACI is made again of its layer, with how its file was compressed; where that fails, it is carried."""
+        root = sources(content)[0].content
+        assert isinstance(root, Known)
+        plain = content.rewrite is None
+        again = plain or (isinstance(content.rewrite, UnpackAci) and RECIPE in notes)
+        packing = find_packing(root.blocks, self._workers) if again else None
+        if packing is None:
+            self._add(root, "image")
+            return told
+        self.packing = packing
+        if plain:
+            return told
+        self.manifest = self._add(known(read_manifest(root), origin.EVIDENCE), "manifest of the ACI")
+        recipe = self._add(known(notes[RECIPE].encode(), origin.EVIDENCE), "recipe")
+        return LayerOrigin(
+            relation=told.relation, source=told.source, target=told.target, diff_id=told.diff_id, recipe=recipe
+        )
+
+    def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
+        """The layers that became one: each is made again of that one, with a recipe, if its digest was signed."""
+        found: list[Files] = []
+        yield told
+        for layer in sources(content):
+            assert isinstance(layer.content, Known)
+            source = layer.content.descriptor.digest
+            if layer.diff_id is None:
+                self._carry([layer])
+                continue
+            if not found:
+                found.append(remade(content, Files.of)[0])
+            recipe, size = self._recipe(layer, found[0])
+            if recipe.descriptor.size > layer.content.descriptor.size + SMALL:
+                self._carry([layer])
+                continue
+            yield LayerOrigin(
+                relation=told.relation,
+                source=source,
+                target=told.target,
+                diff_id=layer.diff_id,
+                recipe=self._add(recipe, "recipe"),
+                size=size,
+            )
+
+    def _carry(self, layers: Sequence[Layer]) -> None:
+        for layer in layers:
+            if isinstance(layer.content, Known):
+                self._add(layer.content, "layer")
+
+    def _recipe(self, layer: Layer, files: Files) -> tuple[Known, int]:
+        """The recipe of a layer, in a file without a name, and the size of the layer's tar."""
+        passed = Meter()
+        tar = hashed(uncompressed(layer), passed)
+        content = self._spooled(compress(described(tar, files), GZIP, self._workers))
+        return content, passed.size
+
+    def _spooled(self, blocks: Blocks) -> Known:
+        fd = spool()
+        self._files.callback(os.close, fd)
+        meter = Meter()
+        for block in hashed(blocks, meter):
+            with disk("a temporary file", "write"):
+                write_all(fd, block)
+        descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
+        return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))
+
+    def _add(self, content: Known, title: str) -> Digest:
+        digest = content.descriptor.digest
+        if digest not in self.parts:
+            evidence_of = Known(content.descriptor.retyped(origin.EVIDENCE), _opener(content))
+            self.parts[digest] = evidence_of, title
+        return digest
+
+
+def _opener(content: Known) -> Callable[[], Blocks]:
+    return content.blocks
+
+
+def images(item: Item) -> Iterator[Image]:
+    """An image, or all that have been read of an index."""
+    if isinstance(item, Image):
+        yield item
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from images(entry.item)
+
+
+def sources(content: Derived) -> list[Layer]:
+    """The layers that are there, of which some are to be made, base first."""
+    found: list[Layer] = []
+    for layer in content.inputs:
+        found += [layer] if isinstance(layer.content, Known) else sources(layer.content)
+    return found
+
+
+def _is_aci(layers: Sequence[Layer]) -> bool:
+    return any(isinstance(one.content, Known) and one.content.descriptor.media_type == types.ACI for one in layers)
+
+
+def _indexes(root: Descriptor, fetch: Fetch, depth: int) -> Iterator[Known]:
+    """A root document and, where it is an index, those that it lists."""
+    document = fetch(root).pinned()
+    yield document
+    if root.media_type in types.INDEXES and depth < MAX_DEPTH:
+        for row in load_object(document.read()).get("manifests") or ():
+            child = Descriptor.from_json(row)
+            if child.media_type in types.INDEXES:
+                yield from _indexes(child, fetch, depth + 1)
+
+
+def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int) -> Iterator[Known]:
+    """A blob and, where it is a manifest or an index, all that it names."""
+    content = fetch(descriptor)
+    if content.absent:
+        return
+    if descriptor.media_type not in types.MANIFESTS | types.INDEXES or depth > MAX_DEPTH:
+        yield content
+        return
+    content = content.pinned()
+    yield content
+    said = load_object(content.read())
+    rows = [said["config"]] if said.get("config") else []
+    for row in (*rows, *(said.get("layers") or ()), *(said.get("manifests") or ())):
+        yield from _blobs(Descriptor.from_json(row), fetch, depth + 1)

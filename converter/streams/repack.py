@@ -1,0 +1,299 @@
+"""Make a compressed stream again, bit for bit, of its plain bytes (RFC 1952; the formats of bzip2 and xz).
+
+There is no other way than to try: the compressors that people use are tried on the beginning, and the one that gives
+the same bytes on all of it. How a stream was packed is a short text, and input like any other when it is read.
+"""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+import shutil
+import struct
+import subprocess
+import zlib
+from binascii import Error as HexError
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from threading import Thread
+from typing import Any, Protocol
+
+from converter.errors import Invalid, Unsupported
+from converter.model.compression import Compression
+from converter.model.limits import DEFAULT, MIB, Limits
+from converter.streams import BLOCK, Block, Blocks
+from converter.streams.blocks import closing, peek
+from converter.streams.compress import GZIP_HEADER, compress
+from converter.streams.decompress import decompress
+from converter.streams.detect import HEAD, detect
+from converter.streams.workers import Workers
+
+OWN, ZLIB, PROGRAM, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "xz", "bzip2", "none"
+
+TRIED = 1 * MIB
+"""Plain bytes that each compressor is tried on before one is given the whole."""
+
+HEADER_MOST = 64 * 1024
+PROGRAM_BLOCK = 128 * 1024
+"""Bytes of a block of gzip's, at most."""
+
+_XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
+"""Presets by the binary logarithm of their dictionary; 8 and 9 would take more memory than anybody should be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """A compressor, its level (of xz, 10 more for the extreme presets), a gzip header, and NULs behind the stream."""
+
+    by: str
+    level: int = 0
+    header: bytes = b""
+    check: int = 0
+    zeros: int = 0
+
+    def text(self) -> str:
+        """The packing as a record keeps it."""
+        members = {"by": self.by, "level": self.level, "header": self.header.hex(), "check": self.check}
+        return json.dumps(members | {"zeros": self.zeros}, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Packing:
+        """Read a packing; raises Invalid."""
+        try:
+            said: Any = json.loads(text[: 4 * HEADER_MOST])
+            read = cls(
+                by=str(said["by"]),
+                level=int(said["level"]),
+                header=bytes.fromhex(said["header"]),
+                check=int(said["check"]),
+                zeros=int(said["zeros"]),
+            )
+        except (ValueError, TypeError, KeyError, HexError, RecursionError):
+            raise Invalid("packing: got something else, want how a file was compressed") from None
+        levels = {OWN: range(10), ZLIB: range(1, 10), PROGRAM: range(1, 10), XZ: range(18), BZIP2: range(1, 10)}
+        if read.level not in levels.get(read.by, range(1)) or not 0 <= read.zeros <= BLOCK:
+            raise Invalid(f"packing: got {read.by} {read.level}, want a compressor and a level of it")
+        return read
+
+
+class Packer(Protocol):
+    """A compressor of the standard library's."""
+
+    def compress(self, data: Block, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits = DEFAULT) -> str | None:
+    """How a stream was packed, as text; None where no known compressor gives the same bytes.
+
+    ``packed`` opens the stream; it is read several times.
+    """
+    head, whole = peek(packed(), HEADER_MOST + TRIED)
+    _close(whole)
+    codec = detect(head[:HEAD])
+    if codec == "tar":
+        return Packing(by=PLAIN).text()
+    if codec is None or codec in ("openpgp", "zstd"):
+        return None
+
+    def plain() -> Iterator[Block]:
+        return decompress(packed(), codec, limits)
+
+    sample, rest = peek(plain(), TRIED)
+    _close(rest)
+    for candidate in _candidates(codec, head):
+        if _begins(candidate, sample, head):
+            zeros = zeros_behind(repack(plain(), candidate, workers), packed())
+            if zeros is not None and zeros <= BLOCK:
+                return replace(candidate, zeros=zeros).text()
+    return None
+
+
+def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
+    """The stream that these plain bytes make. Raises Unsupported where the program that packed it is not here."""
+    yield from _packed(blocks, packing, workers)
+    if packing.zeros:
+        yield bytes(packing.zeros)
+
+
+def zeros_behind(made: Blocks, packed: Blocks) -> int | None:
+    """How many NULs ``packed`` has behind what ``made`` is; None where it begins otherwise, or has anything else there.
+
+    Both are read no further than that takes.
+    """
+    with closing(made) as left, closing(packed) as right:
+        one, other = memoryview(b""), memoryview(b"")
+        while True:
+            one = one or _next(left)
+            other = other or _next(right)
+            if not one:
+                break
+            size = min(len(one), len(other))
+            if not size or one[:size] != other[:size]:
+                return None
+            one, other = one[size:], other[size:]
+        count = 0
+        while other:
+            if bytes(other).strip(b"\0"):
+                return None
+            count += len(other)
+            other = _next(right)
+        return count
+
+
+def _next(blocks: Iterator[Block]) -> memoryview:
+    return next((memoryview(block) for block in blocks if len(block)), memoryview(b""))
+
+
+def _close(blocks: Iterator[Block]) -> None:
+    with closing(blocks):
+        return
+
+
+def _candidates(codec: str, head: bytes) -> Iterator[Packing]:
+    if codec == "bzip2":
+        yield Packing(by=BZIP2, level=head[3] - 0x30)
+    elif codec == "xz":
+        yield from _xz_candidates(head)
+    else:
+        header = gzip_header(head)
+        if header == GZIP_HEADER:
+            yield from (Packing(by=OWN, level=level) for level in (2, 6, 9, 1, 3, 4, 5, 7, 8, 0))
+        if header:
+            yield from (Packing(by=ZLIB, level=level, header=header) for level in (9, 6, 1, 2, 3, 4, 5, 7, 8))
+            if shutil.which("gzip"):
+                yield from (Packing(by=PROGRAM, level=level, header=header) for level in (6, 9, 1, 2, 3, 4, 5, 7, 8))
+
+
+def _xz_candidates(head: bytes) -> Iterator[Packing]:
+    """One block without its sizes told, one filter: what a single thread writes. The dictionary tells the preset."""
+    if len(head) < 18 or head[13] != 0 or head[14:16] != b"\x21\x01" or head[16] & 1:
+        return
+    for preset in _XZ_DICTIONARIES.get(head[16] // 2 + 12, ()):
+        for level in (preset, preset + 10):
+            yield Packing(by=XZ, level=level, check=head[7] & 0x0F)
+
+
+def gzip_header(head: bytes) -> bytes:
+    """The header of the first member; empty where it is none, or longer than anybody's."""
+    if len(head) < 10 or head[2] != 8 or head[3] & 0xE0:
+        return b""
+    flags, end = head[3], 10
+    if flags & 4:
+        end += 2 + int.from_bytes(head[10:12], "little")
+    for flag in (8, 16):
+        if flags & flag:
+            end = head.find(b"\0", end, HEADER_MOST) + 1
+            if not end:
+                return b""
+    end += 2 if flags & 2 else 0
+    return head[:end] if end <= min(len(head), HEADER_MOST) else b""
+
+
+def _begins(packing: Packing, sample: bytes, head: bytes) -> bool:
+    """Whether the packed stream may begin as ``head`` does, judged by a sample of what is in it."""
+    if packing.by == OWN:
+        return True  # its blocks are independent, and equal all the way or in none: the whole is tried at once
+    if packing.by == PROGRAM:
+        done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
+        # Its last block depends on where the data end, so nothing of it is looked at.
+        made = packing.header + _gzip_body(done.stdout)[:-PROGRAM_BLOCK]
+    else:
+        made = packing.header + _packer(packing).compress(sample)
+    size = min(len(made), len(head))
+    return made[:size] == head[:size]
+
+
+def _packer(packing: Packing) -> Packer:
+    if packing.by == ZLIB:
+        return zlib.compressobj(packing.level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    if packing.by == BZIP2:
+        return bz2.BZ2Compressor(packing.level)
+    preset = packing.level % 10 | (lzma.PRESET_EXTREME if packing.level >= 10 else 0)
+    try:
+        return lzma.LZMACompressor(lzma.FORMAT_XZ, check=packing.check, preset=preset)
+    except (lzma.LZMAError, ValueError):
+        raise Invalid(f"packing: got the check {packing.check}, want one of xz's") from None
+
+
+def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
+    if packing.by == PLAIN:
+        with closing(blocks) as source:
+            yield from source
+    elif packing.by == OWN:
+        yield from compress(blocks, Compression("gzip", packing.level), workers)
+    elif packing.by in (ZLIB, PROGRAM):
+        yield from _gzip(blocks, packing)
+    else:
+        packer = _packer(packing)
+        with closing(blocks) as source:
+            for block in source:
+                yield packer.compress(block)
+        yield packer.flush()
+
+
+def _gzip(blocks: Blocks, packing: Packing) -> Iterator[Block]:
+    crc = size = 0
+
+    def summed() -> Iterator[Block]:
+        nonlocal crc, size
+        with closing(blocks) as source:
+            for block in source:
+                crc = zlib.crc32(block, crc)
+                size += len(block)
+                yield block
+
+    yield packing.header
+    if packing.by == PROGRAM:
+        yield from _by_program(summed(), packing)
+    else:
+        packer = _packer(packing)
+        for block in summed():
+            yield packer.compress(block)
+        yield packer.flush()
+    yield struct.pack("<LL", crc, size & 0xFFFFFFFF)
+
+
+def _program(packing: Packing) -> list[str]:
+    program = shutil.which("gzip")
+    if program is None:
+        raise Unsupported("got a file that the program gzip has packed, want that program to make it again")
+    return [program, "-n", "-c", f"-{packing.level}"]
+
+
+def _gzip_body(data: bytes) -> bytes:
+    """Without the ten bytes of a header that has no name, and the eight behind the last block."""
+    return data[10:-8]
+
+
+def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
+    """What the program packs, fed in a thread of its own; an error of the source comes at the end."""
+    with subprocess.Popen(_program(packing), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pipe, errors = process.stdin, list[BaseException]()
+
+        def feed() -> None:
+            try:
+                with pipe:
+                    for block in blocks:
+                        pipe.write(block)
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that reads
+                errors.append(error)
+
+        feeder = Thread(target=feed, name="gzip", daemon=True)
+        feeder.start()
+        try:
+            process.stdout.read(10)
+            held = b""
+            while data := process.stdout.read(BLOCK):
+                held += data
+                yield held[:-8]
+                held = held[-8:]
+        finally:
+            process.kill()
+            feeder.join()
+        if errors:
+            raise errors[0]

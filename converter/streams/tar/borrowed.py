@@ -1,0 +1,146 @@
+"""One tar out of another: what a tar is, told by the files that it shares with another, and the rest verbatim.
+
+A recipe is a list of steps: bytes as they are (headers, padding, files that the other tar has not), or a piece of the
+other tar. It is input like any other: whoever follows one checks the digest of what comes of it, and its size.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from tempfile import SpooledTemporaryFile
+
+from converter.errors import Invalid
+from converter.model.limits import DEFAULT, MIB, Limits
+from converter.streams import BLOCK, Block, Blocks
+from converter.streams.blocks import closing, gathered
+from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.scan import Scanner
+
+MAGIC = b"transship borrowed tar 1\n"
+LEAST = 64
+"""Bytes of a file; a smaller one costs no more verbatim than by its place."""
+
+IN_MEMORY = 1 * MIB
+"""Bytes of a file that is looked for; more of them wait on disk until it is known whether it is there."""
+
+LITERAL_MOST = 1 * MIB
+_LITERAL, _PIECE, _END = b"L", b"P", b"E"
+_LENGTH, _PLACE = struct.Struct(">L"), struct.Struct(">QQ")
+
+Lend = Callable[[int, int], Blocks]
+"""Gives so many bytes of the other tar, from an offset on; raises Invalid where it is shorter."""
+
+
+class Files:
+    """Where the files of a tar lie in it, by their content."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int, bytes], int] = {}
+
+    @classmethod
+    def of(cls, blocks: Blocks, limits: Limits = DEFAULT) -> Files:
+        """Read a whole tar."""
+        found = cls()
+        with closing(blocks) as source:
+            scanner = Scanner(Cursor(source), limits)
+            for entry in scanner:
+                if entry.size >= LEAST:
+                    offset = scanner.cursor.offset
+                    hasher = sha256()
+                    for view in entry.payload:
+                        hasher.update(view)
+                    found._places.setdefault((entry.size, hasher.digest()), offset)
+            for _ in scanner.trailing():
+                pass
+        return found
+
+    def place(self, size: int, digest: bytes) -> int | None:
+        """The offset of a file with this content; None where there is none."""
+        return self._places.get((size, digest))
+
+
+def described(blocks: Blocks, files: Files, limits: Limits = DEFAULT) -> Iterator[Block]:
+    """The recipe of the tar ``blocks`` in terms of the tar whose files are ``files``."""
+    return gathered(_described(blocks, files, limits))
+
+
+def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
+    """The tar that a recipe describes. Raises Invalid where it is no recipe."""
+    return gathered(_borrowed(recipe, lend))
+
+
+class _Literal:
+    """Bytes on their way into a recipe; what was added last can still be cut."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def add(self, data: Block) -> Iterator[bytes]:
+        for start in range(0, len(data), LITERAL_MOST):
+            piece = data[start : start + LITERAL_MOST]
+            if len(self._held) + len(piece) > LITERAL_MOST:
+                yield from self.flush()
+            self._held += piece
+
+    def cut(self, size: int) -> None:
+        if size:
+            del self._held[-size:]
+
+    def flush(self) -> Iterator[bytes]:
+        if self._held:
+            yield _LITERAL + _LENGTH.pack(len(self._held)) + self._held
+        self._held.clear()
+
+
+def _described(blocks: Blocks, files: Files, limits: Limits) -> Iterator[Block]:
+    yield MAGIC
+    literal = _Literal()
+    with closing(blocks) as source:
+        scanner = Scanner(Cursor(source), limits)
+        for entry in scanner:
+            yield from literal.add(entry.raw)
+            if entry.size >= LEAST:
+                with SpooledTemporaryFile(max_size=IN_MEMORY) as held:
+                    hasher = sha256()
+                    for view in entry.payload:
+                        hasher.update(view)
+                        held.write(view)
+                    place = files.place(entry.size, hasher.digest())
+                    if place is not None:
+                        yield from literal.flush()
+                        yield _PIECE + _PLACE.pack(place, entry.size)
+                    else:
+                        held.seek(0)
+                        while data := held.read(BLOCK):
+                            yield from literal.add(data)
+            for view in entry.body:
+                yield from literal.add(view)
+        literal.cut(scanner.cursor.missing)
+        for view in scanner.trailing():
+            yield from literal.add(view)
+    yield from literal.flush()
+    yield _END
+
+
+def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
+    with closing(recipe) as source:
+        cursor = Cursor(source)
+        if cursor.take(len(MAGIC), "recipe") != MAGIC:
+            raise Invalid("recipe: got something else, want how a tar is made of another")
+        while (step := cursor.take(1, "recipe")) != _END:
+            if step == _LITERAL:
+                (size,) = _LENGTH.unpack(cursor.take(_LENGTH.size, "recipe"))
+                if not 0 < size <= LITERAL_MOST:
+                    raise Invalid(f"recipe: got {size} bytes in one step, want 1 to {LITERAL_MOST}")
+                yield cursor.take(size, "recipe")
+            elif step == _PIECE:
+                offset, size = _PLACE.unpack(cursor.take(_PLACE.size, "recipe"))
+                if not size:
+                    raise Invalid("recipe: got a piece of no bytes, want some")
+                yield from lend(offset, size)
+            else:
+                raise Invalid(f"recipe: got the step {step!r}, want one that there is")
+        if any(len(block) for block in cursor.rest()):
+            raise Invalid("recipe: got more behind its end, want nothing")

@@ -1,0 +1,236 @@
+"""Origin records: what an image was before it was converted, with all that was signed (docs/signatures.md).
+
+A record is an OCI artifact whose subject is the converted image. Its config says how the parts belong together, its
+layers are the parts, byte for byte. Nothing in it is trusted: whoever reads one checks every claim against bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import ConverterError, Invalid, Untrusted
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump, load_object
+from converter.model.image import Attachment
+from converter.ports import Fetch
+from converter.trust.members import member
+
+ARTIFACT = "application/vnd.transship.origin.v1"
+"""The artifact type of a record."""
+DOCUMENT = "application/vnd.transship.origin.v1+json"
+"""The media type of its config."""
+EVIDENCE = "application/vnd.transship.origin.evidence.v1"
+"""That of each part: a registry would take a manifest among the layers for one that it has to have."""
+
+VERSION = 1
+"""Which way of making targets a record speaks of: another one would have to be kept beside it."""
+
+MOST = 4096
+"""Rows of any list in a record."""
+
+TITLE = "org.opencontainers.image.title"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the image was converted, as far as its metadata depend on it; ``called`` is its full name at its source."""
+
+    platforms: tuple[str, ...] = ()
+    called: str = ""
+    squash: bool = False
+    dev_links: bool = False
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOrigin:
+    """One layer of the original, or of the target where it has more.
+
+    ``source`` and ``target`` are digests of blobs. ``recipe`` names the part with which the original's tar of ``size``
+    bytes, whose digest is ``diff_id``, is made of the target's; None where that is not needed.
+    """
+
+    relation: str
+    source: Digest | None = None
+    target: Digest | None = None
+    diff_id: Digest | None = None
+    recipe: Digest | None = None
+    size: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a record says.
+
+    ``root`` is the original's; ``attachments`` are what spoke of it, as its store listed them. For an ACI that is made
+    again, ``manifest`` is the part with its manifest, and ``packing`` how its file was compressed.
+    """
+
+    root: Descriptor
+    settings: Settings = field(default_factory=Settings)
+    attachments: tuple[Attachment, ...] = ()
+    layers: tuple[LayerOrigin, ...] = ()
+    manifest: Digest | None = None
+    packing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A record that was found, the digests of its parts, and what they are fetched as."""
+
+    record: Record
+    descriptor: Descriptor
+    parts: Mapping[Digest, Descriptor]
+
+
+def part(content: Known, title: str) -> Descriptor:
+    """How a record lists one of its parts; ``title`` is for people."""
+    row = content.descriptor
+    return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})
+
+
+def document(record: Record) -> bytes:
+    """The config of the artifact."""
+    settings = record.settings
+    members: dict[str, Any] = {
+        "version": VERSION,
+        "root": record.root.bare().to_json(),
+        "settings": {
+            "platforms": list(settings.platforms),
+            "called": settings.called,
+            "squash": settings.squash,
+            "devLinks": settings.dev_links,
+            "epoch": settings.epoch,
+        },
+        "attachments": [_attachment(one) for one in record.attachments],
+        "layers": [_layer(one) for one in record.layers],
+    }
+    if record.manifest is not None:
+        members["manifest"] = str(record.manifest)
+    if record.packing:
+        members["packing"] = record.packing
+    return dump(members)
+
+
+def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descriptor) -> bytes:
+    """The artifact itself."""
+    return dump(
+        {
+            "schemaVersion": 2,
+            "mediaType": types.OCI_MANIFEST,
+            "artifactType": ARTIFACT,
+            "config": config.to_json(),
+            "layers": [one.to_json() for one in parts],
+            "subject": subject.bare().to_json(),
+        }
+    )
+
+
+def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
+    """The records among what speaks of an image: each is looked into, for a list may call it something else."""
+    found: dict[Digest, Descriptor] = {}
+    for one in attachments:
+        if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST:
+            try:
+                said = load_object(fetch(one.descriptor).read())
+                if _is_record(said):
+                    found.setdefault(one.descriptor.digest, one.descriptor)
+            except ConverterError:
+                # What cannot be read is no record; what is asked for and not found is told all the same.
+                continue
+    return tuple(found.values())
+
+
+def _is_record(said: Mapping[str, Any]) -> bool:
+    config = said.get("config")
+    return said.get("artifactType") == ARTIFACT or (isinstance(config, dict) and config.get("mediaType") == DOCUMENT)
+
+
+def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
+    """Read a record of the image ``subject``; raises Untrusted where it is one of another image, Invalid."""
+    said = load_object(fetch(descriptor).read())
+    told = Descriptor.from_json(said.get("subject"))
+    if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):
+        raise Untrusted(f"got a record of the image {told.digest}, want one of {subject.digest}")
+    rows = said.get("layers")
+    if not isinstance(rows, list) or len(rows) > MOST:
+        raise Invalid(f"got no list of at most {MOST} parts, want one")
+    parts = {one.digest: one for one in map(Descriptor.from_json, rows)}
+    text = fetch(Descriptor.from_json(said.get("config"))).read()
+    return Evidence(record=parse(text), descriptor=descriptor, parts=parts)
+
+
+def parse(data: bytes) -> Record:
+    """Read the config of a record; raises Invalid."""
+    said = load_object(data)
+    if said.get("version") != VERSION:
+        raise Invalid(f"got an origin record of version {said.get('version')!r}, want {VERSION}")
+    settings = member(said, "settings", dict)
+    return Record(
+        root=Descriptor.from_json(said.get("root")),
+        settings=Settings(
+            platforms=tuple(_texts(settings, "platforms")),
+            called=member(settings, "called", str),
+            squash=settings.get("squash") is True,
+            dev_links=settings.get("devLinks") is True,
+            epoch=member(settings, "epoch", int),
+        ),
+        attachments=tuple(map(_read_attachment, _rows(said, "attachments"))),
+        layers=tuple(map(_read_layer, _rows(said, "layers"))),
+        manifest=_digest(said, "manifest"),
+        packing=str(said.get("packing") or ""),
+    )
+
+
+def _attachment(one: Attachment) -> dict[str, Any]:
+    tag = {"tag": one.tag} if one.tag else {}
+    return {"subject": str(one.subject), "descriptor": one.descriptor.to_json()} | tag
+
+
+def _read_attachment(row: Mapping[str, Any]) -> Attachment:
+    return Attachment(
+        subject=Digest.parse(member(row, "subject", str)),
+        descriptor=Descriptor.from_json(row.get("descriptor")),
+        tag=str(row.get("tag") or ""),
+    )
+
+
+def _layer(one: LayerOrigin) -> dict[str, Any]:
+    told = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
+    row: dict[str, Any] = {"relation": one.relation}
+    row |= {key: str(value) for key, value in told.items() if value is not None}
+    return row if one.size < 0 else row | {"size": one.size}
+
+
+def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
+    return LayerOrigin(
+        relation=member(row, "relation", str),
+        source=_digest(row, "source"),
+        target=_digest(row, "target"),
+        diff_id=_digest(row, "diffID"),
+        recipe=_digest(row, "recipe"),
+        size=member(row, "size", int) if "size" in row else -1,
+    )
+
+
+def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
+    return Digest.parse(member(row, name, str)) if name in row else None
+
+
+def _rows(said: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    rows = said.get(name)
+    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, dict) for row in rows):
+        raise Invalid(f"got no list of at most {MOST} objects for {name}, want one")
+    return rows
+
+
+def _texts(said: Mapping[str, Any], name: str) -> list[str]:
+    rows = said.get(name)
+    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, str) for row in rows):
+        raise Invalid(f"got no list of texts for {name}, want one")
+    return rows
