@@ -1,0 +1,104 @@
+"""``transship sign`` and ``verify``: what a person sees, and the exit status that a script sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from converter.cli.main import main
+from tests.signing.images import NAME, aci, directory, layout
+from tests.trust.making import ecdsa, openpgp, public_pem
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """Keys of both kinds, secret and public."""
+    secret = ecdsa().private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "cosign.key").write_bytes(secret)
+    (tmp_path / "cosign.pub").write_bytes(public_pem(ecdsa()))
+    (tmp_path / "gpg.key").write_text(str(openpgp()))
+    (tmp_path / "gpg.pub").write_text(str(openpgp().extract_certificate()))
+    return tmp_path
+
+
+def test_sign_and_verify(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = layout(keys / "out")
+    assert main(["sign", reference, "--cosign-key", f"{keys}/cosign.key", "--gpg-key", f"{keys}/gpg.key"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2].partition(" (")[0] for line in told] == ["cosign", "simple-signing"]
+    assert main(["verify", reference, "--key", f"{keys}/cosign.pub", "--keyring", f"{keys}/gpg.pub"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "verified"
+
+
+def test_json(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = directory(keys / "out")
+    arguments = ["--gpg-key", f"{keys}/gpg.key", "--identity", NAME, "--json"]
+    assert main(["sign", reference, *arguments]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["signatures"]
+    assert (made["location"], made["identity"]) == ("signature-1", NAME)
+    assert main(["verify", reference, "--keyring", f"{keys}/gpg.pub", "--identity", NAME, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verified"], told["unmet"]) == (True, [])
+    assert main(["inspect", reference, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signatures"] == [
+        {"kind": "simple-signing", "location": "signature-1", "covers": made["covers"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, status, fact",
+    [
+        pytest.param(["--key", "cosign.pub"], 1, "got no signature, want one by --key", id="nobody signed"),
+        pytest.param([], 2, "got no key", id="nobody is trusted"),
+        pytest.param(["--key", "gpg.pub"], 1, "got no public key", id="a key of another kind"),
+        pytest.param(["--keyring", "cosign.pub"], 1, "got no OpenPGP certificate", id="a keyring of another kind"),
+        pytest.param(["--key", "cosign.pub", "--at", "noon"], 2, "got the time 'noon'", id="a time that is none"),
+        pytest.param(["--key", "missing.pub"], 2, "missing.pub", id="a file that is not there"),
+    ],
+)
+def test_what_does_not_hold(
+    arguments: list[str],
+    status: int,
+    fact: str,
+    keys: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(keys)
+    assert main(["verify", layout(keys / "out"), *arguments]) == status
+    err = capsys.readouterr().err
+    assert fact in err
+    assert "Traceback" not in err
+
+
+def test_a_key_is_needed(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sign", layout(keys / "out")]) == 2
+    assert "want --cosign-key or --gpg-key" in capsys.readouterr().err
+
+
+def test_a_conversion_may_sign_and_ask(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = layout(keys / "source"), f"oci:{keys / 'out'}:{NAME}"
+    rejected, accepted = keys / "reject.json", keys / "accept.json"
+    rejected.write_text('{"default":[{"type":"reject"}]}')
+    accepted.write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    assert main(["convert", source, out, "--policy", str(rejected)]) == 1
+    assert "rejects" in capsys.readouterr().err
+    signers = ["--sign-by", f"{keys}/cosign.key", "--sign-by", f"{keys}/gpg.key"]
+    assert main(["convert", source, out, "--policy", str(accepted), *signers]) == 0
+    assert main(["verify", out, "--key", f"{keys}/cosign.pub", "--keyring", f"{keys}/gpg.pub"]) == 0
+
+
+def test_rkts_store(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = aci(keys / "app.aci")
+    assert main(["sign", reference, "--gpg-key", f"{keys}/gpg.key"]) == 0
+    certificate = openpgp().extract_certificate()
+    store = keys / "trustedkeys/root.d"
+    store.mkdir(parents=True)
+    (store / certificate.fingerprint).write_text(str(certificate))
+    assert main(["verify", reference, "--trust-store", str(store.parent)]) == 0
+    (store / certificate.fingerprint).write_text("")
+    assert main(["verify", reference, "--trust-store", str(store.parent)]) == 1
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Signatures go along in the form that each place has for them, byte for byte, as long as the digest stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.errors import LossRefused
+from converter.model.reference import Location
+from converter.signing import Signing, sign
+from converter.stores import open_source
+from converter.trust import evidence
+from converter.trust.makers import CosignKey, GpgFile
+from converter.trust.signature import Signature
+from converter.verification import Wanted, verify
+from tests.signing.images import NAME, directory, layout
+from tests.trust.making import ecdsa, openpgp, public_pem
+
+SIGNING = Signing(makers=(CosignKey(ecdsa()), GpgFile(bytes(openpgp())), CosignKey(ecdsa(1))), identity=NAME)
+WANTED = Wanted(
+    keys=(("--key a", public_pem(ecdsa())), ("--key b", public_pem(ecdsa(1)))),
+    keyrings=(("--keyring r", bytes(openpgp().extract_certificate())),),
+    identity=NAME,
+)
+
+
+def signatures(reference: str) -> dict[tuple[str, bytes], Signature]:
+    """What is signed and how, by kind and signed bytes."""
+    location = Location.parse(reference)
+    with open_source(location) as source:
+        root = source.resolve(location.name)
+        manifest = source.fetch(root).read()
+        found = evidence.find(source.attachments(root.digest), source.fetch, manifest, root)
+    return {(one.kind, one.payload or one.data): one for one in found}
+
+
+@pytest.mark.parametrize("make", [layout, directory])
+@pytest.mark.parametrize(
+    "target", ["oci:{}:app:1", "oci-archive:{}.tar:app:1", "docker-archive:{}.tar:app:1", "dir:{}"]
+)
+def test_every_signature_goes_along(make: object, target: str, tmp_path: Path) -> None:
+    assert callable(make)
+    source = make(tmp_path / "source")
+    sign(source, SIGNING)
+    destination = target.format(tmp_path / "out")
+    converter.convert(source, destination, to="oci", strict=True)
+    assert verify(destination, WANTED).ok
+    before, after = signatures(source), signatures(destination)
+    assert before.keys() == after.keys()
+    assert [dict(one.annotations) for one in before.values()] == [dict(after[key].annotations) for key in before]
+
+
+def test_there_and_back_the_files_are_the_same(tmp_path: Path) -> None:
+    source = directory(tmp_path / "source")
+    sign(source, Signing(makers=SIGNING.makers[1:2], identity=NAME))
+    converter.convert(source, f"oci:{tmp_path / 'out'}:app:1")
+    converter.convert(f"oci:{tmp_path / 'out'}", f"dir:{tmp_path / 'back'}")
+    assert (tmp_path / "back/signature-1").read_bytes() == (tmp_path / "source/signature-1").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options, target",
+    [
+        pytest.param({"to": "docker"}, "dir:{}", id="another manifest"),
+        pytest.param({"squash": True}, "oci:{}:app:1", id="other layers"),
+        pytest.param({}, "aci:{}.aci", id="another format"),
+    ],
+)
+def test_what_no_longer_fits_is_told_of(options: dict[str, object], target: str, tmp_path: Path) -> None:
+    source = layout(tmp_path / "source")
+    sign(source, SIGNING)
+    destination = target.format(tmp_path / "out")
+    done = converter.convert(source, destination, **options)  # type: ignore[arg-type]  # a row of keywords
+    assert done.targets[0].signatures == ()
+    assert "attachments" in {loss.field for loss in done.losses}
+    with pytest.raises(LossRefused):
+        converter.convert(source, f"{destination}-strict", strict=True, **options)  # type: ignore[arg-type]
+
+
+def test_signatures_may_be_left_behind(tmp_path: Path) -> None:
+    source = layout(tmp_path / "source")
+    sign(source, SIGNING)
+    done = converter.convert(source, f"dir:{tmp_path / 'out'}", remove_signatures=True)
+    assert done.losses == ()
+    assert not list((tmp_path / "out").glob("signature-*"))
+
+
+def test_the_result_lists_what_goes_along(tmp_path: Path) -> None:
+    source = layout(tmp_path / "source")
+    sign(source, SIGNING)
+    (target,) = converter.convert(source, f"dir:{tmp_path / 'out'}").targets
+    assert sorted(row["kind"] for row in target.signatures) == ["cosign", "cosign", "simple-signing"]
+    assert {row["covers"] for row in target.signatures} == {str(target.digest)}
