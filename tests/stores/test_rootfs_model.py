@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,9 +12,9 @@ from hypothesis import given
 from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.streams.squash import squash, survey
-from converter.streams.tar.fields import CHAR, DIR, FIFO, FILE, SYMLINK
+from converter.streams.tar.fields import CHAR, DIR, FILE, SYMLINK
 from converter.streams.tar.tree import Node, tree
-from tests.stores.unpacking import left, sink_at
+from tests.stores.unpacking import Seen, left, listed, sink_at
 from tests.strategies.tar import File, archive, dialects, files
 
 
@@ -35,7 +32,7 @@ def test_what_lies_on_the_disk_agrees_with_the_model(
         return
     with sink_at(folder / "target") as sink:
         sink.put(squash(opened, replaced=replaced), types.ROOTFS)
-    found = dict(_listed(folder / "target"))
+    found = listed(folder / "target")
     assert {path: found[path] for path in wanted} == {path: _seen(node) for path, node in wanted.items()}
     undescribed = set(found) - set(wanted)
     assert all(found[path][0] == DIR for path in undescribed)
@@ -49,30 +46,9 @@ def _archive(entries: Sequence[File], dialect: str) -> bytes:
     return archive(entries, "pax")
 
 
-Seen = tuple[bytes, int, int, bytes, int]
-
-
 def _seen(node: Node) -> Seen:
     """What the model's file looks like on a disk."""
     kind = FILE if node.type == CHAR else node.type
     mode = 0o777 if kind == SYMLINK else node.mode
     digest = hashlib.sha256().digest() if node.type == CHAR else node.sha256
     return kind, mode, node.size, digest or node.linkname, max(1, len(node.links))
-
-
-KINDS = {stat.S_IFREG: FILE, stat.S_IFDIR: DIR, stat.S_IFLNK: SYMLINK, stat.S_IFIFO: FIFO}
-
-
-def _listed(root: Path) -> Iterator[tuple[bytes, Seen]]:
-    for path in (root, *root.rglob("*")):
-        status = path.lstat()
-        kind = KINDS[stat.S_IFMT(status.st_mode)]
-        what = b""
-        if kind == FILE:
-            what = hashlib.sha256(path.read_bytes()).digest()
-        elif kind == SYMLINK:
-            what = os.fsencode(path.readlink())
-        size = status.st_size if kind == FILE else 0
-        links = 1 if kind == DIR else status.st_nlink
-        relative = os.fsencode(path.relative_to(root))
-        yield b"" if relative == b"." else relative, (kind, stat.S_IMODE(status.st_mode), size, what, links)

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -135,6 +137,14 @@ def test_a_full_disk_leaves_nothing(call: str, after: int, tmp_path: Path, monke
         unpack_raw(tmp_path / "target", data)
     monkeypatch.undo()
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("transport", ["rootfs", "bundle"])
+def test_a_killed_writer_leaves_nothing_or_all_of_it(transport: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.stores.crashing_rootfs", transport, str(tmp_path / "target")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert int(run.stdout) > 20, "there were moments to be killed at"
 
 
 def test_one_image_and_nothing_beside_it(tmp_path: Path) -> None:

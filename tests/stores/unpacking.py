@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.rootfs.bundle import RootfsSink
 from converter.streams.squash import squash
+from converter.streams.tar.fields import DIR, FIFO, FILE, SYMLINK
 from converter.streams.tar.write import header, pad
 from tests.strategies.tar import File
 
@@ -52,3 +57,30 @@ def hard(name: str, target: str) -> File:
 def left(path: Path) -> list[str]:
     """What a directory holds, temporaries included."""
     return sorted(item.name for item in path.iterdir())
+
+
+Seen = tuple[bytes, int, int, bytes, int]
+"""Type, mode, size, content or target, number of names."""
+
+
+KINDS = {stat.S_IFREG: FILE, stat.S_IFDIR: DIR, stat.S_IFLNK: SYMLINK, stat.S_IFIFO: FIFO}
+
+
+def listed(root: Path) -> dict[bytes, Seen]:
+    """The files of a tree by name; that of the root is empty."""
+    return dict(_listed(root))
+
+
+def _listed(root: Path) -> Iterator[tuple[bytes, Seen]]:
+    for path in (root, *root.rglob("*")):
+        status = path.lstat()
+        kind = KINDS[stat.S_IFMT(status.st_mode)]
+        what = b""
+        if kind == FILE:
+            what = hashlib.sha256(path.read_bytes()).digest()
+        elif kind == SYMLINK:
+            what = os.fsencode(path.readlink())
+        size = status.st_size if kind == FILE else 0
+        links = 1 if kind == DIR else status.st_nlink
+        relative = os.fsencode(path.relative_to(root))
+        yield b"" if relative == b"." else relative, (kind, stat.S_IMODE(status.st_mode), size, what, links)
