@@ -7,6 +7,7 @@ from pathlib import Path
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.ports import Sink
+from converter.stores.disk import disk
 from converter.stores.media.out_file import STDOUT
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.bundle import BundleSink, RootfsSink
@@ -14,11 +15,13 @@ from converter.stores.rootfs.flat import FlatSink
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
-    """``bundle:PATH`` is a directory; ``rootfs:PATH`` too, unless it is called ``….tar`` or ``-``, standard output."""
+    """``bundle:PATH`` is a directory; ``rootfs:PATH`` too, unless it is called ``….tar``, or is a pipe: ``-``."""
     path = Path(location.path)
-    flat = location.path in STDOUT or (path.suffix == ".tar" and not path.is_dir())
+    with disk(path, "write"):
+        piped = location.path in STDOUT or (path.exists() and not path.is_dir() and not path.is_file())
+        flat = piped or (path.suffix == ".tar" and not path.is_dir())
     if location.transport == "rootfs":
         return FlatSink(path) if flat else RootfsSink(path, options)
-    if location.path in STDOUT:
+    if piped:
         raise Usage("got standard output for a bundle, want a directory")
     return BundleSink(path, options)
