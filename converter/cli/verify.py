@@ -47,6 +47,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
 @click.option("--trust-store", "stores", type=Folder, multiple=True, help="Keys in rkt's layout (trustedkeys).")
 @click.option("--content-trust", type=Folder, help="Docker Content Trust: root.json and targets.json.")
+@click.option("--lookaside", "lookasides", type=Folder, multiple=True, help="A folder of simple signatures.")
 @click.option("--policy", type=File, help="skopeo's policy.json.")
 @click.option(
     "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
@@ -74,6 +75,7 @@ def command(reference: str, **chosen: Any) -> int:
         certificate_identity=chosen["certificate_identity"],
         trust_stores=tuple((f"--trust-store {path}", _below(path)) for path in chosen["stores"]),
         content_trust=_below(folder, "*.json") if folder else {},
+        lookasides=chosen["lookasides"],
         policy=policy.read_bytes() if policy else None,
         read=read,
         identity=chosen["identity"],

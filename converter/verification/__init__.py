@@ -19,7 +19,7 @@ from converter.trust.check import check_one
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
-from converter.verification.question import Question, asked
+from converter.verification.question import Question, aside, asked
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
 __all__ = ["ATTESTATION", "SIGNATURE", "Report", "Wanted", "judge", "verify"]
@@ -74,11 +74,13 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
     wanted.check()
     policy = wanted.read_policy()
     with asked(source, location, root, wanted.identity) as question:
+        more = [one for folder in wanted.lookasides for one in aside(folder, question)]
+        question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.aci_name)
         verdicts, unmet = _own(question, wanted, trusted)
         if policy is not None:
-            more, problems = policies.judged(question, policy, wanted, trusted)
-            verdicts, unmet = [*verdicts, *more], [*unmet, *problems]
+            under, problems = policies.judged(question, policy, wanted, trusted)
+            verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
         return Report(
             reference=str(location),
             root=question.root,

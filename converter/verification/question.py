@@ -16,6 +16,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.reference import Location
 from converter.ports import Source
+from converter.stores import beside
 from converter.trust import evidence
 from converter.trust.naming import name_of
 from converter.trust.signature import Signature
@@ -57,6 +58,16 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
             source=source,
             aci_name=_aci_name(known, source) if is_file else "",
         )
+
+
+def aside(folder: Path, question: Question) -> Iterator[Signature]:
+    """The simple signatures of the image in a lookaside, where it is called what it is called where it lies."""
+    name = name_of(question.location, question.root) or question.subject.name
+    if name is None:
+        return
+    digest = question.root.digest
+    for path, data in beside.read_lookaside(folder, name, digest):
+        yield from evidence.blob(data, str(path), str(digest))
 
 
 def policy_transport(location: Location) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from converter.errors import Usage
 from converter.trust.certificates import Roots
 from converter.trust.identity import ANY, Rule
-from converter.trust.keys import Key, load
+from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import Policy, Read
 from converter.trust.rkt_keystore import Keystore
@@ -29,8 +30,9 @@ class Wanted:
 
     Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature;
     ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
-    ``policy`` is skopeo's, and ``read`` gives the files that it names. ``identity`` is the name that has to be signed,
-    in place of the one that the image goes by; with ``map_identity`` any will do. ``at`` None is now.
+    ``lookasides`` are folders with more simple signatures; ``policy`` is skopeo's, and ``read`` gives the files that it
+    names. ``identity`` is the name that has to be signed, in place of the one that the image goes by; with
+    ``map_identity`` any will do. ``at`` None is now.
     """
 
     keys: tuple[File, ...] = ()
@@ -39,6 +41,7 @@ class Wanted:
     certificate_identity: str = ""
     trust_stores: tuple[tuple[str, Mapping[str, bytes]], ...] = ()
     content_trust: Mapping[str, bytes] = field(default_factory=dict)
+    lookasides: tuple[Path, ...] = ()
     policy: bytes | None = None
     read: Read | None = None
     identity: str = ""
@@ -84,8 +87,3 @@ class Wanted:
             return []
         source = ", ".join(source for source, _ in self.trust_stores)
         return [Keyring(ring.certificates, source) for ring in Keystore.load(self.trust_stores).for_name(name)]
-
-
-def key_of(source: str, data: bytes) -> Key:
-    """A key of a policy; raises Invalid."""
-    return load(data, source)

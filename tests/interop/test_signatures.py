@@ -1,0 +1,371 @@
+"""Signatures and the tools that everybody has for them: what they make we accept, and what we make they accept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import converter
+from converter.trust.private_keys import PrivateKey
+from tests.interop.images import Layout
+from tests.interop.services import Registry
+from tests.interop.signers import LOCAL, Cosign, Gpg, make_cosign, make_gpg, transship
+from tests.interop.tools import need, run
+from tests.trust.making import Chain, pem
+
+PAST = "20200101T000000"
+
+
+@pytest.fixture(scope="module")
+def gpg() -> Iterator[Gpg]:
+    """A keyring of the tests' own."""
+    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
+        made = make_gpg(Path(folder, "g"))
+        try:
+            yield made
+        finally:
+            run("gpgconf", "--homedir", made.home, "--kill", "all")
+
+
+@pytest.fixture(scope="module")
+def signer(gpg: Gpg) -> str:
+    """The fingerprint of a key that signs."""
+    return gpg.key("signer")
+
+
+@pytest.fixture(scope="module")
+def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
+    """A key pair of cosign's."""
+    return make_cosign(tmp_path_factory.mktemp("cosign") / "c")
+
+
+class Pushed:
+    """An image in the registry."""
+
+    def __init__(self, registry: Registry, name: str, image: Layout) -> None:
+        self.name = f"{registry.host}/{name}"
+        self.reference = f"docker://{self.name}:1"
+        run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", image.reference, self.reference)
+        told = run("skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", self.reference)
+        self.by_digest = f"{self.name}@{told.strip()}"
+
+    def verify(self, *arguments: str | Path, status: int = 0) -> dict[str, Any]:
+        """What transship says of it."""
+        said = transship("verify", self.reference, "--tls-verify=false", "--json", *arguments, status=status)
+        told: dict[str, Any] = json.loads(said)
+        return told
+
+
+@pytest.fixture
+def pushed(registry: Registry, small_oci: Layout, request: pytest.FixtureRequest) -> Pushed:
+    """A repository of the test's own, with one image."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower()).strip("-")
+    return Pushed(registry, name.replace("--", "-"), small_oci)
+
+
+# -------------------------------------------------------------------------------------------------------------- cosign
+def test_cosign_accepts_what_we_sign(pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
+    cosign.verify(pushed.by_digest, status=10)
+    transship("sign", pushed.reference, "--tls-verify=false", "--cosign-key", cosign.secret, env=cosign.environment)
+    (claim,) = json.loads(cosign.verify(pushed.by_digest))
+    assert claim["critical"]["identity"]["docker-reference"] == f"{pushed.name}:1"
+    assert pushed.verify("--key", cosign.public)["verified"]
+
+
+def test_we_accept_what_cosign_signs(pushed: Pushed, cosign: Cosign) -> None:
+    cosign.sign(pushed.by_digest)
+    told = pushed.verify("--key", cosign.public)
+    assert [one["kind"] for one in told["signatures"]] == ["cosign"]
+    assert told["signatures"][0]["reason"] == "no tag is signed"
+    assert not pushed.verify("--key", cosign.public, "--identity", f"{pushed.name}-other:1", status=1)["verified"]
+
+
+def test_both_signatures_stay(pushed: Pushed, cosign: Cosign) -> None:
+    cosign.sign(pushed.by_digest)
+    transship("sign", pushed.reference, "--tls-verify=false", "--cosign-key", cosign.secret, env=cosign.environment)
+    transship("sign", pushed.reference, "--tls-verify=false", "--cosign-key", cosign.secret, env=cosign.environment)
+    assert len(json.loads(cosign.verify(pushed.by_digest))) == 3
+    assert [one["ok"] for one in pushed.verify("--key", cosign.public)["signatures"]] == [True] * 3
+
+
+def test_cosign_by_referrers(pushed: Pushed, cosign: Cosign) -> None:
+    cosign.sign(pushed.by_digest, "--registry-referrers-mode=oci-1-1", experimental=True)
+    assert [one["kind"] for one in pushed.verify("--key", cosign.public)["signatures"]] == ["cosign"]
+
+
+@pytest.mark.parametrize(
+    "options", [pytest.param((), id="a tag"), pytest.param(("--new-bundle-format",), id="a bundle")]
+)
+def test_what_cosign_attests(options: tuple[str, ...], pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
+    predicate = tmp_path / "predicate.json"
+    predicate.write_text('{"checked": true}')
+    arguments = ("--key", cosign.secret, "--tlog-upload=false", "--yes", *LOCAL, "--predicate", predicate)
+    cosign.run("attest", *arguments, *options, pushed.by_digest, experimental=True)
+    told = pushed.verify("--key", cosign.public, "--require", "attestation")
+    assert [one["kind"] for one in told["signatures"]] == ["attestation"]
+    assert not pushed.verify("--key", cosign.public, status=1)["verified"], "to attest is not to sign"
+
+
+def test_a_signature_of_cosigns_by_certificate(pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
+    secret = PrivateKey.load(cosign.secret.read_bytes(), cosign.environment["COSIGN_PASSWORD"].encode())
+    chain = Chain(secret, email="me@example.org")
+    leaf, others, root = tmp_path / "leaf.pem", tmp_path / "chain.pem", tmp_path / "root.pem"
+    leaf.write_bytes(pem(chain.leaf))
+    others.write_bytes(pem(chain.middle, chain.root))
+    root.write_bytes(pem(chain.root))
+    cosign.sign(pushed.by_digest, "--certificate", str(leaf), "--certificate-chain", str(others))
+    told = pushed.verify("--certificate-chain", root)
+    assert told["signatures"][0]["signer"] == "me@example.org"
+    assert pushed.verify("--certificate-chain", root, "--certificate-identity", "me@example.org")["verified"]
+    for wrong in (("--at", "2020-01-01"), ("--certificate-identity", "you@example.org")):
+        assert not pushed.verify("--certificate-chain", root, *wrong, status=1)["verified"]
+
+
+def test_cosigns_signatures_survive_a_copy(pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
+    cosign.sign(pushed.by_digest)
+    transship("convert", pushed.reference, f"oci:{tmp_path / 'out'}:{pushed.name}:1", "--src-tls-verify=false")
+    back = f"docker://{pushed.name}-back:1"
+    transship("convert", f"oci:{tmp_path / 'out'}", back, "--dest-tls-verify=false")
+    cosign.verify(pushed.by_digest.replace("@", "-back@"))
+    arguments = ("--tls-verify=false", "--key", cosign.public)
+    transship("verify", back, *arguments, "--identity", f"{pushed.name}:1")
+    transship("verify", back, *arguments, status=1)
+
+
+# -------------------------------------------------------------------------------------------------------------- skopeo
+def policy(path: Path, *rows: dict[str, Any]) -> Path:
+    """A policy that asks the same of every image."""
+    path.write_text(json.dumps({"default": list(rows)}))
+    return path
+
+
+def signed_by(keys: Path, name: str) -> dict[str, Any]:
+    """The requirement of a simple signature for an exact name."""
+    return {
+        "type": "signedBy",
+        "keyType": "GPGKeys",
+        "keyPath": str(keys),
+        "signedIdentity": {"type": "exactReference", "dockerReference": name},
+    }
+
+
+def skopeo(path: Path, source: str, target: Path, *options: str | Path, status: int = 0) -> None:
+    """Copy under a policy."""
+    shutil.rmtree(target, ignore_errors=True)
+    run(
+        "skopeo",
+        "--policy",
+        path,
+        *options,
+        "copy",
+        "--quiet",
+        "--src-tls-verify=false",
+        source,
+        f"dir:{target}",
+        status=status,
+    )
+
+
+@pytest.mark.parametrize("by", ["a file", "an ID"])
+def test_skopeo_accepts_our_simple_signature(by: str, small_dir: Path, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+    image, keys = tmp_path / "image", gpg.export(tmp_path / "keys", signer)
+    shutil.copytree(small_dir, image)
+    secret = str(gpg.export_secret(tmp_path / "secret", signer)) if by == "a file" else signer
+    name = "registry.example/app:1"
+    good, bad = signed_by(keys, name), signed_by(keys, "registry.example/app:2")
+    skopeo(policy(tmp_path / "p", good), f"dir:{image}", tmp_path / "out", status=1)
+    transship("sign", f"dir:{image}", "--gpg-key", secret, "--identity", name, env=gpg.environment)
+    skopeo(policy(tmp_path / "p", good), f"dir:{image}", tmp_path / "out")
+    skopeo(policy(tmp_path / "p", bad), f"dir:{image}", tmp_path / "out", status=1)
+    transship("verify", f"dir:{image}", "--policy", policy(tmp_path / "p", good))
+    transship("verify", f"dir:{image}", "--policy", policy(tmp_path / "p", bad), status=1)
+    manifest = image / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    skopeo(policy(tmp_path / "p", good), f"dir:{image}", tmp_path / "out", status=1)
+    transship("verify", f"dir:{image}", "--policy", policy(tmp_path / "p", good), status=1)
+
+
+def test_we_accept_what_skopeo_signs(small_oci: Layout, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+    image, keys = tmp_path / "image", gpg.export(tmp_path / "keys", signer)
+    run(
+        *("skopeo", "copy", "--quiet", "--sign-by", signer, "--sign-identity", "registry.example/app:1"),
+        *(small_oci.reference, f"dir:{image}"),
+        env=gpg.environment,
+    )
+    arguments = ("verify", f"dir:{image}", "--keyring", keys, "--identity")
+    transship(*arguments, "registry.example/app:1")
+    transship(*arguments, "registry.example/app:2", status=1)
+    transship(*arguments, "registry.example/other:1", status=1)
+    transship("verify", f"dir:{image}", "--keyring", keys, status=1)
+    converter.convert(f"dir:{image}", f"oci:{tmp_path / 'out'}:registry.example/app:1")
+    transship("verify", f"oci:{tmp_path / 'out'}", "--keyring", keys)
+
+
+def test_skopeo_finds_our_signature_in_a_lookaside(pushed: Pushed, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+    keys, side, settings = gpg.export(tmp_path / "keys", signer), tmp_path / "side", tmp_path / "registries.d"
+    settings.mkdir()
+    (settings / "side.yaml").write_text(f"default-docker:\n  lookaside: file://{side}\n")
+    rules = policy(tmp_path / "p", {"type": "signedBy", "keyType": "GPGKeys", "keyPath": str(keys)})
+    options = ("--registries.d", settings)
+    skopeo(rules, pushed.reference, tmp_path / "out", *options, status=1)
+    transship(
+        *("sign", pushed.reference, "--tls-verify=false", "--gpg-key", signer, "--lookaside", side),
+        env=gpg.environment,
+    )
+    skopeo(rules, pushed.reference, tmp_path / "out", *options)
+    transship("verify", pushed.reference, "--tls-verify=false", "--policy", rules, "--lookaside", side)
+    run(
+        "skopeo",
+        "copy",
+        "--quiet",
+        *("--src-tls-verify=false", "--dest-tls-verify=false"),
+        pushed.reference,
+        f"docker://{pushed.name}:2",
+    )
+    renamed = f"docker://{pushed.name}:2"
+    skopeo(rules, renamed, tmp_path / "out", *options, status=1)
+    transship("verify", renamed, "--tls-verify=false", "--policy", rules, "--lookaside", side, status=1)
+
+
+def test_skopeo_and_we_exchange_sigstore_signatures(small_dir: Path, cosign: Cosign, tmp_path: Path) -> None:
+    image, name = tmp_path / "image", "registry.example/app:1"
+    shutil.copytree(small_dir, image)
+    rule = {
+        "type": "sigstoreSigned",
+        "keyPath": str(cosign.public),
+        "signedIdentity": {"type": "exactReference", "dockerReference": name},
+    }
+    transship("sign", f"dir:{image}", "--cosign-key", cosign.secret, "--identity", name, env=cosign.environment)
+    skopeo(policy(tmp_path / "p", rule), f"dir:{image}", tmp_path / "out")
+    assert (tmp_path / "out/signature-1").is_file()
+    password = tmp_path / "password"
+    password.write_text(cosign.environment["COSIGN_PASSWORD"])
+    theirs = tmp_path / "theirs"
+    run(
+        *("skopeo", "copy", "--quiet", "--sign-by-sigstore-private-key", cosign.secret, "--sign-passphrase-file"),
+        *(password, "--sign-identity", name, f"dir:{small_dir}", f"dir:{theirs}"),
+    )
+    transship("verify", f"dir:{theirs}", "--policy", policy(tmp_path / "p", rule))
+    transship("verify", f"dir:{theirs}", "--key", cosign.public, "--identity", "registry.example/app:2", status=1)
+
+
+# ------------------------------------------------------------------------------------------------------------ ACI, gpg
+@pytest.fixture
+def app(small_oci: Layout, tmp_path: Path) -> Path:
+    """An ACI that nobody has signed."""
+    converter.convert(small_oci.reference, f"aci:{tmp_path / 'app.aci'}")
+    return tmp_path / "app.aci"
+
+
+def test_gpg_and_sq_accept_our_signature_of_an_aci(app: Path, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+    need("sq")
+    keys, beside = gpg.export(tmp_path / "keys", signer), tmp_path / "app.aci.asc"
+    for secret in (str(gpg.export_secret(tmp_path / "secret", signer)), signer):
+        transship("sign", f"aci:{app}", "--gpg-key", secret, env=gpg.environment)
+        gpg.run("--verify", beside, app)
+        run("sq", "--home", tmp_path / "sq", "verify", "--signer-file", keys, "--signature-file", beside, app)
+        transship("verify", f"aci:{app}", "--keyring", keys)
+    with app.open("r+b") as file:
+        file.seek(20)
+        file.write(b"\xff")
+    gpg.run("--verify", beside, app, status=1)
+    transship("verify", f"aci:{app}", "--keyring", keys, status=1)
+
+
+@pytest.mark.parametrize("algorithm", ["rsa2048", "dsa2048", "ed25519", "nistp256"])
+def test_we_accept_what_gpg_signs(algorithm: str, app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    gpg.sign(app, gpg.key(f"k-{algorithm}", algorithm))
+    transship("verify", f"aci:{app}", "--keyring", gpg.export(tmp_path / "keys", f"k-{algorithm}"))
+
+
+def test_one_of_several_signers_will_do(app: Path, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+    other = gpg.key("second")
+    gpg.sign(app, other, signer)
+    for name in (signer, other):
+        told = transship("verify", f"aci:{app}", "--json", "--keyring", gpg.export(tmp_path / "keys", name))
+        assert sorted(one["ok"] for one in json.loads(told)["signatures"]) == [False, True]
+
+
+def refused(app: Path, keys: Path, fact: str, *options: str) -> None:
+    """Verification says no, with that reason."""
+    told = json.loads(transship("verify", f"aci:{app}", "--json", "--keyring", keys, *options, status=1))
+    assert any(fact in one["reason"] for one in told["signatures"]), told
+
+
+def test_a_key_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    name = gpg.key("expired", expire="1y", at=PAST)
+    gpg.sign(app, name, options=("--faked-system-time", "20200601T000000"))
+    keys = gpg.export(tmp_path / "keys", name)
+    refused(app, keys, "expired at")
+    transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01T00:00:00Z")
+    refused(app, keys, "made at", "--at", "2020-05-01T00:00:00Z")
+
+
+def test_a_subkey_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    primary = gpg.key("subexpired", at=PAST)
+    gpg.run("--faked-system-time", PAST, "--quick-add-key", primary, "ed25519", "sign", "1y")
+    subkey = gpg.fingerprints(primary)[1]
+    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000"))
+    keys = gpg.export(tmp_path / "keys", primary)
+    refused(app, keys, "expired at")
+    transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01T00:00:00Z")
+
+
+def revoke(gpg: Gpg, primary: str, *commands: str) -> None:
+    """Revoke by gpg's dialogue."""
+    answers = "\n".join((*commands, "save", "")).encode()
+    options = ("--command-fd", "0", "--pinentry-mode", "loopback", "--no-tty", "--expert")
+    run("gpg", "--yes", *options, "--edit-key", primary, env=gpg.environment, stdin=answers)
+
+
+@pytest.mark.parametrize(
+    "reason, then_ok",
+    [
+        pytest.param("1", False, id="compromised: it never held"),
+        pytest.param("3", True, id="no longer used: it held before"),
+    ],
+)
+def test_a_subkey_that_was_revoked(reason: str, then_ok: bool, app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    primary = gpg.key(f"subrevoked{reason}", at=PAST)
+    gpg.run("--faked-system-time", PAST, "--quick-add-key", primary, "ed25519", "sign", "0")
+    subkey = gpg.fingerprints(primary)[1]
+    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000"))
+    keys = gpg.export(tmp_path / "keys", primary)
+    transship("verify", f"aci:{app}", "--keyring", keys)
+    revoke(gpg, primary, "key 1", "revkey", "y", reason, "", "y")
+    keys = gpg.export(tmp_path / "keys", primary)
+    refused(app, keys, "is revoked")
+    transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01", status=0 if then_ok else 1)
+
+
+def test_a_key_that_was_revoked(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    primary = gpg.key("revoked")
+    gpg.sign(app, primary)
+    certificate = (gpg.home / "openpgp-revocs.d" / f"{primary}.rev").read_text().replace(":-----BEGIN", "-----BEGIN")
+    gpg.run("--import", stdin=certificate.encode())
+    refused(app, gpg.export(tmp_path / "keys", primary), "is revoked")
+
+
+def test_a_signature_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    primary = gpg.key("brief", at=PAST)
+    options = ("--faked-system-time", "20200601T000000", "--default-sig-expire", "1m")
+    gpg.sign(app, primary, options=options)
+    keys = gpg.export(tmp_path / "keys", primary)
+    refused(app, keys, "signature that expired")
+    transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-06-15T00:00:00Z")
+
+
+def test_a_digest_that_can_be_forged(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    primary = gpg.key("weak", "rsa2048")
+    gpg.sign(app, primary, options=("--digest-algo", "SHA1"))
+    keys = gpg.export(tmp_path / "keys", primary)
+    refused(app, keys, "SHA-1")
+    transship("verify", f"aci:{app}", "--keyring", keys, "--allow-weak-digest")
+    app.write_bytes(app.read_bytes() + b"\0")
+    refused(app, keys, "SHA-1", "--allow-weak-digest")
