@@ -102,11 +102,12 @@ class RootfsSink:
                 place.sync()
                 return
             tree.finish(place.staged)
-            if tree.privileged:
+            # Who is not root and may not write to a directory may not move it to another one either.
+            movable = tree.privileged or place.staged.parent == place.path.parent
+            if movable:
                 tree.finish_root(place.staged)
             place.rename()
-            if not tree.privileged:
-                # Who may not write to a directory may not move it either.
+            if not movable:
                 tree.finish_root(place.path)
 
     def _report(self, tree: Unpacked) -> None:
