@@ -79,22 +79,20 @@ class SavedCheck:
         config, claim = row.get("Config"), member(_MANIFEST, f"/{number}/Config")
         layers = _texts(row, "Layers")
         data = self._files.read(config, claim) if isinstance(config, str) and config else None
-        if data is None or not isinstance(config, str):
-            document: Mapping[str, Any] = {}
-        else:
+        seen = data is not None and self._in_layout(Digest.of(data), layers)
+        document: Mapping[str, Any] = {}
+        if data is not None and isinstance(config, str):
             self._config_name(config, data, claim)
-            if self._in_layout(Digest.of(data), layers):
-                return
-            document = self._layout.walk.config(data, str(number), "docker")
-        diff_ids = diff_ids_of(document)
-        sources = row.get("LayerSources")
-        sources = sources if isinstance(sources, dict) else {}
-        known = [
-            self._layer(layer, number, place, sources.get(str(diff_ids[place])) if place < len(diff_ids) else None)
-            for place, layer in enumerate(layers)
-        ]
-        if document:
-            self._layout.walk.image(document, known, str(number))
+            value = self._files.value(data)
+            document = value if isinstance(value, dict) else {}
+            if not seen:
+                self._layout.walk.config(data, str(number), "docker")
+        self._sources(row, layers, document, number)
+        if not seen:
+            urls = _elsewhere(row, diff_ids_of(document))
+            known = [self._layer(name, number, place, place in urls) for place, name in enumerate(layers)]
+            if document:
+                self._layout.walk.image(document, known, str(number))
 
     def _in_layout(self, config: Digest, layers: list[str]) -> bool:
         """Whether the same image has been looked at, as a manifest of the layout."""
@@ -117,36 +115,39 @@ class SavedCheck:
         elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
             self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
 
-    def _layer(self, name: str, row: int, number: int, source: Any) -> Layer | None:
+    def _layer(self, name: str, row: int, number: int, elsewhere: bool) -> Layer | None:
+        """A layer, read once; None where it is not there, and need not be if it is ``elsewhere``."""
         claim = member(_MANIFEST, f"/{row}/Layers/{number}")
-        size = self._files.size(name, claim)
-        if size is None:
-            if not _has_urls(source) and not self._findings.told(claim):
+        if self._files.size(name, claim) is None:
+            if not elsewhere and not self._findings.told(claim):
                 self._files.missing(name, claim)
             return None
-        promised = _claimed(name)
-        self._source(source, promised, size, row)
         if name not in self._layers:
+            promised = _claimed(name)
             told = None
             if promised is not None:
-                digest = Digest.parse(promised)
-                told = Claim(Descriptor(media_type="", digest=digest, size=-1), claim)
+                told = Claim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
             self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), f"{row}/layers/{number}", told)
         return self._layers[name]
 
-    def _source(self, source: Any, promised: str | None, size: int, row: int) -> None:
-        if not isinstance(source, dict):
-            return
-        claim = member(_MANIFEST, f"/{row}/LayerSources")
-        # Elsewhere than below blobs/ a layer may lie unpacked, and be described packed.
-        if promised is None:
-            return
-        if source.get("digest") != promised:
-            fact = f"got the digest {str(source.get('digest'))[:150]}, want {promised}, which the layer is called by"
-            self._findings.add("docker/archive-layer-source", claim, fact)
-        elif source.get("size") != size:
-            fact = f"got the size {source.get('size')!r}, want {size}, which the layer has"
-            self._findings.add("docker/archive-layer-source", claim, fact)
+    def _sources(self, row: Mapping[str, Any], layers: list[str], config: Mapping[str, Any], number: int) -> None:
+        """What ``LayerSources`` says of layers below blobs/; elsewhere a layer may lie unpacked and be told packed."""
+        claim = member(_MANIFEST, f"/{number}/LayerSources")
+        sources = row.get("LayerSources")
+        for name, diff_id in zip(layers, diff_ids_of(config)):
+            source = sources.get(str(diff_id)) if isinstance(sources, dict) else None
+            promised = _claimed(name)
+            if promised is None or not isinstance(source, dict):
+                continue
+            size = self._files.size(name, claim)
+            if source.get("digest") != promised:
+                fact = (
+                    f"got the digest {str(source.get('digest'))[:150]}, want {promised}, as the layer is called"
+                )
+                self._findings.add("docker/archive-layer-source", claim, fact)
+            elif size is not None and source.get("size") != size:
+                fact = f"got the size {source.get('size')!r}, want {size}, which the layer has"
+                self._findings.add("docker/archive-layer-source", claim, fact)
 
     def _tags(self, rows: list[dict[str, Any]]) -> None:
         """Names, each of one image, and the same as in ``repositories`` where that is there."""
@@ -178,8 +179,11 @@ def _claimed(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _has_urls(source: Any) -> bool:
-    return isinstance(source, dict) and bool(source.get("urls"))
+def _elsewhere(row: Mapping[str, Any], diff_ids: list[Any]) -> set[int]:
+    """The places of the layers that URLs lead to."""
+    sources = row.get("LayerSources")
+    found = [sources.get(str(one)) for one in diff_ids] if isinstance(sources, dict) else []
+    return {place for place, source in enumerate(found) if isinstance(source, dict) and source.get("urls")}
 
 
 def _named(row: Mapping[str, Any], number: int, name: str) -> bool:

@@ -118,7 +118,7 @@ class Cursor:
 
     def truncated(self) -> Invalid:
         """The error of a payload that ends too early."""
-        return Invalid(f"payload: the archive ends at byte {self.offset}, want {self.left} bytes more")
+        return Invalid(f"payload: got an archive that ends at byte {self.offset}, want {self.left} bytes more")
 
 
 class FileCursor(Cursor):
