@@ -10,18 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from converter.errors import Invalid, NotFound, StorageFailed, Unsupported, Usage
+from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
-from converter.stores import open_sink
+from converter.stores import StoreOptions, open_sink
 from converter.stores.rootfs import place
+from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.streams.squash import squash
 from tests.stores.unpacking import hard, left, link, sink_at, unpack, unpack_raw
 from tests.strategies.tar import File, archive
@@ -196,3 +199,28 @@ def _failing(data: bytes) -> Iterator[bytes]:
 def test_a_bundle_is_no_stream() -> None:
     with pytest.raises(Usage, match="bundle"):
         open_sink(Location(transport="bundle", path="-"))
+
+
+def test_somebody_who_is_not_root_is_told_what_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    heard: list[Event] = []
+    data = archive(
+        [
+            File("closed", "dir", mode=0o555, uid=5),
+            File("closed/f", uid=5),
+            replace(link("closed/l", "f"), uid=5),
+            File("closed/p", "fifo", gid=5),
+            File(".", "dir", mode=0o555),
+        ]
+    )
+    options = StoreOptions(report=heard.append, devices=True)
+    unpack(tmp_path / "new/parent/target", data, options=options)
+    assert [event.fact.partition("target: ")[2] for event in heard if isinstance(event, Warned)] == [
+        "the owners of 2 files are in user.rootlesscontainers, for only root gives away",
+        "owners of links and pipes: 2 could not be kept here",
+    ]
+    assert stat.S_IMODE((tmp_path / "new/parent/target").stat().st_mode) == 0o555
+    assert os.getxattr(tmp_path / "new/parent/target/closed/f", ROOTLESS) == owner_message(5, 0)
+    with pytest.raises(Invalid, match="no configuration"), sink_at(tmp_path / "bundle", "bundle") as sink:
+        sink.put((data,), types.ROOTFS)
+    assert left(tmp_path) == ["new"]
