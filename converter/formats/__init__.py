@@ -19,11 +19,18 @@ TARGETS: dict[str, Format] = {"oci": oci, "docker": docker, "aci": aci, "runtime
 
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a root document in whatever format it is; raises Unsupported where it is in none of them."""
-    if root.descriptor.media_type != types.ACI:
-        root = root.pinned()
-        if not any(root.descriptor.media_type in reader.media_types for reader in FORMATS):
-            root = replace(root, descriptor=root.descriptor.retyped(identify(root.read())))
+    root = labelled(root)
     return reader_of(root.descriptor.media_type).decode(root, fetch)
+
+
+def labelled(root: Known) -> Known:
+    """A root document under its media type; where it lies under none, what it says itself. Raises Invalid."""
+    if root.descriptor.media_type == types.ACI:
+        return root
+    root = root.pinned()
+    if any(root.descriptor.media_type in reader.media_types for reader in FORMATS):
+        return root
+    return replace(root, descriptor=root.descriptor.retyped(identify(root.read())))
 
 
 def reader_of(media_type: str) -> Format:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from converter import formats
 from converter.errors import NotFound, Unsupported, Usage, within
 from converter.model import media_types as types
 from converter.model.content import Known
@@ -51,7 +52,7 @@ class Signing:
             raise Unsupported("got a schema 1 manifest, want one of schema 2 or OCI to sign (convert it first)")
         if name is None:
             raise Usage("got an image that goes by no name, want the one to sign (--identity NAME:TAG)")
-        return Subject(root=root, name=name, time=self.time)
+        return Subject(root=root, name=name.tagged(), time=self.time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,11 @@ def sign(
     location = Location.parse(reference)
     with open_source(location, store) as source, within(reference):
         root = source.resolve(location.name)
+        known = formats.labelled(source.fetch(root))
+        root = replace(root, media_type=known.descriptor.media_type)
         target = Location.parse(destination) if destination else location
         if root.media_type == types.ACI:
-            return tuple(_beside(source.fetch(root), target, maker) for maker in signing.makers)
+            return tuple(_beside(known, target, maker) for maker in signing.makers)
         subject = signing.subject(root, name_of(location, root, signing.identity))
         if lookaside is not None:
             return tuple(_aside(lookaside, maker, subject) for maker in signing.makers)

@@ -43,7 +43,7 @@ def verify(signature: Signature, root: bytes, found: Subject, trusted: Trusted) 
     with within("root.json"):
         keys, source = _root(root, trusted)
     targets = _checked(signature.data, keys, "targets", trusted.at)
-    tag = found.name.tag if found.name else ""
+    tag = found.name.tagged().tag if found.name else ""
     if not tag:
         raise Untrusted("got targets, which are about tags, want to be told the image's (--identity)")
     target = _targets(targets).get(tag)

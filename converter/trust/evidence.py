@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from converter.errors import ConverterError, Invalid
+from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
@@ -33,7 +33,8 @@ MOST = 1024
 def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
     """Every signature of the image whose root document is ``manifest``, within it and beside it.
 
-    Raises what ``fetch`` raises where a document or a blob that is listed cannot be had.
+    Raises what ``fetch`` raises where something cannot be had now; what is broken or missing is passed over, or listed
+    without content.
     """
     found = [*within(manifest, root)]
     number = 0
@@ -47,12 +48,13 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
 
 def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
     """The signatures that a schema 1 manifest holds itself."""
-    if root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+    if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return
     try:
-        rows = load_object(manifest).get("signatures")
+        document = load_object(manifest)
     except Invalid:
         return
+    rows = document.get("signatures") if document.get("schemaVersion") == 1 else ()
     for place, row in enumerate(rows if isinstance(rows, list) else ()):
         yield Signature(
             kind=kinds.LIBTRUST,
@@ -60,6 +62,9 @@ def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
             covers=str(root.digest),
             data=json.dumps(row).encode(),
         )
+
+
+_LABELS = {"sig": kinds.COSIGN, "att": kinds.ATTESTATION, notation.ARTIFACT: kinds.NOTATION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,17 @@ def of(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature
     if attachment.tag.endswith(".sbom"):
         return ()
     place = _Place(location=_location(attachment, number), covers=str(attachment.subject))
-    return tuple(_in(attachment.descriptor, place, fetch))
+    try:
+        return tuple(_in(attachment.descriptor, place, fetch))
+    except (Invalid, NotFound):
+        # Anybody who may write there could put it there: it must not stand in the way of a good one.
+        return _unreadable(attachment, place)
+
+
+def _unreadable(attachment: Attachment, place: _Place) -> tuple[Signature, ...]:
+    """What a broken attachment says it is, with nothing in it, so that it is refused by name."""
+    kind = _LABELS.get(attachment.tag.rpartition(".")[2]) or _LABELS.get(attachment.descriptor.artifact_type)
+    return (Signature(kind=kind, location=place.location, covers=place.covers, data=b""),) if kind else ()
 
 
 def _location(attachment: Attachment, number: int) -> str:

@@ -19,6 +19,9 @@ ANY = "any"
 AS_SIGNED = "as-signed"
 """The rule without a policy: as matchRepoDigestOrExact, but a name signed without a tag, as cosign does, fits any."""
 
+AS_ASKED = "as-asked"
+"""The same for names that have tags always; one without fits a name that the caller gives without one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -31,7 +34,7 @@ class Rule:
 
     def with_tags(self) -> Rule:
         """The same for a kind of signature whose names have tags always: simple signing."""
-        return replace(self, kind=MATCH_DIGEST_OR_EXACT) if self.kind == AS_SIGNED else self
+        return replace(self, kind=AS_ASKED) if self.kind == AS_SIGNED else self
 
     def matches(self, signed: str, wanted: ImageName | None) -> bool:
         """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: nobody knows its name)."""
@@ -53,6 +56,9 @@ class Rule:
             return _same(name, wanted)
         if self.kind == AS_SIGNED and not (name.tag or name.digest):
             return name.name == wanted.name
+        if self.kind in (AS_SIGNED, AS_ASKED):
+            bare = not (wanted.tag or wanted.digest or name.tag or name.digest)
+            return name.name == wanted.name if bare else _same_or_by_digest(name, wanted.tagged())
         return _same_or_by_digest(name, self._remapped(wanted) if self.kind == REMAP else wanted)
 
     def _remapped(self, name: ImageName) -> ImageName:

@@ -15,10 +15,10 @@ REF_NAME = "org.opencontainers.image.ref.name"
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:
     """What the caller says, or the reference, or the place that the image lies in; None where nobody says.
 
-    Raises Invalid for an ``identity`` that is no name.
+    Only a name that the caller says may lack a tag. Raises Invalid for an ``identity`` that is no name.
     """
     if identity:
-        return ImageName.parse(identity).tagged()
+        return ImageName.parse(identity)
     if location.transport in ("docker", "docker-daemon"):
         return ImageName.parse(location.path).tagged()
     for text in (root.annotations.get(FULL_NAME, ""), root.annotations.get(REF_NAME, ""), location.name):

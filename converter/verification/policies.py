@@ -42,7 +42,9 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
 
 def _checked(requirement: Requirement, question: Question, trusted: Trusted, where: str) -> tuple[Verdict, ...]:
     signatures = [one for one in question.signatures if one.kind in _KINDS[requirement.kind]]
-    return check(signatures, question.subject, _under(requirement, trusted, where))
+    name = question.subject.name
+    subject = replace(question.subject, name=name.tagged() if name else None)
+    return check(signatures, subject, _under(requirement, trusted, where))
 
 
 def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
@@ -61,7 +63,7 @@ def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
 def _scopes(question: Question, transport: str) -> Iterator[str]:
     name = question.subject.name
     if transport == "docker" and name is not None:
-        return rules.scopes_of(name)
+        return rules.scopes_of(name.tagged())
     if transport in ("dir", "oci", "oci-archive", "docker-archive"):
         tag = question.location.name if transport != "dir" else ""
         return rules.path_scopes(absolute(question.location), tag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,7 +41,8 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
 
     ``identity`` is its name, if the caller says one. Raises what reading raises.
     """
-    known = source.fetch(root)
+    known = formats.labelled(source.fetch(root))
+    root = replace(root, media_type=known.descriptor.media_type)
     is_file = root.media_type == types.ACI
     manifest = b"" if is_file else known.read()
     with TemporaryDirectory(prefix="transship-") as folder:

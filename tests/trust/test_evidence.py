@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.stores.memory import MemorySource, MemoryStore
 from converter.trust import artifact, bundle, cosign, dsse, evidence, notation
+from converter.trust.check import check
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
-from tests.trust.making import MANIFEST, claim, ecdsa, openpgp, subject
+from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
 from tests.trust.test_content_trust import targets
 from tests.trust.test_dsse import SLSA, bundled, envelope, message, statement
 
@@ -108,3 +110,22 @@ def test_a_manifest_of_schema_1_without_signatures() -> None:
     root = Descriptor.of(b"{}", types.DOCKER_SCHEMA1_SIGNED)
     assert list(evidence.within(b"{}", root)) == []
     assert list(evidence.within(b"{", root)) == []
+
+
+@pytest.mark.parametrize(
+    "tag, listed",
+    [
+        pytest.param(f"sha256-{HEX}.sig", ["cosign"], id="where signatures lie"),
+        pytest.param(f"sha256-{HEX}.att", ["attestation"], id="where attestations lie"),
+        pytest.param("", [], id="anywhere"),
+    ],
+)
+@pytest.mark.parametrize("data", [b"{", b'{"layers":[{}]}', b'{"layers":{},"layers":{}}', b'{"layers":1}'])
+def test_what_is_broken_stands_in_nobodys_way(data: bytes, tag: str, listed: list[str]) -> None:
+    store = MemoryStore()
+    broken = Attachment(subject=ROOT.digest, descriptor=store.add(data, types.OCI_MANIFEST), tag=tag)
+    good = Attachment(subject=ROOT.digest, descriptor=store.add(SIMPLE, types.DIR_SIGNATURE))
+    found = evidence.find([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
+    assert [one.kind for one in found] == [*listed, "simple-signing"]
+    verdicts = check(found, subject(), trusted(ecdsa(), keyrings=[keyring(openpgp())], at=NOW + timedelta(minutes=5)))
+    assert [one.ok for one in verdicts] == [False] * len(listed) + [True]

@@ -17,6 +17,7 @@ from converter.trust.identity import (
 )
 
 DIGEST = f"@sha256:{'1' * 64}"
+TAGGED = Rule().with_tags()
 EXACT, BY_DIGEST, REPOSITORY = Rule(kind=MATCH_EXACT), Rule(kind=MATCH_DIGEST_OR_EXACT), Rule(kind=MATCH_REPOSITORY)
 MIRROR = Rule(kind=REMAP, prefix="mirror.example:5000/vendor", signed_prefix="vendor.example")
 REFERENCE = Rule(kind=EXACT_REFERENCE, reference="vendor.example/app:1")
@@ -36,6 +37,10 @@ VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
         pytest.param(Rule(), "busybox:1", "docker.io/library/busybox:1", True, id="a short name"),
         pytest.param(Rule(), "not a name", "h.io/a:1", False, id="no name"),
         pytest.param(Rule(), "h.io/a:1", None, False, id="nobody knows the name"),
+        pytest.param(TAGGED, "h.io/a", "h.io/a:1", False, id="signed without a tag, where tags are usual"),
+        pytest.param(TAGGED, "h.io/a", "h.io/a", True, id="signed and asked for without a tag"),
+        pytest.param(TAGGED, "h.io/a:latest", "h.io/a", True, id="asked for without a tag"),
+        pytest.param(TAGGED, "h.io/a:1", "h.io/a", False, id="asked for without a tag, signed with another"),
         pytest.param(Rule(kind=ANY), "h.io/a:1", None, True, id="any name will do"),
         pytest.param(EXACT, "h.io/a:1", "h.io/a:1", True, id="exact: the same"),
         pytest.param(EXACT, "h.io/a:1", f"h.io/a{DIGEST}", False, id="exact: by digest"),
