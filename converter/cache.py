@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.plan import Made
 
 FILE = "blobs.sqlite3"
+_NO_TYPE = "application/octet-stream"
 _BUSY = 10.0
 """Seconds to wait for another process that is writing."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS diff_ids (digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS packed (
+    source TEXT NOT NULL, how TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, diff_id TEXT NOT NULL,
+    PRIMARY KEY (source, how)
+) WITHOUT ROWID, STRICT;
 """
 
 
@@ -29,6 +36,7 @@ class Forgetful:
 
     def __init__(self) -> None:
         self._known: dict[Digest, Digest] = {}
+        self._packed: dict[tuple[Digest, str], Made] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +52,15 @@ class Forgetful:
     def learn(self, digest: Digest, diff_id: Digest) -> None:
         self._known[digest] = diff_id
 
+    def packed(self, source: Digest, how: str) -> Made | None:
+        return self._packed.get((source, how))
+
+    def learn_packed(self, source: Digest, how: str, made: Made) -> None:
+        self._packed[source, how] = made
+
+    def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
+        return nullcontext()
+
 
 class Cache:
     """Blob digests and the diff_ids that were computed for them. Safe for many threads and processes."""
@@ -51,6 +68,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self._learned: dict[str, str] = {}
+        self._packed: dict[tuple[str, str], Made] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -60,12 +78,23 @@ class Cache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write down what was learned, also by a run that failed later: it is true all the same."""
-        if self._learned:
+        self.save()
+
+    def save(self) -> None:
+        """Write down what was learned so far, for a process that is killed remembers nothing else."""
+        with self._lock:
+            learned = list(self._learned.items())
+            packed = [
+                (source, how, str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
+                for (source, how), made in self._packed.items()
+            ]
+        if learned or packed:
             with suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._open() as database, database:
                     database.executescript(_TABLES)
-                    database.executemany("INSERT OR REPLACE INTO diff_ids VALUES (?, ?)", list(self._learned.items()))
+                    database.executemany("INSERT OR REPLACE INTO diff_ids VALUES (?, ?)", learned)
+                    database.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)", packed)
 
     def get(self, digest: Digest) -> Digest | None:
         """The digest of the blob's uncompressed bytes, where it has been computed before."""
@@ -81,6 +110,29 @@ class Cache:
         """Remember what was computed from bytes that had this digest."""
         with self._lock:
             self._learned[str(digest)] = str(diff_id)
+
+    def packed(self, source: Digest, how: str) -> Made | None:
+        """What a blob became when it was unpacked and packed again in this way, as far as any run remembers."""
+        with self._lock:
+            found = self._packed.get((str(source), how))
+        if found is None and self._path.exists():
+            with suppress(sqlite3.Error), self._open() as database:
+                query = "SELECT digest, size, diff_id FROM packed WHERE source = ? AND how = ?"
+                row = database.execute(query, (str(source), how)).fetchone()
+                if row:
+                    descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(row[0]), size=row[1])
+                    found = Made(descriptor=descriptor, diff_id=Digest.parse(row[2]))
+        return found
+
+    def learn_packed(self, source: Digest, how: str, made: Made) -> None:
+        """Remember what was made of the bytes with this digest; the media type is the plan's affair."""
+        if made.diff_id is not None:
+            with self._lock:
+                self._packed[str(source), how] = made
+
+    def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
+        """Nobody else moves blobs in this run."""
+        return nullcontext()
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(sqlite3.connect(self._path, timeout=_BUSY))

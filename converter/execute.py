@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,7 @@ from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import closing
-from converter.streams.compress import compress
+from converter.streams.compress import compress, engine
 from converter.streams.content import knowing, uncompressed, unnoted
 from converter.streams.decompress import plain
 from converter.streams.squash import Superseded
@@ -37,6 +38,16 @@ class DiffIds(Protocol):
     def get(self, digest: Digest) -> Digest | None: ...
 
     def learn(self, digest: Digest, diff_id: Digest) -> None: ...
+
+    def packed(self, source: Digest, how: str) -> Made | None:
+        """What a blob has become that was unpacked and packed again; ``how`` says all that decides the bytes."""
+        ...
+
+    def learn_packed(self, source: Digest, how: str, made: Made) -> None: ...
+
+    def alone(self, digest: Digest) -> AbstractContextManager[object]:
+        """Keep others from moving what is made of the same blob meanwhile: they find it there afterwards."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +124,15 @@ class Execution:
         with within(leaf.label or "blob"):
             size = work(leaf)
             self._settings.report(Started(leaf.label, size))
-            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else (self._make(leaf), False)
+            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf)
             self._settings.report(Finished(leaf.label, size, skipped))
             return made
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
+        with self._settings.diff_ids.alone(leaf.content.descriptor.digest):
+            return self._copy_alone(leaf)
+
+    def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
         diff_id = self._settings.diff_ids.get(expected.digest)
         if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
@@ -159,8 +174,25 @@ class Execution:
             raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
         return found
 
-    def _make(self, leaf: Make) -> Made:
+    def _make(self, leaf: Make) -> tuple[Made, bool]:
         content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
+        recipe = packing(content)
+        if recipe is None:
+            return self._make_anew(leaf, content), False
+        memory = self._settings.diff_ids
+        with memory.alone(recipe[0]):
+            known = memory.packed(*recipe)
+            if known is not None:
+                if leaf.diff_id not in (None, known.diff_id):
+                    raise DigestMismatch(f"got a layer with the diff_id {known.diff_id}, want {leaf.diff_id}")
+                there = known.descriptor.retyped(leaf.media_type)
+                if self._sink.has(there):
+                    return Made(descriptor=there, diff_id=known.diff_id), True
+            made = self._make_anew(leaf, content)
+            memory.learn_packed(*recipe, made)
+            return made, False
+
+    def _make_anew(self, leaf: Make, content: Derived) -> Made:
         while True:
             try:
                 return self._put_derived(leaf, content)
@@ -190,6 +222,19 @@ class Execution:
                     raise ConverterError("stopped because another layer failed")
                 report(Moved(label, len(block)))
                 yield block
+
+
+def packing(content: Derived) -> tuple[Digest, str] | None:
+    """What decides the bytes of a blob that is only packed in another way: its source, and how; None for all else."""
+    if content.rewrite is not None or len(content.inputs) != 1:
+        return None
+    (layer,) = content.inputs
+    if not isinstance(layer.content, Known):
+        return None
+    return (
+        layer.content.descriptor.digest,
+        f"{content.algorithm} {content.compression.codec} {engine(content.compression)}",
+    )
 
 
 def work(leaf: Copy | Make) -> int:

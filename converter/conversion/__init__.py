@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 
 from converter.cache import Cache, Forgetful
@@ -21,7 +21,7 @@ from converter.conversion.targets import called, compression_for, format_for, na
 from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
-from converter.execute import Execution, Settings
+from converter.execute import DiffIds, Execution, Settings
 from converter.formats import aci
 from converter.formats.aci import Finder
 from converter.model import media_types as types
@@ -180,11 +180,19 @@ def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
 
 
 def execute(
-    planned: Sequence[tuple[Sink, list[Target]]], stack: ExitStack, options: Options, report: Report
+    planned: Sequence[tuple[Sink, list[Target]]],
+    stack: ExitStack,
+    options: Options,
+    report: Report,
+    memory: DiffIds | None = None,
 ) -> list[TargetResult]:
-    """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does."""
+    """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
+
+    ``memory`` is what several conversions share; without one, each opens the cache of the options.
+    """
     results = []
-    with Workers(options.threads) as workers, Cache(options.cache) if options.cache else Forgetful() as diff_ids:
+    own = Cache(options.cache) if options.cache else Forgetful()
+    with Workers(options.threads) as workers, nullcontext(memory) if memory else own as diff_ids:
         settings = Settings(jobs=options.threads, diff_ids=diff_ids, report=report)
         for sink, targets in planned:
             stack.enter_context(sink)

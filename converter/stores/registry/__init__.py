@@ -24,7 +24,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
     """The same, to be written to."""
-    return RegistrySink(ImageName.parse(location.path), access_of(options), options.mount_from)
+    return RegistrySink(ImageName.parse(location.path), access_of(options), options.mount_from, options.holders)
 
 
 def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:

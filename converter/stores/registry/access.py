@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.options import StoreOptions
+
+if TYPE_CHECKING:
+    from converter.stores.registry.hosts import Hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Access:
     ``cert_dirs``, each with one folder a host, the first that has the host counts; ``cert_dir`` is that folder itself,
     for any host. Without ``tls_verify`` certificates are not checked, and a registry without TLS is spoken to all the
     same. ``timeout`` is in seconds without any progress, ``retries`` how often a request that failed is made again.
+    ``hosts`` is what a run of many images shares; None for a conversion that is alone.
     ``chunk`` is the size in bytes of the parts of an upload; None sends each blob whole where the registry lets us.
     """
 
@@ -50,6 +55,7 @@ class Access:
     retries: int = 5
     connections: int = 8
     limits: Limits = DEFAULT
+    hosts: Hosts | None = None
 
 
 def access_of(options: StoreOptions) -> Access:
@@ -72,6 +78,7 @@ def access_of(options: StoreOptions) -> Access:
         retries=options.retries,
         connections=options.jobs + 4,
         limits=options.limits,
+        hosts=options.hosts,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Un
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, challenges
+from converter.stores.registry.hosts import Hosts
 from converter.stores.registry.patience import RETRYABLE, Patience, asked_wait
 from converter.stores.registry.urls import followed, origin_of, plain
 from converter.stores.registry.wire import Body, Interrupted, Wire, broken
@@ -62,7 +64,9 @@ class Client:
         self.host = host
         self.repository = repository
         self.access = access
-        self.patience = patience or Patience(access.retries)
+        hosts = access.hosts or Hosts()
+        self.gate = hosts.gate(host, push=push)
+        self.patience = patience or hosts.patience(host, access.retries)
         self._wire = Wire(access)
         self._api_host = DOCKER_HUB if host == "docker.io" else host
         self._lock = threading.Lock()
@@ -112,10 +116,10 @@ class Client:
         expect: Container[int] = (200,),
     ) -> Answer:
         """The same, tried once: for a body that comes in a stream. Raises Interrupted where it may be tried again."""
-        response = self.open(method, url, headers=headers, body=body, expect=expect)
-        with response:
+        with self.open(method, url, headers=headers, body=body, expect=expect) as response:
             return Answer(status=response.status, headers=response.headers, body=self._body(response, url), url=url)
 
+    @contextmanager
     def open(
         self,
         method: str,
@@ -124,9 +128,16 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: Body = None,
         expect: Container[int] = (200,),
+    ) -> Iterator[BaseHTTPResponse]:
+        """The same, but the body is still to be read; leaving closes the response, and lets others in."""
+        with self.gate:
+            self.patience.wait()
+            with self._respond(method, url, headers, body, expect) as response:
+                yield response
+
+    def _respond(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: Body, expect: Container[int]
     ) -> BaseHTTPResponse:
-        """The same, but the body is still to be read, and the response to be closed."""
-        self.patience.wait()
         home = origin_of(url) == origin_of(self._base())
         renewals = 0
         while True:

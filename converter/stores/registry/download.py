@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from converter.stores.registry.patience import Patience
@@ -25,7 +26,7 @@ class Opens(Protocol):
 
     def open(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, expect: Container[int] = (200,)
-    ) -> BaseHTTPResponse:
+    ) -> AbstractContextManager[BaseHTTPResponse]:
         """A response whose body is still to be read. Raises Interrupted where the request may be made again."""
         ...
 
@@ -39,8 +40,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
     while True:
         try:
             headers = {"Range": f"bytes={offset}-"} if offset else {}
-            response = client.open("GET", url, headers=headers, expect=(200, 206))
-            with response:
+            with client.open("GET", url, headers=headers, expect=(200, 206)) as response:
                 for block in _blocks(response, url, offset):
                     offset += len(block)
                     failures = 0

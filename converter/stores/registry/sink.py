@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Container
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -30,11 +31,20 @@ class RegistrySink:
 
     ordered = False
 
-    def __init__(self, name: ImageName, access: Access, mount_from: tuple[str, ...] = ()) -> None:
-        """``mount_from`` are repositories of the same registry whose blobs may be taken over without a transfer."""
+    def __init__(
+        self,
+        name: ImageName,
+        access: Access,
+        mount_from: tuple[str, ...] = (),
+        holders: Callable[[Digest], Container[str]] | None = None,
+    ) -> None:
+        """``mount_from`` are repositories of the same registry whose blobs may be taken over without a transfer;
+        ``holders`` tells which of them are worth a try for one, None that all are.
+        """
         self.accepts: frozenset[str] = frozenset()
         self._name = name
         self._mount_from = tuple(other for other in mount_from if other != name.repository)
+        self._holders = holders
         self._client = Client(name.host, name.repository, access, push=True, also=self._mount_from)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
@@ -110,6 +120,8 @@ class RegistrySink:
 
     def _mount(self, digest: Digest) -> bool:
         for other in self._mount_from:
+            if self._holders is not None and other not in self._holders(digest):
+                continue
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
             try:
                 answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202))

@@ -1,0 +1,35 @@
+"""What all that speaks to registries in one run shares: requests in flight, and until when a host is let be."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
+from converter.stores.registry.patience import Patience
+
+
+class Hosts:
+    """One for a run of many images; ``most`` requests are in flight to a host, 0 for any number.
+
+    Reading and writing are counted apart: an upload waits for the download that feeds it, and were both to wait for the
+    same places, all places could be taken by uploads. Whoever reads within an upload must therefore not hold a place
+    for reading meanwhile.
+    """
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
+        self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
+        self._patience: dict[str, Patience] = {}
+        self._lock = threading.Lock()
+
+    def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
+        """What one enters for the time of a request."""
+        if not self._most:
+            return nullcontext()
+        with self._lock:
+            return self._gates.setdefault((host, push), threading.BoundedSemaphore(self._most))
+
+    def patience(self, host: str, retries: int) -> Patience:
+        """The one for that host: whoever is asked to wait, all do."""
+        with self._lock:
+            return self._patience.setdefault(host, Patience(retries))
