@@ -80,6 +80,11 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
     help="The time where one must be invented.",
 )
 @click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
+@click.option(
+    "--origin",
+    type=click.Choice(("always", "signed", "never")),
+    help="When an image that changes keeps what was signed. Default: signed.",
+)
 @click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")

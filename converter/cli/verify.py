@@ -15,11 +15,20 @@ from converter.cli.signers import read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
 
+LEVELS = {
+    "P1": "the bytes that were signed",
+    "P2": "the configuration that was signed, and the layers that it names",
+    "P3": "the metadata that follow from those that were signed",
+    "P4": "what was signed is made again of it",
+    "P5": "what was signed is carried along, and converted again",
+}
+
 if TYPE_CHECKING:
     from converter.trust.signature import Verdict
     from converter.verification import Report
+    from converter.verification.proof import Proof
 
-REQUIREMENTS = ("signature", "attestation")
+REQUIREMENTS = ("signature", "attestation", "origin")
 
 File = click.Path(path_type=Path, exists=True, dir_okay=False)
 Folder = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -104,8 +113,25 @@ def lines(report: Report) -> Iterator[tuple[str, str]]:
         yield f"  name      {report.identity}", ""
     for verdict in report.verdicts:
         yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
+    for step in report.steps:
+        yield f"  origin    {step.root.digest} ({step.root.media_type})", ""
+        for verdict in step.verdicts:
+            yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
+        yield from _proof(step.proof)
+    if report.content is not None and not report.steps:
+        yield from _proof(report.content)
     if report.ok:
-        yield "verified", GREEN
+        yield f"verified{f', level {report.level}' if report.level else ''}", GREEN
+
+
+def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
+    """How the content is proven, layer by layer, and what is not."""
+    platform = f" for {proof.platform}" if proof.platform else ""
+    yield f"  {proof.level:<10}{LEVELS[proof.level]}{platform}", ""
+    for number, row in enumerate(proof.layers):
+        yield f"  {row.level:<10}layer[{number}] {row.target}", ""
+    for what in proof.uncovered:
+        yield f"  open      {what}", YELLOW
 
 
 def _show(report: Report) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from converter.cache import Cache, Forgetful
-from converter.conversion import attachments, signed
+from converter.conversion import attachments, origin, signed
 from converter.conversion.attachments import Attached
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
@@ -21,7 +21,8 @@ from converter.conversion.targets import called, compression_for, format_for, na
 from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
-from converter.execute import DiffIds, Execution, Settings
+from converter.execute import DiffIds, Execution
+from converter.execute import Settings as Running
 from converter.formats import aci
 from converter.formats.aci import Finder
 from converter.model import media_types as types
@@ -35,6 +36,7 @@ from converter.ports import Fetch, Format, Sink, Source
 from converter.stores import open_sink, open_source
 from converter.stores.once import Once
 from converter.streams.workers import Workers
+from converter.trust.origin import Settings
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -49,6 +51,14 @@ class Chosen:
     fetch: Fetch
     attached: tuple[Attached, ...] = ()
     unpacked: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def before(self) -> origin.Before:
+        """What it was, for an origin record."""
+        return origin.Before(
+            root=self.root, item=self.item, fetch=self.fetch, attached=self.attached, settings=self.settings
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,7 @@ class Target:
     format: Format
     plan: Plan
     carried: Carried
+    origin: bool = False
 
 
 def convert(
@@ -78,7 +89,9 @@ def convert(
     location = Location.parse(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(location, source_store(options)))
-        if len(destinations) > 1 and not opened.local:
+        # An ACI is made of all layers, and its origin record needs them again.
+        again = len(destinations) > 1 or Location.parse(destinations[0]).transport == aci.name
+        if again and not opened.local:
             opened = stack.enter_context(Once(opened))
         with within(source):
             library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
@@ -104,12 +117,21 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
     for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
         signed.require(source, location, root, options.wanted)
-        item = prepare(source, root, options, finder, called(location, one, root))
+        name = called(location, one, root)
+        item = prepare(source, root, options, finder, name)
         attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
         if options.remove_signatures:
             attached = signed.without_signatures(attached, source.fetch)
         chosen.append(
-            Chosen(name=one, root=root, item=item, attached=attached, fetch=source.fetch, unpacked=source.unpacked)
+            Chosen(
+                name=one,
+                root=root,
+                item=item,
+                attached=attached,
+                fetch=source.fetch,
+                unpacked=source.unpacked,
+                settings=origin.settings(options, root, item, name),
+            )
         )
     return chosen
 
@@ -131,7 +153,9 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
             chosen = replace(chosen, item=each_image(lambda image: aci.resolve(image, finder))(chosen.item))
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
-        carried = signed.carry(chosen.attached, root, destination.transport, chosen.fetch)
+        recorded = options.keeps_origin and origin.due(chosen.before, root, destination, options.origin)
+        kept = "the origin record" if recorded else ""
+        carried = signed.carry(chosen.attached, root, destination.transport, chosen.fetch, kept)
         planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses))
         refuse(planned, chosen.root, options)
         return Target(
@@ -141,6 +165,7 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
             format=target,
             plan=planned,
             carried=carried,
+            origin=recorded,
         )
 
 
@@ -193,7 +218,7 @@ def execute(
     results = []
     own = Cache(options.cache) if options.cache else Forgetful()
     with Workers(options.threads) as workers, nullcontext(memory) if memory else own as diff_ids:
-        settings = Settings(jobs=options.threads, diff_ids=diff_ids, report=report)
+        settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report)
         for sink, targets in planned:
             stack.enter_context(sink)
             execution = Execution(sink, workers, settings)
@@ -204,10 +229,24 @@ def execute(
             for one in attached:
                 sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
             for target in targets:
+                if target.origin:
+                    _record(sink, target, execution, workers)
                 signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
                 done = result(target, execution.made)
                 results.append(replace(done, signatures=(*done.signatures, *signatures)))
     return results
+
+
+def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) -> None:
+    """Write the origin record of what has just been written, before it is committed."""
+    after = origin.After(plan=target.plan.root, made=execution.made)
+    if after.root.digest != target.chosen.root.digest:
+        from converter.conversion.recording import record
+
+        with ExitStack() as files:
+            made = record(target.chosen.before, after, files, workers)
+            execution.run([made.node])
+            sink.attach(made.attachment)
 
 
 def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Shown:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from converter import formats
-from converter.formats import oci
 from converter.model import media_types as types
 from converter.model.digest import Digest
 from converter.model.image import Attachment
@@ -44,7 +43,9 @@ def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> 
     return tuple(found.values())
 
 
-def split(attached: Iterable[Attached], root: Node) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+def split(
+    attached: Iterable[Attached], root: Node, elsewhere: str = ""
+) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
     """Those that hold of what is planned, and a loss for those that do not."""
     held = {made.descriptor.digest for made in documents(root)}
     kept: list[Attached] = []
@@ -59,7 +60,7 @@ def split(attached: Iterable[Attached], root: Node) -> tuple[tuple[Attached, ...
         return tuple(kept), ()
     what = "attachment speaks" if len(left) == 1 else "attachments speak"
     reason = f"{len(left)} {what} of a digest that the target does not have"
-    return tuple(kept), (Loss(field="attachments", reason=reason),)
+    return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 
 def documents(node: Node) -> Iterator[Made]:
@@ -85,5 +86,5 @@ def rendered(node: Node) -> bytes:
 def _node(source: Source, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
-        return oci.encode(formats.decode(known, source.fetch), frozenset())
+        return formats.writer("oci").encode(formats.decode(known, source.fetch), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, NotFound
-from converter.formats.aci import Dependency
-from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.manifest import Manifest, parse
 from converter.model.content import Known
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
+
+if TYPE_CHECKING:
+    from converter.formats.aci import Dependency
+    from converter.formats.aci.manifest import Manifest
 
 
 class Library:
@@ -40,6 +42,9 @@ class Library:
         return self._discovered(dependency) if self._discover else None
 
     def _read(self) -> Iterator[tuple[Manifest, Known]]:
+        from converter.formats.aci.archive import read_manifest
+        from converter.formats.aci.manifest import parse
+
         for folder in self._folders:
             if not folder.is_dir():
                 raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
@@ -63,4 +68,6 @@ class Library:
 
 def _has_id(root: Known, wanted: str) -> bool:
     """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
+    from converter.formats.aci.archive import image_id
+
     return image_id(root).startswith(wanted)

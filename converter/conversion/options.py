@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.model.compression import Compression
-from converter.signing import Signing
 from converter.stores import StoreOptions
-from converter.verification.wanted import Wanted
+
+if TYPE_CHECKING:
+    from converter.signing import Signing
+    from converter.verification.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +22,9 @@ class Options:
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
     layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
     is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
-    folder that remembers what was verified, None for none; ``target_store`` is how destinations are spoken to, None for
+    folder that remembers what was verified, None for none; ``origin`` is when
+    an origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
+    ``never``; ``target_store`` is how destinations are spoken to, None for
     as the source is.
     """
 
@@ -39,11 +44,17 @@ class Options:
     remove_signatures: bool = False
     wanted: Wanted | None = None
     signing: Signing | None = None
+    origin: str = "signed"
     rkt_dev_links: bool = False
     download_foreign: bool = False
     cache: Path | None = None
     store: StoreOptions = field(default_factory=StoreOptions)
     target_store: StoreOptions | None = None
+
+    @property
+    def keeps_origin(self) -> bool:
+        """Whether what speaks of the image may go along in an origin record."""
+        return self.attachments and not self.remove_signatures
 
     @property
     def threads(self) -> int:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import platform as machine
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from converter import formats
+from converter.conversion import acis
 from converter.conversion.options import Options
 from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
-from converter.formats.aci import Finder, resolve
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform, choose
 from converter.ports import Source
+
+if TYPE_CHECKING:
+    from converter.formats.aci import Finder
 
 
 def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, called: str) -> Item:
@@ -35,7 +39,7 @@ def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
     if called:
         yield each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": called}}))
     if options.squash:
-        yield each_image(lambda image: resolve(image, finder))
+        yield lambda item: acis.resolved(item, finder)
         yield each_image(squashed)
 
 
@@ -63,4 +67,4 @@ def _with_platform(image: Image, wanted: list[Platform]) -> Image:
 
 def host() -> Platform:
     """The platform this program runs on."""
-    return Platform(os=sys.platform, architecture=machine.machine()).normalised()
+    return Platform(os=sys.platform, architecture=os.uname().machine).normalised()

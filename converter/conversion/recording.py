@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from converter.conversion.attachments import Attached
 from converter.conversion.origin import After, Before
@@ -50,7 +51,6 @@ def record(before: Before, after: After, files: ExitStack, workers: Workers) -> 
         attachments=tuple(making.attachments()),
         layers=layers,
         manifest=making.manifest,
-        packing=making.packing,
     )
     config = known(origin.document(said), origin.DOCUMENT)
     parts = [origin.part(content, title) for content, title in making.parts.values()]
@@ -79,7 +79,8 @@ class _Making:
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
         self.manifest: Digest | None = None
-        self.packing = ""
+        # What was made of this image before is made again of it, so its very blobs are wanted.
+        self._converted = bool(origin.find((one.attachment for one in before.attached), before.fetch))
 
     def documents(self) -> None:
         """The original's documents, byte for byte."""
@@ -113,9 +114,7 @@ class _Making:
             elif leaf.content.rewrite is not None:
                 yield from self._put_together(leaf.content, told)
             else:
-                if leaf.diff_id is None:
-                    self._carry(sources(leaf.content))
-                yield told
+                yield self._recompressed(sources(leaf.content), told, anchored=leaf.diff_id is not None)
 
     def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
         """An ACI is made again of its layer, with how its file was compressed; where that fails, it is carried."""
@@ -127,14 +126,24 @@ class _Making:
         if packing is None:
             self._add(root, "image")
             return told
-        self.packing = packing
+        told = replace(told, packing=packing)
         if plain:
             return told
         self.manifest = self._add(known(read_manifest(root), origin.EVIDENCE), "manifest of the ACI")
         recipe = self._add(known(notes[RECIPE].encode(), origin.EVIDENCE), "recipe")
-        return LayerOrigin(
-            relation=told.relation, source=told.source, target=told.target, diff_id=told.diff_id, recipe=recipe
-        )
+        return replace(told, recipe=recipe)
+
+    def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:
+        """A layer whose digest is not signed is carried; one whose blob is wanted is, unless it can be packed again."""
+        if anchored and not self._converted:
+            return told
+        content = layers[0].content
+        assert isinstance(content, Known)
+        packing = find_packing(content.blocks, self._workers) if anchored else None
+        if packing is None:
+            self._carry(layers)
+            return told
+        return replace(told, packing=packing)
 
     def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that became one: each is made again of that one, with a recipe, if its digest was signed."""

@@ -21,7 +21,7 @@ from converter.trust import artifact, evidence
 from converter.trust import signature as kinds
 from converter.trust.naming import name_of
 from converter.trust.signature import Signature
-from converter.verification import Wanted, judge
+from converter.verification import Wanted, vouch
 
 Shown = tuple[dict[str, Any], ...]
 
@@ -39,7 +39,7 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
     """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed."""
     if wanted is not None:
         with within(str(location)):
-            judge(source, location, root, wanted).require()
+            vouch(source, location, root, wanted).require()
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
@@ -54,9 +54,9 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
     return tuple(kept)
 
 
-def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch) -> Carried:
-    """Sort out what speaks of the images that the target will have."""
-    held, left = attachments.split(attached, root)
+def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch, elsewhere: str = "") -> Carried:
+    """Sort out what speaks of the images that the target will have; the rest is kept ``elsewhere``, if anywhere."""
+    held, left = attachments.split(attached, root, elsewhere)
     subjects = {made.descriptor.digest: made.descriptor for made in attachments.documents(root)}
     kept, placeless = adapted(held, transport, subjects, fetch)
     found: list[Signature] = [each for one in held for each in evidence.of(one.attachment, fetch)] if kept else []

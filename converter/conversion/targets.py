@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from converter import formats
 from converter.errors import Invalid, Usage
-from converter.formats import TARGETS
 from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
@@ -53,7 +53,7 @@ def format_for(destination: Location, item: Item, asked: str) -> Format:
     if chosen in ONE_PLATFORM and isinstance(item, Index):
         what = ONE_PLATFORM[chosen]
         raise Usage(f"got images for several platforms, want one for {what} (choose it with --platform)")
-    return TARGETS[chosen]
+    return formats.writer(chosen)
 
 
 def compression_for(destination: Location, asked: Compression | None, *, unpacked: bool) -> Compression | None:

@@ -1,20 +1,32 @@
-"""How images are written down. A new format is one file here and one entry in ``FORMATS``."""
+"""How images are written down. A new format is one file here and a row in the tables; it is imported when needed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
+from typing import cast
 
 from converter.errors import Invalid, Unsupported
-from converter.formats import aci, docker, docker_v1, oci, runtime
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
 from converter.model.image import Item
 from converter.ports import Fetch, Format
 
-FORMATS: tuple[Format, ...] = (oci, docker, docker_v1, aci)
-TARGETS: dict[str, Format] = {"oci": oci, "docker": docker, "aci": aci, "runtime": runtime}
-"""What can be written, by name; nobody asks for ``runtime`` by name: it is what runtimes take."""
+READERS: Mapping[str, str] = {
+    types.OCI_MANIFEST: "oci",
+    types.OCI_INDEX: "oci",
+    types.DOCKER_MANIFEST: "docker",
+    types.DOCKER_LIST: "docker",
+    types.DOCKER_SCHEMA1: "docker_v1",
+    types.DOCKER_SCHEMA1_SIGNED: "docker_v1",
+    types.ACI: "aci",
+}
+"""The media type of a root document → the module below this one that reads it."""
+
+WRITERS = ("oci", "docker", "aci", "runtime")
+"""The modules that write; nobody asks for ``runtime`` by name: it is what runtimes take."""
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
@@ -28,17 +40,27 @@ def labelled(root: Known) -> Known:
     if root.descriptor.media_type == types.ACI:
         return root
     root = root.pinned()
-    if any(root.descriptor.media_type in reader.media_types for reader in FORMATS):
+    if root.descriptor.media_type in READERS:
         return root
     return replace(root, descriptor=root.descriptor.retyped(identify(root.read())))
 
 
 def reader_of(media_type: str) -> Format:
     """The format whose root documents have this media type."""
-    for reader in FORMATS:
-        if media_type in reader.media_types:
-            return reader
-    raise Unsupported(f"got the media type {media_type!r}, want an image's")
+    name = READERS.get(media_type)
+    if name is None:
+        raise Unsupported(f"got the media type {media_type!r}, want an image's")
+    return _module(name)
+
+
+def writer(name: str) -> Format:
+    """The format of that name, one of WRITERS."""
+    assert name in WRITERS
+    return _module(name)
+
+
+def _module(name: str) -> Format:
+    return cast("Format", import_module(f"converter.formats.{name}"))
 
 
 def identify(data: bytes) -> str:

@@ -52,7 +52,8 @@ class LayerOrigin:
     """One layer of the original, or of the target where it has more.
 
     ``source`` and ``target`` are digests of blobs. ``recipe`` names the part with which the original's tar of ``size``
-    bytes, whose digest is ``diff_id``, is made of the target's; None where that is not needed.
+    bytes, whose digest is ``diff_id``, is made of the target's; None where that is not needed. ``packing`` is how a tar
+    was compressed to become the source's blob, where that blob is wanted and not there.
     """
 
     relation: str
@@ -61,6 +62,7 @@ class LayerOrigin:
     diff_id: Digest | None = None
     recipe: Digest | None = None
     size: int = -1
+    packing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class Record:
     """What a record says.
 
     ``root`` is the original's; ``attachments`` are what spoke of it, as its store listed them. For an ACI that is made
-    again, ``manifest`` is the part with its manifest, and ``packing`` how its file was compressed.
+    again of a layer, ``manifest`` is the part with its manifest.
     """
 
     root: Descriptor
@@ -76,7 +78,6 @@ class Record:
     attachments: tuple[Attachment, ...] = ()
     layers: tuple[LayerOrigin, ...] = ()
     manifest: Digest | None = None
-    packing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +113,6 @@ def document(record: Record) -> bytes:
     }
     if record.manifest is not None:
         members["manifest"] = str(record.manifest)
-    if record.packing:
-        members["packing"] = record.packing
     return dump(members)
 
 
@@ -183,7 +182,6 @@ def parse(data: bytes) -> Record:
         attachments=tuple(map(_read_attachment, _rows(said, "attachments"))),
         layers=tuple(map(_read_layer, _rows(said, "layers"))),
         manifest=_digest(said, "manifest"),
-        packing=str(said.get("packing") or ""),
     )
 
 
@@ -204,7 +202,8 @@ def _layer(one: LayerOrigin) -> dict[str, Any]:
     told = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
     row: dict[str, Any] = {"relation": one.relation}
     row |= {key: str(value) for key, value in told.items() if value is not None}
-    return row if one.size < 0 else row | {"size": one.size}
+    row |= {"size": one.size} if one.size >= 0 else {}
+    return row | ({"packing": one.packing} if one.packing else {})
 
 
 def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
@@ -215,6 +214,7 @@ def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
         diff_id=_digest(row, "diffID"),
         recipe=_digest(row, "recipe"),
         size=member(row, "size", int) if "size" in row else -1,
+        packing=str(row.get("packing") or ""),
     )
 
 

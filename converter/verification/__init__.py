@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from converter.errors import Untrusted, within
+from converter.errors import ConverterError, Untrusted, within
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Source
@@ -19,21 +19,35 @@ from converter.trust.check import check_one
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
+from converter.verification.proof import Proof
 from converter.verification.question import Question, aside, asked
-from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
+from converter.verification.trace import Step, direct, trace
+from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
-__all__ = ["ATTESTATION", "SIGNATURE", "Report", "Wanted", "judge", "verify"]
+__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Report", "Wanted", "judge", "verify", "vouch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does."""
+    """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does.
+
+    ``steps`` lead from an image that was converted back to what was signed; without any, the image is signed itself.
+    ``content`` says how its content is proven to be what was signed, None where that was not looked at.
+    """
 
     reference: str
     root: Descriptor
     identity: str
     verdicts: tuple[Verdict, ...]
     unmet: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    content: Proof | None = None
+
+    @property
+    def level(self) -> str:
+        """That of the weakest link, P1 to P5; empty where nothing is proven."""
+        proofs = [*(step.proof for step in self.steps), *([self.content] if self.content else [])]
+        return max((one.level for one in proofs), default="") if self.ok else ""
 
     @property
     def ok(self) -> bool:
@@ -55,6 +69,11 @@ class Report:
             "verified": self.ok,
             "signatures": [one.to_json() for one in self.verdicts],
             "unmet": list(self.unmet),
+            "level": self.level,
+            "layers": [row.to_json() for row in self.content.layers] if self.content else [],
+            "platform": self.content.platform if self.content else "",
+            "uncovered": list(self.content.uncovered) if self.content else [],
+            "origin": [step.to_json() for step in self.steps],
         }
 
 
@@ -66,7 +85,30 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
     wanted.check()
     location = Location.parse(reference)
     with open_source(location, store or StoreOptions()) as source, within(reference):
-        return judge(source, location, source.resolve(location.name), wanted)
+        root = source.resolve(location.name)
+        report = vouch(source, location, root, wanted)
+        if not report.ok or report.steps:
+            return report
+        try:
+            return replace(report, content=direct(source, root))
+        except ConverterError as error:
+            return replace(report, unmet=(str(error),))
+
+
+def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
+    """Whether an image is signed as it has to be, itself or by way of its origin records.
+
+    The content of one that is signed itself is not read.
+    """
+    report = judge(source, location, root, wanted)
+    asked_for = ORIGIN in wanted.require
+    if (report.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in report.verdicts):
+        return report
+    found = trace(source, location, root, wanted, judge)
+    if found.steps:
+        return replace(report, unmet=(), steps=found.steps, content=found.steps[0].proof)
+    missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
+    return replace(report, unmet=(*found.problems, *report.unmet, *missing))
 
 
 def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
@@ -95,11 +137,10 @@ def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Ver
     if not wanted.sources():
         return [], []
     signatures = [*question.signatures, *_beside(question, wanted)]
-    root = wanted.content_trust.get("root.json", b"")
     verdicts = [
         _about_file(one, question, wanted)
         for signature in signatures
-        for one in check_one(signature, question.subject, trusted, root)
+        for one in check_one(signature, question.subject, trusted, wanted.content_trust)
     ]
     unmet = [f"got a manifest whose own signature does not hold: {one.reason}" for one in verdicts if one.broken]
     counted = [one for one in verdicts if one.ok and _counts(one.signature, wanted)]

@@ -16,9 +16,10 @@ from converter.trust.policy import Policy, Read
 from converter.trust.rkt_keystore import Keystore
 from converter.trust.trusted import Trusted
 
-SIGNATURE, ATTESTATION = "signature", "attestation"
-REQUIREMENTS = (SIGNATURE, ATTESTATION)
-"""What ``require`` may name. A signature is always wanted, unless an attestation alone will do."""
+SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
+REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
+"""What ``require`` may name. A signature is always wanted, unless an attestation alone will do: of the image itself
+(``signature``), by way of its origin record (``origin``), or of either."""
 
 File = tuple[str, bytes]
 """What a file is called, and what is in it."""

@@ -1,0 +1,57 @@
+"""What a conversion does for ACIs alone; what knows them is imported where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from converter.conversion.options import Options
+from converter.edits import each_image
+from converter.model.compression import Compression
+from converter.model.image import Image, Item
+from converter.plan import Loss, Node
+
+if TYPE_CHECKING:
+    from converter.formats.aci import Finder
+
+NAME = "aci"
+"""The format's name, and the key under which an image that was an ACI keeps what only ACIs have."""
+
+
+def resolved(item: Item, finder: Finder) -> Item:
+    """The item with a layer for each image that an ACI depends on; raises NotFound, Invalid."""
+
+    def with_dependencies(image: Image) -> Image:
+        if NAME not in image.foreign:
+            return image
+        from converter.formats import aci
+
+        return aci.resolve(image, finder)
+
+    return each_image(with_dependencies)(item)
+
+
+def encode(item: Item, accepts: frozenset[str], compression: Compression | None, options: Options) -> Node:
+    """Plan an item as one ACI, or as one a layer."""
+    from converter.formats import aci
+
+    if options.rkt_dev_links:
+        item = each_image(aci.with_dev_links)(item)
+    if options.layered:
+        return aci.encode_layered(item, compression, options.epoch or 0)
+    return aci.encode(item, accepts, compression, options.epoch or 0)
+
+
+def losses(item: Item, *, layered: bool) -> Iterator[Loss]:
+    """What an ACI cannot hold."""
+    from converter.formats import aci
+
+    yield from aci.losses(item, layered=layered)
+
+
+def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
+    """What the neutral form of an ACI could not hold, or the format ``target`` cannot; raises Unsupported, NotFound."""
+    if isinstance(item, Image) and NAME in item.foreign:
+        from converter.formats import aci
+
+        yield from aci.conversion_losses(item, target)

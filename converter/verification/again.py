@@ -1,0 +1,179 @@
+"""The conversion, planned again from what was signed: what the target has to be, with its layers left open.
+
+A plan is the Merkle tree of the output, with holes. Execution fills them from the leaves up; whoever verifies fills
+them with what the target has, once that is proven, and compares the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from converter import formats
+from converter.edits import each_image, one_platform, read_whole, some_platforms, squashed
+from converter.errors import Untrusted
+from converter.formats import aci
+from converter.model import media_types as types
+from converter.model.compression import NONE, Compression
+from converter.model.content import Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.document import dump
+from converter.model.image import Image, Index, Item
+from converter.model.platform import Platform
+from converter.plan import Copy, Made, Make, Node, Write, leaves
+from converter.trust.origin import Settings
+from converter.verification.original import Original
+
+Read = Callable[[Descriptor], Item]
+
+
+def chosen(original: Original, root: Descriptor) -> Item:
+    """What was converted of what was signed; raises Untrusted where an index lists it for another platform."""
+    settings = original.record.settings
+
+    def read(descriptor: Descriptor) -> Item:
+        return formats.decode(original.fetch(descriptor), original.fetch)
+
+    whole = read(root)
+    item = _of_platforms(whole, settings, read)
+    if isinstance(whole, Index):
+        _check_platforms(whole, item, read)
+    return item
+
+
+def _of_platforms(item: Item, settings: Settings, read: Read) -> Item:
+    if settings.platforms == ("all",):
+        return read_whole(item, read)
+    wanted = [Platform.parse(text) for text in settings.platforms]
+    if isinstance(item, Index):
+        if len(wanted) == 1:
+            return one_platform(item, wanted[0], read)
+        if not wanted:
+            raise Untrusted("got a record that does not say which image of an index it is about, want it to")
+        return some_platforms(item, wanted, read)
+    if wanted and isinstance(item, Image) and item.foreign.get("aci", {}).get("platform"):
+        return replace(item, platform=wanted[0])
+    return item
+
+
+def _check_platforms(index: Index, item: Item, read: Read) -> None:
+    """Whether each image is for the platform that the index lists it under."""
+    listed = dict(_listed(index, read))
+    for image in images(item):
+        assert image.original is not None
+        told = listed.get(str(image.original.manifest.descriptor.digest))
+        if told is not None and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
+            raise Untrusted(f"got an image for {image.platform}, want one for {told}, as the index lists it")
+
+
+def _listed(index: Index, read: Read, depth: int = 0) -> Iterator[tuple[str, Platform]]:
+    for entry in index.entries:
+        if entry.descriptor.media_type in types.INDEXES and depth < 8:
+            below = entry.item if entry.item is not None else read(entry.descriptor)
+            if isinstance(below, Index):
+                yield from _listed(below, read, depth + 1)
+        elif entry.descriptor.platform is not None:
+            yield str(entry.descriptor.digest), entry.descriptor.platform
+
+
+def images(item: Item) -> Iterator[Image]:
+    """An image, or those of an index."""
+    if isinstance(item, Image):
+        yield item
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from images(entry.item)
+
+
+def planned(original: Original, item: Item, root: Descriptor, target: Item) -> Node:
+    """The plan that must have given ``target``, whose root is ``root``. Raises Untrusted where none could have."""
+    settings = original.record.settings
+    item = each_image(original.with_layers)(item)
+    if settings.called:
+        item = each_image(lambda image: _called(image, settings.called))(item)
+    if settings.squash:
+        item = each_image(squashed)(item)
+    if root.media_type == types.ACI:
+        if settings.dev_links:
+            item = each_image(aci.with_dev_links)(item)
+        return aci.encode(item, frozenset(), NONE, settings.epoch)
+    name = "docker" if root.media_type in (types.DOCKER_MANIFEST, types.DOCKER_LIST) else "oci"
+    return formats.writer(name).encode(_packed_as(item, target), frozenset(_layer_types(target)))
+
+
+def _called(image: Image, name: str) -> Image:
+    return replace(image, foreign={**image.foreign, "name": {"reference": name}})
+
+
+def _layer_types(item: Item) -> Iterator[str]:
+    """What the target took."""
+    for image in images(item):
+        for layer in image.layers:
+            if isinstance(layer.content, Known):
+                yield layer.content.descriptor.media_type
+
+
+def _packed_as(item: Item, target: Item) -> Item:
+    """The item with every layer compressed as that of the target is, where it is not the same blob."""
+    if isinstance(item, Image) and isinstance(target, Image):
+        if len(item.layers) != len(target.layers):
+            raise Untrusted(f"got {len(target.layers)} layers, want {len(item.layers)}")
+        layers = (_packed(one, other) for one, other in zip(item.layers, target.layers, strict=True))
+        return replace(item, layers=tuple(layers))
+    if isinstance(item, Index) and isinstance(target, Index):
+        if len(item.entries) != len(target.entries):
+            raise Untrusted(f"got {len(target.entries)} entries in the index, want {len(item.entries)}")
+        entries = []
+        for one, other in zip(item.entries, target.entries, strict=True):
+            both = one.item is not None and other.item is not None
+            entries.append(replace(one, item=_packed_as(one.item, other.item)) if both else one)  # type: ignore[arg-type]  # "both" says that neither is None
+        return replace(item, entries=tuple(entries))
+    if type(item) is not type(target):
+        raise Untrusted("got an index in place of an image, or an image in place of an index, want what was signed")
+    return item
+
+
+def _packed(layer: Layer, target: Layer) -> Layer:
+    there = target.content
+    assert isinstance(there, Known)
+    if isinstance(layer.content, Known):
+        if layer.content.descriptor.digest == there.descriptor.digest or layer.content.absent:
+            return layer
+        return replace(layer, content=Derived(inputs=(layer,), compression=_compression(there)))
+    return replace(layer, content=replace(layer.content, compression=_compression(there)))
+
+
+def _compression(known: Known) -> Compression:
+    media_type = known.descriptor.media_type
+    return Compression(next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none"))
+
+
+def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
+    """The leaves of a plan, and the target's layers that they must have become."""
+    if isinstance(target, Image):
+        nodes = list({id(leaf): leaf for leaf in leaves(node)}.values())
+        if len(nodes) != len(target.layers):
+            raise Untrusted(f"got {len(target.layers)} layers, want {len(nodes)}")
+        yield from zip(nodes, target.layers, strict=True)
+    elif isinstance(target, Index) and isinstance(node, Write):
+        for child, entry in zip(node.inputs, target.entries, strict=True):
+            if entry.item is not None:
+                yield from pairs(child, entry.item)
+
+
+def filled(node: Node, made: Mapping[int, Made]) -> tuple[Made, bytes]:
+    """What a node becomes, given its leaves, and its bytes where it is a document."""
+    if id(node) in made:
+        return made[id(node)], b""
+    if isinstance(node, Copy):  # a part of an artifact, which is carried as it is
+        return Made(descriptor=node.content.descriptor.retyped(node.media_type).bare(), diff_id=node.diff_id), b""
+    assert isinstance(node, Write), "every layer of a target is proven before its documents are"
+    data = node.render(tuple(filled(child, made)[0] for child in node.inputs))
+    return Made(descriptor=Descriptor.of(data, node.media_type)), data
+
+
+def text(value: object) -> str:
+    """A member of a document, for people."""
+    shown = dump(value).decode()
+    return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -1,0 +1,230 @@
+"""The image that an origin record is about, as a source: documents come from the record, layers from the target.
+
+Nothing here is trusted: whatever is read is checked against the digest that it is read by, and its size is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment, Image, Index, Item
+from converter.model.limits import DEFAULT, Limits
+from converter.ports import Source
+from converter.stores.disk import disk, write_all
+from converter.stores.media.temporary import spool
+from converter.streams.blocks import file_blocks
+from converter.streams.content import uncompressed
+from converter.streams.decompress import RATIO_FROM, decompress, plain
+from converter.streams.repack import Packing, repack
+from converter.streams.tar.aci import rebuild_aci
+from converter.streams.tar.borrowed import borrowed
+from converter.streams.verify import Meter
+from converter.streams.workers import Workers
+from converter.trust.origin import Evidence, LayerOrigin, Record
+
+
+class Original:
+    """A source of one image. Temporary files are closed with ``files``."""
+
+    local = True
+    unpacked = False
+
+    def __init__(
+        self,
+        found: Evidence,
+        *,
+        target: Source,
+        root: Descriptor,
+        item: Item,
+        files: ExitStack,
+        workers: Workers,
+    ) -> None:
+        """``root`` and ``item`` are the converted image, ``target`` the source that it lies in."""
+        self.record: Record = found.record
+        self._parts = found.parts
+        self._target = target
+        self._root = root
+        self._layers = {known.descriptor.digest: known for known in blobs(item)}
+        self._files = files
+        self._workers = workers
+        self._spools: dict[Digest, _Spool] = {}
+        self._limits: Limits = DEFAULT
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Whoever gave ``files`` closes them."""
+
+    def names(self) -> tuple[str, ...]:
+        return ("@0",)
+
+    def resolve(self, name: str) -> Descriptor:
+        del name
+        return self.record.root
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """What the record says has spoken of the subject."""
+        return [one for one in self.record.attachments if one.subject == subject]
+
+    def carries(self, digest: Digest) -> bool:
+        """Whether the record has these bytes itself."""
+        return digest in self._parts
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        """As in Source; that a layer is not there shows when it is read."""
+        digest = descriptor.digest
+        part = self._parts.get(digest)
+        if part is not None:
+            return _as(descriptor, self._target.fetch(part))
+        if descriptor.media_type == types.ACI and digest == self.record.root.digest:
+            return Known(descriptor, self._aci)
+        if digest in self._layers:
+            return _as(descriptor, self._layers[digest])
+        packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
+        if packed is not None:
+            return Known(descriptor, lambda: self._packed(packed))
+        if descriptor.media_type in types.MANIFESTS | types.INDEXES:
+            return self._target.fetch(descriptor)
+        return Known(descriptor, lambda: _missing(digest))
+
+    def with_layers(self, image: Image) -> Image:
+        """The image with those layers that are made again of the target's, plain, in place of what they were."""
+        recipes = {row.diff_id: row for row in self.record.layers if row.recipe is not None}
+        return replace(image, layers=tuple(self._again(layer, recipes.get(layer.diff_id)) for layer in image.layers))
+
+    def tar(self, digest: Digest) -> tuple[Blocks, int]:
+        """The tar of a blob of the target, of which only the first call costs anything, and its size."""
+        held = self._spool(digest)
+        return held.blocks(0, held.size), held.size
+
+    def _again(self, layer: Layer, row: LayerOrigin | None) -> Layer:
+        if row is None or row.recipe is None or row.target is None or layer.diff_id is None:
+            return layer
+        assert isinstance(layer.content, Known)
+        # What was signed says how large the layer was, packed; nothing grows more than that allows.
+        most = min(self._limits.layer, max(RATIO_FROM, self._limits.ratio * layer.content.descriptor.size))
+        if not 0 <= row.size <= most:
+            raise LimitExceeded(f"got a layer of {row.size} bytes in a record, want at most {most} (limit: ratio)")
+        recipe, target = self._part(row.recipe), row.target
+
+        def lend(offset: int, size: int) -> Blocks:
+            return self._spool(target).blocks(offset, size)
+
+        def raw() -> Blocks:
+            return borrowed(decompress(recipe.blocks(), "gzip", self._limits), lend)
+
+        descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
+        return replace(layer, content=Known(descriptor, raw))
+
+    def _spool(self, digest: Digest) -> _Spool:
+        if digest not in self._spools:
+            if digest == self._root.digest:
+                tar: Blocks = plain(self._target.fetch(self._root).blocks(), self._limits)[1]
+            elif digest in self._layers:
+                tar = uncompressed(Layer(content=self._layers[digest]))
+            else:
+                raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
+            self._spools[digest] = self._spooled(tar)
+        return self._spools[digest]
+
+    def _aci(self) -> Blocks:
+        """The file of the ACI that the target was made of."""
+        digest = self.record.root.digest
+        if digest not in self._spools:
+            row = next((row for row in self.record.layers if row.source == digest and row.packing), None)
+            if row is None:
+                raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
+            self._spools[digest] = self._spooled(repack(self._aci_tar(row), Packing.parse(row.packing), self._workers))
+        held = self._spools[digest]
+        return held.blocks(0, held.size)
+
+    def _packed(self, row: LayerOrigin) -> Blocks:
+        """A layer as it was compressed."""
+        if row.target not in self._layers:
+            raise Invalid(f"got a record that speaks of the layer {row.target}, want one that the image has")
+        tar = uncompressed(Layer(content=self._layers[row.target]))
+        return repack(tar, Packing.parse(row.packing), self._workers)
+
+    def _aci_tar(self, row: LayerOrigin) -> Blocks:
+        if self._root.media_type == types.ACI:
+            return self.tar(self._root.digest)[0]
+        if row.recipe is None or row.target not in self._layers or self.record.manifest is None:
+            raise NotFound("got a record without a recipe of the ACI, want one")
+        layer = Layer(content=self._layers[row.target])
+        try:
+            recipe = self._part(row.recipe).read().decode()
+        except UnicodeDecodeError:
+            raise Invalid("got a recipe that is no text, want one") from None
+        return rebuild_aci(uncompressed(layer), recipe, self._part(self.record.manifest).read())
+
+    def _part(self, digest: Digest) -> Known:
+        part = self._parts.get(digest)
+        if part is None:
+            raise NotFound(f"got a record without its part {digest}, want it")
+        return self._target.fetch(part)
+
+    def _spooled(self, blocks: Blocks) -> _Spool:
+        fd = spool()
+        self._files.callback(os.close, fd)
+        size = 0
+        for block in blocks:
+            with disk("a temporary file", "write"):
+                write_all(fd, block)
+            size += len(block)
+        return _Spool(fd, size)
+
+
+class _Spool:
+    """Bytes in a file without a name."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self.size = size
+
+    def blocks(self, offset: int, size: int) -> Blocks:
+        """A piece of them; raises Invalid where it is not all there."""
+        if offset + size > self.size:
+            raise Invalid(f"got a piece that ends at byte {offset + size}, want one of {self.size} bytes")
+        return file_blocks(self._fd, offset, size)
+
+
+def _as(descriptor: Descriptor, known: Known) -> Known:
+    """The same bytes under another media type, checked by the digest that was asked for."""
+    return Known(descriptor.sized(known.descriptor.size), known.raw, absent=known.absent)
+
+
+def _missing(digest: Digest) -> Blocks:
+    raise NotFound(f"got a record without the layer {digest}, want what it was made of")
+
+
+def blobs(item: Item) -> Iterable[Known]:
+    """The layers of an image, or of all images of an index."""
+    if isinstance(item, Image):
+        for layer in item.layers:
+            if isinstance(layer.content, Known):
+                yield layer.content
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from blobs(entry.item)
+
+
+def consumed(blocks: Blocks, algorithm: str = "sha256") -> Digest:
+    """The digest of a stream, read to its end."""
+    meter = Meter(algorithm)
+    for block in blocks:
+        meter.update(block)
+    return meter.digest(algorithm)

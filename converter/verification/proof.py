@@ -1,0 +1,214 @@
+"""Whether a converted image has the content that was signed: level by level, layer by layer (docs/signatures.md).
+
+P1: the same bytes. P2: the same configuration, and for every layer the diff_id that it names. P3: the metadata are
+those that the signed ones give. P4: what was signed is made again of the target. P5: what was signed is carried along,
+and converted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from converter.errors import NotFound, Untrusted, within
+from converter.formats.aci.archive import read_manifest
+from converter.model import media_types as types
+from converter.model.content import Blocks, Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.image import Image, Item
+from converter.plan import Copy, Made, Make, Node, Write
+from converter.streams.ahead import ahead
+from converter.streams.content import remade, uncompressed
+from converter.verification import again, differing
+from converter.verification.original import Original, consumed
+
+IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = LEVELS = ("P1", "P2", "P3", "P4", "P5")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProof:
+    """One layer of the target: what it was, and how that is proven."""
+
+    target: Digest
+    level: str
+    source: Digest | None = None
+    diff_id: Digest | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``verify --json`` says of it."""
+        return {
+            "target": str(self.target),
+            "source": None if self.source is None else str(self.source),
+            "diff_id": None if self.diff_id is None else str(self.diff_id),
+            "level": self.level,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How an image is proven to be what was signed, and what of it is not; ``platform`` is the one of an index."""
+
+    level: str
+    layers: tuple[LayerProof, ...] = ()
+    platform: str = ""
+    uncovered: tuple[str, ...] = ()
+
+
+def prove(original: Original, signed: Descriptor, root: Descriptor, target: Item, document: bytes) -> Proof:
+    """The proof that ``target`` is what becomes of the image ``signed``; ``document`` is its root, empty for an ACI.
+
+    The signature over ``signed`` is checked before. Raises Untrusted with what is another than it should be, and what
+    reading raises.
+    """
+    item = again.chosen(original, signed)
+    platform = str(item.platform) if isinstance(item, Image) and signed.media_type in types.INDEXES else ""
+    node = again.planned(original, item, root, target)
+    if root.media_type == types.ACI:
+        return replace(_aci(original, node, root), platform=platform)
+    made: dict[int, Made] = {}
+    rows: list[LayerProof] = []
+    for number, (leaf, layer) in enumerate(again.pairs(node, target)):
+        with within(f"layer[{number}]"):
+            made[id(leaf)], row = _layer(original, leaf, layer)
+            rows.append(row)
+    uncovered = _documents(node, made, root, target, document)
+    return Proof(
+        level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=tuple(uncovered)
+    )
+
+
+def direct(root: Descriptor, target: Item) -> Proof:
+    """The proof of an image that is signed itself: every blob is what its digest says."""
+    rows: list[LayerProof] = []
+    uncovered: list[str] = []
+    for number, image in enumerate(again.images(target)):
+        for place, layer in enumerate(image.layers):
+            if not isinstance(layer.content, Known):
+                continue  # of an ACI, which is read whole for its signature
+            row = LayerProof(target=layer.content.descriptor.digest, source=layer.content.descriptor.digest, level="P1")
+            try:
+                with within(f"layer[{place}]"):
+                    for _ in layer.content.blocks():
+                        pass
+            except NotFound:
+                uncovered.append(f"layer[{place}] of image {number} is not here: only its digest is signed")
+            rows.append(row)
+    if root.media_type == types.ACI:
+        rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
+    return Proof(level=IDENTICAL, layers=tuple(rows), uncovered=tuple(uncovered))
+
+
+def _layer(original: Original, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
+    """One layer of the target, read once."""
+    known = layer.content
+    assert isinstance(known, Known)
+    there = known.descriptor
+    if isinstance(leaf, Copy) and leaf.content.descriptor.digest != there.digest:
+        raise Untrusted(f"got the layer {there.digest}, want {leaf.content.descriptor.digest}, which was signed")
+    if known.absent:
+        return Made(descriptor=there.bare(), diff_id=leaf.diff_id), LayerProof(target=there.digest, level=IDENTICAL)
+    diff_id = consumed(ahead(uncompressed(Layer(content=known))))
+    if leaf.diff_id is not None and leaf.diff_id != diff_id:
+        raise Untrusted(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}, which was signed")
+    notes: dict[str, str] = {}
+    source: Digest | None = there.digest
+    level = IDENTICAL
+    if isinstance(leaf, Make):
+        assert isinstance(leaf.content, Derived)
+        source, level = _source(leaf.content), CONFIG
+        if leaf.content.rewrite is not None or leaf.diff_id is None:
+            level = _made_again(original, leaf.content, notes, diff_id)
+    made = Made(descriptor=there.bare(), diff_id=diff_id, notes=notes)
+    return made, LayerProof(target=there.digest, source=source, diff_id=diff_id, level=level)
+
+
+def _made_again(original: Original, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
+    """Convert a layer again; raises Untrusted where that gives another."""
+    found, _ = remade(content, consumed, notes.__setitem__)
+    if found != diff_id:
+        raise Untrusted(f"got a layer with the diff_id {diff_id}, want {found}, which the signed image gives")
+    return _worst(original, content)
+
+
+def _worst(original: Original, content: Derived) -> str:
+    """P5 where any of what it is made of had to be carried."""
+    carried = any(original.carries(known.descriptor.digest) for known in _sources(content))
+    return CARRIED if carried else REBUILT
+
+
+def _aci(original: Original, node: Node, root: Descriptor) -> Proof:
+    """An ACI is one blob; the tar in it has to be the one that the signed image gives."""
+    if isinstance(node, Copy):
+        raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
+    assert isinstance(node, Make)
+    content = node.derived(())
+    got = consumed(original.tar(root.digest)[0], content.algorithm)
+    want, content = remade(content, lambda blocks: consumed(ahead(blocks), content.algorithm))
+    uncovered = () if got == want else _compared(original, content, root)
+    level = _worst(original, content) if content.rewrite is not None else IDENTICAL
+    if content.rewrite is None and original.carries(original.record.root.digest):
+        level = CARRIED
+    sources = [known.descriptor.digest for known in _sources(content)]
+    row = LayerProof(target=root.digest, source=sources[0] if len(sources) == 1 else None, diff_id=got, level=level)
+    return Proof(level=level, layers=(row,), uncovered=uncovered)
+
+
+def _compared(original: Original, content: Derived, root: Descriptor) -> tuple[str, ...]:
+    """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
+
+    def target() -> Blocks:
+        return original.tar(root.digest)[0]
+
+    wanted, content = remade(content, differing.read_aci)
+    differing.require_same_aci(differing.read_aci(target()), wanted)
+    tar = Known(root, target)
+    differing.require_same("manifest", load_object(read_manifest(tar)), load_object(wanted.manifest))
+    return ("the order of the files in the ACI, and how their headers are written",)
+
+
+def _documents(node: Node, made: dict[int, Made], root: Descriptor, target: Item, document: bytes) -> tuple[str, ...]:
+    """Compare the target's documents with those that the signed image gives; what is said of them and not covered."""
+    assert isinstance(node, Write)
+    wanted, data = again.filled(node, made)
+    if wanted.descriptor.digest == root.digest:
+        return ()
+    if not isinstance(target, Image):
+        differing.require_same("index", load_object(document), load_object(data))
+        return ()
+    config = target.original.config if target.original is not None else None
+    made_config, config_data = again.filled(node.inputs[0], made)
+    if config is not None and config.descriptor.digest != made_config.descriptor.digest:
+        differing.require_same("config", load_object(config.read()), load_object(config_data))
+        raise Untrusted(f"got the config {config.descriptor.digest}, want {made_config.descriptor.digest}")
+    return differing.manifests(load_object(document), load_object(data))
+
+
+def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
+    """The level of an image: its metadata's, or that of its weakest layer where that is weaker."""
+    signed, there = list(again.images(item)), list(again.images(target))
+    if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
+        return IDENTICAL
+    same = len(signed) == len(there) and all(map(_same_config, signed, there))
+    return max([CONFIG if same else RECOMPUTED, *(row.level for row in rows)])
+
+
+def _same_config(a: Image, b: Image) -> bool:
+    if a.original is None or b.original is None or a.original.config is None or b.original.config is None:
+        return False
+    return a.original.config.descriptor.digest == b.original.config.descriptor.digest
+
+
+def _sources(content: Derived) -> Iterator[Known]:
+    for layer in content.inputs:
+        if isinstance(layer.content, Known):
+            yield layer.content
+        else:
+            yield from _sources(layer.content)
+
+
+def _source(content: Derived) -> Digest | None:
+    found = list(_sources(content))
+    return found[0].descriptor.digest if len(found) == 1 else None

@@ -1,0 +1,175 @@
+"""From a converted image back to what was signed: by its origin record, and by that of what it was made of, and so on.
+
+The order matters: signatures are checked over the bytes that a record holds, then the content is proven, and only a
+record for which both hold counts for anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from converter import formats
+from converter.edits import read_whole
+from converter.errors import ConverterError, NotFound, Untrusted, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Image, Item
+from converter.model.reference import Location
+from converter.ports import Source
+from converter.streams.workers import Workers
+from converter.trust import origin
+from converter.trust.naming import FULL_NAME, REF_NAME, name_of
+from converter.trust.signature import Verdict
+from converter.verification import proof
+from converter.verification.original import Original
+from converter.verification.proof import Proof
+from converter.verification.wanted import Wanted
+
+if TYPE_CHECKING:
+    from converter.verification import Report
+
+MAX_DEPTH = 8
+"""Conversions behind each other."""
+
+RECORDS_MOST = 16
+"""Records of one image that are tried; each costs as much as reading it."""
+
+Judge = Callable[[Source, Location, Descriptor, Wanted], "Report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One conversion, undone: the record, what was signed, by whom, and how the content is proven."""
+
+    record: Digest
+    root: Descriptor
+    verdicts: tuple[Verdict, ...]
+    proof: Proof
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``verify --json`` says of it."""
+        return {
+            "record": str(self.record),
+            "digest": str(self.root.digest),
+            "media_type": self.root.media_type,
+            "signatures": [one.to_json() for one in self.verdicts],
+            "level": self.proof.level,
+            "platform": self.proof.platform,
+            "layers": [row.to_json() for row in self.proof.layers],
+            "uncovered": list(self.proof.uncovered),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The way back to what was signed, the target's own conversion first; without one, why not, record by record."""
+
+    steps: tuple[Step, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> str:
+        """That of the weakest step."""
+        return max((step.proof.level for step in self.steps), default="")
+
+
+def item_at(source: Source, root: Descriptor) -> Item:
+    """The image, or the index with all its images."""
+
+    def read(descriptor: Descriptor) -> Item:
+        return formats.decode(source.fetch(descriptor), source.fetch)
+
+    return read_whole(read(root), read)
+
+
+def direct(source: Source, root: Descriptor) -> Proof:
+    """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered."""
+    try:
+        item = item_at(source, root)
+    except NotFound as error:
+        return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
+    return proof.direct(root, item)
+
+
+def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, judge: Judge) -> Trace:
+    """Follow the origin records of an image; ``judge`` says whether one that is found is signed as it has to be.
+
+    Raises what reading the image itself raises.
+    """
+    with Workers(len(os.sched_getaffinity(0))) as workers:
+        return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracing:
+    location: Location
+    wanted: Wanted
+    judge: Judge
+    workers: Workers
+
+    def from_here(self, source: Source, root: Descriptor, names: dict[str, str], depth: int) -> Trace:
+        records = origin.find(source.attachments(root.digest), source.fetch)
+        if not records or depth == MAX_DEPTH:
+            return Trace()
+        problems = []
+        for descriptor in records[:RECORDS_MOST]:
+            try:
+                with within(f"origin record {str(descriptor.digest)[:19]}"):
+                    return Trace(steps=tuple(self._steps(source, root, names, descriptor, depth=depth)))
+            except ConverterError as error:
+                problems.append(str(error))
+        return Trace(problems=tuple(problems))
+
+    def _steps(
+        self, source: Source, root: Descriptor, names: dict[str, str], descriptor: Descriptor, *, depth: int
+    ) -> Iterator[Step]:
+        found = origin.read(descriptor, source.fetch, root)
+        item = item_at(source, root)
+        document = b"" if root.media_type == types.ACI else source.fetch(root).read()
+        names = names or _names_of_aci(item)
+        with ExitStack() as files:
+            original = Original(found, target=source, root=root, item=item, files=files, workers=self.workers)
+            signed = replace(found.record.root, annotations=names)
+            report = self.judge(original, self.location, signed, self.wanted)
+            further: tuple[Step, ...] = ()
+            if not report.ok:
+                further = self._further(original, signed, names, report, depth + 1)
+            elif signed.media_type == types.ACI:
+                self._check_name(original, signed, names)
+            proven = proof.prove(original, signed, root, item, document)
+        yield Step(record=descriptor.digest, root=found.record.root, verdicts=report.verdicts, proof=proven)
+        yield from further
+
+    def _further(
+        self, original: Original, signed: Descriptor, names: dict[str, str], report: Report, depth: int
+    ) -> tuple[Step, ...]:
+        """The steps behind an image that is not signed itself; raises Untrusted where they lead nowhere."""
+        trace = self.from_here(original, signed, names, depth)
+        if not trace.steps:
+            raise Untrusted("; ".join((*trace.problems, *report.unmet)))
+        return trace.steps
+
+    def _check_name(self, original: Original, signed: Descriptor, names: dict[str, str]) -> None:
+        """An ACI is signed with its name in it, which has to be the one that the image goes by now."""
+        wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
+        if self.wanted.map_identity or wanted is None:
+            return
+        item = formats.decode(original.fetch(signed), original.fetch)
+        told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))
+        if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
+            raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r}")
+
+
+def _names(root: Descriptor) -> dict[str, str]:
+    return {key: text for key, text in root.annotations.items() if key in (FULL_NAME, REF_NAME)}
+
+
+def _names_of_aci(item: Item) -> dict[str, str]:
+    """What an ACI calls itself, where images are called something by whoever has them."""
+    name = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
+    return {FULL_NAME: str(name)} if name else {}
