@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp, simple_signing
@@ -24,15 +24,17 @@ def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> 
     return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
 
 
-def check_one(signature: Signature, found: Subject, trusted: Trusted, root: bytes = b"") -> tuple[Verdict, ...]:
-    """The verdicts of one signature. ``root`` is the root document for those of Docker Content Trust."""
+def check_one(
+    signature: Signature, found: Subject, trusted: Trusted, files: Mapping[str, bytes] | None = None
+) -> tuple[Verdict, ...]:
+    """The verdicts of one signature. ``files`` are the documents of Docker Content Trust, by name."""
     try:
         if signature.kind == kinds.SIMPLE_SIGNING:
             return simple_signing.verify(signature, found, trusted)
         if signature.kind == kinds.DETACHED:
             return _detached(signature, found, trusted)
         if signature.kind == kinds.CONTENT_TRUST:
-            return (content_trust.verify(signature, root, found, trusted),)
+            return (content_trust.verify(signature, files or {}, found, trusted),)
         return (_verify(signature, found, trusted),)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST

@@ -1,7 +1,7 @@
 """Docker Content Trust: which manifest a tag stands for, signed for one repository (TUF 1.0; notary's metadata).
 
-Two documents prove it: ``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has. The root
-is trusted because the caller knows one of its keys.
+``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has, or which keys of others may say so
+in ``targets/NAME.json``. The root is trusted because the caller knows one of its keys.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most
 
 ROOT, TARGETS = "root", "targets"
+ROOT_FILE = "root.json"
 _METHODS = {"ecdsa": "ES256", "rsapss": "PS256", "rsapkcs1v15": "RS256"}
 
 
@@ -34,18 +35,21 @@ class Target:
     length: int
 
 
-def verify(signature: Signature, root: bytes, found: Subject, trusted: Trusted) -> Verdict:
-    """Check ``signature`` (a targets document) by the keys of ``root``, and that by a key of the caller's.
+def verify(signature: Signature, files: Mapping[str, bytes], found: Subject, trusted: Trusted) -> Verdict:
+    """Check a targets document, whose ``location`` is its name among the ``files``, up to a key of the caller's.
 
     The repository's name is not in these documents: it is the caller's, who has chosen the root. Raises Untrusted,
     Invalid.
     """
     with within("root.json"):
-        keys, source = _root(root, trusted)
-    targets = _checked(signature.data, keys, "targets", trusted.at)
+        role, source = _root(files.get(ROOT_FILE, b""), trusted)
     tag = found.name.tagged().tag if found.name else ""
     if not tag:
         raise Untrusted("got targets, which are about tags, want to be told the image's (--identity)")
+    name = signature.location.removesuffix(".json")
+    if name != TARGETS:
+        role = _delegated(name, tag, files, role, trusted.at)
+    targets = _checked(signature.data, role, "targets", trusted.at)
     target = _targets(targets).get(tag)
     if target is None:
         raise Untrusted(f"got targets that have no tag {tag!r}, want it signed")
@@ -88,6 +92,17 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     if not _made(document, pinned):
         raise Untrusted(f"got a root that {pinned.source or pinned.fingerprint} has not signed, want it so")
     return _role(rows, member(roles, TARGETS, dict)), pinned
+
+
+def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
+    """The role that targets.json gives to others, if it covers the tag."""
+    targets = _checked(files.get(f"{TARGETS}.json", b""), role, "targets", at)
+    delegations = member(targets, "delegations", dict)
+    for row in at_most(objects(delegations, "roles"), 64, "delegations"):
+        paths = [str(path) for path in member(row, "paths", list)]
+        if member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
+            return _role(member(delegations, "keys", dict), row)
+    raise Untrusted(f"got targets of {name!r}, to whom targets.json gives no word on {tag!r}, want others")
 
 
 def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:

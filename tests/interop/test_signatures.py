@@ -14,6 +14,7 @@ import pytest
 import converter
 from converter.trust.private_keys import PrivateKey
 from tests.interop.images import Layout
+from tests.interop.notary import ROLES, notary_server, root_certificate
 from tests.interop.services import Registry
 from tests.interop.signers import LOCAL, Cosign, Gpg, make_cosign, make_gpg, transship
 from tests.interop.tools import need, run
@@ -369,3 +370,23 @@ def test_a_digest_that_can_be_forged(app: Path, gpg: Gpg, tmp_path: Path) -> Non
     transship("verify", f"aci:{app}", "--keyring", keys, "--allow-weak-digest")
     app.write_bytes(app.read_bytes() + b"\0")
     refused(app, keys, "SHA-1", "--allow-weak-digest")
+
+
+# -------------------------------------------------------------------------------------------------------------- notary
+def test_what_notary_publishes(small_dir: Path, tmp_path: Path) -> None:
+    need("notary")
+    name, manifest = "registry.example/app", small_dir / "manifest.json"
+    metadata = tmp_path / "published"
+    metadata.mkdir()
+    with notary_server(metadata) as url:
+        options = ("notary", "--server", url, "--trustDir", str(tmp_path / "trust"))
+        for command in (("init", name), ("add", name, "1", str(manifest)), ("publish", name)):
+            run(*options, *command, env={f"NOTARY_{role}_PASSPHRASE": "a password" for role in ROLES})
+    key = tmp_path / "root.pem"
+    key.write_bytes(root_certificate((metadata / "root.json").read_bytes()))
+    arguments = ("verify", f"dir:{small_dir}", "--content-trust", metadata, "--key", key, "--identity")
+    transship(*arguments, f"{name}:1")
+    transship(*arguments, f"{name}:2", status=1)
+    targets = metadata / "targets.json"
+    targets.write_bytes(targets.read_bytes().replace(b'"1":{', b'"2":{'))
+    transship(*arguments, f"{name}:2", status=1)

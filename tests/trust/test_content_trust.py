@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from converter.errors import ConverterError
 from converter.trust import canonical_json, content_trust
 from converter.trust import signature as kinds
+from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
 from tests.trust.making import MANIFEST, NOW, certificate, ecdsa, pem, subject, trusted
@@ -67,7 +68,7 @@ def about(data: bytes) -> Signature:
 
 
 def test_a_tag_that_is_signed() -> None:
-    verdict = content_trust.verify(about(targets()), root(), subject(), trusted(ROOT))
+    verdict = content_trust.verify(about(targets()), {"root.json": root()}, subject(), trusted(ROOT))
     assert (verdict.ok, verdict.identity, verdict.key) == (True, ":1", "--key 0")
 
 
@@ -99,17 +100,51 @@ def test_a_tag_that_is_signed() -> None:
 )
 def test_a_tag_that_is_not(root_data: bytes, targets_data: bytes, reason: str) -> None:
     with pytest.raises(ConverterError, match=reason):
-        content_trust.verify(about(targets_data), root_data, subject(), trusted(ROOT))
+        content_trust.verify(about(targets_data), {"root.json": root_data}, subject(), trusted(ROOT))
+
+
+DELEGATE = ecdsa(202)
+
+
+def delegating(name: str = "targets/releases", path: str = "") -> bytes:
+    entry_of = entry(DELEGATE)
+    roles = [{"name": name, "keyids": [entry_of[0]], "threshold": 1, "paths": [path]}]
+    body = {
+        "_type": "Targets",
+        "expires": LATER,
+        "targets": {},
+        "delegations": {"keys": dict([entry_of]), "roles": roles},
+        "version": 1,
+    }
+    return document(body, TARGETS)
+
+
+@pytest.mark.parametrize(
+    "above, data, good",
+    [
+        pytest.param(delegating(), targets(DELEGATE), True, id="a delegate"),
+        pytest.param(delegating(), targets(), False, id="the delegate's document by another key"),
+        pytest.param(delegating("targets/other"), targets(DELEGATE), False, id="another delegate"),
+        pytest.param(delegating(path="2"), targets(DELEGATE), False, id="a delegate for other tags"),
+        pytest.param(targets(DELEGATE), targets(DELEGATE), False, id="a delegate by nobody's word"),
+        pytest.param(b"", targets(DELEGATE), False, id="no targets above"),
+    ],
+)
+def test_others_may_be_given_the_word(above: bytes, data: bytes, good: bool) -> None:
+    files = {"root.json": root(), "targets.json": above, "targets/releases.json": data}
+    one = Signature(kind=kinds.CONTENT_TRUST, location="targets/releases.json", covers="", data=data)
+    (verdict,) = check_one(one, subject(), trusted(ROOT), files)
+    assert verdict.ok is good
 
 
 def test_the_root_needs_a_key_one_knows() -> None:
     with pytest.raises(ConverterError, match="--key"):
-        content_trust.verify(about(targets()), root(), subject(), trusted(TARGETS))
+        content_trust.verify(about(targets()), {"root.json": root()}, subject(), trusted(TARGETS))
 
 
 def test_an_image_without_a_tag() -> None:
     with pytest.raises(ConverterError, match="--identity"):
-        content_trust.verify(about(targets()), root(), subject(name=None), trusted(ROOT))
+        content_trust.verify(about(targets()), {"root.json": root()}, subject(name=None), trusted(ROOT))
 
 
 @pytest.mark.parametrize(
