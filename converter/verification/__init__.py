@@ -5,6 +5,7 @@ The order matters: bytes are checked against their digests, signatures over byte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,6 +124,7 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
         if policy is not None:
             under, problems = policies.judged(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
+        unmet = [*_broken(question, trusted), *unmet, *_required(wanted, verdicts)]
         return Report(
             reference=str(location),
             root=question.root,
@@ -142,16 +144,25 @@ def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Ver
         for signature in signatures
         for one in check_one(signature, question.subject, trusted, wanted.content_trust)
     ]
-    unmet = [f"got a manifest whose own signature does not hold: {one.reason}" for one in verdicts if one.broken]
-    counted = [one for one in verdicts if one.ok and _counts(one.signature, wanted)]
-    made = {one.key for one in counted}
-    unmet += [_missing(source, verdicts) for source in wanted.sources() if source not in made]
+    made = {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
+    return verdicts, [_missing(source, verdicts) for source in wanted.sources() if source not in made]
+
+
+def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
+    """Signatures within the manifest that show it to be changed: then nobody can vouch for it, nor any policy."""
+    for signature in question.signatures:
+        if signature.kind == kinds.LIBTRUST:
+            for one in check_one(signature, question.subject, trusted):
+                if one.broken:
+                    yield f"got a manifest whose own signature does not hold: {one.reason}"
+
+
+def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
+    """What there has to be, whoever made it, and is not."""
     for required, here in ((ATTESTATION, True), (SIGNATURE, False)):
-        if required in wanted.require and not any(
-            one.ok and (one.signature.kind == kinds.ATTESTATION) == here for one in verdicts
-        ):
-            unmet.append(f"got no good {required}, want one (--require {required})")
-    return verdicts, unmet
+        good = any(one.ok and (one.signature.kind == kinds.ATTESTATION) == here for one in verdicts)
+        if required in wanted.require and not good:
+            yield f"got no good {required}, want one (--require {required})"
 
 
 def _counts(signature: Signature, wanted: Wanted) -> bool:

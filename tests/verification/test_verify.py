@@ -22,6 +22,7 @@ from converter.verification import Wanted, verify
 from tests.signing.images import NAME, aci, directory, layout
 from tests.trust.making import NOW, ecdsa, openpgp, public_pem
 from tests.trust.test_dsse import envelope
+from tests.trust.test_libtrust import signed as schema1
 
 KEY, OTHER_KEY = ("--key k", public_pem(ecdsa())), ("--key other", public_pem(ecdsa(1)))
 RING = ("--keyring r", bytes(openpgp().extract_certificate()))
@@ -209,6 +210,23 @@ FILES = {"/ring": RING[1], "/key": KEY[1], "/other": OTHER_KEY[1], "/others": OT
 def test_a_policy(signed: str, rows: list[dict[str, Any]], ok: bool) -> None:
     report = verify(signed, wanted(keys=(), policy=policy(*rows), read=FILES.__getitem__))
     assert report.ok is ok, report.unmet
+
+
+def test_a_policy_that_takes_anything_is_not_all_that_was_asked(signed: str, tmp_path: Path) -> None:
+    anything = policy({"type": "insecureAcceptAnything"})
+    asked = wanted(keys=(), policy=anything, require=frozenset(("signature",)))
+    assert verify(layout(tmp_path / "plain"), asked).unmet == ("got no good signature, want one (--require signature)",)
+    good = policy(SIGNED_BY)
+    assert verify(signed, replace(asked, policy=good, read=FILES.__getitem__)).ok
+
+
+def test_no_policy_mends_a_manifest_that_its_own_signature_disowns(tmp_path: Path) -> None:
+    tampered = schema1(ecdsa()).replace(b"library/app", b"library/bpp")
+    for data, good in ((schema1(ecdsa()), True), (tampered, False)):
+        (tmp_path / "manifest.json").write_bytes(data)
+        anything = b'{"default":[{"type":"insecureAcceptAnything"}]}'
+        report = verify(f"dir:{tmp_path}", wanted(keys=(), policy=anything))
+        assert any("own signature does not hold" in fact for fact in report.unmet) is not good
 
 
 def test_an_invalid_policy_stops_everything(signed: str) -> None:
