@@ -33,13 +33,13 @@ class Findings:
         found = BY_NAME[rule]
         severity = found.severity(self.profile)
         if severity is not None:
-            self._keep(Finding(place[:_LONGEST], rule, fact, found.spec, severity))
+            self._keep(Finding(_whole(place[:_LONGEST]), rule, _whole(fact), found.spec, severity))
 
     def add_all(self, place: str, findings: Iterable[Finding]) -> None:
         """Findings of a document that lies at a place."""
         for one in findings:
             path = member(place, one.path)
-            self._keep(Finding(path, one.rule, one.message, one.spec, one.severity))
+            self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
 
     def failed(self, place: str, error: ConverterError, rule: str = "image/unreadable") -> None:
         """An error that says what cannot be judged; raises it where it says nothing of the image."""
@@ -76,6 +76,11 @@ class Findings:
         count = self._counts[finding.rule] = self._counts.get(finding.rule, 0) + 1
         if count <= MOST:
             self._found[key] = finding
+
+
+def _whole(text: str) -> str:
+    """The text with halves of surrogate pairs, which no encoding has, told by their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def member(place: str, pointer: str) -> str:

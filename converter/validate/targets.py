@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from converter.errors import ConverterError, Invalid, NotFound
+from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
@@ -100,16 +101,13 @@ def _source(target: Target) -> str:
 
 
 def _medium(target: Target, medium: Callable[[], Medium], look: Callable[[Medium], str]) -> str:
-    """Open a medium and look at it; what is no medium at all is no image."""
+    """Open a medium and look at it. What is no medium at all is no image, nor is one whose names lead nowhere."""
     try:
-        opened = medium()
-    except Invalid as error:
+        with closing(medium()) as opened:
+            return look(opened)
+    except (Invalid, Unsupported) as error:
         target.blobs.findings.failed("", error)
         return UNKNOWN
-    try:
-        return look(opened)
-    finally:
-        opened.close()
 
 
 def _layout(target: Target) -> str:

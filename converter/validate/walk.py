@@ -144,7 +144,7 @@ class Walk:
 
     def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
         rows = _list(document, "manifests")
-        digests = {row.get("digest") for row in rows if isinstance(row, dict)}
+        digests = [row.get("digest") for row in rows if isinstance(row, dict)]
         here = below(place, "index")
         for number, row in enumerate(rows):
             claim = member(here, f"/manifests/{number}")

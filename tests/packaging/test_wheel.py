@@ -46,6 +46,13 @@ def test_the_wheel_carries_every_schema_and_its_types(built: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"converter", "transship-0.1.0.dist-info"}
 
 
+def test_the_wheel_tells_pytest_of_its_plugin(built: Path) -> None:
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+        told = wheel.read(name).decode()
+    assert "[pytest11]\ntransship = converter.pytest_plugin" in told
+
+
 def test_the_sdist_carries_tests_and_licence(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}

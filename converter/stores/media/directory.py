@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.stores.disk import READ, disk, open_regular, regular_size, shown
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 
@@ -17,11 +17,11 @@ from converter.streams.blocks import COPY_BLOCK, file_blocks
 class DirectoryMedium:
     """The regular files below a directory. Symlinks are followed: what they lead to is checked like anything else."""
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
         """Raises NotFound where there is no such directory, Invalid where it is none."""
         self.where = shown(path)
         self._path = path
-        self._limits = limits
+        self._limits = limits or in_force()
         with disk(path, "read"):
             # Opened, not only looked at: a directory that may not be read is refused here, with its name.
             fd = os.open(path, READ)
@@ -76,4 +76,8 @@ class DirectoryMedium:
     def _inside(self, name: str) -> Path:
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
             raise Invalid(f"got the name {shown(name)}, want one inside {self.where}")
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:
+            raise Invalid(f"got the name {shown(name)}, want one that a file can have") from None
         return self._path / name

@@ -1,0 +1,145 @@
+"""For test suites of programs that write images: fixtures and markers that validate (entry point ``pytest11``).
+
+It is loaded wherever pytest and this package are installed, so it does nothing until somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from converter.schema import Finding, Profile
+    from converter.validate import Verdict
+
+MARKERS = (
+    "valid_image(*references, profile='compat', warnings=False, ignore=()): fails unless these images are valid",
+    "valid_document(*paths, kind=None, profile='compat', warnings=False, ignore=()): likewise of JSON documents",
+)
+
+Document = bytes | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
+"""A document's bytes, the path of a file, or what is to be written as JSON."""
+
+
+class ValidatesImage(Protocol):
+    """What the fixture ``validate_image`` gives."""
+
+    def __call__(
+        self,
+        reference: str | os.PathLike[str],
+        profile: Profile = "compat",
+        *,
+        warnings: bool = False,
+        ignore: Collection[str] = (),
+    ) -> Verdict: ...
+
+
+class ValidatesDocument(Protocol):
+    """What the fixture ``validate_document`` gives."""
+
+    def __call__(
+        self,
+        document: Document,
+        kind: str | None = None,
+        profile: Profile = "compat",
+        *,
+        warnings: bool = False,
+        ignore: Collection[str] = (),
+    ) -> tuple[Finding, ...]: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Validate what the markers name, once the fixtures have made it and before the test itself runs."""
+    for name, check in (("valid_image", _check_image), ("valid_document", _check_document)):
+        for marker in item.iter_markers(name):
+            for target in marker.args:
+                check(_filled_in(target, item), **marker.kwargs)
+    return (yield)
+
+
+@pytest.fixture(scope="session")
+def validate_image() -> ValidatesImage:
+    """Call it with a reference (``oci:PATH:NAME``, a path …): the test fails where the image is invalid.
+
+    ``warnings`` makes warnings count too; ``ignore`` are rules that are passed over. What it gives has all findings.
+    """
+    return _check_image
+
+
+@pytest.fixture(scope="session")
+def validate_document() -> ValidatesDocument:
+    """Call it with a JSON document and its kind (guessed without): the test fails where the document is invalid."""
+    return _check_document
+
+
+def _check_image(
+    reference: str | os.PathLike[str],
+    profile: Profile = "compat",
+    *,
+    warnings: bool = False,
+    ignore: Collection[str] = (),
+) -> Verdict:
+    __tracebackhide__ = True
+    from converter.validate import validate_image as validate
+
+    verdict = validate(os.fspath(reference), profile)
+    _require(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
+    return verdict
+
+
+def _check_document(
+    document: Document,
+    kind: str | None = None,
+    profile: Profile = "compat",
+    *,
+    warnings: bool = False,
+    ignore: Collection[str] = (),
+) -> tuple[Finding, ...]:
+    __tracebackhide__ = True
+    from converter.errors import Usage
+    from converter.schema import guess
+    from converter.validate import validate_document as validate
+
+    name, data = _read(document)
+    actual = kind or guess(data)
+    if actual is None:
+        raise Usage(f"got {name}, whose kind cannot be told, want a kind")
+    findings = validate(data, actual, profile)
+    _require(f"{name}: {actual}", findings, warnings, ignore)
+    return findings
+
+
+def _read(document: Document) -> tuple[str, bytes]:
+    if isinstance(document, bytes):
+        return "document", document
+    if isinstance(document, str | os.PathLike):
+        return os.fspath(document), Path(document).read_bytes()
+    from converter.model.document import dump
+
+    return "document", dump(document)
+
+
+def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
+    """Fail the test with every finding, in one text."""
+    __tracebackhide__ = True
+    counted = [one for one in findings if one.rule not in ignore]
+    if any(one.severity == "error" or warnings for one in counted):
+        lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
+        raise AssertionError("\n".join((f"{title}: invalid", *lines)))
+
+
+def _filled_in(target: Any, item: pytest.Item) -> Any:
+    """The target with the values of fixtures in place of their names in braces."""
+    values: Mapping[str, Any] = getattr(item, "funcargs", {})
+    return target.format_map(values) if isinstance(target, str) and "{" in target else target
