@@ -120,8 +120,10 @@ def lines(report: Report) -> Iterator[tuple[str, str]]:
         yield from _proof(step.proof)
     if report.content is not None and not report.steps:
         yield from _proof(report.content)
+    if report.level:
+        yield f"  level     {report.level}", ""
     if report.ok:
-        yield f"verified{f', level {report.level}' if report.level else ''}", GREEN
+        yield "verified", GREEN
 
 
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:

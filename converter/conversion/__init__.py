@@ -23,13 +23,14 @@ from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import DiffIds, Execution
 from converter.execute import Settings as Running
-from converter.formats import aci
+from converter.formats import aci, labelled
 from converter.formats.aci import Finder
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Index, Item
+from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, Plan, Write, forecast
 from converter.ports import Fetch, Format, Sink, Source
@@ -57,7 +58,11 @@ class Chosen:
     def before(self) -> origin.Before:
         """What it was, for an origin record."""
         return origin.Before(
-            root=self.root, item=self.item, fetch=self.fetch, attached=self.attached, settings=self.settings
+            root=labelled(self.fetch(self.root)).descriptor,
+            item=self.item,
+            fetch=self.fetch,
+            attached=self.attached,
+            settings=self.settings,
         )
 
 
@@ -87,7 +92,7 @@ def convert(
         raise Usage("got no destination, want at least one")
     started = time.monotonic()
     location = Location.parse(source)
-    with ExitStack() as stack:
+    with enforced(options.store.limits), ExitStack() as stack:
         opened = stack.enter_context(open_source(location, source_store(options)))
         # An ACI is made of all layers, and its origin record needs them again.
         again = len(destinations) > 1 or Location.parse(destinations[0]).transport == aci.name
@@ -155,7 +160,8 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
         root = encode(target, chosen.item, sink.accepts, compression, options)
         recorded = options.keeps_origin and origin.due(chosen.before, root, destination, options.origin)
         kept = "the origin record" if recorded else ""
-        carried = signed.carry(chosen.attached, root, destination.transport, chosen.fetch, kept)
+        place = "standard output" if destination.path in origin.STDOUT else destination.transport
+        carried = signed.carry(chosen.attached, root, place, chosen.fetch, kept)
         planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses))
         refuse(planned, chosen.root, options)
         return Target(

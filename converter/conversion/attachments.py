@@ -66,7 +66,7 @@ def split(
 def documents(node: Node) -> Iterator[Made]:
     """The roots, of manifests and indexes, that are known before they are written."""
     made = forecast(node)
-    if made is not None and not (isinstance(node, Copy) and node.label):
+    if made is not None:
         yield made
     if isinstance(node, Write):
         for child in node.inputs:

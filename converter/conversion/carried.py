@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _AS_MANIFESTS = ("docker", "oci", "oci-archive", "docker-archive")
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
+_BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
 
 
 def adapted(
@@ -31,7 +32,7 @@ def adapted(
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
     """What speaks of the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
     if transport == "aci":
-        return _split(attached, [one for one in attached if _type(one) == types.PGP_SIGNATURE], "beside an ACI")
+        return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
     if transport == "dir":
         files = {id(one): tuple(_as_files(one, fetch)) for one in attached}
         kept = [one for one in attached if files[id(one)]]

@@ -24,6 +24,8 @@ MODES = (ALWAYS, SIGNED, NEVER)
 PLACES = ("docker", "oci", "oci-archive", "docker-archive", "aci")
 """Transports that have a place for a record."""
 
+STDOUT = ("-", "/dev/stdout")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
@@ -66,7 +68,7 @@ def settings(options: Options, root: Descriptor, item: Item, name: str) -> Setti
 
 def due(before: Before, plan: Node, destination: Location, mode: str) -> bool:
     """Whether a record is to be written, as far as that is known before the image is."""
-    if mode == NEVER or destination.transport not in PLACES or destination.path in ("-", "/dev/stdout"):
+    if mode == NEVER or destination.transport not in PLACES or destination.path in STDOUT:
         return False
     if isinstance(plan, Make) and plan.inputs:  # of several ACIs none is the image
         return False

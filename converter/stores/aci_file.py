@@ -20,7 +20,7 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
@@ -52,10 +52,10 @@ class AciFile:
     local = True
     unpacked = False
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT, source: int | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``source`` is the file where it is open already; it is closed at the end. Raises NotFound, StorageFailed."""
         self._path = path
-        self._limits = limits
+        self._limits = limits or in_force()
         self._fd = open_bytes(path) if source is None else source
 
     def __enter__(self) -> Self:
@@ -144,9 +144,9 @@ class AciSink:
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
     ordered = False
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self._path = path
-        self._limits = limits
+        self._limits = limits or in_force()
         self._parts: dict[Digest, Part] = {}
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
@@ -250,7 +250,7 @@ class AciSink:
         target = TarTarget(origin_path(self._path))
         target.begin()
         try:
-            for digest, part in self._parts.items():
+            for digest, part in sorted(self._parts.items()):  # threads have put them, in any order
                 if part.media_type not in self.accepts:
                     with disk(part.file.shown, "read"):
                         size = os.fstat(part.file.fd).st_size

@@ -1,0 +1,208 @@
+"""Every pair of formats: sign, convert, verify; the level is that of the table in docs/signatures.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.verification import Wanted, verify
+from tests.trust import origins
+from tests.trust.making import ecdsa, public_pem
+from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, asked
+
+Make = Callable[[Path], str]
+
+PAIRS = [
+    pytest.param(origins.oci, "oci:{}/out", {}, "P1", id="oci to oci, as it is"),
+    pytest.param(origins.oci, "oci:{}/out", {"compress": "zstd"}, "P2", id="oci to oci, recompressed"),
+    pytest.param(origins.oci, "oci-archive:{}/out.tar", {"compress": "none"}, "P2", id="oci to oci, unpacked"),
+    pytest.param(origins.docker, "oci:{}/out", {"to": "oci"}, "P2", id="docker to oci"),
+    pytest.param(
+        origins.docker, "oci:{}/out", {"to": "oci", "compress": "zstd"}, "P2", id="docker to oci, recompressed"
+    ),
+    pytest.param(origins.oci, "docker-archive:{}/out.tar", {"to": "docker"}, "P2", id="oci to docker"),
+    pytest.param(
+        origins.docker, "docker-archive:{}/out.tar", {"compress": "none"}, "P2", id="docker to docker, recompressed"
+    ),
+    pytest.param(origins.v1, "oci:{}/out:" + NAME, {}, "P3", id="schema 1 to oci"),
+    pytest.param(origins.v1, "docker-archive:{}/out.tar:" + NAME, {"to": "docker"}, "P3", id="schema 1 to docker"),
+    pytest.param(
+        origins.v1, "oci:{}/out:" + NAME, {"compress": "zstd"}, "P5", id="schema 1 to oci, recompressed: carried"
+    ),
+    pytest.param(origins.oci, "aci:{}/out.aci", {}, "P4", id="oci to aci"),
+    pytest.param(origins.docker, "aci:{}/out.aci", {"compress": "none"}, "P4", id="docker to aci"),
+    pytest.param(origins.v1, "aci:{}/out.aci", {}, "P5", id="schema 1 to aci: carried"),
+    pytest.param(origins.oci, "oci:{}/out", {"squash": True}, "P4", id="oci squashed"),
+    pytest.param(origins.oci, "aci:{}/out.aci", {"rkt_dev_links": True}, "P5", id="oci to aci with links for rkt"),
+    pytest.param(
+        origins.index, "oci:{}/out", {"platforms": ["linux/arm64"]}, "P1", id="one image of a signed index, as it is"
+    ),
+    pytest.param(
+        origins.index,
+        "oci:{}/out",
+        {"platforms": ["linux/arm64"], "compress": "zstd"},
+        "P2",
+        id="one image of a signed index, recompressed",
+    ),
+    pytest.param(origins.index, "aci:{}/out.aci", {"platforms": ["linux/amd64"]}, "P4", id="a signed index to aci"),
+    pytest.param(
+        origins.index,
+        "docker-archive:{}/out.tar",
+        {"platforms": ["all"], "to": "docker"},
+        "P2",
+        id="a signed index to a list of docker's",
+    ),
+    pytest.param(
+        origins.index, "oci:{}/out", {"platforms": ["linux/arm64", "linux/amd64"], "squash": True}, "P4", id="squashed"
+    ),
+]
+
+
+@pytest.mark.parametrize("make, target, options, level", PAIRS)
+def test_the_level_of_a_pair(make: Make, target: str, options: dict[str, object], level: str, tmp_path: Path) -> None:
+    destination = target.format(tmp_path)
+    converter.convert(make(tmp_path / "source"), destination, **options)  # type: ignore[arg-type]  # options as a table has them
+    wanted = BOTH
+    if make is origins.v1:
+        wanted = Wanted(keys=BOTH.keys, identity="library/app:1")
+    report = asked(destination, wanted)
+    assert report.unmet == ()
+    assert (report.level, report.content is not None) == (level, True)
+    assert not any(step.proof.uncovered for step in report.steps)
+
+
+@pytest.mark.parametrize("packing", [pytest.param(packed, id=name) for name, packed in PACKINGS.items()])
+@pytest.mark.parametrize("target", ["oci:{}/out", "docker-archive:{}/out.tar"])
+def test_an_aci_is_made_again_of_its_layer(packing: Callable[[bytes], bytes], target: str, tmp_path: Path) -> None:
+    source, destination = origins.aci(tmp_path / "app.aci", packing), target.format(tmp_path)
+    converter.convert(source, destination, to="docker" if "docker" in target else "oci")
+    (tmp_path / "app.aci").unlink()
+    report = asked(destination, OPENPGP)
+    assert (report.unmet, report.level) == ((), "P4")
+
+
+@pytest.mark.parametrize(
+    "packing, target, options, level",
+    [
+        pytest.param(origins.in_two_members, "oci:{}/out", {}, "P5", id="packed by nobody known, to oci: carried"),
+        pytest.param(
+            lambda data: origins.raw_deflate(data, 7, 3), "oci:{}/out", {}, "P5", id="packed by another zlib: carried"
+        ),
+        pytest.param(PACKINGS["zlib 9"], "aci:{}/out.aci", {"compress": "none"}, "P1", id="the tar stays"),
+        pytest.param(PACKINGS["xz"], "aci:{}/out.aci", {"compress": "gzip:6"}, "P1", id="the tar stays, packed anew"),
+        pytest.param(origins.in_two_members, "aci:{}/out.aci", {"compress": "gzip"}, "P5", id="the ACI is carried"),
+        pytest.param(PACKINGS["zlib 9"], "oci:{}/out", {"compress": "zstd"}, "P4", id="to oci, as zstd"),
+    ],
+)
+def test_an_aci_by_its_compressor(
+    packing: Callable[[bytes], bytes], target: str, options: dict[str, object], level: str, tmp_path: Path
+) -> None:
+    destination = target.format(tmp_path)
+    converter.convert(origins.aci(tmp_path / "app.aci", packing), destination, **options)  # type: ignore[arg-type]  # options as a table has them
+    report = asked(destination, OPENPGP)
+    assert (report.unmet, report.level) == ((), level)
+
+
+def test_chains_lead_back_to_what_was_signed(tmp_path: Path) -> None:
+    way = [
+        origins.docker(tmp_path / "source"),
+        f"aci:{tmp_path}/app.aci",
+        f"oci:{tmp_path}/back",
+        f"docker-archive:{tmp_path}/out.tar",
+    ]
+    for source, target in pairwise(way):
+        converter.convert(source, target, compress="gzip", to="docker" if "docker" in target else "")
+    report = asked(way[-1])
+    assert (report.unmet, report.level) == ((), "P4")
+    assert [step.root.media_type.rpartition(".")[2] for step in report.steps] == ["v1+json", "aci", "v2+json"]
+    assert [len(step.verdicts) for step in report.steps] == [0, 0, 1]
+
+
+def test_what_changes_twice_keeps_both_records(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    converter.convert(source, f"oci:{tmp_path}/one", compress="zstd")
+    converter.convert(f"oci:{tmp_path}/one", f"oci:{tmp_path}/two", compress="gzip")
+    converter.convert(f"oci:{tmp_path}/two", f"oci:{tmp_path}/three")
+    report = asked(f"oci:{tmp_path}/three")
+    assert (report.unmet, report.level, len(report.steps)) == ((), "P2", 2)
+
+
+@pytest.mark.parametrize(
+    "options, written",
+    [
+        pytest.param({}, True, id="by default, of a signed image"),
+        pytest.param({"origin": "always"}, True, id="always"),
+        pytest.param({"origin": "never"}, False, id="never"),
+        pytest.param({"remove_signatures": True}, False, id="not where signatures are left behind"),
+        pytest.param({"attachments": False}, False, id="not where nothing goes along"),
+    ],
+)
+def test_when_a_record_is_written(options: dict[str, object], written: bool, tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci", **options)  # type: ignore[arg-type]  # options as a table has them
+    assert (tmp_path / "app.aci.origin").exists() == written
+
+
+@pytest.mark.parametrize("origin, written", [("signed", False), ("always", True)])
+def test_an_image_that_nobody_signed(origin: str, written: bool, tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    converter.convert(source, f"oci:{tmp_path}/unsigned", remove_signatures=True)
+    converter.convert(f"oci:{tmp_path}/unsigned", f"aci:{tmp_path}/app.aci", origin=origin)
+    assert (tmp_path / "app.aci.origin").exists() == written
+    assert not asked(f"aci:{tmp_path}/app.aci").ok
+
+
+def test_a_record_goes_where_its_image_goes_and_leaves_with_it(tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
+    converter.convert(f"aci:{tmp_path}/app.aci", f"aci:{tmp_path}/copy.aci")
+    assert asked(f"aci:{tmp_path}/copy.aci").ok
+    converter.convert(origins.aci(tmp_path / "other.aci"), f"aci:{tmp_path}/copy.aci", compress="none", origin="never")
+    assert not (tmp_path / "copy.aci.origin").exists()
+
+
+def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    for name in ("one", "two"):
+        converter.convert(source, f"aci:{tmp_path}/{name}.aci", jobs=1 if name == "one" else 4)
+    assert (tmp_path / "one.aci.origin").read_bytes() == (tmp_path / "two.aci.origin").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "wanted, ok",
+    [
+        pytest.param(BOTH, True, id="either will do"),
+        pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("origin",))), True, id="an origin"),
+        pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("signature",))), False, id="a signature of its own"),
+        pytest.param(Wanted(keys=(("--key other", public_pem(ecdsa(9))),)), False, id="by another key"),
+        pytest.param(OPENPGP, False, id="by a keyring"),
+        pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2"), False, id="under another tag"),
+        pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2", map_identity=True), True, id="mapped"),
+    ],
+)
+def test_what_is_asked_for(wanted: Wanted, ok: bool, tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
+    assert asked(f"aci:{tmp_path}/app.aci", wanted).ok == ok
+
+
+def test_an_image_that_is_signed_itself_has_no_origin(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    wanted = Wanted(keys=BOTH.keys, require=frozenset(("origin",)))
+    assert asked(source, wanted).unmet == ("got no origin record that holds, want one (--require origin)",)
+
+
+def test_a_conversion_may_ask_for_what_was_signed_before(tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"oci:{tmp_path}/one", compress="zstd")
+    converter.convert(f"oci:{tmp_path}/one", f"oci:{tmp_path}/two", wanted=BOTH)
+    assert verify(f"oci:{tmp_path}/two", BOTH).level == "P2"
+
+
+def test_the_chain_as_json(tmp_path: Path) -> None:
+    converter.convert(origins.index(tmp_path / "source"), f"aci:{tmp_path}/app.aci", platforms=["linux/arm64"])
+    told = asked(f"aci:{tmp_path}/app.aci").to_json()
+    (step,) = told["origin"]
+    assert (told["level"], step["level"], step["platform"]) == ("P4", "P4", "linux/arm64")
+    assert [row["level"] for row in step["layers"]] == ["P4"]
+    assert step["signatures"][0]["ok"]
