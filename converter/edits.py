@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from converter.errors import NotFound, Unsupported, within
+from converter.errors import NotFound, within
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
 from converter.model.descriptor import Descriptor
 from converter.model.image import Entry, History, Image, Index, Item
+from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
 from converter.streams.squash import Replaced, squash
 
 Edit = Callable[[Item], Item]
 Read = Callable[[Descriptor], Item]
 """Reads what a descriptor of an index names."""
-
-MAX_DEPTH = 8
 
 
 def each_image(edit: Callable[[Image], Image]) -> Edit:
@@ -37,26 +36,25 @@ def _edited(entry: Entry, apply: Edit) -> Entry:
     return entry if entry.item is None else replace(entry, item=apply(entry.item))
 
 
-def read_whole(item: Item, read: Read, depth: int = MAX_DEPTH) -> Item:
-    """An index with everything it lists read; raises Unsupported where indexes are nested too deep."""
+def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
+    """An index with everything it lists read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):
         return item
-    if depth == 0:
-        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    in_force().require("index_depth", depth, "indexes within each other")
+    read = _counted(read) if depth == 0 else read
     entries = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
             child = entry.item if entry.item is not None else read(entry.descriptor)
-            entries.append(replace(entry, item=read_whole(child, read, depth - 1)))
+            entries.append(replace(entry, item=read_whole(child, read, depth + 1)))
     return replace(item, entries=tuple(entries))
 
 
-def one_platform(item: Item, wanted: Platform, read: Read, depth: int = MAX_DEPTH) -> Item:
+def one_platform(item: Item, wanted: Platform, read: Read, depth: int = 0) -> Item:
     """The image of an index that suits a platform best; any other item as it is. Raises NotFound with what there is."""
     if not isinstance(item, Index):
         return item
-    if depth == 0:
-        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    read = _counted(read)
     entries = _flattened(item, read, depth)
     offers = [_platform(entry, read) for entry in entries]
     found = choose(wanted, offers)
@@ -70,7 +68,8 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
     """An index with just these platforms, and the attestations that speak of them."""
     if not isinstance(item, Index):
         return item
-    entries = _flattened(item, read, MAX_DEPTH)
+    read = _counted(read)
+    entries = _flattened(item, read, 0)
     offers = [_platform(entry, read) for entry in entries]
     chosen: set[int] = set()
     for platform in wanted:
@@ -88,15 +87,27 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
     return read_whole(replace(item, entries=tuple(kept)), read)
 
 
+def _counted(read: Read) -> Read:
+    """The same, up to the limit: indexes of indexes of a few rows each name more images than there are."""
+    count = 0
+
+    def counting(descriptor: Descriptor) -> Item:
+        nonlocal count
+        count += 1
+        in_force().require("images", count, "images and indexes")
+        return read(descriptor)
+
+    return counting
+
+
 def _flattened(item: Index, read: Read, depth: int) -> list[Entry]:
-    if depth == 0:
-        raise Unsupported(f"got indexes nested more than {MAX_DEPTH} deep, want less (limit: index_depth)")
+    in_force().require("index_depth", depth, "indexes within each other")
     flat: list[Entry] = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
             if entry.descriptor.media_type.endswith(("index.v1+json", "manifest.list.v2+json")):
                 child = _read(entry, read)
-                flat += _flattened(child, read, depth - 1) if isinstance(child, Index) else [entry]
+                flat += _flattened(child, read, depth + 1) if isinstance(child, Index) else [entry]
             else:
                 flat.append(entry)
     return flat

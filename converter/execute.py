@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from converter.formats.documents import require_written
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
@@ -57,7 +58,7 @@ class Settings:
     jobs: int
     diff_ids: DiffIds
     report: Report = silent
-    limits: Limits = DEFAULT
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Execution:
             return
         with ThreadPoolExecutor(threads, thread_name_prefix="layer") as pool:
             order = sorted(todo, key=work, reverse=True)
-            futures = {pool.submit(self._leaf, leaf): leaf for leaf in order}
+            futures = {pool.submit(copy_context().run, self._leaf, leaf): leaf for leaf in order}
             try:
                 _join(futures)
             except BaseException:

@@ -10,7 +10,7 @@ import pytest
 
 from converter import formats
 from converter.edits import one_platform, read_whole, recompressed, some_platforms, squashed
-from converter.errors import NotFound, Unsupported
+from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
 from converter.model.compression import GZIP, NONE, Compression
 from converter.model.content import Derived, Known
@@ -122,9 +122,9 @@ def test_indexes_nested_too_deep_are_refused() -> None:
     shelf = Shelf()
     for _ in range(9):
         add_index(shelf.store, [shelf.store.named["app:1"].to_json()])
-    with pytest.raises(Unsupported, match="nested more than 8 deep"):
+    with pytest.raises(LimitExceeded, match="got 9 indexes within each other, want at most 8"):
         read_whole(shelf.index(), shelf.read)
-    with pytest.raises(Unsupported, match="nested more than 8 deep"):
+    with pytest.raises(LimitExceeded, match="got 9 indexes within each other, want at most 8"):
         one_platform(shelf.index(), AMD64, shelf.read)
 
 

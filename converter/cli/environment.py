@@ -40,6 +40,16 @@ def store_options(function: Function) -> Function:
         click.option(
             "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds without progress.", **_hidden()
         ),
+        click.option(
+            "--limit",
+            "limits",
+            multiple=True,
+            metavar="NAME=VALUE",
+            is_eager=True,
+            expose_value=False,
+            callback=_enforce,
+            help="How much input may hold, say layers=2000 or document=8M (repeatable; docs/limits.md).",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -106,6 +116,16 @@ def _remember_pair(context: click.Context, parameter: click.Parameter, value: st
         # The value is not shown: it may be a password.
         raise click.BadParameter("got no user, want USER[:PASSWORD]", context, parameter)
     _remember(context, parameter, (user, password))
+
+
+def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Put limits in force for as long as the command runs."""
+    if values:
+        from converter.model.limits import Limits, enforced
+
+        limits = Limits.parse(values)
+        context.with_resource(enforced(limits))
+        context.meta.setdefault(_MEMBER, {})["limits"] = limits
 
 
 def _hidden() -> dict[str, Any]:

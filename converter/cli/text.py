@@ -9,6 +9,9 @@ from typing import Any, TextIO
 
 RED, GREEN, YELLOW, BOLD, FAINT = "31", "32", "33", "1", "2"
 
+LONGEST = 1600
+"""Characters of an error that are shown."""
+
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _NOT_PRINTABLE = re.compile(r"[^\n -~]")
 
@@ -59,9 +62,18 @@ def show_json(value: Any, *, to: TextIO | None = None) -> None:
 
 
 def say(text: str, *, colour: str = "") -> None:
-    """Tell the person, on standard error, in one line."""
+    """Tell the person, on standard error, in one line that a person would read."""
     if sys.stderr is not None:
-        show(f"transship: {text}", to=sys.stderr, colour=colour)
+        show(f"transship: {shortened(text)}", to=sys.stderr, colour=colour)
+
+
+def shortened(text: str) -> str:
+    """The text without its middle where it is long: an image may hold a name of megabytes."""
+    left_out = len(text) - LONGEST
+    if left_out <= 0:
+        return text
+    kept = LONGEST // 2
+    return f"{text[:kept]}[… {left_out} more characters …]{text[-kept:]}"
 
 
 def warn(fact: str) -> None:

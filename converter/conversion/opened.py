@@ -9,6 +9,7 @@ from converter.errors import within
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Item
+from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
@@ -21,7 +22,7 @@ def open_image(reference: str, store: StoreOptions | None = None) -> Item:
     Nothing stays open: whoever reads a layer later opens the source again. Raises what reading it raises.
     """
     location, options = Location.parse(reference), store or StoreOptions()
-    with open_source(location, options) as source, within(reference):
+    with enforced(options.limits), open_source(location, options) as source, within(reference):
         lasting = _Lasting(location, options, source)
         try:
             return formats.decode(lasting.fetch(source.resolve(location.name)), lasting.fetch)

@@ -20,6 +20,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object, type_name
 from converter.model.image import History, Image, Item, Original
+from converter.model.limits import in_force
 from converter.model.pretty_jws import payload
 from converter.plan import Copy, Loss, Node, Write
 from converter.ports import Fetch
@@ -133,6 +134,7 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
     if not isinstance(layers, list) or not isinstance(history, list) or not layers or len(layers) != len(history):
         counts = f"{_count(layers)} fsLayers and {_count(history)} rows of history"
         raise Invalid(f"got {counts}, want as many of one as of the other, and at least one")
+    in_force().require("layers", len(layers), "layers")
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):

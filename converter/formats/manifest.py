@@ -20,6 +20,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Artifact, Image, Original
+from converter.model.limits import in_force
 from converter.plan import Copy, Made, Make, Node, Write
 from converter.ports import Fetch
 
@@ -65,6 +66,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     with within("config"):
         config = Descriptor.from_json(document.get("config"))
     layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
+    in_force().require("layers", len(layers), "layers")
     if config.media_type not in CONFIG_TYPES or any(layer.media_type not in LAYER_TYPES for layer in layers):
         return _artifact(document, root, (config, *layers), fetch, format_name)
     stored = fetch(config).pinned()

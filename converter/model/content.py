@@ -10,7 +10,7 @@ from converter.errors import DigestMismatch, LimitExceeded
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 
 Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
@@ -39,15 +39,15 @@ class Known:
         """
         return checked(self.raw(), self.descriptor.digest, self.descriptor.size)
 
-    def read(self, limits: Limits = DEFAULT) -> bytes:
+    def read(self, limits: Limits | None = None) -> bytes:
         """A whole document in memory; raises LimitExceeded where it is larger than a document may be."""
-        if self.descriptor.size > limits.document:
-            raise LimitExceeded(
-                f"got a document of {self.descriptor.size} bytes, want at most {limits.document} (limit: document)"
-            )
+        most = (limits or in_force()).document
+        if self.descriptor.size > most:
+            got = f"got a document of {self.descriptor.size} bytes"
+            raise LimitExceeded(f"{got}, want at most {most} (limit: document)")
         return b"".join(self.blocks())
 
-    def pinned(self, limits: Limits = DEFAULT) -> Known:
+    def pinned(self, limits: Limits | None = None) -> Known:
         """The same document, read once and held in memory."""
         data = self.read(limits)
         return Known(self.descriptor, lambda: (data,) if data else ())

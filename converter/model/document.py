@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NoReturn
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 
 INT64 = range(-(2**63), 2**63)
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string; one without an end lasts to that of the text, so that this takes linear time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Reading:
     floats: bool = False
 
 
-def load(data: bytes, limits: Limits = DEFAULT) -> Any:
+def load(data: bytes, limits: Limits | None = None) -> Any:
     """Parse one JSON document.
 
     Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8,
@@ -53,7 +56,7 @@ def load(data: bytes, limits: Limits = DEFAULT) -> Any:
     return reading.value
 
 
-def load_object(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
+def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
     """Parse a document whose root is an object, as that of every image document but one is."""
     value = load(data, limits)
     if not isinstance(value, dict):
@@ -61,11 +64,12 @@ def load_object(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
     return value
 
 
-def read(data: bytes, limits: Limits = DEFAULT) -> Reading:
+def read(data: bytes, limits: Limits | None = None) -> Reading:
     """Parse one JSON document and name all that is wrong with its text, not only the first; raises nothing.
 
     ``complete`` is false where the text could not be parsed to its end, so that ``value`` means nothing.
     """
+    limits = limits or in_force()
     if len(data) > limits.document:
         fact = f"got a document of {len(data)} bytes, want at most {limits.document} (limit: document)"
         return Reading(None, (Problem("json/size", "", fact),), complete=False)
@@ -79,6 +83,9 @@ def read(data: bytes, limits: Limits = DEFAULT) -> Reading:
     if _deeper_than(text, limits.json_depth):
         fact = f"got a document nested more than {limits.json_depth} deep, want less (limit: json_depth)"
         return Reading(None, (*problems, Problem("json/depth", "", fact)), complete=False)
+    if _more_values_than(text, limits.json_values):
+        fact = f"got a document of more than {limits.json_values} values, want at most that (limit: json_values)"
+        return Reading(None, (*problems, Problem("json/size", "", fact)), complete=False)
     return _parse(text, problems)
 
 
@@ -154,10 +161,10 @@ class _Hooks:
     def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
+            counts = Counter(key for key, _ in pairs)
             self.odd = True
             # An object is known by its identity, which is its own only as long as something holds it.
-            self.repeated[id(found)] = found, [key for key in found if keys.count(key) > 1]
+            self.repeated[id(found)] = found, [key for key, count in counts.items() if count > 1]
         return found
 
     def integer(self, digits: str) -> int:
@@ -222,3 +229,11 @@ def _deeper_than(text: str, most: int) -> bool:
         elif character in "]}":
             depth -= 1
     return False
+
+
+def _more_values_than(text: str, most: int) -> bool:
+    """Whether there are more: a parser makes a hundred bytes of each of them, and ``[{},{},…`` spends three on it."""
+    if text.count(",") <= most // 2 and text.count("[") + text.count("{") <= most // 2:
+        return False
+    bare = _STRING.sub("", text)
+    return bare.count(",") + bare.count("[") + bare.count("{") > most

@@ -2,31 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields
+
+from converter.errors import LimitExceeded, Usage
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+_UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB}
+_VALUE = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?")
+
+
+def _bound(default: int, what: str) -> int:
+    bound: int = field(default=default, metadata={"what": what})
+    return bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds on untrusted input; every error that one of them causes names the field."""
 
-    document: int = 4 * MIB
-    json_depth: int = 64
-    index_depth: int = 8
-    layers: int = 1024
-    entries: int = 4_000_000
-    path: int = 16 * KIB
-    path_depth: int = 512
-    pax_record: int = 1 * MIB
-    xattr: int = 64 * KIB
-    layer: int = 256 * GIB
-    ratio: int = 1100
-    window: int = 128 * MIB
-    redirects: int = 10
-    headers: int = 64 * KIB
+    document: int = _bound(4 * MIB, "bytes of a JSON document")
+    json_depth: int = _bound(64, "arrays and objects within each other")
+    json_values: int = _bound(200_000, "members and elements of a JSON document")
+    index_depth: int = _bound(8, "indexes within each other")
+    images: int = _bound(10_000, "images and indexes read for one conversion")
+    layers: int = _bound(1024, "layers of an image, or ACIs that one depends on")
+    entries: int = _bound(4_000_000, "entries of a tar")
+    path: int = _bound(16 * KIB, "bytes of a name in a tar")
+    path_depth: int = _bound(512, "parts of a name in a tar")
+    pax_record: int = _bound(1 * MIB, "bytes of the PAX records, or of the sparse map, before an entry")
+    xattr: int = _bound(64 * KIB, "bytes of an extended attribute")
+    layer: int = _bound(256 * GIB, "bytes of an unpacked layer, or of a compressed archive")
+    ratio: int = _bound(1100, "bytes unpacked from each packed one, once they are 64 MiB")
+    window: int = _bound(128 * MIB, "bytes of the window or dictionary that unpacking a stream needs")
+    redirects: int = _bound(10, "redirects that a host may answer with in a row")
+    headers: int = _bound(64 * KIB, "bytes of the headers of an HTTP answer")
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Limits:
+        """From ``NAME=VALUE``, where a value may end in K, M or G (times 1024 each). Raises Usage."""
+        known = {one.name for one in fields(cls)}
+        told: dict[str, int] = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            name = name.replace("-", "_")
+            if name not in known:
+                raise Usage(f"got the limit {name!r}, want one of {', '.join(sorted(known))}")
+            match = _VALUE.fullmatch(value)
+            if match is None:
+                raise Usage(f"got {value!r} for the limit {name}, want a number, perhaps with K, M or G")
+            told[name] = int(match[1]) * _UNITS[match[2]]
+        return cls(**told)
+
+    def require(self, name: str, count: int, noun: str) -> None:
+        """Raises LimitExceeded where there are more than the limit ``name`` allows."""
+        most = getattr(self, name)
+        if count > most:
+            raise LimitExceeded(f"got {count} {noun}, want at most {most} (limit: {name})")
 
 
 DEFAULT = Limits()
+
+_IN_FORCE: ContextVar[Limits] = ContextVar("limits", default=DEFAULT)
+
+
+def in_force() -> Limits:
+    """The limits for input that nobody gives others for."""
+    return _IN_FORCE.get()
+
+
+@contextmanager
+def enforced(limits: Limits) -> Iterator[None]:
+    """Put limits in force, here and in the threads that are started meanwhile for the same work.
+
+    Documents are read in many places that know nothing but bytes; those that follow an option of the caller's would
+    all have to be handed it.
+    """
+    token = _IN_FORCE.set(limits)
+    try:
+        yield
+    finally:
+        _IN_FORCE.reset(token)

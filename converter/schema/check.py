@@ -9,7 +9,7 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model.document import Reading, WrittenAsFloat, pointer, read
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
 from converter.schema.finding import PROFILES, Finding, Profile, Rule
@@ -21,7 +21,7 @@ MOST = 1000
 """A document says no more after this many findings; whoever made it knows enough."""
 
 
-def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits = DEFAULT) -> tuple[Finding, ...]:
+def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits | None = None) -> tuple[Finding, ...]:
     """Everything wrong with a document of a kind, in no promised order; () where there is nothing.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is

@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object, type_name
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium
@@ -37,7 +37,7 @@ def check_layout(medium: Medium) -> None:
         raise Invalid(f"got the imageLayoutVersion {version!r} in {medium.where}, want '1.0.0'")
 
 
-def read_index(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
+def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
     """``index.json``; raises Invalid where it is none, or could be read as something else as well.
 
     ``manifests`` may be null: Docker writes that where an archive has images that are in ``manifest.json`` only.
@@ -105,7 +105,7 @@ def full_name(name: str) -> str:
     return in_full(name)
 
 
-def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits = DEFAULT) -> bytes:
+def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
     """``index.json`` with these entries; their names move to them. The same bytes where nothing changes."""
     if old is None:
         before = None

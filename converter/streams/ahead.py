@@ -6,6 +6,7 @@ Each thread here ends before the call, or the generator, that started it does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
@@ -26,7 +27,7 @@ def ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
     the block it is working on, and closes the source there.
     """
     channel = _Channel(depth)
-    thread = Thread(target=_pump, args=(blocks, channel), name="ahead", daemon=True)
+    thread = Thread(target=copy_context().run, args=(_pump, blocks, channel), name="ahead", daemon=True)
     del blocks  # the thread's alone now
     thread.start()
     try:
@@ -64,7 +65,10 @@ def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], d
         finally:
             channels[place].leave()
 
-    threads = [Thread(target=read, args=(place,), name="fan-out", daemon=True) for place in range(len(readers))]
+    threads = [
+        Thread(target=copy_context().run, args=(read, place), name="fan-out", daemon=True)
+        for place in range(len(readers))
+    ]
     for thread in threads:
         thread.start()
     try:

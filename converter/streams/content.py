@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from converter.model.content import Derived, Known, Layer, Note, checked
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
@@ -24,7 +24,7 @@ def unnoted(name: str, text: str) -> None:
 
 
 def uncompressed(
-    layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, limits: Limits = DEFAULT
+    layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, limits: Limits | None = None
 ) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id where that is told.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered, peek
 from converter.streams.detect import HEAD, Codec, detect
@@ -20,7 +20,7 @@ SLICE_FIRST, SLICE_MOST = 1024, 64 * 1024
 of tiny streams in one file must not copy a large block each."""
 
 
-def decompress(blocks: Blocks, codec: Codec, limits: Limits = DEFAULT) -> Iterator[Block]:
+def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> Iterator[Block]:
     """The bytes that were packed, in blocks of 256 KiB to about 1 MiB; ``tar`` passes as it is.
 
     Streams that follow each other are read as one, and zeros after the last of a gzip, bzip2 or xz stream are padding.
@@ -30,10 +30,10 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits = DEFAULT) -> Iterat
     """
     if codec == "openpgp":
         raise Unsupported("got an OpenPGP-encrypted image, want it decrypted first (gpg --decrypt)")
-    return _decompressed(blocks, codec, limits)
+    return _decompressed(blocks, codec, limits or in_force())
 
 
-def plain(blocks: Blocks, limits: Limits = DEFAULT) -> tuple[Codec, Iterator[Block]]:
+def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
     """What a stream is packed with, and its bytes unpacked. Raises Invalid where it is neither packed nor a tar."""
     head, whole = peek(blocks, HEAD)
     codec = detect(head)

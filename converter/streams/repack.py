@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from converter.errors import Invalid, Unsupported
 from converter.model.compression import Compression
-from converter.model.limits import DEFAULT, MIB, Limits
+from converter.model.limits import MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.compress import GZIP_HEADER, compress
@@ -85,7 +85,7 @@ class Packer(Protocol):
     def flush(self) -> bytes: ...
 
 
-def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits = DEFAULT) -> str | None:
+def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None = None) -> str | None:
     """How a stream was packed, as text; None where no known compressor gives the same bytes.
 
     ``packed`` opens the stream; it is read several times.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 
 from converter.errors import Invalid, Unsupported, within
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import gathered
 from converter.streams.tar.cover import NOBODY, Cover
@@ -51,7 +51,7 @@ def squash(
     after: Blocks = (),
     replaced: Replaced = frozenset(),
     dangling: bool = False,
-    limits: Limits = DEFAULT,
+    limits: Limits | None = None,
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
 
@@ -67,11 +67,12 @@ def squash(
     hidden files, which a link may still ask for, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
+    limits = limits or in_force()
     run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, limits=limits, dangling=dangling)
     return gathered(run.output(root, before, after))
 
 
-def survey(layers: Sequence[Open], limits: Limits = DEFAULT) -> Replaced:
+def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
     """What Superseded would say of ``layers``, for those who cannot start again. Reads all of them to the end."""
     found = set()
     for layer, opened in enumerate(layers):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.events import Report, silent
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import DEFAULT, Limits, enforced
 from converter.schema import Finding, Profile, check, is_valid
 from converter.validate.rules import IMAGE_KINDS, rules
 
@@ -59,7 +59,8 @@ def validate_image(
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
     blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
-    kind = examine(Target(location, options, blobs))
+    with enforced(options.limits):
+        kind = examine(Target(location, options, blobs))
     return Verdict(kind=kind, findings=findings.all())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from converter.diff import Tree, trees
 from converter.errors import Invalid, Untrusted
 from converter.model.document import dump, pointer
-from converter.model.limits import DEFAULT
+from converter.model.limits import in_force
 from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
@@ -63,8 +63,8 @@ def read_aci(blocks: Blocks) -> Aci:
 
 
 def _small(entry: Entry) -> bytes:
-    if entry.size > DEFAULT.document:
-        raise Invalid(f"got a manifest of {entry.size} bytes, want at most {DEFAULT.document} (limit: document)")
+    if entry.size > (most := in_force().document):
+        raise Invalid(f"got a manifest of {entry.size} bytes, want at most {most} (limit: document)")
     return b"".join(entry.payload)
 
 

@@ -12,13 +12,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Index, Item
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import in_force
 from converter.ports import Source
 from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
@@ -28,7 +28,7 @@ from converter.streams.decompress import RATIO_FROM, decompress, plain
 from converter.streams.repack import Packing, repack
 from converter.streams.tar.aci import rebuild_aci
 from converter.streams.tar.borrowed import borrowed
-from converter.streams.verify import Meter
+from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust.origin import Evidence, LayerOrigin, Record
 
@@ -58,7 +58,7 @@ class Original:
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, _Spool] = {}
-        self._limits: Limits = DEFAULT
+        self._limits = in_force()
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +147,13 @@ class Original:
             row = next((row for row in self.record.layers if row.source == digest and row.packing), None)
             if row is None:
                 raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
-            self._spools[digest] = self._spooled(repack(self._aci_tar(row), Packing.parse(row.packing), self._workers))
+            meter = Meter(digest.algorithm)
+            file = repack(self._aci_tar(row), Packing.parse(row.packing), self._workers)
+            held = self._spooled(hashed(file, meter))
+            if meter.digest(digest.algorithm) != digest:
+                found = meter.digest(digest.algorithm)
+                raise DigestMismatch(f"got an ACI with the digest {found}, made again of the image, want {digest}")
+            self._spools[digest] = held
         held = self._spools[digest]
         return held.blocks(0, held.size)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
-from converter.model.limits import DEFAULT
+from converter.model.limits import in_force
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
@@ -64,6 +64,5 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
 def _manifest(entry: Entry) -> bytes:
     if entry.type != fields.FILE:
         raise Invalid("got a manifest that is no regular file, want one")
-    if entry.size > DEFAULT.document:
-        raise LimitExceeded(f"got a manifest of {entry.size} bytes, want at most {DEFAULT.document} (limit: document)")
+    in_force().require("document", entry.size, "bytes of a manifest")
     return b"".join(entry.payload)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from converter.errors import Invalid, LimitExceeded, NotFound, within
+from converter.errors import Invalid, NotFound, within
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
@@ -19,7 +19,7 @@ from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.image import Image
-from converter.model.limits import DEFAULT
+from converter.model.limits import in_force
 from converter.streams.tar.names import clean, parent
 
 Finder = Callable[[Dependency], Known | None]
@@ -100,8 +100,7 @@ class _Resolution:
         if digest in above:
             way = " → ".join((*above.values(), manifest.name))
             raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
-        if len(self.roots) > DEFAULT.layers:
-            raise LimitExceeded(f"got more than {DEFAULT.layers} dependencies, want at most that (limit: layers)")
+        in_force().require("layers", len(self.roots), "dependencies")
         keep = narrowed(keep, manifest.path_whitelist)
         found: list[Layer] = []
         for dependency in manifest.dependencies:

@@ -14,7 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
-from converter.model.limits import DEFAULT
+from converter.model.limits import in_force
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import aci_file
@@ -144,6 +144,6 @@ def _manifest(path: Path) -> dict[str, Any]:
         _, tar = plain(read_blocks(file))
         with closing(tar) as blocks:
             for entry in entries(blocks):
-                if entry.name == b"manifest" and entry.size <= DEFAULT.document:
+                if entry.name == b"manifest" and entry.size <= in_force().document:
                     return load_object(b"".join(entry.payload))
     raise Invalid("got an archive without a manifest, want an ACI")

@@ -12,7 +12,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load, load_object, type_name
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 
@@ -34,7 +34,7 @@ class Saved:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read(data: bytes, limits: Limits = DEFAULT) -> tuple[Saved, ...]:
+def read(data: bytes, limits: Limits | None = None) -> tuple[Saved, ...]:
     """The rows in order. Raises Invalid; RepoTags, Layers and LayerSources may be null or absent."""
     rows = load(data, limits)
     if not isinstance(rows, list):
@@ -42,7 +42,7 @@ def read(data: bytes, limits: Limits = DEFAULT) -> tuple[Saved, ...]:
     saved = []
     for number, row in enumerate(rows):
         with within(f"[{number}]"):
-            saved.append(_row(row, limits))
+            saved.append(_row(row, limits or in_force()))
     return tuple(saved)
 
 
@@ -113,8 +113,7 @@ def _row(row: Any, limits: Limits) -> Saved:
     if not isinstance(config, str) or not config:
         raise Invalid("got no Config, want the name of a file")
     layers = _texts(row, "Layers")
-    if len(layers) > limits.layers:
-        raise Invalid(f"got {len(layers)} layers, want at most {limits.layers} (limit: layers)")
+    limits.require("layers", len(layers), "layers")
     sources = row.get("LayerSources") or {}
     if not isinstance(sources, dict):
         raise Invalid(f"got a JSON {type_name(sources)} for LayerSources, want an object")

@@ -13,7 +13,7 @@ from converter.errors import Invalid, LimitExceeded, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump, load_object, type_name
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.media import Medium
@@ -22,7 +22,7 @@ NAME = "repositories"
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-def images(medium: Medium, limits: Limits = DEFAULT) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The IDs of the images, newest layer each, with their names; those without a name last.
 
     Raises Invalid where the layers of one make no chain, NotFound where one is missing.
@@ -38,7 +38,7 @@ def images(medium: Medium, limits: Limits = DEFAULT) -> tuple[tuple[str, tuple[s
         if top not in parents and top not in named:
             named[top] = []
     for top in named:
-        for _ in _chain(medium, top, limits):
+        for _ in _chain(medium, top, limits or in_force()):
             pass
     return tuple((top, tuple(names)) for top, names in named.items())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.model.content import Blocks
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.stores.disk import READ, disk, shown, write_all
 from converter.stores.media.temporary import spool
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
@@ -36,14 +36,14 @@ class Span:
 class TarMedium:
     """The regular files of a tar, whose file stays open. Of two entries with one name the last one holds."""
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT, source: int | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``-`` is standard input. A compressed archive, or one from a pipe, is spooled to an unlinked file first.
 
         ``source`` is the file where it is open already; the medium closes it. Raises NotFound, StorageFailed,
         Invalid where it is no tar.
         """
         self.where = where(path)
-        self._limits = limits
+        self._limits = limits or in_force()
         with within(self.where):
             self._fd = unpacked(open_bytes(path) if source is None else source, limits)
         try:
@@ -130,7 +130,7 @@ def where(path: Path) -> str:
     return "standard input" if str(path) in STDIN else shown(path)
 
 
-def unpacked(source: int, limits: Limits = DEFAULT) -> int:
+def unpacked(source: int, limits: Limits | None = None) -> int:
     """A file descriptor of a tar: ``source`` itself where it is one, else a spool, and ``source`` is closed.
 
     Raises Invalid where it is no tar, nor a compressed one.

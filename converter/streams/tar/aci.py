@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
@@ -29,7 +29,7 @@ Hear = Callable[[bytes], None]
 
 
 def unpack_aci(
-    blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None, limits: Limits = DEFAULT
+    blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None, limits: Limits | None = None
 ) -> Iterator[Block]:
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
@@ -37,13 +37,14 @@ def unpack_aci(
     it would be too large. ``reserved`` hears the names of files that a layer's reader takes for whiteouts; without it,
     they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
     """
-    return gathered(_unpacked(blocks, note, reserved, limits))
+    return gathered(_unpacked(blocks, note, reserved, limits or in_force()))
 
 
-def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes, limits: Limits = DEFAULT) -> Iterator[Block]:
+def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes, limits: Limits | None = None) -> Iterator[Block]:
     """The ACI's tar that ``unpack_aci`` made the layer ``blocks`` and ``recipe`` of. Raises Invalid where these, or the
     ``manifest``, do not belong together. That it is the same ACI is for the caller to see, from its image ID.
     """
+    limits = limits or in_force()
     read = Recipe.parse(recipe, limits)
     return gathered(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from tempfile import SpooledTemporaryFile
 
 from converter.errors import Invalid
-from converter.model.limits import DEFAULT, MIB, Limits
+from converter.model.limits import MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
@@ -40,7 +40,7 @@ class Files:
         self._places: dict[tuple[int, bytes], int] = {}
 
     @classmethod
-    def of(cls, blocks: Blocks, limits: Limits = DEFAULT) -> Files:
+    def of(cls, blocks: Blocks, limits: Limits | None = None) -> Files:
         """Read a whole tar."""
         found = cls()
         with closing(blocks) as source:
@@ -61,9 +61,9 @@ class Files:
         return self._places.get((size, digest))
 
 
-def described(blocks: Blocks, files: Files, limits: Limits = DEFAULT) -> Iterator[Block]:
+def described(blocks: Blocks, files: Files, limits: Limits | None = None) -> Iterator[Block]:
     """The recipe of the tar ``blocks`` in terms of the tar whose files are ``files``."""
-    return gathered(_described(blocks, files, limits))
+    return gathered(_described(blocks, files, limits or in_force()))
 
 
 def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:

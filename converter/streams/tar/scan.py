@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
@@ -42,7 +42,7 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def entries(blocks: Blocks, limits: Limits = DEFAULT) -> Generator[Entry, None, None]:
+def entries(blocks: Blocks, limits: Limits | None = None) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, also past the end-of-archive blocks.
 
     Raises Invalid where the archive is damaged, LimitExceeded where it is larger or deeper than ``limits``. Fields that
@@ -58,9 +58,9 @@ def entries(blocks: Blocks, limits: Limits = DEFAULT) -> Generator[Entry, None, 
 class Scanner:
     """An iterator over the entries that can also tell what stands behind the last one."""
 
-    def __init__(self, cursor: Cursor, limits: Limits = DEFAULT) -> None:
+    def __init__(self, cursor: Cursor, limits: Limits | None = None) -> None:
         self.cursor = cursor
-        self._limits = limits
+        self._limits = limits = limits or in_force()
         self._prelude = Prelude(cursor, limits)
         self._end = b""
 
@@ -159,7 +159,7 @@ class Archive:
     duplicates: tuple[bytes, ...]
 
 
-def index(file: BinaryIO, limits: Limits = DEFAULT) -> Archive:
+def index(file: BinaryIO, limits: Limits | None = None) -> Archive:
     """Read the headers of a seekable, uncompressed archive and skip its payloads; the file's position is moved.
 
     Raises Invalid where the archive is damaged or a payload ends behind the file's end. The payloads are not looked at.

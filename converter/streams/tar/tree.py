@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from converter.errors import Invalid, Unsupported, within
-from converter.model.limits import DEFAULT, GIB, Limits
+from converter.model.limits import GIB, Limits
 from converter.streams import Blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
@@ -81,7 +81,7 @@ class _Dir:
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def tree(layers: Sequence[Open], limits: Limits = DEFAULT) -> dict[bytes, Node]:
+def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Node]:
     """The files that ``layers``, base first, make, by clean name and in its order; the root is ``b""``.
 
     Each layer is opened once and its contents are hashed as they pass. A directory that no entry describes is left out:
