@@ -19,8 +19,6 @@ from converter.streams.tar.sparse import expanded
 Tell = Callable[[str, bytes | None, str], None]
 """Takes a rule, the name of an entry (None: the archive itself), and a fact."""
 
-_PASSED_OVER = frozenset({b"V", b"N"})
-"""GNU's volume labels and old long names, which every reader passes over."""
 _REPEATABLE = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 _TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
 _NUMBERS: tuple[Callable[[Entry], object], ...] = (
@@ -46,7 +44,7 @@ def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Lim
                 _records(entry, tell)
             if entry.type in fields.FILES:
                 visit(entry)
-            elif entry.type not in _PASSED_OVER:
+            else:
                 tell("tar/type", entry.name, f"got the type {shown(entry.type)}, want that of a file")
         _ending(scanner, tell)
         return True

@@ -18,6 +18,7 @@ import jsonschema
 import referencing
 from referencing.jsonschema import DRAFT4
 
+from tests.interop import conformance_images as images
 from tests.interop.peers import OFFICIAL_SCHEMAS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -171,4 +172,4 @@ implementations: containers/image, and the schema package of appc/spec.
 """
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(render(list(rows())))
+    DOCUMENT.write_text(render(list(rows())) + "\n" + images.render(list(images.rows())))
