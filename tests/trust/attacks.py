@@ -1,0 +1,617 @@
+"""What somebody may do to a converted image who can change all of it, its origin record too, and holds no key.
+
+``python -m tests.trust.attacks`` writes the table in docs/signatures.md.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import converter
+from converter.errors import ConverterError
+from converter.model import media_types as types
+from converter.model.document import dump
+from converter.stores.oci_index import REF_NAME
+from converter.streams.tar.borrowed import Files, described
+from converter.trust.origin import ARTIFACT
+from converter.verification import Wanted
+from tests.builders import sha256
+from tests.trust import origins
+from tests.trust.origins import BOTH, NAME, OPENPGP
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+class Layout:
+    """The blobs and the entries of an OCI layout, in memory, to be changed without mercy."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.blobs = {
+            f"sha256:{name.rpartition('/')[2]}": data for name, data in files.items() if name.startswith("blobs/")
+        }
+        self.entries: list[dict[str, Any]] = json.loads(files["index.json"])["manifests"]
+
+    def put(self, data: bytes) -> str:
+        self.blobs[sha256(data)] = data
+        return sha256(data)
+
+    def json(self, digest: str) -> Any:
+        return json.loads(self.blobs[digest])
+
+    @property
+    def image(self) -> dict[str, Any]:
+        """The entry of the image."""
+        return next(entry for entry in self.entries if entry.get("artifactType") != ARTIFACT)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The entry of the record."""
+        return next(entry for entry in self.entries if entry.get("artifactType") == ARTIFACT)
+
+    def document(self, entry: dict[str, Any], edit: Edit) -> None:
+        """Change the document that a descriptor names, and the descriptor."""
+        said = self.json(entry["digest"])
+        edit(said)
+        self.row(entry, dump(said))
+
+    def row(self, entry: dict[str, Any], data: bytes) -> None:
+        """Let a descriptor name these bytes."""
+        entry["digest"], entry["size"] = self.put(data), len(data)
+
+    def adopt(self, subject: dict[str, Any], renamed: dict[str, str]) -> None:
+        """Let the record speak of the changed image as if it had been made for it."""
+
+        def edit(said: dict[str, Any]) -> None:
+            said["subject"] = {key: subject[key] for key in ("mediaType", "digest", "size")}
+            text = self.blobs[said["config"]["digest"]].decode()
+            for old, new in renamed.items():
+                text = text.replace(f'"target":"{old}"', f'"target":"{new}"')
+            self.row(said["config"], text.encode())
+
+        self.document(self.record, edit)
+
+    def said(self, edit: Edit) -> None:
+        """Change what the record says."""
+        self.document(self.record, lambda said: self.document(said["config"], edit))
+
+    def part(self, title: str) -> bytes:
+        """A part of the record by what it is called."""
+        return next(
+            self.blobs[row["digest"]]
+            for row in self.json(self.record["digest"])["layers"]
+            if row["annotations"]["org.opencontainers.image.title"] == title
+        )
+
+    def replace_part(self, old: bytes, new: bytes) -> None:
+        """Put other bytes in place of a part, wherever the record names it."""
+
+        def edit(said: dict[str, Any]) -> None:
+            for row in said["layers"]:
+                if row["digest"] == sha256(old):
+                    self.row(row, new)
+            text = self.blobs[said["config"]["digest"]].decode().replace(sha256(old), sha256(new))
+            self.row(said["config"], text.encode())
+
+        self.document(self.record, edit)
+
+    def files(self) -> dict[str, bytes]:
+        """The layout as files."""
+        index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": self.entries}
+        found = {f"blobs/sha256/{digest.removeprefix('sha256:')}": data for digest, data in self.blobs.items()}
+        return found | {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": dump(index)}
+
+
+@dataclass
+class Target:
+    """A converted image that is attacked: a layout, or an ACI with the layout beside it."""
+
+    folder: Path
+    layout: Layout
+    aci: bytes = b""
+    wanted: Wanted = BOTH
+    stripped: bool = False
+    name: str = NAME
+
+    def write(self) -> str:
+        """Write what has become of it; gives its reference."""
+        if self.aci:
+            (self.folder / "app.aci").write_bytes(self.aci)
+            (self.folder / "app.aci.origin").unlink()
+            if not self.stripped:
+                (self.folder / "app.aci.origin").write_bytes(_tar(self.layout.files()))
+            return f"aci:{self.folder}/app.aci"
+        shutil.rmtree(self.folder / "out")
+        for name, data in self.layout.files().items():
+            path = self.folder / "out" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return f"oci:{self.folder}/out:{self.name}"
+
+    def tars(self) -> list[bytes]:
+        """The layers, or the ACI, plain."""
+        if self.aci:
+            return [gzip.decompress(self.aci)]
+        return [gzip.decompress(self.layout.blobs[row["digest"]]) for row in self._manifest()["layers"]]
+
+    def with_tars(self, tars: list[bytes], config: Edit = lambda _: None) -> None:
+        """Put other content in place of the layers, with every digest as it has to be then."""
+        if self.aci:
+            subject = {"mediaType": types.ACI, "digest": sha256(self.aci)}
+            old = subject["digest"]
+            self.aci = gzip.compress(tars[0], mtime=0)
+            self.layout.adopt(subject | {"digest": sha256(self.aci), "size": len(self.aci)}, {old: sha256(self.aci)})
+            return
+        renamed: dict[str, str] = {}
+
+        def change(said: dict[str, Any]) -> None:
+            def describe(document: dict[str, Any]) -> None:
+                document["rootfs"]["diff_ids"] = [sha256(data) for data in tars]
+                config(document)
+
+            self.layout.document(said["config"], describe)
+            for row, data in zip(said["layers"], tars, strict=True):
+                old = row["digest"]
+                self.layout.row(row, gzip.compress(data, mtime=0))
+                renamed[old] = row["digest"]
+
+        self.layout.document(self.layout.image, change)
+        self.layout.adopt(self.layout.image, renamed)
+
+    def _manifest(self) -> dict[str, Any]:
+        found = self.layout.json(self.layout.image["digest"])
+        assert isinstance(found, dict)
+        return found
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+Change = Callable[[tarfile.TarInfo, bytes], "tuple[tarfile.TarInfo, bytes] | None"]
+
+
+def retarred(data: bytes, change: Change, added: tuple[str, bytes] | None = None) -> bytes:
+    """A tar with its entries changed, left out, and one added."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=out, mode="w") as new:
+        for member in old:
+            stream = old.extractfile(member) if member.isreg() else None
+            kept = change(member, stream.read() if stream else b"")
+            if kept is not None:
+                info, content = kept
+                info.size = len(content)
+                new.addfile(info, io.BytesIO(content) if info.isreg() else None)
+        if added is not None:
+            info = tarfile.TarInfo(added[0])
+            info.size = len(added[1])
+            new.addfile(info, io.BytesIO(added[1]))
+    return out.getvalue()
+
+
+def entry(name: str, **members: Any) -> Change:
+    """Members of the header of one entry, wherever it lies."""
+
+    def change(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if info.name.removeprefix("rootfs/") == name:
+            for key, value in members.items():
+                setattr(info, key, value)
+        return info, data
+
+    return change
+
+
+def content(name: str, edit: Callable[[bytes], bytes]) -> Change:
+    """The content of one file."""
+
+    def change(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return info, edit(data) if info.name.removeprefix("rootfs/") == name else data
+
+    return change
+
+
+def without(name: str) -> Change:
+    """No such entry."""
+    return lambda info, data: None if info.name.removeprefix("rootfs/") == name else (info, data)
+
+
+def everything(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    """Nothing is changed."""
+    return info, data
+
+
+def flipped(data: bytes, place: int = 40) -> bytes:
+    """One bit of one byte, another one."""
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def each(change: Change, added: str = "") -> Callable[[Target], None]:
+    """Change the files, and everything that follows from them."""
+
+    def attack(target: Target) -> None:
+        tars = target.tars()
+        prefix = "rootfs/" if target.aci else ""
+        more = (prefix + added, b"evil") if added else None
+        target.with_tars([retarred(data, change, more if number == 0 else None) for number, data in enumerate(tars)])
+
+    return attack
+
+
+def one_byte(target: Target) -> None:
+    """One byte of a blob as it lies, its digest as it was."""
+    if target.aci:
+        target.aci = flipped(target.aci, len(target.aci) // 2)
+        return
+    row = target.layout.json(target.layout.image["digest"])["layers"][0]
+    target.layout.blobs[row["digest"]] = flipped(target.layout.blobs[row["digest"]], 200)
+
+
+def whiteout(target: Target) -> None:
+    """What was taken away comes back."""
+    if target.aci:
+        each(everything, "bin/secret")(target)
+    else:
+        each(without("bin/.wh.secret"))(target)
+
+
+def environment(target: Target) -> None:
+    """Another variable for whatever is run."""
+    if target.aci:
+        each(content("manifest", lambda data: data.replace(b'"/bin"', b'"/tmp"')))(target)
+    else:
+        target.with_tars(target.tars(), lambda config: config["config"].update(Env=["PATH=/tmp"]))
+
+
+def renamed(name: str) -> Callable[[Target], None]:
+    """The image goes by another name than the signed one."""
+
+    def attack(target: Target) -> None:
+        repository, _, tag = name.rpartition(":")
+        if target.aci:
+            old, _, old_tag = NAME.rpartition(":")
+            change = content(
+                "manifest",
+                lambda data: data.replace(old.encode(), repository.encode()).replace(
+                    b'"version","value":"' + old_tag.encode(), b'"version","value":"' + tag.encode()
+                ),
+            )
+            each(change)(target)
+            target.layout.said(lambda said: said["settings"].update(called=name))
+        else:
+            target.layout.image["annotations"] = {REF_NAME: name}
+            target.name = name
+
+    return attack
+
+
+def stripped(target: Target) -> None:
+    """The record is gone."""
+    target.stripped = True
+    target.layout.entries.remove(target.layout.record)
+
+
+def of_another_subject(target: Target) -> None:
+    """The record names another image, and is listed as that of this one."""
+    subject = sha256(target.aci) if target.aci else target.layout.image["digest"]
+    other = {"mediaType": types.OCI_MANIFEST, "digest": sha256(b"other"), "size": 5}
+    target.layout.document(target.layout.record, lambda said: said.update(subject=other))
+    target.layout.record["annotations"] = {REF_NAME: subject.replace(":", "-")}
+
+
+def bomb(target: Target) -> None:
+    """A recipe that never stops giving: a piece of the target, over and over."""
+    step = b"P" + (0).to_bytes(8) + len(target.tars()[0]).to_bytes(8)
+    recipe = gzip.compress(b"transship borrowed tar 1\n" + step * 10_000_000, 1)
+    target.layout.replace_part(target.layout.part("recipe"), recipe)
+
+
+def in_the_recipe(change: Change, added: str = "") -> Callable[[Target], None]:
+    """Change the files, and make the recipes anew, so that they still give what was signed."""
+
+    def attack(target: Target) -> None:
+        each(change, added)(target)
+        files = Files.of(target.tars()[:1])
+        recipes = {sha256(data): gzip.compress(b"".join(described([data], files)), mtime=0) for data in origins.TARS}
+        rows = target.layout.json(target.layout.json(target.layout.record["digest"])["config"]["digest"])["layers"]
+        for row in rows:
+            if "recipe" in row:
+                target.layout.replace_part(target.layout.blobs[row["recipe"]], recipes[row["diffID"]])
+
+    return attack
+
+
+def large_claim(target: Target) -> None:
+    """A layer that is said to be larger than what was signed can become."""
+
+    def edit(said: dict[str, Any]) -> None:
+        for row in said["layers"]:
+            if "recipe" in row:
+                row["size"] = 1 << 40
+
+    target.layout.said(edit)
+
+
+def recipe_elsewhere(target: Target) -> None:
+    """A recipe that reads behind the end of the target."""
+    step = b"P" + (1 << 50).to_bytes(8) + (100).to_bytes(8) + b"E"
+    recipe = gzip.compress(b"transship borrowed tar 1\n" + step)
+    target.layout.replace_part(target.layout.part("recipe"), recipe)
+
+
+def twice(title: str) -> Callable[[Target], None]:
+    """A key twice in one of the documents."""
+
+    def attack(target: Target) -> None:
+        layout = target.layout
+        if title == "record":
+            said = layout.json(layout.record["digest"])
+            text = layout.blobs[said["config"]["digest"]]
+            layout.document(
+                layout.record, lambda said: layout.row(said["config"], text[:-1] + b',"version":1,"version":1}')
+            )
+        else:
+            data = layout.part(title)
+            layout.replace_part(data, data.rstrip()[:-1] + b',"schemaVersion":2,"schemaVersion":2}')
+
+    return attack
+
+
+def of_another_image(target: Target) -> None:
+    """The record of another image that the same key has signed."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["other"]}}
+        source = origins.layout(folder / "source", config=config)
+        converter.convert(source, f"oci:{folder}/out", compress="zstd")
+        other = read(folder / "out")
+    if not target.aci:
+        target.layout.entries[target.layout.entries.index(target.layout.record)] = other.record
+    else:
+        target.layout.entries = [other.record]
+    target.layout.blobs |= other.blobs
+    subject = {"mediaType": types.ACI, "digest": sha256(target.aci), "size": len(target.aci)}
+    target.layout.adopt(subject if target.aci else target.layout.image, {})
+
+
+def lazy(target: Target) -> None:
+    """An annotation that makes a runtime read a layer by a table of contents that nobody has signed."""
+    note = {"io.github.containers.zstd-chunked.manifest-checksum": sha256(b"evil")}
+    target.layout.document(target.layout.image, lambda said: said["layers"][0].update(annotations=note))
+    target.layout.adopt(target.layout.image, {})
+
+
+def urls(target: Target) -> None:
+    """An address that a layer is said to lie at."""
+    target.layout.document(
+        target.layout.image, lambda said: said["layers"][0].update(urls=["https://evil.example/layer"])
+    )
+    target.layout.adopt(target.layout.image, {})
+
+
+def swapped_platforms(target: Target) -> None:
+    """An index that lists each image under the other's platform."""
+
+    def edit(said: dict[str, Any]) -> None:
+        first, second = said["manifests"]
+        first["platform"], second["platform"] = second["platform"], first["platform"]
+
+    target.layout.document(target.layout.image, edit)
+    target.layout.adopt(target.layout.image, {})
+
+
+def another_platform(target: Target) -> None:
+    """A record that says that the image is the one for another platform."""
+    target.layout.said(lambda said: said["settings"].update(platforms=["linux/arm64"]))
+
+
+def behind_the_end(target: Target) -> None:
+    """Another archive behind the end of this one, for readers that go on."""
+    tars = target.tars()
+    target.with_tars([tars[0] + _tar({"rootfs/bin/sh": b"evil"})])
+
+
+def other_keys(target: Target) -> None:
+    """The image is what was signed, but by somebody else."""
+    from tests.trust.making import ecdsa, public_pem
+
+    target.wanted = Wanted(keys=(("--key other", public_pem(ecdsa(7))),))
+
+
+def packed_by(text: str) -> Callable[[Target], None]:
+    """Another compressor than the one that packed the signed file."""
+
+    def attack(target: Target) -> None:
+        def edit(said: dict[str, Any]) -> None:
+            for row in said["layers"]:
+                row["packing"] = text
+
+        target.layout.said(edit)
+
+    return attack
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack: what it is called, on which targets it is tried, and a part of the reason that it is refused for."""
+
+    name: str
+    act: Callable[[Target], None]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+MADE: dict[str, Callable[[Path], tuple[str, Wanted]]] = {}
+"""Targets by what they were and are; each has been converted in a folder."""
+
+
+def _made(name: str, make: Callable[[Path], str], wanted: Wanted, target: str, **options: Any) -> None:
+    def convert(folder: Path) -> tuple[str, Wanted]:
+        converter.convert(make(folder / "source"), target.format(folder), **options)
+        return target.format(folder), wanted
+
+    MADE[name] = convert
+
+
+OCI_OCI, OCI_ACI, ACI_OCI, INDEX = "OCI → OCI, repacked", "OCI → ACI", "ACI → OCI", "index → index"
+ONE = "index → OCI"
+ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
+_made(OCI_OCI, origins.oci, BOTH, "oci:{}/out", compress="gzip:9")
+_made(OCI_ACI, origins.oci, BOTH, "aci:{}/app.aci")
+_made(ACI_OCI, origins.aci, OPENPGP, "oci:{}/out")
+_made(ONE, origins.index, BOTH, "oci:{}/out", platforms=["linux/amd64"], compress="gzip:9")
+_made(INDEX, origins.index, BOTH, "oci:{}/out", platforms=["all"], compress="gzip:9")
+
+LAYER, AGAIN = "which was signed", "made again of the image"
+ATTACKS = (
+    Attack("one byte of a layer", one_byte, dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI), "got a broken gzip stream")),
+    Attack(
+        "one byte of a file, every digest made to fit",
+        each(content("bin/sh", flipped)),
+        {OCI_OCI: LAYER, OCI_ACI: "got bytes with the digest", ACI_OCI: AGAIN},
+    ),
+    Attack(
+        "a mode set to 4777",
+        each(entry("bin/sh", mode=0o4777)),
+        {OCI_OCI: LAYER, OCI_ACI: '/bin/sh: got the mode "4777", want "0755"', ACI_OCI: AGAIN},
+    ),
+    Attack(
+        "an owner",
+        each(entry("bin/su", uid=1000)),
+        {OCI_OCI: LAYER, OCI_ACI: '/bin/su: got the owner "1000:0", want "0:0"', ACI_OCI: AGAIN},
+    ),
+    Attack(
+        "an added file",
+        each(everything, "bin/evil"),
+        {OCI_OCI: LAYER, OCI_ACI: '/bin/evil: got the entry "file", want null', ACI_OCI: AGAIN},
+    ),
+    Attack("a whiteout removed", whiteout, {OCI_OCI: LAYER, OCI_ACI: '/bin/secret: got the entry "file", want null'}),
+    Attack(
+        "the environment changed",
+        environment,
+        {OCI_OCI: "config: got", OCI_ACI: "manifest: got", ACI_OCI: "config: got"},
+    ),
+    Attack(
+        "another name",
+        renamed("registry.example/other:1"),
+        {OCI_OCI: "for the name", OCI_ACI: "for the name", ACI_OCI: "for the name"},
+    ),
+    Attack(
+        "another tag",
+        renamed("registry.example/app:2"),
+        {OCI_OCI: "for the name", OCI_ACI: "for the name", ACI_OCI: "for the name"},
+    ),
+    Attack("no record", stripped, dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI, INDEX), "got no signature")),
+    Attack(
+        "a record that names another subject",
+        of_another_subject,
+        dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI, INDEX), "got a record of the image"),
+    ),
+    Attack(
+        "a record of another image",
+        of_another_image,
+        {OCI_OCI: "config: got", OCI_ACI: "got a record without the layer", ACI_OCI: "that was not given"},
+    ),
+    Attack(
+        "a file replaced, the old one in the recipe",
+        in_the_recipe(content("bin/sh", flipped)),
+        {OCI_ACI: "/bin/sh: got the content"},
+    ),
+    Attack(
+        "a file taken away, and still in the recipe",
+        in_the_recipe(without("bin/sh")),
+        {OCI_ACI: '/bin/sh: got the entry null, want "file"'},
+    ),
+    Attack(
+        "a file that was whited out brought back, by a name of its own",
+        in_the_recipe(everything, "bin/secret"),
+        {OCI_ACI: '/bin/secret: got the entry "file", want null'},
+    ),
+    Attack("a recipe that is a bomb", bomb, {OCI_ACI: "got more than"}),
+    Attack("a recipe of a layer too large", large_claim, {OCI_ACI: "limit: ratio"}),
+    Attack("a recipe that reads elsewhere", recipe_elsewhere, {OCI_ACI: "got a piece that ends at"}),
+    Attack(
+        "an entry left out",
+        each(without("etc/passwd")),
+        {OCI_OCI: LAYER, OCI_ACI: "got bytes with the digest", ACI_OCI: AGAIN},
+    ),
+    Attack("the platforms of an index swapped", swapped_platforms, {INDEX: "index: got"}),
+    Attack("a record of another platform", another_platform, {INDEX: "got an index in place of", ONE: "got no blob"}),
+    Attack("a key twice in the record", twice("record"), {OCI_OCI: "'version' twice", OCI_ACI: "'version' twice"}),
+    Attack("a key twice in what was signed", twice("manifest"), {OCI_OCI: "got more than", OCI_ACI: "got more than"}),
+    Attack("a layer read by another table", lazy, {OCI_OCI: "steers what is read"}),
+    Attack("a layer that lies elsewhere", urls, {OCI_OCI: "manifest: got"}),
+    Attack("another archive behind the end", behind_the_end, {OCI_ACI: "behind the last entry"}),
+    Attack("another compressor", packed_by(ZLIB_1), {ACI_OCI: AGAIN}),
+    Attack("no compressor", packed_by("{}"), {ACI_OCI: "packing: got something else"}),
+    Attack("a key that nobody has asked for", other_keys, dict.fromkeys((OCI_OCI, OCI_ACI), "none of the keys made")),
+)
+
+
+def read(folder: Path) -> Layout:
+    """A layout on disk."""
+    return Layout({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+
+
+def opened(folder: Path, wanted: Wanted) -> Target:
+    """What a conversion has left in a folder."""
+    if (folder / "app.aci").exists() and (folder / "app.aci.origin").exists():
+        with tarfile.open(folder / "app.aci.origin") as tar:
+            files = {one.name: stream.read() for one in tar if (stream := tar.extractfile(one)) is not None}
+        return Target(folder, Layout(files), (folder / "app.aci").read_bytes(), wanted)
+    return Target(folder, read(folder / "out"), wanted=wanted)
+
+
+def refused(attack: Attack, made: str, folder: Path) -> str:
+    """Convert, attack, verify: the reason it is refused for, empty where it is not."""
+    _, wanted = MADE[made](folder)
+    target = opened(folder, wanted)
+    attack.act(target)
+    reference = target.write()
+    try:
+        report = origins.asked(reference, target.wanted)
+    except ConverterError as error:
+        return str(error)
+    return "; ".join(report.unmet)
+
+
+def shown(reason: str) -> str:
+    """A reason as the table has it: digests and places of this run left out."""
+    reason = re.sub(r"(sha(?:256|512)):[0-9a-f]+", r"\1:…", reason)
+    reason = re.sub(r"^.*?origin record sha256:…: ", "", reason)
+    reason = re.sub(r"\b[0-9]{5,}\b", "…", reason)
+    reason = re.sub(r"\b[0-9]+ bytes", "… bytes", reason)
+    reason = re.sub(r"more than [0-9]+", "more than …", reason)
+    reason = re.sub(r"a broken gzip stream \(.*?\)", "a broken gzip stream", reason)
+    return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
+
+
+def table() -> str:
+    """Every attack on every target, and why it is refused."""
+    lines = ["| attack | on | refused, for |", "|---|---|---|"]
+    for attack in ATTACKS:
+        for made in attack.reasons:
+            with TemporaryDirectory() as folder:
+                lines.append(f"| {attack.name} | {made} | {shown(refused(attack, made, Path(folder)))} |")
+    return "\n".join(lines) + "\n"
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "signatures.md"
+START, END = "<!-- attacks -->\n", "<!-- /attacks -->\n"
+
+if __name__ == "__main__":
+    before, _, rest = DOCUMENT.read_text().partition(START)
+    DOCUMENT.write_text(before + START + table() + END + rest.partition(END)[2])
