@@ -33,7 +33,7 @@ class Limits:
     index_depth: int = _bound(8, "indexes within each other")
     images: int = _bound(10_000, "images and indexes read for one conversion")
     layers: int = _bound(1024, "layers of an image, or ACIs that one depends on")
-    entries: int = _bound(4_000_000, "entries of a tar")
+    entries: int = _bound(500_000, "entries of a tar")
     path: int = _bound(16 * KIB, "bytes of a name in a tar")
     path_depth: int = _bound(512, "parts of a name in a tar")
     pax_record: int = _bound(1 * MIB, "bytes of the PAX records, or of the sparse map, before an entry")
