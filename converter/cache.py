@@ -46,6 +46,9 @@ class Forgetful:
     ) -> None:
         """Nothing is kept."""
 
+    def save(self) -> None:
+        """Nothing is kept."""
+
     def get(self, digest: Digest) -> Digest | None:
         return self._known.get(digest)
 
@@ -69,6 +72,8 @@ class Cache:
         self._path = folder / FILE
         self._learned: dict[str, str] = {}
         self._packed: dict[tuple[str, str], Made] = {}
+        self._new_diff_ids: list[tuple[str, str]] = []
+        self._new_packed: list[tuple[str, str, str, int, str]] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -81,13 +86,10 @@ class Cache:
         self.save()
 
     def save(self) -> None:
-        """Write down what was learned so far, for a process that is killed remembers nothing else."""
+        """Write down what was learned since the last time: a process that is killed remembers nothing else."""
         with self._lock:
-            learned = list(self._learned.items())
-            packed = [
-                (source, how, str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
-                for (source, how), made in self._packed.items()
-            ]
+            learned, self._new_diff_ids = self._new_diff_ids, []
+            packed, self._new_packed = self._new_packed, []
         if learned or packed:
             with suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,7 @@ class Cache:
         """Remember what was computed from bytes that had this digest."""
         with self._lock:
             self._learned[str(digest)] = str(diff_id)
+            self._new_diff_ids.append((str(digest), str(diff_id)))
 
     def packed(self, source: Digest, how: str) -> Made | None:
         """What a blob became when it was unpacked and packed again in this way, as far as any run remembers."""
@@ -127,8 +130,10 @@ class Cache:
     def learn_packed(self, source: Digest, how: str, made: Made) -> None:
         """Remember what was made of the bytes with this digest; the media type is the plan's affair."""
         if made.diff_id is not None:
+            row = (str(source), how, str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
             with self._lock:
                 self._packed[str(source), how] = made
+                self._new_packed.append(row)
 
     def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
         """Nobody else moves blobs in this run."""

@@ -12,6 +12,7 @@ from converter.version import __version__
 
 COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
+    "sync": ("converter.cli.sync", "Bring many images to other places: those of a file, or a repository."),
     "inspect": ("converter.cli.inspect", "Say what it is: format, platforms, config, layers, signatures."),
     "tags": ("converter.cli.tags", "List the images that are there."),
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),

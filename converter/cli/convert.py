@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FORMATS = ("docker", "oci", "aci")
 
 
-def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def platforms_of(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """What ``--platform`` says; raises Usage."""
     from converter.model.platform import Platform
 
     if "all" in values:
@@ -33,7 +34,8 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
     return tuple(str(Platform.parse(value)) for value in values)
 
 
-def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
+def compression_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
+    """What ``--compress`` says; raises Usage."""
     from converter.model.compression import Compression
 
     return None if value is None else Compression.parse(value)
@@ -48,13 +50,13 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
     "platforms",
     multiple=True,
     metavar="OS/ARCH[/VARIANT]",
-    callback=_platforms,
+    callback=platforms_of,
     help="Which image of an index (repeatable), or all. Default: this machine's.",
 )
 @click.option(
     "--compress",
     metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
-    callback=_compression,
+    callback=compression_of,
     help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
 )
 @click.option("--squash", is_flag=True, help="Make one layer of all.")

@@ -37,12 +37,12 @@ class View(Protocol):
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Report]:
-    """Give a report that any thread may call; leaving takes the bars off the screen."""
+def progress(*, quiet: bool, noun: str = "blob") -> Iterator[Report]:
+    """Give a report that any thread may call; leaving takes the bars off the screen. ``noun`` is what is counted."""
     if quiet or sys.stderr is None:
         yield silent
         return
-    view: View = Bars(sys.stderr) if on_terminal(sys.stderr) else Lines()
+    view: View = Bars(sys.stderr, noun=noun) if on_terminal(sys.stderr) else Lines(noun=noun)
     lock = threading.Lock()
 
     def report(event: Event) -> None:
@@ -101,8 +101,9 @@ class Sum:
 class Lines:
     """One line every few seconds, for logs."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic, noun: str = "blob") -> None:
         self._clock = clock
+        self._noun = noun
         self._sum = Sum()
         self._began = self._told = clock()
 
@@ -124,15 +125,16 @@ class Lines:
         done = self._sum
         speed = f"{size(int(done.done / seconds))}/s"
         if done.size < done.done or not done.size:
-            return f"{size(done.done)} read, {count(done.blobs_done, 'blob')} done, {speed}"
+            return f"{size(done.done)} read, {count(done.blobs_done, self._noun)} done, {speed}"
         share = f"{done.done * 100 // done.size} % of {size(done.size)}"
-        return f"{share}, {done.blobs_done} of {count(done.blobs, 'blob')} done, {speed}"
+        return f"{share}, {done.blobs_done} of {count(done.blobs, self._noun)} done, {speed}"
 
 
 class Bars:
     """A bar for the whole and one for each blob at work; none for what is done before anybody could read it."""
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "blob") -> None:
+        self._noun = noun
         self._stream = stream
         self._clock = clock
         self._began = clock()
@@ -161,6 +163,7 @@ class Bars:
         if self._whole is None:
             self._whole = self._bar("total", self._sum.size, self._sum.done, 0)
         self._whole.total = self._sum.size or None
+        self._whole.set_postfix_str(f"{self._sum.blobs_done}/{count(self._sum.blobs, self._noun)}", refresh=False)
         self._whole.update(self._sum.done - self._whole.n)
         for name in [name for name in self._rows if name not in self._sum.active]:
             self._rows.pop(name).close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +22,11 @@ class StoreOptions:
     ``credentials`` are a user and a password, ``token`` is a bearer token; neither is ever shown, and with
     ``anonymous`` none are looked for. ``timeout`` is in seconds without any progress; ``chunk`` the size in bytes of
     the parts of an upload, None for a blob in one part. ``mount_from`` are repositories of the target's registry that
-    may hold its blobs already; ``holders`` tells which of them have one, None that any might; ``hosts`` is what a run
-    of many images shares. ``environment`` holds the variables that say where auth files, certificates, proxies
+    may hold its blobs already; ``holders`` tells which are to be tried for one, None that these are; ``hosts`` is what
+    a run of many images shares. ``environment`` holds the variables that say where auth files, certificates, proxies
     and a daemon's socket are: nothing below the command line reads the process's own. ``devices`` allows device nodes
-    where files are unpacked; ``epoch`` is the time, in seconds, of an archive's own entries; ``report`` hears what could
-    not be kept there.
+    where files are unpacked; ``epoch`` is the time, in seconds, of an archive's own entries; ``report`` hears what
+    could not be kept there.
     """
 
     limits: Limits = DEFAULT
@@ -44,7 +44,7 @@ class StoreOptions:
     epoch: int = 0
     chunk: int | None = None
     mount_from: tuple[str, ...] = ()
-    holders: Callable[[Digest], Container[str]] | None = None
+    holders: Callable[[Digest], Iterable[str]] | None = None
     hosts: Hosts | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     devices: bool = False

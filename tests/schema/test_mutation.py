@@ -15,7 +15,11 @@ import pytest
 import referencing
 
 ROOT = Path(__file__).parent.parent.parent
-FILES = {path.name: json.loads(path.read_bytes()) for path in sorted((ROOT / "schemas").glob("*.json"))}
+FILES = {
+    path.name: json.loads(path.read_bytes())
+    for path in sorted((ROOT / "schemas").glob("*.json"))
+    if path.stem != "sync"
+}
 BASE = "https://schemas.transship.invalid/1/"
 KEYWORDS = frozenset(
     (

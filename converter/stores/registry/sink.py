@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -36,10 +36,10 @@ class RegistrySink:
         name: ImageName,
         access: Access,
         mount_from: tuple[str, ...] = (),
-        holders: Callable[[Digest], Container[str]] | None = None,
+        holders: Callable[[Digest], Iterable[str]] | None = None,
     ) -> None:
         """``mount_from`` are repositories of the same registry whose blobs may be taken over without a transfer;
-        ``holders`` tells which of them are worth a try for one, None that all are.
+        ``holders`` tells which are worth a try for one, None that all of these are.
         """
         self.accepts: frozenset[str] = frozenset()
         self._name = name
@@ -119,8 +119,8 @@ class RegistrySink:
         self._attached.append(attachment)
 
     def _mount(self, digest: Digest) -> bool:
-        for other in self._mount_from:
-            if self._holders is not None and other not in self._holders(digest):
+        for other in self._mount_from if self._holders is None else self._holders(digest):
+            if other == self._name.repository:
                 continue
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
             try:

@@ -1,0 +1,90 @@
+"""What an image is called at its destination: a template for its repository, and the tag it had."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from converter.errors import Invalid, Usage
+from converter.model.reference import ImageName, Location
+
+DEFAULT = "{name}"
+"""As skopeo: the last part of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
+
+FIELDS = ("host", "repository", "name", "tag", "digest")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_ENDINGS = {"aci": ".aci", "docker-archive": ".tar", "oci-archive": ".tar"}
+_PLACES = ("dir", "rootfs", "bundle")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """What an image is called where it comes from; ``name`` is the last part of ``repository``."""
+
+    host: str = ""
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def of(cls, source: Location, name: str) -> Self:
+        """From a reference, and a name within it; raises Invalid."""
+        if source.transport == "docker":
+            full = ImageName.parse(source.path).tagged()
+            return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
+        stem = Path(source.path).name.partition(".")[0].lower() or "image"
+        if not name or name.startswith("@"):
+            return cls(repository=stem, tag=name.removeprefix("@") or "latest")
+        if ":" not in name and "/" not in name:
+            return cls(repository=stem, tag=name)
+        host, slash, rest = name.partition("/")
+        if not slash or not ("." in host or ":" in host or host == "localhost"):
+            host, rest = "", name
+        repository, _, tag = rest.partition(":")
+        return cls(host=host, repository=repository, tag=tag or "latest")
+
+    @property
+    def name(self) -> str:
+        """The last part of the repository."""
+        return self.repository.rpartition("/")[2]
+
+    def rendered(self, template: str) -> str:
+        """The name that a template makes; the tag or digest is added where the template has neither."""
+        text = _FIELD.sub(lambda match: str(getattr(self, match[1])), template)
+        if "{tag}" in template or "{digest}" in template:
+            return text
+        return f"{text}@{self.digest}" if self.digest else f"{text}:{self.tag}"
+
+
+def checked(template: str) -> str:
+    """The template itself; raises Usage where it has a field that there is not."""
+    for found in _FIELD.findall(template):
+        if found not in FIELDS:
+            want = ", ".join(f"{{{field}}}" for field in FIELDS)
+            raise Usage(f"got the field {{{found[:60]}}} in the name {template[:200]!r}, want one of {want}")
+    return template
+
+
+def destination(to: Location, called: Called, template: str) -> Location:
+    """Where an image goes below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
+    if to.name:
+        raise Usage(f"got the destination {str(to)!r} with the name of an image, want it without")
+    name = called.rendered(template)
+    if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable():
+        raise Invalid(f"got the name {name[:200]!r} for an image, want parts between slashes, none of them . or ..")
+    path = to.path.rstrip("/") if to.path.strip("/") else to.path
+    if to.transport == "docker":
+        ImageName.parse(f"{path}/{name}")
+        return replace(to, path=f"{path}/{name}")
+    if to.transport == "docker-daemon":
+        return replace(to, path=f"{path}/{name}" if path else name)
+    if to.transport == "oci":
+        return replace(to, name=name)
+    if to.transport in _PLACES:
+        return replace(to, path=f"{path}/{name}")
+    ending = _ENDINGS.get(to.transport)
+    if ending is None:
+        raise Usage(f"got the destination {str(to)!r}, want a transport that can be written")
+    return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}")

@@ -1,0 +1,94 @@
+"""What became of an image, and of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from converter.plan import Loss
+
+State = Literal["written", "there", "planned", "failed"]
+"""``there``: the target had it before; ``planned``: a dry run would write it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One image. Sizes are in bytes: ``before`` of its blobs at the source, ``after`` at the target (0: not known)."""
+
+    source: str
+    destination: str
+    state: State
+    digest: str = ""
+    format: str = ""
+    before: int = 0
+    after: int = 0
+    seconds: float = 0.0
+    losses: tuple[Loss, ...] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a report has it."""
+        return {
+            "source": self.source,
+            "destination": self.destination,
+            "state": self.state,
+            "digest": self.digest or None,
+            "format": self.format or None,
+            "size_before": self.before,
+            "size_after": self.after,
+            "seconds": round(self.seconds, 3),
+            "losses": [{"field": one.field, "reason": one.reason, "kept": one.kept} for one in self.losses],
+            "error": self.error or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All of a run, in the order of the plan. ``fetched`` are bytes of blobs that sources beyond this machine sent;
+    ``unstarted`` is how many images nobody began with, because one before them failed.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    fetched: int = 0
+    unstarted: int = 0
+    counts: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", _counts(self.outcomes))
+
+    @property
+    def failed(self) -> bool:
+        """Whether some image is not where it should be."""
+        return bool(self.counts["failed"] or self.unstarted)
+
+    @property
+    def before(self) -> int:
+        """The sum over all images; what they share counts each time."""
+        return sum(one.before for one in self.outcomes)
+
+    @property
+    def after(self) -> int:
+        """The same at the targets."""
+        return sum(one.after for one in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a report has it."""
+        return {
+            "images": len(self.outcomes) + self.unstarted,
+            **self.counts,
+            "unstarted": self.unstarted,
+            "size_before": self.before,
+            "size_after": self.after,
+            "fetched": self.fetched,
+            "seconds": round(self.seconds, 3),
+            "outcomes": [one.to_json() for one in self.outcomes],
+        }
+
+
+def _counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    counts = {"written": 0, "there": 0, "planned": 0, "failed": 0}
+    for one in outcomes:
+        counts[one.state] += 1
+    return counts

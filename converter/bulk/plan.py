@@ -1,0 +1,110 @@
+"""What is to be done: every image of the entries, with where it goes. Registries are asked for their tags, no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from converter.bulk.names import Called, destination
+from converter.bulk.sync_file import Entry
+from converter.conversion import Options
+from converter.conversion.ends import source_store
+from converter.errors import ConverterError, Usage, within
+from converter.model.digest import HEX_LENGTHS
+from converter.model.reference import ImageName, Location
+from converter.stores import StoreOptions, open_source
+from converter.stores.registry.hosts import Hosts
+
+_ATTACHED = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
+"""Tags of what speaks of images (cosign, the referrers fallback): it goes along with its image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One image on its way; both ends as ``converter.convert`` takes them."""
+
+    source: Location
+    destination: Location
+    options: Options
+
+    @property
+    def name(self) -> str:
+        """A short text for people."""
+        return self.destination.name or self.destination.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlisted:
+    """A place whose images could not be listed, or named at their destination."""
+
+    source: Location
+    error: ConverterError
+
+
+def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
+    """One job an image, in the order of the entries; an image that is asked for twice comes once.
+
+    Raises Usage where two images would get one name: nothing must be done then.
+    """
+    taken: dict[str, str] = {}
+    for entry in entries:
+        try:
+            for source in _sources(entry, hosts):
+                job = _job(entry, source)
+                there, here = str(job.destination), str(job.source)
+                before = taken.setdefault(there, here)
+                if before != here:
+                    raise Usage(f"got {before} and {here} for {there}, want different names (rename)")
+                if before is here:
+                    yield job
+        except Usage:
+            raise
+        except ConverterError as error:
+            yield Unlisted(source=entry.source, error=error)
+
+
+def _job(entry: Entry, source: Location) -> Job:
+    with within(str(source)):
+        called = Called.of(source, source.name)
+        return Job(source=source, destination=destination(entry.to, called, entry.rename), options=entry.options)
+
+
+def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
+    """The images that an entry names, each with its own name."""
+    place = entry.source
+    if place.name or (place.transport == "docker" and _is_named(place)):
+        if entry.references or entry.takes is not None:
+            raise Usage(f"got {place} with a name, and others beside it, want one or the other")
+        yield place
+        return
+    if place.transport == "docker-daemon":
+        yield place
+        return
+    references = entry.references or _listed(entry, hosts)
+    for reference in references:
+        yield _at(place, reference)
+
+
+def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:
+    with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as source:
+        names = source.names()
+    takes = entry.takes or (lambda _name: True)
+    return tuple(name for name in names if takes(name) and not _ATTACHED.fullmatch(name))
+
+
+def _store(options: Options, hosts: Hosts) -> StoreOptions:
+    return replace(source_store(options), hosts=hosts)
+
+
+def _is_named(place: Location) -> bool:
+    name = ImageName.parse(place.path)
+    return bool(name.tag or name.digest)
+
+
+def _at(place: Location, reference: str) -> Location:
+    if place.transport != "docker":
+        # What holds one image, such as a directory, has no name for it.
+        return place if place.transport in ("dir", "aci", "appc") else replace(place, name=reference)
+    joint = "@" if reference.partition(":")[0] in HEX_LENGTHS else ":"
+    return replace(place, path=f"{place.path}{joint}{reference}")

@@ -1,0 +1,120 @@
+"""Ranges of versions as skopeo's ``images-by-semver`` has them (Masterminds/semver v3; semver.org, item 11)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from converter.errors import Invalid
+
+_VERSION = re.compile(
+    r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
+    re.ASCII,
+)
+_TERM = re.compile(
+    r"(=|!=|>=|=>|<=|=<|>|<|~>|~|\^)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
+    r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
+    re.ASCII,
+)
+_HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
+_ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
+
+Key = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
+Check = Callable[["Version"], bool]
+
+_LAST = (2, 0, "")
+"""Sorts behind every identifier of a pre-release: a release is later than all of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version; ``pre`` is what stands behind its hyphen."""
+
+    numbers: tuple[int, int, int]
+    pre: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read a tag; None where it is no version. ``1`` is 1.0.0, and a ``v`` in front is let be."""
+        match = _VERSION.fullmatch(text)
+        if match is None:
+            return None
+        major, minor, patch = (int(part or 0) for part in match.groups()[:3])
+        return cls((major, minor, patch), match[4] or "")
+
+    @property
+    def key(self) -> Key:
+        """Sorts as versions do."""
+        parts = tuple((0, int(one), "") if one.isdecimal() else (1, 0, one) for one in self.pre.split("."))
+        return (*self.numbers, parts if self.pre else (_LAST,))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Alternatives, each a list of terms that all have to hold."""
+
+    alternatives: tuple[tuple[Check, ...], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``>= 1.2, < 2 || ^3``; raises Invalid."""
+        return cls(tuple(_terms(part, text) for part in text.split("||")))
+
+    def holds(self, tag: str) -> bool:
+        """Whether a tag is a version within the range."""
+        version = Version.parse(tag)
+        return version is not None and any(all(term(version) for term in terms) for terms in self.alternatives)
+
+
+def _terms(part: str, whole: str) -> tuple[Check, ...]:
+    hyphen = _HYPHEN.fullmatch(part)
+    if hyphen is not None:
+        part = f">={hyphen[1]} <={hyphen[2]}"
+    found = []
+    position = 0
+    for match in _TERM.finditer(part):
+        if part[position : match.start()].strip(" ,"):
+            break
+        found.append(_check(match))
+        position = match.end()
+    if not found or part[position:].strip(" ,"):
+        raise Invalid(f"got the range of versions {whole[:200]!r}, want one such as '>= 1.2, < 2'")
+    return tuple(found)
+
+
+def _check(match: re.Match[str]) -> Check:
+    operator = _ALIASES.get(match[1], match[1])
+    numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
+    known = next((index for index, number in enumerate(numbers) if number is None), 3)
+    major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
+    low = Version((major, minor, patch), match[5] or "")
+
+    def admitted(version: Version) -> bool:
+        # A pre-release is only meant where the range itself speaks of one.
+        return not version.pre or bool(low.pre)
+
+    def within(version: Version, fixed: int) -> bool:
+        return version.numbers[:fixed] == low.numbers[:fixed]
+
+    match operator:
+        case "=":
+            fits: Check = (lambda version: version.key == low.key) if known == 3 else lambda v: within(v, known)
+        case "!=":
+            fits = lambda version: version.key != low.key if known == 3 else not within(version, known)  # noqa: E731
+        case ">":
+            fits = lambda version: version.key > low.key and (known == 3 or not within(version, known))  # noqa: E731
+        case "<":
+            fits = lambda version: version.key < low.key  # noqa: E731
+        case ">=":
+            fits = lambda version: version.key >= low.key  # noqa: E731
+        case "<=":
+            fits = lambda version: version.key <= low.key or (known < 3 and within(version, known))  # noqa: E731
+        case "~":
+            fits = lambda version: version.key >= low.key and within(version, min(known, 2))  # noqa: E731
+        case _:
+            # ^1.2.3 keeps the first number that is not zero, ^0.0 the first two, ^0 the first.
+            first = next((index for index, number in enumerate(low.numbers) if number), known - 1)
+            fits = lambda version: version.key >= low.key and within(version, min(first + 1, known))  # noqa: E731
+    return lambda version: admitted(version) and fits(version)

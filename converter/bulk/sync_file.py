@@ -1,0 +1,215 @@
+"""What ``transship sync`` reads: skopeo's sync YAML as it is (skopeo-sync(1)), and our own richer form of it.
+
+Members of the file other than ``defaults`` and ``images`` are registries, as skopeo has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter.bulk import text
+from converter.bulk.names import DEFAULT, checked
+from converter.bulk.semver import Range
+from converter.conversion import Options
+from converter.errors import Invalid, Usage, within
+from converter.model.compression import Compression
+from converter.model.document import type_name
+from converter.model.platform import Platform
+from converter.model.reference import ImageName, Location
+from converter.schema.kinds import document as schema_document
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+    from converter.signing import Signing
+
+Takes = Callable[[str], bool]
+MakeSigning = Callable[[Sequence[str]], "Signing"]
+"""Gives those who sign, by what a file calls them: only the caller knows where keys and their passwords are."""
+
+SHOWN = 20
+"""Most faults of a file that are told at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Some images of one place: those named by ``references`` (tags or digests), or all whose name ``takes``."""
+
+    source: Location
+    references: tuple[str, ...] = ()
+    takes: Takes | None = None
+    to: Location
+    rename: str = DEFAULT
+    options: Options
+
+
+def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[Entry]:
+    """The entries of a file. ``options``, ``to`` and ``rename`` are the command's, and hold where the file is silent.
+
+    Raises Invalid with every fault and its line, Usage.
+    """
+    found = text.read(data)
+    _validate(found)
+    value: dict[str, Any] = found.value
+    reading = _Reading(found, options, to, signing, rename or DEFAULT)
+    return [entry for group in (reading.registries(value), reading.images(value)) for entry in group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    document: text.Document
+    options: Options
+    to: Location | None
+    signing: MakeSigning
+    rename: str
+
+    def registries(self, value: Mapping[str, Any]) -> Iterator[Entry]:
+        for host, said in value.items():
+            if host in ("defaults", "images"):
+                continue
+            for name, references in (said.get("images") or {}).items():
+                yield self._entry((host, "images", name), f"docker://{host}/{name}", said, references or ())
+            for name, pattern in (said.get("images-by-tag-regex") or {}).items():
+                path = (host, "images-by-tag-regex", name)
+                yield self._entry(path, f"docker://{host}/{name}", said, takes=partial(_matches, pattern))
+            for name, versions in (said.get("images-by-semver") or {}).items():
+                path = (host, "images-by-semver", name)
+                yield self._entry(path, f"docker://{host}/{name}", said, takes=partial(_within, versions))
+
+    def images(self, value: Mapping[str, Any]) -> Iterator[Entry]:
+        for index, said in enumerate(value.get("images") or ()):
+            filters: list[Callable[[], Takes]] = []
+            if "tag-regex" in said:
+                filters.append(partial(_matches, said["tag-regex"]))
+            if "semver" in said:
+                filters.append(partial(_within, said["semver"]))
+            with self._at(("images", index)):
+                if len(filters) + ("tags" in said) > 1:
+                    raise Usage("got several of tags, tag-regex and semver, want one of them")
+            takes = filters[0] if filters else None
+            yield self._entry(("images", index), said["from"], said, said.get("tags", ()), takes)
+
+    def _entry(
+        self,
+        path: text.Path,
+        source: str,
+        said: Mapping[str, Any],
+        references: Sequence[str] = (),
+        takes: Callable[[], Takes] | None = None,
+    ) -> Entry:
+        with self._at(path):
+            said = {**(self.document.value.get("defaults") or {}), **said}
+            to = Location.parse(said["to"]) if "to" in said else self.to
+            if to is None:
+                raise Usage("got no destination, want it as 'to' here, in defaults, or on the command line")
+            location = Location.parse(source)
+            if location.transport == "docker":
+                ImageName.parse(location.path)
+            return Entry(
+                source=location,
+                references=tuple(references),
+                takes=takes() if takes else None,
+                to=to,
+                rename=checked(said.get("rename", self.rename)),
+                options=self._options(said),
+            )
+
+    def _options(self, said: Mapping[str, Any]) -> Options:
+        told: dict[str, Any] = {
+            name: said[key]
+            for key, name in (("squash", "squash"), ("strict", "strict"), ("preserve-digests", "preserve_digests"))
+            if key in said
+        }
+        if "format" in said:
+            told["to"] = said["format"]
+        if "compress" in said:
+            told["compress"] = Compression.parse(said["compress"])
+        if "platform" in said:
+            platforms = _list(said["platform"])
+            told["platforms"] = (
+                platforms if platforms == ("all",) else tuple(str(Platform.parse(one)) for one in platforms)
+            )
+        if "sign" in said:
+            told["signing"] = self.signing(_list(said["sign"]))
+        store = self.options.store
+        if "credentials" in said:
+            pair = said["credentials"]
+            store = replace(store, credentials=(pair["username"], pair["password"]), anonymous=False)
+        if "tls-verify" in said:
+            store = replace(store, tls_verify=said["tls-verify"])
+        if "cert-dir" in said:
+            store = replace(store, cert_dir=Path(said["cert-dir"]))
+        # What a file says of a source does not hold for its destinations.
+        target = self.options.target_store or self.options.store
+        return replace(self.options, store=store, target_store=target, **told)
+
+    @contextmanager
+    def _at(self, path: text.Path) -> Iterator[None]:
+        with within(f"line {self.document.line(path)}"):
+            yield
+
+
+def _list(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _matches(pattern: str) -> Takes:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise Invalid(f"got the regular expression {pattern[:200]!r} ({error}), want one") from None
+    return lambda tag: compiled.search(tag) is not None
+
+
+def _within(versions: str) -> Takes:
+    return Range.parse(versions).holds
+
+
+def _validate(found: text.Document) -> None:
+    faults = []
+    for error in _validator().iter_errors(found.value):
+        path = tuple(error.instance_path)
+        faults.append(_fault(found, path, error))
+    if faults:
+        told = [f"line {line}: {fact}" for line, fact in sorted(set(faults))]
+        more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
+        raise Invalid("; ".join([*told[:SHOWN], *more]))
+
+
+def _fault(found: text.Document, path: text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:
+    where = f"{'.'.join(map(str, path))}: " if path else ""
+    kind = error.kind
+    match kind.name:
+        case "additionalProperties":
+            unknown = kind.as_dict()["unexpected"]
+            line = found.line((*path, unknown[0]))
+            return line, f"{where}got the member {', '.join(map(repr, unknown))}, which means nothing here"
+        case "required":
+            return found.line(path), f"{where}got no member {kind.value!r}, want it"
+        case "type":
+            want = " or ".join(kind.as_dict()["types"])
+            # What stands in the wrong place there may be a password.
+            got = "something else" if "credentials" in path else _kind(error.instance)
+            return found.line(path), f"{where}got {got}, want {want}"
+        case "enum":
+            return found.line(path), f"{where}got {error.instance!r}, want one of {', '.join(kind.value)}"
+    return found.line(
+        path
+    ), f"{where}got {'nothing' if not error.instance else repr(error.instance)[:100]}, want a value"
+
+
+def _kind(value: Any) -> str:
+    return repr(value)[:100] if isinstance(value, str) else f"a value of the type {type_name(value)}"
+
+
+@cache
+def _validator() -> jsonschema_rs.Validator:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(schema_document("sync.json"), offline=True)

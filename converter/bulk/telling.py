@@ -1,0 +1,56 @@
+"""Tells of images what conversions tell of blobs: one name an image, and how many bytes of it have been read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from converter.events import Event, Finished, Moved, Planned, Report, Started
+
+
+class Telling:
+    """Of one run; its ``report`` may be called by any thread."""
+
+    def __init__(self, report: Report, images: int) -> None:
+        self.report = report
+        report(Planned(0, images))
+
+    @contextmanager
+    def image(self, name: str, also: Report) -> Iterator[Report]:
+        """A report for one image on its way; ``also`` hears every event first, and may end the image by raising."""
+        image = _Image(name, self.report, also)
+        try:
+            yield image.hear
+        finally:
+            self.report(Finished(name, 0))
+
+
+class _Image:
+    def __init__(self, name: str, report: Report, also: Report) -> None:
+        self._name = name
+        self._report = report
+        self._also = also
+        self._read: Counter[str] = Counter()
+        self._size = 0
+
+    def hear(self, event: Event) -> None:
+        self._also(event)
+        match event:
+            case Planned():
+                if not self._size:
+                    self._report(Started(self._name, event.size))
+                self._size += event.size
+                self._report(Planned(event.size, 0))
+            case Moved():
+                self._read[event.name] += event.size
+                self._report(Moved(self._name, event.size))
+            case Finished():
+                # What was there, or was made earlier, counts as read.
+                rest = event.size - self._read[event.name]
+                if rest > 0:
+                    self._report(Moved(self._name, rest))
+            case Started():
+                pass
+            case _:
+                self._report(event)

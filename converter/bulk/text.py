@@ -1,0 +1,98 @@
+"""YAML that knows its lines (YAML 1.1, as PyYAML reads it); scalars keep their spelling, so ``1.10`` is a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import Invalid, LimitExceeded
+
+if TYPE_CHECKING:
+    from yaml import Node, SafeLoader
+
+Path = tuple[str | int, ...]
+
+MOST = 5_000_000
+"""Values in a file: aliases can make a short file endless."""
+
+_PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a file says: mappings, lists, texts, true, false and null; ``lines`` count from 1, by path."""
+
+    value: Any
+    lines: Mapping[Path, int]
+
+    def line(self, path: Path) -> int:
+        """Where the value at a path stands, or the nearest above it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read(text: str | bytes) -> Document:
+    """Read one YAML document (JSON is one, too). Raises Invalid with the line, LimitExceeded."""
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            walk = _Walk(loader)
+            return Document(value=None if node is None else walk.value(node, ()), lines=walk.lines)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise Invalid(f"{where}got {error.problem or error.context}, want YAML") from error
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise Invalid(f"got no text ({' '.join(str(error).split())[:200]}), want YAML") from error
+    except RecursionError:
+        raise LimitExceeded("got YAML that is nested too deep, want less") from None
+
+
+class _Walk:
+    def __init__(self, loader: SafeLoader) -> None:
+        self._loader = loader
+        self._open: set[int] = set()
+        self.lines: dict[Path, int] = {}
+
+    def value(self, node: Node, path: Path) -> Any:
+        import yaml
+
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if len(self.lines) > MOST:
+            raise LimitExceeded(f"got more than {MOST} values, want fewer")
+        if isinstance(node, yaml.ScalarNode):
+            plain = node.style is None and node.value.lower() in _PLAIN
+            return _PLAIN[node.value.lower()] if plain else node.value
+        if id(node) in self._open:
+            raise Invalid(f"line {self.lines[path]}: got a value that holds itself, want an end")
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            assert isinstance(node, yaml.MappingNode)
+            return self._mapping(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
+        import yaml
+
+        own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(own)) < len(own):
+            twice = next(name for index, name in enumerate(own) if name in own[:index])
+            raise Invalid(f"line {node.start_mark.line + 1}: got {twice!r} twice in one place, want it once")
+        self._loader.flatten_mapping(node)
+        found = {}
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise Invalid(f"line {key.start_mark.line + 1}: got a key that is no text, want one")
+            self.lines[*path, key.value] = key.start_mark.line + 1
+            found[key.value] = self.value(item, (*path, key.value))
+        return found

@@ -1,0 +1,177 @@
+"""``transship sync``: many images, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.convert import FORMATS, compression_of, platforms_of
+from converter.cli.environment import cache_folder, end_options, store, store_options
+from converter.cli.heap import share_heap
+from converter.cli.progress import progress
+from converter.cli.settings import common, settings
+from converter.cli.signers import maker_of, signing, trust_options, wanted
+from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
+from converter.errors import Usage, within
+
+if TYPE_CHECKING:
+    from converter.bulk.outcome import Outcome, Summary
+    from converter.bulk.sync_file import Entry
+    from converter.conversion import Options
+    from converter.signing import Signing
+
+SUFFIXES = (".yaml", ".yml", ".json")
+ROWS = 40
+"""Most rows of the summary's table; failures are always told."""
+
+
+@click.command("sync")
+@click.argument("source", metavar="FILE|SOURCE")
+@click.argument("destination", metavar="[DEST]", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and what is there already; write nothing.")
+@click.option("--keep-going", is_flag=True, help="Do the others when one fails.")
+@click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
+@click.option("--to", type=click.Choice(FORMATS), help="The format, where DEST can hold several.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH[/VARIANT]",
+    callback=platforms_of,
+    help="Which image of an index (repeatable), or all. Default: this machine's.",
+)
+@click.option(
+    "--compress",
+    metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
+    callback=compression_of,
+    help="How layers are packed. Default: keep.",
+)
+@click.option("--preserve-digests", is_flag=True, help="Refuse to change a digest.")
+@click.option("--strict", is_flag=True, help="Refuse to lose anything.")
+@click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
+@click.option("--images", type=click.IntRange(min=1), help="How many images at a time. Default: 4.")
+@click.option("--per-host", type=click.IntRange(min=1), help="Requests in flight to a registry. Default: 6.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads for an image. Default: one a processor.")
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was done to a file, .json or .html (repeatable).",
+)
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@trust_options
+@store_options
+@end_options
+@common
+def command(source: str, destination: str | None, reports: tuple[Path, ...], no_cache: bool, **chosen: Any) -> int:
+    """Bring the images that FILE names to their destinations, or all images at SOURCE to DEST.
+
+    FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. What images share is fetched and
+    converted once, and what is there is not sent again: a run that was broken off continues when it is started again.
+    """
+    from converter.bulk.local import Settings, sync
+    from converter.conversion import Options
+
+    share_heap()
+    _check_reports(reports)
+    running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going", "dry_run")}
+    rename = chosen.pop("rename")
+    told = {name: value for name, value in chosen.items() if value is not None}
+    told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
+    entries = _entries(source, destination, Options(**told), rename)
+    cache = None if no_cache else cache_folder()
+    run = Settings(**{name: value for name, value in running.items() if value is not None}, cache=cache)
+    with progress(quiet=settings().quiet, noun="image") as report:
+        summary = sync(entries, run, report)
+    for path in reports:
+        _write(path, summary)
+    if settings().json:
+        show_json(summary.to_json())
+    elif not settings().quiet:
+        _show(summary)
+    return 1 if summary.failed else 0
+
+
+def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[Entry]:
+    from converter.bulk.names import DEFAULT, checked
+    from converter.bulk.sync_file import Entry, read
+    from converter.model.reference import Location
+
+    to = Location.parse(destination) if destination else None
+    if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
+        with within(source):
+            return read(Path(source).read_bytes(), options, to, _signing, checked(rename))
+    location = Location.parse(source)
+    if not location.transport and Path(source).suffix.lower() in SUFFIXES:
+        raise Usage(f"got no file {source!r}, want one")
+    if to is None:
+        raise Usage("got no destination, want one beside a source that is no file (DEST)")
+    return [Entry(source=location, to=to, rename=checked(rename or DEFAULT), options=options)]
+
+
+def _signing(names: Sequence[str]) -> Signing:
+    from converter.signing import Signing
+
+    return Signing(makers=[maker_of(name) for name in names], identity="")
+
+
+def _check_reports(reports: Sequence[Path]) -> None:
+    for path in reports:
+        if path.suffix.lower() not in (".json", ".html"):
+            raise Usage(f"got the report {str(path)!r}, want a name that ends in .json or .html")
+
+
+def _write(path: Path, summary: Summary) -> None:
+    if path.suffix.lower() == ".json":
+        text = json_text(summary.to_json()) + "\n"
+    else:
+        from converter.bulk.page import page
+
+        text = page(summary)
+    path.write_text(text, encoding="utf-8")
+
+
+def _show(summary: Summary) -> None:
+    """The table, the sum, and every loss once."""
+    shown = summary.outcomes if len(summary.outcomes) <= ROWS else _failures(summary)
+    for row in shown:
+        show(_row(row), colour=RED if row.state == "failed" else "")
+    if len(shown) < len(summary.outcomes):
+        show(f"({count(len(summary.outcomes) - len(shown), 'image')} not shown; --report has all)")
+    show(_sum(summary), colour=RED if summary.failed else GREEN)
+    for text in _losses(summary):
+        warn(text)
+
+
+def _failures(summary: Summary) -> tuple[Outcome, ...]:
+    return tuple(one for one in summary.outcomes if one.state == "failed")
+
+
+def _row(one: Outcome) -> str:
+    if one.state == "failed":
+        return f"failed   {one.source}  {one.error}"
+    sizes = f"{size(one.before):>11} → {size(one.after) if one.after else '?':>11}"
+    return f"{one.state:<8} {sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}"
+
+
+def _sum(summary: Summary) -> str:
+    counts = [f"{number} {state}" for state, number in summary.counts.items() if number]
+    if summary.unstarted:
+        counts.append(f"{summary.unstarted} not begun")
+    images = count(len(summary.outcomes) + summary.unstarted, "image")
+    return f"{images}: {', '.join(counts) or 'nothing to do'}; {size(summary.fetched)} fetched, {summary.seconds:.1f} s"
+
+
+def _losses(summary: Summary) -> Iterator[str]:
+    found: dict[tuple[str, str, str], int] = {}
+    for one in summary.outcomes:
+        for loss in one.losses:
+            key = (loss.field, loss.reason, loss.kept)
+            found[key] = found.get(key, 0) + 1
+    for (field, reason, kept), number in found.items():
+        where = f"; kept in {kept}" if kept else "; not kept"
+        yield f"{field}: {reason}{where} ({count(number, 'image')})"
