@@ -97,7 +97,9 @@ def _attached(attachment: Attachment, place: str, walk: Walk, findings: Findings
 
 def _source(target: Target) -> str:
     with open_source(target.location, target.options) as source:
-        return examine_source(source, target.location.name, target.blobs)
+        kind = examine_source(source, target.location.name, target.blobs)
+    # An Engine's images are Docker's, also where it keeps OCI's manifests.
+    return "docker-image" if target.location.transport == "docker-daemon" else kind
 
 
 def _medium(target: Target, medium: Callable[[], Medium], look: Callable[[Medium], str]) -> str:

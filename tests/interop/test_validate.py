@@ -1,4 +1,4 @@
-"""What well-known tools write is valid, and what they would not read is not."""
+"""What well-known tools write is valid, in the letter too, and so is what this project writes."""
 
 from __future__ import annotations
 
@@ -7,46 +7,74 @@ from pathlib import Path
 import pytest
 
 from converter.conversion import Options, convert
+from converter.schema import PROFILES
+from converter.stores import StoreOptions
 from converter.validate import Verdict, validate_image
 from tests.interop.images import Layout
-from tests.interop.services import Registry
+from tests.interop.services import Dockerd, Registry
 from tests.interop.tools import run
-
-END = "tar/end-missing"
 
 
 def errors(verdict: Verdict) -> list[str]:
     return [f"{one.path}: {one.message} [{one.rule}]" for one in verdict.findings if one.severity == "error"]
 
 
-def warned(verdict: Verdict) -> set[str]:
-    return {one.rule for one in verdict.findings if one.severity == "warning"}
-
-
-@pytest.mark.parametrize("image", ["small_oci", "awkward_oci"])
-def test_umoci(image: str, request: pytest.FixtureRequest) -> None:
-    layout: Layout = request.getfixturevalue(image)
-
-    for reference in (layout.reference, f"oci:{layout.path}", str(layout.path)):
-        verdict = validate_image(reference)
-        assert errors(verdict) == []
-        assert verdict.kind == "oci-image"
-
-
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(
     "transport, image, kind",
     [
+        pytest.param("oci", "small_oci", "oci-image", id="umoci"),
+        pytest.param("oci", "awkward_oci", "oci-image", id="umoci, with links into lower layers"),
         pytest.param("docker-archive", "small_archive", "docker-image", id="skopeo's docker-archive"),
         pytest.param("oci-archive", "small_oci_archive", "oci-image", id="skopeo's oci-archive"),
         pytest.param("dir", "small_dir", "oci-image", id="skopeo's dir"),
         pytest.param("docker-archive", "small_saved", "docker-image", id="docker save"),
     ],
 )
-def test_others(transport: str, image: str, kind: str, request: pytest.FixtureRequest) -> None:
-    path: Path = request.getfixturevalue(image)
+def test_what_others_write_is_valid(
+    transport: str, image: str, kind: str, profile: str, request: pytest.FixtureRequest
+) -> None:
+    made: Layout | Path = request.getfixturevalue(image)
+    path = made.path if isinstance(made, Layout) else made
 
     for reference in (f"{transport}:{path}", str(path)):
-        for profile in ("compat", "strict"):
-            verdict = validate_image(reference, profile)
-            assert errors(verdict) == [], profile
-            assert verdict.kind == kind
+        verdict = validate_image(reference, "strict" if profile == "strict" else "compat")
+        assert errors(verdict) == []
+        assert verdict.kind == kind
+
+
+@pytest.mark.parametrize("manifest", [pytest.param("v2s2", id="Docker's"), pytest.param("oci", id="OCI's")])
+def test_what_lies_in_a_registry_is_valid(manifest: str, small_oci: Layout, registry: Registry) -> None:
+    name = f"docker://{registry.host}/validate/{manifest}:1"
+    run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--format", manifest, small_oci.reference, name)
+
+    verdict = validate_image(name, "strict", store=StoreOptions(tls_verify=False))
+
+    assert errors(verdict) == []
+    assert verdict.kind == {"v2s2": "docker-image", "oci": "oci-image"}[manifest]
+
+
+def test_what_an_engine_has_is_valid(small_archive: Path, dockerd: Dockerd) -> None:
+    name = dockerd.load(small_archive)
+
+    verdict = validate_image(f"docker-daemon:{name}", store=StoreOptions(docker_host=dockerd.host))
+
+    assert errors(verdict) == []
+    assert verdict.kind == "docker-image"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "oci:{}/layout:app:1",
+        "oci-archive:{}/oci.tar:app:1",
+        "docker-archive:{}/saved.tar:app:1",
+        "dir:{}/dir",
+        "aci:{}/a.aci",
+    ],
+)
+def test_what_we_write_is_valid_in_the_letter(target: str, small_oci: Layout, tmp_path: Path) -> None:
+    reference = target.format(tmp_path)
+    convert(small_oci.reference, [reference], Options())
+
+    assert errors(validate_image(reference, "strict")) == []

@@ -1,0 +1,280 @@
+"""Whole images: where findings are said to be, what is read, and what is raised."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from converter.errors import NotFound, Unreachable
+from converter.events import Event, Finished, Moved, Planned, Started
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.stores import StoreOptions
+from converter.stores.memory import MemorySource, MemoryStore
+from converter.validate import Verdict, validate_image, validate_source
+from tests.builders import DOCKER, LAYERS, OCI, add_image, add_index, gzipped, tar
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images"
+
+
+def rules(verdict: Verdict) -> list[str]:
+    return [one.rule for one in verdict.findings]
+
+
+@pytest.mark.parametrize(
+    "image, paths",
+    [
+        pytest.param("oci/layer-is-shorter.tar", ["manifests/0/manifest#/layers/0/size"], id="a size"),
+        pytest.param("oci/config-is-another.tar", ["manifests/0/manifest#/config/digest"], id="a digest"),
+        pytest.param("oci/diff-id-of-another.tar", ["manifests/0/config#/rootfs/diff_ids/1"], id="a diff_id"),
+        pytest.param("oci/tar-name-twice.tar", ["manifests/0/layers/1!/name"], id="an entry"),
+        pytest.param("oci/tar-without-an-end.tar", ["manifests/0/layers/1"], id="a layer"),
+        pytest.param("oci/no-oci-layout.tar", ["oci-layout"], id="a file that is missing"),
+        pytest.param("oci/index-says-arm64.tar", ["manifests/0/manifests/0/config"], id="an image of an index"),
+        pytest.param("oci/blob-called-otherwise.tar", ["blobs/sha256/notes.txt"], id="a blob"),
+        pytest.param("docker/layer-is-missing.tar", ["manifest.json#/0/Layers/1"], id="a saved file"),
+        pytest.param("docker/id-of-another.tar", ["1" * 64 + "/json"], id="an old layer"),
+        pytest.param("aci/name-twice.aci", ["archive!/rootfs/name"], id="an entry of an ACI"),
+        pytest.param("aci/manifest-version-zero.aci", ["manifest#/acVersion"], id="the manifest of an ACI"),
+    ],
+)
+def test_a_finding_says_where(image: str, paths: list[str]) -> None:
+    kind, _, name = image.partition("/")
+    transport = {"oci": "oci-archive", "docker": "docker-archive", "aci": "aci"}[kind]
+
+    verdict = validate_image(f"{transport}:{FIXTURES / f'{kind}-image' / name}")
+
+    assert [one.path for one in verdict.findings] == paths
+
+
+def test_all_that_is_wrong_is_found_at_once() -> None:
+    store = MemoryStore()
+    broken = tar({"a": b"1"}) + b"more"
+    root = add_image(store, tars=[broken, tar({"../b": b"2"})], config={"os": 5})
+    document = json.loads(store.blobs[root.digest])
+    document["layers"][0]["size"] += 1
+    document["layers"][1]["digest"] = "sha256:" + "0" * 64
+    store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+
+    verdict = validate_source(MemorySource(store))
+
+    assert set(rules(verdict)) == {
+        "image/blob-missing",
+        "image/blob-size",
+        "tar/trailing-data",
+        "schema/oci-config/required",
+        "schema/oci-config/type",
+    }
+    assert not verdict.valid
+
+
+@pytest.mark.parametrize("dialect", [OCI, DOCKER])
+def test_what_is_built_in_tests_is_valid(dialect: object) -> None:
+    store = MemoryStore()
+    add_image(store, DOCKER if dialect is DOCKER else OCI)
+
+    verdict = validate_source(MemorySource(store), profile="strict")
+
+    assert verdict.findings == ()
+    assert verdict.kind == ("docker-image" if dialect is DOCKER else "oci-image")
+
+
+def test_each_blob_is_read_once_whoever_names_it() -> None:
+    store = MemoryStore()
+    images = [
+        add_image(store, config={"os": "linux", "architecture": architecture}, name="")
+        for architecture in ("amd64", "386")
+    ]
+    add_index(store, [image.to_json() for image in (*images, images[0])])
+    source = MemorySource(store)
+
+    assert validate_source(source).findings == ()
+    layers = {Descriptor.of(gzipped(data), "").digest for data in LAYERS}
+    assert {source.opened[digest] for digest in layers} == {1}
+
+
+def test_every_finding_of_a_rule_beyond_a_hundred_is_counted() -> None:
+    store = MemoryStore()
+    entries = tar({str(number): b"" for number in range(150)})[: 150 * 512]
+    add_image(store, tars=[entries + entries + bytes(1024)])
+
+    verdict = validate_source(MemorySource(store))
+
+    assert len(verdict.findings) == 101
+    assert verdict.findings[-1].message == "got 50 findings more of this rule, want none"
+
+
+class Remote(MemorySource):
+    """A registry in memory, whose blobs may be any length."""
+
+    local = False
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        known = super().fetch(descriptor)
+        return replace(known, raw=lambda: self._endless(known)) if descriptor.size == 3 else known
+
+    def _endless(self, known: Known) -> Iterator[bytes | memoryview]:
+        yield from known.raw()
+        for _ in range(1000):
+            yield b"more"
+        raise AssertionError("somebody reads on and on")
+
+
+def test_no_more_is_got_from_afar_than_was_promised() -> None:
+    store = MemoryStore()
+    root = add_image(store)
+    document = json.loads(store.blobs[root.digest])
+    document["layers"][0]["size"] = 3
+    store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+
+    verdict = validate_source(Remote(store))
+
+    assert "image/blob-size" in rules(verdict)
+    assert "image/blob-digest" not in rules(verdict)
+
+
+class Breaking(MemorySource):
+    """A registry that goes away."""
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        if descriptor.media_type == types.OCI_LAYER_GZIP:
+            raise Unreachable("got no answer, want one")
+        return super().fetch(descriptor)
+
+
+def test_what_could_not_be_looked_at_is_no_finding() -> None:
+    store = MemoryStore()
+    add_image(store)
+
+    with pytest.raises(Unreachable):
+        validate_source(Breaking(store))
+
+
+def test_what_is_attached_must_speak_of_the_image() -> None:
+    store = MemoryStore()
+    root = add_image(store)
+    for subject in (root, replace(root, digest=Descriptor.of(b"other", "").digest)):
+        body = {"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "artifactType": "text/plain", "layers": []}
+        empty = store.add(b"{}", types.OCI_EMPTY)
+        body |= {"config": empty.to_json(), "layers": [empty.to_json()], "subject": subject.to_json()}
+        attached = store.add(json.dumps(body).encode(), types.OCI_MANIFEST)
+        store.attached.append(Attachment(subject=root.digest, descriptor=attached))
+
+    verdict = validate_source(MemorySource(store), "app:1")
+
+    assert [(one.rule, one.path) for one in verdict.findings] == [("image/referrer", "referrers/1/manifest")]
+
+
+def test_an_image_of_schema_1_is_read_layer_by_layer() -> None:
+    store = MemoryStore()
+    layers = [store.add(gzipped(data), types.DOCKER_LAYER_GZIP) for data in (*LAYERS, tar({"../a": b""}))]
+    ids = [f"{number:064x}" for number in range(len(layers))]
+    history = [{"id": one, **({"parent": below} if below else {})} for one, below in zip(ids, ["", *ids])]
+    document = {
+        "schemaVersion": 1,
+        "name": "app",
+        "tag": "1",
+        "architecture": "amd64",
+        "fsLayers": [{"blobSum": str(layer.digest)} for layer in reversed(layers)],
+        "history": [{"v1Compatibility": json.dumps(step)} for step in reversed(history)],
+    }
+    store.named["app:1"] = store.add(json.dumps(document).encode(), types.DOCKER_SCHEMA1)
+
+    verdict = validate_source(MemorySource(store))
+
+    assert [(one.rule, one.path) for one in verdict.findings] == [("tar/name-outside", "layers/0!/../a")]
+    assert verdict.kind == "docker-image"
+
+
+def test_a_limit_is_told_as_such() -> None:
+    store = MemoryStore()
+    add_image(store, tars=[tar({f"{number}": b"" for number in range(20)})])
+
+    verdict = validate_source(MemorySource(store), limits=Limits(entries=10))
+
+    assert rules(verdict) == ["image/limit"]
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """A layout of the corpus as a directory."""
+    with tarfile.open(FIXTURES / name) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_a_name_chooses_one_image_of_a_layout(tmp_path: Path) -> None:
+    layout = unpacked("oci-image/valid-two-layers.tar", tmp_path)
+    index = json.loads((layout / "index.json").read_bytes())
+    missing = {**index["manifests"][0], "digest": "sha256:" + "1" * 64}
+    missing["annotations"] = {"org.opencontainers.image.ref.name": "gone"}
+    index["manifests"].append(missing)
+    (layout / "index.json").write_text(json.dumps(index))
+
+    assert validate_image(f"oci:{layout}:latest").valid
+    assert rules(validate_image(f"oci:{layout}:gone")) == ["image/blob-missing"]
+    assert rules(validate_image(f"oci:{layout}:@1")) == ["image/blob-missing"]
+    assert rules(validate_image(f"oci:{layout}")) == ["image/blob-missing"]
+    with pytest.raises(NotFound):
+        validate_image(f"oci:{layout}:other")
+
+
+def test_a_name_chooses_one_image_of_an_archive() -> None:
+    archive = f"docker-archive:{FIXTURES / 'docker-image/valid-classic.tar'}"
+
+    assert validate_image(f"{archive}:app:1").valid
+    assert validate_image(f"{archive}:@0").valid
+    with pytest.raises(NotFound):
+        validate_image(f"{archive}:other")
+
+
+@pytest.mark.parametrize("name", ["oci-image/valid-index.tar", "docker-image/valid-oldest.tar", "aci-image/valid.aci"])
+def test_a_bare_path_is_told_by_its_content(name: str, tmp_path: Path) -> None:
+    verdict = validate_image(str(FIXTURES / name))
+    renamed = tmp_path / "image"
+    renamed.write_bytes((FIXTURES / name).read_bytes())
+
+    assert verdict == validate_image(str(renamed))
+    assert verdict.kind == name.partition("/")[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\1\2", tar({"name": b""}), b"-----BEGIN PGP MESSAGE-----"])
+def test_what_is_no_image_is_invalid(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(content)
+
+    verdict = validate_image(str(path))
+
+    assert verdict.kind == "unknown"
+    assert rules(verdict) == ["image/unreadable"]
+
+
+@pytest.mark.parametrize("transport", ["", "oci:", "oci-archive:", "docker-archive:", "dir:", "aci:"])
+def test_nothing_there_is_no_finding(transport: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        validate_image(f"{transport}{tmp_path / 'nowhere'}")
+
+
+def test_who_watches_is_told_how_far_the_reading_has_come() -> None:
+    events: list[Event] = []
+
+    validate_image(f"oci-archive:{FIXTURES / 'oci-image/valid-packed-layers.tar'}", report=events.append)
+
+    planned = sum(event.size for event in events if isinstance(event, Planned))
+    assert planned == sum(event.size for event in events if isinstance(event, Moved))
+    assert [type(event) for event in events if isinstance(event, Started | Finished)][-2:] == [Started, Finished]
+
+
+def test_the_limits_of_the_store_hold() -> None:
+    small = StoreOptions(limits=Limits(document=100))
+
+    verdict = validate_image(f"oci-archive:{FIXTURES / 'oci-image/valid-two-layers.tar'}", store=small)
+
+    assert rules(verdict) == ["image/limit"]
