@@ -80,8 +80,18 @@ def tree(data: bytes) -> Mapping[str, Any]:
     return {name.strip("./"): value for name, value in files_of(data).items() if name.strip("./")}
 
 
-def test_put_together_they_are_the_image() -> None:
-    acis = layered(*LAYERS)
+LINKED = (
+    layer(File("a", data=b"a"), File("d/e")),
+    layer(File("d/b", "link", target="a"), File(".wh.a")),
+    layer(File("c", "link", target="d/b"), File("d/.wh.b")),
+)
+
+
+@pytest.mark.parametrize(
+    "layers", [pytest.param(LAYERS, id="whiteouts"), pytest.param(LINKED, id="links to what is taken away")]
+)
+def test_put_together_they_are_the_image(layers: tuple[Layer, ...]) -> None:
+    acis = layered(*layers)
     shelf = {parse(read_manifest(root)).name: root for root in acis}
     image = resolve(aci_format.decode(acis[-1], lambda _: acis[-1]), lambda dependency: shelf.get(dependency.name))
     assert len(image.layers) == 3
@@ -90,9 +100,7 @@ def test_put_together_they_are_the_image() -> None:
         ("step 1", False),
         ("step 2", False),
     ]
-    flat, direct = (
-        b"".join(squash([partial(tar_blocks, each) for each in layers])) for layers in (image.layers, LAYERS)
-    )
+    flat, direct = (b"".join(squash([partial(tar_blocks, each) for each in some])) for some in (image.layers, layers))
     assert tree(flat) == tree(direct)
 
 

@@ -19,6 +19,7 @@ from converter.streams.tar.scan import entries
 from converter.streams.verify import Meter, hashed
 
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
+PREFIX = ROOTFS + b"/"
 
 
 def unpacked(root: Known) -> Iterator[Block]:
@@ -59,6 +60,18 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
             if entry.name in wanted:
                 found[wanted[entry.name]] = (entry.uid, entry.gid)
     return found
+
+
+def read_links(root: Known) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """The paths below the rootfs that have an entry, and those that hard links name. The whole archive is read."""
+    own, named = set(), set()
+    with closing(unpacked(root)) as blocks:
+        for entry in entries(blocks):
+            if entry.name.startswith(PREFIX):
+                own.add(entry.name.removeprefix(PREFIX))
+                if entry.type == fields.LINK:
+                    named.add(names.clean(entry.linkname).removeprefix(PREFIX))
+    return frozenset(own), frozenset(named)
 
 
 def _manifest(entry: Entry) -> bytes:

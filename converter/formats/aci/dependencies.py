@@ -2,7 +2,8 @@
 Setup").
 
 Later dependencies override earlier ones, the image overrides all: for A → [B, C], C → [D] that is B < D < C < A. A
-whitelist holds for its image and for all below it, and for nothing beside it.
+whitelist holds for its image and for all below it, and for nothing beside it. It is applied once all of them lie there:
+a hard link that stays keeps its content, though the file that it names lies below and goes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from converter.errors import Invalid, NotFound, within
-from converter.formats.aci.archive import read_manifest, read_owners
+from converter.formats.aci.archive import read_links, read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
@@ -69,8 +70,11 @@ def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
     )
 
 
-def own_layer(root: Known, keep: Paths | None = None, image_id: str = "") -> Layer:
-    """The files of one ACI as a layer; of ``keep``, only those."""
+def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below: Sequence[Layer] = ()) -> Layer:
+    """The files of one ACI as a layer; of ``keep``, only those.
+
+    ``below`` are the layers under it, kept to the same paths: what links of this one need of them comes along.
+    """
     unpacked = Layer(
         content=Derived(
             inputs=(Layer(content=root),),
@@ -80,7 +84,19 @@ def own_layer(root: Known, keep: Paths | None = None, image_id: str = "") -> Lay
     )
     if keep is None:
         return unpacked
-    return Layer(content=Derived(inputs=(unpacked,), rewrite=Keep(paths=keep), compression=GZIP))
+    inputs: tuple[Layer, ...] = (unpacked,)
+    if below:
+        own, named = read_links(root)
+        if named - own - keep:
+            inputs = (*map(_whole, below), unpacked)
+            keep &= own | named
+    return Layer(content=Derived(inputs=inputs, rewrite=Keep(paths=keep), compression=GZIP))
+
+
+def _whole(layer: Layer) -> Layer:
+    """A layer as it was before a whitelist took something from it."""
+    content = layer.content
+    return content.inputs[-1] if isinstance(content, Derived) and isinstance(content.rewrite, Keep) else layer
 
 
 class _Resolution:
@@ -110,7 +126,7 @@ class _Resolution:
                 check(dependency, below, named)
                 found += self.layers(below, named, keep, dependency.image_id, {**above, digest: manifest.name})
         self.roots.append(root)
-        return [*found, own_layer(root, keep, image_id)]
+        return [*found, own_layer(root, keep, image_id, found)]
 
     def _found(self, dependency: Dependency) -> Known:
         known = self._finder(dependency)

@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.errors import DigestMismatch
 from converter.formats.aci import keys
-from converter.formats.aci.archive import MANIFEST, ROOTFS
+from converter.formats.aci.archive import MANIFEST, PREFIX, ROOTFS
 from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, heard, joined, split, watched
 from converter.formats.aci.users import PASSWD, group_of
@@ -27,7 +27,6 @@ from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
 
-PREFIX = ROOTFS + b"/"
 NOTHING: Replaced = frozenset()
 
 
@@ -69,7 +68,7 @@ class RebuildAci:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """Only these paths of a layer, and the directories above them."""
+    """Only these paths of a layer, and the directories above them; of the layers before it, what its links need."""
 
     paths: frozenset[bytes] = field(repr=False)
     replaced: Replaced = NOTHING
