@@ -105,7 +105,7 @@ def convert(
         for destination in map(Location.parse, destinations):
             store = replace(target_store(options, location, destination), report=report)
             sink = open_sink(destination, store)
-            planned.append((sink, [plan(destination, sink, image, options, library.find) for image in images]))
+            planned.append((sink, [plan(destination, sink, one, options, library.find, files=stack) for one in images]))
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
@@ -150,8 +150,19 @@ def _subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
         yield entry.descriptor.digest
 
 
-def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, finder: Finder) -> Target:
-    """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss."""
+def plan(
+    destination: Location,
+    sink: Sink,
+    chosen: Chosen,
+    options: Options,
+    finder: Finder,
+    *,
+    files: ExitStack | None = None,
+) -> Target:
+    """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss.
+
+    With ``files``, which closes what that needs, an ACI that has been another format's meanwhile becomes itself again.
+    """
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
         if target.name != aci.name:  # an ACI may go on depending on others
@@ -159,6 +170,12 @@ def plan(destination: Location, sink: Sink, chosen: Chosen, options: Options, fi
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
         recorded = options.keeps_origin and origin.due(chosen.before, root, destination, options.origin)
+        if recorded and files is not None and target.name == aci.name and options.compress is None:
+            from converter.conversion.restoring import restored
+
+            back = restored(root, chosen.before, files, options.threads)
+            if back is not None:
+                root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
         kept = "the origin record" if recorded else ""
         place = "standard output" if destination.path in origin.STDOUT else destination.transport
         carried = signed.carry(chosen.attached, root, place, chosen.fetch, kept)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Item
+from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
 from converter.plan import Made, Make, Node, forecast
 from converter.ports import Fetch
@@ -72,10 +72,28 @@ def due(before: Before, plan: Node, destination: Location, mode: str) -> bool:
         return False
     if isinstance(plan, Make) and plan.inputs:  # of several ACIs none is the image
         return False
+    if plan.media_type != types.ACI and any(map(_depends, images(before.item))):
+        return False
     future = forecast(plan)
     if future is not None and future.descriptor.digest == before.root.digest:
         return False
     return mode == ALWAYS or is_signed(before)
+
+
+def images(item: Item) -> Iterator[Image]:
+    """An image, or all that have been read of an index."""
+    if isinstance(item, Image):
+        yield item
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from images(entry.item)
+
+
+def _depends(image: Image) -> bool:
+    """Whether an ACI is more than its own file."""
+    original = image.original
+    return original is not None and original.format == "aci" and len(image.layers) != 1
 
 
 def is_signed(before: Before) -> bool:

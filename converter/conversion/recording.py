@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from converter.conversion.attachments import Attached
-from converter.conversion.origin import After, Before
+from converter.conversion.origin import After, Before, images
 from converter.conversion.result import layer_results
 from converter.formats.aci.archive import read_manifest
 from converter.formats.aci.keys import RECIPE
@@ -19,7 +19,7 @@ from converter.model.content import Derived, Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
-from converter.model.image import Attachment, Image, Index, Item
+from converter.model.image import Attachment
 from converter.plan import Copy, Write, leaves
 from converter.ports import Fetch
 from converter.stores.disk import disk, write_all
@@ -158,7 +158,8 @@ class _Making:
             if not found:
                 found.append(remade(content, Files.of)[0])
             recipe, size = self._recipe(layer, found[0])
-            if recipe.descriptor.size > layer.content.descriptor.size + SMALL:
+            packing = find_packing(layer.content.blocks, self._workers) if self._converted else ""
+            if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
                 self._carry([layer])
                 continue
             yield LayerOrigin(
@@ -168,6 +169,7 @@ class _Making:
                 diff_id=layer.diff_id,
                 recipe=self._add(recipe, "recipe"),
                 size=size,
+                packing=packing,
             )
 
     def _carry(self, layers: Sequence[Layer]) -> None:
@@ -202,16 +204,6 @@ class _Making:
 
 def _opener(content: Known) -> Callable[[], Blocks]:
     return content.blocks
-
-
-def images(item: Item) -> Iterator[Image]:
-    """An image, or all that have been read of an index."""
-    if isinstance(item, Image):
-        yield item
-    elif isinstance(item, Index):
-        for entry in item.entries:
-            if entry.item is not None:
-                yield from images(entry.item)
 
 
 def sources(content: Derived) -> list[Layer]:

@@ -92,6 +92,8 @@ def planned(original: Original, item: Item, root: Descriptor, target: Item) -> N
     item = each_image(original.with_layers)(item)
     if settings.called:
         item = each_image(lambda image: _called(image, settings.called))(item)
+    if root.media_type != types.ACI:  # its whitelist is applied; what it depends on is not here
+        item = each_image(lambda image: aci.resolve(image, lambda _: None))(item)
     if settings.squash:
         item = each_image(squashed)(item)
     if root.media_type == types.ACI:

@@ -6,7 +6,7 @@ Nothing here is trusted: whatever is read is checked against the digest that it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -19,7 +19,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Index, Item
 from converter.model.limits import in_force
-from converter.ports import Source
+from converter.ports import Fetch
 from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
 from converter.streams.blocks import file_blocks
@@ -43,16 +43,16 @@ class Original:
         self,
         found: Evidence,
         *,
-        target: Source,
+        fetch: Fetch,
         root: Descriptor,
         item: Item,
         files: ExitStack,
         workers: Workers,
     ) -> None:
-        """``root`` and ``item`` are the converted image, ``target`` the source that it lies in."""
+        """``root`` and ``item`` are the converted image, ``fetch`` is that of the source that it lies in."""
         self.record: Record = found.record
         self._parts = found.parts
-        self._target = target
+        self._fetch = fetch
         self._root = root
         self._layers = {known.descriptor.digest: known for known in blobs(item)}
         self._files = files
@@ -88,7 +88,7 @@ class Original:
         digest = descriptor.digest
         part = self._parts.get(digest)
         if part is not None:
-            return _as(descriptor, self._target.fetch(part))
+            return _as(descriptor, self._fetch(part))
         if descriptor.media_type == types.ACI and digest == self.record.root.digest:
             return Known(descriptor, self._aci)
         if digest in self._layers:
@@ -97,7 +97,7 @@ class Original:
         if packed is not None:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
-            return self._target.fetch(descriptor)
+            return self._fetch(descriptor)
         return Known(descriptor, lambda: _missing(digest))
 
     def with_layers(self, image: Image) -> Image:
@@ -118,21 +118,22 @@ class Original:
         most = min(self._limits.layer, max(RATIO_FROM, self._limits.ratio * layer.content.descriptor.size))
         if not 0 <= row.size <= most:
             raise LimitExceeded(f"got a layer of {row.size} bytes in a record, want at most {most} (limit: ratio)")
-        recipe, target = self._part(row.recipe), row.target
+        descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
+        return replace(layer, content=Known(descriptor, self._by_recipe(row.recipe, row.target)))
+
+    def _by_recipe(self, recipe: Digest, target: Digest) -> Callable[[], Blocks]:
+        """Makes a tar of that of a blob of the target."""
+        part = self._part(recipe)
 
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).blocks(offset, size)
 
-        def raw() -> Blocks:
-            return borrowed(decompress(recipe.blocks(), "gzip", self._limits), lend)
-
-        descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
-        return replace(layer, content=Known(descriptor, raw))
+        return lambda: borrowed(decompress(part.blocks(), "gzip", self._limits), lend)
 
     def _spool(self, digest: Digest) -> _Spool:
         if digest not in self._spools:
             if digest == self._root.digest:
-                tar: Blocks = plain(self._target.fetch(self._root).blocks(), self._limits)[1]
+                tar: Blocks = plain(self._fetch(self._root).blocks(), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
             else:
@@ -159,9 +160,12 @@ class Original:
 
     def _packed(self, row: LayerOrigin) -> Blocks:
         """A layer as it was compressed."""
-        if row.target not in self._layers:
+        if row.recipe is not None and row.target is not None:
+            tar = self._by_recipe(row.recipe, row.target)()
+        elif row.target in self._layers:
+            tar = uncompressed(Layer(content=self._layers[row.target]))
+        else:
             raise Invalid(f"got a record that speaks of the layer {row.target}, want one that the image has")
-        tar = uncompressed(Layer(content=self._layers[row.target]))
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _aci_tar(self, row: LayerOrigin) -> Blocks:
@@ -180,7 +184,7 @@ class Original:
         part = self._parts.get(digest)
         if part is None:
             raise NotFound(f"got a record without its part {digest}, want it")
-        return self._target.fetch(part)
+        return self._fetch(part)
 
     def _spooled(self, blocks: Blocks) -> _Spool:
         fd = spool()

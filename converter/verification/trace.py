@@ -133,7 +133,7 @@ class _Tracing:
         document = b"" if root.media_type == types.ACI else source.fetch(root).read()
         names = names or _names_of_aci(item)
         with ExitStack() as files:
-            original = Original(found, target=source, root=root, item=item, files=files, workers=self.workers)
+            original = Original(found, fetch=source.fetch, root=root, item=item, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
             report = self.judge(original, self.location, signed, self.wanted)
             further: tuple[Step, ...] = ()

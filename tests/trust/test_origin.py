@@ -206,3 +206,19 @@ def test_the_chain_as_json(tmp_path: Path) -> None:
     assert (told["level"], step["level"], step["platform"]) == ("P4", "P4", "linux/arm64")
     assert [row["level"] for row in step["layers"]] == ["P4"]
     assert step["signatures"][0]["ok"]
+
+
+@pytest.mark.parametrize("packing", [pytest.param(packed, id=name) for name, packed in PACKINGS.items()])
+def test_an_aci_comes_back_as_the_file_it_was(packing: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    source = origins.aci(tmp_path / "app.aci", packing)
+    converter.convert(source, f"oci:{tmp_path}/out")
+    converter.convert(f"oci:{tmp_path}/out", f"aci:{tmp_path}/back.aci")
+    for suffix in ("", ".asc"):
+        assert (tmp_path / f"back.aci{suffix}").read_bytes() == (tmp_path / f"app.aci{suffix}").read_bytes()
+    assert asked(f"aci:{tmp_path}/back.aci", OPENPGP).level == "P1"
+
+
+def test_an_aci_that_is_packed_anew_on_its_way_back_keeps_its_origin(tmp_path: Path) -> None:
+    converter.convert(origins.aci(tmp_path / "app.aci"), f"oci:{tmp_path}/out")
+    converter.convert(f"oci:{tmp_path}/out", f"aci:{tmp_path}/back.aci", compress="none")
+    assert asked(f"aci:{tmp_path}/back.aci", OPENPGP).level == "P4"
