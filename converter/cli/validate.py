@@ -62,13 +62,27 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
 
 def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
     if kind not in KINDS and (kind is not None or _is_image(target)):
-        verdict = validate_image(target, profile, store=store(), report=watch)
+        verdict = validate_image(_reference(target, kind), profile, store=store(), report=watch)
         return Checked(target=target, kind=verdict.kind, findings=verdict.findings)
     data = _read(target)
     actual = kind or guess(data)
     if actual is None:
         raise Usage(f"got {target}, whose kind cannot be told, want --kind")
     return Checked(target=target, kind=actual, findings=validate_document(data, actual, profile))
+
+
+def _reference(target: str, kind: str | None) -> str:
+    """A bare path as what it is said to be; what its content says counts where nobody says."""
+    path = Path(target)
+    if kind is None or not path.exists():
+        return target
+    directory = path.is_dir()
+    transports = {
+        "aci-image": "aci",
+        "docker-image": "docker-archive",
+        "oci-image": "oci" if directory else "oci-archive",
+    }
+    return f"{transports[kind]}:{target}"
 
 
 def _is_image(target: str) -> bool:

@@ -16,9 +16,10 @@ Hit = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with a document; only an ``error`` makes it invalid.
+    """One thing wrong with a document or an image; only an ``error`` makes it invalid.
 
-    ``path`` is a JSON pointer (RFC 6901) into the document, empty for the whole of it.
+    ``path`` is a JSON pointer (RFC 6901) into the document, empty for the whole of it. Of an image it begins with the
+    part that is meant (docs/validation.md).
     """
 
     path: str

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from converter.cli.run import run
-from converter.schema import KINDS, bundle, rules, schema
+from converter.schema import KINDS, bundle, schema
+from converter.validate import rules
 
 GOOD = '{"imageLayoutVersion": "1.0.0"}'
 WHY = "schema/oci-layout/enum; image-spec 1.1.1, image-layout.md, oci-layout file"
@@ -175,6 +176,72 @@ def test_sarif_is_of_version_2_1_0_and_describes_its_rules(bad: str, capsys: pyt
     (place,) = result["locations"]
     assert place["physicalLocation"]["artifactLocation"]["uri"] == bad
     assert place["logicalLocations"][0]["fullyQualifiedName"] == "/imageLayoutVersion"
+
+
+IMAGES = Path(__file__).parent.parent.parent / "fixtures/images"
+IMAGE, BROKEN = f"oci-archive:{IMAGES}/oci-image/valid-index.tar", str(IMAGES / "oci-image/layer-is-shorter.tar")
+
+
+def test_images_and_documents_are_judged_in_one_call(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", IMAGE, good, BROKEN]) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [f"{IMAGE}: oci-image: valid", f"{good}: oci-layout: valid", f"{BROKEN}: oci-image: invalid"]
+    assert lines[3].startswith("  error: manifests/0/manifest#/layers/0/size: got ")
+    assert lines[4:] == ["3 targets, 1 invalid"]
+
+
+@pytest.mark.parametrize("form", ["json", "junit", "github", "sarif"])
+def test_each_format_tells_of_images(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--format", form, BROKEN]) == 1
+    out = capsys.readouterr().out
+    assert "manifests/0/manifest#/layers/0/size" in out
+    assert "image/blob-size" in out
+
+
+def test_sarif_describes_the_rules_of_images(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["validate", "--format", "sarif", BROKEN])
+
+    log: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]] == ["image/blob-size"]
+
+
+def test_what_is_no_image_has_a_verdict_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "broken.aci"
+    path.write_bytes(b"no image")
+
+    assert run(["validate", "--json", str(path)]) == 1
+
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert (verdict["kind"], verdict["valid"]) == ("aci-image", False)
+
+
+@pytest.mark.parametrize(
+    "kind, name, rule",
+    [
+        pytest.param("aci-image", "oci-image/valid-index.tar", "aci/archive-top-level", id="an ACI"),
+        pytest.param("docker-image", "aci-image/valid.aci", "image/unreadable", id="what docker save wrote"),
+        pytest.param("oci-image", "aci-image/valid.aci", "oci/layout-file", id="a layout"),
+    ],
+)
+def test_a_path_is_judged_as_what_it_is_said_to_be(
+    kind: str, name: str, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["validate", "--json", "--kind", kind, str(IMAGES / name)]) == 1
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert rule in {finding["rule"] for finding in verdict["findings"]}
+
+
+def test_no_image_there_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", f"oci:{tmp_path / 'nowhere'}"]) == 1
+    assert capsys.readouterr().err.startswith("transship: got no file or directory ")
+
+
+def test_rules_of_images_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--list-rules", "--kind", "aci-image"]) == 0
+    listed = capsys.readouterr().out
+    assert "aci/archive-top-level  (compat: error, strict: error)" in listed
+    assert "appc spec 0.8.11, aci.md, Image Archives" in listed
 
 
 def test_rules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
