@@ -11,12 +11,12 @@ from converter.schema import KINDS, bundle, schema
 
 @click.command(name="schema")
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
-@click.option("--bundle", "bundled", is_flag=True, help="One document that refers to no other.")
+@click.option("--bundle/--no-bundle", "bundled", default=True, help="With all it refers to, or as it lies in schemas/.")
 @common
 def command(kind: str | None, bundled: bool) -> None:
     """Print the JSON Schema of a kind of document, or the kinds there are.
 
-    The schemas are of JSON Schema 2020-12. With --bundle, what a schema refers to is inside.
+    The schemas are of JSON Schema 2020-12, and each can be used on its own.
     """
     if kind is not None:
         show_json(bundle(kind) if bundled else schema(kind))

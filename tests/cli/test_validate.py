@@ -263,8 +263,8 @@ def test_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_schemas_are_printed_as_they_are(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schemas_are_printed_whole_or_as_they_are(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", kind]) == 0
-    assert json.loads(capsys.readouterr().out) == schema(kind)
-    assert run(["schema", kind, "--bundle"]) == 0
     assert json.loads(capsys.readouterr().out) == bundle(kind)
+    assert run(["schema", kind, "--no-bundle"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema(kind)
