@@ -25,7 +25,8 @@ class Known:
     """Bytes with a claimed digest. They are checked while they are read; nothing switches that off.
 
     ``raw`` is what a store has under that name; only ``blocks`` may call it, and validation, which tells what is wrong
-    instead of raising it. ``absent`` says that the store has not got them: the descriptor names a foreign layer, whose bytes lie where its URLs point.
+    instead of raising it. ``absent`` says that the store has not got them: the descriptor names a foreign layer, whose
+    bytes lie where its URLs point.
     """
 
     descriptor: Descriptor
