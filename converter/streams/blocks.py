@@ -93,6 +93,21 @@ def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         yield from rest
 
 
+def equal(a: Blocks, b: Blocks) -> bool:
+    """Whether two streams are the same bytes; both are read no further than that takes."""
+    with closing(a) as left, closing(b) as right:
+        one, other = memoryview(b""), memoryview(b"")
+        while True:
+            one = one or next((memoryview(block) for block in left if len(block)), memoryview(b""))
+            other = other or next((memoryview(block) for block in right if len(block)), memoryview(b""))
+            size = min(len(one), len(other))
+            if not size:
+                return not one and not other
+            if bytes(one[:size]) != bytes(other[:size]):  # views are compared item by item
+                return False
+            one, other = one[size:], other[size:]
+
+
 def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:
     """``size`` bytes of an open file from ``offset``. The file's position is neither used nor moved.
 

@@ -131,7 +131,7 @@ def zeros_behind(made: Blocks, packed: Blocks) -> int | None:
             if not one:
                 break
             size = min(len(one), len(other))
-            if not size or one[:size] != other[:size]:
+            if not size or bytes(one[:size]) != bytes(other[:size]):  # views are compared item by item
                 return None
             one, other = one[size:], other[size:]
         count = 0

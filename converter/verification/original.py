@@ -22,6 +22,7 @@ from converter.model.limits import in_force
 from converter.ports import Fetch
 from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
+from converter.streams.ahead import ahead
 from converter.streams.blocks import file_blocks
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, decompress, plain
@@ -105,10 +106,10 @@ class Original:
         recipes = {row.diff_id: row for row in self.record.layers if row.recipe is not None}
         return replace(image, layers=tuple(self._again(layer, recipes.get(layer.diff_id)) for layer in image.layers))
 
-    def tar(self, digest: Digest) -> tuple[Blocks, int]:
-        """The tar of a blob of the target, of which only the first call costs anything, and its size."""
+    def tar(self, digest: Digest) -> Blocks:
+        """The tar of a blob of the target, which only the first call unpacks."""
         held = self._spool(digest)
-        return held.blocks(0, held.size), held.size
+        return held.blocks(0, held.size)
 
     def _again(self, layer: Layer, row: LayerOrigin | None) -> Layer:
         if row is None or row.recipe is None or row.target is None or layer.diff_id is None:
@@ -170,7 +171,7 @@ class Original:
 
     def _aci_tar(self, row: LayerOrigin) -> Blocks:
         if self._root.media_type == types.ACI:
-            return self.tar(self._root.digest)[0]
+            return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or self.record.manifest is None:
             raise NotFound("got a record without a recipe of the ACI, want one")
         layer = Layer(content=self._layers[row.target])
@@ -190,7 +191,7 @@ class Original:
         fd = spool()
         self._files.callback(os.close, fd)
         size = 0
-        for block in blocks:
+        for block in ahead(blocks):
             with disk("a temporary file", "write"):
                 write_all(fd, block)
             size += len(block)

@@ -21,6 +21,7 @@ from converter.model.document import load_object
 from converter.model.image import Image, Item
 from converter.plan import Copy, Made, Make, Node, Write
 from converter.streams.ahead import ahead
+from converter.streams.blocks import equal
 from converter.streams.content import remade, uncompressed
 from converter.verification import again, differing
 from converter.verification.original import Original, consumed
@@ -145,14 +146,13 @@ def _aci(original: Original, node: Node, root: Descriptor) -> Proof:
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
     assert isinstance(node, Make)
     content = node.derived(())
-    got = consumed(original.tar(root.digest)[0], content.algorithm)
-    want, content = remade(content, lambda blocks: consumed(ahead(blocks), content.algorithm))
-    uncovered = () if got == want else _compared(original, content, root)
+    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(root.digest)))
+    uncovered = () if same else _compared(original, content, root)
     level = _worst(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
     sources = [known.descriptor.digest for known in _sources(content)]
-    row = LayerProof(target=root.digest, source=sources[0] if len(sources) == 1 else None, diff_id=got, level=level)
+    row = LayerProof(target=root.digest, source=sources[0] if len(sources) == 1 else None, level=level)
     return Proof(level=level, layers=(row,), uncovered=uncovered)
 
 
@@ -160,7 +160,7 @@ def _compared(original: Original, content: Derived, root: Descriptor) -> tuple[s
     """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
 
     def target() -> Blocks:
-        return original.tar(root.digest)[0]
+        return original.tar(root.digest)
 
     wanted, content = remade(content, differing.read_aci)
     differing.require_same_aci(differing.read_aci(target()), wanted)
