@@ -10,7 +10,7 @@ from converter.bulk.outcome import Outcome, Summary
 BARS = 40
 """Most images in the plot, the largest first."""
 
-_WIDTH, _LABEL, _ROW = 960, 280, 30
+_WIDTH, _LABEL, _ROW = 960, 280, 34
 _WORDS = {"written": "written", "there": "already there", "planned": "would be written", "failed": "failed"}
 
 _STYLE = """
@@ -92,11 +92,11 @@ def _plot(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for number, one in enumerate(bars):
         top = 26 + _ROW * number
         name = f"<title>{shown(one.destination)}</title>{_short(one.destination)}"
-        yield _text(_LABEL - 8, top + 15, name, 'text-anchor="end"')
-        for offset, kind, value in ((0, "before", one.before), (11, "after", one.after)):
+        yield _text(_LABEL - 8, top + 17, name, 'text-anchor="end"')
+        for offset, kind, value in ((0, "before", one.before), (13, "after", one.after)):
             width = max(1.0, room * value / most) if value else 0.0
-            yield _rect(kind, _LABEL, top + offset, width, 10)
-            yield _text(_LABEL + width + 6, top + offset + 9, size(value) if value else "?")
+            yield _rect(kind, _LABEL, top + offset, width, 12)
+            yield _text(_LABEL + width + 6, top + offset + 10, size(value) if value else "?")
     yield "</svg>"
 
 

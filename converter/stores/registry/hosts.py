@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from converter.stores.registry.patience import Patience
 
+ASKED = 50
+"""How often in a row one request is put off by a busy host, before it has failed."""
+
 
 class Hosts:
     """One for a run of many images; ``most`` requests are in flight to a host, 0 for any number.
@@ -32,4 +35,6 @@ class Hosts:
     def patience(self, host: str, retries: int) -> Patience:
         """The one for that host: whoever is asked to wait, all do."""
         with self._lock:
-            return self._patience.setdefault(host, Patience(retries))
+            if host not in self._patience:
+                self._patience[host] = Patience(retries, asked=max(retries, ASKED) if self._most else None)
+            return self._patience[host]

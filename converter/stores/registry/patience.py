@@ -22,9 +22,18 @@ class Patience:
     """One for all threads that speak to a host: when it asks one of them to wait, all of them do."""
 
     def __init__(
-        self, retries: int, sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic
+        self,
+        retries: int,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+        asked: int | None = None,
     ) -> None:
+        """``asked`` is how often in a row a request is made again where the host says when; None: as often as others.
+
+        Where many share a host, one may have bad luck for long.
+        """
         self._retries = retries
+        self._asked = retries if asked is None else asked
         self._sleep = sleep
         self._now = now
         self._not_before = 0.0
@@ -39,12 +48,13 @@ class Patience:
 
     def retry(self, error: Interrupted, failures: int) -> None:
         """Wait before the next try, after so many failures in a row; raises ``error`` when there is to be none."""
-        if failures > self._retries or (error.wait or 0) > LONGEST_ASKED:
+        most = self._retries if error.wait is None else self._asked
+        if failures > most or (error.wait or 0) > LONGEST_ASKED:
             raise error
         if error.wait is None:
             # Jitter, so that threads that were cut together do not come back together.
-            most = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-            self._sleep(most * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+            self._sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - no secret
             return
         with self._lock:
             self._not_before = max(self._not_before, self._now() + error.wait)

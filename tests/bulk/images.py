@@ -1,0 +1,53 @@
+"""Many images in a registry, most of whose bytes they share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+from converter.bulk.names import DEFAULT
+from converter.bulk.sync_file import Entry
+from converter.conversion import Options
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.reference import Location
+from converter.stores import StoreOptions
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image, tar
+from tests.stores.registry.fake import FakeRegistry
+
+PLAIN = StoreOptions(tls_verify=False)
+OPTIONS = Options(store=PLAIN, target_store=PLAIN, jobs=2)
+
+
+def layers(numbers: Iterable[int], size: int = 20_000) -> list[bytes]:
+    """A tar for each number, half of it compressible."""
+    return [tar({f"file{one}": random.Random(one).randbytes(size // 2) + b"-" * (size // 2)}) for one in numbers]
+
+
+def many(count: int, *, base: int = 4, own: int = 2, size: int = 20_000) -> tuple[MemoryStore, list[Descriptor]]:
+    """Images of ``base`` layers that all have and ``own`` layers each."""
+    store = MemoryStore()
+    shared = layers(range(base), size)
+    roots = []
+    for number in range(count):
+        unique = layers(range(1000 + number * own, 1000 + (number + 1) * own), size)
+        roots.append(add_image(store, tars=[*shared, *unique], name=""))
+    return store, roots
+
+
+def serve(registry: FakeRegistry, store: MemoryStore, roots: list[Descriptor]) -> None:
+    """Image N is ``team/app:N``."""
+    documents = {root.digest for root in roots}
+    for digest, data in store.blobs.items():
+        if digest not in documents:
+            registry.add_blob("team/app", data)
+    for number, root in enumerate(roots):
+        registry.add_manifest("team/app", types.OCI_MANIFEST, store.blobs[root.digest], str(number))
+
+
+def entry(source: str, to: str, rename: str = DEFAULT, options: Options = OPTIONS, **more: object) -> Entry:
+    """As the command line would make it of these texts."""
+    options = replace(options, **more)  # type: ignore[arg-type]  # the fields of Options, by name
+    return Entry(source=Location.parse(source), to=Location.parse(to), rename=rename, options=options)

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from converter.bulk.local import Settings, sync
+from converter.bulk.outcome import Summary
+from converter.errors import Usage
+from converter.events import Event, Finished, Moved, Planned, Started
+from converter.model.compression import Compression
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.bulk.images import entry, many, serve
+from tests.cli.conftest import put
+from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+
+ZSTD = Compression("zstd")
+
+
+def blobs_read(registry: FakeRegistry) -> Counter[str]:
+    return Counter(one.path.rpartition("/")[2] for one in registry.seen("GET", "/blobs/"))
+
+
+def states(summary: Summary) -> dict[str, int]:
+    return {state: number for state, number in summary.counts.items() if number}
+
+
+@pytest.mark.parametrize("rename", [pytest.param("{name}", id="one repository"), pytest.param("r{tag}:x", id="many")])
+@pytest.mark.parametrize("compress", [pytest.param(None, id="as they are"), pytest.param(ZSTD, id="packed anew")])
+def test_what_images_share_is_read_and_sent_once(
+    ours: FakeRegistry, theirs: FakeRegistry, rename: str, compress: Compression | None, tmp_path: Path
+) -> None:
+    serve(ours, *many(12))
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", rename, compress=compress)]
+
+    summary = sync(entries, Settings(cache=tmp_path))
+
+    assert states(summary) == {"written": 12}
+    assert set(blobs_read(ours).values()) == {1}
+    # 4 base layers, and for each image 2 layers and 1 configuration; those with other digests come from mounts.
+    layers_sent = [one for one in theirs.seen("PUT", "/blobs/") if "digest" in one.query]
+    assert len({one.query["digest"] for one in layers_sent}) == len(layers_sent) == 4 + 12 * 3
+    assert sum(len(repository.tags) for repository in theirs.repositories.values()) == 12
+
+
+@pytest.mark.parametrize("compress", [pytest.param(None, id="as they are"), pytest.param(ZSTD, id="packed anew")])
+def test_a_second_run_asks_for_documents_alone(
+    ours: FakeRegistry, theirs: FakeRegistry, compress: Compression | None, tmp_path: Path
+) -> None:
+    store, roots = many(5)
+    serve(ours, store, roots)
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", compress=compress)]
+    first = sync(entries, Settings(cache=tmp_path))
+    ours.requests.clear()
+    theirs.requests.clear()
+
+    second = sync(entries, Settings(cache=tmp_path))
+
+    assert states(second) == {"there": 5}
+    assert [one.digest for one in second.outcomes] == [one.digest for one in first.outcomes]
+    assert sum(blobs_read(ours).values()) == 5  # the configurations
+    assert not theirs.seen("POST")
+    assert not theirs.seen("PUT")
+
+
+def test_a_run_that_broke_off_continues_where_it_was(ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path) -> None:
+    store, roots = many(6)
+    serve(ours, store, roots)
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", "r{tag}:x", compress=ZSTD)]
+    put_before = [0]
+
+    def refuse(request: Request) -> Fault:
+        put_before[0] += request.method == "PUT" and "/manifests/x" in request.path
+        return Refuse(status=403) if put_before[0] > 3 else None
+
+    theirs.fault = refuse
+    broken = sync(entries, Settings(cache=tmp_path, images=1))
+    assert states(broken) == {"written": 3, "failed": 1}
+    assert broken.unstarted == 2
+    assert broken.failed
+    ours.requests.clear()
+    theirs.fault = lambda request: None
+
+    whole = sync(entries, Settings(cache=tmp_path))
+
+    assert states(whole) == {"there": 3, "written": 3}
+    # What the failed image had sent need not be sent again: 2 images are new, and every configuration is read.
+    assert sum(blobs_read(ours).values()) == 6 + 2 * 2
+
+
+def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(6))
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", compress=ZSTD)]
+
+    summary = sync(entries, Settings())
+
+    assert states(summary) == {"written": 6}
+    assert set(blobs_read(ours).values()) == {1}
+    back = [entry(f"oci:{tmp_path / 'layout'}", f"dir:{tmp_path / 'dirs'}", "{name}/{tag}")]
+    assert states(sync(back, Settings())) == {"written": 6}
+    assert sorted(path.name for path in (tmp_path / "dirs/app").iterdir()) == list("012345")
+    assert states(sync(entries, Settings())) == {"written": 6}  # without a cache nobody knows what they became
+
+
+def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(ours: FakeRegistry, theirs: FakeRegistry) -> None:
+    serve(ours, *many(10))
+    lock = threading.Lock()
+    now, most, served = [0], [0], [0]
+
+    def busy(request: Request) -> Fault:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            served[0] += 1
+            refused = served[0] % 3 == 0
+        time.sleep(0.003)
+        with lock:
+            now[0] -= 1
+        return Refuse(status=429, headers={"Retry-After": "0"}) if refused else None
+
+    ours.fault = busy
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+
+    summary = sync(entries, Settings(images=8, per_host=3))
+
+    assert states(summary) == {"written": 10}
+    assert most[0] <= 3
+
+
+def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: FakeRegistry) -> None:
+    serve(ours, *many(6))
+    told: list[float] = []
+    began: list[float] = []
+
+    def once(request: Request) -> Fault:
+        began.append(time.monotonic())
+        if len(began) == 10:
+            told.append(time.monotonic())
+            return Refuse(status=429, headers={"Retry-After": "1"})
+        return None
+
+    ours.fault = once
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+
+    assert states(sync(entries, Settings(images=6, per_host=2))) == {"written": 6}
+    # Those that were on their way already may still arrive.
+    assert len([one for one in began if told[0] + 0.1 < one < told[0] + 0.95]) == 0
+
+
+@pytest.mark.parametrize(
+    "keep_going, expected, unstarted",
+    [
+        pytest.param(True, {"written": 3, "failed": 1}, 0, id="the others are done all the same"),
+        pytest.param(False, {"failed": 1}, 3, id="nothing more is begun"),
+    ],
+)
+def test_an_image_that_fails(
+    ours: FakeRegistry, tmp_path: Path, keep_going: bool, expected: dict[str, int], unstarted: int
+) -> None:
+    store, roots = many(4)
+    serve(ours, store, roots)
+    ours["team/app"].manifests[ours["team/app"].tags["0"]] = ("application/vnd.oci.image.manifest.v1+json", b"{}")
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
+
+    summary = sync(entries, Settings(images=1, keep_going=keep_going))
+
+    assert states(summary) == expected
+    assert summary.unstarted == unstarted
+    assert summary.failed
+    assert "team/app:0" in summary.outcomes[0].error
+
+
+def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(1))
+    ours.fault = lambda request: Refuse(status=404) if "nothing" in request.path else None
+    places = ("nothing", "team/app")
+    entries = [entry(f"docker://{ours.host}/{name}", f"oci:{tmp_path / 'layout'}") for name in places]
+
+    assert states(sync(entries, Settings(keep_going=True))) == {"written": 1, "failed": 1}
+
+
+def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(3))
+    layout = f"oci:{tmp_path / 'layout'}"
+    assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)], Settings())) == {"written": 1}
+    before = (tmp_path / "layout/index.json").read_bytes()
+
+    summary = sync([entry(f"docker://{ours.host}/team/app", layout)], Settings(dry_run=True))
+
+    assert [one.state for one in summary.outcomes] == ["planned", "there", "planned"]
+    assert all(one.digest and one.before and one.after for one in summary.outcomes)
+    assert (tmp_path / "layout/index.json").read_bytes() == before
+
+
+def test_two_images_for_one_name_are_refused_before_anything_is_done(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(2))
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", "{name}:same{digest}")]
+
+    with pytest.raises(Usage, match="want different names"):
+        sync(entries, Settings())
+
+    assert not (tmp_path / "layout").exists()
+
+
+def test_progress_counts_images_and_all_their_bytes(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(3))
+    events: list[Event] = []
+    lock = threading.Lock()
+
+    def report(event: Event) -> None:
+        with lock:
+            events.append(event)
+
+    sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(), report)
+
+    planned = [one for one in events if isinstance(one, Planned)]
+    assert sum(one.blobs for one in planned) == 3
+    assert sum(one.size for one in planned) == sum(one.size for one in events if isinstance(one, Moved))
+    assert {one.name for one in events if isinstance(one, Started)} == {"app:0", "app:1", "app:2"}
+    assert Counter(one.name for one in events if isinstance(one, Finished)) == {"app:0": 1, "app:1": 1, "app:2": 1}
+
+
+def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_path: Path) -> None:
+    store, roots = many(1)
+    serve(ours, store, roots)
+    ours["team/app"].tags[f"sha256-{roots[0].digest.encoded}.sig"] = ours["team/app"].tags["0"]
+
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(dry_run=True))
+
+    assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
+
+
+@pytest.mark.parametrize(
+    "to, file",
+    [
+        pytest.param("docker-archive:{}/out", "out/in-app.tar", id="archives of Docker"),
+        pytest.param("oci-archive:{}/out", "out/in-app.tar", id="archives of OCI"),
+        pytest.param("aci:{}/out", "out/in-app.aci", id="ACIs"),
+        pytest.param("rootfs:{}/out", "out/in:app/etc", id="root file systems"),
+    ],
+)
+def test_every_image_becomes_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = MemoryStore()
+    put(store, add_image(store, name=""), "app")
+
+    summary = sync([entry("oci:in", to.format(tmp_path))], Settings())
+
+    assert states(summary) == {"written": 1}
+    assert (tmp_path / file).exists()

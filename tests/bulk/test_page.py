@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from converter.bulk.outcome import Outcome, Summary
+from converter.bulk.page import page, size
+from converter.plan import Loss
+
+HOSTILE = '"><script>alert(1)</script>\u202e'
+
+
+class Seen(HTMLParser):
+    """The tags of a page, and whether each is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.links += [name for name, _ in attrs if name in ("href", "src", "xlink:href")]
+        if tag not in ("meta", "br", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def summary(*outcomes: Outcome) -> Summary:
+    return Summary(outcomes=outcomes, seconds=1.5, fetched=2048)
+
+
+def outcome(number: int = 1, text: str = "app") -> Outcome:
+    return Outcome(
+        source=f"docker://a.example/{text}:{number}",
+        destination=f"oci:out:{text}:{number}",
+        state="written",
+        digest="sha256:00",
+        before=number * 1024,
+        after=number * 512,
+        losses=(Loss(field="healthcheck", reason=f"no place for {text}"),),
+    )
+
+
+FAILED = Outcome(source="docker://a.example/x", destination="", state="failed", error=f"got {HOSTILE}")
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param(summary(), id="nothing at all"),
+        pytest.param(summary(outcome()), id="an image"),
+        pytest.param(summary(*(outcome(number) for number in range(1, 90)), FAILED), id="many, and a failure"),
+        pytest.param(summary(outcome(text=HOSTILE), FAILED), id="names that would be markup"),
+    ],
+)
+def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
+    text = page(whole)
+
+    seen = Seen()
+    seen.feed(text)
+    seen.close()
+    assert seen.open == []
+    assert seen.links == []
+    assert "script" not in seen.seen
+    assert "\u202e" not in text
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_it_says_what_was_done() -> None:
+    text = page(summary(outcome(), FAILED))
+
+    for part in ("written", "1.0 KiB", "512 bytes", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "number, text", [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
+)
+def test_sizes(number: int, text: str) -> None:
+    assert size(number) == text

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from converter.bulk.memory import Memory
+from converter.bulk.spool import Spool
+from converter.cache import Forgetful
+from converter.errors import DigestMismatch
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+
+
+def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:
+    def raw() -> Blocks:
+        asked.append(data)
+        return (data,)
+
+    return Known(Descriptor.of(data if claimed is None else claimed, "x/y"), raw)
+
+
+def test_a_blob_is_fetched_once_however_many_want_it() -> None:
+    asked: list[bytes] = []
+    blob = counted(b"data" * 1000, asked)
+
+    with Spool() as spool, ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda _: b"".join(spool.blocks(blob)), range(20)))
+
+        assert got == [b"data" * 1000] * 20
+        assert len(asked) == 1
+        assert spool.fetched == 4000
+
+
+def test_what_is_wrong_is_fetched_again() -> None:
+    asked: list[bytes] = []
+    bad, good = counted(b"evil", asked, claimed=b"good"), counted(b"good", asked)
+
+    with Spool() as spool:
+        with pytest.raises(DigestMismatch):
+            list(spool.blocks(bad))
+        assert b"".join(spool.blocks(good)) == b"good"
+
+
+def test_what_was_used_longest_ago_is_dropped_for_room() -> None:
+    asked: list[bytes] = []
+    blobs = [counted(bytes([number]) * 100, asked) for number in range(3)]
+
+    with Spool(most=250) as spool:
+        for blob in (*blobs, blobs[2], blobs[1], blobs[0]):
+            list(spool.blocks(blob))
+
+    assert [data[0] for data in asked] == [0, 1, 2, 0]
+
+
+def test_one_moves_a_blob_at_a_time() -> None:
+    memory = Memory(Forgetful())
+    digest = Digest.of(b"x")
+    inside, most = [0], [0]
+    lock = threading.Lock()
+
+    def move(_: int) -> None:
+        with memory.alone(digest):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            with lock:
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(move, range(100)))
+    assert most == [1]

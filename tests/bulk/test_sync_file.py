@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.bulk.sync_file import Entry, read
+from converter.bulk.text import read as read_yaml
+from converter.conversion import Options
+from converter.errors import ConverterError, Invalid, Usage
+from converter.model.compression import Compression
+from converter.model.reference import Location
+from converter.signing import Signing
+from converter.stores import StoreOptions
+
+SKOPEOS = """\
+registry.example.com:
+    images:
+        busybox: []
+        redis:
+            - "1.0"
+            - 2.10
+            - "sha256:0000000000000000000000000000000011111111111111111111111111111111"
+    images-by-tag-regex:
+        nginx: ^1\\.13\\.[12]-alpine-perl$
+    images-by-semver:
+        alpine: ">= 3.12.0"
+    credentials:
+        username: john
+        password: this is a secret
+    tls-verify: true
+    cert-dir: /home/john/certs
+quay.io:
+    tls-verify: false
+    images:
+        coreos/etcd:
+            - latest
+"""
+"""The example of skopeo-sync(1), but for a version without quotes."""
+
+RICHER = """\
+defaults:
+  to: docker://mirror.example/team
+  compress: zstd:7
+  platform: [linux/amd64, linux/aarch64]
+  rename: "{host}/{repository}"
+images:
+  - from: docker://registry.example.com/app
+    semver: ^1.2
+    to: oci:layouts
+    compress: keep
+  - {from: docker-archive:app.tar, platform: all, format: oci, strict: true, sign: key.pem}
+quay.io:
+  images: {coreos/etcd: [latest]}
+"""
+
+TO = Location.parse("docker://mirror.example")
+
+
+def nobody(names: Sequence[str]) -> Signing:
+    return Signing(makers=[], identity=",".join(names))
+
+
+def entries(text: str, to: Location | None = TO, options: Options | None = None) -> list[Entry]:
+    return read(text.encode(), options or Options(), to, nobody)
+
+
+def test_skopeos_own_example() -> None:
+    busybox, redis, nginx, alpine, etcd = entries(SKOPEOS)
+
+    assert str(busybox.source) == "docker://registry.example.com/busybox"
+    assert busybox.references == ()
+    assert busybox.takes is None
+    assert redis.references == ("1.0", "2.10", "sha256:" + "0" * 32 + "1" * 32)
+    assert nginx.takes is not None
+    assert nginx.takes("1.13.1-alpine-perl")
+    assert not nginx.takes("1.13.3-alpine-perl")
+    assert alpine.takes is not None
+    assert alpine.takes("3.12.1")
+    assert not alpine.takes("3.9")
+    assert {str(one.to) for one in (busybox, etcd)} == {"docker://mirror.example"}
+    store = redis.options.store
+    assert store.credentials == ("john", "this is a secret")
+    assert store.cert_dir == Path("/home/john/certs")
+    assert store.tls_verify
+    assert not etcd.options.store.tls_verify
+    assert etcd.options.store.credentials is None
+
+
+def test_what_a_file_says_of_a_source_does_not_hold_for_its_destination() -> None:
+    target = StoreOptions(credentials=("us", "ours"))
+    (entry,) = entries(
+        "a.example: {images: {x: []}, tls-verify: false, credentials: {username: u, password: p}}",
+        options=Options(target_store=target),
+    )
+
+    assert entry.options.target_store == target
+    assert entry.options.store == replace(StoreOptions(), tls_verify=False, credentials=("u", "p"))
+
+
+def test_the_richer_form() -> None:
+    etcd, app, archive = entries(RICHER, to=None)
+
+    assert str(app.to) == "oci:layouts"
+    assert app.takes is not None
+    assert app.takes("1.9.0")
+    assert not app.takes("2.0.0")
+    assert app.options.compress == Compression("keep")
+    assert app.options.platforms == ("linux/amd64", "linux/aarch64")
+    assert app.rename == "{host}/{repository}"
+    assert str(archive.source) == "docker-archive:app.tar"
+    assert (archive.options.to, archive.options.strict, archive.options.platforms) == ("oci", True, ("all",))
+    assert archive.options.signing is not None
+    assert archive.options.signing.identity == "key.pem"
+    assert archive.options.compress == Compression("zstd", 7)
+    assert str(etcd.to) == "docker://mirror.example/team"
+
+
+@pytest.mark.parametrize(
+    "text, error, fact",
+    [
+        pytest.param("a.example:\n  images:\n    x: [\n", Invalid, "line 4: .*want YAML", id="no YAML"),
+        pytest.param("a.example:\n  imagse: {}\n", Invalid, "line 2: a.example: got the member 'imagse'", id="a typo"),
+        pytest.param(
+            "a.example:\n  images: {}\n  tls-verify: maybe\n",
+            Invalid,
+            "line 3: a.example.tls-verify: got 'maybe', want boolean",
+            id="no yes and no no",
+        ),
+        pytest.param(
+            "a.example:\n  images:\n    x:\n    - {}\n",
+            Invalid,
+            "line 4: a.example.images.x.0: got a value of the type object, want string",
+            id="a tag that is no text",
+        ),
+        pytest.param("images:\n- to: oci:x\n", Invalid, "line 2: images.0: got no member 'from'", id="no source"),
+        pytest.param("- a\n", Invalid, "line 1: got a value of the type array, want object", id="a list"),
+        pytest.param("", Invalid, "line 1: got a value of the type null, want object", id="nothing"),
+        pytest.param("a.example: {}\n\na.example: {}\n", Invalid, "got 'a.example' twice", id="a registry twice"),
+        pytest.param(
+            "a.example:\n  images-by-tag-regex:\n    x: '('\n",
+            Invalid,
+            r"line 3: got the regular expression '\('",
+            id="no regular expression",
+        ),
+        pytest.param(
+            "a.example:\n  images-by-semver:\n\n    x: new\n",
+            Invalid,
+            "line 4: got the range of versions 'new'",
+            id="no range of versions",
+        ),
+        pytest.param(
+            "images:\n- from: docker://a.example/x\n  compress: best\n",
+            Usage,
+            "line 2: got the compression 'best'",
+            id="a compression that is none",
+        ),
+        pytest.param(
+            "images:\n- from: docker://a.example/x\n  rename: '{nmae}'\n",
+            Usage,
+            "line 2: got the field {nmae} in the name",
+            id="a field of a name that there is not",
+        ),
+        pytest.param(
+            "images:\n- {from: 'docker://a.example/x', tags: [a], semver: '1'}\n",
+            Usage,
+            "line 2: got several of tags, tag-regex and semver",
+            id="two ways to choose",
+        ),
+        pytest.param(
+            "a.example:\n  images:\n    X: []\n", Invalid, "line 3: got the reference", id="a repository in upper case"
+        ),
+        pytest.param(
+            "a.example:\n  credentials: john:secret\n",
+            Invalid,
+            "line 2: a.example.credentials: got something else, want object",
+            id="a password in the wrong place is not shown",
+        ),
+        pytest.param("a: &a [*a]\n", Invalid, "got a value that holds itself", id="a list that holds itself"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, error: type[ConverterError], fact: str) -> None:
+    with pytest.raises(error, match=fact):
+        entries(text)
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(Invalid, match=r"line 1: .*'x'.*; line 2: .*'y'"):
+        entries("a.example: {x: 1}\nb.example: {y: 1}\n")
+
+
+def test_an_entry_without_a_destination_is_wrong_usage() -> None:
+    with pytest.raises(Usage, match="line 2: got no destination"):
+        entries("a.example:\n  images: {x: []}\n", to=None)
+
+
+def test_aliases_and_merges_are_read() -> None:
+    first, second = entries(
+        "a.example: &a {tls-verify: false, images: {x: [a]}}\nb.example: {<<: *a, images: {y: [b]}}\n"
+    )
+
+    assert str(second.source) == "docker://b.example/y"
+    assert not first.options.store.tls_verify
+    assert not second.options.store.tls_verify
+
+
+@given(st.text(alphabet="{}[]:,-&*!|>'\"\n #abc0~<?@%\t", max_size=60) | st.binary(max_size=60).map(repr))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(Invalid, Usage):
+        entries(text)
+
+
+def test_lines_are_those_of_the_text() -> None:
+    document = read_yaml("a:\n  - b\n  - c:\n      d\n")
+
+    assert [document.line(path) for path in ((), ("a",), ("a", 1), ("a", 1, "c"), ("a", 1, "zzz"))] == [1, 1, 3, 3, 3]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from converter.cli.main import main
+from converter.stores.memory import MemoryStore
+
+
+def outcomes(text: str) -> list[tuple[str, str]]:
+    return [(one["state"], one["destination"]) for one in json.loads(text)["outcomes"]]
+
+
+def test_all_images_of_a_place_go_without_a_file(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "oci:in", "oci:out", "--json", "--quiet"]) == 0
+    assert outcomes(capsys.readouterr().out) == [("written", "oci:out:in:app"), ("written", "oci:out:in:other")]
+
+    assert main(["sync", "oci:in", "oci:out", "--json", "--dry-run"]) == 0
+    assert outcomes(capsys.readouterr().out) == [("there", "oci:out:in:app"), ("there", "oci:out:in:other")]
+
+
+def test_a_file_says_what_goes_where(layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "sync.yaml").write_text(
+        "defaults: {compress: zstd, rename: '{name}/{tag}'}\n"
+        "images:\n- {from: 'oci:in', tags: [app], to: 'dir:dirs'}\n- {from: 'oci:in:other', compress: none}\n"
+    )
+
+    assert main(["sync", "sync.yaml", "dir:others", "--report", "r.json", "--report", "r.html"]) == 0
+
+    said = capsys.readouterr().out
+    assert "written" in said
+    assert "2 images: 2 written; " in said
+    assert outcomes((here / "r.json").read_text()) == [
+        ("written", "dir:dirs/in/app"),
+        ("written", "dir:others/in/other"),
+    ]
+    assert "<svg" in (here / "r.html").read_text()
+    manifest = json.loads((here / "dirs/in/app/manifest.json").read_text())
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+
+
+def test_when_one_fails_the_status_says_so(layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "sync.yml").write_text("images:\n- {from: 'oci:in', tags: [none, app]}\n")
+
+    assert main(["sync", "sync.yml", "oci:out", "--keep-going", "--images", "1"]) == 1
+
+    said = capsys.readouterr()
+    assert "2 images: 1 written, 1 failed" in said.out
+    assert "warning: oci:in:none: " in said.err
+    assert main(["sync", "sync.yml", "oci:new", "--images", "1"]) == 1
+    assert "1 failed, 1 not begun" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, fact",
+    [
+        pytest.param(["oci:in"], "got no destination", id="a place without a destination"),
+        pytest.param(["none.yaml", "oci:out"], "got no file 'none.yaml'", id="a file that is not there"),
+        pytest.param(["oci:in", "oci:out", "--rename", "{x}"], "got the field {x}", id="a field that there is not"),
+        pytest.param(["oci:in", "oci:out", "--report", "r.pdf"], "ends in .json or .html", id="a report of no kind"),
+        pytest.param(["bad.yaml", "oci:out"], "bad.yaml > line 1: got no destination", id="a fault of a file"),
+    ],
+)
+def test_wrong_usage(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], fact: str
+) -> None:
+    (here / "bad.yaml").write_text("a.example: {images: {x: []}}\n")
+    if fact.startswith("bad.yaml"):
+        arguments = arguments[:1]
+
+    assert main(["sync", *arguments]) == 2
+
+    assert fact in capsys.readouterr().err
+    assert not (here / "out").exists()
