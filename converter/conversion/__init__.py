@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from converter.cache import Cache, Forgetful
 from converter.conversion import attachments, origin, signed
-from converter.conversion.attachments import Attached
+from converter.conversion.attachments import Attached, Found
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
@@ -17,7 +17,7 @@ from converter.conversion.options import Options
 from converter.conversion.prepare import prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
 from converter.conversion.signed import Carried, Shown
-from converter.conversion.targets import called, compression_for, format_for, name_for, shown_format
+from converter.conversion.targets import called, check, compression_for, format_for, name_for, shown_format
 from converter.edits import each_image, recompressed
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
@@ -51,6 +51,7 @@ class Chosen:
     item: Item
     fetch: Fetch
     attached: tuple[Attached, ...] = ()
+    unread: tuple[Loss, ...] = ()
     unpacked: bool = False
     settings: Settings = field(default_factory=Settings)
 
@@ -101,8 +102,10 @@ def convert(
         with within(source):
             library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
             images = choose(opened, location, options, library.find)
+        places = [Location.parse(destination) for destination in destinations]
+        check(places, len({image.root.digest for image in images}))
         planned = []
-        for destination in map(Location.parse, destinations):
+        for destination in places:
             store = replace(target_store(options, location, destination), report=report)
             sink = open_sink(destination, store)
             planned.append((sink, [plan(destination, sink, one, options, library.find, files=stack) for one in images]))
@@ -124,7 +127,8 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
         signed.require(source, location, root, options.wanted)
         name = called(location, one, root)
         item = prepare(source, root, options, finder, name)
-        attached = attachments.find(source, _subjects(root, item)) if options.attachments else ()
+        found = attachments.find(source, _subjects(root, item)) if options.attachments else Found()
+        attached = found.attached
         if options.remove_signatures:
             attached = signed.without_signatures(attached, source.fetch)
         chosen.append(
@@ -133,6 +137,7 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
                 root=root,
                 item=item,
                 attached=attached,
+                unread=found.losses,
                 fetch=source.fetch,
                 unpacked=source.unpacked,
                 settings=origin.settings(options, root, item, name),
@@ -179,7 +184,7 @@ def plan(
         kept = "the origin record" if recorded else ""
         place = "standard output" if destination.path in origin.STDOUT else destination.transport
         carried = signed.carry(chosen.attached, root, place, chosen.fetch, kept)
-        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses))
+        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses, *chosen.unread))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from converter import formats
+from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.digest import Digest
 from converter.model.image import Attachment
@@ -27,20 +28,35 @@ class Attached:
     node: Node
 
 
-def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> tuple[Attached, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What speaks of an image, and a loss for each that cannot be read: an image need not suffer for those."""
+
+    attached: tuple[Attached, ...] = ()
+    losses: tuple[Loss, ...] = ()
+
+
+def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
     """Everything that speaks of the subjects, and of what speaks of them, each once."""
     found: dict[tuple[Digest, Digest], Attached] = {}
+    losses: dict[Digest, Loss] = {}
     waiting = list(subjects)
     for _ in range(depth):
         fresh = []
         for subject in waiting:
             for attachment in source.attachments(subject):
                 key = (attachment.subject, attachment.descriptor.digest)
-                if key not in found:
+                if key in found:
+                    continue
+                try:
                     found[key] = Attached(attachment=attachment, node=_node(source, attachment))
+                except (Invalid, NotFound, Unsupported) as error:
+                    digest = attachment.descriptor.digest
+                    losses[digest] = Loss(field=f"attachments/{digest}", reason=f"it cannot be read: {error}")
+                else:
                     fresh.append(attachment.descriptor.digest)
         waiting = fresh
-    return tuple(found.values())
+    return Found(attached=tuple(found.values()), losses=tuple(losses.values()))
 
 
 def split(

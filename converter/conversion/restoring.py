@@ -57,5 +57,5 @@ def _image_id(content: Derived) -> str:
 
 
 def _restored(aci: Known, original: Original) -> Restored:
-    attached = attachments.find(original, [aci.descriptor.digest])
+    attached = attachments.find(original, [aci.descriptor.digest]).attached
     return Restored(node=Copy(content=aci, media_type=types.ACI, label="image"), attached=attached)

@@ -1,0 +1,77 @@
+"""What speaks of an image travels with it, and no image suffers for what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.conversion import open_image
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.reference import Location
+from converter.stores import open_source
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+
+
+def layout(path: Path, referrer: bytes | None = None, *, blobs: bool = True) -> Descriptor:
+    """An image, and something that speaks of it: an SBOM, or the manifest that is given."""
+    store = MemoryStore()
+    root = add_image(store, name="")
+    sbom, config = store.add(b"sbom", "text/plain"), store.add(b"{}", types.OCI_EMPTY)
+    body = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        "artifactType": "text/plain",
+        "config": config.to_json(),
+        "layers": [sbom.to_json()],
+        "subject": root.to_json(),
+    }
+    row = store.add(json.dumps(body).encode() if referrer is None else referrer, types.OCI_MANIFEST)
+    if not blobs:
+        del store.blobs[sbom.digest]
+    (path / "blobs" / "sha256").mkdir(parents=True)
+    for digest, data in store.blobs.items():
+        (path / "blobs" / "sha256" / digest.encoded).write_bytes(data)
+    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    named = root.to_json() | {"annotations": {"org.opencontainers.image.ref.name": "app"}}
+    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named, row.to_json()]}))
+    return root
+
+
+def attached(reference: str, root: Descriptor) -> list[str]:
+    with open_source(Location.parse(reference)) as source:
+        return [attachment.descriptor.media_type for attachment in source.attachments(root.digest)]
+
+
+@pytest.mark.parametrize("target", ["oci:{}/out:app", "oci-archive:{}/out.tar:app", "docker-archive:{}/out.tar:app:1"])
+def test_it_travels_where_the_digest_stays(target: str, tmp_path: Path) -> None:
+    root = layout(tmp_path / "in")
+    destination = target.format(tmp_path)
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", destination)
+    assert result.losses == ()
+    assert attached(destination, root) == [types.OCI_MANIFEST]
+
+
+def test_it_stays_behind_where_the_digest_changes_and_that_is_told(tmp_path: Path) -> None:
+    layout(tmp_path / "in")
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app", compress="zstd")
+    assert [loss.field for loss in result.losses] == ["attachments"]
+
+
+def test_it_stays_behind_when_nobody_wants_it(tmp_path: Path) -> None:
+    root = layout(tmp_path / "in")
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app", attachments=False)
+    assert result.losses == ()
+    assert attached(f"oci:{tmp_path / 'out'}:app", root) == []
+
+
+def test_what_lacks_its_blobs_is_a_loss_and_the_image_arrives(tmp_path: Path) -> None:
+    root = layout(tmp_path / "in", blobs=False)
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app")
+    assert [loss.reason.split(":")[0] for loss in result.losses] == ["it cannot be read"]
+    assert result.digest == root.digest
+    assert open_image(f"oci:{tmp_path / 'out'}:app").original is not None
