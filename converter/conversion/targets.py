@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from converter import formats
 from converter.errors import Invalid, Usage
 from converter.model.compression import GZIP, KEEP, Compression
@@ -9,6 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.reference import ImageName, Location
 from converter.ports import Format
+from converter.stores.media.out_file import STDOUT
 
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
@@ -33,8 +37,31 @@ ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
 NAMING = ("oci", "oci-archive", "docker-archive")
 """Destinations that may hold several images, each under a name."""
 
+DIRECTORIES = ("oci", "dir")
+"""Destinations that are a directory."""
+
+SHARED = ("oci", "docker", "docker-daemon")
+"""Destinations where one image finds its place beside another."""
+
+ONE_NAME = ("docker", "docker-daemon")
+"""Destinations that are the name of an image."""
+
 UNPACKED = ("docker-archive", "docker-daemon")
 """Destinations where plain layers are usual."""
+
+
+def check(destinations: Sequence[Location], images: int) -> None:
+    """Whether so many images find room at every destination; raises Usage where one would replace another."""
+    taken: dict[Path, Location] = {}
+    for destination in destinations:
+        place = Path("-") if destination.path in STDOUT else Path(destination.path).resolve()
+        if destination.path == "-" and destination.transport in DIRECTORIES:
+            raise Usage(f"got standard output for {destination.transport}, want a directory")
+        if images > 1 and (destination.name or destination.transport in ONE_NAME):
+            raise Usage(f"got {images} images for {destination}, want a destination without a name")
+        if place in taken and not (destination.transport == taken[place].transport and destination.transport in SHARED):
+            raise Usage(f"got {taken[place]} and {destination}, want a place for each")
+        taken.setdefault(place, destination)
 
 
 def format_for(destination: Location, item: Item, asked: str) -> Format:
@@ -72,7 +99,8 @@ def called(location: Location, name: str, root: Descriptor) -> str:
     """The full name that an image has where it comes from, empty where it has none."""
     if location.transport == "docker":
         return str(ImageName.parse(location.path).tagged())
-    offered = (root.annotations.get(FULL_NAME, ""), location.path if location.transport == "docker-daemon" else name)
+    asked = location.path if location.transport == "docker-daemon" else name
+    offered = (root.annotations.get(FULL_NAME, ""), asked, root.annotations.get(REF_NAME, ""))
     return next((text for text in offered if _is_full(text)), "")
 
 
@@ -81,10 +109,11 @@ def name_for(destination: Location, source_name: str, root: Descriptor, item: It
     if destination.name or destination.transport not in NAMING:
         return destination.name
     of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
-    full = next((text for text in (root.annotations.get(FULL_NAME, ""), source_name, of_aci) if _is_full(text)), "")
+    noted, short = root.annotations.get(FULL_NAME, ""), root.annotations.get(REF_NAME, "")
+    full = next((text for text in (noted, source_name, short, of_aci) if _is_full(text)), "")
     if destination.transport == "docker-archive":
         return full
-    return full or root.annotations.get(REF_NAME, "") or ("" if source_name.startswith("@") else source_name)
+    return full or short or ("" if source_name.startswith("@") else source_name)
 
 
 def _is_full(name: str) -> bool:

@@ -1,0 +1,53 @@
+"""Destinations: whether there is room for all that goes there, and the name it gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.conversion.targets import check
+from converter.errors import Usage
+from converter.model.reference import Location
+from tests.stores.copying import source_at
+from tests.stores.saving import classic, write_tar
+
+
+@pytest.mark.parametrize(
+    "destinations, images",
+    [
+        pytest.param(["docker-archive:-", "aci:/dev/stdout"], 1, id="two on standard output"),
+        pytest.param(["oci:-"], 1, id="a layout on standard output"),
+        pytest.param(["dir:-"], 1, id="a directory on standard output"),
+        pytest.param(["docker-archive:a:x:1", "docker-archive:b/../a:x:2"], 1, id="two in one archive"),
+        pytest.param(["oci:a", "dir:a"], 1, id="two stores in one directory"),
+        pytest.param(["oci:a:x"], 2, id="two images under one name"),
+        pytest.param(["docker://reg.test/a:1"], 2, id="two images under one name of a registry"),
+    ],
+)
+def test_no_target_takes_the_place_of_another(destinations: list[str], images: int) -> None:
+    with pytest.raises(Usage, match="want a"):
+        check([Location.parse(one) for one in destinations], images)
+
+
+@pytest.mark.parametrize(
+    "destinations, images",
+    [
+        pytest.param(["oci:a:x", "oci:a:y"], 1, id="two names in one layout"),
+        pytest.param(["docker-archive:-", "oci:a"], 1, id="one on standard output"),
+        pytest.param(["docker-archive:a"], 2, id="two images in one archive"),
+        pytest.param(["oci:a:x"], 1, id="one image under a name"),
+    ],
+)
+def test_there_is_room(destinations: list[str], images: int) -> None:
+    check([Location.parse(one) for one in destinations], images)
+
+
+@pytest.mark.parametrize("asked", ["", ":example.com/app:1"])
+def test_the_only_image_of_a_layout_brings_its_name_when_it_is_not_asked_for(tmp_path: Path, asked: str) -> None:
+    write_tar(tmp_path / "in.tar", classic(tags=None))
+    converter.convert(f"docker-archive:{tmp_path}/in.tar", f"oci:{tmp_path}/layout:example.com/app:1")
+    converter.convert(f"oci:{tmp_path}/layout{asked}", f"docker-archive:{tmp_path}/out.tar")
+    with source_at("docker-archive", tmp_path / "out.tar") as source:
+        assert list(source.names()) == ["example.com/app:1"]
