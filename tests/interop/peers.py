@@ -19,6 +19,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "buildah": ("buildah",),
     "busybox": ("busybox-static",),
     "bzip2": ("bzip2",),
+    "chromium": ("chromium",),
     "conmon": ("conmon",),
     "containerd": ("containerd",),
     "cosign": ("cosign",),
