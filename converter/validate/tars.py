@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -19,6 +20,9 @@ from converter.streams.tar.sparse import expanded
 Tell = Callable[[str, bytes | None, str], None]
 """Takes a rule, the name of an entry (None: the archive itself), and a fact."""
 
+_DEVICES = frozenset({fields.CHAR, fields.BLOCK})
+_plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
+"""Whether the numbers from the mode on are what nearly every header has: then nobody need look closer."""
 _REPEATABLE = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 _TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
 _NUMBERS: tuple[Callable[[Entry], object], ...] = (
@@ -39,7 +43,8 @@ def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Lim
     scanner = Scanner(Cursor(blocks), limits)
     try:
         for entry in scanner:
-            _numbers(entry, tell)
+            if _plain(entry.head, 100) is None or entry.extra is not None or entry.type in _DEVICES:
+                _numbers(entry, tell)
             if entry.extra is not None:
                 _records(entry, tell)
             if entry.type in fields.FILES:
