@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import inputs, kernels
+from bench.inputs import SHAPES, archive_of
 from bench.measure import interleaved, median
 from bench.report import Figure, page, plot
 from bench.routes import OURS, ROOT, Images, Route, routes
@@ -37,13 +38,19 @@ def main() -> int:
 
 
 def _figures(shape: str, options: argparse.Namespace) -> Iterator[Figure]:
-    archive = inputs.archive(inputs.SHAPES[shape], options.folder)
-    images = Images(archive=archive, layout=_layout(archive))
-    seconds = kernels.measure(archive)
+    archive = archive_of(SHAPES[shape], options.folder)
+    _program("bench.inputs", shape, str(options.folder))
+    images = Images(shape=shape, archive=archive, layout=_layout(archive))
+    seconds: dict[str, float] = json.loads(_program("bench.kernels", str(archive)))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for route in routes(images, Path(folder)):
             if options.only in route.name:
                 yield _figure(shape, route, seconds, options.runs)
+
+
+def _program(module: str, *arguments: str) -> str:
+    words = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> Figure:
@@ -51,6 +58,7 @@ def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> F
     return Figure(
         shape=shape,
         route=route.name,
+        peer_name=route.peer_name,
         ratio=median([our.wall / peer.wall for our, peer in zip(ours, peers, strict=True)]),
         goal=route.goal,
         ours=median([run.wall for run in ours]),
@@ -76,24 +84,24 @@ def _layout(archive: Path) -> Path:
 def _print(figure: Figure) -> None:
     print(
         f"{figure.shape:>6} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.goal:.2f})  "
-        f"{figure.ours:6.2f} s / {figure.peer:6.2f} s  size {figure.size_ratio:.3f}  "
-        f"rss {figure.rss // 2**20} MiB  {figure.ours / figure.floor:.2f} of the floor",
+        f"{figure.ours:6.2f} s / {figure.peer:6.2f} s ({figure.peer_name})  cpu {figure.cpu / figure.peer_cpu:.2f}  "
+        f"size {figure.size_ratio:.3f}  rss {figure.rss // 2**20} MiB  {figure.of_floor} of the floor",
         flush=True,
     )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
-    parser.add_argument("images", nargs="*", default=["small", "500mb"], metavar="IMAGE", help=", ".join(inputs.SHAPES))
+    parser.add_argument("images", nargs="*", default=["small", "500mb"], metavar="IMAGE", help=", ".join(SHAPES))
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each command (default 5)")
     parser.add_argument("--only", default="", help="just the routes whose name has this text")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plot")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--folder", type=Path, default=cache / "transship-bench", help="where the inputs are kept")
     options = parser.parse_args()
-    unknown = set(options.images) - set(inputs.SHAPES)
+    unknown = set(options.images) - set(SHAPES)
     if unknown:
-        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(inputs.SHAPES)}")
+        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(SHAPES)}")
     return options
 
 

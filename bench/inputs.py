@@ -1,4 +1,7 @@
-"""The images that are converted: the same bytes on every machine, about as compressible as a distribution's files."""
+"""The images that are converted: the same bytes on every machine, about as compressible as a distribution's files.
+
+Run as a program of its own, ``python -m bench.inputs SHAPE FOLDER``: its memory must not be the bench's.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import io
 import json
 import random
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,9 +41,14 @@ SHAPES = {
 }
 
 
+def archive_of(shape: Shape, folder: Path) -> Path:
+    """Where the archive of a shape lies."""
+    return folder / f"{shape.name}.tar"
+
+
 def archive(shape: Shape, folder: Path) -> Path:
     """A ``docker save`` archive of plain layers, made unless it is there."""
-    path = folder / f"{shape.name}.tar"
+    path = archive_of(shape, folder)
     if path.exists():
         return path
     made = path.with_suffix(".making")
@@ -112,3 +121,7 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = info.mtime = 0
     info.uname = info.gname = ""
     return info
+
+
+if __name__ == "__main__":
+    archive(SHAPES[sys.argv[1]], Path(sys.argv[2]))

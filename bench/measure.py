@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: seconds of wall and processor time, peak memory and the output's size in bytes."""
+    """One run: seconds of wall and processor time, peak memory and the output's size in bytes.
+
+    A process begins with the memory of the one that starts it, so no peak below this program's own is ever seen: what
+    needs much memory here runs as a program of its own (``bench.inputs``, ``bench.kernels``).
+    """
 
     wall: float
     cpu: float
@@ -24,24 +30,33 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What is run, and the file or folder that it writes: removed before each run."""
+    """What is run, and the file or folder that it writes: removed before each run, unless it ``adds`` to it.
+
+    A command that ``prints`` has its standard output for its output.
+    """
 
     words: tuple[str, ...]
     output: Path
+    adds: bool = False
+    prints: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 def measure(command: Command) -> Run:
-    """Run once. Raises CalledProcessError where the command fails."""
-    remove(command.output)
-    started = time.perf_counter()
-    process = subprocess.Popen(command.words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    """Run once. Leaves the program, with what the command said, where that fails."""
+    if not command.adds:
+        remove(command.output)
+    environment = os.environ | dict(command.environment)
+    with (command.output if command.prints else Path(os.devnull)).open("wb") as out:
+        started = time.perf_counter()
+        process = subprocess.Popen(command.words, stdout=out, stderr=subprocess.PIPE, env=environment)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command.words, stderr=errors)
+        sys.exit(f"bench: {shlex.join(command.words)}: {errors.decode(errors='replace').strip()}")
     cpu = usage.ru_utime + usage.ru_stime
     return Run(wall=wall, cpu=cpu, rss=usage.ru_maxrss * 1024, size=size_of(command.output))
 
@@ -68,7 +83,7 @@ def remove(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """The bytes of a file, or of all files in a folder."""
+    """The bytes of a file, or of all files in a folder; links are not followed."""
     if path.is_file():
         return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())

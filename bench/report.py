@@ -17,6 +17,7 @@ class Figure:
 
     shape: str
     route: str
+    peer_name: str
     ratio: float
     goal: float
     ours: float
@@ -27,6 +28,11 @@ class Figure:
     peer_rss: int
     size_ratio: float
     floor: float
+
+    @property
+    def of_floor(self) -> str:
+        """Our wall time over the floor, where there is one."""
+        return f"{self.ours / self.floor:.2f}" if self.floor else "–"
 
 
 def page(figures: Sequence[Figure], runs: int, peer: str) -> str:
@@ -55,7 +61,7 @@ def _row(figure: Figure) -> str:
     return (
         f"| {figure.shape} | {figure.route} | {figure.ratio:.2f} | {figure.goal:.2f} | {figure.ours:.2f} "
         f"| {figure.peer:.2f} | {figure.cpu:.2f} | {figure.peer_cpu:.2f} | {figure.rss / MIB:.0f} "
-        f"| {figure.peer_rss / MIB:.0f} | {figure.size_ratio:.3f} | {figure.ours / figure.floor:.2f} |"
+        f"| {figure.peer_rss / MIB:.0f} | {figure.size_ratio:.3f} | {figure.of_floor} |"
     )
 
 

@@ -17,7 +17,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.streams.content import Watch, knowing, uncompressed, unnoted
-from converter.streams.squash import Superseded
+from converter.streams.superseded import Superseded
 from converter.streams.tar import fields
 from converter.streams.tar.names import parent
 from converter.streams.tar.tree import Node, tree

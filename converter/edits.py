@@ -12,7 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
-from converter.streams.squash import Replaced, squash
+from converter.streams.superseded import Replaced
 
 Edit = Callable[[Item], Item]
 Read = Callable[[Descriptor], Item]
@@ -155,6 +155,8 @@ class Flatten:
     replaced: Replaced = frozenset()
 
     def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+        from converter.streams.squash import squash
+
         return squash(inputs, replaced=self.replaced)
 
 

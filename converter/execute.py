@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,8 +25,9 @@ from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, engine
 from converter.streams.content import knowing, uncompressed, unnoted
+from converter.streams.crew import each
 from converter.streams.decompress import plain
-from converter.streams.squash import Superseded
+from converter.streams.superseded import Superseded
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
@@ -90,21 +89,12 @@ class Execution:
         return [self._finish(root) for root in roots]
 
     def _run_leaves(self, todo: list[Copy | Make]) -> None:
-        threads = 1 if self._sink.ordered else min(self._settings.jobs, len(todo))
-        if threads <= 1:
-            for leaf in todo:
-                self.made[id(leaf)] = self._leaf(leaf)
-            return
-        with ThreadPoolExecutor(threads, thread_name_prefix="layer") as pool:
-            order = sorted(todo, key=work, reverse=True)
-            futures = {pool.submit(copy_context().run, self._leaf, leaf): leaf for leaf in order}
-            try:
-                _join(futures)
-            except BaseException:
-                self._stopping.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-            self.made |= {id(leaf): future.result() for future, leaf in futures.items()}
+        """The largest first, unless the order of the calls shows in the target."""
+        if not self._sink.ordered:
+            todo = sorted(todo, key=work, reverse=True)
+        threads = 1 if self._sink.ordered else self._settings.jobs
+        made = each(self._leaf, todo, threads, self._stopping.set)
+        self.made |= {id(leaf): one for leaf, one in zip(todo, made, strict=True)}
 
     def _finish(self, node: Node) -> Made:
         if id(node) in self.made:
@@ -210,8 +200,9 @@ class Execution:
             return self._watched(known, leaf.label)
 
         blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
-        metered = ahead(blocks if told else hashed(blocks, meter))
-        descriptor = self._sink.put(compress(metered, content.compression, self._workers), leaf.media_type)
+        metered = blocks if told else ahead(hashed(blocks, meter))
+        packed = compress(metered, content.compression, self._workers)
+        descriptor = self._sink.put(packed, leaf.media_type, _foreseen(leaf, content))
         diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
 
@@ -249,6 +240,13 @@ def _input_size(content: Known | Derived) -> int:
     return sum(_input_size(layer.content) for layer in content.inputs)
 
 
+def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:
+    """What a layer will be that is made plain: its diff_id is told, and checked on the way."""
+    if leaf.diff_id is None or leaf.diff_id.algorithm != "sha256" or content.compression.codec != "none":
+        return None
+    return Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
+
+
 def _examined(tar: Blocks, leaf: Copy) -> Blocks:
     return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted)
 
@@ -257,9 +255,3 @@ def _drain(blocks: Blocks) -> None:
     with closing(blocks) as source:
         for _ in source:
             pass
-
-
-def _join(futures: Iterable[Future[Made]]) -> None:
-    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-    for future in done:
-        future.result()

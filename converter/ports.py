@@ -96,7 +96,8 @@ class Sink(Protocol):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Take a blob. ``expected`` says what it will be: then ``blocks`` checks itself, raising where it is not.
 
-        The blocks are read to their end; an error that they raise leaves nothing of the blob.
+        Its size may be -1: not told. The blocks are read to their end; an error that they raise leaves nothing of the
+        blob.
         """
         ...
 

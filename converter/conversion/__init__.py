@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from converter.cache import Cache, Forgetful
-from converter.conversion import attachments, origin, signed
+from converter.conversion import acis, attachments, origin, signed
 from converter.conversion.attachments import Attached, Found
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
@@ -23,8 +24,7 @@ from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import DiffIds, Execution
 from converter.execute import Settings as Running
-from converter.formats import aci, labelled
-from converter.formats.aci import Finder
+from converter.formats import labelled
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
@@ -38,6 +38,9 @@ from converter.stores import open_sink, open_source
 from converter.stores.once import Once
 from converter.streams.workers import Workers
 from converter.trust.origin import Settings
+
+if TYPE_CHECKING:
+    from converter.formats.aci import Finder
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -96,7 +99,7 @@ def convert(
     with enforced(options.store.limits), ExitStack() as stack:
         opened = stack.enter_context(open_source(location, source_store(options)))
         # An ACI is made of all layers, and its origin record needs them again.
-        again = len(destinations) > 1 or Location.parse(destinations[0]).transport == aci.name
+        again = len(destinations) > 1 or Location.parse(destinations[0]).transport == acis.NAME
         if again and not opened.local:
             opened = stack.enter_context(Once(opened))
         with within(source):
@@ -170,12 +173,12 @@ def plan(
     """
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
-        if target.name != aci.name:  # an ACI may go on depending on others
-            chosen = replace(chosen, item=each_image(lambda image: aci.resolve(image, finder))(chosen.item))
+        if target.name != acis.NAME:  # an ACI may go on depending on others
+            chosen = replace(chosen, item=acis.resolved(chosen.item, finder))
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
         recorded = options.keeps_origin and origin.due(chosen.before, root, destination, options.origin)
-        if recorded and files is not None and target.name == aci.name and options.compress is None:
+        if recorded and files is not None and target.name == acis.NAME and options.compress is None:
             from converter.conversion.restoring import restored
 
             back = restored(root, chosen.before, files, options.threads)
@@ -201,23 +204,19 @@ def encode(
     target: Format, item: Item, accepts: frozenset[str], compression: Compression | None, options: Options
 ) -> Node:
     """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
-    if target.name != aci.name:
-        edit = each_image(recompressed(compression)) if compression else None
-        return target.encode(edit(item) if edit else item, accepts)
-    if options.rkt_dev_links:
-        item = each_image(aci.with_dev_links)(item)
-    if options.layered:
-        return aci.encode_layered(item, compression, options.epoch or 0)
-    return aci.encode(item, accepts, compression, options.epoch or 0)
+    if target.name == acis.NAME:
+        return acis.encode(item, accepts, compression, options)
+    edit = each_image(recompressed(compression)) if compression else None
+    return target.encode(edit(item) if edit else item, accepts)
 
 
 def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
     """What the target cannot hold, and what the neutral form of an ACI could not."""
-    if target.name == aci.name:
-        yield from aci.losses(item, layered=options.layered)
+    if target.name == acis.NAME:
+        yield from acis.losses(item, layered=options.layered)
     else:
         yield from target.losses(item)
-        yield from aci.conversion_losses(item, target.name)
+        yield from acis.conversion_losses(item, target.name)
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

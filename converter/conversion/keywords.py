@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from converter.conversion.options import Options
 from converter.model.compression import Compression
-from converter.signing import Signing
 from converter.stores import StoreOptions
-from converter.verification.wanted import Wanted
+
+if TYPE_CHECKING:
+    from converter.signing import Signing
+    from converter.verification.wanted import Wanted
 
 
 class Keywords(TypedDict, total=False):

@@ -1,27 +1,28 @@
-"""What a conversion does about signatures: asks for them first, carries them along, adds those that are ordered."""
+"""What a conversion does about signatures: asks for them first, carries them along, adds those that are ordered.
+
+What knows signatures is imported where there are some, or where some are wanted: most images have none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
-from converter.conversion.carried import adapted, bare
 from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.plan import Loss, Node
 from converter.ports import Fetch, Sink, Source
-from converter.signing import Signing, attach, attach_files, sign
 from converter.stores import StoreOptions, open_source
-from converter.trust import artifact, evidence
-from converter.trust import signature as kinds
-from converter.trust.naming import name_of
-from converter.trust.signature import Signature
-from converter.verification import Wanted, vouch
+
+if TYPE_CHECKING:
+    from converter.signing import Signing
+    from converter.trust.signature import Signature
+    from converter.verification import Wanted
 
 Shown = tuple[dict[str, Any], ...]
 
@@ -38,12 +39,17 @@ class Carried:
 def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None) -> None:
     """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed."""
     if wanted is not None:
+        from converter.verification import vouch
+
         with within(str(location)):
             vouch(source, location, root, wanted).require()
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
     """What speaks of the image and does not sign it; nor what speaks of a signature that goes."""
+    from converter.trust import evidence
+    from converter.trust import signature as kinds
+
     kept, gone = [], set()
     for one in attached:
         signatures = evidence.of(one.attachment, fetch)
@@ -56,6 +62,11 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
 
 def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch, elsewhere: str = "") -> Carried:
     """Sort out what speaks of the images that the target will have; the rest is kept ``elsewhere``, if anywhere."""
+    if not attached:
+        return Carried()
+    from converter.conversion.carried import adapted
+    from converter.trust import evidence
+
     held, left = attachments.split(attached, root, elsewhere)
     subjects = {made.descriptor.digest: made.descriptor for made in attachments.documents(root)}
     kept, placeless = adapted(held, transport, subjects, fetch)
@@ -75,6 +86,9 @@ def add(
     """Sign what has just been written, before it is committed. An ACI is signed later: by ``add_beside``."""
     if root.media_type == types.ACI:
         return ()
+    from converter.signing import attach, attach_files
+    from converter.trust.naming import name_of
+
     subject = signing.subject(root, name_of(destination, root, signing.identity))
     if destination.transport == "dir":
         return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
@@ -85,11 +99,16 @@ def add(
 
 def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> Shown:
     """Sign an ACI once it is there: its signature is over the file."""
+    from converter.signing import sign
+
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
 
 
 def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ...]:
     """The signatures of cosign's kind that the conversion takes along, as layers."""
+    from converter.conversion.carried import bare
+    from converter.trust import artifact
+
     tag = artifact.tag_of(root.digest)
     for one in kept:
         if bare(one.attachment.tag) == tag:
@@ -99,6 +118,9 @@ def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ..
 
 def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
     """Those that are at the destination already."""
+    from converter.conversion.carried import bare
+    from converter.trust import artifact
+
     tag = artifact.tag_of(root.digest)
     if destination.transport not in ("docker", "oci"):
         return ()

@@ -19,7 +19,8 @@ from converter.model.image import Image, Item, RunConfig
 from converter.plan import Loss, Made, Make, Node, Write
 from converter.ports import Fetch
 from converter.streams import Block
-from converter.streams.squash import Replaced, squash
+from converter.streams.squash import squash
+from converter.streams.superseded import Replaced
 
 name = "runtime"
 media_types: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Pack blocks: one gzip member of independent blocks (RFC 1952, RFC 1951), or one zstd frame (RFC 8878).
+"""Pack blocks: one gzip member of independent blocks (RFC 1952, RFC 1951), or zstd frames (RFC 8878).
 
 The same bytes for any number of threads, on any processor, and however the input was cut (docs/decisions).
 """
@@ -23,15 +23,15 @@ DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 3}
 ISAL_MOST = 2
 """isal's level 3 gives other bytes on other processors; from there on zlib-ng compresses, which does not."""
 ISAL_MEMORY = 3
-ZSTD_JOB = 2 * 1024 * 1024
-ZSTD_THREADS_MOST = 8
+ZSTD_FRAME = 2 * BLOCK
+"""Every reader takes frames that follow each other, as pzstd and zstd:chunked write them."""
 
 
 def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iterator[Block]:
     """The packed bytes of a stream; ``none`` passes it as it is.
 
-    The blocks are read in the caller's thread. Memory: about ``3 * workers.jobs`` MiB for the gzip streams together;
-    for each zstd stream some 20 to 30 MiB up to level 7, and 200 MiB at level 19.
+    The blocks are read in the caller's thread. Memory, for all streams together: about ``3 * workers.jobs`` MiB for
+    gzip, twice as much for zstd and, for each worker, what the library needs at a level.
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "gzip":
@@ -51,7 +51,7 @@ def engine(compression: Compression) -> str:
         import zstandard
 
         version = ".".join(map(str, zstandard.ZSTD_VERSION))
-        return f"zstd {version} level {level} job {ZSTD_JOB}"
+        return f"zstd {version} level {level} frame {ZSTD_FRAME}"
     if compression.codec == "gzip":
         if level <= ISAL_MOST:
             import isal
@@ -106,16 +106,20 @@ def _deflater(level: int) -> Callable[[Block], bytes]:
 
 
 def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
-    import zstandard
+    from zstandard import ZstdCompressor
 
-    # Without threads of its own the library cuts its jobs otherwise, so there is always at least one.
-    with closing(reblock(blocks)) as source, workers.lent(ZSTD_THREADS_MOST) as threads:
-        settings = zstandard.ZstdCompressionParameters.from_level(
-            level, threads=threads, job_size=ZSTD_JOB, write_checksum=True
-        )
-        packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
-        for block in source:
-            packed = packer.compress(block)
-            if packed:
-                yield packed
-        yield packer.flush()
+    idle: list[ZstdCompressor] = []  # one serves one thread at a time
+
+    def frame(block: Block) -> bytes:
+        packer = idle.pop() if idle else ZstdCompressor(level, write_checksum=True)
+        packed = packer.compress(block)
+        idle.append(packer)
+        return packed
+
+    empty = True
+    with closing(reblock(blocks, ZSTD_FRAME)) as source:
+        for packed in workers.ordered(frame, source):
+            empty = False
+            yield packed
+    if empty:
+        yield frame(b"")

@@ -13,7 +13,7 @@ from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
-from converter.streams.squash import Superseded
+from converter.streams.superseded import Superseded
 
 Watch = Callable[[Known], Blocks]
 """Opens a known blob, perhaps telling somebody how far its reading has come."""
@@ -28,15 +28,16 @@ def uncompressed(
 ) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id where that is told.
 
-    Only an iteration that came to its end has checked anything. Raises DigestMismatch, Invalid, LimitExceeded.
+    Each blob is read and hashed in a thread of its own, and inflated in another. Only an iteration that came to its end
+    has checked anything. Raises DigestMismatch, Invalid, LimitExceeded.
     """
     content = layer.content
     if isinstance(content, Derived):
         inputs = [partial(uncompressed, source, note, opened, limits) for source in content.inputs]
         blocks: Blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, note)
-        checked_already = False
+        checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
-        codec, blocks = plain(opened(content), limits)
+        codec, blocks = plain(ahead(opened(content)), limits)
         checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
         if codec != "tar":
             blocks = ahead(blocks)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 
-from converter.errors import Invalid, Unsupported, within
+from converter.errors import Unsupported, within
 from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import gathered
+from converter.streams.superseded import Replaced, Superseded
 from converter.streams.tar.cover import NOBODY, Cover
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
@@ -24,21 +25,6 @@ from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 Open = Callable[[], Blocks]
-Replaced = frozenset[tuple[int, int]]
-"""Entries that others of their own layer replace: the layer (base is 0) and the ordinal of the entry in it."""
-
-
-class Superseded(Invalid):
-    """An entry that is in the output already is replaced by a later one of its own layer: start again, knowing it.
-
-    The specification forbids such layers. ``replaced`` holds all of them in all layers; give it to ``squash``.
-    """
-
-    def __init__(self, name: bytes, replaced: Replaced) -> None:
-        super().__init__(f"layer: got {shown(name)} again where it, or what it replaces, came before; want one entry")
-        self.replaced = replaced
-        self.content: object = None
-        """What was being made, innermost; whoever makes it says so."""
 
 
 def squash(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
@@ -30,7 +29,6 @@ class Workers:
         self._lock = Lock()
         self._open = True
         self._held = 0  # blocks that were taken in and not yet handed out, of all streams
-        self._lent = 0
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +46,7 @@ class Workers:
     def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
         """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
 
-        At most ``2 * jobs`` items are read before their turn, by all streams together, however slow a consumer is; but
+        At most ``jobs + 1`` items are read before their turn, by all streams together, however slow a consumer is; but
         each stream may have one, so that none waits for another. ``work`` must not wait for other work of these
         workers. An error of ``work`` is raised in its item's turn.
         """
@@ -57,7 +55,7 @@ class Workers:
             for item in items:
                 pending.append(self._start(work, item))
                 del item  # the worker lets go of a block when it is done with it, and so must this frame
-                if len(pending) > 1 and self._held > 2 * self.jobs:
+                if len(pending) > 1 and self._held > self.jobs + 1:
                     yield self._finish(pending.popleft())
             while pending:
                 yield self._finish(pending.popleft())
@@ -66,18 +64,6 @@ class Workers:
                 task.cancelled = True
             with self._lock:
                 self._held -= len(pending)
-
-    @contextmanager
-    def lent(self, most: int) -> Iterator[int]:
-        """How many threads a library may start by itself meanwhile: those not lent yet, from 1 to ``most``."""
-        with self._lock:
-            threads = max(1, min(most, self.jobs - self._lent))
-            self._lent += threads
-        try:
-            yield threads
-        finally:
-            with self._lock:
-                self._lent -= threads
 
     def _start(self, work: Callable[[T], R], item: T) -> _Task[T, R]:
         task = _Task(work, item)

@@ -106,12 +106,18 @@ def test_gzip_is_one_member_that_tells_neither_time_nor_name_nor_system() -> Non
     assert reader.unused_data == b""
 
 
-def test_zstd_is_one_frame_with_a_checksum() -> None:
+def test_zstd_frames_have_their_length_and_a_checksum() -> None:
     packed = pack([DATA], Compression("zstd"))
-    assert zstandard.get_frame_parameters(packed).has_checksum
-    reader = zstandard.ZstdDecompressor().decompressobj()
-    assert reader.decompress(packed) == DATA
-    assert reader.unused_data == b""
+    lengths = []
+    while packed:
+        frame = zstandard.get_frame_parameters(packed)
+        assert frame.has_checksum
+        lengths.append(frame.content_size)
+        reader = zstandard.ZstdDecompressor().decompressobj()
+        assert reader.decompress(packed) == DATA[sum(lengths) - frame.content_size :][: frame.content_size]
+        packed = reader.unused_data
+    assert sum(lengths) == len(DATA)
+    assert set(lengths[:-1]) <= {2 * 1024 * 1024}
 
 
 def test_a_higher_level_gives_less() -> None:
@@ -177,7 +183,7 @@ def test_the_usual_tools_read_it(command: list[str], compression: Compression) -
         pytest.param("gzip", r"isa-l \d+\.\d+\.\d+ level 2 block 1048576", id="gzip by itself is isal's"),
         pytest.param("gzip:1", r"isa-l \d+\.\d+\.\d+ level 1 block 1048576", id="level 1 too"),
         pytest.param("gzip:3", r"zlib-ng \d+\.\d+\.\d+ level 3 block 1048576", id="from 3 on it is zlib-ng's"),
-        pytest.param("zstd:5", r"zstd \d+\.\d+\.\d+ level 5 job 2097152", id="zstd"),
+        pytest.param("zstd:5", r"zstd \d+\.\d+\.\d+ level 5 frame 2097152", id="zstd"),
         pytest.param("none", r"", id="nothing decides where nothing is packed"),
     ],
 )

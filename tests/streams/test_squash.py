@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.streams import Blocks
-from converter.streams.squash import Superseded, squash, survey
+from converter.streams.squash import squash, survey
+from converter.streams.superseded import Superseded
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean
 from converter.streams.tar.scan import entries

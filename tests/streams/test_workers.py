@@ -146,11 +146,3 @@ def test_a_stream_that_was_given_up_holds_nothing() -> None:
         with pytest.raises(ValueError, match="item 1"):
             list(workers.ordered(fail_at(1), iter(range(100))))
         assert workers._held == 0
-
-
-def test_threads_are_lent_until_one_each_is_left() -> None:
-    with Workers(4) as workers:
-        with workers.lent(3) as first, workers.lent(3) as second, workers.lent(3) as third:
-            assert (first, second, third) == (3, 1, 1)
-        with workers.lent(8) as again:
-            assert again == 4

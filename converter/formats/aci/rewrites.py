@@ -19,7 +19,8 @@ from converter.formats.aci.users import PASSWD, group_of
 from converter.model.content import Blocks, Note, Open
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.squash import Replaced, squash
+from converter.streams.squash import squash
+from converter.streams.superseded import Replaced
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copied

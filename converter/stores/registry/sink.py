@@ -93,7 +93,8 @@ class RegistrySink:
         else:
             with self._lock:
                 session = self._sessions.pop(expected.digest, None) if expected is not None else None
-            made = upload(self._client, blocks, expected, session).retyped(media_type)
+            sized = expected if expected is not None and expected.size >= 0 else None
+            made = upload(self._client, blocks, sized, session).retyped(media_type)
         with self._lock:
             self._there.add(made.digest)
         return made
