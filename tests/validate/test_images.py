@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from converter.errors import NotFound, Unreachable
+from converter.errors import ConverterError, Invalid, NotFound, Unreachable
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores import StoreOptions
@@ -233,6 +234,58 @@ def test_a_name_chooses_one_image_of_an_archive() -> None:
     assert validate_image(f"{archive}:@0").valid
     with pytest.raises(NotFound):
         validate_image(f"{archive}:other")
+
+
+def test_a_saved_layout_knows_the_names_of_both_its_tables() -> None:
+    archive = f"docker-archive:{FIXTURES / 'docker-image/valid-newest.tar'}"
+
+    for name in ("", ":app:1", ":latest", ":@0"):
+        assert validate_image(archive + name) == Verdict(kind="docker-image", findings=())
+    with pytest.raises(NotFound):
+        validate_image(f"{archive}:other")
+
+
+def test_a_name_that_may_stand_in_what_cannot_be_read_is_not_missed(tmp_path: Path) -> None:
+    layout = unpacked("oci-image/valid-two-layers.tar", tmp_path)
+    (layout / "index.json").write_text('{"schemaVersion": 2, "manifests": [5]}')
+
+    assert not validate_image(f"oci:{layout}:latest").valid
+
+
+def test_an_aci_of_a_source_is_looked_into() -> None:
+    store = MemoryStore()
+    store.named["app"] = store.add((FIXTURES / "aci-image/name-twice.aci").read_bytes(), types.ACI)
+
+    verdict = validate_source(MemorySource(store))
+
+    assert (verdict.kind, rules(verdict)) == ("aci-image", ["aci/archive-duplicate"])
+
+
+class Odd(MemorySource):
+    """A source that cannot say what is there, or what is attached."""
+
+    def __init__(self, store: MemoryStore, error: ConverterError, *, root: bool) -> None:
+        super().__init__(store)
+        self._error = error
+        self._root = root
+
+    def resolve(self, name: str) -> Descriptor:
+        if self._root:
+            raise self._error
+        return super().resolve(name)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        raise self._error
+
+
+@pytest.mark.parametrize("root", [pytest.param(True, id="the root"), pytest.param(False, id="what is attached")])
+def test_what_a_source_finds_invalid_is_a_finding(root: bool) -> None:
+    store = MemoryStore()
+    add_image(store)
+
+    assert rules(validate_source(Odd(store, Invalid("got 1, want 2"), root=root))) == ["image/unreadable"]
+    with pytest.raises(Unreachable):
+        validate_source(Odd(store, Unreachable("got no answer, want one"), root=root))
 
 
 @pytest.mark.parametrize("name", ["oci-image/valid-index.tar", "docker-image/valid-oldest.tar", "aci-image/valid.aci"])
