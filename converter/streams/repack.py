@@ -14,7 +14,7 @@ import struct
 import subprocess
 import zlib
 from binascii import Error as HexError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any, Protocol
@@ -40,6 +40,14 @@ PROGRAM_BLOCK = 128 * 1024
 
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
 """Presets by the binary logarithm of their dictionary; 8 and 9 would take more memory than anybody should be asked."""
+_LEVELS: Mapping[str, Sequence[int]] = {
+    OWN: range(10),
+    ZLIB: range(1, 10),
+    PROGRAM: range(1, 10),
+    XZ: (*range(8), *range(10, 18)),
+    BZIP2: range(1, 10),
+    PLAIN: (0,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +79,7 @@ class Packing:
             )
         except (ValueError, TypeError, KeyError, HexError, RecursionError):
             raise Invalid("packing: got something else, want how a file was compressed") from None
-        levels = {OWN: range(10), ZLIB: range(1, 10), PROGRAM: range(1, 10), XZ: range(18), BZIP2: range(1, 10)}
-        if read.level not in levels.get(read.by, range(1)) or not 0 <= read.zeros <= BLOCK:
+        if read.level not in _LEVELS.get(read.by, ()) or not 0 <= read.zeros <= BLOCK:
             raise Invalid(f"packing: got {read.by} {read.level}, want a compressor and a level of it")
         return read
 

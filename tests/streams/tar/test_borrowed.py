@@ -1,0 +1,97 @@
+"""A tar out of another: byte for byte, whatever the other has of it, and nothing for what is no recipe."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.errors import Invalid
+from converter.streams.tar.borrowed import LITERAL_MOST, MAGIC, Files, borrowed, described
+from tests.strategies.tar import File, archive
+
+SOME = [File("a", data=b"a" * 100), File("b", data=b"b" * 3000), File("d", "dir"), File("c", "symlink", target="a")]
+LARGE = File("large", data=bytes(range(251)) * 20_000)
+
+
+def cut(data: bytes, size: int) -> Sequence[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes, int]:
+    """What a recipe gives, and how long it is."""
+    recipe = b"".join(described(cut(data, size), Files.of(cut(other, size))))
+    made = b"".join(borrowed(cut(recipe, size), lambda offset, length: [other[offset : offset + length]]))
+    return made, len(recipe)
+
+
+@pytest.mark.parametrize(
+    "data, other, most",
+    [
+        pytest.param(archive(SOME), archive(SOME), 12_000, id="itself"),
+        pytest.param(archive([LARGE]), archive([File("x/y", data=LARGE.data)], "gnu"), 12_000, id="under another name"),
+        pytest.param(archive([LARGE]), archive([]), 6_000_000, id="out of nothing"),
+        pytest.param(archive([LARGE, LARGE, LARGE]), archive([LARGE]), 12_000, id="a file three times"),
+        pytest.param(archive([LARGE], ending=False), archive([LARGE]), 1_500, id="without its end"),
+        pytest.param(archive(SOME[:1], ending=False)[:-300], archive([]), 6_000, id="without some padding"),
+        pytest.param(archive([LARGE]) + b"garbage", archive([LARGE]), 13_000, id="with garbage behind it"),
+        pytest.param(bytes(1024), archive(SOME), 1_100, id="an empty one"),
+        pytest.param(archive([File("ö" * 200, data=b"x" * 900)]), archive(SOME), 14_000, id="with long names"),
+    ],
+)
+def test_a_tar_is_made_of_another(data: bytes, other: bytes, most: int) -> None:
+    made, size = there_and_back(data, other)
+    assert made == data
+    assert size < most
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 2000)), max_size=8),
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 2000)), max_size=8),
+    st.sampled_from(["ustar", "gnu", "pax"]),
+    st.integers(1, 3000),
+)
+def test_any_tar_is_made_of_any_other(
+    data: list[tuple[str, int]], other: list[tuple[str, int]], dialect: str, size: int
+) -> None:
+    one, two = (
+        archive(
+            [File(f"{name}{place}", data=name.encode() * length) for place, (name, length) in enumerate(files)], kind
+        )
+        for files, kind in ((data, dialect), (other, "pax"))
+    )
+    assert there_and_back(one, two, size)[0] == one
+
+
+@pytest.mark.parametrize(
+    "recipe, fact",
+    [
+        pytest.param(b"", "ends at byte 0", id="nothing"),
+        pytest.param(b"something else of that length at least", "something else", id="no recipe"),
+        pytest.param(MAGIC, "ends at byte 25", id="no end"),
+        pytest.param(MAGIC + b"X", "the step", id="an unknown step"),
+        pytest.param(MAGIC + b"L" + bytes(4), "got 0 bytes in one step", id="a literal of nothing"),
+        pytest.param(MAGIC + b"L" + (LITERAL_MOST + 1).to_bytes(4), "in one step", id="a literal that is too long"),
+        pytest.param(MAGIC + b"L" + (9).to_bytes(4) + b"short", "ends at byte 35", id="a literal that is cut"),
+        pytest.param(MAGIC + b"P" + bytes(16), "a piece of no bytes", id="a piece of nothing"),
+        pytest.param(MAGIC + b"P" + bytes(7), "ends at byte 33", id="a place that is cut"),
+        pytest.param(MAGIC + b"E" + b"more", "behind its end", id="more behind the end"),
+    ],
+)
+def test_what_is_no_recipe(recipe: bytes, fact: str) -> None:
+    with pytest.raises(Invalid, match=fact):
+        list(borrowed([recipe], lambda _offset, _size: [b""]))
+
+
+def test_large_files_are_not_held_in_memory() -> None:
+    one = archive([File("large", data=bytes(24_000_000))])
+    blocks = cut(one, 100_000)
+    tracemalloc.start()
+    size = sum(map(len, described(blocks, Files.of([archive([])]))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 24_000_000
+    assert peak < 8_000_000
