@@ -141,9 +141,7 @@ class SavedCheck:
                 continue
             size = self._files.size(name, claim)
             if source.get("digest") != promised:
-                fact = (
-                    f"got the digest {str(source.get('digest'))[:150]}, want {promised}, as the layer is called"
-                )
+                fact = f"got the digest {str(source.get('digest'))[:150]}, want {promised}, as the layer is called"
                 self._findings.add("docker/archive-layer-source", claim, fact)
             elif size is not None and source.get("size") != size:
                 fact = f"got the size {source.get('size')!r}, want {size}, which the layer has"
