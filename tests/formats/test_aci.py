@@ -365,3 +365,13 @@ def test_a_copy_of_an_archive_that_breaks_the_rules_is_refused() -> None:
 def test_a_copy_may_have_names_that_a_layer_may_not() -> None:
     odd = known(aci_tar(manifest(app=APP), (*FILES, File("rootfs/.wh.name", data=b"x"))), types.ACI)
     assert run(encode(read(odd))).made.descriptor == odd.descriptor
+
+
+def test_an_entry_for_the_archive_itself_is_passed_by_as_the_reference_does() -> None:
+    document = json.dumps(manifest(app=APP)).encode()
+    tar = archive(
+        [File("./", "dir"), File("manifest", data=document), File("rootfs", "dir", mode=0o711), *FILES], "ustar"
+    )
+    image = read(known(tar, types.ACI))
+    assert names_of(tar_of(image.layers[0])) == [".", "etc", "etc/name"]
+    assert run(encode(image)).root.read() == tar

@@ -34,8 +34,8 @@ def unpack_aci(
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
     ``rootfs`` itself becomes ``./``, so that its mode and owner stay. ``note`` gets the recipe, before the end, unless
-    it would be too large. ``reserved`` hears the names of files that a layer's reader takes for whiteouts; without it,
-    they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
+    it would be too large or would not do. ``reserved`` hears the names of files that a layer's reader takes for
+    whiteouts; without it, they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
     """
     return gathered(_unpacked(blocks, note, reserved, limits or in_force()))
 
@@ -56,8 +56,12 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
         scanner = Scanner(Cursor(source), limits)
         globals_before = b""
         ordinal = 0
+        rebuildable = True
         for entry in scanner:
             raw = entry.raw
+            if entry.name == b"" and entry.type == DIR and entry.written[:1] != b"/":
+                rebuildable = False  # ``./``: the reference passes it by, and a layer's root is ``rootfs``
+                continue
             if entry.type in FILES:
                 _check(entry, seen)
                 if entry.name == MANIFEST:
@@ -74,7 +78,7 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
             ordinal += 1
         _check_complete(seen)
         recipe.ending = Ending.measured(scanner.cursor.missing, scanner.trailing())
-        text = recipe.text()
+        text = recipe.text() if rebuildable else None
         if text is not None:
             note(text)
         yield END
