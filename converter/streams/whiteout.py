@@ -56,11 +56,3 @@ def whiteout(path: bytes) -> Whiteout | None:
     if removed in {b"", b".", b".."}:
         raise Invalid(f"whiteout: got {shown(path)}, want the name of something in its directory")
     return Removes(directory + b"/" + removed if directory else removed)
-
-
-def removing(path: bytes) -> bytes:
-    """The name of the entry that removes the clean ``path``; raises Invalid for the root."""
-    directory, slash, base = path.rpartition(b"/")
-    if not base:
-        raise Invalid("whiteout: got the root, want a path below it")
-    return directory + slash + PREFIX + base

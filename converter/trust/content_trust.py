@@ -73,11 +73,6 @@ def is_targets(data: bytes) -> bool:
     return _kind(data) in ("targets", "Targets")
 
 
-def is_root(data: bytes) -> bool:
-    """Whether bytes look like a root document."""
-    return _kind(data) in ("root", "Root")
-
-
 def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     """The role that signs targets, and the caller's key that vouches for the root."""
     document = load_object(data)

@@ -103,5 +103,4 @@ class GpgUser:
         return done.stdout
 
 
-OpenPgpMaker = GpgFile | GpgUser
 Maker = CosignKey | GpgFile | GpgUser

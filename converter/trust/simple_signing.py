@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converter.errors import Invalid, Untrusted
 from converter.trust import openpgp
 from converter.trust.claim import ATOMIC, Claim
 from converter.trust.signature import Signature, Verdict
@@ -28,16 +27,3 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verd
         )
         for one in signers
     )
-
-
-def untrusted_content(message: bytes, at_most: int = 64 * 1024) -> bytes:
-    """What a message says, unverified: for people who look for the right one. Empty where it cannot be told."""
-    from pysequoia.packet import PacketPile, Tag
-
-    from converter.trust.openpgp_message import unpacked
-
-    try:
-        packets = list(PacketPile.from_bytes(unpacked(message)))
-    except (Invalid, Untrusted, RuntimeError):
-        return b""
-    return next((one.literal_data[:at_most] for one in packets if one.tag == Tag.Literal and one.literal_data), b"")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import Invalid
-from converter.streams.whiteout import Empties, Ignored, Removes, Whiteout, removing, whiteout
+from converter.streams.whiteout import Empties, Ignored, Removes, Whiteout, whiteout
 
 MEANS = [
     pytest.param(b"etc/passwd", None, id="an ordinary file is none"),
@@ -38,11 +38,3 @@ REFUSED = [
 def test_refused(path: bytes) -> None:
     with pytest.raises(Invalid, match="whiteout: got"):
         whiteout(path)
-
-
-def test_the_name_that_removes_a_path() -> None:
-    assert removing(b"etc/passwd") == b"etc/.wh.passwd"
-    assert removing(b"etc") == b".wh.etc"
-    assert whiteout(removing(b"a/b")) == Removes(b"a/b")
-    with pytest.raises(Invalid, match="got the root"):
-        removing(b"")
