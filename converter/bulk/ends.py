@@ -27,37 +27,41 @@ MOUNTS = 16
 """Most repositories to ask the right to read for, so that blobs may be taken over from them."""
 
 TRIES = 2
-"""Most of them to be asked for one blob."""
+"""Most repositories to be asked for one blob."""
 
 
 class Holders:
-    """Which repositories of the targets hold a blob, as far as this run has seen: (host, repository)."""
+    """Which repositories of the targets hold a blob, as far as this run has seen; of each only the last few."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[str, Digest], set[str]] = {}
-        self._lately: dict[str, dict[str, None]] = {}
+        self._held: dict[tuple[str, Digest], tuple[str, ...]] = {}
+        self._lately: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def learn(self, where: ImageName, digest: Digest) -> None:
         """The repository has the blob."""
         with self._lock:
-            self._held.setdefault((where.host, digest), set()).add(where.repository)
+            key = (where.host, digest)
+            self._held[key] = _first(where.repository, self._held.get(key, ()), TRIES)
 
-    def of(self, host: str, digest: Digest) -> list[str]:
-        """The repositories of the host that have it, those first that got something last."""
+    def of(self, host: str, digest: Digest) -> tuple[str, ...]:
+        """The repositories of the host that have it, the last one first."""
         with self._lock:
-            held = self._held.get((host, digest), ())
-            return [name for name in reversed(self._lately.get(host, {})) if name in held]
+            return self._held.get((host, digest), ())
 
     def open(self, where: ImageName) -> None:
         """The repository is about to be written."""
         with self._lock:
-            self._lately.setdefault(where.host, {})[where.repository] = None
+            self._lately[where.host] = _first(where.repository, self._lately.get(where.host, ()), MOUNTS)
 
     def lately(self, host: str) -> tuple[str, ...]:
-        """The repositories of the host that got something last, the last one first."""
+        """The repositories of the host that were written last, the last one first."""
         with self._lock:
-            return tuple(list(self._lately.get(host, ()))[: -MOUNTS - 1 : -1])
+            return self._lately.get(host, ())
+
+
+def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
+    return (name, *(other for other in names if other != name))[:most]
 
 
 class Ends:
@@ -90,7 +94,7 @@ class Ends:
         lately = tuple(name for name in self.holders.lately(where.host) if name not in own)
 
         def holders(digest: Digest) -> tuple[str, ...]:
-            return (*self.holders.of(where.host, digest)[:TRIES], *own)
+            return (*self.holders.of(where.host, digest), *own)
 
         self.holders.open(where)
         store = replace(store, mount_from=(*own, *lately), holders=holders)

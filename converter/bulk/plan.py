@@ -10,7 +10,7 @@ from converter.bulk.names import Called, destination
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.conversion.ends import source_store
-from converter.errors import ConverterError, Usage, within
+from converter.errors import ConverterError, Invalid, Usage, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
@@ -50,24 +50,33 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
     taken: dict[str, str] = {}
     for entry in entries:
         try:
-            for source in _sources(entry, hosts):
-                job = _job(entry, source)
-                there, here = str(job.destination), str(job.source)
-                before = taken.setdefault(there, here)
-                if before != here:
-                    raise Usage(f"got {before} and {here} for {there}, want different names (rename)")
-                if before is here:
-                    yield job
+            sources = list(_sources(entry, hosts))
         except Usage:
             raise
         except ConverterError as error:
             yield Unlisted(source=entry.source, error=error)
+            continue
+        for source in sources:
+            job = _job(entry, source)
+            if isinstance(job, Unlisted):
+                yield job
+                continue
+            there, here = str(job.destination), str(job.source)
+            before = taken.setdefault(there, here)
+            if before != here:
+                raise Usage(f"got {before} and {here} for {there}, want different names (rename)")
+            if before is here:
+                yield job
 
 
-def _job(entry: Entry, source: Location) -> Job:
-    with within(str(source)):
-        called = Called.of(source, source.name)
-        return Job(source=source, destination=destination(entry.to, called, entry.rename), options=entry.options)
+def _job(entry: Entry, source: Location) -> Job | Unlisted:
+    try:
+        with within(str(source)):
+            called = Called.of(source, source.name)
+            there = destination(entry.to, called, entry.rename)
+    except Invalid as error:
+        return Unlisted(source=source, error=error)
+    return Job(source=source, destination=there, options=entry.options)
 
 
 def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:

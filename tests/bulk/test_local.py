@@ -183,6 +183,20 @@ def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry,
     assert states(sync(entries, Settings(keep_going=True))) == {"written": 1, "failed": 1}
 
 
+def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
+    tmp_path: Path, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = MemoryStore()
+    for name in ("UPPER/x:1", "a", "b"):
+        put(store, add_image(store, name=""), name)
+
+    summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], Settings(keep_going=True))
+
+    assert states(summary) == {"written": 2, "failed": 1}
+    assert "oci:in:UPPER/x:1: got the reference" in summary.outcomes[0].error
+
+
 def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:
     serve(ours, *many(3))
     layout = f"oci:{tmp_path / 'layout'}"

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converter.cache import FILE, Cache
+from converter.conversion import Options, convert
+from converter.events import Event, Finished, Moved
+from converter.model.compression import Compression
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.reference import Location
+from converter.plan import Made
+from converter.stores import open_sink
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.stores.copying import copy
+
+BLOB, TAR = Digest.of(b"blob"), Digest.of(b"tar")
+MADE = Made(
+    descriptor=Descriptor(media_type="application/octet-stream", digest=Digest.of(b"made"), size=4), diff_id=TAR
+)
+
+
+def test_what_a_run_learned_the_next_one_knows(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        assert cache.get(BLOB) is None
+        assert cache.packed(BLOB, "zstd 3") is None
+        cache.learn(BLOB, TAR)
+        cache.learn_packed(BLOB, "zstd 3", MADE)
+
+    again = Cache(tmp_path)
+
+    assert again.get(BLOB) == TAR
+    assert again.packed(BLOB, "zstd 3") == MADE
+    assert again.packed(BLOB, "zstd 4") is None
+
+
+def test_it_is_written_down_before_the_end_for_those_who_are_killed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.learn_packed(BLOB, "zstd 3", MADE)
+    cache.save()
+
+    assert Cache(tmp_path).packed(BLOB, "zstd 3") == MADE
+
+
+@pytest.mark.parametrize("content", [pytest.param(b"no database", id="no database"), pytest.param(b"", id="nothing")])
+def test_a_file_that_is_none_stops_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+
+    with Cache(tmp_path) as cache:
+        cache.learn_packed(BLOB, "zstd 3", MADE)
+
+        assert cache.packed(BLOB, "zstd 4") is None
+
+
+@pytest.mark.parametrize(
+    "cached, read_again",
+    [
+        pytest.param(True, False, id="what was packed before, and is there, is not packed again"),
+        pytest.param(False, True, id="without a cache it is"),
+    ],
+)
+def test_packing_once(tmp_path: Path, cached: bool, read_again: bool) -> None:
+    store = MemoryStore()
+    copy(store, add_image(store, name=""), open_sink(Location.parse(f"oci:{tmp_path / 'in'}")), "app")
+    options = Options(compress=Compression("zstd"), cache=tmp_path / "cache" if cached else None)
+    target = f"oci:{tmp_path / 'out'}:app"
+    first = convert(f"oci:{tmp_path / 'in'}:app", [target], options)
+    events: list[Event] = []
+
+    second = convert(f"oci:{tmp_path / 'in'}:app", [target], options, events.append)
+
+    assert second.digest == first.digest
+    assert second.layers == first.layers
+    read = [one for one in events if isinstance(one, Moved) and "layer" in one.name]
+    assert bool(read) is read_again
+    skipped = [one for one in events if isinstance(one, Finished) and "layer" in one.name and one.skipped]
+    assert bool(skipped) is not read_again
