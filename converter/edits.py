@@ -15,6 +15,9 @@ from converter.model.platform import Platform, choose
 from converter.streams.superseded import Replaced
 
 Edit = Callable[[Item], Item]
+REFERENCE = "vnd.docker.reference.digest"
+"""Names, in the entry of a BuildKit attestation, the entry it speaks of."""
+
 Read = Callable[[Descriptor], Item]
 """Reads what a descriptor of an index names."""
 
@@ -82,7 +85,7 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
     kept = [
         entry
         for number, entry in enumerate(entries)
-        if number in chosen or entry.descriptor.annotations.get("vnd.docker.reference.digest") in named
+        if number in chosen or entry.descriptor.annotations.get(REFERENCE) in named
     ]
     return read_whole(replace(item, entries=tuple(kept)), read)
 

@@ -29,7 +29,7 @@ from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Index, Item
+from converter.model.image import Image, Index, Item
 from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, Plan, Write, forecast
@@ -217,6 +217,8 @@ def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
     else:
         yield from target.losses(item)
         yield from acis.conversion_losses(item, target.name)
+    if isinstance(item, Image):
+        yield from (Loss(**row) for row in item.foreign.get("index", {}).get("losses", ()))
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from converter import formats
 from converter.conversion import acis
 from converter.conversion.options import Options
-from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
+from converter.edits import REFERENCE, Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
@@ -50,10 +50,23 @@ def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor],
     if isinstance(item, Index):
         if len(wanted) > 1:
             return some_platforms(item, wanted, read)
-        return one_platform(item, wanted[0] if wanted else host(), read)
+        return _alone(one_platform(item, wanted[0] if wanted else host(), read), item)
     if wanted and isinstance(item, Image):
         return _with_platform(item, wanted)
     return item
+
+
+def _alone(item: Item, index: Index) -> Item:
+    """The image, with a loss for what the index has about it and no image alone can hold."""
+    if not isinstance(item, Image) or item.original is None:
+        return item
+    digest = str(item.original.manifest.descriptor.digest)
+    count = sum(entry.descriptor.annotations.get(REFERENCE) == digest for entry in index.entries)
+    if not count:
+        return item
+    reason = f"{count} of the index speak of the image, which is taken alone (--platform all takes them along)"
+    loss = {"field": "attestations", "reason": reason, "kept": ""}
+    return replace(item, foreign={**item.foreign, "index": {"losses": (loss,)}})
 
 
 def _with_platform(image: Image, wanted: list[Platform]) -> Image:

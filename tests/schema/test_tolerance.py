@@ -25,6 +25,7 @@ def stopped(document: Any, kind: str) -> list[str]:
     "kind, document",
     [
         pytest.param("oci-config", {**CONFIG, "config": {"Env": None, "ExposedPorts": None}}, id="nulls of the engine"),
+        pytest.param("oci-config", {**CONFIG, "config": {"Env": ["ALONE"]}}, id="a variable without a value"),
         pytest.param("oci-config", {**CONFIG, "history": None}, id="no history"),
         pytest.param("oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": []}, id="no layers"),
         pytest.param(
