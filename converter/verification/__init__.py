@@ -88,7 +88,7 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
     with open_source(location, store or StoreOptions()) as source, within(reference):
         root = source.resolve(location.name)
         report = vouch(source, location, root, wanted)
-        if not report.ok or report.steps:
+        if not any(one.ok for one in report.verdicts) or not report.ok or report.steps:
             return report
         try:
             return replace(report, content=direct(source, root))

@@ -142,11 +142,12 @@ def _packed(layer: Layer, target: Layer) -> Layer:
     if isinstance(layer.content, Known):
         if layer.content.descriptor.digest == there.descriptor.digest or layer.content.absent:
             return layer
-        return replace(layer, content=Derived(inputs=(layer,), compression=_compression(there)))
-    return replace(layer, content=replace(layer.content, compression=_compression(there)))
+        return replace(layer, content=Derived(inputs=(layer,), compression=compression(there)))
+    return replace(layer, content=replace(layer.content, compression=compression(there)))
 
 
-def _compression(known: Known) -> Compression:
+def compression(known: Known) -> Compression:
+    """The one that a layer's media type says."""
     media_type = known.descriptor.media_type
     return Compression(next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none"))
 

@@ -23,7 +23,7 @@ from converter.ports import Fetch
 from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
 from converter.streams.ahead import ahead
-from converter.streams.blocks import file_blocks
+from converter.streams.blocks import closing, file_blocks
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, decompress, plain
 from converter.streams.repack import Packing, repack
@@ -91,7 +91,7 @@ class Original:
         if part is not None:
             return _as(descriptor, self._fetch(part))
         if descriptor.media_type == types.ACI and digest == self.record.root.digest:
-            return Known(descriptor, self._aci)
+            return Known(descriptor, lambda: self._aci(descriptor))
         if digest in self._layers:
             return _as(descriptor, self._layers[digest])
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
@@ -142,16 +142,16 @@ class Original:
             self._spools[digest] = self._spooled(tar)
         return self._spools[digest]
 
-    def _aci(self) -> Blocks:
+    def _aci(self, descriptor: Descriptor) -> Blocks:
         """The file of the ACI that the target was made of."""
-        digest = self.record.root.digest
+        digest = descriptor.digest
         if digest not in self._spools:
             row = next((row for row in self.record.layers if row.source == digest and row.packing), None)
             if row is None:
                 raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
             meter = Meter(digest.algorithm)
             file = repack(self._aci_tar(row), Packing.parse(row.packing), self._workers)
-            held = self._spooled(hashed(file, meter))
+            held = self._spooled(hashed(file, meter), descriptor.size)
             if meter.digest(digest.algorithm) != digest:
                 found = meter.digest(digest.algorithm)
                 raise DigestMismatch(f"got an ACI with the digest {found}, made again of the image, want {digest}")
@@ -187,14 +187,18 @@ class Original:
             raise NotFound(f"got a record without its part {digest}, want it")
         return self._fetch(part)
 
-    def _spooled(self, blocks: Blocks) -> _Spool:
+    def _spooled(self, blocks: Blocks, most: int | None = None) -> _Spool:
+        """All blocks in a file; no more than one over ``most`` bytes, for then they are not what they should be."""
         fd = spool()
         self._files.callback(os.close, fd)
         size = 0
-        for block in ahead(blocks):
-            with disk("a temporary file", "write"):
-                write_all(fd, block)
-            size += len(block)
+        with closing(ahead(blocks)) as source:
+            for block in source:
+                with disk("a temporary file", "write"):
+                    write_all(fd, block)
+                size += len(block)
+                if most is not None and size > most:
+                    break
         return _Spool(fd, size)
 
 

@@ -21,8 +21,9 @@ from converter.model.document import load_object
 from converter.model.image import Image, Item
 from converter.plan import Copy, Made, Make, Node, Write
 from converter.streams.ahead import ahead
-from converter.streams.blocks import equal
+from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
+from converter.streams.decompress import plain
 from converter.verification import again, differing
 from converter.verification.original import Original, consumed
 
@@ -67,18 +68,24 @@ def prove(original: Original, signed: Descriptor, root: Descriptor, target: Item
     item = again.chosen(original, signed)
     platform = str(item.platform) if isinstance(item, Image) and signed.media_type in types.INDEXES else ""
     node = again.planned(original, item, root, target)
+    open_ends = _untold(original, item)
     if root.media_type == types.ACI:
-        return replace(_aci(original, node, root), platform=platform)
+        found = _aci(original, node, root)
+        return replace(found, platform=platform, uncovered=(*found.uncovered, *open_ends))
     made: dict[int, Made] = {}
     rows: list[LayerProof] = []
     for number, (leaf, layer) in enumerate(again.pairs(node, target)):
         with within(f"layer[{number}]"):
             made[id(leaf)], row = _layer(original, leaf, layer)
             rows.append(row)
-    uncovered = _documents(node, made, root, target, document)
-    return Proof(
-        level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=tuple(uncovered)
-    )
+    uncovered = (*_documents(node, made, root, target, document), *open_ends)
+    return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
+
+
+def _untold(original: Original, item: Item) -> tuple[str, ...]:
+    """What the record says and nothing that is signed does."""
+    untold = isinstance(item, Image) and item.foreign.get("aci", {}).get("platform")
+    return ("the platform, which the signed ACI does not say",) if untold and original.record.settings.platforms else ()
 
 
 def direct(root: Descriptor, target: Item) -> Proof:
@@ -120,10 +127,20 @@ def _layer(original: Original, leaf: Copy | Make, layer: Layer) -> tuple[Made, L
     if isinstance(leaf, Make):
         assert isinstance(leaf.content, Derived)
         source, level = _source(leaf.content), CONFIG
+        _check_label(known)
         if leaf.content.rewrite is not None or leaf.diff_id is None:
             level = _made_again(original, leaf.content, notes, diff_id)
     made = Made(descriptor=there.bare(), diff_id=diff_id, notes=notes)
     return made, LayerProof(target=there.digest, source=source, diff_id=diff_id, level=level)
+
+
+def _check_label(known: Known) -> None:
+    """Whether a layer is packed as its media type says; raises Untrusted where a reader could take it for another."""
+    codec, blocks = plain(known.blocks())
+    with closing(blocks):
+        want = again.compression(known).codec
+    if (codec if codec != "tar" else "none") != want:
+        raise Untrusted(f"got a layer packed with {codec}, want {want}, as its media type says")
 
 
 def _made_again(original: Original, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
