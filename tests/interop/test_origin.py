@@ -81,6 +81,20 @@ def test_a_record_is_a_referrer_in_a_registry(signed: str, cosign: Cosign, tmp_p
     assert (told["level"], len(told["origin"])) == ("P4", 2)
 
 
+@pytest.mark.parametrize("image", ["small_oci", "awkward_oci"])
+def test_every_kind_of_entry_and_change(
+    image: str, cosign: Cosign, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    layout: Layout = request.getfixturevalue(image)
+    source = f"oci:{tmp_path}/source:{NAME}"
+    transship("convert", layout.reference, source, "--quiet")
+    transship("sign", source, "--cosign-key", cosign.secret, env=cosign.environment)
+    for target, options in ((f"aci:{tmp_path}/app.aci", ()), (f"oci:{tmp_path}/one:{NAME}", ("--squash",))):
+        transship("convert", source, target, "--quiet", *options)
+        told = asked(target, "--key", cosign.public)
+        assert (told["verified"], told["level"], told["origin"][0]["uncovered"]) == (True, "P4", [])
+
+
 def test_what_skopeo_signed_by_name(small_oci: Layout, gpg: Gpg, tmp_path: Path) -> None:
     key = gpg.key("skopeo", "rsa2048")
     run("skopeo", "copy", "--quiet", "--format", "v2s2", small_oci.reference, f"dir:{tmp_path}/dir")

@@ -403,6 +403,12 @@ def urls(target: Target) -> None:
     target.layout.adopt(target.layout.image, {})
 
 
+def mislabelled(target: Target) -> None:
+    """A layer whose media type makes a reader take it for a plain tar."""
+    target.layout.document(target.layout.image, lambda said: said["layers"][0].update(mediaType=types.OCI_LAYER))
+    target.layout.adopt(target.layout.image, {})
+
+
 def swapped_platforms(target: Target) -> None:
     """An index that lists each image under the other's platform."""
 
@@ -554,6 +560,7 @@ ATTACKS = (
     Attack("a key twice in what was signed", twice("manifest"), {OCI_OCI: "got more than", OCI_ACI: "got more than"}),
     Attack("a layer read by another table", lazy, {OCI_OCI: "steers what is read"}),
     Attack("a layer that lies elsewhere", urls, {OCI_OCI: "manifest: got"}),
+    Attack("a layer that is said to be a plain tar", mislabelled, {OCI_OCI: "as its media type says"}),
     Attack("another archive behind the end", behind_the_end, {OCI_ACI: "behind the last entry"}),
     Attack("another compressor", packed_by(ZLIB_1), {ACI_OCI: AGAIN}),
     Attack("no compressor", packed_by("{}"), {ACI_OCI: "packing: got something else"}),
