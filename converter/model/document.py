@@ -47,13 +47,14 @@ def load(data: bytes, limits: Limits | None = None) -> Any:
     """Parse one JSON document.
 
     Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8,
-    or data after the document; LimitExceeded for a document that is too large or too deep.
+    or data after the document; LimitExceeded for a document that is too large or too deep. Half of a surrogate pair,
+    which nobody could write down again, becomes U+FFFD, as Go reads it.
     """
     reading = read(data, limits)
     for problem in reading.problems:
         where = f" at {problem.path}" if problem.path else ""
         raise (LimitExceeded if problem.rule in _LIMITS else Invalid)(problem.fact + where)
-    return reading.value
+    return whole(reading.value) if has_surrogates(data) else reading.value
 
 
 def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
@@ -61,6 +62,22 @@ def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
     value = load(data, limits)
     if not isinstance(value, dict):
         raise Invalid(f"got a JSON {type_name(value)}, want an object")
+    return value
+
+
+def has_surrogates(data: bytes) -> bool:
+    """Whether there may be halves of surrogate pairs in the texts of a document."""
+    return b"\\ud" in data or b"\\uD" in data
+
+
+def whole(value: Any) -> Any:
+    """The value with each half of a surrogate pair replaced: no other parser would take it."""
+    if isinstance(value, dict):
+        return {whole(key): whole(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
 
 

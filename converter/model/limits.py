@@ -31,7 +31,7 @@ class Limits:
     json_depth: int = _bound(64, "arrays and objects within each other")
     json_values: int = _bound(200_000, "members and elements of a JSON document")
     index_depth: int = _bound(8, "indexes within each other")
-    images: int = _bound(10_000, "images and indexes read for one conversion")
+    images: int = _bound(2_000, "images and indexes read for one conversion")
     layers: int = _bound(1024, "layers of an image, or ACIs that one depends on")
     entries: int = _bound(500_000, "entries of a tar")
     path: int = _bound(16 * KIB, "bytes of a name in a tar")

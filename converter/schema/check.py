@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from converter.errors import Usage
-from converter.model.document import Reading, WrittenAsFloat, pointer, read
+from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
@@ -54,7 +54,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
     if not reading.complete:
         return
     value = reading.value
-    if b"\\ud" in data or b"\\uD" in data:
+    if has_surrogates(data):
         mended = text.whole(value)
         if mended != value:
             yield from _text_finding(

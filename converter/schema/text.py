@@ -5,9 +5,11 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from converter.model.document import WrittenAsFloat
+from converter.model.document import WrittenAsFloat, whole
 from converter.schema.finding import Rule
 from converter.schema.kinds import KINDS
+
+__all__ = ["BY_NAME", "RULES", "SPEC", "plain", "whole"]
 
 SPEC = "RFC 8259"
 
@@ -63,14 +65,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, WrittenAsFloat):
         return 0.5 if value.is_integer() or not isfinite(value) else float(value)
     return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def whole(value: Any) -> Any:
-    """The value with each half of a surrogate pair replaced: no other parser would take it."""
-    if isinstance(value, dict):
-        return {whole(key): whole(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [whole(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value

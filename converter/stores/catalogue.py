@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.reference import ImageName
 from converter.stores.disk import shown
 
@@ -35,10 +36,18 @@ class Catalogue:
 
     def names(self) -> tuple[str, ...]:
         """A name for each image, ``@N`` for one that has none, or none of its own."""
+        listed: dict[str, set[Digest]] = {}
+        for offer in self.offers:
+            for name in (*offer.names, *offer.aliases):
+                listed.setdefault(name, set()).add(offer.root.digest)
+        positions: dict[Digest, str] = {}
+        for index, root in enumerate(self.positions):
+            positions.setdefault(root.digest, f"@{index}")
         found: list[str] = []
         for offer in self.offers:
-            own = [name for name in offer.names if len(self._matching(name)) == 1]
-            found += own or self._position(offer.root)
+            # A name that is listed is matched by the first rule of all, and by nothing but what is listed under it.
+            own = [name for name in offer.names if name and len(listed[name]) == 1]
+            found += own or [positions[root.digest] for root in (offer.root,) if root.digest in positions]
         return tuple(dict.fromkeys(found))
 
     def resolve(self, name: str) -> Descriptor:
@@ -78,9 +87,6 @@ class Catalogue:
             if found := _distinct(offer.root for offer in self.offers if rule(offer)):
                 return found
         return []
-
-    def _position(self, root: Descriptor) -> list[str]:
-        return [f"@{index}" for index, other in enumerate(self.positions) if other.digest == root.digest][:1]
 
     def _listing(self) -> str:
         names = [shown(name) for name in self.names()]

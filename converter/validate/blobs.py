@@ -11,7 +11,7 @@ from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Open
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
-from converter.model.limits import Limits
+from converter.model.limits import MIB, Limits
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
@@ -54,6 +54,11 @@ class Layer:
     diff_id: Digest | None = None
     entries: LayerEntries
     complete: bool = False
+
+
+SURPLUS = 64 * MIB
+"""Bytes beyond its descriptor's size that are read of a blob, to tell how long it is; a file may have a hole of
+terabytes."""
 
 
 class Passing:
@@ -171,8 +176,9 @@ class Blobs:
         What the reading raises is told, and goes no further; what says nothing of the image is raised.
         """
         size = -1 if claim is None else claim.descriptor.size
-        if not self._local and size >= 0:
-            most = size if most is None else min(size, most)
+        if size >= 0:
+            bound = size + SURPLUS if self._local else size
+            most = bound if most is None else min(bound, most)
         self._report(Planned(max(0, size), 1))
         self._report(Started(place, size))
         with closing(_opened(raw)) as blocks:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import Manifest, parse, render
@@ -435,3 +436,32 @@ def test_a_history_comes_back_as_that_of_one_layer() -> None:
     found = back(image(history=steps)).history
     assert [step.created_by for step in found] == ["a", "b", "c"]
     assert [step.empty_layer for step in found] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "members, annotations, env",
+    [
+        pytest.param({"annotations": [{"name": "a"}]}, {"a": ""}, (), id="an annotation without a value"),
+        pytest.param({"annotations": [{"value": "b"}]}, {"": "b"}, (), id="an annotation without a name"),
+        pytest.param({"annotations": [None]}, {"": ""}, (), id="an annotation that is null"),
+        pytest.param({"Annotations": [{"NAME": "a", "value": "b"}]}, {"a": "b"}, (), id="keys in capitals"),
+        pytest.param(
+            {"app": {"exec": ["/x"], "user": "0", "group": "0", "environment": [{"name": "A"}]}},
+            {},
+            ("A=",),
+            id="a variable without a value",
+        ),
+    ],
+)
+def test_a_manifest_is_read_as_the_reference_implementation_reads_it(
+    members: dict[str, Any], annotations: dict[str, str], env: tuple[str, ...]
+) -> None:
+    document = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app"} | members
+    found = parse(json.dumps(document).encode())
+    assert found.annotations == annotations
+    assert to_image(found).config.env == env
+
+
+def test_a_pod_is_no_image() -> None:
+    with pytest.raises(Invalid, match="want 'ImageManifest'"):
+        parse(json.dumps({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": []}).encode())

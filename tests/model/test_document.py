@@ -111,3 +111,7 @@ json_values = st.recursive(
 @given(json_values)
 def test_what_is_written_is_read_again(value: Any) -> None:
     assert load(dump(value)) == value
+
+
+def test_half_of_a_surrogate_pair_is_read_as_go_reads_it() -> None:
+    assert load(rb'{"a\udfff": ["\ud800", "\ud83d\ude00"]}') == {"a\ufffd": ["\ufffd", "\U0001f600"]}

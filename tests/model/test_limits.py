@@ -20,7 +20,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/limits.md"
 
 
 @pytest.mark.parametrize(
-    ("texts", "limits"),
+    "texts, limits",
     [
         pytest.param([], Limits(), id="without options the defaults hold"),
         pytest.param(["layers=2000"], Limits(layers=2000), id="a number"),
@@ -72,5 +72,5 @@ def test_limits_in_force_hold_in_the_threads_of_a_stream() -> None:
         return [b"%d" % in_force().layers]
 
     with enforced(Limits(layers=7)):
-        assert list(ahead(item for item in [0] for item in seen())) == [b"7"]
+        assert list(ahead(block for _ in range(1) for block in seen())) == [b"7"]
         assert fan_out([b"x"], [lambda blocks: (list(blocks), seen())[1]] * 2) == [[b"7"], [b"7"]]

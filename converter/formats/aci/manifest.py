@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from converter.errors import within
+from converter.errors import Invalid, within
 from converter.formats.documents import require
 from converter.model.document import dump, load_object
+from converter.schema.fold import fold, odd
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"
@@ -50,13 +51,16 @@ def parse(data: bytes) -> Manifest:
     with within("manifest"):
         require(data, KIND)
         document = load_object(data)
+        read = as_read(document)
+        if read.get("acKind") != "ImageManifest":
+            raise Invalid(f"got the acKind {read.get('acKind')!r}, want 'ImageManifest'")
     return Manifest(
         text=data.decode(),
         document=document,
-        name=document["name"],
-        labels=pairs(document, "labels"),
-        app=document.get("app"),
-        annotations=pairs(document, "annotations"),
+        name=read["name"],
+        labels=pairs(read, "labels"),
+        app=read.get("app"),
+        annotations=pairs(read, "annotations"),
         dependencies=tuple(
             Dependency(
                 name=row["imageName"],
@@ -64,10 +68,37 @@ def parse(data: bytes) -> Manifest:
                 labels=pairs(row, "labels"),
                 size=row.get("size"),
             )
-            for row in document.get("dependencies") or ()
+            for row in read.get("dependencies") or ()
         ),
-        path_whitelist=tuple(document.get("pathWhitelist") or ()),
+        path_whitelist=tuple(read.get("pathWhitelist") or ()),
     )
+
+
+_OPTIONAL = {
+    "environment": ("value",),
+    "isolators": ("name",),
+    "mountPoints": ("name", "path"),
+    "ports": ("name", "protocol"),
+}
+"""Members of the rows of an app that the specification requires and the reference implementation does without."""
+
+
+def as_read(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as the reference implementation reads it: keys in any case, nulls and absent texts as empty."""
+    if odd(document, KIND):
+        document = fold(document, KIND, nulls=True).value
+    app = document.get("app")
+    return {**document, "app": completed(app)} if app else document
+
+
+def completed(app: Mapping[str, Any]) -> dict[str, Any]:
+    """The app with an empty text where one is absent or null; nothing else changes, nor does any order."""
+    rows = {key: [_row(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)}
+    return {**app, **rows}
+
+
+def _row(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {**row, **{name: "" for name in names if row.get(name) is None}}
 
 
 def render(document: Mapping[str, Any]) -> bytes:
@@ -81,7 +112,7 @@ def render(document: Mapping[str, Any]) -> bytes:
 
 def pairs(document: Mapping[str, Any], key: str) -> dict[str, str]:
     """A list of names and values."""
-    return {row["name"]: row["value"] for row in document.get(key) or ()}
+    return {row.get("name") or "": row.get("value") or "" for row in document.get(key) or ()}
 
 
 def rows(values: Mapping[str, str]) -> list[dict[str, str]]:

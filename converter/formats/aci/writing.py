@@ -16,7 +16,7 @@ from converter.formats.aci import app as words
 from converter.formats.aci import keys, origin
 from converter.formats.aci.baseline import Baseline, comparable
 from converter.formats.aci.kept import Kept, text_map
-from converter.formats.aci.manifest import VERSION, Manifest, rows
+from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
 from converter.formats.aci.names import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump
@@ -46,7 +46,7 @@ class Draft:
         )
         self.labels = dict(base.labels) if base else {}
         self.annotations = dict(base.annotations) if base else {}
-        self.app = dict(base.app or {}) if base else {}
+        self.app = completed(base.document.get("app") or {}) if base else {}
         self.losses: list[Loss] = []
         self.groupless = ""
 

@@ -1,0 +1,19 @@
+"""A sample of the zoo behaves; all of it is for ``python -m tests.zoo.run``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("offset", [0, 53])
+def test_nothing_in_the_zoo_escapes_or_breaks_anything(offset: int) -> None:
+    command = [sys.executable, "-m", "tests.zoo.run", "--every", "151", "--offset", str(offset)]
+    done = subprocess.run(command, env={**os.environ, "ZOO_SECONDS": "60"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    animals, commands = done.stdout.split()[0:3:2]
+    assert int(animals) > 50
+    assert int(commands) > 200
