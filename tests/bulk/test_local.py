@@ -106,7 +106,16 @@ def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_pa
     assert states(sync(entries, Settings())) == {"written": 6}  # without a cache nobody knows what they became
 
 
-def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(ours: FakeRegistry, theirs: FakeRegistry) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Retry-After": "0"}, id="that says when to come back"),
+        pytest.param({}, id="that does not"),
+    ],
+)
+def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(
+    ours: FakeRegistry, theirs: FakeRegistry, headers: dict[str, str]
+) -> None:
     serve(ours, *many(10))
     lock = threading.Lock()
     now, most, served = [0], [0], [0]
@@ -120,7 +129,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(ours: FakeRegi
         time.sleep(0.003)
         with lock:
             now[0] -= 1
-        return Refuse(status=429, headers={"Retry-After": "0"}) if refused else None
+        return Refuse(status=429, headers=headers) if refused else None
 
     ours.fault = busy
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]

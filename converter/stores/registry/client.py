@@ -222,7 +222,8 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> C
     said = _first_error(body)
     fact = f"got {status}{said} for {method} {plain(url)}"
     if status in RETRYABLE:
-        return Interrupted(f"{fact}, want success", asked_wait(response.headers.get("Retry-After")))
+        wait = asked_wait(response.headers.get("Retry-After"))
+        return Interrupted(f"{fact}, want success", wait, busy=status == 429)
     if status == 404:
         return NotFound(f"{fact}, want it to be there")
     if status in (401, 403):

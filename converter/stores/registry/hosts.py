@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from converter.stores.registry.patience import Patience
 
-ASKED = 50
+ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
 
 

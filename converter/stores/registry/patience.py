@@ -28,7 +28,7 @@ class Patience:
         now: Callable[[], float] = time.monotonic,
         asked: int | None = None,
     ) -> None:
-        """``asked`` is how often in a row a request is made again where the host says when; None: as often as others.
+        """``asked`` is how often in a row a request is made again where the host is busy; None: as often as others.
 
         Where many share a host, one may have bad luck for long.
         """
@@ -48,16 +48,17 @@ class Patience:
 
     def retry(self, error: Interrupted, failures: int) -> None:
         """Wait before the next try, after so many failures in a row; raises ``error`` when there is to be none."""
-        most = self._retries if error.wait is None else self._asked
-        if failures > most or (error.wait or 0) > LONGEST_ASKED:
+        busy = error.busy or error.wait is not None
+        if failures > (self._asked if busy else self._retries) or (error.wait or 0) > LONGEST_ASKED:
             raise error
-        if error.wait is None:
-            # Jitter, so that threads that were cut together do not come back together.
-            longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-            self._sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        # Jitter, so that threads that were cut together do not come back together.
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+        seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - no secret
+        if not busy:
+            self._sleep(seconds)
             return
         with self._lock:
-            self._not_before = max(self._not_before, self._now() + error.wait)
+            self._not_before = max(self._not_before, self._now() + seconds)
         self.wait()
 
 

@@ -23,12 +23,14 @@ Body = bytes | Iterable[bytes | memoryview] | None
 class Interrupted(Unreachable):
     """The exchange broke off, or the host asks to come back: the same may work later.
 
-    ``wait`` is for how many seconds the host asks, None where it does not.
+    ``wait`` is for how many seconds the host asks, None where it does not; ``busy`` says that it has too much to do
+    (429), which is nobody's fault.
     """
 
-    def __init__(self, fact: str, wait: float | None = None) -> None:
+    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False) -> None:
         super().__init__(fact)
         self.wait = wait
+        self.busy = busy
 
 
 class Wire:
