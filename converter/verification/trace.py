@@ -16,11 +16,12 @@ from converter import formats
 from converter.edits import read_whole
 from converter.errors import ConverterError, NotFound, Untrusted, within
 from converter.model import media_types as types
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image, Item
 from converter.model.reference import Location
-from converter.ports import Source
+from converter.ports import Fetch, Source
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.trust.naming import FULL_NAME, REF_NAME, name_of
@@ -78,19 +79,35 @@ class Trace:
         return max((step.proof.level for step in self.steps), default="")
 
 
-def item_at(source: Source, root: Descriptor) -> Item:
+def _missing(descriptor: Descriptor, error: NotFound) -> Known:
+    """A blob that is not there, which only matters to those who read it."""
+
+    def raw() -> Blocks:
+        raise error
+
+    return Known(descriptor, raw)
+
+
+def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """The image, or the index with all its images."""
 
     def read(descriptor: Descriptor) -> Item:
-        return formats.decode(source.fetch(descriptor), source.fetch)
+        return formats.decode(fetch(descriptor), fetch)
 
     return read_whole(read(root), read)
 
 
 def direct(source: Source, root: Descriptor) -> Proof:
     """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered."""
+
+    def fetch(descriptor: Descriptor) -> Known:
+        try:
+            return source.fetch(descriptor)
+        except NotFound as error:
+            return _missing(descriptor, error)
+
     try:
-        item = item_at(source, root)
+        item = item_at(fetch, root)
     except NotFound as error:
         return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
     return proof.direct(root, item)
@@ -129,7 +146,7 @@ class _Tracing:
         self, source: Source, root: Descriptor, names: dict[str, str], descriptor: Descriptor, *, depth: int
     ) -> Iterator[Step]:
         found = origin.read(descriptor, source.fetch, root)
-        item = item_at(source, root)
+        item = item_at(source.fetch, root)
         document = b"" if root.media_type == types.ACI else source.fetch(root).read()
         names = names or _names_of_aci(item)
         with ExitStack() as files:

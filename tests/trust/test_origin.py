@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -9,8 +10,17 @@ from pathlib import Path
 import pytest
 
 import converter
+from converter.model.content import Known
+from converter.model.image import Image
+from converter.signing import Signing, sign
+from converter.stores.memory import MemoryStore
+from converter.trust.makers import CosignKey
 from converter.verification import Wanted, verify
-from tests.trust import origins
+from converter.verification.proof import Proof
+from tests.builders import add_image
+from tests.formats.aci_archives import aci_tar, manifest
+from tests.strategies.tar import File, archive
+from tests.trust import attacks, origins
 from tests.trust.making import ecdsa, public_pem
 from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, asked
 
@@ -222,3 +232,102 @@ def test_an_aci_that_is_packed_anew_on_its_way_back_keeps_its_origin(tmp_path: P
     converter.convert(origins.aci(tmp_path / "app.aci"), f"oci:{tmp_path}/out")
     converter.convert(f"oci:{tmp_path}/out", f"aci:{tmp_path}/back.aci", compress="none")
     assert asked(f"aci:{tmp_path}/back.aci", OPENPGP).level == "P4"
+
+
+def blobs_of(folder: Path, reference: str) -> list[Path]:
+    """The files of the layers of an image in a layout."""
+    item = converter.open_image(reference)
+    assert isinstance(item, Image)
+    digests = [layer.content.descriptor.digest for layer in item.layers if isinstance(layer.content, Known)]
+    return [folder / "blobs" / digest.algorithm / digest.encoded for digest in digests]
+
+
+def test_the_layers_of_a_signed_image_are_read(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    first, second = blobs_of(tmp_path / "source", source)
+    assert [row.level for row in content_of(source).layers] == ["P1", "P1"]
+    first.unlink()
+    assert len(content_of(source).uncovered) == 1
+    second.write_bytes(second.read_bytes()[:-1] + b"x")
+    report = asked(source)
+    assert (report.ok, report.level) == (False, "")
+    assert "layer[1]: got bytes with the digest" in report.unmet[0]
+
+
+def content_of(reference: str) -> Proof:
+    """How the content of an image is proven that ``verify`` accepts."""
+    report = asked(reference)
+    assert report.content is not None
+    return report.content
+
+
+def test_a_signature_beside_a_manifest_alone_says_so(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    item = converter.open_image(source)
+    assert isinstance(item, Image)
+    assert item.original is not None
+    assert item.original.config is not None
+    digest = item.original.config.descriptor.digest
+    (tmp_path / "source/blobs/sha256" / digest.encoded).unlink()
+    assert content_of(source).uncovered[0].startswith("the content is not all here: ")
+
+
+def test_annotations_that_came_later_are_told(tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"oci:{tmp_path}/out", compress="zstd")
+    target = attacks.opened(tmp_path, BOTH)
+    note = {"org.example.team": "blue"}
+    target.layout.document(target.layout.image, lambda said: said.update(annotations=note))
+    target.layout.adopt(target.layout.image, {})
+    report = asked(target.write())
+    assert (report.unmet, report.level) == ((), "P2")
+    assert report.steps[0].proof.uncovered == ("the manifest's /annotations",)
+
+
+def test_the_platform_of_an_aci_that_tells_none_is_open(tmp_path: Path) -> None:
+    tar = aci_tar(manifest(name="registry.example/app", labels=[]))
+    source = origins.aci(tmp_path / "app.aci", tar=tar)
+    converter.convert(source, f"oci:{tmp_path}/out", platforms=["linux/arm64"])
+    report = asked(f"oci:{tmp_path}/out", OPENPGP)
+    assert (report.unmet, report.level) == ((), "P4")
+    assert report.steps[0].proof.uncovered == ("the platform, which the signed ACI does not say",)
+
+
+def test_an_aci_with_a_whitelist_is_carried(tmp_path: Path) -> None:
+    tar = aci_tar(
+        manifest(name="registry.example/app", pathWhitelist=["/etc/a"]),
+        [File("rootfs/etc", "dir"), File("rootfs/etc/a", data=b"a"), File("rootfs/etc/b", data=b"b")],
+    )
+    converter.convert(origins.aci(tmp_path / "app.aci", tar=tar), f"oci:{tmp_path}/out")
+    report = asked(f"oci:{tmp_path}/out", OPENPGP)
+    assert (report.unmet, report.level) == ((), "P5")
+
+
+def test_an_aci_that_depends_on_others_has_no_record(tmp_path: Path) -> None:
+    below = tmp_path / "acis"
+    below.mkdir()
+    origins.aci(below / "base.aci", tar=aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"a")]))
+    dependencies = [{"imageName": "registry.example/base"}]
+    tar = aci_tar(manifest(name="registry.example/app", dependencies=dependencies), [File("rootfs/b", data=b"b")])
+    source = origins.aci(tmp_path / "app.aci", tar=tar)
+    done = converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[below])
+    assert [loss.kept for loss in done.losses if loss.field == "attachments"] == [""]
+    assert not asked(f"oci:{tmp_path}/out", OPENPGP).ok
+
+
+def test_a_record_is_small(tmp_path: Path) -> None:
+    store = MemoryStore()
+    files = [File(f"usr/{number}", data=random.Random(number).randbytes(40_000)) for number in range(200)]
+    root = add_image(store, tars=[archive(files), archive([File("usr/.wh.7"), File("etc", "dir")])], name="")
+    source = origins.stored(store, root, tmp_path / "source")
+    sign(source, Signing(makers=(CosignKey(ecdsa()),)))
+    converter.convert(source, f"aci:{tmp_path}/app.aci")
+    assert asked(f"aci:{tmp_path}/app.aci").level == "P4"
+    size = (tmp_path / "app.aci.origin").stat().st_size - 40_000  # the file that the whiteout hides, kept verbatim
+    assert size < (tmp_path / "app.aci").stat().st_size / 100
+
+
+def test_a_loss_is_told_with_the_place_where_it_is_kept(tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    for destination, kept in (("oci:{}/one", "the origin record"), ("dir:{}/two", "")):
+        done = converter.convert(source, destination.format(tmp_path), compress="zstd" if kept else "none")
+        assert [loss.kept for loss in done.losses if loss.field == "attachments"] == [kept]
