@@ -1,0 +1,1 @@
+"""What must hold for any bytes: a parser gives a result, or refuses with a ConverterError."""

@@ -1,0 +1,64 @@
+"""Where fuzzers start: small inputs of every kind, from the zoo and from the corpus of what once crashed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.zoo import documents, packed, tars
+from tests.zoo.heads import END, entry, folder
+from tests.zoo.members import ACI_MANIFEST, layout
+
+CORPUS = Path(__file__).parent / "corpus"
+MOST = 20_000
+
+KINDS = {
+    "tar": "tar",
+    "flattened": "tar",
+    "aci": "aci",
+    "packed": "packed",
+    "references": "name",
+    "signatures": "signature",
+    "keys": "signature",
+}
+"""What a target eats; the others eat JSON."""
+
+SIGNATURES = (
+    b"-----BEGIN PGP SIGNATURE-----\n\niHUEABYKAB0WIQQ=\n=abcd\n-----END PGP SIGNATURE-----\n",
+    b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n",
+    bytes.fromhex("c0040001020304d20501020304"),
+    bytes.fromhex("d2844340a10126a0f640"),
+    b'{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":"AA=="}]}',
+    b'{"default":[{"type":"signedBy","keyType":"GPGKeys","keyData":"AA=="}],"transports":{"docker":{"":[]}}}',
+)
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """Those of a target: what was found once, and a few of each kind."""
+    for path in sorted(CORPUS.glob(f"{target}/*")):
+        yield path.read_bytes()
+    yield from (data for data in _kinds(KINDS.get(target, "json")) if len(data) <= MOST)
+
+
+def _kinds(kind: str) -> Iterator[bytes]:
+    match kind:
+        case "tar":
+            yield from (data for _, data in tars.tars())
+        case "aci":
+            head = entry("manifest", documents.text(ACI_MANIFEST)) + folder("rootfs")
+            yield from (head + data for _, data in tars.tars())
+        case "packed":
+            yield from (data for told, data in packed.streams() if "bomb" not in told)
+            yield packed.zstd_raw(tars.FILE + END)
+        case "name":
+            yield from tars.NAMES.values()
+            yield from (b"docker://u@h:1/a/b:c@sha256:0", b"oci:a:b", b"appc:a.b/c:1,os=linux", b"layers=2K", b"zstd:3")
+        case "signature":
+            yield from SIGNATURES
+        case _:
+            yield from documents.TEXTS.values()
+            made = layout()
+            for document in (made.config, made.manifest, made.index, ACI_MANIFEST):
+                yield json.dumps(document).encode()
+                yield from (documents.text(value) for _, value in list(documents.mutations(document))[::17])

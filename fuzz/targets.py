@@ -1,0 +1,187 @@
+"""One function a parser: bytes in; anything but a ConverterError that comes out is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from converter import formats
+from converter.errors import ConverterError, NotFound
+from converter.formats.aci import names
+from converter.formats.aci.manifest import parse
+from converter.formats.aci.reading import to_image
+from converter.model import media_types as types
+from converter.model.compression import Compression
+from converter.model.content import Known, known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load, read
+from converter.model.limits import MIB, Limits, enforced
+from converter.model.platform import Platform
+from converter.model.pretty_jws import payload
+from converter.model.reference import ImageName, Location
+from converter.schema import KINDS, check
+from converter.streams.blocks import closing
+from converter.streams.decompress import plain
+from converter.streams.squash import squash
+from converter.streams.tar.aci import unpack_aci
+from converter.streams.tar.recipe import Recipe
+from converter.streams.tar.scan import entries
+from converter.streams.tar.sparse import pieces
+from converter.streams.tar.tree import tree
+from converter.trust import libtrust, openpgp_message
+from converter.trust.certificates import load_pem
+from converter.trust.cose import Sign1
+from converter.trust.dsse import opened
+from converter.trust.keys import load as load_key
+from converter.trust.openpgp_keys import Keyring
+from converter.trust.policy import Policy
+
+LIMITS = Limits(layer=8 * MIB, window=8 * MIB, entries=10_000)
+"""Small, so that a fuzzer does not spend its time on bombs; those are in tests/zoo."""
+
+
+def drain(blocks: Iterable[object]) -> None:
+    """Read it all."""
+    for _ in blocks:
+        pass
+
+
+def tar(data: bytes) -> None:
+    """The scanner, with every field that an entry computes when it is asked for."""
+    with closing([data]) as blocks:
+        for entry in entries(blocks):
+            with suppress(ConverterError):
+                _ = entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs, entry.linkname, entry.device
+            drain(pieces(entry))
+
+
+def flattened(data: bytes) -> None:
+    """Two layers into one, as bytes and as a tree."""
+    half = len(data) // 1024 * 512
+    layers = [lambda: [data[:half]], lambda: [data[half:]]]
+    with suppress(ConverterError):
+        drain(squash(layers))
+    drain(tree(layers))
+
+
+def aci(data: bytes) -> None:
+    """An ACI's tar into a layer's."""
+    drain(unpack_aci([data], lambda _: None))
+
+
+def packed(data: bytes) -> None:
+    """The framing of gzip, zstd, bzip2 and xz."""
+    drain(plain([data])[1])
+
+
+def document(data: bytes) -> None:
+    """JSON as text."""
+    read(data)
+    load(data)
+
+
+def schemas(data: bytes) -> None:
+    """JSON of every kind: nothing is raised at all."""
+    for kind in KINDS:
+        check(data, kind)
+        check(data, kind, "strict")
+
+
+def images(data: bytes) -> None:
+    """Manifests and indexes of every format, whose blobs are all there and all the same."""
+
+    def fetch(descriptor: Descriptor) -> Known:
+        if descriptor.size > len(data):
+            raise NotFound("got no blob, want it")
+        return known(data, descriptor.media_type)
+
+    for media_type in (*formats.READERS, ""):
+        if media_type != types.ACI:
+            with suppress(ConverterError):
+                formats.decode(known(data, media_type), fetch)
+
+
+def aci_manifest(data: bytes) -> None:
+    """A manifest of appc, and the image it means."""
+    to_image(parse(data))
+
+
+def references(data: bytes) -> None:
+    """Names of all kinds."""
+    text = data.decode("utf-8", "surrogateescape")
+    for parser in (Location.parse, ImageName.parse, Digest.parse, Platform.parse, Compression.parse, _limit):
+        with suppress(ConverterError):
+            str(parser(text))
+    from converter.stores.discovery.names import AppName
+
+    with suppress(ConverterError):
+        AppName.parse(text)
+    names.sanitised(text)
+    names.sanitised_name(text)
+
+
+def _limit(text: str) -> Limits:
+    return Limits.parse([text])
+
+
+def recipes(data: bytes) -> None:
+    """What says how an ACI is made again."""
+    Recipe.parse(data.decode("latin-1"), LIMITS)
+
+
+def jws(data: bytes) -> None:
+    """The signatures of schema 1 manifests."""
+    with suppress(ConverterError):
+        payload(data)
+    libtrust.signed_name(data)
+
+
+def signatures(data: bytes) -> None:
+    """OpenPGP, COSE, DSSE."""
+    for parser in (
+        openpgp_message.unpacked,
+        openpgp_message.armoured,
+        openpgp_message.is_signed_message,
+        openpgp_message.is_detached,
+        openpgp_message.subpackets,
+        Sign1.parse,
+    ):
+        with suppress(ConverterError):
+            parser(data)
+    value = load(data)
+    if isinstance(value, dict):
+        opened(value)
+
+
+def keys(data: bytes) -> None:
+    """Keys, certificates, keyrings and policies."""
+    for parser in (load_key, load_pem, Keyring.load, Policy.parse):
+        with suppress(ConverterError):
+            parser(data)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    one.__name__: one
+    for one in (
+        tar,
+        flattened,
+        aci,
+        packed,
+        document,
+        schemas,
+        images,
+        aci_manifest,
+        references,
+        recipes,
+        jws,
+        signatures,
+        keys,
+    )
+}
+
+
+def run(name: str, data: bytes) -> None:
+    """Give bytes to a target; raises whatever no parser may raise."""
+    with enforced(LIMITS), suppress(ConverterError):
+        TARGETS[name](data)
