@@ -16,7 +16,8 @@ from tests.trust.making import ecdsa, public_pem
 def converted(tmp_path: Path) -> Path:
     """An ACI and its record, and the key of who signed what it was."""
     (tmp_path / "k.pub").write_bytes(public_pem(ecdsa()))
-    assert main(["convert", "--quiet", origins.index(tmp_path / "source"), f"aci:{tmp_path}/app.aci"]) == 0
+    arguments = ["--quiet", "--platform", "linux/amd64", origins.index(tmp_path / "source"), f"aci:{tmp_path}/app.aci"]
+    assert main(["convert", *arguments]) == 0
     return tmp_path
 
 

@@ -473,15 +473,16 @@ def _made(name: str, make: Callable[[Path], str], wanted: Wanted, target: str, *
 
 
 OCI_OCI, OCI_ACI, ACI_OCI, INDEX = "OCI → OCI, repacked", "OCI → ACI", "ACI → OCI", "index → index"
-ONE = "index → OCI"
+ONE, SQUASHED = "index → OCI", "OCI → OCI, squashed"
 ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
 _made(OCI_OCI, origins.oci, BOTH, "oci:{}/out", compress="gzip:9")
 _made(OCI_ACI, origins.oci, BOTH, "aci:{}/app.aci")
 _made(ACI_OCI, origins.aci, OPENPGP, "oci:{}/out")
 _made(ONE, origins.index, BOTH, "oci:{}/out", platforms=["linux/amd64"], compress="gzip:9")
+_made(SQUASHED, origins.oci, BOTH, "oci:{}/out", squash=True)
 _made(INDEX, origins.index, BOTH, "oci:{}/out", platforms=["all"], compress="gzip:9")
 
-LAYER, AGAIN = "which was signed", "made again of the image"
+LAYER, AGAIN, GIVES = "which was signed", "made again of the image", "which the signed image gives"
 ATTACKS = (
     Attack("one byte of a layer", one_byte, dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI), "got a broken gzip stream")),
     Attack(
@@ -534,17 +535,17 @@ ATTACKS = (
     Attack(
         "a file replaced, the old one in the recipe",
         in_the_recipe(content("bin/sh", flipped)),
-        {OCI_ACI: "/bin/sh: got the content"},
+        {OCI_ACI: "/bin/sh: got the content", SQUASHED: GIVES},
     ),
     Attack(
         "a file taken away, and still in the recipe",
         in_the_recipe(without("bin/sh")),
-        {OCI_ACI: '/bin/sh: got the entry null, want "file"'},
+        {OCI_ACI: '/bin/sh: got the entry null, want "file"', SQUASHED: GIVES},
     ),
     Attack(
         "a file that was whited out brought back, by a name of its own",
         in_the_recipe(everything, "bin/secret"),
-        {OCI_ACI: '/bin/secret: got the entry "file", want null'},
+        {OCI_ACI: '/bin/secret: got the entry "file", want null', SQUASHED: GIVES},
     ),
     Attack("a recipe that is a bomb", bomb, {OCI_ACI: "got more than"}),
     Attack("a recipe of a layer too large", large_claim, {OCI_ACI: "limit: ratio"}),
