@@ -5,7 +5,6 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 
@@ -92,7 +91,7 @@ def test_the_function_is_not_hidden_by_a_module() -> None:
 
 
 def test_keywords_are_the_fields_of_the_options() -> None:
-    assert set(get_type_hints(Keywords)) == {field.name for field in dataclasses.fields(converter.Options)}
+    assert set(Keywords.__annotations__) == {field.name for field in dataclasses.fields(converter.Options)}
 
 
 @pytest.mark.parametrize(

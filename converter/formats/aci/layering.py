@@ -7,6 +7,7 @@ became. Its manifest stands last in its archive, for the paths that it lists are
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from converter.formats.aci.manifest import VERSION
@@ -26,8 +27,9 @@ def chain(image: Image, written: Written, compression: Compression, epoch: int) 
     for number, layer in enumerate(image.layers):
         top = number == len(image.layers) - 1
         document = standing_alone(written.document) if top else _lower(written.document, layer, number)
+        pack = PackLayer(document=document, groupless=written.groupless if top else "", epoch=epoch)
         node = Make(
-            content=_derive(layer, document, written.groupless if top else "", below, compression, epoch),
+            content=_derive(layer, pack, below, compression),
             media_type=types.ACI,
             inputs=(node,) if node else (),
             label=f"layer[{number}]",
@@ -42,19 +44,14 @@ def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
 
 
-def _derive(
-    layer: Layer,
-    document: Mapping[str, Any],
-    groupless: str,
-    below: Mapping[str, Any],
-    compression: Compression,
-    epoch: int,
-) -> Derive:
+def _derive(layer: Layer, pack: PackLayer, below: Mapping[str, Any], compression: Compression) -> Derive:
+    """What ``pack`` makes of a layer once the image below, whose manifest is ``below``, is there."""
+
     def derive(made: tuple[Made, ...]) -> Derived:
         lower = made[0] if made else None
-        whole = dict(document) | ({"dependencies": [_dependency(below, lower)]} if lower else {})
-        pack = PackLayer(document=whole, groupless=groupless, below=lower.notes if lower else {}, epoch=epoch)
-        return Derived(inputs=(layer,), rewrite=pack, compression=compression, algorithm="sha512")
+        more = {"dependencies": [_dependency(below, lower)]} if lower else {}
+        rewrite = replace(pack, document={**pack.document, **more}, below=lower.notes if lower else {})
+        return Derived(inputs=(layer,), rewrite=rewrite, compression=compression, algorithm="sha512")
 
     return derive
 
