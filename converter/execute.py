@@ -22,7 +22,7 @@ from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
-from converter.streams.blocks import closing
+from converter.streams.blocks import Again, closing
 from converter.streams.compress import compress, engine
 from converter.streams.content import knowing, uncompressed, unnoted
 from converter.streams.crew import each
@@ -32,8 +32,25 @@ from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
 
+class Shelf(Protocol):
+    """Blobs that earlier runs have made."""
+
+    def find(self, descriptor: Descriptor) -> Known | None:
+        """The blob, if it is there and sound."""
+        ...
+
+    def keeping(self, blocks: Blocks) -> AbstractContextManager[tuple[Iterator[Block], Callable[[Digest], None]]]:
+        """The same blocks, and what keeps them under a digest once all have passed."""
+        ...
+
+
 class DiffIds(Protocol):
     """What earlier runs have verified: the digest of a blob, and that of its uncompressed bytes."""
+
+    @property
+    def blobs(self) -> Shelf | None:
+        """Where to look for what was made before, and to leave what is made; None where nothing is kept."""
+        ...
 
     def get(self, digest: Digest) -> Digest | None: ...
 
@@ -52,22 +69,13 @@ class DiffIds(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to run: ``jobs`` threads, and what is already known about blobs."""
+    """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared."""
 
     jobs: int
     diff_ids: DiffIds
     report: Report = silent
     limits: Limits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Blocks that can be read again from their start: a registry that forgets an upload wants them so."""
-
-    read: Callable[[], Iterator[Block]]
-
-    def __iter__(self) -> Iterator[Block]:
-        return self.read()
+    link: bool = False
 
 
 class Execution:
@@ -130,24 +138,25 @@ class Execution:
             raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
+        file = leaf.content.file if self._settings.link else None
         if wanted:
-            diff_id = self._copy_and_look(leaf, expected, there)
-        elif not there:
-            blocks = Again(lambda: self._watched(leaf.content, leaf.label))
+            diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
+        if not there and (file is not None or not wanted):
+            blocks = Again(lambda: self._watched(leaf.content, leaf.label), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
-    def _copy_and_look(self, leaf: Copy, expected: Descriptor, there: bool) -> Digest:
-        """Copy the blob, and inflate it on the way to learn its diff_id."""
+    def _copy_and_look(self, leaf: Copy, expected: Descriptor, *, put: bool) -> Digest:
+        """Inflate the blob to learn its diff_id, and copy it on the way unless that is not wanted."""
 
         def look(blocks: Blocks) -> Digest:
             return self._diff_id(blocks, leaf)
 
-        def put(blocks: Blocks) -> Digest:
+        def write(blocks: Blocks) -> Digest:
             return self._sink.put(blocks, leaf.media_type, expected).digest
 
         blocks = self._watched(leaf.content, leaf.label)
-        readers = (look,) if there else (look, put)
+        readers = (look, write) if put else (look,)
         diff_id = fan_out(blocks, readers)[0]
         self._settings.diff_ids.learn(expected.digest, diff_id)
         return diff_id
@@ -177,7 +186,7 @@ class Execution:
                 if leaf.diff_id not in (None, known.diff_id):
                     raise DigestMismatch(f"got a layer with the diff_id {known.diff_id}, want {leaf.diff_id}")
                 there = known.descriptor.retyped(leaf.media_type)
-                if self._sink.has(there):
+                if self._sink.has(there) or self._put_kept(there):
                     return Made(descriptor=there, diff_id=known.diff_id), True
             made = self._make_anew(leaf, content)
             memory.learn_packed(*recipe, made)
@@ -202,9 +211,27 @@ class Execution:
         blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
         metered = blocks if told else ahead(hashed(blocks, meter))
         packed = compress(metered, content.compression, self._workers)
-        descriptor = self._sink.put(packed, leaf.media_type, _foreseen(leaf, content))
+        descriptor = self._put(packed, leaf, content)
         diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+
+    def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
+        expected, shelf = _foreseen(leaf, content), self._settings.diff_ids.blobs
+        if shelf is None or packing(content) is None:
+            return self._sink.put(blocks, leaf.media_type, expected)
+        with shelf.keeping(blocks) as (passing, keep):
+            made = self._sink.put(passing, leaf.media_type, expected)
+            keep(made.digest)
+        return made
+
+    def _put_kept(self, wanted: Descriptor) -> bool:
+        """Put what an earlier run has made, if that was kept."""
+        shelf = self._settings.diff_ids.blobs
+        kept = shelf.find(wanted) if shelf is not None else None
+        if kept is None:
+            return False
+        self._sink.put(Again(kept.blocks), wanted.media_type, wanted)
+        return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:
         report = self._settings.report

@@ -15,6 +15,7 @@ class Memory:
     """A cache in which several images are at work. ``alone`` lets one of them move a blob and the others find it."""
 
     def __init__(self, cache: Cache | Forgetful) -> None:
+        self.blobs = cache.blobs
         self._cache = cache
         self._lock = threading.Lock()
         self._at_work: dict[Digest, tuple[threading.Lock, list[None]]] = {}

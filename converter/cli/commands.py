@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": ("converter.cli.schema", "Print the JSON Schemas that documents are checked with."),
     "sign": ("converter.cli.sign", "Put a signature beside an image, which stays as it is."),
     "verify": ("converter.cli.verify", "Say who signed an image, and whether that is what is asked for."),
+    "cache": ("converter.cli.cache", "Say what earlier runs have left, or remove it."),
     "completion": ("converter.cli.completion", "Print what makes a shell complete these commands."),
 }
 """Name → module and short help: all that ``--help`` and completion need to know of a command."""

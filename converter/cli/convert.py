@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.cache import size_option
 from converter.cli.environment import cache_folder, end_options, store, store_options
 from converter.cli.heap import share_heap
 from converter.cli.progress import progress
@@ -91,7 +92,14 @@ def compression_of(_context: click.Context, _parameter: click.Parameter, value: 
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor.")
+@click.option("--link", is_flag=True, help="Share files with SOURCE where they stay as they are: reflinks, hard links.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@click.option(
+    "--cache-blobs",
+    metavar="SIZE",
+    callback=size_option,
+    help="Keep as many bytes of what is made or fetched for later runs, say 10G.",
+)
 @trust_options
 @store_options
 @end_options

@@ -8,9 +8,10 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from converter.cache import Cache, Forgetful
+from converter.cache import FOLDER, Blobs, Cache, Forgetful
 from converter.conversion import acis, attachments, origin, signed
 from converter.conversion.attachments import Attached, Found
+from converter.conversion.caching import Caching
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
@@ -100,6 +101,8 @@ def convert(
         opened = stack.enter_context(open_source(location, source_store(options)))
         # An ACI is made of all layers, and its origin record needs them again.
         again = len(destinations) > 1 or Location.parse(destinations[0]).transport == acis.NAME
+        if options.cache is not None and options.cache_blobs and not opened.local:
+            opened = Caching(opened, Blobs(options.cache / FOLDER))
         if again and not opened.local:
             opened = stack.enter_context(Once(opened))
         with within(source):
@@ -245,9 +248,9 @@ def execute(
     ``memory`` is what several conversions share; without one, each opens the cache of the options.
     """
     results = []
-    own = Cache(options.cache) if options.cache else Forgetful()
+    own = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
     with Workers(options.threads) as workers, nullcontext(memory) if memory else own as diff_ids:
-        settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report)
+        settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report, link=options.link)
         for sink, targets in planned:
             stack.enter_context(sink)
             execution = Execution(sink, workers, settings)

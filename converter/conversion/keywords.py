@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from converter.conversion.options import Options
 from converter.model.compression import Compression
+from converter.signing import Signing
 from converter.stores import StoreOptions
-
-if TYPE_CHECKING:
-    from converter.signing import Signing
-    from converter.verification.wanted import Wanted
+from converter.verification.wanted import Wanted
 
 
 class Keywords(TypedDict, total=False):
@@ -38,6 +36,8 @@ class Keywords(TypedDict, total=False):
     rkt_dev_links: bool
     download_foreign: bool
     cache: Path | str | None
+    cache_blobs: int
+    link: bool
     store: StoreOptions
     target_store: StoreOptions | None
 

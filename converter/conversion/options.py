@@ -22,10 +22,10 @@ class Options:
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
     layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
     is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
-    folder that remembers what was verified, None for none; ``origin`` is when
-    an origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
-    ``never``; ``target_store`` is how destinations are spoken to, None for
-    as the source is.
+    folder that remembers what was verified, None for none, and ``cache_blobs`` how many bytes of what was made or
+    fetched it may hold; ``link`` lets blobs that stay as they are share the source's files; ``origin`` is when an
+    origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
+    ``never``; ``target_store`` is how destinations are spoken to, None for as the source is.
     """
 
     to: str = ""
@@ -48,6 +48,8 @@ class Options:
     rkt_dev_links: bool = False
     download_foreign: bool = False
     cache: Path | None = None
+    cache_blobs: int = 0
+    link: bool = False
     store: StoreOptions = field(default_factory=StoreOptions)
     target_store: StoreOptions | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from converter.errors import DigestMismatch, LimitExceeded
@@ -26,12 +27,13 @@ class Known:
 
     ``raw`` is what a store has under that name; only ``blocks`` may call it, and validation, which tells what is wrong
     instead of raising it. ``absent`` says that the store has not got them: the descriptor names a foreign layer, whose
-    bytes lie where its URLs point.
+    bytes lie where its URLs point. ``file`` is one that holds these bytes and nothing else, where there is such a file.
     """
 
     descriptor: Descriptor
     raw: Open = field(compare=False, repr=False)
     absent: bool = False
+    file: Path | None = field(default=None, compare=False, repr=False)
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """The bytes, in order. Until the iteration has ended without an error, none of them is to be trusted.

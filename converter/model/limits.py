@@ -23,6 +23,14 @@ def _bound(default: int, what: str) -> int:
     return bound
 
 
+def parse_size(text: str, what: str = "for a size") -> int:
+    """A number that may end in K, M or G (times 1024 each); raises Usage."""
+    match = _VALUE.fullmatch(text)
+    if match is None:
+        raise Usage(f"got {text!r} {what}, want a number, perhaps with K, M or G")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds on untrusted input; every error that one of them causes names the field."""
@@ -54,10 +62,7 @@ class Limits:
             name = name.replace("-", "_")
             if name not in known:
                 raise Usage(f"got the limit {name!r}, want one of {', '.join(sorted(known))}")
-            match = _VALUE.fullmatch(value)
-            if match is None:
-                raise Usage(f"got {value!r} for the limit {name}, want a number, perhaps with K, M or G")
-            told[name] = int(match[1]) * _UNITS[match[2]]
+            told[name] = parse_size(value, f"for the limit {name}")
         return cls(**told)
 
     def require(self, name: str, count: int, noun: str) -> None:

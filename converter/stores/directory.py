@@ -91,7 +91,7 @@ class DirectoryImage:
         for name in names:
             size = self._medium.size(name)
             if size is not None:
-                return Known(descriptor.sized(size), partial(self._medium.open, name))
+                return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
         missing = NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
         if not descriptor.urls:
             raise missing

@@ -107,7 +107,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
     name = blob_name(descriptor.digest)
     size = medium.size(name)
     if size is not None:
-        return Known(descriptor.sized(size), lambda: medium.open(name))
+        return Known(descriptor.sized(size), lambda: medium.open(name), file=medium.file(name))
     if descriptor.data is not None:
         data = descriptor.data
         return Known(descriptor, lambda: (data,) if data else ())

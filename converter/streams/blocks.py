@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from converter.errors import Invalid, StorageFailed
@@ -12,6 +14,20 @@ from converter.streams import BLOCK, Block, Blocks
 
 COPY_BLOCK = 256 * 1024
 """Bytes a read where blocks are only hashed and written: they stay in the processor's cache (docs/decisions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Blocks that can be read again from their start: a registry that forgets an upload wants them so.
+
+    ``file`` is one that holds them and nothing else, where a target may share it.
+    """
+
+    read: Callable[[], Iterator[Block]]
+    file: Path | None = None
+
+    def __iter__(self) -> Iterator[Block]:
+        return self.read()
 
 
 class Readable(Protocol):

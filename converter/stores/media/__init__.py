@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from converter.model.content import Blocks
@@ -24,6 +25,10 @@ class Medium(Protocol):
 
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         """The bytes of a file, or ``size`` of them from ``offset``. Nothing is checked. Raises NotFound."""
+        ...
+
+    def file(self, name: str) -> Path | None:
+        """The file on the disk that is all of that file and nothing else; None where there is none."""
         ...
 
     def read_document(self, name: str) -> bytes:

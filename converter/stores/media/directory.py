@@ -49,6 +49,9 @@ class DirectoryMedium:
             raise NotFound(f"got no file {shown(name)} in {self.where}, want one")
         return self._blocks(path, offset, size)
 
+    def file(self, name: str) -> Path | None:
+        return self._inside(name)
+
     def read_document(self, name: str) -> bytes:
         path = self._inside(name)
         size = regular_size(path)

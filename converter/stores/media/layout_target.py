@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
@@ -26,11 +25,10 @@ from converter.stores.disk import (
     shown,
     sync_directory,
     sync_tree,
-    write_all,
     write_file,
 )
 from converter.stores.media.directory import DirectoryMedium
-from converter.stores.media.pour import poured
+from converter.stores.media.pour import poured_file
 from converter.stores.media.target import Documents, blob_name
 from converter.stores.media.temporary import NAME, Temporary, clean, locked, temporary_directory
 from converter.stores.oci_index import INDEX, check_layout
@@ -67,21 +65,11 @@ class LayoutTarget:
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
         part = self._staged.path / f"part-{next(self._serial)}"
+        digest, size = poured_file(part, blocks, expected)
+        blob = self._staged.path / blob_name(digest)
         with disk(self._path, "write"):
-            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            digest, size = poured(blocks, expected, lambda block: self._write(fd, block))
-            blob = self._staged.path / blob_name(digest)
-            with disk(self._path, "write"):
-                os.fsync(fd)
-                blob.parent.mkdir(parents=True, exist_ok=True)
-                part.rename(blob)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-        finally:
-            os.close(fd)
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(blob)
         return digest, size
 
     def commit(self, documents: Documents) -> None:
@@ -105,10 +93,6 @@ class LayoutTarget:
         if self._staging is None:
             raise RuntimeError("a sink takes blobs only while it is entered")
         return self._staging
-
-    def _write(self, fd: int, block: bytes | memoryview) -> None:
-        with disk(self._path, "write"):
-            write_all(fd, block)
 
     def _is_layout(self) -> bool:
         """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""

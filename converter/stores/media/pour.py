@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.stores.disk import disk, write_all
 from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Again, closing
 from converter.streams.verify import Meter
+
+FICLONE = 0x40049409
+"""The request that lets two files share their blocks until one of them is written to (ioctl_ficlonerange(2))."""
 
 
 def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> tuple[Digest, int]:
@@ -30,3 +38,48 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
     if expected.size not in (-1, size):
         raise DigestMismatch(f"got {size} bytes, want {expected.size} for {expected.digest}")
     return expected.digest, size
+
+
+def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+    """The same into a new file, which is on the disk when this returns; whatever is raised leaves nothing of it.
+
+    Blocks that say in which file they lie are read all the same, so that they are checked, but not written again where
+    the two files can share them.
+    """
+    linked = isinstance(blocks, Again) and blocks.file is not None and _shared(blocks.file, path)
+    with disk(path.parent, "write"):
+        mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        fd = os.open(path, mode | os.O_CLOEXEC, 0o666)
+
+    def write(block: Block) -> None:
+        if not linked:
+            with disk(path.parent, "write"):
+                write_all(fd, block)
+
+    try:
+        digest, size = poured(blocks, expected, write)
+        with disk(path.parent, "write"):
+            os.fsync(fd)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(fd)
+    return digest, size
+
+
+def _shared(source: Path, path: Path) -> bool:
+    """Make ``path`` a reflink of a file, else a hard link; False, and nothing is there, where neither can be."""
+    try:
+        with source.open("rb") as old, path.open("xb") as new:
+            fcntl.ioctl(new, FICLONE, old.fileno())
+        return True
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+    try:
+        os.link(os.path.realpath(source), path)
+    except OSError:
+        return False
+    return True

@@ -8,7 +8,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import Invalid
@@ -22,10 +21,9 @@ from converter.stores.disk import (
     renamable,
     shown,
     sync_directory,
-    write_all,
     write_file,
 )
-from converter.stores.media.pour import poured
+from converter.stores.media.pour import poured_file
 from converter.stores.media.temporary import NAME, Temporary, clean, temporary_directory
 
 _AT_FDCWD = -100
@@ -60,24 +58,9 @@ class SwappedDirectory:
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> tuple[Digest, int]:
         """Write a file that is called by its digest and ``suffix``; whatever is raised leaves nothing of it."""
         part = self._staged / f"part-{next(self._serial)}"
+        digest, size = poured_file(part, blocks, expected)
         with disk(self._path, "write"):
-            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-
-        def write(block: bytes | memoryview) -> None:
-            with disk(self._path, "write"):
-                write_all(fd, block)
-
-        try:
-            digest, size = poured(blocks, expected, write)
-            with disk(self._path, "write"):
-                os.fsync(fd)
-                part.rename(self._staged / f"{digest.encoded}{suffix}")
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-        finally:
-            os.close(fd)
+            part.rename(self._staged / f"{digest.encoded}{suffix}")
         return digest, size
 
     def rename(self, old: str, new: str) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,7 +42,7 @@ def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing, with the mode that the umask leaves."""
     clean(directory)
     while True:
-        path = directory / f".transship-{secrets.token_hex(8)}"
+        path = directory / f".transship-{os.urandom(8).hex()}"
         with disk(path, "write"):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             if _mine(path, fd):
@@ -57,7 +54,7 @@ def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``, with the mode that the umask leaves."""
     clean(directory)
     while True:
-        path = directory / f".transship-{secrets.token_hex(8)}"
+        path = directory / f".transship-{os.urandom(8).hex()}"
         with disk(path, "write"):
             path.mkdir()
             with suppress(FileNotFoundError):
@@ -69,6 +66,8 @@ def temporary_directory(directory: Path) -> Temporary:
 
 def spool() -> int:
     """A file without a name, gone when it is closed, for what must be read more than once or written at the end."""
+    import tempfile
+
     directory = Path(tempfile.gettempdir())
     # /tmp is often memory; an image belongs on a disk. Whoever set TMPDIR has decided otherwise.
     roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
@@ -105,6 +104,8 @@ def locked(directory: Path) -> Iterator[None]:
 def remove(path: Path) -> None:
     """Remove a file, or a directory and all below it; raises OSError."""
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink()

@@ -1,8 +1,4 @@
-"""What earlier runs have verified, kept in the user's cache directory: work that need not be done twice.
-
-A digest names its bytes for ever, so an entry can become unused but never wrong. The cache only saves time: where it
-cannot be read or written, there is nothing in it.
-"""
+"""What was verified and packed, in a file of SQLite: digests alone, no bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +7,15 @@ import threading
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from converter.cache.blobs import Blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
 
 FILE = "blobs.sqlite3"
+FOLDER = "blobs"
 _NO_TYPE = "application/octet-stream"
 _BUSY = 10.0
 """Seconds to wait for another process that is writing."""
@@ -29,10 +27,13 @@ CREATE TABLE IF NOT EXISTS packed (
     PRIMARY KEY (source, how)
 ) WITHOUT ROWID, STRICT;
 """
+TABLES = ("diff_ids", "packed")
 
 
 class Forgetful:
     """Remembers for one run only."""
+
+    blobs: Blobs | None = None
 
     def __init__(self) -> None:
         self._known: dict[Digest, Digest] = {}
@@ -66,15 +67,20 @@ class Forgetful:
 
 
 class Cache:
-    """Blob digests and the diff_ids that were computed for them. Safe for many threads and processes."""
+    """Blob digests, the diff_ids that were computed for them, and what became of them. Safe for threads and processes.
 
-    def __init__(self, folder: Path) -> None:
+    ``blobs`` has the bytes of ``most`` bytes of them; None where none are to be kept.
+    """
+
+    def __init__(self, folder: Path, most: int = 0) -> None:
+        self.blobs = Blobs(folder / FOLDER, most) if most else None
         self._path = folder / FILE
         self._learned: dict[str, str] = {}
         self._packed: dict[tuple[str, str], Made] = {}
         self._new_diff_ids: list[tuple[str, str]] = []
         self._new_packed: list[tuple[str, str, str, int, str]] = []
         self._lock = threading.Lock()
+        self._reading: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +90,12 @@ class Cache:
     ) -> None:
         """Write down what was learned, also by a run that failed later: it is true all the same."""
         self.save()
+        with self._lock:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
+        if self.blobs is not None:
+            self.blobs.trim()
 
     def save(self) -> None:
         """Write down what was learned since the last time: a process that is killed remembers nothing else."""
@@ -102,9 +114,8 @@ class Cache:
         """The digest of the blob's uncompressed bytes, where it has been computed before."""
         with self._lock:
             found = self._learned.get(str(digest))
-        if found is None and self._path.exists():
-            with suppress(sqlite3.Error), self._open() as database:
-                row = database.execute("SELECT diff_id FROM diff_ids WHERE digest = ?", (str(digest),)).fetchone()
+            if found is None:
+                row = self._row("SELECT diff_id FROM diff_ids WHERE digest = ?", str(digest))
                 found = row[0] if row else None
         return None if found is None else Digest.parse(found)
 
@@ -118,10 +129,9 @@ class Cache:
         """What a blob became when it was unpacked and packed again in this way, as far as any run remembers."""
         with self._lock:
             found = self._packed.get((str(source), how))
-        if found is None and self._path.exists():
-            with suppress(sqlite3.Error), self._open() as database:
+            if found is None:
                 query = "SELECT digest, size, diff_id FROM packed WHERE source = ? AND how = ?"
-                row = database.execute(query, (str(source), how)).fetchone()
+                row = self._row(query, str(source), how)
                 if row:
                     descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(row[0]), size=row[1])
                     found = Made(descriptor=descriptor, diff_id=Digest.parse(row[2]))
@@ -138,6 +148,27 @@ class Cache:
     def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
         """Nobody else moves blobs in this run."""
         return nullcontext()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        with self._lock:
+            return {table: (self._row(f"SELECT count(*) FROM {table}") or (0,))[0] for table in TABLES}  # noqa: S608
+
+    def forget(self) -> None:
+        """Start anew, with nothing."""
+        with suppress(OSError):
+            self._path.unlink()
+
+    def _row(self, query: str, *values: str) -> tuple[Any, ...] | None:
+        """The first row of an answer; None where there is none, or no database."""
+        with suppress(sqlite3.Error):
+            if self._reading is None:
+                if not self._path.exists():
+                    return None
+                self._reading = sqlite3.connect(self._path, timeout=_BUSY, check_same_thread=False)
+            row: tuple[Any, ...] | None = self._reading.execute(query, values).fetchone()
+            return row
+        return None
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(sqlite3.connect(self._path, timeout=_BUSY))

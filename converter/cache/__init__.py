@@ -1,0 +1,12 @@
+"""What earlier runs have verified, and perhaps what they have made: work that need not be done twice.
+
+A digest names its bytes for ever, so an entry can become unused but never wrong. A cache only saves time: where it
+cannot be read or written, there is nothing in it.
+"""
+
+from __future__ import annotations
+
+from converter.cache.blobs import Blobs, Kept
+from converter.cache.verified import FILE, FOLDER, Cache, Forgetful
+
+__all__ = ["FILE", "FOLDER", "Blobs", "Cache", "Forgetful", "Kept"]

@@ -1,0 +1,137 @@
+"""Blobs in a folder, by digest: what was made or fetched at some cost. Those that nobody has used for long go first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from converter.errors import ConverterError
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.stores.disk import open_regular, write_all
+from converter.stores.media.temporary import Temporary, clean, temporary_file
+from converter.streams import Block
+from converter.streams.blocks import closing, file_blocks
+
+Keep = Callable[[Digest], None]
+"""Says under which digest the blocks that have passed are to be found again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A blob that is there: ``size`` in bytes, ``used`` in seconds since 1970."""
+
+    digest: Digest
+    size: int
+    used: float
+    path: Path
+
+
+class Blobs:
+    """Blobs of ``most`` bytes in all, once ``trim`` has been called. Safe for many threads and processes.
+
+    A file that is damaged or gone is no error: it is as if it had never been there.
+    """
+
+    def __init__(self, folder: Path, most: int = 0) -> None:
+        self._folder = folder
+        self._most = most
+
+    def find(self, descriptor: Descriptor) -> Known | None:
+        """The blob, if it is there and sound: it is read for that, so that no conversion fails for our damage."""
+        path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
+        known = Known(descriptor, lambda: _blocks(path))
+        try:
+            size = path.stat().st_size
+            known = Known(descriptor.sized(size), lambda: _blocks(path))
+            for _ in known.blocks():
+                pass
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (ConverterError, OSError):
+            with suppress(OSError):
+                path.unlink()
+            return None
+        return known
+
+    @contextmanager
+    def keeping(self, blocks: Blocks) -> Iterator[tuple[Iterator[Block], Keep]]:
+        """The same blocks, written down as they pass; and what keeps them, once all have. Else nothing stays."""
+        part = _Part(self._folder)
+        try:
+            yield part.passing(blocks), part.keep
+        finally:
+            part.remove()
+
+    def kept(self) -> list[Kept]:
+        """What is there, the least recently used first."""
+        found = []
+        with suppress(OSError):
+            for path in self._folder.glob("sha*/*"):
+                with suppress(OSError, ConverterError):
+                    status = path.stat()
+                    digest = Digest.parse(f"{path.parent.name}:{path.name}")
+                    found.append(Kept(digest=digest, size=status.st_size, used=status.st_mtime, path=path))
+        return sorted(found, key=lambda one: one.used)
+
+    def trim(self) -> list[Kept]:
+        """Remove what is too much, and what processes left that were killed; gives what was removed."""
+        clean(self._folder)
+        kept = self.kept()
+        over = sum(one.size for one in kept) - self._most
+        removed = []
+        for one in kept:
+            if over <= 0:
+                break
+            with suppress(OSError):
+                one.path.unlink()
+                removed.append(one)
+                over -= one.size
+        return removed
+
+
+class _Part:
+    """A blob on its way. The first error of the disk ends the keeping, and nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: Temporary | None = None
+        with suppress(ConverterError, OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = temporary_file(folder)
+
+    def passing(self, blocks: Blocks) -> Iterator[Block]:
+        with closing(blocks) as source:
+            for block in source:
+                if self._file is not None:
+                    try:
+                        write_all(self._file.fd, block)
+                    except OSError:
+                        self.remove()
+                yield block
+
+    def keep(self, digest: Digest) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                place = self._folder / digest.algorithm
+                place.mkdir(exist_ok=True)
+                self._file.path.rename(place / digest.encoded)
+
+    def remove(self) -> None:
+        """Does nothing after ``keep``: the file has another name by then."""
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+
+def _blocks(path: Path) -> Iterator[Block]:
+    fd = open_regular(path)
+    try:
+        yield from file_blocks(fd, 0, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)

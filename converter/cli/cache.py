@@ -1,0 +1,83 @@
+"""``transship cache``: what earlier runs have left, and how to be rid of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.environment import cache_folder
+from converter.cli.settings import common, settings
+from converter.cli.text import count, show, show_json, size
+from converter.errors import Usage
+
+if TYPE_CHECKING:
+    from converter.cache import Kept
+
+
+def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """A size that a person typed, in bytes; raises Usage."""
+    from converter.model.limits import parse_size
+
+    return None if value is None else parse_size(value)
+
+
+@click.group("cache")
+@common
+def command() -> None:
+    """Say what earlier runs have left, or remove it.
+
+    The cache holds digests that were verified and, where --cache-blobs asks for them, blobs. Removing them costs time,
+    and nothing else.
+    """
+
+
+@command.command("ls")
+@common
+def ls() -> None:
+    """Say what is there: digests by the number, blobs one by one, the least recently used first."""
+    from converter.cache import FOLDER, Blobs, Cache
+
+    folder = _folder()
+    with Cache(folder) as cache:
+        counts = cache.counts()
+    kept = Blobs(folder / FOLDER).kept()
+    if settings().json:
+        show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
+        return
+    what = (count(counts["diff_ids"], "diff_id"), count(counts["packed"], "packed layer"), count(len(kept), "blob"))
+    show(f"{folder}: {', '.join(what)}")
+    for one in kept:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
+        show(f"{one.digest}  {size(one.size):>10}  {used}")
+
+
+@command.command("prune")
+@click.option("--keep", metavar="SIZE", callback=size_option, help="Keep as many blobs as fit, those used last.")
+@common
+def prune(keep: int | None) -> None:
+    """Remove what is there: all of it, or with --keep the blobs that do not fit."""
+    from converter.cache import FOLDER, Blobs, Cache
+
+    folder = _folder()
+    removed = Blobs(folder / FOLDER, keep or 0).trim()
+    if keep is None:
+        Cache(folder).forget()
+    total = sum(one.size for one in removed)
+    if settings().json:
+        show_json({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total})
+    elif not settings().quiet:
+        show(f"removed {count(len(removed), 'blob')}, {size(total)}")
+
+
+def _folder() -> Path:
+    folder = cache_folder()
+    if folder is None:
+        raise Usage("got neither XDG_CACHE_HOME nor HOME, want one of them: there is no cache without")
+    return folder
+
+
+def _row(one: Kept) -> dict[str, Any]:
+    return {"digest": str(one.digest), "size": one.size, "used": round(one.used)}

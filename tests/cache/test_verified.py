@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from converter.cache import Cache
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.plan import Made
+
+BLOB, DIFF_ID, OTHER = (Digest.of(data) for data in (b"blob", b"diff_id", b"other"))
+MADE = Made(descriptor=Descriptor(media_type="application/octet-stream", digest=OTHER, size=5), diff_id=DIFF_ID)
+
+
+def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
+    with Cache(tmp_path / "new") as cache:
+        assert cache.get(BLOB) is None
+        cache.learn(BLOB, DIFF_ID)
+        cache.learn_packed(BLOB, "gzip level 2", MADE)
+        assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+    with Cache(tmp_path / "new") as cache:
+        assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+        assert cache.packed(BLOB, "gzip level 1") is None
+        assert cache.counts() == {"diff_ids": 1, "packed": 1}
+
+
+def test_it_can_forget(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        cache.learn(BLOB, DIFF_ID)
+    Cache(tmp_path).forget()
+    assert Cache(tmp_path).counts() == {"diff_ids": 0, "packed": 0}
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])
+def test_a_file_that_is_no_database_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "blobs.sqlite3").write_bytes(content)
+    with Cache(tmp_path) as cache:
+        assert cache.get(BLOB) is None
+        cache.learn(BLOB, DIFF_ID)
+        assert cache.get(BLOB) == DIFF_ID
+
+
+def test_a_folder_that_cannot_be_written_breaks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with Cache(tmp_path / "file" / "folder") as cache:
+        cache.learn(BLOB, DIFF_ID)
+        assert cache.get(BLOB) == DIFF_ID
+
+
+def test_many_threads_may_ask_and_learn(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        cache.learn(BLOB, DIFF_ID)
+    digests = [Digest.of(bytes([number])) for number in range(40)]
+    with Cache(tmp_path) as cache:
+
+        def work() -> None:
+            for digest in digests:
+                assert cache.get(BLOB) == DIFF_ID
+                cache.learn(digest, DIFF_ID)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert Cache(tmp_path).counts()["diff_ids"] == 41

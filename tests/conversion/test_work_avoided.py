@@ -1,0 +1,116 @@
+"""What need not be done twice is not: blobs that are there, that are kept, and files that may be shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.cache import FOLDER, Blobs
+from converter.conversion import caching, convert
+from converter.conversion.options import Options
+from converter.errors import DigestMismatch
+from converter.execute import Execution
+from converter.stores.memory import MemorySource, MemoryStore
+from tests.builders import LAYERS, add_image
+from tests.stores.saving import classic, write_tar
+
+
+def blobs(layout: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in layout.glob("blobs/sha256/*")}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    """An archive of plain layers."""
+    write_tar(tmp_path / "in.tar", classic())
+    return f"docker-archive:{tmp_path}/in.tar"
+
+
+@pytest.fixture
+def layout(tmp_path: Path, archive: str) -> Path:
+    converter.convert(archive, f"oci:{tmp_path}/layout:x")
+    return tmp_path / "layout"
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a layer was packed again")
+
+    monkeypatch.setattr(Execution, "_make_anew", fail)
+
+
+def test_a_layer_that_the_target_has_is_not_packed_again(
+    tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(cache=tmp_path / "cache")
+    first = convert(archive, [f"oci:{tmp_path}/out:x"], options)
+    forbid(monkeypatch)
+    assert convert(archive, [f"oci:{tmp_path}/out:y"], options).digest == first.digest
+
+
+def test_a_layer_that_was_kept_is_not_packed_again(
+    tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(cache=tmp_path / "cache", cache_blobs=1_000_000)
+    first = convert(archive, [f"oci:{tmp_path}/one:x"], options)
+    forbid(monkeypatch)
+    assert convert(archive, [f"oci:{tmp_path}/two:x"], options).digest == first.digest
+    assert blobs(tmp_path / "one") == blobs(tmp_path / "two")
+
+
+def test_damage_to_what_was_kept_costs_time_alone(tmp_path: Path, archive: str) -> None:
+    options = Options(cache=tmp_path / "cache", cache_blobs=1_000_000)
+    first = convert(archive, [f"oci:{tmp_path}/one:x"], options)
+    for kept in Blobs(tmp_path / "cache" / FOLDER).kept():
+        kept.path.write_bytes(b"damaged".ljust(kept.size))
+    assert convert(archive, [f"oci:{tmp_path}/two:x"], options).digest == first.digest
+    assert blobs(tmp_path / "one") == blobs(tmp_path / "two")
+
+
+def test_what_was_fetched_is_fetched_once(tmp_path: Path) -> None:
+    store = MemoryStore()
+    add_image(store)
+    source = MemorySource(store)
+    cached = caching.Caching(source, Blobs(tmp_path))
+    for digest, data in store.blobs.items():
+        root = store.named["app:1"]
+        for _ in range(3):
+            assert cached.fetch(root.sized(-1) if digest == root.digest else of(store, digest)).read() == data
+    assert set(source.opened.values()) == {1}
+
+
+def of(store: MemoryStore, digest: object) -> converter.Descriptor:
+    return next(
+        converter.Descriptor(media_type="application/octet-stream", digest=one, size=len(data))
+        for one, data in store.blobs.items()
+        if one == digest
+    )
+
+
+@pytest.mark.parametrize("target", ["oci:{}/out:x", "dir:{}/out"])
+@pytest.mark.parametrize("cached", [False, True], ids=["diff_ids to be found", "diff_ids known"])
+def test_layers_share_their_files_where_that_is_allowed(
+    tmp_path: Path, layout: Path, target: str, cached: bool
+) -> None:
+    options = Options(link=True, cache=tmp_path / "cache")
+    if cached:
+        convert(f"oci:{layout}:x", [f"oci:{tmp_path}/other:x"], options)
+    convert(f"oci:{layout}:x", [target.format(tmp_path)], options)
+    shared = {path.stat().st_ino for path in layout.glob("blobs/sha256/*")}
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.stat().st_ino in shared]
+    assert len(files) >= len(LAYERS)
+
+
+def test_files_are_their_own_where_nobody_allows_that(tmp_path: Path, layout: Path) -> None:
+    converter.convert(f"oci:{layout}:x", f"oci:{tmp_path}/out:x")
+    assert all(path.stat().st_nlink == 1 for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
+def test_a_shared_file_is_checked_like_any_other(tmp_path: Path, layout: Path) -> None:
+    largest = max(layout.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"!")
+    with pytest.raises(DigestMismatch):
+        convert(f"oci:{layout}:x", [f"oci:{tmp_path}/out:x"], Options(link=True))
+    assert not (tmp_path / "out").exists()
