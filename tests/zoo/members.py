@@ -54,7 +54,7 @@ def config(diff_ids: list[str], **more: Any) -> dict[str, Any]:
         "os": "linux",
         "created": "2024-05-06T07:08:09Z",
         "config": {
-            "User": "app",
+            "User": "1000:1000",
             "Env": ["PATH=/bin"],
             "Entrypoint": ["/bin/app"],
             "Cmd": ["x"],

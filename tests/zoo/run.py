@@ -76,13 +76,19 @@ def preload() -> None:
         import_module(f"converter.{name}")
 
 
-def execute(command: Command, folder: Path) -> Done:
-    """Run one command line in a child that stands in ``folder``."""
-    out, err = folder.parent / "stdout", folder.parent / "stderr"
-    started = time.monotonic()
+def start(command: Command, folder: Path) -> int:
+    """The child that runs one command line in ``folder``; what it says is in ``stdout`` and ``stderr`` beside that."""
     child = os.fork()
     if child == 0:
-        _child(command, folder, out, err)
+        _child(command, folder, folder.parent / "stdout", folder.parent / "stderr")
+    return child
+
+
+def execute(command: Command, folder: Path) -> Done:
+    """Run one command line in a child that stands in ``folder``, to its end."""
+    out, err = folder.parent / "stdout", folder.parent / "stderr"
+    started = time.monotonic()
+    child = start(command, folder)
     status, usage = 0, None
     while usage is None:
         found, status, rest = os.wait4(child, os.WNOHANG)

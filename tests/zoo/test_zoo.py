@@ -17,3 +17,9 @@ def test_nothing_in_the_zoo_escapes_or_breaks_anything(offset: int) -> None:
     animals, commands = done.stdout.split()[0:3:2]
     assert int(animals) > 50
     assert int(commands) > 200
+
+
+def test_a_killed_conversion_leaves_its_target_as_before_or_complete() -> None:
+    command = [sys.executable, "-m", "tests.zoo.kill", "--times", "4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "48 kills, 0 faults\n"), done.stdout + done.stderr
