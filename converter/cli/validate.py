@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -100,10 +101,18 @@ def _is_image(target: str) -> bool:
 
 
 def _read(target: str) -> bytes:
+    from converter.model.limits import in_force
+    from converter.stores.disk import READ
+
+    # One byte more than a document may have: what is longer is refused, and what never ends (a device) is left.
+    most = in_force().document + 1
     if target == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
     try:
-        return Path(target).read_bytes()
+        # Not to wait for a writer that a FIFO may never get.
+        with open(target, "rb", opener=lambda path, _: os.open(path, READ)) as file:
+            os.set_blocking(file.fileno(), True)
+            return file.read(most)
     except (FileNotFoundError, IsADirectoryError):
         raise NotFound(f"got no file {target}, want a JSON document or an image") from None
 

@@ -101,6 +101,8 @@ class AciFile:
     def _root(self) -> Descriptor:
         with disk(self._path, "read"):
             size = os.fstat(self._fd).st_size
+        # Before it is read: a file of a terabyte may be a hole.
+        self._limits.require("layer", size, "bytes")
         meter = Meter()
         for block in self._blocks(size):
             meter.update(block)

@@ -20,7 +20,8 @@ from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.decompress import plain
-from converter.streams.tar.scan import entries
+from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.scan import Scanner
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -58,6 +59,6 @@ def _starts_as_aci(file: int, limits: Limits) -> bool:
     blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
     _, tar = plain(blocks, limits)
     with closing(tar) as source:
-        for entry in entries(source, limits):
-            return entry.name.split(b"/")[0] in (b"manifest", b"rootfs")
-    return False
+        # Not ``entries``, which reads what lies behind the last one: a file of zeros may be endless.
+        entry = next(iter(Scanner(Cursor(source), limits)), None)
+    return entry is not None and entry.name.split(b"/")[0] in (b"manifest", b"rootfs")

@@ -184,7 +184,11 @@ def _aci_in(target: Target, file: int) -> str:
         fact = f"got the name {target.path.name!r}, want one that ends in .aci"
         target.blobs.findings.add("aci/archive-suffix", "", fact)
     size = os.fstat(file).st_size
-    check_aci(lambda: file_blocks(file, 0, size, COPY_BLOCK), target.blobs)
+    if size > target.options.limits.layer:
+        fact = f"got {size} bytes, want at most {target.options.limits.layer} (limit: layer)"
+        target.blobs.findings.add("image/limit", "", fact)
+    else:
+        check_aci(lambda: file_blocks(file, 0, size, COPY_BLOCK), target.blobs)
     return "aci-image"
 
 

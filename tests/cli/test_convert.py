@@ -299,3 +299,10 @@ def test_a_run_in_a_pipeline(layout: MemoryStore, here: Path) -> None:
         env=os.environ | {"HOME": str(here)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_limit_that_is_given_holds_for_the_documents_and_the_tars(layout: MemoryStore, here: Path) -> None:
+    for limit in ("layers=1", "document=100", "json-values=3", "path=2"):
+        assert main(["convert", "--squash", "--limit", limit, "oci:in:app", "oci:out:app"]) == 1
+        assert not (here / "out").exists()
+    assert main(["convert", "--squash", "--limit", "layers=2", "oci:in:app", "oci:out:app"]) == 0

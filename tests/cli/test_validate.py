@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,20 @@ def test_schemas_are_printed_whole_or_as_they_are(kind: str, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out) == bundle(kind)
     assert run(["schema", kind, "--no-bundle"]) == 0
     assert json.loads(capsys.readouterr().out) == schema(kind)
+
+
+def test_a_document_that_never_ends_is_read_no_further_than_its_limit(here: Path) -> None:
+    assert run(["validate", "--kind", "oci-index", "/dev/zero"]) == 1
+
+
+def test_a_fifo_that_nobody_writes_to_is_not_waited_for(here: Path) -> None:
+    os.mkfifo(here / "fifo")
+    assert run(["validate", "--kind", "oci-index", "fifo"]) == 1
+
+
+def test_a_limit_holds_for_a_document(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "x.json").write_text('{"schemaVersion":2,"manifests":[]}')
+    assert run(["validate", "--kind", "oci-index", "x.json"]) == 0
+    assert run(["validate", "--kind", "oci-index", "--limit", "document=10", "x.json"]) == 1
+    assert "limit: document" in capsys.readouterr().out
+    assert run(["validate", "--kind", "oci-index", "--limit", "documents=10", "x.json"]) == 2

@@ -94,7 +94,7 @@ def as_places() -> Iterator[Member]:
                 make=partial(_swapped, name, bend),
                 commands=(*everything("oci:in/layout"), ("inspect", "in/layout")),
             )
-    for transport in ("docker-archive", "oci-archive", "aci", "dir", "oci", "rootfs", "bundle"):
+    for transport in ("docker-archive", "oci-archive", "aci", "dir", "oci"):
         for told, bend in BENDS.items():
             commands = (
                 ("inspect", f"{transport}:in/x"),
@@ -106,6 +106,8 @@ def as_places() -> Iterator[Member]:
             yield Member(name=f"place: {transport} is {told}", make=partial(bend, Path("x")), commands=commands)
     targets = [f"{kind}:out/x" for kind in ("oci", "oci-archive", "docker-archive", "dir", "aci", "rootfs", "bundle")]
     for told, bend in BENDS.items():
+        if told == "a fifo":
+            continue  # that waits for its reader, as it should
         commands = tuple(to("oci:in/layout", *targets))
         yield Member(name=f"place: target is {told}", make=partial(_in_the_way, bend), commands=commands)
     yield Member(name="place: twenty thousand blobs", make=_plenty, commands=everything("oci:in/layout"))
