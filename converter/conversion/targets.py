@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def check(destinations: Sequence[Location], images: int) -> None:
     """Whether so many images find room at every destination; raises Usage where one would replace another."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
-        place = Path("-") if destination.path in STDOUT else Path(destination.path).resolve()
+        place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
         if destination.path == "-" and destination.transport in DIRECTORIES:
             raise Usage(f"got standard output for {destination.transport}, want a directory")
         if images > 1 and (destination.name or destination.transport in ONE_NAME):

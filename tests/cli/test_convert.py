@@ -306,3 +306,10 @@ def test_a_limit_that_is_given_holds_for_the_documents_and_the_tars(layout: Memo
         assert main(["convert", "--squash", "--limit", limit, "oci:in:app", "oci:out:app"]) == 1
         assert not (here / "out").exists()
     assert main(["convert", "--squash", "--limit", "layers=2", "oci:in:app", "oci:out:app"]) == 0
+
+
+def test_a_target_that_is_a_link_to_itself_is_replaced_or_refused(layout: MemoryStore, here: Path) -> None:
+    (here / "loop").symlink_to("loop")
+    assert main(["convert", "oci:in:app", "oci:loop:app"]) == 1
+    assert main(["convert", "oci:in:app", "oci-archive:loop:app"]) == 0
+    assert (here / "loop").is_file()
