@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from converter.model.document import pointer
@@ -13,13 +13,13 @@ def find(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
     A path that leads nowhere finds nothing. The path ``""`` finds the document itself.
     """
-    places = [("", value)]
+    places: Iterable[tuple[str, Any]] = [("", value)]
     for part in path.split("/") if path else ():
-        places = list(_step(places, part))
+        places = _step(places, part)
     yield from places
 
 
-def _step(places: list[tuple[str, Any]], part: str) -> Iterator[tuple[str, Any]]:
+def _step(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple[str, Any]]:
     for where, value in places:
         if part == "*":
             if isinstance(value, list):

@@ -42,18 +42,22 @@ class LayerPaths:
             self._emptied.add(mark.directory)
 
     def over(self, below: str) -> list[bytes]:
-        """What is there once this layer lies on ``below``, the joined paths of the layers under it; sorted."""
-        own = {*self._winners.ordinals, *self._winners.directories}
-        files = {path for path in own if self._winners.is_file(path)}
-        left = {path for path in split(below) if not self._hidden(path, files)}
-        return sorted((own | left) - {b""})
+        """What is there once this layer lies on ``below``, the joined paths of the layers under it; sorted.
 
-    def _hidden(self, path: bytes, files: set[bytes]) -> bool:
+        To be asked once, at the end: names are what a large layer needs memory for, and none is held any longer.
+        """
+        there = {*self._winners.ordinals, *self._winners.directories}
+        there.update(path for path in split(below) if not self._hidden(path))
+        there.discard(b"")
+        self._winners = Winners()
+        return sorted(there)
+
+    def _hidden(self, path: bytes) -> bool:
         if path in self._gone:
             return True
         while path:
             path = parent(path)
-            if path in self._gone or path in self._emptied or path in files:
+            if path in self._gone or path in self._emptied or self._winners.is_file(path):
                 return True
         return False
 
@@ -98,6 +102,11 @@ def joined(paths: Iterable[bytes]) -> str:
     return SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in paths)
 
 
-def split(text: str) -> list[bytes]:
+def split(text: str) -> Iterator[bytes]:
     """The paths of a joined text."""
-    return [path.encode("utf-8", "surrogateescape") for path in text.split(SEPARATOR)] if text else []
+    start, end = 0, len(text)
+    while start < end:
+        stop = text.find(SEPARATOR, start)
+        stop = end if stop < 0 else stop
+        yield text[start:stop].encode("utf-8", "surrogateescape")
+        start = stop + 1

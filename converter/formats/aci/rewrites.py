@@ -129,7 +129,9 @@ class PackLayer:
             note(KNOWN_USERS, users)
             note(ROOT, roots[-1].hex())
             grouped = with_group(self.document, self.groupless, b"".join(split(users)))
-            yield entry(MANIFEST, render({**grouped, "pathWhitelist": paths.whitelist(there)}), self.epoch)
+            whitelist = paths.whitelist(there)
+            there.clear()  # a large layer has many names; once is enough
+            yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
         def layer() -> Blocks:
             return root_heard(watched(inputs[0](), paths, passwd.append), roots.append)
