@@ -142,7 +142,7 @@ class Execution:
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not wanted):
-            blocks = Again(lambda: self._watched(leaf.content, leaf.label), file)
+            blocks = Again(lambda: ahead(self._watched(leaf.content, leaf.label)), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 

@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     import gc
 
+    # What is made here seldom refers to itself, and imports make much: looking through it again and again takes time.
+    gc.set_threshold(100_000)
     from converter.cli.run import run
 
     try:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from converter.cache import FOLDER, Blobs, Cache, Forgetful
 from converter.conversion import acis, attachments, origin, signed
 from converter.conversion.attachments import Attached, Found
-from converter.conversion.caching import Caching
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
@@ -102,6 +101,8 @@ def convert(
         # An ACI is made of all layers, and its origin record needs them again.
         again = len(destinations) > 1 or Location.parse(destinations[0]).transport == acis.NAME
         if options.cache is not None and options.cache_blobs and not opened.local:
+            from converter.conversion.caching import Caching
+
             opened = Caching(opened, Blobs(options.cache / FOLDER))
         if again and not opened.local:
             opened = stack.enter_context(Once(opened))

@@ -24,7 +24,7 @@ from converter.model.limits import Limits, in_force
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
-from converter.stores.disk import disk, regular_size, write_all
+from converter.stores.disk import disk, regular_size, write_down
 from converter.stores.media.archive import STDIN, TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
@@ -180,7 +180,7 @@ class AciSink:
 
         def write(block: bytes | memoryview) -> None:
             with disk(file.shown, "write"):
-                write_all(file.fd, block)
+                write_down(file.fd, block)
 
         try:
             digest, size = poured(blocks, expected, write)

@@ -15,6 +15,10 @@ READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """Opening a FIFO or a device with these flags does not wait for anybody at its other end."""
 
 
+AT_ONCE = 4 * 1024 * 1024
+"""Bytes that a disk is given to write at a time."""
+
+
 def shown(text: str | Path) -> str:
     """A path or a name for an error's text: what a terminal could act on is escaped."""
     plain = str(text)
@@ -71,6 +75,18 @@ def write_all(fd: int, block: bytes | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
+def write_down(fd: int, block: bytes | memoryview) -> None:
+    """The same into a file that will be made durable: the disk begins with it now, so that there is little to wait for.
+
+    (Linux starts to write dirty pages when it is told that nobody needs them, and drops only those that are clean.)
+    """
+    write_all(fd, block)
+    end = os.lseek(fd, 0, os.SEEK_CUR)
+    begun = (end - len(block)) // AT_ONCE * AT_ONCE
+    if end - begun >= AT_ONCE:
+        os.posix_fadvise(fd, begun, end - begun, os.POSIX_FADV_DONTNEED)
+
+
 def pwrite_all(fd: int, block: bytes, offset: int) -> None:
     """Write a whole block at an offset; the file's position does not move."""
     view = memoryview(block)
@@ -79,13 +95,16 @@ def pwrite_all(fd: int, block: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """A new file with that content, on the disk when this returns; its mode is what the umask leaves of 0666."""
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """A new file with that content, on the disk when this returns unless it shall be made ``durable`` with others
+    (``sync_tree``); its mode is what the umask leaves of 0666.
+    """
     with disk(path, "write"):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             write_all(fd, data)
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -103,7 +122,28 @@ def sync_directory(path: Path) -> None:
             os.close(fd)
 
 
+def sync_files(path: Path) -> None:
+    """Make the content of all files in a directory and below it durable.
+
+    One after the other, at the end, is the quickest: what one makes durable of the journal is so for all.
+    """
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with disk(directory, "write"):
+                fd = os.open(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+
+
 def sync_tree(path: Path) -> None:
+    """Make all that is in a directory durable: content first, then the names."""
+    sync_files(path)
+    sync_names(path)
+
+
+def sync_names(path: Path) -> None:
     """Make the names in a directory and in all below it durable, the deepest first."""
     for directory, _, _ in os.walk(path, topdown=False):
         sync_directory(Path(directory))

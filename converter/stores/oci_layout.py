@@ -21,7 +21,6 @@ from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
 from converter.stores.media import Medium
-from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.media.tar_target import TarTarget
@@ -36,6 +35,8 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
     """``oci:`` reads a directory, ``oci-archive:`` a tar, perhaps compressed, perhaps from standard input."""
     path = Path(location.path)
     if location.transport == "oci-archive":
+        from converter.stores.media.archive import TarMedium
+
         return OciLayout(TarMedium(path, options.limits), options.limits)
     return OciLayout(DirectoryMedium(path, options.limits), options.limits)
 

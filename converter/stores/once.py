@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -73,6 +72,8 @@ class _Spool:
     def blocks(self) -> Iterator[Block]:
         with self._lock:
             if self._file is None:
+                import tempfile
+
                 spool = tempfile.TemporaryFile(prefix="transship-")  # noqa: SIM115 - closed when the source is left
                 file = self._files.enter_context(spool)
                 for block in self._known.blocks():

@@ -24,6 +24,8 @@ from converter.stores.disk import (
     renamable,
     shown,
     sync_directory,
+    sync_files,
+    sync_names,
     sync_tree,
     write_file,
 )
@@ -117,7 +119,7 @@ class LayoutTarget:
         if staging.path.parent == self._path or (self._path.is_dir() and names_in(self._path)):
             return False
         for name, data in documents(None).items():
-            write_file(staging.path / name, data)
+            write_file(staging.path / name, data, durable=False)
         (staging.path / "blobs").mkdir(exist_ok=True)
         sync_tree(staging.path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,10 +147,11 @@ class LayoutTarget:
             sync_directory(self._path)
 
     def _move_blobs(self) -> None:
+        sync_files(self._staged.path)
         for blob in sorted((self._staged.path / "blobs").glob("*/*")):
             place = self._path / blob.relative_to(self._staged.path)
             if regular_size(place) != blob.stat().st_size:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 blob.rename(place)
         if (self._path / "blobs").is_dir():
-            sync_tree(self._path / "blobs")
+            sync_names(self._path / "blobs")

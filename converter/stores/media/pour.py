@@ -12,7 +12,7 @@ from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.disk import disk, write_all
+from converter.stores.disk import disk, write_down
 from converter.streams import Block
 from converter.streams.blocks import Again, closing
 from converter.streams.verify import Meter
@@ -41,7 +41,7 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
 
 
 def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
-    """The same into a new file, which is on the disk when this returns; whatever is raised leaves nothing of it.
+    """The same into a new file, still to be made durable; whatever is raised leaves nothing of it.
 
     Blocks that say in which file they lie are read all the same, so that they are checked, but not written again where
     the two files can share them.
@@ -54,19 +54,16 @@ def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tupl
     def write(block: Block) -> None:
         if not linked:
             with disk(path.parent, "write"):
-                write_all(fd, block)
+                write_down(fd, block)
 
     try:
-        digest, size = poured(blocks, expected, write)
-        with disk(path.parent, "write"):
-            os.fsync(fd)
+        return poured(blocks, expected, write)
     except BaseException:
         with suppress(OSError):
             path.unlink()
         raise
     finally:
         os.close(fd)
-    return digest, size
 
 
 def _shared(source: Path, path: Path) -> bool:

@@ -21,6 +21,7 @@ from converter.stores.disk import (
     renamable,
     shown,
     sync_directory,
+    sync_tree,
     write_file,
 )
 from converter.stores.media.pour import poured_file
@@ -70,12 +71,12 @@ class SwappedDirectory:
 
     def write(self, name: str, data: bytes) -> None:
         """A file beside the others."""
-        write_file(self._staged / name, data)
+        write_file(self._staged / name, data, durable=False)
 
     def commit(self, last: str) -> None:
         """Take the place: by one rename or exchange; where the file system has none, file by file, ``last`` last."""
         with disk(self._path, "write"):
-            sync_directory(self._staged)
+            sync_tree(self._staged)
             if not self._renamed() and not self._exchanged():
                 self._move(last)
             sync_directory(self._path.parent)

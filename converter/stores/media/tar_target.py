@@ -12,7 +12,7 @@ from pathlib import Path
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.disk import disk, pwrite_all, write_all
+from converter.stores.disk import disk, pwrite_all, write_down
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
 from converter.stores.media.target import Documents, blob_name
@@ -91,7 +91,7 @@ class TarTarget:
 
     def _write(self, block: bytes | memoryview) -> None:
         with disk(self._out.shown, "write"):
-            write_all(self._out.fd, block)
+            write_down(self._out.fd, block)
         self._end += len(block)
 
     def _seek(self, offset: int) -> None:
