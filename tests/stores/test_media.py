@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -204,3 +206,15 @@ def test_large_blobs_keep_their_size_in_a_header() -> None:
     for size in (0, 8**11 - 1, 8**11, 2**40):
         info = tarfile.TarInfo.frombuf(_header("name", size, 7), "utf-8", "strict")
         assert (info.name, info.size, info.mode, info.mtime) == ("name", size, 0o644, 7)
+
+
+def test_what_a_signal_has_left_is_removed_when_the_program_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom converter.stores.media import temporary\n"
+        "here = Path(sys.argv[1])\n"
+        "made = [temporary.temporary_file(here), temporary.temporary_directory(here), temporary.temporary_file(here)]\n"
+        "made[2].path.rename(here / 'done')\nmade[2].close()\nraise KeyboardInterrupt\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
+    assert b"KeyboardInterrupt" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import re
 import resource
@@ -122,6 +123,7 @@ def _child(command: Command, folder: Path, out: Path, err: Path) -> None:
         status = run(command)
         sys.stdout.flush()
         sys.stderr.flush()
+        atexit._run_exitfuncs()  # as the interpreter does at the end of a program, but not of a fork
     finally:
         os._exit(status)
 

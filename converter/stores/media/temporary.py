@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import re
@@ -17,6 +18,18 @@ from converter.stores.disk import disk
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. One that nobody has locked was left by a writer that was killed."""
 
+_MADE: dict[Path, int] = {}
+"""Temporaries of this process that are neither closed nor removed, with its number: a forked child has none of them."""
+
+
+@atexit.register
+def _remove_left() -> None:
+    """Remove what a signal has left: one may come between a file's making and its being known to whoever removes it."""
+    for path, process in list(_MADE.items()):
+        if process == os.getpid():
+            with suppress(OSError):
+                remove(path)
+
 
 @dataclass(slots=True)
 class Temporary:
@@ -27,6 +40,7 @@ class Temporary:
 
     def close(self) -> None:
         """Unlock it; what it has become by then stays."""
+        _MADE.pop(self.path, None)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -42,7 +56,7 @@ def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing, with the mode that the umask leaves."""
     clean(directory)
     while True:
-        path = directory / f".transship-{os.urandom(8).hex()}"
+        path = _new(directory)
         with disk(path, "write"):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             if _mine(path, fd):
@@ -54,7 +68,7 @@ def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``, with the mode that the umask leaves."""
     clean(directory)
     while True:
-        path = directory / f".transship-{os.urandom(8).hex()}"
+        path = _new(directory)
         with disk(path, "write"):
             path.mkdir()
             with suppress(FileNotFoundError):
@@ -62,6 +76,12 @@ def temporary_directory(directory: Path) -> Temporary:
                 if _mine(path, fd):
                     return Temporary(path, fd)
                 os.close(fd)
+
+
+def _new(directory: Path) -> Path:
+    path = directory / f".transship-{os.urandom(8).hex()}"
+    _MADE[path] = os.getpid()
+    return path
 
 
 def spool() -> int:
