@@ -23,7 +23,7 @@ _MADE: dict[Path, int] = {}
 
 
 @atexit.register
-def _remove_left() -> None:
+def remove_left() -> None:
     """Remove what a signal has left: one may come between a file's making and its being known to whoever removes it."""
     for path, process in list(_MADE.items()):
         if process == os.getpid():
