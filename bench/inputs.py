@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import random
 import sys
@@ -42,8 +43,8 @@ SHAPES = {
 
 
 def archive_of(shape: Shape, folder: Path) -> Path:
-    """Where the archive of a shape lies."""
-    return folder / f"{shape.name}.tar"
+    """Where the archive of a shape lies; another name for other contents."""
+    return folder / f"{shape.name}-2.tar"
 
 
 def archive(shape: Shape, folder: Path) -> Path:
@@ -107,13 +108,27 @@ def _content(chance: random.Random, size: int, pages: list[bytes]) -> Iterator[b
 
 
 def _pages() -> list[bytes]:
-    """Pages of text-like, table-like and random bytes, in the mixture of a root file system."""
+    """Pages of text, of tables and of noise; together they pack as a Debian root does, in size and in time."""
     chance = random.Random(1)
     words = [chance.randbytes(chance.randint(2, 9)) for _ in range(3000)]
-    weights = [1 / (rank + 3) for rank in range(len(words))]
-    texts = [b"".join(chance.choices(words, weights, k=PAGE // 4))[:PAGE] for _ in range(60)]
-    tables = [b"".join(row.to_bytes(4, "little") + chance.randbytes(4) for row in range(PAGE // 8)) for _ in range(20)]
-    noise = [chance.randbytes(PAGE) for _ in range(12)]
+    common = [1 / (rank + 3) for rank in range(len(words))]
+
+    def phrase() -> bytes:
+        return b" ".join(chance.choices(words, common, k=chance.randint(3, 9)))
+
+    phrases = [phrase() for _ in range(3000)]
+    usual = list(itertools.accumulate(1 / (rank + 20) for rank in range(len(phrases))))
+
+    def text() -> bytes:
+        lines = chance.choices(phrases, cum_weights=usual, k=PAGE // 24)
+        return b"\n".join(phrase() if chance.random() < 0.1 else line for line in lines)[:PAGE].ljust(PAGE)
+
+    def row(number: int) -> bytes:
+        return number.to_bytes(4, "little") + (number * 37 % 65536).to_bytes(2, "little") + chance.randbytes(2)
+
+    texts = [text() for _ in range(70)]
+    tables = [b"".join(row(number).ljust(16, b"\0") for number in range(PAGE // 16)) for _ in range(16)]
+    noise = [chance.randbytes(PAGE) for _ in range(6)]
     return texts + tables + noise
 
 

@@ -151,6 +151,13 @@ def _moving(images: Images, out: Outputs) -> Iterator[Route]:
         kernels=("sha256 packed",),
     )
     yield Route(
+        name="oci → oci, --link",
+        ours=out.ours(".oci", "--link", images.gzipped, "oci:{}:latest"),
+        peer=to_oci,
+        goal=0.15,
+        kernels=("sha256 packed",),
+    )
+    yield Route(
         name="oci → oci, diff_ids not seen before",
         ours=out.ours(".oci", "--no-cache", images.gzipped, "oci:{}:latest"),
         peer=to_oci,
@@ -179,4 +186,11 @@ def _again(images: Images, out: Outputs) -> Iterator[Route]:
         peer=first,
         goal=0.1,
         kernels=(),
+    )
+    yield Route(
+        name="again elsewhere, --cache-blobs",
+        ours=out.ours(".oci", "--cache-blobs", "8G", images.saved, "oci:{}:latest"),
+        peer=first,
+        goal=0.5,
+        kernels=("sha256 packed", "sha256 packed"),
     )

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.stores.copying import copy, sink_at
 
 #: What takes long to import, each with the milliseconds it cost when it was measured, or is there for one command only.
 SLOW = (
@@ -59,3 +64,40 @@ def test_the_library_itself_is_cheap_to_import() -> None:
     listing = "import sys, converter; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", listing], capture_output=True, text=True, check=True)
     assert sorted(set(done.stdout.split()).intersection(SLOW)) == []
+
+
+#: What a copy in the same format has no use for: a start takes 100 ms, and half of a small copy (docs/decisions).
+UNUSED = (
+    "concurrent.futures",
+    "converter.conversion.carried",
+    "converter.conversion.recording",
+    "converter.conversion.restoring",
+    "converter.formats.aci",
+    "converter.formats.docker",
+    "converter.signing",
+    "converter.stores.docker_archive",
+    "converter.stores.media.archive",
+    "converter.stores.registry",
+    "converter.streams.squash",
+    "converter.trust.evidence",
+    "converter.verification",
+    "cryptography",
+    "logging",
+    "subprocess",
+    "tempfile",
+    "urllib3",
+    "zlib_ng",
+    "zstandard",
+)
+
+
+def test_a_conversion_imports_what_it_uses_alone(tmp_path: Path) -> None:
+    store = MemoryStore()
+    add_image(store)
+    copy(store, store.named["app:1"], sink_at("oci", tmp_path / "in"), "x")
+    arguments = ["convert", "--quiet", "--no-cache", f"oci:{tmp_path}/in:x", f"oci:{tmp_path}/out:x"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LISTING, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(set(done.stdout.rpartition("MODULES ")[2].split()).intersection(UNUSED)) == []
