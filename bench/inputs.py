@@ -44,7 +44,7 @@ SHAPES = {
 
 def archive_of(shape: Shape, folder: Path) -> Path:
     """Where the archive of a shape lies; another name for other contents."""
-    return folder / f"{shape.name}-2.tar"
+    return folder / f"{shape.name}-3.tar"
 
 
 def archive(shape: Shape, folder: Path) -> Path:
@@ -99,12 +99,15 @@ def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _content(chance: random.Random, size: int, pages: list[bytes]) -> Iterator[bytes]:
+    alphabet = list(range(256))
     while size > 0:
         page = chance.choice(pages)
         start = chance.randrange(PAGE // 2)
         piece = page[start : start + min(size, PAGE)]
         size -= len(piece)
-        yield piece
+        # Each in an alphabet of its own: files of a distribution seldom repeat each other.
+        chance.shuffle(alphabet)
+        yield piece.translate(bytes(alphabet))
 
 
 def _pages() -> list[bytes]:
@@ -126,8 +129,8 @@ def _pages() -> list[bytes]:
     def row(number: int) -> bytes:
         return number.to_bytes(4, "little") + (number * 37 % 65536).to_bytes(2, "little") + chance.randbytes(2)
 
-    texts = [text() for _ in range(70)]
-    tables = [b"".join(row(number).ljust(16, b"\0") for number in range(PAGE // 16)) for _ in range(16)]
+    texts = [text() for _ in range(60)]
+    tables = [b"".join(row(number).ljust(16, b"\0") for number in range(PAGE // 16)) for _ in range(26)]
     noise = [chance.randbytes(PAGE) for _ in range(6)]
     return texts + tables + noise
 
