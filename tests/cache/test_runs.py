@@ -30,19 +30,18 @@ def test_what_a_run_learned_the_next_one_knows(tmp_path: Path) -> None:
         cache.learn(BLOB, TAR)
         cache.learn_packed(BLOB, "zstd 3", MADE)
 
-    again = Cache(tmp_path)
-
-    assert again.get(BLOB) == TAR
-    assert again.packed(BLOB, "zstd 3") == MADE
-    assert again.packed(BLOB, "zstd 4") is None
+    with Cache(tmp_path) as again:
+        assert again.get(BLOB) == TAR
+        assert again.packed(BLOB, "zstd 3") == MADE
+        assert again.packed(BLOB, "zstd 4") is None
 
 
 def test_it_is_written_down_before_the_end_for_those_who_are_killed(tmp_path: Path) -> None:
-    cache = Cache(tmp_path)
-    cache.learn_packed(BLOB, "zstd 3", MADE)
-    cache.save()
+    with Cache(tmp_path) as cache, Cache(tmp_path) as other:
+        cache.learn_packed(BLOB, "zstd 3", MADE)
+        cache.save()
 
-    assert Cache(tmp_path).packed(BLOB, "zstd 3") == MADE
+        assert other.packed(BLOB, "zstd 3") == MADE
 
 
 @pytest.mark.parametrize("content", [pytest.param(b"no database", id="no database"), pytest.param(b"", id="nothing")])

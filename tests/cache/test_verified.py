@@ -30,7 +30,8 @@ def test_it_can_forget(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
         cache.learn(BLOB, DIFF_ID)
     Cache(tmp_path).forget()
-    assert Cache(tmp_path).counts() == {"diff_ids": 0, "packed": 0}
+    with Cache(tmp_path) as cache:
+        assert cache.counts() == {"diff_ids": 0, "packed": 0}
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])
@@ -65,4 +66,5 @@ def test_many_threads_may_ask_and_learn(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert Cache(tmp_path).counts()["diff_ids"] == 41
+    with Cache(tmp_path) as cache:
+        assert cache.counts()["diff_ids"] == 41
