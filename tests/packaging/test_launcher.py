@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
+pytestmark = pytest.mark.packaging
 #: What a checkout needs for `bin/transship` to run.
 CHECKOUT = ("bin", "converter", "schemas", "pyproject.toml", "README.md", "LICENSE")
 CACHES = shutil.ignore_patterns("__pycache__", ".*")
