@@ -83,7 +83,7 @@ def _layout(archive: Path) -> Path:
 
 def _print(figure: Figure) -> None:
     print(
-        f"{figure.shape:>6} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.goal:.2f})  "
+        f"{figure.shape:>6} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.aim})  "
         f"{figure.ours:6.2f} s / {figure.peer:6.2f} s ({figure.peer_name})  cpu {figure.cpu / figure.peer_cpu:.2f}  "
         f"size {figure.size_ratio:.3f}  rss {figure.rss // 2**20} MiB  {figure.of_floor} of the floor",
         flush=True,

@@ -19,7 +19,7 @@ class Figure:
     route: str
     peer_name: str
     ratio: float
-    goal: float
+    goal: float | None
     ours: float
     peer: float
     cpu: float
@@ -28,6 +28,11 @@ class Figure:
     peer_rss: int
     size_ratio: float
     floor: float
+
+    @property
+    def aim(self) -> str:
+        """The goal, where there is one."""
+        return "–" if self.goal is None else f"{self.goal:.2f}"
 
     @property
     def of_floor(self) -> str:
@@ -67,7 +72,7 @@ def _row(figure: Figure) -> str:
         figure.route,
         figure.peer_name,
         f"{figure.ratio:.2f}",
-        f"{figure.goal:.2f}",
+        figure.aim,
         f"{figure.ours:.2f}",
         f"{figure.peer:.2f}",
         f"{figure.cpu:.2f}",
@@ -97,13 +102,14 @@ def plot(figures: Sequence[Figure]) -> str:
     ]
     for number, figure in enumerate(figures):
         top = 34 + number * row
-        colour = "#2a7de1" if figure.ratio <= figure.goal else "#d98c1f"
+        goal = figure.ratio if figure.goal is None else figure.goal
+        colour = "#2a7de1" if figure.ratio <= goal else "#d98c1f"
         label = escape(f"{figure.shape}: {figure.route}")
         parts += [
             f'<text x="{left - 8}" y="{top + 14}" text-anchor="end">{label}</text>',
             f'<rect x="{left}" y="{top + 2}" width="{x(figure.ratio) - left:.1f}" height="16" fill="{colour}"/>',
-            f'<path class="goal" d="M{x(figure.goal):.1f} {top}v20"/>',
-            f'<text x="{x(max(figure.ratio, figure.goal)) + 6:.1f}" y="{top + 14}">{figure.ratio:.2f}</text>',
+            f'<path class="goal" d="M{x(goal):.1f} {top}v20"/>' if figure.goal is not None else "",
+            f'<text x="{x(max(figure.ratio, goal)) + 6:.1f}" y="{top + 14}">{figure.ratio:.2f}</text>',
         ]
     end = 34 + len(figures) * row
     parts.append(f'<line x1="{x(1):.1f}" y1="28" x2="{x(1):.1f}" y2="{end}" stroke="#888" stroke-dasharray="4 3"/>')
