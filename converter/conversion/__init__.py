@@ -181,17 +181,18 @@ def plan(
             chosen = replace(chosen, item=acis.resolved(chosen.item, finder))
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
-        recorded = options.keeps_origin and origin.due(chosen.before, root, destination, options.origin)
+        place = origin.place_of(destination)
+        due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
+        recorded = due and place in origin.PLACES
         if recorded and files is not None and target.name == acis.NAME and options.compress is None:
             from converter.conversion.restoring import restored
 
             back = restored(root, chosen.before, files, options.threads)
             if back is not None:
                 root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
-        kept = "the origin record" if recorded else ""
-        place = "standard output" if destination.path in origin.STDOUT else destination.transport
-        carried = signed.carry(chosen.attached, root, place, chosen.fetch, kept)
-        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *carried.losses, *chosen.unread))
+        carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
+        more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
+        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *more))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
@@ -227,9 +228,9 @@ def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
     """Raises LossRefused where a plan loses something, or a digest, that the caller wants kept."""
-    if options.strict and planned.losses:
-        fields = ", ".join(loss.field for loss in planned.losses)
-        raise LossRefused(f"got {len(planned.losses)} losses ({fields}), want none (--strict)")
+    lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
+    if options.strict and lost:
+        raise LossRefused(f"got {len(lost)} losses ({', '.join(lost)}), want none (--strict)")
     if options.preserve_digests:
         made = forecast(planned.root)
         got = "one that depends on layers still to be made" if made is None else str(made.descriptor.digest)

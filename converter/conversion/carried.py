@@ -1,4 +1,4 @@
-"""Signatures in the form that a target has for them: manifests in registries and layouts, files in ``dir:``.
+"""Signatures in the form that a target has for them: manifests in registries and layouts, files where skopeo has those.
 
 What was signed, and the signature, stay byte for byte; only the wrapping is another.
 """
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _AS_MANIFESTS = ("docker", "oci", "oci-archive", "docker-archive")
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
+_IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
 
 
 def adapted(
@@ -34,10 +35,8 @@ def adapted(
     if transport == "aci":
         return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
     if transport == "dir":
-        files = {id(one): tuple(_as_files(one, fetch)) for one in attached}
-        kept = [one for one in attached if files[id(one)]]
-        _, losses = _split(attached, kept, "in dir:")
-        return tuple(file for one in kept for file in files[id(one)]), losses
+        kept, losses = _split(attached, [one for one in attached if _type(one) in _IN_DIR], "in dir:")
+        return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
     if transport in _AS_MANIFESTS:
         return tuple(_as_manifests(attached, subjects, fetch)), ()
     return _split(attached, [], f"in {transport}:")

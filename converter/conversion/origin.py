@@ -14,15 +14,18 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
-from converter.plan import Made, Make, Node, forecast
+from converter.plan import Loss, Made, Make, Node, forecast
 from converter.ports import Fetch
 from converter.trust.origin import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"
 MODES = (ALWAYS, SIGNED, NEVER)
 
-PLACES = ("docker", "oci", "oci-archive", "docker-archive", "aci")
+PLACES = ("docker", "oci", "oci-archive", "docker-archive", "dir", "aci")
 """Transports that have a place for a record."""
+
+KEPT = "the origin record"
+"""Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
 
 STDOUT = ("-", "/dev/stdout")
 
@@ -66,9 +69,15 @@ def settings(options: Options, root: Descriptor, item: Item, name: str) -> Setti
     )
 
 
-def due(before: Before, plan: Node, destination: Location, mode: str) -> bool:
-    """Whether a record is to be written, as far as that is known before the image is."""
-    if mode == NEVER or destination.transport not in PLACES or destination.path in STDOUT:
+def place_of(destination: Location) -> str:
+    """Where signatures and records go, for those who sort them: an ACI that is piped has nothing beside it."""
+    piped = destination.transport == "aci" and destination.path in STDOUT
+    return "standard output" if piped else destination.transport
+
+
+def due(before: Before, plan: Node, mode: str) -> bool:
+    """Whether there is to be a record, as far as that is known before the image is written."""
+    if mode == NEVER:
         return False
     if isinstance(plan, Make) and plan.inputs:  # of several ACIs none is the image
         return False
@@ -78,6 +87,13 @@ def due(before: Before, plan: Node, destination: Location, mode: str) -> bool:
     if future is not None and future.descriptor.digest == before.root.digest:
         return False
     return mode == ALWAYS or is_signed(before)
+
+
+def losses(place: str) -> Iterator[Loss]:
+    """What is lost where a record is due and has no place."""
+    if place not in PLACES:
+        reason = f"{place} has no place for an origin record: nobody can tell from the image that it was signed"
+        yield Loss(field="origin", reason=reason)
 
 
 def images(item: Item) -> Iterator[Image]:

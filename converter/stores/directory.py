@@ -1,14 +1,16 @@
 """The directory of an image that skopeo and podman write as ``dir:`` (containers/image, docs/containers-transports.5).
 
 ``manifest.json`` is the root, blobs are called by the hex of their digests, the manifests of an index
-``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index.
+``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index. What
+speaks of the image and is no such file lies among the blobs, listed in ``attachments.json``: an OCI index, which is
+this program's own, and which others pass over.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,16 +24,20 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.reference import Location
+from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import regular_size
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
+from converter.stores.oci_layout import Additions, attachments, subjects
 from converter.stores.options import StoreOptions
 
-MANIFEST, VERSION = "manifest.json", "version"
+MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
 _VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
-_OURS = re.compile(r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|manifest\.json|version")
+_OURS = re.compile(
+    r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
+)
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
@@ -61,6 +67,7 @@ class DirectoryImage:
     def __init__(self, path: Path, limits: Limits) -> None:
         """Raises NotFound where there is no manifest, Invalid for another version."""
         self._medium = DirectoryMedium(path, limits)
+        self._limits = limits
         self._signatures: dict[Digest, str] = {}
         if self._medium.size(VERSION) is not None and not is_image(path):
             raise Invalid(f"got another version in {self._medium.where}, want {VERSION_CONTENT.decode().strip()!r}")
@@ -98,7 +105,7 @@ class DirectoryImage:
         return Known(descriptor, lambda: _raise(missing), absent=True)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The signatures of the root, or of an image in it, in the order of their numbers."""
+        """The signatures of the root, or of an image in it, in the order of their numbers, and what is listed."""
         start = "" if subject == self._root.digest else f"{subject.encoded}."
         number = 1
         while self._medium.size(name := f"{start}signature-{number}") is not None:
@@ -107,6 +114,18 @@ class DirectoryImage:
             self._signatures[descriptor.digest] = name
             yield Attachment(subject=subject, descriptor=descriptor)
             number += 1
+        yield from attachments(self._listed, self._subjects, subject)
+
+    @cached_property
+    def _listed(self) -> tuple[Descriptor, ...]:
+        if self._medium.size(ATTACHMENTS) is None:
+            return ()
+        with within(ATTACHMENTS):
+            return oci_index.entries(oci_index.read_index(self._medium.read_document(ATTACHMENTS), self._limits))
+
+    @cached_property
+    def _subjects(self) -> dict[Digest, Digest]:
+        return dict(subjects(self._listed, lambda entry: self.fetch(entry).read(self._limits)))
 
 
 def media_type_of(data: bytes, limits: Limits) -> str:
@@ -126,6 +145,7 @@ class DirectorySink:
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: list[Attachment] = []
+        self._listed = Additions()
 
     def __enter__(self) -> Self:
         self._target.begin()
@@ -158,10 +178,14 @@ class DirectorySink:
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
-        """Number a signature; raises Unsupported for what is none, for nothing here would say what it speaks of."""
-        if attachment.descriptor.media_type != types.DIR_SIGNATURE:
-            raise Unsupported(f"got an attachment of type {attachment.descriptor.media_type}, want a signature of dir:")
-        self._signed.append(attachment)
+        """Number a signature, or list a manifest; raises Unsupported for anything else."""
+        media_type = attachment.descriptor.media_type
+        if media_type == types.DIR_SIGNATURE:
+            self._signed.append(attachment)
+        elif media_type in types.MANIFESTS | types.INDEXES:
+            self._listed.attach(attachment)
+        else:
+            raise Unsupported(f"got an attachment of type {media_type}, want a signature of dir: or a manifest")
 
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._names:
@@ -172,6 +196,8 @@ class DirectorySink:
             start = "" if attachment.subject == self._root.digest else f"{attachment.subject.encoded}."
             place = f"{start}signature-{numbers[attachment.subject]}"
             self._target.rename(self._names[attachment.descriptor.digest], place)
+        if self._listed.entries:
+            self._target.write(ATTACHMENTS, oci_index.rendered(None, self._listed.entries))
         self._target.rename(self._names[self._root.digest], MANIFEST)
         self._target.write(VERSION, VERSION_CONTENT)
         self._target.commit(MANIFEST)

@@ -76,7 +76,7 @@ def test_what_no_longer_fits_is_told_of(options: dict[str, object], target: str,
     assert done.targets[0].signatures == ()
     assert "attachments" in {loss.field for loss in done.losses}
     with pytest.raises(LossRefused):
-        converter.convert(source, f"{destination}-strict", strict=True, **options)  # type: ignore[arg-type]
+        converter.convert(source, f"{destination}-strict", strict=True, origin="never", **options)  # type: ignore[arg-type]
 
 
 def test_signatures_may_be_left_behind(tmp_path: Path) -> None:

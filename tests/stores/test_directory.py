@@ -15,7 +15,7 @@ from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.media import swapped_directory
 from converter.stores.memory import MemoryStore
-from tests.builders import DOCKER, add_image, add_index
+from tests.builders import DOCKER, OCI, add_image, add_index
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at
 
 VERSION = b"Directory Transport Version: 1.1\n"
@@ -73,10 +73,30 @@ def test_signatures_have_numbers(store: MemoryStore, image: Descriptor, tmp_path
         ]
 
 
+def test_manifests_that_speak_of_the_image_are_listed(store: MemoryStore, image: Descriptor, tmp_path: Path) -> None:
+    sbom = add_image(store, OCI, name="")
+    tag = f"sha256-{image.digest.encoded}.sbom"
+    listed = Attachment(subject=image.digest, descriptor=sbom, tag=tag)
+    signed = sign(store, image, b"\x90 one")
+    with sink_at("dir", tmp_path / "image") as sink:
+        for root in (image, sbom):
+            put_tree(store, root, sink)
+        sink.name("", image)
+        sink.put((b"\x90 one",), types.DIR_SIGNATURE)
+        for attachment in (listed, *signed):
+            sink.attach(attachment)
+    with source_at("dir", tmp_path / "image") as source:
+        assert source.resolve("").digest == image.digest
+        assert list(source.attachments(image.digest)) == [*signed, listed]
+        assert source.fetch(sbom).read() == store.blobs[sbom.digest]
+    copy(store, image, sink_at("dir", tmp_path / "image"))
+    assert "attachments.json" not in files(tmp_path / "image")
+
+
 def test_an_attachment_without_a_place_is_refused(image: Descriptor, tmp_path: Path) -> None:
     sink = sink_at("dir", tmp_path / "image")
     with pytest.raises(Unsupported):
-        sink.attach(Attachment(subject=image.digest, descriptor=image))
+        sink.attach(Attachment(subject=image.digest, descriptor=image.retyped(types.PGP_SIGNATURE)))
 
 
 @pytest.mark.parametrize("name", ["precious", "version"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import converter
+from converter.errors import LossRefused
 from converter.model.content import Known
 from converter.model.image import Image
 from converter.signing import Signing, sign
@@ -43,6 +44,7 @@ PAIRS = [
     pytest.param(
         origins.v1, "oci:{}/out:" + NAME, {"compress": "zstd"}, "P5", id="schema 1 to oci, recompressed: carried"
     ),
+    pytest.param(origins.docker, "dir:{}/out", {"to": "oci"}, "P2", id="docker to a directory of skopeo's, as oci"),
     pytest.param(origins.oci, "aci:{}/out.aci", {}, "P4", id="oci to aci"),
     pytest.param(origins.docker, "aci:{}/out.aci", {"compress": "none"}, "P4", id="docker to aci"),
     pytest.param(origins.v1, "aci:{}/out.aci", {}, "P5", id="schema 1 to aci: carried"),
@@ -79,6 +81,8 @@ def test_the_level_of_a_pair(make: Make, target: str, options: dict[str, object]
     wanted = BOTH
     if make is origins.v1:
         wanted = Wanted(keys=BOTH.keys, identity="library/app:1")
+    elif target.startswith("dir:"):
+        wanted = Wanted(keys=BOTH.keys, identity=NAME)
     report = asked(destination, wanted)
     assert report.unmet == ()
     assert (report.level, report.content is not None) == (level, True)
@@ -326,8 +330,45 @@ def test_a_record_is_small(tmp_path: Path) -> None:
     assert size < (tmp_path / "app.aci").stat().st_size / 100
 
 
-def test_a_loss_is_told_with_the_place_where_it_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", ["oci:{}/out", "dir:{}/out", "docker-archive:{}/out.tar"])
+def test_what_a_record_keeps_is_not_lost(destination: str, tmp_path: Path) -> None:
     source = origins.oci(tmp_path / "source")
-    for destination, kept in (("oci:{}/one", "the origin record"), ("dir:{}/two", "")):
-        done = converter.convert(source, destination.format(tmp_path), compress="zstd" if kept else "none")
-        assert [loss.kept for loss in done.losses if loss.field == "attachments"] == [kept]
+    done = converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True)
+    assert [(loss.field, loss.kept) for loss in done.losses] == [("attachments", "the origin record")]
+    with pytest.raises(LossRefused, match=r"got 1 losses \(attachments\)"):
+        converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True, origin="never")
+
+
+@pytest.mark.parametrize(
+    "make, lost",
+    [
+        pytest.param(origins.oci, ["attachments", "origin"], id="what was signed beside it"),
+        pytest.param(origins.v1, ["origin"], id="what was signed within"),
+    ],
+)
+@pytest.mark.parametrize("destination", ["rootfs:{}/out.tar", "docker-daemon:app:1"])
+def test_a_place_that_can_hold_no_record_is_a_loss(
+    make: Make, lost: list[str], destination: str, tmp_path: Path
+) -> None:
+    done = converter.convert(make(tmp_path / "source"), destination.format(tmp_path), compress="zstd", dry_run=True)
+    told = [loss for loss in done.losses if loss.field in ("attachments", "origin")]
+    assert [(loss.field, loss.kept) for loss in told] == [(field, "") for field in lost]
+
+
+@pytest.mark.parametrize(
+    "destination, level", [("oci-archive:-", "P2"), ("docker-archive:-", "P2"), ("oci-archive:/dev/stdout", "P2")]
+)
+def test_an_archive_that_is_piped_has_its_record(
+    destination: str, level: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), destination, compress="zstd")
+    transport = destination.partition(":")[0]
+    (tmp_path / "out.tar").write_bytes(capfdbinary.readouterr().out)
+    report = asked(f"{transport}:{tmp_path}/out.tar", Wanted(keys=BOTH.keys, identity=NAME))
+    assert (report.unmet, report.level) == ((), level)
+
+
+def test_an_aci_that_is_piped_has_none(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    done = converter.convert(origins.oci(tmp_path / "source"), "aci:-")
+    assert "standard output has no place" in next(loss.reason for loss in done.losses if loss.field == "origin")
+    assert capfdbinary.readouterr().out
