@@ -13,11 +13,11 @@ from converter.cli.progress import progress
 from converter.cli.reports import FORMATS, Checked, report
 from converter.cli.settings import common, settings
 from converter.cli.text import show, show_json
-from converter.errors import NotFound, Usage
+from converter.errors import ConverterError, NotFound, Usage
 from converter.events import Report
 from converter.model.reference import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
-from converter.validate import IMAGE_KINDS, rules, validate_document, validate_image
+from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
 
 _HEAD = 512
 """Bytes of a file that tell whether it is a document."""
@@ -46,8 +46,8 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
     """Say everything that is wrong with images or JSON documents.
 
     TARGET is a reference, a file, a directory, or - for a document on standard input. Of an image all blobs are read;
-    a reference without a name means all images that are there. Exit status 1 where a target is invalid; warnings leave
-    it valid.
+    a reference without a name means all images that are there. Exit status 1 where a target is invalid, or one of
+    several cannot be read; warnings leave it valid.
     """
     form = "json" if settings().json else form
     if list_rules:
@@ -56,9 +56,20 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
     if not targets:
         raise Usage("got no TARGET, want at least one")
     with progress(quiet=settings().quiet) as watch:
-        checked = [_checked(target, kind, profile, watch) for target in targets]
+        if len(targets) == 1:
+            checked = [_checked(targets[0], kind, profile, watch)]
+        else:
+            checked = [_one_of_many(target, kind, profile, watch) for target in targets]
     report(checked, form, quiet=settings().quiet)
     return 0 if all(one.valid for one in checked) else 1
+
+
+def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
+    """As ``_checked``; that a target cannot be looked at is a finding, and the others are looked at."""
+    try:
+        return _checked(target, kind, profile, watch)
+    except ConverterError as error:
+        return Checked(target=target, kind=UNKNOWN, findings=(unreadable(error, profile),))
 
 
 def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from converter.errors import ConverterError
 from converter.events import Report, silent
 from converter.model.limits import DEFAULT, Limits, enforced
 from converter.schema import Finding, Profile, check, is_valid
@@ -14,12 +15,24 @@ if TYPE_CHECKING:
     from converter.ports import Source
     from converter.stores import StoreOptions
 
-__all__ = ["IMAGE_KINDS", "Verdict", "rules", "validate_document", "validate_image", "validate_source"]
+__all__ = [
+    "IMAGE_KINDS",
+    "UNKNOWN",
+    "Verdict",
+    "rules",
+    "unreadable",
+    "validate_document",
+    "validate_image",
+    "validate_source",
+]
+
+UNKNOWN = "unknown"
+"""The kind of what is no image, or cannot be looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What an image is (``IMAGE_KINDS``, or ``unknown``), and all that is wrong with it."""
+    """What an image is (``IMAGE_KINDS``, or ``UNKNOWN``), and all that is wrong with it."""
 
     kind: str
     findings: tuple[Finding, ...]
@@ -75,3 +88,12 @@ def validate_source(
     findings = Findings(profile)
     kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
+
+
+def unreadable(error: ConverterError, profile: Profile = "compat") -> Finding:
+    """What stopped the validation of one target, as a finding beside those of others."""
+    from converter.validate.findings import Findings
+
+    findings = Findings(profile)
+    findings.add("image/unreadable", "", str(error))
+    return findings.all()[0]

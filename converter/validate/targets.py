@@ -25,15 +25,13 @@ from converter.stores.media.archive import STDIN, TarMedium, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.detect import HEAD, detect
+from converter.validate import UNKNOWN
 from converter.validate.acis import check_aci
 from converter.validate.blobs import Blobs
 from converter.validate.findings import Findings
 from converter.validate.layouts import LayoutCheck
 from converter.validate.saved import SavedCheck
 from converter.validate.walk import Walk
-
-UNKNOWN = "unknown"
-"""The kind of what is no image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,30 @@ def test_a_document_of_no_known_kind_is_wrong_usage(tmp_path: Path, capsys: pyte
     assert "whose kind cannot be told, want --kind" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "other, fact",
+    [
+        pytest.param("no/such.json", "got no file no/such.json", id="a file that is not there"),
+        pytest.param("oci:no/such", "got no file or directory no/such", id="an image that is not there"),
+        pytest.param("any.json", "whose kind cannot be told", id="a document of no known kind"),
+        pytest.param("docker://127.0.0.1:1/app:1", "127.0.0.1:1", id="a registry that does not answer"),
+    ],
+)
+def test_what_cannot_be_read_among_several_is_a_finding(
+    other: str, fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "any.json", "{}")
+    good = written(tmp_path / "good.json", GOOD)
+
+    assert run(["validate", "--format", "json", other, good]) == 1
+
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["valid"], first["findings"][0]["rule"]) == (False, "image/unreadable")
+    assert fact in first["findings"][0]["message"]
+    assert second["valid"]
+
+
 def test_junit_has_a_case_a_target_and_one_failure_each(
     good: str, bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
