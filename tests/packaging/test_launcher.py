@@ -22,10 +22,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh checkout, in a folder whose name has a blank; one for all tests, since the set-up takes seconds."""
-    folder = tmp_path_factory.mktemp("a checkout")
+def checked_out(folder: Path) -> Path:
+    """A fresh checkout, in a new folder."""
+    folder.mkdir(exist_ok=True)
     for name in CHECKOUT:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=CACHES)
@@ -46,7 +45,17 @@ def start(program: Path, cwd: Path, path: str = os.environ["PATH"]) -> subproces
     )
 
 
-def test_two_that_start_at_once_set_up_once_and_both_run(checkout: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that is set up, one for the tests that only change something about it: the set-up takes seconds."""
+    folder = checked_out(tmp_path_factory.mktemp("set up"))
+    output, said = start(folder / "bin/transship", folder).communicate()
+    assert output == "transship 0.1.0\n", said
+    return folder
+
+
+def test_two_that_start_at_once_set_up_once_and_both_run(tmp_path: Path) -> None:
+    checkout = checked_out(tmp_path / "a checkout")
     link = tmp_path / "transship"
     link.symlink_to(checkout / "bin/transship")
     both = [start(checkout / "bin/transship", checkout), start(link, tmp_path)]
