@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from converter import formats
+from converter.bulk import sync_file as sync
+from converter.conversion import Options
 from converter.errors import ConverterError, NotFound
 from converter.formats.aci import names
 from converter.formats.aci.manifest import parse
@@ -15,12 +17,23 @@ from converter.model.compression import Compression
 from converter.model.content import Known, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import load, read
+from converter.model.document import load, load_object, read
 from converter.model.limits import MIB, Limits, enforced
 from converter.model.platform import Platform
 from converter.model.pretty_jws import payload
 from converter.model.reference import ImageName, Location
 from converter.schema import KINDS, check
+from converter.signing import Signing
+from converter.stores.discovery import templates
+from converter.stores.discovery.names import AppName
+from converter.stores.registry.auth import basic, challenges, read_token
+from converter.stores.registry.credentials import found_in, helped
+from converter.stores.registry.credentials import keys as auth_keys
+from converter.stores.registry.download import first_byte
+from converter.stores.registry.patience import asked_wait
+from converter.stores.registry.tags import next_link
+from converter.stores.registry.upload import least_part, offset_of
+from converter.stores.registry.urls import joined
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
 from converter.streams.squash import squash
@@ -113,8 +126,6 @@ def references(data: bytes) -> None:
     for parser in (Location.parse, ImageName.parse, Digest.parse, Platform.parse, Compression.parse, _limit):
         with suppress(ConverterError):
             str(parser(text))
-    from converter.stores.discovery.names import AppName
-
     with suppress(ConverterError):
         AppName.parse(text)
     names.sanitised(text)
@@ -154,6 +165,40 @@ def signatures(data: bytes) -> None:
         opened(value)
 
 
+def sync_file(data: bytes) -> None:
+    """The YAML that ``transship sync`` reads."""
+    sync.read(data, Options(), Location.parse("oci:x"), lambda _: Signing(makers=()))
+
+
+def headers(data: bytes) -> None:
+    """What the headers of a registry's answer say (Latin-1, as http.client reads them)."""
+    text = data.decode("latin-1")
+    challenges([text])
+    asked_wait(text)
+    with suppress(ConverterError):
+        joined("https://h/x", next_link(text) or text)
+    told = dict.fromkeys(("Range", "Content-Range", "OCI-Chunk-Min-Length"), text)
+    offset_of(told)
+    first_byte(206, told)
+    least_part(told)
+
+
+def credentials(data: bytes) -> None:
+    """Auth files, and what token servers and helpers answer."""
+    with suppress(ConverterError):
+        read_token(data, 0.0, "https://h/token")
+    with suppress(ConverterError, KeyError):
+        helped(data)
+    found = found_in(load_object(data), auth_keys("h", "a/b"), helper_path="/nonexistent")
+    if found is not None:
+        basic(found)
+
+
+def page(data: bytes) -> None:
+    """The page that says where an ACI lies."""
+    templates.read(data.decode("utf-8", "replace"), AppName.parse("example.com/app:1"))
+
+
 def keys(data: bytes) -> None:
     """Keys, certificates, keyrings and policies."""
     for parser in (load_key, load_pem, Keyring.load, Policy.parse):
@@ -177,6 +222,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         jws,
         signatures,
         keys,
+        sync_file,
+        headers,
+        credentials,
+        page,
     )
 }
 

@@ -162,7 +162,7 @@ def _list(value: str | list[str]) -> tuple[str, ...]:
 def _matches(pattern: str) -> Takes:
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise Invalid(f"got the regular expression {pattern[:200]!r} ({error}), want one") from None
     return lambda tag: compiled.search(tag) is not None
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
 
 from converter.errors import Invalid, LimitExceeded
-
-if TYPE_CHECKING:
-    from yaml import Node, SafeLoader
+from converter.model.limits import Limits, in_force
 
 Path = tuple[str | int, ...]
-
-MOST = 5_000_000
-"""Values in a file: aliases can make a short file endless."""
 
 _PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -35,13 +32,13 @@ class Document:
 
 def read(text: str | bytes) -> Document:
     """Read one YAML document (JSON is one, too). Raises Invalid with the line, LimitExceeded."""
-    import yaml
-
+    limits = in_force()
+    limits.require("document", len(text), "bytes of YAML")
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text, limits)
         try:
             node = loader.get_single_node()
-            walk = _Walk(loader)
+            walk = _Walk(loader, limits)
             return Document(value=None if node is None else walk.value(node, ()), lines=walk.lines)
         finally:
             loader.dispose()
@@ -55,18 +52,31 @@ def read(text: str | bytes) -> Document:
         raise LimitExceeded("got YAML that is nested too deep, want less") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Counts the nodes as they are made: each takes the memory of hundreds of bytes of text."""
+
+    def __init__(self, text: str | bytes, limits: Limits) -> None:
+        super().__init__(text)
+        self._limits = limits
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        self._limits.require("yaml_values", self._nodes, "values")
+        return super().compose_node(parent, index)
+
+
 class _Walk:
-    def __init__(self, loader: SafeLoader) -> None:
+    def __init__(self, loader: yaml.SafeLoader, limits: Limits) -> None:
         self._loader = loader
+        self._limits = limits
         self._open: set[int] = set()
         self.lines: dict[Path, int] = {}
 
-    def value(self, node: Node, path: Path) -> Any:
-        import yaml
-
+    def value(self, node: yaml.Node, path: Path) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
-        if len(self.lines) > MOST:
-            raise LimitExceeded(f"got more than {MOST} values, want fewer")
+        # Aliases make of a short file a long one.
+        self._limits.require("yaml_values", len(self.lines), "values")
         if isinstance(node, yaml.ScalarNode):
             plain = node.style is None and node.value.lower() in _PLAIN
             return _PLAIN[node.value.lower()] if plain else node.value
@@ -82,8 +92,6 @@ class _Walk:
             self._open.discard(id(node))
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
-        import yaml
-
         own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(own)) < len(own):
             twice = next(name for index, name in enumerate(own) if name in own[:index])

@@ -73,7 +73,7 @@ def command(source: str, destination: str | None, reports: tuple[Path, ...], no_
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. What images share is fetched and
     converted once, and what is there is not sent again: a run that was broken off continues when it is started again.
     """
-    from converter.bulk.local import Settings, sync
+    from converter.bulk.sync import Settings, sync
     from converter.conversion import Options
 
     share_heap()
@@ -104,7 +104,10 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     to = Location.parse(destination) if destination else None
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         with within(source):
-            return read(Path(source).read_bytes(), options, to, _signing, checked(rename))
+            with Path(source).open("rb") as file:
+                # One byte too many is told as such; the file may be larger than memory.
+                data = file.read(options.store.limits.document + 1)
+            return read(data, options, to, _signing, checked(rename))
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
         raise Usage(f"got no file {source!r}, want one")

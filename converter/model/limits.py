@@ -35,9 +35,10 @@ def parse_size(text: str, what: str = "for a size") -> int:
 class Limits:
     """Bounds on untrusted input; every error that one of them causes names the field."""
 
-    document: int = _bound(4 * MIB, "bytes of a JSON document")
+    document: int = _bound(4 * MIB, "bytes of a JSON or YAML document")
     json_depth: int = _bound(64, "arrays and objects within each other")
     json_values: int = _bound(200_000, "members and elements of a JSON document")
+    yaml_values: int = _bound(100_000, "values of a YAML document")
     index_depth: int = _bound(8, "indexes within each other")
     images: int = _bound(2_000, "images and indexes read for one conversion")
     layers: int = _bound(1024, "layers of an image, or ACIs that one depends on")

@@ -21,9 +21,9 @@ SHORTEST_LIFE = 60.0
 Ask = Callable[[str, str, Mapping[str, str], bytes | None, str | None], bytes]
 """Method, URL, headers, body, authorization → the body of a good answer; raises Denied for 401 and 403."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's word for a word
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - the grammar's word for a word
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$|(?=,))")
-_PARAMETER = re.compile(rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
+_PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_TOKEN})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN}))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Authorizer:
             return None
         credentials = self._find()
         if self._challenge.scheme == "basic":
-            return None if credentials is None else _basic(credentials)
+            return None if credentials is None else basic(credentials)
         current = self._current(scopes)
         if current is not None:
             return current
@@ -136,9 +136,9 @@ class Authorizer:
             asked += [("scope", scope) for scope in wanted]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
-            authorization = None if credentials is None else _basic(credentials)
+            authorization = None if credentials is None else basic(credentials)
             answer = self._ask("GET", _with_query(realm, asked), {}, None, authorization)
-        return _read_token(answer, start, realm)
+        return read_token(answer, start, realm)
 
 
 def _merged(scopes: frozenset[str], challenged: str) -> list[str]:
@@ -155,7 +155,8 @@ def _best(offered: Iterable[Challenge]) -> Challenge:
     raise Denied(f"got a request to authenticate by {', '.join(sorted(by_scheme)) or 'nothing'}, want Bearer or Basic")
 
 
-def _basic(credentials: Credentials) -> str:
+def basic(credentials: Credentials) -> str:
+    """The header of who one is (RFC 7617)."""
     pair = f"{credentials.username}:{credentials.password}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
@@ -166,7 +167,8 @@ def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:
     return urlunsplit(parts._replace(query=query, fragment=""))
 
 
-def _read_token(answer: bytes, start: float, realm: str) -> Token:
+def read_token(answer: bytes, start: float, realm: str) -> Token:
+    """What a token server answers to whoever asked at ``start`` (token.md, oauth.md). Raises Invalid."""
     try:
         document = load_object(answer)
     except Invalid:

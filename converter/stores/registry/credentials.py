@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import re
 import shutil
 import subprocess
@@ -36,7 +34,7 @@ def find(host: str, repository: str, access: Access) -> Credentials | None:
         return access.credentials
     for path in access.auth_files:
         document = _read(path, must_exist=access.auth_file_named)
-        found = _in_file(document, keys(host, repository), access.helper_path)
+        found = found_in(document, keys(host, repository), access.helper_path)
         if found is not None:
             return found
     return None
@@ -68,7 +66,8 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
         raise Invalid(f"got {str(path)!r} that is not a JSON object, want auths in it") from None
 
 
-def _in_file(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
+def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
+    """What one auth file says of the first of the keys that it knows; raises as ``find``."""
     helpers, auths = _object(document.get("credHelpers")), _object(document.get("auths"))
     for key in wanted:
         for name in _spellings(key):
@@ -103,14 +102,15 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _entry(value: Any, name: str) -> Credentials | None:
     entry = _object(value)
-    username, password = entry.get("username") or "", entry.get("password") or ""
-    encoded = entry.get("auth")
-    if isinstance(encoded, str) and encoded:
+    told = [entry.get(member) or "" for member in ("username", "password", "auth", "identitytoken", "registrytoken")]
+    if not all(isinstance(text, str) for text in told):
+        raise Invalid(f"got members for {name!r} that are no texts, want a username, an auth or a token")
+    username, password, encoded, identity, registry = told
+    if encoded:
         try:
             username, _, password = base64.b64decode(encoded, validate=True).decode().rstrip("\0").partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise Invalid(f"got an auth for {name!r} that is not base64, want USER:PASSWORD in base64") from None
-    identity, registry = entry.get("identitytoken") or "", entry.get("registrytoken") or ""
     if not any((username, identity, registry)):
         return None
     return Credentials(username=username, password=password, identity_token=identity, registry_token=registry)
@@ -138,10 +138,15 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
             return None
         raise Denied(f"got status {done.returncode} from docker-credential-{name}, want the credentials for {key}")
     try:
-        answer = _object(json.loads(done.stdout))
-        username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError):
+        return helped(done.stdout)
+    except (Invalid, KeyError):
         raise Denied(f"got no Username and Secret from docker-credential-{name}, want them for {key}") from None
+
+
+def helped(answer: bytes) -> Credentials:
+    """What a helper's answer says; raises Invalid, KeyError where it says nothing."""
+    document = load_object(answer)
+    username, secret = str(document["Username"]), str(document["Secret"])
     if username == "<token>":
         return Credentials(identity_token=secret)
     return Credentials(username=username, password=secret)

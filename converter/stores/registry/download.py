@@ -16,7 +16,7 @@ from converter.streams.blocks import COPY_BLOCK
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
 
 class Opens(Protocol):
@@ -59,9 +59,10 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
     """The bytes from ``offset``, whatever the host made of the range that it was asked for."""
     from urllib3.exceptions import HTTPError
 
-    skip = offset - _start(response)
+    start = first_byte(response.status, response.headers)
+    skip = offset - start
     if skip < 0:
-        raise Interrupted(f"got bytes from {_start(response)} on from {plain(url)}, want them from {offset} on")
+        raise Interrupted(f"got bytes from {start} on from {plain(url)}, want them from {offset} on")
     try:
         for block in response.stream(COPY_BLOCK, decode_content=False):
             if skip >= len(block):
@@ -73,9 +74,9 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
         raise broken(error, url) from error
 
 
-def _start(response: BaseHTTPResponse) -> int:
-    """The first byte of the response: a host need not know ranges, and then sends all."""
-    if response.status != 206:
+def first_byte(status: int, headers: Mapping[str, str]) -> int:
+    """Where the body of a response begins in what was asked for: a host need not know ranges, and then sends all."""
+    if status != 206:
         return 0
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range") or "")
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range") or "")
     return int(match[1]) if match else 0

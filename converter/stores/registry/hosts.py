@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from converter.stores.registry.patience import Patience
 
@@ -20,21 +22,35 @@ class Hosts:
     """
 
     def __init__(self, most: int = 0) -> None:
-        self._most = most
+        self.most = most
+        self.told: Callable[[str, float], None] | None = None
+        """Hears which host has asked to be let be, and for how many seconds: others may speak to it elsewhere."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
         self._lock = threading.Lock()
 
     def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
         """What one enters for the time of a request."""
-        if not self._most:
+        if not self.most:
             return nullcontext()
         with self._lock:
-            return self._gates.setdefault((host, push), threading.BoundedSemaphore(self._most))
+            return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
 
     def patience(self, host: str, retries: int) -> Patience:
         """The one for that host: whoever is asked to wait, all do."""
         with self._lock:
             if host not in self._patience:
-                self._patience[host] = Patience(retries, asked=max(retries, ASKED) if self._most else None)
+                asked = max(retries, ASKED) if self.most else None
+                self._patience[host] = Patience(retries, asked=asked, told=partial(self._tell, host))
             return self._patience[host]
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Let a host be that has asked somebody else for it; one that nobody here has spoken to yet tells us itself."""
+        with self._lock:
+            patience = self._patience.get(host)
+        if patience is not None:
+            patience.hold(seconds)
+
+    def _tell(self, host: str, seconds: float) -> None:
+        if self.told is not None:
+            self.told(host, seconds)

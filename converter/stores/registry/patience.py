@@ -27,11 +27,13 @@ class Patience:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
         asked: int | None = None,
+        told: Callable[[float], None] | None = None,
     ) -> None:
         """``asked`` is how often in a row a request is made again where the host is busy; None: as often as others.
 
-        Where many share a host, one may have bad luck for long.
+        Where many share a host, one may have bad luck for long. ``told`` hears for how many seconds the host is let be.
         """
+        self._told = told
         self._retries = retries
         self._asked = retries if asked is None else asked
         self._sleep = sleep
@@ -57,9 +59,15 @@ class Patience:
         if not busy:
             self._sleep(seconds)
             return
+        self.hold(seconds)
+        if self._told is not None:
+            self._told(seconds)
+        self.wait()
+
+    def hold(self, seconds: float) -> None:
+        """Let the host be for so long, as it has asked of somebody."""
         with self._lock:
             self._not_before = max(self._not_before, self._now() + seconds)
-        self.wait()
 
 
 def asked_wait(value: str | None) -> float | None:
@@ -70,7 +78,7 @@ def asked_wait(value: str | None) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -11,7 +11,8 @@ from converter.stores.registry.client import Answer, Client
 from converter.stores.registry.urls import followed, plain
 
 PAGE = 1000
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel\s*=\s*"?next\b', re.IGNORECASE)
+_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_NEXT = re.compile(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
 
 
 def tags(client: Client) -> Iterator[str]:
@@ -30,8 +31,13 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
         seen.add(url)
         page = client.call("GET", url, headers={"Accept": accept})
         yield page
-        link = _NEXT.search(page.headers.get("Link") or "")
+        link = next_link(page.headers.get("Link") or "")
         if link is None:
             return
-        url = followed(url, link[1])
+        url = followed(url, link)
     raise Invalid(f"got a list at {plain(url)} whose pages come round again, want it to end")
+
+
+def next_link(header: str) -> str | None:
+    """The page that a ``Link`` header calls the next, None where it names none."""
+    return next((url for url, parameters in _LINK.findall(header) if _NEXT.search(parameters)), None)

@@ -23,7 +23,8 @@ from converter.stores.registry.wire import Body, Interrupted
 SMALL_PARTS = 10 * 1024 * 1024
 """The parts of a blob that a registry, or a proxy before it, finds too large for one request (413)."""
 
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
+_LENGTH = re.compile(r"[0-9]{1,19}")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -67,8 +68,7 @@ def begin(client: Client) -> Session:
 
 def session_of(answer: Answer) -> Session:
     """What the registry says of an upload; an offset of 0 where it says nothing."""
-    least = answer.headers.get("OCI-Chunk-Min-Length") or ""
-    return Session(answer.location, _offset(answer.headers), int(least) if least.isdecimal() else 0)
+    return Session(answer.location, offset_of(answer.headers), least_part(answer.headers))
 
 
 def cancel(client: Client, session: Session) -> None:
@@ -191,7 +191,14 @@ def is_there(client: Client, descriptor: Descriptor) -> bool:
     return answer.status == 200 and (descriptor.size < 0 or length in (None, str(descriptor.size)))
 
 
-def _offset(headers: Mapping[str, str]) -> int:
+def least_part(headers: Mapping[str, str]) -> int:
+    """The smallest part that the registry takes; 0 where it does not say."""
+    told = headers.get("OCI-Chunk-Min-Length") or ""
+    return int(told) if _LENGTH.fullmatch(told) else 0
+
+
+def offset_of(headers: Mapping[str, str]) -> int:
+    """How many bytes of an upload the registry has, as its Range says."""
     match = _RANGE.fullmatch(headers.get("Range") or "")
     # The end is that of the last byte, but registries say 0-0 for nothing at all.
     return int(match[1]) + 1 if match and match[1] != "0" else 0

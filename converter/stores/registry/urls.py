@@ -39,13 +39,25 @@ def followed(url: str, location: str) -> str:
     Refused are a step down from https to http, and link-local addresses (where clouds keep secrets) unless the host
     itself is one.
     """
-    target = urljoin(url, location)
+    target = joined(url, location)
     scheme, host, _ = origin_of(target)
     from_scheme, from_host, _ = origin_of(url)
     if from_scheme == "https" and scheme == "http":
         raise Unsupported(f"got {plain(target)} from {plain(url)}, want no step down from https to http")
     if host != from_host:
         refuse_link_local(target)
+    return target
+
+
+def joined(url: str, location: str) -> str:
+    """The absolute URL that a host at ``url`` means (RFC 3986, 5); raises Invalid where it is none of HTTP."""
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        raise Invalid(
+            f"got the URL {location[:200]!r} from {plain(url)}, want http://HOST/… or https://HOST/…"
+        ) from None
+    origin_of(target)
     return target
 
 
