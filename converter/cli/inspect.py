@@ -15,7 +15,7 @@ from converter.cli.text import BOLD, count, show, show_json, size
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig
+from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI
 from converter.trust.evidence import find
 from converter.trust.signature import Signature
@@ -37,7 +37,8 @@ def command(reference: str) -> None:
     With --json: the neutral model, one form for images of every format (transship schema image).
     """
     with reading(reference, store()) as opened:
-        attached = list(opened.source.attachments(opened.root.digest))
+        about = subjects(opened.root, opened.item)
+        attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = find(attached, opened.source.fetch, manifest_of(opened), opened.root)
         if settings().json:
             signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}

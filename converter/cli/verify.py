@@ -62,6 +62,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
     "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
 )
 @click.option("--map-identity", is_flag=True, help="Any name will do: the image goes by another one here.")
+@click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Of an index, this image. Default: all.")
 @click.option("--at", callback=_time, metavar="TIME", help="The time at which keys have to hold. Default: now.")
 @click.option("--allow-weak-digest", is_flag=True, help="Take OpenPGP signatures with SHA-1, which can be forged.")
 @click.option("--require", "require", type=click.Choice(REQUIREMENTS), multiple=True, help="What there has to be.")
@@ -89,6 +90,7 @@ def command(reference: str, **chosen: Any) -> int:
         read=read,
         identity=chosen["identity"],
         map_identity=chosen["map_identity"],
+        platform=chosen["platform"],
         at=chosen["at"],
         allow_weak_digest=chosen["allow_weak_digest"],
         require=frozenset(chosen["require"]),

@@ -15,7 +15,7 @@ from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
 from converter.conversion.options import Options
-from converter.conversion.prepare import prepare
+from converter.conversion.prepare import alone, prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
 from converter.conversion.signed import Carried, Shown
 from converter.conversion.targets import called, check, compression_for, format_for, name_for, shown_format
@@ -28,8 +28,7 @@ from converter.formats import labelled
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.image import Image, Index, Item
+from converter.model.image import Image, Item, subjects
 from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, Plan, Write, forecast
@@ -131,10 +130,10 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
     chosen = []
     for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
-        signed.require(source, location, root, options.wanted)
+        signed.require(source, location, root, options.wanted, alone(options))
         name = called(location, one, root)
         item = prepare(source, root, options, finder, name)
-        found = attachments.find(source, _subjects(root, item)) if options.attachments else Found()
+        found = attachments.find(source, subjects(root, item)) if options.attachments else Found()
         attached = found.attached
         if options.remove_signatures:
             attached = signed.without_signatures(attached, source.fetch)
@@ -151,15 +150,6 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
             )
         )
     return chosen
-
-
-def _subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
-    """The digests that something may speak of: those of the root and of every image that it lists."""
-    yield root.digest
-    if item.original is not None and item.original.manifest.descriptor.digest != root.digest:
-        yield item.original.manifest.descriptor.digest
-    for entry in item.entries if isinstance(item, Index) else ():
-        yield entry.descriptor.digest
 
 
 def plan(

@@ -35,6 +35,12 @@ def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, 
     return edited(item, _edits(options, finder, called))
 
 
+def alone(options: Options) -> str:
+    """The platform of the one image that is taken of an index; empty where it may be more than one."""
+    wanted = options.platforms or (str(host()),)
+    return wanted[0] if len(wanted) == 1 and wanted != ("all",) else ""
+
+
 def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
     if called:
         yield each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": called}}))

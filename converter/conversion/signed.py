@@ -36,13 +36,16 @@ class Carried:
     signatures: Shown = ()
 
 
-def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None) -> None:
-    """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed."""
+def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
+    """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed.
+
+    Where it is an index that is not, its image for ``platform`` has to be; without one, all of the index.
+    """
     if wanted is not None:
         from converter.verification import vouch
 
         with within(str(location)):
-            vouch(source, location, root, wanted).require()
+            vouch(source, location, root, replace(wanted, platform=platform)).require()
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:

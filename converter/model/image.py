@@ -6,7 +6,7 @@ and ``foreign`` keeps, by format, what the neutral form has no name for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,3 +109,12 @@ class Attachment:
     subject: Digest
     descriptor: Descriptor
     tag: str = ""
+
+
+def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
+    """The digests that something may speak of: those of the root and of every image that it lists."""
+    yield root.digest
+    if item.original is not None and item.original.manifest.descriptor.digest != root.digest:
+        yield item.original.manifest.descriptor.digest
+    for entry in item.entries if isinstance(item, Index) else ():
+        yield entry.descriptor.digest

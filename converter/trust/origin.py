@@ -7,7 +7,7 @@ layers are the parts, byte for byte. Nothing in it is trusted: whoever reads one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted
@@ -45,6 +45,11 @@ class Settings:
     squash: bool = False
     dev_links: bool = False
     epoch: int = 0
+
+    @property
+    def platform(self) -> str:
+        """That of the one image that was taken of an index; empty where it was not just one."""
+        return self.platforms[0] if len(self.platforms) == 1 and self.platforms != ("all",) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,11 @@ class Evidence:
     record: Record
     descriptor: Descriptor
     parts: Mapping[Digest, Descriptor]
+
+    def of_one(self, platform: str) -> Evidence:
+        """The same for one image of the index that it is about."""
+        settings = replace(self.record.settings, platforms=(platform,))
+        return replace(self, record=replace(self.record, settings=settings))
 
 
 def part(content: Known, title: str) -> Descriptor:

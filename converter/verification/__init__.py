@@ -22,6 +22,7 @@ from converter.trust.trusted import Trusted
 from converter.verification import policies
 from converter.verification.proof import Proof
 from converter.verification.question import Question, aside, asked
+from converter.verification.taken import either
 from converter.verification.trace import Step, direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
@@ -91,7 +92,7 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
         if not any(one.ok for one in report.verdicts) or not report.ok or report.steps:
             return report
         try:
-            return replace(report, content=direct(source, root))
+            return replace(report, content=direct(source, report.root, wanted.platform))
         except ConverterError as error:
             return replace(report, unmet=(str(error),))
 
@@ -99,8 +100,13 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
 def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
     """Whether an image is signed as it has to be, itself or by way of its origin records.
 
-    The content of one that is signed itself is not read.
+    The content of one that is signed itself is not read. Of an index whose image for ``wanted.platform`` is asked
+    about, either may be signed: that image is then the report's root.
     """
+    return either(_vouch, source, location, root, wanted, platform=wanted.platform)
+
+
+def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
     report = judge(source, location, root, wanted)
     asked_for = ORIGIN in wanted.require
     if (report.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in report.verdicts):

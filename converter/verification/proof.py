@@ -66,7 +66,8 @@ def prove(original: Original, signed: Descriptor, root: Descriptor, target: Item
     reading raises.
     """
     item = again.chosen(original, signed)
-    platform = str(item.platform) if isinstance(item, Image) and signed.media_type in types.INDEXES else ""
+    was = original.record.root.media_type
+    platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
     node = again.planned(original, item, root, target)
     open_ends = _untold(original, item)
     if root.media_type == types.ACI:

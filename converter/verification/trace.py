@@ -7,7 +7,7 @@ record for which both hold counts for anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,12 @@ from converter.ports import Fetch, Source
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.trust.naming import FULL_NAME, REF_NAME, name_of
+from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof
 from converter.verification.original import Original
 from converter.verification.proof import Proof
+from converter.verification.taken import Judge, either, of_platform
 from converter.verification.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ MAX_DEPTH = 8
 
 RECORDS_MOST = 16
 """Records of one image that are tried; each costs as much as reading it."""
-
-Judge = Callable[[Source, Location, Descriptor, Wanted], "Report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +97,11 @@ def item_at(fetch: Fetch, root: Descriptor) -> Item:
     return read_whole(read(root), read)
 
 
-def direct(source: Source, root: Descriptor) -> Proof:
-    """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered."""
+def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
+    """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered.
+
+    With ``platform``, of that one image of an index alone.
+    """
 
     def fetch(descriptor: Descriptor) -> Known:
         try:
@@ -107,19 +110,36 @@ def direct(source: Source, root: Descriptor) -> Proof:
             return _missing(descriptor, error)
 
     try:
-        item = item_at(fetch, root)
+        item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)
     except NotFound as error:
         return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
-    return proof.direct(root, item)
+    return replace(proof.direct(root, item), platform=platform)
 
 
 def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, judge: Judge) -> Trace:
     """Follow the origin records of an image; ``judge`` says whether one that is found is signed as it has to be.
 
+    Of an index, those parts are proven that ``wanted.platform`` asks for.
     Raises what reading the image itself raises.
     """
     with Workers(len(os.sched_getaffinity(0))) as workers:
-        return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), 0)
+        return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Here:
+    """What a record is read for: an image, or an index with all its images."""
+
+    root: Descriptor
+    item: Item
+
+
+def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, _Here]:
+    """The same record for one image of its index alone."""
+    image = of_platform(source.fetch, root, platform)
+    assert isinstance(image, Image)
+    assert image.original is not None
+    return found.of_one(str(image.platform)), _Here(root=image.original.manifest.descriptor, item=image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +149,9 @@ class _Tracing:
     judge: Judge
     workers: Workers
 
-    def from_here(self, source: Source, root: Descriptor, names: dict[str, str], depth: int) -> Trace:
+    def from_here(
+        self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
+    ) -> Trace:
         records = origin.find(source.attachments(root.digest), source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
@@ -137,36 +159,42 @@ class _Tracing:
         for descriptor in records[:RECORDS_MOST]:
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    return Trace(steps=tuple(self._steps(source, root, names, descriptor, depth=depth)))
+                    found = origin.read(descriptor, source.fetch, root)
+                    if platform and root.media_type in types.INDEXES:
+                        found, here = _of_one(found, source, root, platform)
+                    else:
+                        here = _Here(root=root, item=item_at(source.fetch, root))
+                    return Trace(steps=tuple(self._steps(source, found, here, names, depth=depth)))
             except ConverterError as error:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
     def _steps(
-        self, source: Source, root: Descriptor, names: dict[str, str], descriptor: Descriptor, *, depth: int
+        self, source: Source, found: Evidence, here: _Here, names: dict[str, str], *, depth: int
     ) -> Iterator[Step]:
-        found = origin.read(descriptor, source.fetch, root)
-        item = item_at(source.fetch, root)
+        root, item = here.root, here.item
         document = b"" if root.media_type == types.ACI else source.fetch(root).read()
         names = names or _names_of_aci(item)
         with ExitStack() as files:
             original = Original(found, fetch=source.fetch, root=root, item=item, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
-            report = self.judge(original, self.location, signed, self.wanted)
+            platform = found.record.settings.platform
+            report = either(self.judge, original, self.location, signed, self.wanted, platform=platform)
             further: tuple[Step, ...] = ()
             if not report.ok:
                 further = self._further(original, signed, names, report, depth + 1)
-            elif signed.media_type == types.ACI:
+            else:
+                signed = report.root
                 self._check_name(original, signed, names)
             proven = proof.prove(original, signed, root, item, document)
-        yield Step(record=descriptor.digest, root=found.record.root, verdicts=report.verdicts, proof=proven)
+        yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=report.verdicts, proof=proven)
         yield from further
 
     def _further(
         self, original: Original, signed: Descriptor, names: dict[str, str], report: Report, depth: int
     ) -> tuple[Step, ...]:
         """The steps behind an image that is not signed itself; raises Untrusted where they lead nowhere."""
-        trace = self.from_here(original, signed, names, depth)
+        trace = self.from_here(original, signed, names, original.record.settings.platform, depth)
         if not trace.steps:
             raise Untrusted("; ".join((*trace.problems, *report.unmet)))
         return trace.steps
@@ -174,7 +202,7 @@ class _Tracing:
     def _check_name(self, original: Original, signed: Descriptor, names: dict[str, str]) -> None:
         """An ACI is signed with its name in it, which has to be the one that the image goes by now."""
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
-        if self.wanted.map_identity or wanted is None:
+        if signed.media_type != types.ACI or self.wanted.map_identity or wanted is None:
             return
         item = formats.decode(original.fetch(signed), original.fetch)
         told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))

@@ -33,7 +33,8 @@ class Wanted:
     ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
     ``lookasides`` are folders with more simple signatures; ``policy`` is skopeo's, and ``read`` gives the files that it
     names. ``identity`` is the name that has to be signed, in place of the one that the image goes by; with
-    ``map_identity`` any will do. ``at`` None is now.
+    ``map_identity`` any will do. ``platform`` is that of the one image of an index that is asked about, empty for all
+    of it. ``at`` None is now.
     """
 
     keys: tuple[File, ...] = ()
@@ -47,6 +48,7 @@ class Wanted:
     read: Read | None = None
     identity: str = ""
     map_identity: bool = False
+    platform: str = ""
     at: datetime | None = None
     allow_weak_digest: bool = False
     require: frozenset[str] = frozenset()

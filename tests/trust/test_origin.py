@@ -136,6 +136,29 @@ def test_chains_lead_back_to_what_was_signed(tmp_path: Path) -> None:
     assert [len(step.verdicts) for step in report.steps] == [0, 0, 1]
 
 
+@pytest.mark.parametrize(
+    "target, level",
+    [
+        pytest.param("oci:{}/out", "P2", id="as it is"),
+        pytest.param("aci:{}/app.aci", "P4", id="as an ACI"),
+    ],
+)
+def test_an_image_of_an_index_that_was_converted(target: str, level: str, tmp_path: Path) -> None:
+    middle, destination = f"oci:{tmp_path}/middle", target.format(tmp_path)
+    converter.convert(origins.index(tmp_path / "source"), middle, platforms=["all"], compress="gzip")
+    converter.convert(middle, destination, platforms=["linux/arm64"])
+    report = asked(destination)
+    assert (report.unmet, report.level, len(report.steps)) == ((), level, 2)
+    assert [step.proof.platform for step in report.steps] == ["linux/arm64"] * 2
+
+
+def test_one_image_of_an_index_is_proven_alone(tmp_path: Path) -> None:
+    destination = f"oci:{tmp_path}/out"
+    converter.convert(origins.index(tmp_path / "source"), destination, platforms=["all"], compress="zstd")
+    report = verify(destination, Wanted(keys=BOTH.keys, platform="linux/arm64"))
+    assert (report.unmet, report.level, report.content and len(report.content.layers)) == ((), "P2", 3)
+
+
 def test_what_changes_twice_keeps_both_records(tmp_path: Path) -> None:
     source = origins.oci(tmp_path / "source")
     converter.convert(source, f"oci:{tmp_path}/one", compress="zstd")

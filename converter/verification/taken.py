@@ -1,0 +1,55 @@
+"""One image of an index: who has signed the index has signed it too, but it may be signed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from converter import formats
+from converter.edits import one_platform
+from converter.errors import Untrusted
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image, Item
+from converter.model.platform import Platform, choose
+from converter.model.reference import Location
+from converter.ports import Fetch, Source
+from converter.verification.wanted import Wanted
+
+if TYPE_CHECKING:
+    from converter.verification import Report
+
+Judge = Callable[[Source, Location, Descriptor, Wanted], "Report"]
+
+
+def either(
+    judge: Judge, source: Source, location: Location, root: Descriptor, wanted: Wanted, *, platform: str
+) -> Report:
+    """What ``judge`` says of an index or, where that does not do, of its image for ``platform`` (empty: of no image).
+
+    Anything else than an index is judged as it is. Raises NotFound where no image suits, and as ``of_platform``.
+    """
+    report = judge(source, location, root, wanted)
+    if report.ok or not platform or report.root.media_type not in types.INDEXES:
+        return report
+    image = of_platform(source.fetch, report.root, platform)
+    assert isinstance(image, Image)
+    assert image.original is not None
+    child = replace(image.original.manifest.descriptor, annotations=root.annotations)
+    below = judge(source, location, child, wanted)
+    unmet = () if below.ok else tuple(dict.fromkeys((*report.unmet, *below.unmet)))
+    return replace(below, verdicts=(*report.verdicts, *below.verdicts), unmet=unmet)
+
+
+def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
+    """The image for a platform; raises Untrusted where it is for another one than the index lists it under."""
+
+    def read(descriptor: Descriptor) -> Item:
+        return formats.decode(fetch(descriptor), fetch)
+
+    wanted = Platform.parse(platform)
+    item = one_platform(read(root), wanted, read)
+    if isinstance(item, Image) and root.media_type != types.ACI and choose(wanted, (item.platform,)) is None:
+        raise Untrusted(f"got an image for {item.platform}, want one for {wanted}")
+    return item
