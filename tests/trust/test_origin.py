@@ -145,7 +145,7 @@ def test_chains_lead_back_to_what_was_signed(tmp_path: Path) -> None:
 )
 def test_an_image_of_an_index_that_was_converted(target: str, level: str, tmp_path: Path) -> None:
     middle, destination = f"oci:{tmp_path}/middle", target.format(tmp_path)
-    converter.convert(origins.index(tmp_path / "source"), middle, platforms=["all"], compress="gzip")
+    converter.convert(origins.index(tmp_path / "source"), middle, platforms=["all"], compress="gzip:9")
     converter.convert(middle, destination, platforms=["linux/arm64"])
     report = asked(destination)
     assert (report.unmet, report.level, len(report.steps)) == ((), level, 2)
