@@ -67,6 +67,11 @@ class Usage(ConverterError):
     """The call itself is wrong: an unknown transport, options that contradict each other."""
 
 
+def from_system(error: OSError) -> ConverterError:
+    """What the system said, as a fact."""
+    return ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
+
+
 @contextmanager
 def within(part: str) -> Iterator[None]:
     """Put ``part`` in front of the trail of every error that passes through."""

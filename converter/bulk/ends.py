@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from converter.bulk.memory import Memory
 from converter.bulk.plan import Job
@@ -22,6 +22,9 @@ from converter.model.reference import ImageName
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.registry.hosts import Hosts
+
+if TYPE_CHECKING:
+    from converter.bulk.task import Elsewhere
 
 MOUNTS = 16
 """Most repositories to ask the right to read for, so that blobs may be taken over from them."""
@@ -38,11 +41,11 @@ class Holders:
         self._lately: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
-    def learn(self, where: ImageName, digest: Digest) -> None:
-        """The repository has the blob."""
+    def learn(self, host: str, repository: str, digest: Digest) -> None:
+        """The repository has the blob; a layout is a host with one repository, which has no name."""
         with self._lock:
-            key = (where.host, digest)
-            self._held[key] = _first(where.repository, self._held.get(key, ()), TRIES)
+            key = (host, digest)
+            self._held[key] = _first(repository, self._held.get(key, ()), TRIES)
 
     def of(self, host: str, digest: Digest) -> tuple[str, ...]:
         """The repositories of the host that have it, the last one first."""
@@ -65,11 +68,12 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run."""
+    """Opens sources and sinks for the jobs of one run; ``elsewhere`` are other machines that help, if there are any."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool) -> None:
+    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, elsewhere: Elsewhere | None = None) -> None:
         self.memory = memory
         self.hosts = hosts
+        self.elsewhere = elsewhere
         self.holders = Holders()
         self._spool = spool
         self._turns: dict[str, threading.Lock] = {}
@@ -136,12 +140,12 @@ class _Noted:
     def has(self, descriptor: Descriptor) -> bool:
         found = self._sink.has(descriptor)
         if found:
-            self._holders.learn(self._where, descriptor.digest)
+            self._holders.learn(self._where.host, self._where.repository, descriptor.digest)
         return found
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         made = self._sink.put(blocks, media_type, expected)
-        self._holders.learn(self._where, made.digest)
+        self._holders.learn(self._where.host, self._where.repository, made.digest)
         return made
 
     def name(self, name: str, root: Descriptor) -> None:

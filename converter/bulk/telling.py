@@ -54,3 +54,16 @@ class _Image:
                 pass
             case _:
                 self._report(event)
+
+
+def rest(report: Report, planned: int) -> Report:
+    """A report that has told so many bytes of the next plan before."""
+    left = planned
+
+    def hear(event: Event) -> None:
+        nonlocal left
+        if isinstance(event, Planned):
+            event, left = Planned(event.size - left, event.blobs), 0
+        report(event)
+
+    return hear

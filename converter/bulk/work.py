@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from converter.bulk.ends import Ends
+from converter.bulk.foresight import distinct, foreseen, size
+from converter.bulk.move import bring, moves
 from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
+from converter.bulk.task import portable, travels
+from converter.bulk.telling import rest
 from converter.conversion import Target, choose, execute, plan, signed
 from converter.conversion.dependencies import Library
-from converter.conversion.result import TargetResult
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
-from converter.events import Report
-from converter.execute import DiffIds, packing, work
+from converter.events import Planned, Report
+from converter.execute import work
 from converter.model import media_types as types
-from converter.model.content import Derived
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
-from converter.plan import Copy, Made, Make, Node, leaves
+from converter.ports import Sink
 from converter.stores import open_source
 
 _ASKED = ("docker", "oci", "dir")
@@ -29,8 +33,33 @@ _ASKED = ("docker", "oci", "dir")
 _ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")
 
 
-def run(job: Job, ends: Ends, report: Report, *, dry_run: bool) -> Outcome:
-    """Do the job, unless its target has the image already. Raises what ``converter.convert`` raises."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """An image that one machine makes from its source to its end: a file, or what is more than layers packed anew.
+
+    ``root`` is the digest of its root at the source.
+    """
+
+    job: Job
+    root: Digest
+
+    @property
+    def key(self) -> str:
+        """Content, target, and all that is to be done."""
+        how = sha256(repr(self.job.options).encode()).hexdigest()
+        return f"image-{self.root}-{how}-{self.job.destination}"
+
+    def run(self, ends: Ends, report: Report) -> Outcome:
+        """As on a machine that is alone."""
+        return run(self.job, ends, report)
+
+
+def run(job: Job, ends: Ends, report: Report, *, dry_run: bool = False) -> Outcome:
+    """Do the job, unless its target has the image already. Raises what ``converter.convert`` raises.
+
+    Where ``ends`` knows other machines, they bring the layers, or make the whole image; documents that name layers, and
+    what needs keys, are this machine's affair.
+    """
     began = time.monotonic()
     with ExitStack() as stack:
         source = stack.enter_context(ends.source(job))
@@ -38,37 +67,15 @@ def run(job: Job, ends: Ends, report: Report, *, dry_run: bool) -> Outcome:
         with within(str(job.source)):
             discover = job.source.transport == "appc"
             library = Library(options.aci_paths, stack, options.store, discover=discover)
-            (chosen,) = choose(source, job.source, options, library.find)
+            (chosen,) = choose(source, job.source, options, library)
         sink = ends.sink(job, report)
-        target = plan(job.destination, sink, chosen, options, library.find)
-        before = sum(work(leaf) for leaf in {id(leaf): leaf for leaf in leaves(target.plan.root)}.values())
-        future = foreseen(target.plan.root, ends.memory)
-        state: State = "planned" if dry_run else "written"
-        if future is not None and _is_there(job, target, future.descriptor, ends):
-            state = "there"
-        done = None
-        if state != "written":
-            size = _size(target.plan.root, ends.memory)
-            digest = str(future.descriptor.digest) if future else ""
-        else:
-            stack.enter_context(ends.turn(job))
-            if job.destination.transport in _ON_DISK:
-                Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
-            (done,) = execute([(sink, [target])], stack, options, report, ends.memory)
-            digest, size = str(done.digest or ""), done.size
-    if done is not None:
-        _sign_file(job, done)
-    return Outcome(
-        source=str(job.source),
-        destination=str(job.destination),
-        state=state,
-        digest=digest,
-        format=target.format.name,
-        before=before,
-        after=size,
-        seconds=time.monotonic() - began,
-        losses=target.plan.losses,
-    )
+        target = plan(job.destination, sink, chosen, options, library)
+        outcome = _forecast(job, target, ends, dry_run=dry_run)
+        if outcome.state == "written":
+            outcome = _write(outcome, job, target, sink=sink, ends=ends, report=report, stack=stack)
+    if outcome.state == "written":
+        _sign_file(job, target)
+    return replace(outcome, seconds=time.monotonic() - began)
 
 
 def failed(source: Location, destination: Location | None, error: ConverterError, seconds: float = 0.0) -> Outcome:
@@ -78,39 +85,44 @@ def failed(source: Location, destination: Location | None, error: ConverterError
     )
 
 
-def foreseen(node: Node, memory: DiffIds) -> Made | None:
-    """What a node will be, as far as its bytes were made before: by this run or an earlier one. None: not known."""
-    if isinstance(node, Make):
-        recipe = packing(node.content) if isinstance(node.content, Derived) else None
-        made = memory.packed(*recipe) if recipe else None
-        if made is None or node.diff_id not in (None, made.diff_id):
-            return None
-        return Made(descriptor=made.descriptor.retyped(node.media_type), diff_id=made.diff_id)
-    if isinstance(node, Copy):
-        descriptor = node.content.descriptor.retyped(node.media_type)
-        diff_id = node.diff_id or memory.get(descriptor.digest)
-        return None if node.find_diff_id and diff_id is None else Made(descriptor=descriptor, diff_id=diff_id)
-    inputs = tuple(_all(node.inputs, memory))
-    if len(inputs) < len(node.inputs):
-        return None
-    return Made(descriptor=Descriptor.of(node.render(inputs), node.media_type))
+def _forecast(job: Job, target: Target, ends: Ends, *, dry_run: bool) -> Outcome:
+    """What there is to do, and what will come of it as far as that is known."""
+    root = target.plan.root
+    future = foreseen(root, ends.memory)
+    state: State = "planned" if dry_run else "written"
+    if future is not None and _is_there(job, target, future.descriptor, ends):
+        state = "there"
+    return Outcome(
+        source=str(job.source),
+        destination=str(job.destination),
+        state=state,
+        digest=str(future.descriptor.digest) if future else "",
+        format=target.format.name,
+        before=sum(map(work, distinct(root))),
+        after=size(root, ends.memory),
+        losses=target.plan.losses,
+    )
 
 
-def _all(nodes: Sequence[Node], memory: DiffIds) -> Iterator[Made]:
-    for node in nodes:
-        made = foreseen(node, memory)
-        if made is None:
-            return
-        yield made
-
-
-def _size(root: Node, memory: DiffIds) -> int:
-    """The bytes of a tree that is foreseen, 0 where it is not."""
-    found = [foreseen(leaf, memory) for leaf in {id(leaf): leaf for leaf in leaves(root) if leaf is not root}.values()]
-    whole = foreseen(root, memory)
-    if whole is None:
-        return 0
-    return whole.descriptor.size + sum(made.descriptor.size for made in found if made is not None)
+def _write(
+    outcome: Outcome, job: Job, target: Target, *, sink: Sink, ends: Ends, report: Report, stack: ExitStack
+) -> Outcome:
+    """Write the image; it is there once ``stack`` is left."""
+    options, elsewhere = job.options, ends.elsewhere
+    if elsewhere is not None and travels(job):
+        todo = moves(job, target)
+        if todo is not None:
+            report(Planned(outcome.before, len(todo)))
+            bring(todo, sink, ends, elsewhere, report)
+            report = rest(report, outcome.before)
+        elif options.signing is None and options.wanted is None:
+            made = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest), report)
+            return replace(outcome, digest=made.digest, after=made.after)
+    stack.enter_context(ends.turn(job))
+    if job.destination.transport in _ON_DISK:
+        Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
+    (done,) = execute([(sink, [target])], stack, options, report, ends.memory)
+    return replace(outcome, digest=str(done.digest or ""), after=done.size)
 
 
 def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
@@ -130,13 +142,13 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
     if job.destination.transport == "docker":
         where = ImageName.parse(job.destination.path)
         ends.holders.open(where)
-        for leaf in leaves(target.plan.root):
+        for leaf in distinct(target.plan.root):
             made = foreseen(leaf, ends.memory)
             if made is not None:
-                ends.holders.learn(where, made.descriptor.digest)
+                ends.holders.learn(where.host, where.repository, made.descriptor.digest)
     return True
 
 
-def _sign_file(job: Job, done: TargetResult) -> None:
-    if job.options.signing is not None and done.media_type == types.ACI:
+def _sign_file(job: Job, target: Target) -> None:
+    if job.options.signing is not None and target.plan.root.media_type == types.ACI:
         signed.add_beside(job.destination, job.options.signing, job.options.store)

@@ -82,8 +82,13 @@ def store(end: str = "") -> StoreOptions:
     if "creds" in told:
         told["credentials"] = told.pop("creds")
     return replace(
-        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=dict(os.environ), jobs=cores()), **told
+        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()), **told
     )
+
+
+def variables() -> dict[str, str]:
+    """The variables of the process that calls this, perhaps on another machine."""
+    return dict(os.environ)
 
 
 def cores() -> int:

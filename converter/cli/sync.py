@@ -1,24 +1,26 @@
-"""``transship sync``: many images, on this machine."""
+"""``transship sync``: many images, on this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from converter.cli.convert import FORMATS, compression_of, platforms_of
-from converter.cli.environment import cache_folder, end_options, store, store_options
+from converter.cli.environment import cache_folder, end_options, store, store_options, variables
 from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.settings import common, settings
 from converter.cli.signers import maker_of, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
-from converter.errors import Usage, within
+from converter.errors import Unsupported, Usage, within
 
 if TYPE_CHECKING:
     from converter.bulk.outcome import Outcome, Summary
+    from converter.bulk.sync import Helpers
     from converter.bulk.sync_file import Entry
     from converter.conversion import Options
     from converter.signing import Signing
@@ -52,6 +54,7 @@ ROWS = 40
 @click.option("--preserve-digests", is_flag=True, help="Refuse to change a digest.")
 @click.option("--strict", is_flag=True, help="Refuse to lose anything.")
 @click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (transship[dask]).")
 @click.option("--images", type=click.IntRange(min=1), help="How many images at a time. Default: 4.")
 @click.option("--per-host", type=click.IntRange(min=1), help="Requests in flight to a registry. Default: 6.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads for an image. Default: one a processor.")
@@ -67,7 +70,14 @@ ROWS = 40
 @store_options
 @end_options
 @common
-def command(source: str, destination: str | None, reports: tuple[Path, ...], no_cache: bool, **chosen: Any) -> int:
+def command(
+    source: str,
+    destination: str | None,
+    scheduler: str | None,
+    reports: tuple[Path, ...],
+    no_cache: bool,
+    **chosen: Any,
+) -> int:
     """Bring the images that FILE names to their destinations, or all images at SOURCE to DEST.
 
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. What images share is fetched and
@@ -78,6 +88,7 @@ def command(source: str, destination: str | None, reports: tuple[Path, ...], no_
 
     share_heap()
     _check_reports(reports)
+    helpers = _cluster(scheduler) if scheduler else None
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going", "dry_run")}
     rename = chosen.pop("rename")
     told = {name: value for name, value in chosen.items() if value is not None}
@@ -86,7 +97,7 @@ def command(source: str, destination: str | None, reports: tuple[Path, ...], no_
     cache = None if no_cache else cache_folder()
     run = Settings(**{name: value for name, value in running.items() if value is not None}, cache=cache)
     with progress(quiet=settings().quiet, noun="image") as report:
-        summary = sync(entries, run, report)
+        summary = sync(entries, run, report, helpers)
     for path in reports:
         _write(path, summary)
     if settings().json:
@@ -114,6 +125,14 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if to is None:
         raise Usage("got no destination, want one beside a source that is no file (DEST)")
     return [Entry(source=location, to=to, rename=checked(rename or DEFAULT), options=options)]
+
+
+def _cluster(scheduler: str) -> Helpers:
+    try:
+        from converter.bulk.cluster import Cluster
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"got no package {error.name!r}, want it: pip install transship[dask]") from None
+    return partial(Cluster, scheduler, variables)
 
 
 def _signing(names: Sequence[str]) -> Signing:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.local import Settings, sync
+from converter.bulk.sync import Settings, sync
 from converter.bulk.page import page
 from converter.bulk.sync_file import read
 from converter.model import media_types as types

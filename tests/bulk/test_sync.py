@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.local import Settings, sync
 from converter.bulk.outcome import Summary
+from converter.bulk.sync import Settings, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model.compression import Compression

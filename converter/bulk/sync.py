@@ -1,4 +1,4 @@
-"""Runs jobs on this machine: so many images at a time, and so many requests to a host."""
+"""Runs the jobs of some entries: so many images at a time, and so many requests to a host."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from converter.bulk.outcome import Outcome, Summary
 from converter.bulk.plan import Job, Unlisted, jobs
 from converter.bulk.spool import Spool
 from converter.bulk.sync_file import Entry
+from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
 from converter.cache import Cache, Forgetful
-from converter.errors import ConverterError
+from converter.errors import ConverterError, from_system
 from converter.events import Event, Report, Warned, silent
 from converter.stores.registry.hosts import Hosts
 
@@ -29,11 +32,12 @@ PER_HOST = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``images`` at a time; ``per_host`` requests in flight to a host, for reading and for writing each; ``cache`` is
-    the folder that remembers what was verified and packed, None for this run only.
+    """``images`` at a time, None for as many as keep busy those who work; ``per_host`` requests in flight to a host,
+    for reading and for writing each; ``cache`` is the folder that remembers what was verified and packed, None for
+    this run only.
     """
 
-    images: int = IMAGES
+    images: int | None = None
     per_host: int = PER_HOST
     keep_going: bool = False
     dry_run: bool = False
@@ -44,23 +48,30 @@ class _Stopped(ConverterError):
     """Another image has failed, or a person has had enough."""
 
 
-def sync(entries: Iterable[Entry], settings: Settings, report: Report = silent) -> Summary:
-    """Bring every image of the entries to its destination.
+Helpers = Callable[[Hosts], AbstractContextManager[Elsewhere]]
+"""Finds other machines, which keep to the same bounds for hosts."""
+
+
+def sync(
+    entries: Iterable[Entry], settings: Settings, report: Report = silent, helpers: Helpers | None = None
+) -> Summary:
+    """Bring every image of the entries to its destination; ``helpers`` do the work, None: this machine alone.
 
     An image that fails is an outcome, no error; without ``keep_going`` it ends the run. Raises Usage, before anything
     is done, where two images would get one name.
     """
     began = time.monotonic()
     hosts = Hosts(settings.per_host)
-    todo = list(jobs(entries, hosts))
-    with Spool() as spool, _cache(settings) as cache:
-        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool)
+    others = helpers(hosts) if helpers and not settings.dry_run else nullcontext()
+    with others as elsewhere, Spool() as spool, _cache(settings) as cache:
+        todo = list(jobs(entries, hosts))
+        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool, elsewhere=elsewhere)
         telling = Telling(report, len(todo))
         outcomes = _run(todo, ends, settings, telling)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
-            fetched=spool.fetched,
+            fetched=spool.fetched + (elsewhere.fetched if elsewhere else 0),
             unstarted=len(todo) - len(outcomes),
         )
 
@@ -81,13 +92,13 @@ def _run(todo: list[Job | Unlisted], ends: Ends, settings: Settings, telling: Te
         except ConverterError as error:
             return work.failed(job.source, job.destination, error, time.monotonic() - began)
         except OSError as error:
-            fact = ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
-            return work.failed(job.source, job.destination, fact, time.monotonic() - began)
+            return work.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
 
+    images = settings.images or (ends.elsewhere.images if ends.elsewhere else IMAGES)
     found: dict[int, Outcome] = {}
-    with ThreadPoolExecutor(settings.images, thread_name_prefix="image") as pool:
+    with ThreadPoolExecutor(images, thread_name_prefix="image") as pool:
         try:
-            for number, outcome in _completed(pool, one, todo, settings.images, stopping):
+            for number, outcome in _completed(pool, one, todo, images, stopping):
                 ends.memory.save()
                 if outcome is None:
                     continue
@@ -115,7 +126,7 @@ def _completed(
     while True:
         if not stopping.is_set():
             for number, job in itertools.islice(waiting, images - len(running)):
-                running[pool.submit(one, job)] = number
+                running[pool.submit(copy_context().run, one, job)] = number
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -1,0 +1,184 @@
+"""A Dask cluster that runs tasks (docs.dask.org, distributed): this process plans, and writes what names blobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from distributed import Client, Future, KilledWorker
+
+from converter.bulk.plan import Job
+from converter.bulk.task import Task
+from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event, hold, work
+from converter.errors import Unreachable, Unsupported, Usage
+from converter.events import Event, Moved, Report
+from converter.model.reference import ImageName, Location
+from converter.stores.registry.hosts import Hosts
+from converter.version import __version__
+
+R = TypeVar("R")
+
+SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
+"""What must have one version everywhere: records travel between these, and the packed bytes depend on them."""
+
+CONNECT = 10.0
+"""Seconds to wait for the scheduler, and for its first worker."""
+
+ALIVE = 1.0
+"""Seconds between two looks whether the run is to stop."""
+
+MOST_IMAGES = 32
+
+
+class Cluster:
+    """The cluster of one scheduler, for one run. A context manager.
+
+    A task counts as a request to each of its two hosts for as long as it takes: ``hosts`` bounds them over all workers.
+    """
+
+    def __init__(self, address: str, environment: Environment, hosts: Hosts) -> None:
+        """``address`` is that of the scheduler, as in tcp://HOST:PORT; nothing is asked yet."""
+        self.images = 0
+        self.fetched = 0
+        self._address = address
+        self._environment = environment
+        self._hosts = hosts
+        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
+
+    def __enter__(self) -> Self:
+        """Connect. Raises Usage, Unreachable, and Unsupported where a version differs."""
+        self._client = _connect(self._address)
+        try:
+            found: Any = self._client.get_versions(packages=SAME)
+            require_same(found)
+        except BaseException:
+            self._client.close()
+            raise
+        threads = sum(self._client.nthreads().values())
+        self.images = min(max(4, 2 * threads), MOST_IMAGES)
+        self._client.subscribe_topic(TOPIC, self._hear)
+        self._hosts.told = self._pass_on
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the cluster. Tasks that have begun end by themselves."""
+        self._hosts.told = None
+        self._client.unsubscribe_topic(TOPIC)
+        self._client.close()
+
+    def run(self, task: Task[R], report: Report) -> R:
+        """As in Elsewhere. Raises Unreachable where no worker lives long enough, or the scheduler is gone."""
+        key, inbox = task.key, SimpleQueue[Event | None]()
+        with self._places(task.job):
+            self._inboxes[key] = inbox
+            future = self._client.submit(work, task, self._environment, self._hosts.most, __version__, key=key)
+            try:
+                future.add_done_callback(lambda _: inbox.put(None))
+                answer: Done[R] | Failed = self._answer(future, inbox, report)
+            finally:
+                future.release()
+                del self._inboxes[key]
+        if isinstance(answer, Failed):
+            raise answer.error()
+        with self._lock:
+            self.fetched += answer.fetched
+        return answer.result
+
+    def _answer(self, future: Future[Any], inbox: SimpleQueue[Event | None], report: Report) -> Any:
+        while True:
+            try:
+                event = inbox.get(timeout=ALIVE)
+            except Empty:
+                event = Moved("", 0)
+            if event is None:
+                break
+            report(event)
+        try:
+            return future.result()
+        except KilledWorker as error:
+            died = f"got {error.allowed_failures + 1} workers that died of {error.task}"
+            raise Unreachable(f"{died}, want one to live") from error
+        except CancelledError as error:
+            raise Unreachable(f"got no answer from the scheduler {self._address} any more, want one") from error
+
+    @contextmanager
+    def _places(self, job: Job) -> Iterator[None]:
+        """One request to each host for as long as a task takes. Only one task at a time waits in the way of others.
+
+        First the place for writing, as an upload that reads does.
+        """
+        target, source = _host(job.destination), _host(job.source)
+        with self._lock:
+            turn = self._turns.setdefault((target, source), threading.Lock())
+        with ExitStack() as stack:
+            with turn:
+                for host, push in ((target, True), (source, False)):
+                    if host:
+                        stack.enter_context(self._hosts.gate(host, push=push))
+                        self._hosts.patience(host, job.options.store.retries).wait()
+            yield
+
+    async def _hear(self, message: tuple[float, Any]) -> None:
+        """What a worker says on its way; called by the loop of Dask's client."""
+        _, told = message
+        name, *fields = told["event"]
+        if name == HELD:
+            self._hosts.hold(*fields)
+            await self._client.run(hold, self._hosts.most, *fields, wait=False, on_error="ignore")
+            return
+        inbox = self._inboxes.get(told["key"])
+        if inbox is not None:
+            inbox.put(event(name, *fields))
+
+    def _pass_on(self, host: str, seconds: float) -> None:
+        self._client.run(hold, self._hosts.most, host, seconds, wait=False, on_error="ignore")
+
+
+def _connect(address: str) -> Client:
+    try:
+        client = Client(address, timeout=CONNECT, set_as_default=False, name="transship")
+    except OSError as error:
+        raise Unreachable(f"got no scheduler at {address}, want one ({error})") from error
+    except ValueError as error:
+        raise Usage(f"got the scheduler {address!r} ({error}), want tcp://HOST:PORT") from error
+    try:
+        client.wait_for_workers(1, timeout=CONNECT)
+    except TimeoutError:
+        client.close()
+        raise Unreachable(f"got no worker at {address} in {CONNECT:.0f} s, want one") from None
+    return client
+
+
+def require_same(found: Mapping[str, Any]) -> None:
+    """Raises Unsupported where a machine has other versions (``Client.get_versions``) than this one.
+
+    A scheduler passes records on without reading them: what it has not got does not matter there.
+    """
+    here = found["client"]["packages"]
+    machines = {"the scheduler": found["scheduler"]["packages"]}
+    machines |= {f"the worker {name}": told["packages"] for name, told in found["workers"].items()}
+    for machine, there in machines.items():
+        for name in SAME:
+            want, got = _version(name, here), _version(name, there)
+            if got != want and not (got is None and machine == "the scheduler"):
+                have = f"{name} {got}" if got else f"no {name}"
+                raise Unsupported(f"got {have} on {machine}, want {want}, as here")
+
+
+def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
+    version = packages.get(name)
+    # Patch levels of Python read each other's records.
+    return ".".join(version.split(".")[:2]) if version and name == "python" else version
+
+
+def _host(place: Location) -> str:
+    return ImageName.parse(place.path).host if place.transport == "docker" else ""

@@ -1,0 +1,183 @@
+"""One blob on its way: fetched, perhaps packed in another way, and put where the images that name it will look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from converter.bulk.ends import Ends
+from converter.bulk.foresight import distinct
+from converter.bulk.plan import Job
+from converter.bulk.task import Elsewhere, portable
+from converter.conversion import Target
+from converter.errors import Unsupported, within
+from converter.events import Event, Moved, Report, Warned
+from converter.execute import DiffIds, Execution, Settings, packing
+from converter.model.compression import Compression
+from converter.model.content import Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.reference import ImageName
+from converter.plan import Copy, Made, Make
+from converter.ports import Sink, Source
+from converter.streams.crew import each
+from converter.streams.workers import Workers
+
+AT_ONCE = 6
+"""Moves that one image may wait for; they share the places that its registries have."""
+
+SHARED = ("docker", "oci")
+"""Destinations in which a blob may lie before an image names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A blob that is there, and in which repository of its registry (empty: the destination has none)."""
+
+    made: Made
+    repository: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """``blob`` to the destination of ``job``, packed as ``how`` says (empty: as it is); ``known`` is what it became
+    when somebody did it before.
+
+    ``apart`` is for a registry that does not let one repository have what another has.
+    """
+
+    job: Job
+    blob: Descriptor
+    media_type: str
+    compression: Compression | None = None
+    how: str = ""
+    layer: bool = True
+    label: str = ""
+    known: Made | None = None
+    apart: bool = False
+
+    @property
+    def key(self) -> str:
+        """Content, packing and target: which image wants it does not matter, nor what it says of the blob."""
+        place, repository = _place(self.job)
+        how = self.how or ("layer" if self.layer else "blob")
+        return f"move-{self.blob.digest}-{how}-{place}/{repository if self.apart else ''}"
+
+    def run(self, ends: Ends, report: Report) -> Brought:
+        """Bring it there, unless it is. Its diff_id is computed, never believed. Raises what Execution does."""
+        with ExitStack() as stack:
+            source = stack.enter_context(ends.source(self.job))
+            sink = stack.enter_context(ends.sink(self.job, report))
+            workers = stack.enter_context(Workers(self.job.options.threads))
+            leaf = self._leaf(source)
+            if self.known is not None:
+                self.learn(self.known, ends.memory)
+            limits = self.job.options.store.limits
+            settings = Settings(jobs=1, diff_ids=ends.memory, report=report, limits=limits)
+            (made,) = Execution(sink, workers, settings).run([leaf])
+        return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
+
+    def _leaf(self, source: Source) -> Copy | Make:
+        with within(str(self.job.source)):
+            blob = source.fetch(self.blob)
+        if self.compression is None:
+            return Copy(content=blob, media_type=self.media_type, find_diff_id=self.layer, label=self.label)
+        content = Derived(inputs=(Layer(content=blob),), compression=self.compression)
+        recipe = packing(content)
+        if recipe is None or recipe[1] != self.how:
+            got = "another way" if recipe is None else recipe[1]
+            raise Unsupported(f"got {got!r} as the way to pack on this machine, want {self.how!r}, as on the others")
+        return Make(content=content, media_type=self.media_type, label=self.label)
+
+    def made_before(self, memory: DiffIds) -> Made | None:
+        """What this will come to, where it was done before, by whomever."""
+        if self.how:
+            made = memory.packed(self.blob.digest, self.how)
+            return None if made is None else replace(made, descriptor=made.descriptor.retyped(self.media_type))
+        diff_id = memory.get(self.blob.digest)
+        if self.layer and diff_id is None:
+            return None
+        return Made(descriptor=self.blob.retyped(self.media_type), diff_id=diff_id)
+
+    def learn(self, made: Made, memory: DiffIds) -> None:
+        """Remember what it came to."""
+        if self.how:
+            memory.learn_packed(self.blob.digest, self.how, made)
+        elif made.diff_id is not None:
+            memory.learn(self.blob.digest, made.diff_id)
+
+
+def moves(job: Job, target: Target) -> list[Move] | None:
+    """Every layer of a target as a task; None where not all of them can be there before the documents are."""
+    if job.destination.transport not in SHARED:
+        return None
+    light = portable(job)
+    found = [_move(light, leaf) for leaf in distinct(target.plan.root)]
+    return None if None in found else [move for move in found if move is not None]
+
+
+def _move(job: Job, leaf: Copy | Make) -> Move | None:
+    """A leaf as a task; None where it is more than one blob packed anew."""
+    if isinstance(leaf, Copy):
+        if leaf.examine is not None or leaf.algorithm != "sha256":
+            return None
+        layer = leaf.find_diff_id or leaf.diff_id is not None
+        return Move(job=job, blob=leaf.content.descriptor, media_type=leaf.media_type, layer=layer, label=leaf.label)
+    content = leaf.content
+    if not isinstance(content, Derived) or content.algorithm != "sha256":
+        return None
+    recipe, inner = packing(content), content.inputs[0].content
+    if recipe is None or not isinstance(inner, Known):
+        return None
+    return Move(
+        job=job,
+        blob=inner.descriptor,
+        media_type=leaf.media_type,
+        compression=content.compression,
+        how=recipe[1],
+        label=leaf.label,
+    )
+
+
+def bring(todo: Sequence[Move], sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Report) -> None:
+    """Have layers brought to where their image will find them, each blob once for all images.
+
+    What was learned of them is in the memory of ``ends`` then. Raises what the first failure raised.
+    """
+
+    def one(move: Move) -> None:
+        with ends.memory.alone(move.blob.digest):
+            _bring(move, sink, ends, elsewhere, _reading(report))
+
+    each(one, todo, AT_ONCE, lambda: None)
+
+
+def _bring(move: Move, sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Report) -> None:
+    place, repository = _place(move.job)
+    made = move.made_before(ends.memory)
+    if made is None or not ends.holders.of(place, made.descriptor.digest):
+        brought = elsewhere.run(replace(move, known=made), report)
+        made = brought.made
+        move.learn(made, ends.memory)
+        ends.holders.learn(place, brought.repository, made.descriptor.digest)
+    if repository not in ends.holders.of(place, made.descriptor.digest) and not sink.has(made.descriptor):
+        elsewhere.run(replace(move, known=made, apart=True), report)
+        ends.holders.learn(place, repository, made.descriptor.digest)
+
+
+def _place(job: Job) -> tuple[str, str]:
+    """What shares its blobs, and the part of it that the job writes to: registry and repository, or a layout."""
+    if job.destination.transport != "docker":
+        return job.destination.path, ""
+    name = ImageName.parse(job.destination.path)
+    return name.host, name.repository
+
+
+def _reading(report: Report) -> Report:
+    """Of one blob only how far its reading has come: the image that waits for it tells the rest."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Moved | Warned):
+            report(event)
+
+    return hear

@@ -1,0 +1,158 @@
+"""What a worker of a Dask cluster does with a task: with its own credentials, and in a spool that ends with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from distributed import get_worker
+
+from converter.bulk.ends import Ends
+from converter.bulk.memory import Memory
+from converter.bulk.plan import Job
+from converter.bulk.spool import Spool
+from converter.bulk.task import Task
+from converter.cache import Forgetful
+from converter.errors import ConverterError, Unsupported, from_system
+from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
+from converter.model.limits import enforced
+from converter.stores import StoreOptions
+from converter.stores.registry.hosts import Hosts
+from converter.version import __version__
+
+R = TypeVar("R")
+
+Environment = Callable[[], Mapping[str, str]]
+"""A function of some module, called on the worker: the variables that say where its credentials are."""
+
+Send = Callable[[Event], None]
+
+TOPIC = "transship"
+HELD = "held"
+"""Events go by this topic, each as the name of its class and its fields; that a host is to be let be, as ``HELD``."""
+
+INTERVAL = 0.5
+"""Seconds between two messages that say how far a blob has been read."""
+
+_EVENTS: Mapping[str, Callable[..., Event]] = {
+    kind.__name__: kind for kind in (Planned, Started, Moved, Finished, Warned)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[R]):
+    """What became of a task; ``fetched`` are bytes that a source beyond the worker sent."""
+
+    result: R
+    fetched: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A ConverterError on its way to another process, where only those of ``converter.errors`` are known."""
+
+    kind: type[ConverterError]
+    fact: str
+    trail: tuple[str, ...]
+
+    @classmethod
+    def of(cls, error: ConverterError) -> Failed:
+        """The nearest kind that a caller can react to."""
+        kind = next(one for one in type(error).__mro__ if one.__module__ == ConverterError.__module__)
+        return cls(kind=kind, fact=error.fact, trail=error.trail)
+
+    def error(self) -> ConverterError:
+        """The error, anew."""
+        error = self.kind(self.fact)
+        error.trail = self.trail
+        return error
+
+
+def work(task: Task[R], environment: Environment, per_host: int, version: str) -> Done[R] | Failed:
+    """Do a task on the worker that calls this; the events on the way go to whoever listens to ``TOPIC``."""
+    worker, key, hosts = get_worker(), task.key, hosts_of(per_host)
+
+    def tell(*fields: object) -> None:
+        worker.log_event(TOPIC, {"key": key, "event": fields})
+
+    if version != __version__:
+        return Failed.of(Unsupported(f"got transship {__version__} on the worker {worker.address}, want {version}"))
+    hosts.told = lambda host, seconds: tell(HELD, host, seconds)
+    return perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)))
+
+
+def perform(task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send) -> Done[R] | Failed:
+    """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
+    task = replace(task, job=at_home(task.job, environment))
+    with enforced(task.job.options.store.limits), Spool() as spool, _seldom(send) as report:
+        ends = Ends(memory=Memory(Forgetful()), hosts=hosts, spool=spool)
+        try:
+            return Done(result=task.run(ends, report), fetched=spool.fetched)
+        except ConverterError as error:
+            return Failed.of(error)
+        except OSError as error:
+            return Failed.of(from_system(error))
+
+
+def at_home(job: Job, environment: Mapping[str, str]) -> Job:
+    """A job that came without any, with the variables of this machine."""
+
+    def store(options: StoreOptions) -> StoreOptions:
+        return replace(options, environment=environment)
+
+    options = job.options
+    target = options.target_store or options.store
+    return replace(job, options=replace(options, store=store(options.store), target_store=store(target)))
+
+
+def event(name: str, *fields: Any) -> Event:
+    """An event, from its message."""
+    return _EVENTS[name](*fields)
+
+
+@cache
+def hosts_of(per_host: int) -> Hosts:
+    """What all tasks of this worker share: when one of them is told to let a host be, all do."""
+    return Hosts(per_host)
+
+
+def hold(per_host: int, host: str, seconds: float) -> None:
+    """Let a host be that has asked another worker for it."""
+    hosts_of(per_host).hold(host, seconds)
+
+
+@contextmanager
+def _seldom(send: Send) -> Iterator[Report]:
+    """A report for many small steps, of which the sum is sent now and then."""
+    steps: Counter[str] = Counter()
+    lock = threading.Lock()
+    sent = time.monotonic()
+
+    def flush() -> None:
+        nonlocal sent
+        sent = time.monotonic()
+        for name, size in steps.items():
+            send(Moved(name, size))
+        steps.clear()
+
+    def report(event: Event) -> None:
+        with lock:
+            if isinstance(event, Moved):
+                steps[event.name] += event.size
+                if time.monotonic() - sent >= INTERVAL:
+                    flush()
+            else:
+                flush()
+                send(event)
+
+    try:
+        yield report
+    finally:
+        with lock:
+            flush()
