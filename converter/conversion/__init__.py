@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from converter.cache import FOLDER, Blobs, Cache, Forgetful
 from converter.conversion import acis, attachments, origin, signed
@@ -37,9 +36,6 @@ from converter.stores import open_sink, open_source
 from converter.stores.once import Once
 from converter.streams.workers import Workers
 from converter.trust.origin import Settings
-
-if TYPE_CHECKING:
-    from converter.formats.aci import Finder
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -107,14 +103,14 @@ def convert(
             opened = stack.enter_context(Once(opened))
         with within(source):
             library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
-            images = choose(opened, location, options, library.find)
+            images = choose(opened, location, options, library)
         places = [Location.parse(destination) for destination in destinations]
         check(places, len({image.root.digest for image in images}))
         planned = []
         for destination in places:
             store = replace(target_store(options, location, destination), report=report)
             sink = open_sink(destination, store)
-            planned.append((sink, [plan(destination, sink, one, options, library.find, files=stack) for one in images]))
+            planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
@@ -123,7 +119,7 @@ def convert(
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 
 
-def choose(source: Source, location: Location, options: Options, finder: Finder) -> list[Chosen]:
+def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
     """The images that a conversion is about, prepared for it."""
     if options.all_images and location.name:
         raise Usage(f"got the image {location.name!r} and --all-images, want one of them")
@@ -132,7 +128,7 @@ def choose(source: Source, location: Location, options: Options, finder: Finder)
         root = source.resolve(one)
         signed.require(source, location, root, options.wanted, alone(options))
         name = called(location, one, root)
-        item = prepare(source, root, options, finder, name)
+        item = prepare(source, root, options, library.find, name)
         found = attachments.find(source, subjects(root, item)) if options.attachments else Found()
         attached = found.attached
         if options.remove_signatures:
@@ -157,7 +153,7 @@ def plan(
     sink: Sink,
     chosen: Chosen,
     options: Options,
-    finder: Finder,
+    library: Library,
     *,
     files: ExitStack | None = None,
 ) -> Target:
@@ -168,7 +164,9 @@ def plan(
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to)
         if target.name != acis.NAME:  # an ACI may go on depending on others
-            chosen = replace(chosen, item=acis.resolved(chosen.item, finder))
+            chosen = replace(chosen, item=acis.resolved(chosen.item, library.find))
+        if options.attachments:
+            chosen = _with_dependencies(chosen, library)
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         root = encode(target, chosen.item, sink.accepts, compression, options)
         place = origin.place_of(destination)
@@ -193,6 +191,13 @@ def plan(
             carried=carried,
             origin=recorded,
         )
+
+
+def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
+    """The same with what speaks of the ACIs that its layers came of, which only an origin record takes along."""
+    below = [digest for digest in acis.sources(chosen.item) if digest != chosen.root.digest]
+    found = attachments.find(library, below).attached
+    return replace(chosen, attached=(*chosen.attached, *found), fetch=library.after(chosen.fetch)) if found else chosen
 
 
 def encode(

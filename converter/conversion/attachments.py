@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
-from converter.ports import Source
 
 MAX_DEPTH = 4
 """A signature can be signed, and an attestation attested: so far, and no further."""
+
+
+class Listing(Protocol):
+    """Where one finds what speaks of images: a source, and what is much like one."""
+
+    def fetch(self, descriptor: Descriptor) -> Known: ...
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +46,7 @@ class Found:
     losses: tuple[Loss, ...] = ()
 
 
-def find(source: Source, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
+def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
     """Everything that speaks of the subjects, and of what speaks of them, each once."""
     found: dict[tuple[Digest, Digest], Attached] = {}
     losses: dict[Digest, Loss] = {}
@@ -99,7 +109,7 @@ def rendered(node: Node) -> bytes:
     return node.render(made)
 
 
-def _node(source: Source, attachment: Attachment) -> Node:
+def _node(source: Listing, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
         return formats.writer("oci").encode(formats.decode(known, source.fetch), frozenset())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, NotFound
 from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
 from converter.model.reference import Location
+from converter.ports import Fetch, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
@@ -26,20 +30,39 @@ class Library:
         self._options = options
         self._discover = discover
         self._shelf: list[tuple[Manifest, Known]] | None = None
+        self._opened: list[Source] = []
 
     def find(self, dependency: Dependency) -> Known | None:
         """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
         if self._shelf is None:
             self._shelf = list(self._read())
-        named = [(manifest, root) for manifest, root in self._shelf if manifest.name == dependency.name]
-        if dependency.image_id:
-            fitting = [root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id)]
-        else:
-            wanted = dependency.labels.items()
-            fitting = [root for manifest, root in named if wanted <= manifest.labels.items()]
-        if fitting:
-            return fitting[0]
-        return self._discovered(dependency) if self._discover else None
+        from converter.formats.aci.dependencies import fitting
+
+        found = fitting(self._shelf, dependency)
+        return self._discovered(dependency) if found is None and self._discover else found
+
+    def attachments(self, subject: Digest) -> Iterator[Attachment]:
+        """What speaks of an ACI that was found."""
+        for source in self._opened:
+            yield from source.attachments(subject)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        """An ACI that was found, or what speaks of one; raises NotFound."""
+        for source in self._opened:
+            with suppress(NotFound):
+                return source.fetch(descriptor)
+        raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
+
+    def after(self, fetch: Fetch) -> Fetch:
+        """``fetch``, and what was found here for what it does not know."""
+
+        def either(descriptor: Descriptor) -> Known:
+            try:
+                return fetch(descriptor)
+            except NotFound:
+                return self.fetch(descriptor)
+
+        return either
 
     def _read(self) -> Iterator[tuple[Manifest, Known]]:
         from converter.formats.aci.archive import read_manifest
@@ -63,11 +86,5 @@ class Library:
 
     def _open(self, location: Location) -> Known:
         source = self._files.enter_context(open_source(location, self._options))
+        self._opened.append(source)
         return source.fetch(source.resolve(""))
-
-
-def _has_id(root: Known, wanted: str) -> bool:
-    """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
-    from converter.formats.aci.archive import image_id
-
-    return image_id(root).startswith(wanted)

@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
-from converter.plan import Loss, Made, Make, Node, forecast
+from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
 from converter.trust.origin import Settings
 
@@ -64,6 +64,7 @@ def settings(options: Options, root: Descriptor, item: Item, name: str) -> Setti
         platforms=platforms,
         called=name,
         squash=options.squash,
+        layered=options.layered,
         dev_links=options.rkt_dev_links,
         epoch=options.epoch or 0,
     )
@@ -78,10 +79,6 @@ def place_of(destination: Location) -> str:
 def due(before: Before, plan: Node, mode: str) -> bool:
     """Whether there is to be a record, as far as that is known before the image is written."""
     if mode == NEVER:
-        return False
-    if isinstance(plan, Make) and plan.inputs:  # of several ACIs none is the image
-        return False
-    if plan.media_type != types.ACI and any(map(_depends, images(before.item))):
         return False
     future = forecast(plan)
     if future is not None and future.descriptor.digest == before.root.digest:
@@ -104,12 +101,6 @@ def images(item: Item) -> Iterator[Image]:
         for entry in item.entries:
             if entry.item is not None:
                 yield from images(entry.item)
-
-
-def _depends(image: Image) -> bool:
-    """Whether an ACI is more than its own file."""
-    original = image.original
-    return original is not None and original.format == "aci" and len(image.layers) != 1
 
 
 def is_signed(before: Before) -> bool:

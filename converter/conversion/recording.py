@@ -50,7 +50,6 @@ def record(before: Before, after: After, files: ExitStack, workers: Workers) -> 
         settings=before.settings,
         attachments=tuple(making.attachments()),
         layers=layers,
-        manifest=making.manifest,
     )
     config = known(origin.document(said), origin.DOCUMENT)
     parts = [origin.part(content, title) for content, title in making.parts.values()]
@@ -78,7 +77,6 @@ class _Making:
         self._files = files
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
-        self.manifest: Digest | None = None
         # What was made of this image before is made again of it, so its very blobs are wanted.
         self._converted = bool(origin.find((one.attachment for one in before.attached), before.fetch))
 
@@ -103,35 +101,38 @@ class _Making:
 
     def layers(self) -> Iterator[LayerOrigin]:
         """The layers of the target, and those that any of them was put together of."""
-        rows = layer_results(self._after.plan, self._after.made)
+        made = self._after.made
+        rows = layer_results(self._after.plan, made)
         nodes = {id(leaf): leaf for leaf in leaves(self._after.plan)}.values()
         for row, leaf in zip(rows, nodes, strict=True):
             told = LayerOrigin(relation=row.relation, source=row.source, target=row.target, diff_id=row.diff_id)
-            if isinstance(leaf, Copy) or not isinstance(leaf.content, Derived):
+            if isinstance(leaf, Copy):
                 yield told
-            elif _is_aci(sources(leaf.content)):
-                yield self._of_aci(leaf.content, told, self._after.made[id(leaf)].notes)
-            elif leaf.content.rewrite is not None:
-                yield from self._put_together(leaf.content, told)
+                continue
+            content = leaf.derived(tuple(made[id(node)] for node in leaf.inputs))
+            if _is_aci(sources(content)):
+                yield self._of_aci(content, told, made[id(leaf)].notes)
+            elif content.rewrite is not None:
+                yield from self._put_together(content, told)
             else:
-                yield self._recompressed(sources(leaf.content), told, anchored=leaf.diff_id is not None)
+                yield self._recompressed(sources(content), told, anchored=leaf.diff_id is not None)
 
     def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
         """An ACI is made again of its layer, with how its file was compressed; where that fails, it is carried."""
-        root = sources(content)[0].content
-        assert isinstance(root, Known)
+        roots = [one.content for one in sources(content) if isinstance(one.content, Known)]
         plain = content.rewrite is None
         again = plain or (isinstance(content.rewrite, UnpackAci) and RECIPE in notes)
-        packing = find_packing(root.blocks, self._workers) if again else None
+        packing = find_packing(roots[0].blocks, self._workers) if again else None
         if packing is None:
-            self._add(root, "image")
+            for root in roots:
+                self._add(root, origin.IMAGE)
             return told
-        told = replace(told, packing=packing)
+        told = replace(told, packing=packing, size=roots[0].descriptor.size)
         if plain:
             return told
-        self.manifest = self._add(known(read_manifest(root), origin.EVIDENCE), "manifest of the ACI")
+        manifest = self._add(known(read_manifest(roots[0]), origin.EVIDENCE), "manifest of the ACI")
         recipe = self._add(known(notes[RECIPE].encode(), origin.EVIDENCE), "recipe")
-        return replace(told, recipe=recipe)
+        return replace(told, recipe=recipe, manifest=manifest)
 
     def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:
         """A layer whose digest is not signed is carried; one whose blob is wanted is, unless it can be packed again."""

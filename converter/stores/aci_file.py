@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,6 +86,8 @@ class AciFile:
         if signature is not None and signature[0].digest == descriptor.digest:
             data = signature[1]
             return Known(descriptor.sized(len(data)), lambda: (data,) if data else ())
+        if (below := self._below(descriptor)) is not None:
+            return below
         if self._beside is not None:
             return self._beside.fetch(descriptor)
         raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
@@ -96,6 +98,15 @@ class AciFile:
             yield Attachment(subject=subject, descriptor=self._signature[0])
         if self._beside is not None:
             yield from self._beside.attachments(subject)
+
+    def _below(self, descriptor: Descriptor) -> Known | None:
+        """An image that this one was made to depend on, where it lies beside it."""
+        path = below_path(self._path, descriptor.digest)
+        size = regular_size(path)
+        if descriptor.media_type != types.ACI or str(self._path) in STDIN or size is None:
+            return None
+        medium = DirectoryMedium(path.parent, self._limits)
+        return Known(descriptor.sized(size), partial(medium.open, path.name))
 
     @cached_property
     def _root(self) -> Descriptor:
@@ -229,7 +240,7 @@ class AciSink:
             root.commit()
             return
         for digest, file in needed.items():
-            file.commit(f"{_stem(self._path)}-{digest.encoded[:12]}.aci")
+            file.commit(below_path(self._path, digest).name)
         stale = [
             path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
         ]
@@ -282,5 +293,6 @@ def origin_path(path: Path) -> Path:
     return path.with_name(path.name + ".origin")
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".aci")
+def below_path(path: Path, digest: Digest) -> Path:
+    """Where an image lies that the one at ``path`` was made to depend on."""
+    return path.with_name(f"{path.name.removesuffix('.aci')}-{digest.encoded[:12]}.aci")

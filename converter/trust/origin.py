@@ -34,6 +34,8 @@ MOST = 4096
 """Rows of any list in a record."""
 
 TITLE = "org.opencontainers.image.title"
+IMAGE = "image"
+"""The title of a part that is an image itself: an ACI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Settings:
     platforms: tuple[str, ...] = ()
     called: str = ""
     squash: bool = False
+    layered: bool = False
     dev_links: bool = False
     epoch: int = 0
 
@@ -58,7 +61,8 @@ class LayerOrigin:
 
     ``source`` and ``target`` are digests of blobs. ``recipe`` names the part with which the original's tar of ``size``
     bytes, whose digest is ``diff_id``, is made of the target's; None where that is not needed. ``packing`` is how a tar
-    was compressed to become the source's blob, where that blob is wanted and not there.
+    was compressed to become the source's blob, where that blob is wanted and not there. For an ACI that is made again,
+    ``manifest`` is the part with its manifest, and ``size`` that of its file.
     """
 
     relation: str
@@ -68,21 +72,21 @@ class LayerOrigin:
     recipe: Digest | None = None
     size: int = -1
     packing: str = ""
+    manifest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What a record says.
 
-    ``root`` is the original's; ``attachments`` are what spoke of it, as its store listed them. For an ACI that is made
-    again of a layer, ``manifest`` is the part with its manifest.
+    ``root`` is the original's; ``attachments`` are what spoke of it and of what it depended on, as their stores listed
+    them.
     """
 
     root: Descriptor
     settings: Settings = field(default_factory=Settings)
     attachments: tuple[Attachment, ...] = ()
     layers: tuple[LayerOrigin, ...] = ()
-    manifest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,21 +112,20 @@ def part(content: Known, title: str) -> Descriptor:
 def document(record: Record) -> bytes:
     """The config of the artifact."""
     settings = record.settings
-    members: dict[str, Any] = {
+    members = {
         "version": VERSION,
         "root": record.root.bare().to_json(),
         "settings": {
             "platforms": list(settings.platforms),
             "called": settings.called,
             "squash": settings.squash,
+            "layered": settings.layered,
             "devLinks": settings.dev_links,
             "epoch": settings.epoch,
         },
         "attachments": [_attachment(one) for one in record.attachments],
         "layers": [_layer(one) for one in record.layers],
     }
-    if record.manifest is not None:
-        members["manifest"] = str(record.manifest)
     return dump(members)
 
 
@@ -186,12 +189,12 @@ def parse(data: bytes) -> Record:
             platforms=tuple(_texts(settings, "platforms")),
             called=member(settings, "called", str),
             squash=settings.get("squash") is True,
+            layered=settings.get("layered") is True,
             dev_links=settings.get("devLinks") is True,
             epoch=member(settings, "epoch", int),
         ),
         attachments=tuple(map(_read_attachment, _rows(said, "attachments"))),
         layers=tuple(map(_read_layer, _rows(said, "layers"))),
-        manifest=_digest(said, "manifest"),
     )
 
 
@@ -210,6 +213,7 @@ def _read_attachment(row: Mapping[str, Any]) -> Attachment:
 
 def _layer(one: LayerOrigin) -> dict[str, Any]:
     told = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
+    told |= {"manifest": one.manifest}
     row: dict[str, Any] = {"relation": one.relation}
     row |= {key: str(value) for key, value in told.items() if value is not None}
     row |= {"size": one.size} if one.size >= 0 else {}
@@ -225,6 +229,7 @@ def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
         recipe=_digest(row, "recipe"),
         size=member(row, "size", int) if "size" in row else -1,
         packing=str(row.get("packing") or ""),
+        manifest=_digest(row, "manifest"),
     )
 
 

@@ -13,6 +13,7 @@ from converter import formats
 from converter.edits import each_image, one_platform, read_whole, some_platforms, squashed
 from converter.errors import Untrusted
 from converter.formats import aci
+from converter.formats.aci import Finder
 from converter.model import media_types as types
 from converter.model.compression import NONE, Compression
 from converter.model.content import Derived, Known, Layer
@@ -86,19 +87,24 @@ def images(item: Item) -> Iterator[Image]:
                 yield from images(entry.item)
 
 
-def planned(original: Original, item: Item, root: Descriptor, target: Item) -> Node:
-    """The plan that must have given ``target``, whose root is ``root``. Raises Untrusted where none could have."""
+def planned(original: Original, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:
+    """The plan that must have given ``target``, whose root is ``root``. Raises Untrusted where none could have.
+
+    ``finder`` gives what an ACI depended on.
+    """
     settings = original.record.settings
     item = each_image(original.with_layers)(item)
     if settings.called:
         item = each_image(lambda image: _called(image, settings.called))(item)
-    if root.media_type != types.ACI:  # its whitelist is applied; what it depends on is not here
-        item = each_image(lambda image: aci.resolve(image, lambda _: None))(item)
+    if root.media_type != types.ACI or settings.squash:
+        item = each_image(lambda image: aci.resolve(image, finder))(item)
     if settings.squash:
         item = each_image(squashed)(item)
     if root.media_type == types.ACI:
         if settings.dev_links:
             item = each_image(aci.with_dev_links)(item)
+        if settings.layered:
+            return aci.encode_layered(item, NONE, settings.epoch)
         return aci.encode(item, frozenset(), NONE, settings.epoch)
     name = "docker" if root.media_type in (types.DOCKER_MANIFEST, types.DOCKER_LIST) else "oci"
     return formats.writer(name).encode(_packed_as(item, target), frozenset(_layer_types(target)))

@@ -6,7 +6,7 @@ Nothing here is trusted: whatever is read is checked against the digest that it 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -31,7 +31,7 @@ from converter.streams.tar.aci import rebuild_aci
 from converter.streams.tar.borrowed import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
-from converter.trust.origin import Evidence, LayerOrigin, Record
+from converter.trust.origin import IMAGE, TITLE, Evidence, LayerOrigin, Record
 
 
 class Original:
@@ -90,11 +90,11 @@ class Original:
         part = self._parts.get(digest)
         if part is not None:
             return _as(descriptor, self._fetch(part))
-        if descriptor.media_type == types.ACI and digest == self.record.root.digest:
-            return Known(descriptor, lambda: self._aci(descriptor))
+        packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
+        if descriptor.media_type == types.ACI:
+            return Known(descriptor, lambda: self._aci(descriptor, packed))
         if digest in self._layers:
             return _as(descriptor, self._layers[digest])
-        packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
         if packed is not None:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
@@ -105,6 +105,19 @@ class Original:
         """The image with those layers that are made again of the target's, plain, in place of what they were."""
         recipes = {row.diff_id: row for row in self.record.layers if row.recipe is not None}
         return replace(image, layers=tuple(self._again(layer, recipes.get(layer.diff_id)) for layer in image.layers))
+
+    def acis(self) -> Iterator[Known]:
+        """The ACIs that the target was made of: those that the record has, and those that can be made again."""
+        rows = {row.source: row.size for row in self.record.layers if row.source is not None and row.packing}
+        carried = {digest: part.size for digest, part in self._parts.items() if _is_image(part)}
+        for digest, size in (carried | rows).items():
+            yield self.fetch(Descriptor(media_type=types.ACI, digest=digest, size=size))
+
+    def target(self, digest: Digest) -> Descriptor:
+        """A blob of the converted image, complete."""
+        if digest == self._root.digest:
+            return self._root
+        return self._fetch(Descriptor(media_type=self._root.media_type, digest=digest, size=-1)).descriptor
 
     def tar(self, digest: Digest) -> Blocks:
         """The tar of a blob of the target, which only the first call unpacks."""
@@ -137,16 +150,17 @@ class Original:
                 tar: Blocks = plain(self._fetch(self._root).blocks(), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
+            elif self._root.media_type == types.ACI:  # one that it depends on
+                tar = plain(self._fetch(self.target(digest)).blocks(), self._limits)[1]
             else:
                 raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
             self._spools[digest] = self._spooled(tar)
         return self._spools[digest]
 
-    def _aci(self, descriptor: Descriptor) -> Blocks:
-        """The file of the ACI that the target was made of."""
+    def _aci(self, descriptor: Descriptor, row: LayerOrigin | None) -> Blocks:
+        """The file of an ACI that the target was made of."""
         digest = descriptor.digest
         if digest not in self._spools:
-            row = next((row for row in self.record.layers if row.source == digest and row.packing), None)
             if row is None:
                 raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
             meter = Meter(digest.algorithm)
@@ -172,14 +186,14 @@ class Original:
     def _aci_tar(self, row: LayerOrigin) -> Blocks:
         if self._root.media_type == types.ACI:
             return self.tar(self._root.digest)
-        if row.recipe is None or row.target not in self._layers or self.record.manifest is None:
+        if row.recipe is None or row.target not in self._layers or row.manifest is None:
             raise NotFound("got a record without a recipe of the ACI, want one")
         layer = Layer(content=self._layers[row.target])
         try:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("got a recipe that is no text, want one") from None
-        return rebuild_aci(uncompressed(layer), recipe, self._part(self.record.manifest).read())
+        return rebuild_aci(uncompressed(layer), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)
@@ -219,6 +233,10 @@ class _Spool:
 def _as(descriptor: Descriptor, known: Known) -> Known:
     """The same bytes under another media type, checked by the digest that was asked for."""
     return Known(descriptor.sized(known.descriptor.size), known.raw, absent=known.absent)
+
+
+def _is_image(part: Descriptor) -> bool:
+    return part.annotations.get(TITLE) == IMAGE
 
 
 def _missing(digest: Digest) -> Blocks:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from converter.errors import NotFound, Untrusted, within
+from converter.formats.aci import Finder
 from converter.formats.aci.archive import read_manifest
 from converter.model import media_types as types
 from converter.model.content import Blocks, Derived, Known, Layer
@@ -19,7 +20,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Image, Item
-from converter.plan import Copy, Made, Make, Node, Write
+from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
@@ -59,20 +60,24 @@ class Proof:
     uncovered: tuple[str, ...] = ()
 
 
-def prove(original: Original, signed: Descriptor, root: Descriptor, target: Item, document: bytes) -> Proof:
+def prove(
+    original: Original, signed: Descriptor, root: Descriptor, target: Item, document: bytes, *, finder: Finder
+) -> Proof:
     """The proof that ``target`` is what becomes of the image ``signed``; ``document`` is its root, empty for an ACI.
 
+    ``finder`` gives what an ACI depended on, and vouches for it.
     The signature over ``signed`` is checked before. Raises Untrusted with what is another than it should be, and what
     reading raises.
     """
     item = again.chosen(original, signed)
     was = original.record.root.media_type
     platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
-    node = again.planned(original, item, root, target)
+    node = again.planned(original, item, root, target, finder)
     open_ends = _untold(original, item)
     if root.media_type == types.ACI:
-        found = _aci(original, node, root)
-        return replace(found, platform=platform, uncovered=(*found.uncovered, *open_ends))
+        found = _acis(original, node, root)
+        beneath = () if original.record.settings.layered else _beneath(target)
+        return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
     made: dict[int, Made] = {}
     rows: list[LayerProof] = []
     for number, (leaf, layer) in enumerate(again.pairs(node, target)):
@@ -107,7 +112,14 @@ def direct(root: Descriptor, target: Item) -> Proof:
             rows.append(row)
     if root.media_type == types.ACI:
         rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
+        uncovered += _beneath(target)
     return Proof(level=IDENTICAL, layers=tuple(rows), uncovered=tuple(uncovered))
+
+
+def _beneath(item: Item) -> tuple[str, ...]:
+    """What an ACI depends on, which it names and has not in it."""
+    names = item.foreign.get("aci", {}).get("dependencies", ()) if isinstance(item, Image) else ()
+    return tuple(f"what it depends on: {name}" for name in names)
 
 
 def _layer(original: Original, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
@@ -158,31 +170,53 @@ def _worst(original: Original, content: Derived) -> str:
     return CARRIED if carried else REBUILT
 
 
-def _aci(original: Original, node: Node, root: Descriptor) -> Proof:
-    """An ACI is one blob; the tar in it has to be the one that the signed image gives."""
+def _acis(original: Original, node: Node, root: Descriptor) -> Proof:
+    """An ACI, with those that it was made to depend on: of each, the tar has to be what the signed image gives."""
     if isinstance(node, Copy):
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
-    assert isinstance(node, Make)
-    content = node.derived(())
-    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(root.digest)))
-    uncovered = () if same else _compared(original, content, root)
+    chain = list(leaves(node))
+    targets = dict.fromkeys(row.target for row in original.record.layers if row.target is not None)
+    places = [root.digest] if len(chain) == 1 else [*targets]
+    if len(places) != len(chain) or places[-1] != root.digest:
+        raise Untrusted(f"got a record of {len(places)} ACIs, want one of {len(chain)}, of which this is the last")
+    made: dict[int, Made] = {}
+    rows: list[LayerProof] = []
+    uncovered: list[str] = []
+    for leaf, place in zip(chain, places, strict=True):
+        assert isinstance(leaf, Make)
+        content = leaf.derived(tuple(made[id(below)] for below in leaf.inputs))
+        made[id(leaf)], row, more = _aci(original, content, original.target(place))
+        if leaf is not node:  # the one above names it by its image ID
+            image_id = consumed(original.tar(place), "sha512")
+            made[id(leaf)] = replace(made[id(leaf)], diff_id=image_id)
+        rows.append(row)
+        uncovered += more
+    return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
+
+
+def _aci(original: Original, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
+    """One ACI, which is one blob; what it is, how that is proven, and what is not."""
+    notes: dict[str, str] = {}
+    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), notes.__setitem__)
+    uncovered = () if same else _compared(original, content, there)
     level = _worst(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
-    sources = [known.descriptor.digest for known in _sources(content)]
-    row = LayerProof(target=root.digest, source=sources[0] if len(sources) == 1 else None, level=level)
-    return Proof(level=level, layers=(row,), uncovered=uncovered)
+    made = Made(descriptor=there.bare(), notes=notes)
+    found = [known.descriptor.digest for known in _sources(content)]
+    row = LayerProof(target=there.digest, source=found[0] if len(found) == 1 else None, level=level)
+    return made, row, uncovered
 
 
-def _compared(original: Original, content: Derived, root: Descriptor) -> tuple[str, ...]:
+def _compared(original: Original, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
 
     def target() -> Blocks:
-        return original.tar(root.digest)
+        return original.tar(there.digest)
 
     wanted, content = remade(content, differing.read_aci)
     differing.require_same_aci(differing.read_aci(target()), wanted)
-    tar = Known(root, target)
+    tar = Known(there, target)
     differing.require_same("manifest", load_object(read_manifest(tar)), load_object(wanted.manifest))
     return ("the order of the files in the ACI, and how their headers are written",)
 

@@ -28,6 +28,7 @@ from converter.trust.naming import FULL_NAME, REF_NAME, name_of
 from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof
+from converter.verification.beneath import Beneath
 from converter.verification.original import Original
 from converter.verification.proof import Proof
 from converter.verification.taken import Judge, either, of_platform
@@ -186,9 +187,15 @@ class _Tracing:
             else:
                 signed = report.root
                 self._check_name(original, signed, names)
-            proven = proof.prove(original, signed, root, item, document)
-        yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=report.verdicts, proof=proven)
+            beneath = Beneath(original, lambda one: self._judged_below(original, one))
+            proven = proof.prove(original, signed, root, item, document, finder=beneath.find)
+        verdicts = (*report.verdicts, *beneath.verdicts)
+        yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further
+
+    def _judged_below(self, original: Original, root: Descriptor) -> Report:
+        """What is said of an ACI that another one depends on, under a name of its own."""
+        return self.judge(original, self.location, root, replace(self.wanted, identity="", require=frozenset()))
 
     def _further(
         self, original: Original, signed: Descriptor, names: dict[str, str], report: Report, depth: int

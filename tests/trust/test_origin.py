@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pysequoia import Tsk
 
 import converter
 from converter.errors import LossRefused
@@ -15,14 +18,14 @@ from converter.model.content import Known
 from converter.model.image import Image
 from converter.signing import Signing, sign
 from converter.stores.memory import MemoryStore
-from converter.trust.makers import CosignKey
+from converter.trust.makers import CosignKey, GpgFile
 from converter.verification import Wanted, verify
 from converter.verification.proof import Proof
 from tests.builders import add_image
 from tests.formats.aci_archives import aci_tar, manifest
 from tests.strategies.tar import File, archive
 from tests.trust import attacks, origins
-from tests.trust.making import ecdsa, public_pem
+from tests.trust.making import ecdsa, openpgp, public_pem
 from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, asked
 
 Make = Callable[[Path], str]
@@ -329,16 +332,67 @@ def test_an_aci_with_a_whitelist_is_carried(tmp_path: Path) -> None:
     assert (report.unmet, report.level) == ((), "P5")
 
 
-def test_an_aci_that_depends_on_others_has_no_record(tmp_path: Path) -> None:
-    below = tmp_path / "acis"
+def depending(folder: Path, *, pinned: bool, signer: Tsk | None) -> str:
+    """A signed ACI over another one in ``folder/acis``, which it pins, or which somebody has signed."""
+    below = folder / "acis"
     below.mkdir()
-    origins.aci(below / "base.aci", tar=aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"a")]))
-    dependencies = [{"imageName": "registry.example/base"}]
-    tar = aci_tar(manifest(name="registry.example/app", dependencies=dependencies), [File("rootfs/b", data=b"b")])
-    source = origins.aci(tmp_path / "app.aci", tar=tar)
-    done = converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[below])
-    assert [loss.kept for loss in done.losses if loss.field == "attachments"] == [""]
-    assert not asked(f"oci:{tmp_path}/out", OPENPGP).ok
+    lower = aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"a" * 3000)])
+    (below / "base.aci").write_bytes(gzip.compress(lower))
+    if signer is not None:
+        sign(f"aci:{below}/base.aci", Signing(makers=(GpgFile(bytes(signer)),)))
+    row = {"imageName": "registry.example/base"}
+    if pinned:
+        row["imageID"] = f"sha512-{hashlib.sha512(lower).hexdigest()}"
+    tar = aci_tar(manifest(name="registry.example/app", dependencies=[row]), [File("rootfs/b", data=b"b" * 3000)])
+    return origins.aci(folder / "app.aci", tar=tar)
+
+
+@pytest.mark.parametrize(
+    "pinned, signer, ok",
+    [
+        pytest.param(True, None, True, id="it is pinned"),
+        pytest.param(False, openpgp(), True, id="it is signed"),
+        pytest.param(True, openpgp(), True, id="it is both"),
+        pytest.param(False, None, False, id="it is neither"),
+        pytest.param(False, openpgp("other"), False, id="somebody else has signed it"),
+    ],
+)
+@pytest.mark.parametrize(
+    "squash, level", [pytest.param(False, "P4", id="layers"), pytest.param(True, "P5", id="squash")]
+)
+def test_an_aci_that_depends_on_another(
+    pinned: bool, signer: Tsk | None, ok: bool, squash: bool, level: str, tmp_path: Path
+) -> None:
+    source = depending(tmp_path, pinned=pinned, signer=signer)
+    converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[tmp_path / "acis"], squash=squash)
+    report = asked(f"oci:{tmp_path}/out", OPENPGP)
+    assert (report.ok, report.level) == (ok, level if ok else "")
+    if ok:
+        assert [one.ok for one in report.steps[0].verdicts] == ([True] if pinned else [True, True])
+
+
+@pytest.mark.parametrize("compress", ["keep", "none"])
+def test_an_aci_that_goes_on_depending_says_so(compress: str, tmp_path: Path) -> None:
+    source = depending(tmp_path, pinned=True, signer=None)
+    converter.convert(source, f"aci:{tmp_path}/out.aci", compress=compress)
+    report = asked(f"aci:{tmp_path}/out.aci", OPENPGP)
+    assert (report.unmet, report.level) == ((), "P1")
+    assert report.content is not None
+    assert [what.partition(":")[0] for what in report.content.uncovered] == ["what it depends on"]
+
+
+@pytest.mark.parametrize("make", [origins.oci, origins.docker])
+def test_an_image_that_became_several_acis(make: Make, tmp_path: Path) -> None:
+    converter.convert(make(tmp_path / "source"), f"aci:{tmp_path}/app.aci", layered=True)
+    report = asked(f"aci:{tmp_path}/app.aci")
+    assert (report.unmet, report.level) == ((), "P4")
+    assert report.content is not None
+    assert len(report.content.layers) == 2
+    (below,) = tmp_path.glob("app-*.aci")
+    below.write_bytes(gzip.compress(gzip.decompress(below.read_bytes()) + bytes(512)))
+    assert not asked(f"aci:{tmp_path}/app.aci").ok
+    below.unlink()
+    assert not asked(f"aci:{tmp_path}/app.aci").ok
 
 
 def test_a_record_is_small(tmp_path: Path) -> None:

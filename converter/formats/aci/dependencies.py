@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from converter.errors import Invalid, NotFound, within
-from converter.formats.aci.archive import read_links, read_manifest, read_owners
+from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
@@ -26,7 +26,25 @@ from converter.streams.tar.names import clean, parent
 Finder = Callable[[Dependency], Known | None]
 """Looks for the image that a dependency names; None where there is none. What it finds is checked here."""
 
+Shelf = Sequence[tuple[Manifest, Known]]
+"""ACIs to choose from, each with its manifest."""
+
 Paths = frozenset[bytes]
+
+
+def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
+    """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
+    named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
+    if dependency.image_id:
+        found = (root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id))
+    else:
+        found = (root for manifest, root in named if dependency.labels.items() <= manifest.labels.items())
+    return next(found, None)
+
+
+def _has_id(root: Known, wanted: str) -> bool:
+    """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
+    return image_id(root).startswith(wanted)
 
 
 def resolve(image: Image, finder: Finder) -> Image:

@@ -1,0 +1,52 @@
+"""What an ACI depended on: the ACIs below it that its record has or makes again, each vouched for (aci.md, "Dependency
+Matching").
+
+What is signed names a dependency by its image ID, which is then all that it takes; where it names none, the dependency
+has to be signed like the image itself, as rkt asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from converter.errors import Untrusted, within
+from converter.formats.aci import Dependency
+from converter.formats.aci.archive import read_manifest
+from converter.formats.aci.dependencies import Shelf, fitting
+from converter.formats.aci.manifest import parse
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.trust.signature import Verdict
+from converter.verification.original import Original
+
+if TYPE_CHECKING:
+    from converter.verification import Report
+
+PINNED = len("sha512-") + 64
+"""Characters of an image ID that say which image it is, for an ID may be cut short: half of them."""
+
+
+class Beneath:
+    """The ACIs of a record; ``verdicts`` are what was found of those that had to be signed."""
+
+    def __init__(self, original: Original, judge: Callable[[Descriptor], Report]) -> None:
+        self._original = original
+        self._judge = judge
+        self.verdicts: list[Verdict] = []
+
+    def find(self, dependency: Dependency) -> Known | None:
+        """A Finder; raises Untrusted where the ACI has to be signed and is not."""
+        known = fitting(self._shelf, dependency)
+        if known is not None and len(dependency.image_id) < PINNED:
+            report = self._judge(known.descriptor)
+            self.verdicts += report.verdicts
+            if not report.ok:
+                raise Untrusted("; ".join(report.unmet))
+        return known
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        with within("dependencies"):
+            return [(parse(read_manifest(known)), known) for known in self._original.acis()]
