@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from converter.bulk.cluster import require_same
 from converter.bulk.move import Move
 from converter.bulk.plan import Job
 from converter.bulk.sync import Settings, sync
@@ -18,7 +20,7 @@ from converter.bulk.task import Task, portable
 from converter.bulk.work import Whole
 from converter.bulk.worker import Done, Failed, perform
 from converter.conversion import Options
-from converter.errors import ConverterError, DigestMismatch
+from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
 from converter.model.compression import Compression
@@ -363,3 +365,35 @@ def test_what_needs_keys_is_done_here(ours: FakeRegistry, theirs: FakeRegistry) 
     assert states(sync(entries, Settings(), helpers=nearby)) == {"written": 2}
 
     assert not nearby.keys
+
+
+HERE = {"transship": "1.0", "zstandard": "0.25", "dask": "2026.8", "python": "3.11.7.final.0"}
+
+
+@pytest.mark.parametrize(
+    "scheduler, worker, fact",
+    [
+        pytest.param({}, {}, "", id="all the same"),
+        pytest.param({}, {"python": "3.11.9.final.0"}, "", id="another patch of Python"),
+        pytest.param({"transship": None, "zstandard": None}, {}, "", id="a scheduler that has not got what packs"),
+        pytest.param({"dask": "2025.1"}, {}, "got dask 2025.1 on the scheduler, want 2026.8", id="another scheduler"),
+        pytest.param(
+            {}, {"python": "3.12.1.final.0"}, "got python 3.12 on the worker tcp://w, want 3.11", id="a Python"
+        ),
+        pytest.param({}, {"zstandard": "0.22"}, "got zstandard 0.22 on the worker tcp://w, want 0.25", id="a library"),
+        pytest.param(
+            {}, {"transship": None}, "got no transship on the worker tcp://w, want 1.0", id="a worker without"
+        ),
+    ],
+)
+def test_versions_are_compared(scheduler: dict[str, str | None], worker: dict[str, str | None], fact: str) -> None:
+    found = {
+        "client": {"packages": HERE},
+        "scheduler": {"packages": HERE | scheduler},
+        "workers": {"tcp://w": {"packages": HERE | worker}},
+    }
+    if not fact:
+        require_same(found)
+        return
+    with pytest.raises(Unsupported, match=re.escape(f"{fact}, as here")):
+        require_same(found)

@@ -13,6 +13,8 @@ HEAVY = {
     "cbor2",
     "concurrent.futures",
     "cryptography",
+    "dask",
+    "distributed",
     "http.client",
     "importlib.metadata",
     "isal",
@@ -92,7 +94,7 @@ def test_the_names_of_the_commands_are_known_without_importing_them(
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("command", ["convert", "inspect", "diff", "tags"])
+@pytest.mark.parametrize("command", ["convert", "inspect", "diff", "tags", "sync"])
 def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     assert not imported(command, "--help") & HEAVY
 
@@ -100,3 +102,9 @@ def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
 def test_inspect_imports_only_what_reading_documents_needs(tmp_path: object) -> None:
     modules = imported("inspect", f"oci:{tmp_path}")
     assert not modules & (HEAVY - {"jsonschema_rs", "concurrent.futures"})
+
+
+def test_sync_imports_dask_only_for_a_cluster(tmp_path: object) -> None:
+    modules = imported("sync", f"oci:{tmp_path}", f"oci:{tmp_path}/out")
+    assert "converter.bulk.sync" in modules
+    assert not modules & {"dask", "distributed", "converter.bulk.cluster", "converter.bulk.worker"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,16 @@ def test_wrong_usage(
 
     assert fact in capsys.readouterr().err
     assert not (here / "out").exists()
+
+
+def test_without_dask_it_is_said_how_to_get_it(
+    layout: MemoryStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for name in ("converter.bulk.cluster", "converter.bulk.worker"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    assert main(["sync", "oci:in", "oci:out", "--scheduler", "tcp://127.0.0.1:1"]) == 1
+
+    said = capsys.readouterr().err
+    assert said == "transship: got no package 'distributed', want it: pip install transship[dask]\n"

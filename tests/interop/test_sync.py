@@ -8,19 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.sync import Settings, sync
 from converter.bulk.page import page
+from converter.bulk.sync import Settings, sync
 from converter.bulk.sync_file import read
-from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
-from converter.stores import open_sink
-from tests.bulk.images import OPTIONS, PLAIN, entry, many
+from tests.bulk.images import OPTIONS, entry, fill, many
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.services import Registry
 from tests.interop.tools import run
-from tests.stores.registry.pushing import put
 
 IMAGES, BASE, OWN = 30, 4, 2
 REPOSITORY = "sync/app"
@@ -29,18 +26,7 @@ REPOSITORY = "sync/app"
 @pytest.fixture(scope="module")
 def unique(registry: Registry) -> int:
     """Thirty images in the registry; the bytes of all that is there, once."""
-    store, roots = many(IMAGES, base=BASE, own=OWN, size=200_000)
-    documents = {root.digest for root in roots}
-    for number, root in enumerate(roots):
-        manifest = json.loads(store.blobs[root.digest])
-        place = Location.parse(f"docker://{registry.host}/{REPOSITORY}:{number}")
-        with open_sink(place, PLAIN) as sink:
-            wanted = {one["digest"] for one in (manifest["config"], *manifest["layers"])}
-            for digest, data in store.blobs.items():
-                if str(digest) in wanted and digest not in documents:
-                    put(sink, data, types.OCI_LAYER_GZIP)
-            sink.name("", put(sink, store.blobs[root.digest], types.OCI_MANIFEST))
-    return sum(map(len, store.blobs.values()))
+    return fill(registry, REPOSITORY, *many(IMAGES, base=BASE, own=OWN, size=200_000))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -27,6 +28,7 @@ class Hosts:
         """Hears which host has asked to be let be, and for how many seconds: others may speak to it elsewhere."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
+        self._held: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
@@ -41,15 +43,16 @@ class Hosts:
         with self._lock:
             if host not in self._patience:
                 asked = max(retries, ASKED) if self.most else None
-                self._patience[host] = Patience(retries, asked=asked, told=partial(self._tell, host))
+                patience = self._patience[host] = Patience(retries, asked=asked, told=partial(self._tell, host))
+                patience.hold(self._held.get(host, 0.0) - time.monotonic())
             return self._patience[host]
 
     def hold(self, host: str, seconds: float) -> None:
-        """Let a host be that has asked somebody else for it; one that nobody here has spoken to yet tells us itself."""
+        """Let a host be that has asked somebody else for it, also when nobody here has spoken to it yet."""
         with self._lock:
-            patience = self._patience.get(host)
-        if patience is not None:
-            patience.hold(seconds)
+            self._held[host] = time.monotonic() + seconds
+            if host in self._patience:
+                self._patience[host].hold(seconds)
 
     def _tell(self, host: str, seconds: float) -> None:
         if self.told is not None:

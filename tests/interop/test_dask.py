@@ -1,0 +1,209 @@
+"""Many images by a real Dask cluster: a scheduler and workers, each a process, between real registries."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from converter import validate_image
+from converter.bulk.cluster import Cluster
+from converter.bulk.plan import Job
+from converter.bulk.sync import Helpers, Settings, sync
+from converter.bulk.task import portable
+from converter.bulk.work import Whole
+from converter.bulk.worker import Failed, work
+from converter.cli.environment import variables
+from converter.cli.main import main
+from converter.errors import Unreachable, Unsupported
+from converter.model.compression import Compression
+from converter.model.digest import Digest
+from converter.model.reference import Location
+from tests.bulk.images import OPTIONS, PLAIN, entry, fill, many, serve
+from tests.bulk.test_sync import states
+from tests.interop import registries
+from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
+from tests.interop.fault_proxy import FaultProxy
+from tests.interop.registries import PASSWORD, USER
+from tests.interop.services import Registry
+from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+
+IMAGES = 20
+REPOSITORY = "dask/app"
+ZSTD = Compression("zstd")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
+    """Two workers of one thread each."""
+    with dask_cluster(tmp_path / "dask", workers=2) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def unique(registry: Registry) -> int:
+    """Twenty images of 12 layers, of which all share 8; the bytes of all that is there, once."""
+    return fill(registry, REPOSITORY, *many(IMAGES, base=8, own=4))
+
+
+def helpers(cluster: DaskCluster) -> Helpers:
+    return partial(Cluster, cluster.address, variables)
+
+
+def test_bytes_read_are_those_that_differ_and_a_second_run_reads_documents(
+    registry: Registry, unique: int, cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with FaultProxy(registry.host, lambda number, method, path: None) as proxy:
+        command = ("sync", f"docker://{proxy.host}/{REPOSITORY}", f"docker://{registry.host}/twice")
+        options = ["--tls-verify=false", "--rename", "r{tag}:x", "--compress", "zstd", "--quiet"]
+        options += ["--scheduler", cluster.address]
+
+        assert main([*command, *options, "--report", str(tmp_path / "first.json")]) == 0
+        read_first, proxy.down = proxy.down, 0
+        assert main([*command, *options, "--report", str(tmp_path / "second.json")]) == 0
+
+    first, second = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("first", "second"))
+    assert first["written"] == second["there"] == IMAGES
+    assert first["fetched"] == unique
+    assert unique <= read_first < unique * 1.02
+    assert proxy.down < IMAGES * 8000
+    here = [entry(f"docker://{registry.host}/{REPOSITORY}", f"oci:{tmp_path / 'here'}", compress=ZSTD)]
+    assert {one.digest for one in sync(here, Settings()).outcomes} == {one["digest"] for one in first["outcomes"]}
+
+
+def test_a_worker_killed_halfway_loses_nothing(
+    registry: Registry, unique: int, cluster: DaskCluster, tmp_path: Path
+) -> None:
+    def halfway(number: int, method: str, path: str) -> None:
+        if number == IMAGES * 4:
+            cluster.kill_worker(0)
+
+    with FaultProxy(registry.host, halfway) as proxy:
+        entries = [
+            entry(f"docker://{proxy.host}/{REPOSITORY}", f"docker://{registry.host}/killed", "r{tag}:x", compress=ZSTD)
+        ]
+        summary = sync(entries, Settings(), helpers=helpers(cluster))
+
+    assert cluster.workers[0].poll() is not None
+    assert states(summary) == {"written": IMAGES}
+    for number in range(IMAGES):
+        verdict = validate_image(f"docker://{registry.host}/killed/r{number}:x", store=PLAIN)
+        assert not verdict.findings
+
+
+def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(cluster: DaskCluster) -> None:
+    lock = threading.Lock()
+    now, most, served = [0], [0], [0]
+
+    def busy(request: Request) -> Fault:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            served[0] += 1
+            refused = served[0] % 4 == 0
+        time.sleep(0.005)
+        with lock:
+            now[0] -= 1
+        return Refuse(status=429, headers={"Retry-After": "0"}) if refused else None
+
+    with FakeRegistry() as ours, FakeRegistry() as theirs:
+        serve(ours, *many(8))
+        ours.fault = busy
+        entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+
+        summary = sync(entries, Settings(images=8, per_host=2), helpers=helpers(cluster))
+
+    assert states(summary) == {"written": 8}
+    assert 1 < most[0] <= 2
+
+
+def test_when_a_registry_asks_one_worker_to_wait_all_do(cluster: DaskCluster) -> None:
+    told: list[float] = []
+    began: list[float] = []
+
+    def once(request: Request) -> Fault:
+        began.append(time.monotonic())
+        if not told and len(began) > 30 and "/blobs/" in request.path:
+            told.append(time.monotonic())
+            return Refuse(status=429, headers={"Retry-After": "3"})
+        return None
+
+    with FakeRegistry() as ours, FakeRegistry() as theirs:
+        serve(ours, *many(12))
+        ours.fault = once
+        entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+
+        assert states(sync(entries, Settings(images=6, per_host=4), helpers=helpers(cluster))) == {"written": 12}
+
+    # Word goes by way of the scheduler; what was on its way already may still arrive.
+    assert len(began) > 40
+    assert not [one for one in began if told[0] + 1.5 < one < told[0] + 2.9]
+
+
+def test_workers_use_the_credentials_that_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with (
+        registries.registry(folder, auth=registries.password_file(folder)) as closed,
+        FakeRegistry() as ours,
+        dask_cluster(tmp_path / "dask", workers=1) as cluster,
+    ):
+        serve(ours, *many(2))
+        auth = tmp_path / "auth.json"
+        auth.write_text(json.dumps({"auths": {closed.host: {"username": USER, "password": PASSWORD}}}))
+        command = ("sync", f"docker://{ours.host}/team/app", f"docker://{closed.host}/copy", "--tls-verify=false")
+        options = ("--scheduler", cluster.address, "--keep-going", "--dest-creds", f"{USER}:{PASSWORD}")
+
+        assert main([*command, *options]) == 1
+        assert "got 401" in capsys.readouterr().out
+
+        cluster.kill_worker(0)
+        cluster.add_worker({"REGISTRY_AUTH_FILE": str(auth)})
+
+        assert main([*command, *options]) == 0
+        assert "2 images: 2 written" in capsys.readouterr().out
+
+
+def test_a_cluster_without_workers_or_without_a_scheduler_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("converter.bulk.cluster.CONNECT", 0.5)
+    with dask_cluster(tmp_path / "dask", workers=0) as cluster:
+        with pytest.raises(Unreachable, match=r"got no worker at tcp://127\.0\.0\.1:\d+ in"):
+            sync([], Settings(), helpers=helpers(cluster))
+        address = cluster.address
+
+    assert main(["sync", "oci:in", "oci:out", "--scheduler", address]) == 1
+    assert f"got no scheduler at {address}" in capsys.readouterr().err
+
+
+def test_a_worker_with_another_library_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "zstandard-0.1.dist-info").mkdir()
+    (tmp_path / "zstandard-0.1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: zstandard\nVersion: 0.1\n")
+    with dask_cluster(tmp_path / "dask", workers=0) as cluster:
+        cluster.add_worker({"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+
+        with pytest.raises(Unsupported, match=r"got zstandard 0\.1 on the worker tcp://\S+, want \d\S+, as here"):
+            sync([], Settings(), helpers=helpers(cluster))
+
+
+def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(cluster: DaskCluster) -> None:
+    place = Location.parse("docker://registry.example/app")
+    job = portable(Job(source=place, destination=place, options=OPTIONS))
+    task = Whole(job=job, root=Digest.parse("sha256:" + "0" * 64))
+
+    with Client(cluster.address, set_as_default=False) as client:
+        failed = client.submit(work, task, variables, 2, "0.0.0").result()
+
+    assert isinstance(failed, Failed)
+    assert failed.fact.endswith(", want 0.0.0")
