@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from converter.stores.registry.wire import Interrupted
 RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
+_SECONDS = re.compile(r"[ \t]*[0-9]+[ \t]*")
 LONGEST_ASKED = 300.0
 """A host that asks for more seconds than this is not waited for."""
 
@@ -74,7 +76,7 @@ def asked_wait(value: str | None) -> float | None:
     """The seconds that a Retry-After header asks for; None where there is none, or it says nothing."""
     if value is None:
         return None
-    if value.strip().isdecimal():
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
