@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.heap import share_heap
 from converter.cli.settings import common, settings
 from converter.cli.signers import read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
@@ -76,6 +77,7 @@ def command(reference: str, **chosen: Any) -> int:
     """
     from converter.verification import Wanted, verify
 
+    share_heap()
     folder: Path | None = chosen["content_trust"]
     policy: Path | None = chosen["policy"]
     wanted = Wanted(

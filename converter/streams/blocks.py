@@ -112,16 +112,23 @@ def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
 def equal(a: Blocks, b: Blocks) -> bool:
     """Whether two streams are the same bytes; both are read no further than that takes."""
     with closing(a) as left, closing(b) as right:
-        one, other = memoryview(b""), memoryview(b"")
-        while True:
-            one = one or next((memoryview(block) for block in left if len(block)), memoryview(b""))
-            other = other or next((memoryview(block) for block in right if len(block)), memoryview(b""))
-            size = min(len(one), len(other))
-            if not size:
-                return not one and not other
-            if bytes(one[:size]) != bytes(other[:size]):  # views are compared item by item
-                return False
-            one, other = one[size:], other[size:]
+        held, place = b"", 0
+        for block in left:
+            one = memoryview(block)
+            while one:
+                if place == len(held):
+                    held, place = _next(right), 0
+                size = min(len(one), len(held) - place)
+                # Nothing is copied: views are compared item by item, but a beginning at once.
+                if not size or not held.startswith(one[:size], place):
+                    return False
+                one, place = one[size:], place + size
+        return place == len(held) and not _next(right)
+
+
+def _next(source: Iterator[Block]) -> bytes:
+    """The next block that is not empty; an empty one at the end."""
+    return next((bytes(block) for block in source if len(block)), b"")
 
 
 def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:

@@ -5,7 +5,6 @@ Nothing here is trusted: whatever is read is checked against the digest that it 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,10 +19,6 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Index, Item
 from converter.model.limits import in_force
 from converter.ports import Fetch
-from converter.stores.disk import disk, write_all
-from converter.stores.media.temporary import spool
-from converter.streams.ahead import ahead
-from converter.streams.blocks import closing, file_blocks
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, decompress, plain
 from converter.streams.repack import Packing, repack
@@ -32,6 +27,7 @@ from converter.streams.tar.borrowed import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust.origin import IMAGE, TITLE, Evidence, LayerOrigin, Record
+from converter.verification.spooled import Spooled
 
 
 class Original:
@@ -58,7 +54,7 @@ class Original:
         self._layers = {known.descriptor.digest: known for known in blobs(item)}
         self._files = files
         self._workers = workers
-        self._spools: dict[Digest, _Spool] = {}
+        self._spools: dict[Digest, Spooled] = {}
         self._limits = in_force()
 
     def __enter__(self) -> Self:
@@ -121,8 +117,7 @@ class Original:
 
     def tar(self, digest: Digest) -> Blocks:
         """The tar of a blob of the target, which only the first call unpacks."""
-        held = self._spool(digest)
-        return held.blocks(0, held.size)
+        return self._spool(digest).blocks()
 
     def _again(self, layer: Layer, row: LayerOrigin | None) -> Layer:
         if row is None or row.recipe is None or row.target is None or layer.diff_id is None:
@@ -140,11 +135,11 @@ class Original:
         part = self._part(recipe)
 
         def lend(offset: int, size: int) -> Blocks:
-            return self._spool(target).blocks(offset, size)
+            return self._spool(target).piece(offset, size)
 
         return lambda: borrowed(decompress(part.blocks(), "gzip", self._limits), lend)
 
-    def _spool(self, digest: Digest) -> _Spool:
+    def _spool(self, digest: Digest) -> Spooled:
         if digest not in self._spools:
             if digest == self._root.digest:
                 tar: Blocks = plain(self._fetch(self._root).blocks(), self._limits)[1]
@@ -166,12 +161,12 @@ class Original:
             meter = Meter(digest.algorithm)
             file = repack(self._aci_tar(row), Packing.parse(row.packing), self._workers)
             held = self._spooled(hashed(file, meter), descriptor.size)
+            held.finished()
             if meter.digest(digest.algorithm) != digest:
                 found = meter.digest(digest.algorithm)
                 raise DigestMismatch(f"got an ACI with the digest {found}, made again of the image, want {digest}")
             self._spools[digest] = held
-        held = self._spools[digest]
-        return held.blocks(0, held.size)
+        return self._spools[digest].blocks()
 
     def _packed(self, row: LayerOrigin) -> Blocks:
         """A layer as it was compressed."""
@@ -201,33 +196,10 @@ class Original:
             raise NotFound(f"got a record without its part {digest}, want it")
         return self._fetch(part)
 
-    def _spooled(self, blocks: Blocks, most: int | None = None) -> _Spool:
-        """All blocks in a file; no more than one over ``most`` bytes, for then they are not what they should be."""
-        fd = spool()
-        self._files.callback(os.close, fd)
-        size = 0
-        with closing(ahead(blocks)) as source:
-            for block in source:
-                with disk("a temporary file", "write"):
-                    write_all(fd, block)
-                size += len(block)
-                if most is not None and size > most:
-                    break
-        return _Spool(fd, size)
-
-
-class _Spool:
-    """Bytes in a file without a name."""
-
-    def __init__(self, fd: int, size: int) -> None:
-        self._fd = fd
-        self.size = size
-
-    def blocks(self, offset: int, size: int) -> Blocks:
-        """A piece of them; raises Invalid where it is not all there."""
-        if offset + size > self.size:
-            raise Invalid(f"got a piece that ends at byte {offset + size}, want one of {self.size} bytes")
-        return file_blocks(self._fd, offset, size)
+    def _spooled(self, blocks: Blocks, most: int | None = None) -> Spooled:
+        made = Spooled(blocks, most)
+        self._files.callback(made.close)
+        return made
 
 
 def _as(descriptor: Descriptor, known: Known) -> Known:

@@ -1,0 +1,88 @@
+"""Bytes that are read more than once, and not in their order: in a file without a name, while they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextvars import copy_context
+from threading import Condition, Thread
+
+from converter.errors import Invalid
+from converter.stores.disk import disk, write_all
+from converter.stores.media.temporary import spool
+from converter.streams import Block, Blocks
+from converter.streams.ahead import ahead
+from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+
+
+class Spooled:
+    """All blocks of a stream, written by a thread of its own; whoever reads waits for what is not there yet.
+
+    No more than one block over ``most`` bytes is taken, for then they are not what they should be. An error of the
+    stream is raised to every reader who comes to its end. ``close`` ends the thread and gives the file back.
+    """
+
+    def __init__(self, blocks: Blocks, most: int | None = None) -> None:
+        self._fd = spool()
+        self._most = most
+        self._there = 0
+        self._ended = self._left = False
+        self._error: BaseException | None = None
+        self._changed = Condition()
+        self._thread = Thread(target=copy_context().run, args=(self._take, blocks), name="spooled", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Nothing can be read any more."""
+        self._left = True
+        self._thread.join()
+        os.close(self._fd)
+
+    def finished(self) -> int:
+        """Wait for the end; the number of bytes. Raises what the stream has raised."""
+        while self._more(self._there):
+            pass
+        return self._there
+
+    def blocks(self) -> Iterator[Block]:
+        """All of them, in order."""
+        place = 0
+        while size := self._more(place):
+            yield from file_blocks(self._fd, place, size, COPY_BLOCK)
+            place += size
+
+    def piece(self, offset: int, size: int) -> Iterator[Block]:
+        """Some of them; raises Invalid where they are not all there."""
+        while self._there < offset + size:
+            if not self._more(self._there):
+                raise Invalid(f"got a piece that ends at byte {offset + size}, want one of {self._there} bytes")
+        return file_blocks(self._fd, offset, size, COPY_BLOCK)
+
+    def _more(self, place: int) -> int:
+        """How many bytes there are behind ``place``; 0 at the end. Raises what the stream has raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._there > place or self._ended)
+            if self._there == place and self._error is not None:
+                raise self._error
+            return self._there - place
+
+    def _take(self, blocks: Blocks) -> None:
+        try:
+            with closing(ahead(blocks)) as source:
+                for block in source:
+                    if self._left:
+                        break
+                    with disk("a temporary file", "write"):
+                        write_all(self._fd, block)
+                    self._tell(len(block))
+                    if self._most is not None and self._there > self._most:
+                        break
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
+            self._error = error
+        self._ended = True
+        self._tell(0)
+
+    def _tell(self, size: int) -> None:
+        with self._changed:
+            self._there += size
+            self._changed.notify_all()

@@ -1,0 +1,69 @@
+"""Bytes in a file are read while they come, and an error of what they come from is everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Event
+
+import pytest
+
+from converter.errors import DigestMismatch, Invalid
+from converter.verification.spooled import Spooled
+
+DATA = [bytes([number]) * 1000 for number in range(8)]
+
+
+def breaking() -> Iterator[bytes]:
+    yield from DATA[:2]
+    raise DigestMismatch("got other bytes, want these")
+
+
+def test_all_of_them_and_some_of_them() -> None:
+    with closing(Spooled(iter(DATA))) as spooled:
+        assert b"".join(spooled.piece(1500, 1000)) == b"\1" * 500 + b"\2" * 500
+        assert b"".join(spooled.blocks()) == b"".join(DATA)
+        assert b"".join(spooled.blocks()) == b"".join(DATA)
+        assert spooled.finished() == 8000
+
+
+def test_what_is_there_is_read_before_the_rest_comes() -> None:
+    more = Event()
+
+    def slow() -> Iterator[bytes]:
+        yield DATA[0]
+        assert more.wait(timeout=60)
+        yield DATA[1]
+
+    with closing(Spooled(slow())) as spooled:
+        assert b"".join(spooled.piece(0, 1000)) == DATA[0]
+        more.set()
+        assert b"".join(spooled.piece(500, 1500)) == DATA[0][:500] + DATA[1]
+
+
+@pytest.mark.parametrize("offset, size", [(7999, 2), (8000, 1), (1 << 50, 100)])
+def test_a_piece_that_is_not_there(offset: int, size: int) -> None:
+    with closing(Spooled(iter(DATA))) as spooled, pytest.raises(Invalid, match="want one of 8000 bytes"):
+        list(spooled.piece(offset, size))
+
+
+def test_an_error_is_raised_where_the_bytes_end() -> None:
+    with closing(Spooled(breaking())) as spooled:
+        assert b"".join(spooled.piece(0, 2000)) == DATA[0] + DATA[1]
+        for read in (lambda: list(spooled.blocks()), lambda: list(spooled.piece(0, 2001)), spooled.finished):
+            with pytest.raises(DigestMismatch):
+                read()
+
+
+def test_too_many_bytes_are_not_taken() -> None:
+    with closing(Spooled(iter(DATA), most=2500)) as spooled:
+        assert 2500 < spooled.finished() <= 4000
+
+
+def test_nobody_need_wait_for_the_end() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield DATA[0]
+
+    with closing(Spooled(endless())) as spooled:
+        next(iter(spooled.blocks()))
