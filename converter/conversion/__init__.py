@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -93,19 +93,19 @@ def convert(
     location = Location.parse(source)
     with enforced(options.store.limits), ExitStack() as stack:
         opened = stack.enter_context(open_source(location, source_store(options)))
-        # An ACI is made of all layers, and its origin record needs them again.
-        again = len(destinations) > 1 or Location.parse(destinations[0]).transport == acis.NAME
+        places = [Location.parse(destination) for destination in destinations]
         if options.cache is not None and options.cache_blobs and not opened.local:
             from converter.conversion.caching import Caching
 
             opened = Caching(opened, Blobs(options.cache / FOLDER))
-        if again and not opened.local:
-            opened = stack.enter_context(Once(opened))
+        once = None if opened.local else stack.enter_context(Once(opened))
+        opened = once or opened
         with within(source):
             library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
             images = choose(opened, location, options, library)
-        places = [Location.parse(destination) for destination in destinations]
         check(places, len({image.root.digest for image in images}))
+        if once and _read_again(places, images, options):
+            once.hold()
         planned = []
         for destination in places:
             store = replace(target_store(options, location, destination), report=report)
@@ -117,6 +117,16 @@ def convert(
             results = execute(planned, stack, options, report)
     results = list(_sign_files(results, options))
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
+
+
+def _read_again(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
+    """Whether a layer may be read twice.
+
+    An ACI is made of all layers; its origin record, and what tells whether it has been one before, need them again.
+    """
+    aci = any(place.transport == acis.NAME for place in places)
+    kept = any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
+    return len(places) > 1 or (aci and kept)
 
 
 def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:

@@ -78,12 +78,14 @@ def place_of(destination: Location) -> str:
 
 def due(before: Before, plan: Node, mode: str) -> bool:
     """Whether there is to be a record, as far as that is known before the image is written."""
-    if mode == NEVER:
-        return False
     future = forecast(plan)
-    if future is not None and future.descriptor.digest == before.root.digest:
-        return False
-    return mode == ALWAYS or is_signed(before)
+    changed = future is None or future.descriptor.digest != before.root.digest
+    return changed and may_be_due(before, mode)
+
+
+def may_be_due(before: Before, mode: str) -> bool:
+    """The same where nobody knows yet what becomes of the image."""
+    return mode == ALWAYS or (mode != NEVER and is_signed(before))
 
 
 def losses(place: str) -> Iterator[Loss]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, Self
 
-from converter.model.content import Known
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
@@ -18,16 +18,23 @@ from converter.streams.blocks import file_blocks
 
 
 class Once:
-    """Wraps an open source, which its opener closes. A blob is fetched whole before any of it is passed on."""
+    """Wraps an open source, which its opener closes.
 
-    local = True
+    From ``hold`` on a blob is fetched whole before any of it is passed on; until then everything is read where it is.
+    """
 
     def __init__(self, source: Source) -> None:
         self.unpacked = source.unpacked
+        self.local = source.local
         self._source = source
         self._files = ExitStack()
         self._held: dict[Digest, _Spool] = {}
+        self._holding = False
         self._lock = threading.Lock()
+
+    def hold(self) -> None:
+        """Keep what is read from now on, also of what has been fetched before: it will be read again."""
+        self._holding = True
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +57,10 @@ class Once:
         known = self._source.fetch(descriptor)
         if known.absent:
             return known
-        return Known(known.descriptor, lambda: self._spool(known).blocks())
+        return Known(known.descriptor, lambda: self._blocks(known))
+
+    def _blocks(self, known: Known) -> Blocks:
+        return self._spool(known).blocks() if self._holding else known.raw()
 
     def _spool(self, known: Known) -> _Spool:
         with self._lock:

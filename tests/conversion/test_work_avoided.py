@@ -12,8 +12,9 @@ from converter.conversion import caching, convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch
 from converter.execute import Execution
+from converter.model.digest import Digest
 from converter.stores.memory import MemorySource, MemoryStore
-from tests.builders import LAYERS, add_image
+from tests.builders import LAYERS, add_image, gzipped
 from tests.stores.saving import classic, write_tar
 
 
@@ -87,6 +88,31 @@ def of(store: MemoryStore, digest: object) -> converter.Descriptor:
         for one, data in store.blobs.items()
         if one == digest
     )
+
+
+class Remote(MemorySource):
+    """A source that is costly to read."""
+
+    local = False
+
+
+@pytest.mark.parametrize(
+    "destinations, origin",
+    [
+        pytest.param(["aci:{}/out.aci"], "signed", id="an ACI in one pass"),
+        pytest.param(["aci:{}/out.aci"], "always", id="an ACI with a record, which needs the layers again"),
+        pytest.param(["oci:{}/one:x", "oci:{}/two:x"], "signed", id="two destinations"),
+    ],
+)
+def test_each_layer_is_fetched_once(
+    destinations: list[str], origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    add_image(store)
+    source = Remote(store)
+    monkeypatch.setattr(converter.conversion, "open_source", lambda *_: source)
+    convert("docker://x/app:1", [one.format(tmp_path) for one in destinations], Options(origin=origin))
+    assert [source.opened[Digest.of(gzipped(layer))] for layer in LAYERS] == [1, 1]
 
 
 @pytest.mark.parametrize("target", ["oci:{}/out:x", "dir:{}/out"])
