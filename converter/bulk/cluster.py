@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,7 +14,7 @@ from distributed import Client, Future, KilledWorker
 
 from converter.bulk.plan import Job
 from converter.bulk.task import Task
-from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event, hold, work
+from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event, hold, prepare, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
@@ -51,6 +51,8 @@ class Cluster:
         self._lock = threading.Lock()
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
+        self._holds: SimpleQueue[tuple[str, float] | None] = SimpleQueue()
+        self._herald = threading.Thread(target=self._pass_on, name="herald", daemon=True)
 
     def __enter__(self) -> Self:
         """Connect. Raises Usage, Unreachable, and Unsupported where a version differs."""
@@ -58,13 +60,15 @@ class Cluster:
         try:
             found: Any = self._client.get_versions(packages=SAME)
             require_same(found)
+            self._client.run(prepare, self._hosts.most)
         except BaseException:
             self._client.close()
             raise
         threads = sum(self._client.nthreads().values())
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._hear)
-        self._hosts.told = self._pass_on
+        self._hosts.told = lambda host, seconds: self._holds.put((host, seconds))
+        self._herald.start()
         return self
 
     def __exit__(
@@ -73,6 +77,8 @@ class Cluster:
         """Leave the cluster. Tasks that have begun end by themselves."""
         self._hosts.told = None
         self._client.unsubscribe_topic(TOPIC)
+        self._holds.put(None)
+        self._herald.join()
         self._client.close()
 
     def run(self, task: Task[R], report: Report) -> R:
@@ -127,20 +133,24 @@ class Cluster:
                         self._hosts.patience(host, job.options.store.retries).wait()
             yield
 
-    async def _hear(self, message: tuple[float, Any]) -> None:
-        """What a worker says on its way; called by the loop of Dask's client."""
+    def _hear(self, message: tuple[float, Any]) -> None:
+        """What a worker says on its way; called by the loop of Dask's client, which must not be kept."""
         _, told = message
         name, *fields = told["event"]
         if name == HELD:
             self._hosts.hold(*fields)
-            await self._client.run(hold, self._hosts.most, *fields, wait=False, on_error="ignore")
+            self._holds.put(tuple(fields))
             return
         inbox = self._inboxes.get(told["key"])
         if inbox is not None:
             inbox.put(event(name, *fields))
 
-    def _pass_on(self, host: str, seconds: float) -> None:
-        self._client.run(hold, self._hosts.most, host, seconds, wait=False, on_error="ignore")
+    def _pass_on(self) -> None:
+        """Tell all workers which host one of them, or this process, has been asked to let be."""
+        for host, seconds in iter(self._holds.get, None):
+            # One that is gone, or a scheduler that is, will be noticed by those who wait for it.
+            with suppress(OSError):
+                self._client.run(hold, self._hosts.most, host, seconds, on_error="ignore")
 
 
 def _connect(address: str) -> Client:

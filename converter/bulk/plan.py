@@ -47,7 +47,7 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
 
     Raises Usage where two images would get one name: nothing must be done then.
     """
-    taken: dict[str, str] = {}
+    taken: dict[Location, Location] = {}
     for entry in entries:
         try:
             sources = list(_sources(entry, hosts))
@@ -61,11 +61,10 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
             if isinstance(job, Unlisted):
                 yield job
                 continue
-            there, here = str(job.destination), str(job.source)
-            before = taken.setdefault(there, here)
-            if before != here:
-                raise Usage(f"got {before} and {here} for {there}, want different names (rename)")
-            if before is here:
+            before = taken.setdefault(job.destination, source)
+            if before != source:
+                raise Usage(f"got {before} and {source} for {job.destination}, want different names (rename)")
+            if before is source:
                 yield job
 
 

@@ -21,6 +21,7 @@ class Task(Protocol[R_co]):
     """A frozen dataclass that can be pickled, with a job that is ``portable``."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    """What makes it one for ``dataclasses.replace``."""
 
     @property
     def key(self) -> str:

@@ -116,8 +116,8 @@ def _write(
             bring(todo, sink, ends, elsewhere, report)
             report = rest(report, outcome.before)
         elif options.signing is None and options.wanted is None:
-            made = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest), report)
-            return replace(outcome, digest=made.digest, after=made.after)
+            whole = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest), report)
+            return replace(outcome, digest=whole.digest, after=whole.after)
     stack.enter_context(ends.turn(job))
     if job.destination.transport in _ON_DISK:
         Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)

@@ -81,10 +81,14 @@ def work(task: Task[R], environment: Environment, per_host: int, version: str) -
     def tell(*fields: object) -> None:
         worker.log_event(TOPIC, {"key": key, "event": fields})
 
-    if version != __version__:
-        return Failed.of(Unsupported(f"got transship {__version__} on the worker {worker.address}, want {version}"))
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
-    return perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)))
+    if version == __version__:
+        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)))
+    else:
+        answer = Failed.of(Unsupported(f"got transship {__version__}, want {version}, as where the run began"))
+    if isinstance(answer, Failed):
+        return replace(answer, trail=(f"worker {worker.address}", *answer.trail))
+    return answer
 
 
 def perform(task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send) -> Done[R] | Failed:
@@ -120,6 +124,11 @@ def event(name: str, *fields: Any) -> Event:
 def hosts_of(per_host: int) -> Hosts:
     """What all tasks of this worker share: when one of them is told to let a host be, all do."""
     return Hosts(per_host)
+
+
+def prepare(per_host: int) -> None:
+    """Import what tasks need: a worker that is at that for a second hears nothing meanwhile."""
+    hosts_of(per_host)
 
 
 def hold(per_host: int, host: str, seconds: float) -> None:

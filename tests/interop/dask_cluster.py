@@ -47,13 +47,13 @@ class DaskCluster:
 
 
 @contextlib.contextmanager
-def dask_cluster(folder: Path, workers: int) -> Iterator[DaskCluster]:
-    """A scheduler and so many workers; all are stopped at the end."""
+def dask_cluster(folder: Path, workers: int, env: Mapping[str, str] | None = None) -> Iterator[DaskCluster]:
+    """A scheduler, with variables of its own, and so many workers; all are stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     cluster = DaskCluster(free_port(), folder)
     options = ("--host", "127.0.0.1", "--port", str(cluster.port), "--no-dashboard", "--no-show")
     log = folder / "scheduler.log"
-    scheduler = start(log, "scheduler", *options)
+    scheduler = start(log, "scheduler", *options, env=env)
     try:
         if not wait(scheduler, lambda: listens(cluster.port)):
             pytest.fail(f"dask scheduler did not start:\n{log.read_text(errors='replace')[-4000:]}")
