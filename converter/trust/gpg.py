@@ -18,6 +18,7 @@ from converter.trust.openpgp_message import MESSAGE
 
 _PATIENCE = 120
 _GOOD, _NEW, _VALID, _PLAINTEXT = "GOODSIG", "NEWSIG", "VALIDSIG", "PLAINTEXT"
+_STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
 _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
 
 
@@ -64,7 +65,7 @@ def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak:
         *("gpg", "--homedir", folder, "--no-options", "--batch", "--no-tty", "--no-autostart", "--status-fd", "1"),
         *("--no-default-keyring", "--keyring", str(keys), "--trust-model", "always", "--no-auto-key-retrieve"),
         *("--faked-system-time", f"{at.astimezone(UTC):%Y%m%dT%H%M%S}!"),
-        *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if weak else ()),
+        *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if weak else _STRONG),
         *options,
     ]
     try:

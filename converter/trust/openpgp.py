@@ -69,6 +69,11 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
     return content, tuple(signers)
 
 
+def signatures_in(message: bytes) -> int:
+    """How many signatures a signed message has, good or not; raises Invalid for what is none."""
+    return len(_packets(unpacked(message)))
+
+
 def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
     from pysequoia import verify
 
@@ -215,6 +220,9 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
         return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
+    bits = max((openpgp_keys.short(one, _issuer(found)) for one in certificates), default=0)
+    if bits:
+        return f"got a signature by a key of {bits} bits, want {openpgp_keys.LEAST_BITS} (--allow-weak-digest takes it)"
     return f"got a signature by {_issuer(found)} that does not hold, want one that does"
 
 

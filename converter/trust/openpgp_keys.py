@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pysequoia import Cert
     from pysequoia.packet import Packet
 
+LEAST_BITS = 2048
+_OF_NUMBERS = (1, 2, 3, 17)
+"""RSA and DSA, whose keys are as strong as they are long (RFC 9580, 9.1)."""
+
 _REASON = 29
 _SOFT = (1, 3, 32)
 """Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key held before."""
@@ -57,6 +61,19 @@ def check(certificate: Cert, key: str, at: datetime) -> None:
     for subkey in subkeys:
         if key and subkey.fingerprint.endswith(key):
             subkey.check(at)
+
+
+def short(certificate: Cert, key: str) -> int:
+    """The bits of an RSA or DSA key, of that fingerprint or ID, where they are so few that it can be broken; else 0."""
+    from pysequoia.packet import PacketPile, Tag
+
+    packets: Iterable[Packet] = PacketPile.from_bytes(bytes(certificate))
+    for packet in packets:
+        if packet.tag in (Tag.PublicKey, Tag.PublicSubkey) and (packet.fingerprint or "").endswith(key):
+            body = packet.body
+            bits = int.from_bytes(body[6:8])  # of the first number: the modulus
+            return bits if body[0] == 4 and body[5] in _OF_NUMBERS and bits < LEAST_BITS else 0
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Untrusted
+from converter.trust import openpgp
 from converter.trust import policy as rules
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots
@@ -44,7 +45,16 @@ def _checked(requirement: Requirement, question: Question, trusted: Trusted, whe
     signatures = [one for one in question.signatures if one.kind in _KINDS[requirement.kind]]
     name = question.subject.name
     subject = replace(question.subject, name=name.tagged() if name else None)
-    return check(signatures, subject, _under(requirement, trusted, where))
+    return tuple(map(_alone, check(signatures, subject, _under(requirement, trusted, where))))
+
+
+def _alone(verdict: Verdict) -> Verdict:
+    """A message with more than one signature is none for the tools whose policy this is."""
+    if verdict.ok and verdict.signature.kind == kinds.SIMPLE_SIGNING:
+        count = openpgp.signatures_in(verdict.signature.data)
+        if count > 1:
+            return replace(verdict, ok=False, reason=f"got a message with {count} signatures, want one (policy.json)")
+    return verdict
 
 
 def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
