@@ -128,10 +128,16 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
 
 
 def _cluster(scheduler: str) -> Helpers:
+    import logging
+
     try:
         from converter.bulk.cluster import Cluster
     except ModuleNotFoundError as error:
         raise Unsupported(f"got no package {error.name!r}, want it: pip install transship[dask]") from None
+    if not settings().debug:
+        # What Dask has to say comes as an error, too; it would say it with a traceback.
+        for name in ("distributed", "distributed.client", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     return partial(Cluster, scheduler, variables)
 
 
