@@ -272,7 +272,7 @@ def whiteout(target: Target) -> None:
 def environment(target: Target) -> None:
     """Another variable for whatever is run."""
     if target.aci:
-        each(content("manifest", lambda data: data.replace(b'"/bin"', b'"/tmp"')))(target)
+        each(content("manifest", lambda data: data.replace(b'"/bin"', b'"/tmp"').replace(b'"b"', b'"c"')))(target)
     else:
         target.with_tars(target.tars(), lambda config: config["config"].update(Env=["PATH=/tmp"]))
 
@@ -388,6 +388,20 @@ def of_another_image(target: Target) -> None:
     target.layout.adopt(subject if target.aci else target.layout.image, {})
 
 
+def below(target: Target) -> None:
+    """The ACI that this one depends on, exchanged for another one of the same name, as a whole."""
+    (path,) = target.folder.glob("app-*.aci")
+    data = gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0)
+    path.unlink()
+    path.with_name(f"app-{sha256(data).removeprefix('sha256:')[:12]}.aci").write_bytes(data)
+
+
+def below_changed(target: Target) -> None:
+    """The same, under the name that the file had."""
+    (path,) = target.folder.glob("app-*.aci")
+    path.write_bytes(gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0))
+
+
 def lazy(target: Target) -> None:
     """An annotation that makes a runtime read a layer by a table of contents that nobody has signed."""
     note = {"io.github.containers.zstd-chunked.manifest-checksum": sha256(b"evil")}
@@ -473,65 +487,126 @@ def _made(name: str, make: Callable[[Path], str], wanted: Wanted, target: str, *
 
 
 OCI_OCI, OCI_ACI, ACI_OCI, INDEX = "OCI → OCI, repacked", "OCI → ACI", "ACI → OCI", "index → index"
-ONE, SQUASHED = "index → OCI", "OCI → OCI, squashed"
+DOCKER, V1, V1_ACI, ACI_ACI = "Docker → OCI", "schema 1 → OCI", "schema 1 → ACI", "ACI → ACI, repacked"
+ONE, SQUASHED, LAYERED = "index → OCI", "OCI → OCI, squashed", "OCI → an ACI a layer"
+OF_DOCKER, OF_ACI = (OCI_OCI, DOCKER), (ACI_OCI, ACI_ACI)
+EVERY = (*OF_DOCKER, V1, OCI_ACI, V1_ACI, LAYERED, *OF_ACI)
 ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
+V1_WANTED = Wanted(keys=BOTH.keys, identity="library/app:1")
 _made(OCI_OCI, origins.oci, BOTH, "oci:{}/out", compress="gzip:9")
+_made(DOCKER, origins.docker, BOTH, "oci:{}/out", to="oci")
+_made(V1, origins.v1, V1_WANTED, f"oci:{{}}/out:{NAME}")
 _made(OCI_ACI, origins.oci, BOTH, "aci:{}/app.aci")
+_made(V1_ACI, origins.v1, V1_WANTED, "aci:{}/app.aci")
+_made(LAYERED, origins.oci, BOTH, "aci:{}/app.aci", layered=True)
 _made(ACI_OCI, origins.aci, OPENPGP, "oci:{}/out")
+_made(ACI_ACI, origins.aci, OPENPGP, "aci:{}/app.aci", compress="gzip:9")
 _made(ONE, origins.index, BOTH, "oci:{}/out", platforms=["linux/amd64"], compress="gzip:9")
 _made(SQUASHED, origins.oci, BOTH, "oci:{}/out", squash=True)
 _made(INDEX, origins.index, BOTH, "oci:{}/out", platforms=["all"], compress="gzip:9")
 
+
+def _reasons(*rows: tuple[str | tuple[str, ...], str]) -> dict[str, str]:
+    """A part of the reason, for one target or several."""
+    return {made: text for targets, text in rows for made in ((targets,) if isinstance(targets, str) else targets)}
+
+
 LAYER, AGAIN, GIVES = "which was signed", "made again of the image", "which the signed image gives"
+MISSING, NAMES = "got a record without the layer", "for the name"
 ATTACKS = (
-    Attack("one byte of a layer", one_byte, dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI), "got a broken gzip stream")),
+    Attack("one byte of a layer", one_byte, dict.fromkeys(EVERY, "got a broken gzip stream")),
     Attack(
         "one byte of a file, every digest made to fit",
         each(content("bin/sh", flipped)),
-        {OCI_OCI: LAYER, OCI_ACI: "got bytes with the digest", ACI_OCI: AGAIN},
+        _reasons(
+            (OF_DOCKER, LAYER),
+            (V1, MISSING),
+            (OCI_ACI, "got bytes with the digest"),
+            (V1_ACI, "/bin/sh: got the content"),
+            (OF_ACI, AGAIN),
+        ),
     ),
     Attack(
         "a mode set to 4777",
         each(entry("bin/sh", mode=0o4777)),
-        {OCI_OCI: LAYER, OCI_ACI: '/bin/sh: got the mode "4777", want "0755"', ACI_OCI: AGAIN},
+        _reasons(
+            (OF_DOCKER, LAYER),
+            (V1, MISSING),
+            ((OCI_ACI, V1_ACI), '/bin/sh: got the mode "4777", want "0755"'),
+            (OF_ACI, AGAIN),
+        ),
     ),
     Attack(
         "an owner",
         each(entry("bin/su", uid=1000)),
-        {OCI_OCI: LAYER, OCI_ACI: '/bin/su: got the owner "1000:0", want "0:0"', ACI_OCI: AGAIN},
+        _reasons(
+            (OF_DOCKER, LAYER),
+            (V1, MISSING),
+            ((OCI_ACI, V1_ACI), '/bin/su: got the owner "1000:0", want "0:0"'),
+            (OF_ACI, AGAIN),
+        ),
     ),
     Attack(
         "an added file",
         each(everything, "bin/evil"),
-        {OCI_OCI: LAYER, OCI_ACI: '/bin/evil: got the entry "file", want null', ACI_OCI: AGAIN},
+        _reasons(
+            (OF_DOCKER, LAYER),
+            (V1, MISSING),
+            ((OCI_ACI, V1_ACI, LAYERED), '/bin/evil: got the entry "file", want null'),
+            (OF_ACI, AGAIN),
+        ),
     ),
-    Attack("a whiteout removed", whiteout, {OCI_OCI: LAYER, OCI_ACI: '/bin/secret: got the entry "file", want null'}),
+    Attack(
+        "a whiteout removed",
+        whiteout,
+        _reasons(
+            (OF_DOCKER, LAYER),
+            (V1, MISSING),
+            ((OCI_ACI, V1_ACI, LAYERED), '/bin/secret: got the entry "file", want null'),
+        ),
+    ),
     Attack(
         "the environment changed",
         environment,
-        {OCI_OCI: "config: got", OCI_ACI: "manifest: got", ACI_OCI: "config: got"},
+        _reasons(
+            ((*OF_DOCKER, V1, ACI_OCI), "config: got"),
+            ((OCI_ACI, LAYERED), "manifest: got"),
+            (V1_ACI, "got more than"),
+            (ACI_ACI, AGAIN),
+        ),
     ),
     Attack(
         "another name",
         renamed("registry.example/other:1"),
-        {OCI_OCI: "for the name", OCI_ACI: "for the name", ACI_OCI: "for the name"},
+        _reasons(
+            ((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
+            (V1_ACI, 'at /name, want "registry.example/other"'),
+            (ACI_ACI, AGAIN),
+        ),
     ),
     Attack(
         "another tag",
         renamed("registry.example/app:2"),
-        {OCI_OCI: "for the name", OCI_ACI: "for the name", ACI_OCI: "for the name"},
+        dict.fromkeys((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
     ),
-    Attack("no record", stripped, dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI, INDEX), "got no signature")),
+    Attack("no record", stripped, dict.fromkeys((*EVERY, INDEX), "got no signature")),
     Attack(
         "a record that names another subject",
         of_another_subject,
-        dict.fromkeys((OCI_OCI, OCI_ACI, ACI_OCI, INDEX), "got a record of the image"),
+        dict.fromkeys((*EVERY, INDEX), "got a record of the image"),
     ),
     Attack(
         "a record of another image",
         of_another_image,
-        {OCI_OCI: "config: got", OCI_ACI: "got a record without the layer", ACI_OCI: "that was not given"},
+        _reasons(
+            (OF_DOCKER, "config: got"),
+            ((OCI_ACI, LAYERED), MISSING),
+            ((V1, V1_ACI), NAMES),
+            (OF_ACI, "that was not given"),
+        ),
     ),
+    Attack("the ACI below exchanged", below, {LAYERED: "got no blob"}),
+    Attack("the ACI below changed", below_changed, {LAYERED: "got bytes with the digest"}),
     Attack(
         "a file replaced, the old one in the recipe",
         in_the_recipe(content("bin/sh", flipped)),
@@ -557,14 +632,18 @@ ATTACKS = (
     ),
     Attack("the platforms of an index swapped", swapped_platforms, {INDEX: "index: got"}),
     Attack("a record of another platform", another_platform, {INDEX: "got an index in place of", ONE: "got no blob"}),
-    Attack("a key twice in the record", twice("record"), {OCI_OCI: "'version' twice", OCI_ACI: "'version' twice"}),
-    Attack("a key twice in what was signed", twice("manifest"), {OCI_OCI: "got more than", OCI_ACI: "got more than"}),
-    Attack("a layer read by another table", lazy, {OCI_OCI: "steers what is read"}),
-    Attack("a layer that lies elsewhere", urls, {OCI_OCI: "manifest: got"}),
+    Attack("a key twice in the record", twice("record"), dict.fromkeys(EVERY, "'version' twice")),
+    Attack(
+        "a key twice in what was signed",
+        twice("manifest"),
+        dict.fromkeys((*OF_DOCKER, V1, OCI_ACI, V1_ACI, LAYERED), "got more than"),
+    ),
+    Attack("a layer read by another table", lazy, dict.fromkeys((*OF_DOCKER, V1), "steers what is read")),
+    Attack("a layer that lies elsewhere", urls, dict.fromkeys((*OF_DOCKER, V1), "manifest: got")),
     Attack("a layer that is said to be a plain tar", mislabelled, {OCI_OCI: "as its media type says"}),
     Attack("another archive behind the end", behind_the_end, {OCI_ACI: "behind the last entry"}),
-    Attack("another compressor", packed_by(ZLIB_1), {ACI_OCI: AGAIN}),
-    Attack("no compressor", packed_by("{}"), {ACI_OCI: "packing: got something else"}),
+    Attack("another compressor", packed_by(ZLIB_1), dict.fromkeys(OF_ACI, AGAIN)),
+    Attack("no compressor", packed_by("{}"), dict.fromkeys(OF_ACI, "packing: got something else")),
     Attack("a key that nobody has asked for", other_keys, dict.fromkeys((OCI_OCI, OCI_ACI), "none of the keys made")),
 )
 
@@ -604,6 +683,7 @@ def shown(reason: str) -> str:
     reason = re.sub(r"\b[0-9]+ bytes", "… bytes", reason)
     reason = re.sub(r"more than [0-9]+", "more than …", reason)
     reason = re.sub(r"a broken gzip stream \(.*?\)", "a broken gzip stream", reason)
+    reason = re.sub(r"want [0-9]+ for", "want … for", reason)
     return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
 
 

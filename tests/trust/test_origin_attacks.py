@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.trust import origins
-from tests.trust.attacks import ATTACKS, DOCUMENT, MADE, Attack, opened, refused, shown
+from tests.trust.attacks import ATTACKS, DOCUMENT, END, MADE, START, Attack, opened, refused, shown
 
 ROWS = [
     pytest.param(attack, made, reason, id=f"{attack.name}: {made}")
@@ -21,6 +21,13 @@ def test_an_attack_is_refused_with_its_reason(attack: Attack, made: str, reason:
     found = refused(attack, made, tmp_path)
     assert reason in found
     assert f"| {attack.name} | {made} | {shown(found)} |\n" in DOCUMENT.read_text()
+
+
+def test_the_table_has_no_other_rows() -> None:
+    _, _, rest = DOCUMENT.read_text().partition(START)
+    rows = rest.partition(END)[0].splitlines()[2:]
+    told = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows]
+    assert told == [(attack.name, made) for attack in ATTACKS for made in attack.reasons]
 
 
 @pytest.mark.parametrize("made", MADE)
