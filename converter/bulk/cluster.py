@@ -14,7 +14,7 @@ from distributed import Client, Future, KilledWorker
 
 from converter.bulk.plan import Job
 from converter.bulk.task import Task
-from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event, hold, prepare, work
+from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event_of, hold, prepare, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
@@ -60,7 +60,7 @@ class Cluster:
         try:
             found: Any = self._client.get_versions(packages=SAME)
             require_same(found)
-            self._client.run(prepare, self._hosts.most)
+            self._client.run(prepare, self._hosts.most, on_error="ignore")
         except BaseException:
             self._client.close()
             raise
@@ -143,7 +143,7 @@ class Cluster:
             return
         inbox = self._inboxes.get(told["key"])
         if inbox is not None:
-            inbox.put(event(name, *fields))
+            inbox.put(event_of(name, *fields))
 
     def _pass_on(self) -> None:
         """Tell all workers which host one of them, or this process, has been asked to let be."""

@@ -115,7 +115,7 @@ def at_home(job: Job, environment: Mapping[str, str]) -> Job:
     return replace(job, options=replace(options, store=store(options.store), target_store=store(target)))
 
 
-def event(name: str, *fields: Any) -> Event:
+def event_of(name: str, *fields: Any) -> Event:
     """An event, from its message."""
     return _EVENTS[name](*fields)
 

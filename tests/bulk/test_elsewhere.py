@@ -4,8 +4,7 @@ import pickle
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -51,9 +50,8 @@ class Nearby:
         self._environment = environment or {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def __call__(self, hosts: Hosts) -> Iterator[Nearby]:
-        yield self
+    def __call__(self, hosts: Hosts) -> AbstractContextManager[Nearby]:
+        return nullcontext(self)
 
     def run(self, task: Task[R], report: Report) -> R:
         data = pickle.dumps(task)
@@ -186,6 +184,17 @@ def test_squashed_images_are_made_by_one_machine(ours: FakeRegistry, theirs: Fak
 
     assert {key.partition("-")[0] for key in nearby.keys} == {"image"}
     assert len(theirs["copy/app"].tags) == 2
+
+
+def test_a_dry_run_needs_nobody(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(1))
+
+    def nobody(hosts: Hosts) -> AbstractContextManager[Nearby]:
+        raise AssertionError("was called")
+
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
+
+    assert states(sync(entries, Settings(dry_run=True), helpers=nobody)) == {"planned": 1}
 
 
 def test_progress_adds_up(ours: FakeRegistry, theirs: FakeRegistry) -> None:

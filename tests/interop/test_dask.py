@@ -26,8 +26,11 @@ from converter.errors import Unreachable, Unsupported
 from converter.model.compression import Compression
 from converter.model.digest import Digest
 from converter.model.reference import Location
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
 from tests.bulk.images import OPTIONS, PLAIN, entry, fill, many, serve
 from tests.bulk.test_sync import states
+from tests.cli.conftest import put
 from tests.interop import registries
 from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
 from tests.interop.fault_proxy import FaultProxy
@@ -196,6 +199,24 @@ def test_workers_use_the_credentials_that_they_have(
 
         assert main([*command, *options]) == 0
         assert "2 images: 2 written" in capsys.readouterr().out
+
+
+def test_directories_that_all_see_will_do(
+    cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = MemoryStore()
+    for name in ("amd64", "arm64"):
+        put(store, add_image(store, config={"os": "linux", "architecture": name}, name=""), name)
+    options = ("--scheduler", cluster.address, "--quiet")
+
+    assert main(["sync", "oci:in", "oci:packed", "--compress", "zstd", *options]) == 0
+    assert main(["sync", "oci:packed", "docker-archive:files", *options]) == 0
+
+    for name in ("amd64", "arm64"):
+        assert main(["diff", f"oci:in:{name}", f"docker-archive:files/in-{name}.tar"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_a_cluster_without_workers_or_without_a_scheduler_is_told(
