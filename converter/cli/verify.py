@@ -65,7 +65,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--map-identity", is_flag=True, help="Any name will do: the image goes by another one here.")
 @click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Of an index, this image. Default: all.")
 @click.option("--at", callback=_time, metavar="TIME", help="The time at which keys have to hold. Default: now.")
-@click.option("--allow-weak-digest", is_flag=True, help="Take OpenPGP signatures that can be forged: SHA-1, short keys.")
+@click.option("--allow-weak-digest", is_flag=True, help="Take forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option("--require", "require", type=click.Choice(REQUIREMENTS), multiple=True, help="What there has to be.")
 @store_options
 @common
