@@ -26,11 +26,11 @@ from converter.schema import KINDS, check
 from converter.signing import Signing
 from converter.stores.discovery import templates
 from converter.stores.discovery.names import AppName
+from converter.stores.patience import asked_wait
 from converter.stores.registry.auth import basic, challenges, read_token
 from converter.stores.registry.credentials import found_in, helped
 from converter.stores.registry.credentials import keys as auth_keys
 from converter.stores.registry.download import first_byte
-from converter.stores.registry.patience import asked_wait
 from converter.stores.registry.tags import next_link
 from converter.stores.registry.upload import least_part, offset_of
 from converter.stores.registry.urls import joined

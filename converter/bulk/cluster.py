@@ -18,7 +18,7 @@ from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event_
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 from converter.version import __version__
 
 R = TypeVar("R")

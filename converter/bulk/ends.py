@@ -21,7 +21,7 @@ from converter.model.image import Attachment
 from converter.model.reference import ImageName
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 
 if TYPE_CHECKING:
     from converter.bulk.task import Elsewhere

@@ -14,7 +14,7 @@ from converter.errors import ConverterError, Invalid, Usage, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 
 _ATTACHED = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 """Tags of what speaks of images (cosign, the referrers fallback): it goes along with its image."""

@@ -24,7 +24,7 @@ from converter.bulk.telling import Telling
 from converter.cache import Cache, Forgetful
 from converter.errors import ConverterError, from_system
 from converter.events import Event, Report, Warned, silent
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 
 IMAGES = 4
 PER_HOST = 6

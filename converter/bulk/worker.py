@@ -23,7 +23,7 @@ from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import enforced
 from converter.stores import StoreOptions
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 from converter.version import __version__
 
 R = TypeVar("R")

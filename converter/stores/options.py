@@ -12,7 +12,7 @@ from converter.model.digest import Digest
 from converter.model.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
-    from converter.stores.registry.hosts import Hosts
+    from converter.stores.hosts import Hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.signing import Signing
 from converter.stores import StoreOptions
+from converter.stores.hosts import Hosts
 from converter.stores.registry.client import Rejected
-from converter.stores.registry.hosts import Hosts
 from converter.verification.wanted import Wanted
 from tests.bulk.images import OPTIONS, entry, many, serve
 from tests.bulk.test_sync import blobs_read, states

@@ -4,7 +4,7 @@ import tracemalloc
 from dataclasses import replace
 
 from converter.bulk.plan import jobs
-from converter.stores.registry.hosts import Hosts
+from converter.stores.hosts import Hosts
 from tests.bulk.images import entry
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError, LimitExceeded, NotFound
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, read
+from converter.stores.patience import Patience
 from converter.stores.registry.access import Access
 from converter.stores.registry.client import refusal
 from converter.stores.registry.download import download
-from converter.stores.registry.patience import Patience
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Wire
 from converter.streams import Block

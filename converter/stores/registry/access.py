@@ -12,7 +12,7 @@ from converter.model.limits import DEFAULT, Limits
 from converter.stores.options import StoreOptions
 
 if TYPE_CHECKING:
-    from converter.stores.registry.hosts import Hosts
+    from converter.stores.hosts import Hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
+from converter.stores.hosts import Hosts
+from converter.stores.patience import RETRYABLE, Interrupted, Patience, asked_wait
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, challenges
-from converter.stores.registry.hosts import Hosts
-from converter.stores.registry.patience import RETRYABLE, Patience, asked_wait
 from converter.stores.registry.urls import followed, origin_of, plain
-from converter.stores.registry.wire import Body, Interrupted, Wire, broken
+from converter.stores.registry.wire import Body, Wire, broken
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict

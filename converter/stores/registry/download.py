@@ -7,9 +7,9 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from converter.stores.registry.patience import Patience
+from converter.stores.patience import Interrupted, Patience
 from converter.stores.registry.urls import plain
-from converter.stores.registry.wire import Interrupted, broken
+from converter.stores.registry.wire import broken
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK
 

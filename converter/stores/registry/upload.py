@@ -16,9 +16,10 @@ from converter.errors import ConverterError, Denied, DigestMismatch, NotFound, U
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.stores.patience import Interrupted
 from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
-from converter.stores.registry.wire import Body, Interrupted
+from converter.stores.registry.wire import Body
 
 SMALL_PARTS = 10 * 1024 * 1024
 """The parts of a blob that a registry, or a proxy before it, finds too large for one request (413)."""

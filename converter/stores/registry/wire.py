@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from converter.errors import LimitExceeded, Unreachable
+from converter.stores.patience import Interrupted
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
 from converter.stores.registry.urls import Origin, bypasses, followed, origin_of, plain
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 Body = bytes | Iterable[bytes | memoryview] | None
-
-
-class Interrupted(Unreachable):
-    """The exchange broke off, or the host asks to come back: the same may work later.
-
-    ``wait`` is for how many seconds the host asks, None where it does not; ``busy`` says that it has too much to do
-    (429), which is nobody's fault.
-    """
-
-    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False) -> None:
-        super().__init__(fact)
-        self.wait = wait
-        self.busy = busy
 
 
 class Wire:

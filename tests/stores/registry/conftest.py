@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from converter.stores.registry import patience
+from converter.stores import patience
 from tests.stores.registry.fake import FakeRegistry
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from converter.stores.registry.wire import Interrupted
+from converter.errors import Unreachable
 
 RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 FIRST_WAIT = 0.25
@@ -18,6 +18,19 @@ LONGEST_WAIT = 30.0
 _SECONDS = re.compile(r"[ \t]*[0-9]+[ \t]*")
 LONGEST_ASKED = 300.0
 """A host that asks for more seconds than this is not waited for."""
+
+
+class Interrupted(Unreachable):
+    """The exchange broke off, or the host asks to come back: the same may work later.
+
+    ``wait`` is for how many seconds the host asks, None where it does not; ``busy`` says that it has too much to do
+    (429), which is nobody's fault.
+    """
+
+    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False) -> None:
+        super().__init__(fact)
+        self.wait = wait
+        self.busy = busy
 
 
 class Patience:

@@ -5,10 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from converter.stores.registry import patience
-from converter.stores.registry.patience import Patience, asked_wait
+from converter.stores import patience
+from converter.stores.patience import Interrupted, Patience, asked_wait
 from converter.stores.registry.urls import bypasses, plain
-from converter.stores.registry.wire import Interrupted
 
 
 class Clock:

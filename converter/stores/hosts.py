@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from converter.stores.registry.patience import Patience
+from converter.stores.patience import Patience
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
