@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from converter.bulk.memory import Memory
 from converter.bulk.plan import Job
@@ -22,9 +22,6 @@ from converter.model.reference import ImageName
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
-
-if TYPE_CHECKING:
-    from converter.bulk.task import Elsewhere
 
 MOUNTS = 16
 """Most repositories to ask the right to read for, so that blobs may be taken over from them."""
@@ -68,12 +65,11 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run; ``elsewhere`` are other machines that help, if there are any."""
+    """Opens sources and sinks for the jobs of one run."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool) -> None:
         self.memory = memory
         self.hosts = hosts
-        self.elsewhere = elsewhere
         self.holders = Holders()
         self._spool = spool
         self._turns: dict[str, threading.Lock] = {}

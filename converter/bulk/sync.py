@@ -65,9 +65,9 @@ def sync(
     others = helpers(hosts) if helpers and not settings.dry_run else nullcontext()
     with others as elsewhere, Spool() as spool, _cache(settings) as cache:
         todo = list(jobs(entries, hosts))
-        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool, elsewhere=elsewhere)
+        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool)
         telling = Telling(report, len(todo))
-        outcomes = _run(todo, ends, settings, telling)
+        outcomes = _run(todo, ends, elsewhere, settings, telling)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
@@ -76,7 +76,9 @@ def sync(
         )
 
 
-def _run(todo: list[Job | Unlisted], ends: Ends, settings: Settings, telling: Telling) -> list[Outcome]:
+def _run(
+    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, settings: Settings, telling: Telling
+) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those that nobody began with."""
     stopping = threading.Event()
 
@@ -86,7 +88,7 @@ def _run(todo: list[Job | Unlisted], ends: Ends, settings: Settings, telling: Te
         began = time.monotonic()
         try:
             with telling.image(job.name, _unless(stopping)) as report:
-                return work.run(job, ends, report, dry_run=settings.dry_run)
+                return work.run(job, ends, report, elsewhere, dry_run=settings.dry_run)
         except _Stopped:
             return None
         except ConverterError as error:
@@ -94,7 +96,7 @@ def _run(todo: list[Job | Unlisted], ends: Ends, settings: Settings, telling: Te
         except OSError as error:
             return work.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
 
-    images = settings.images or (ends.elsewhere.images if ends.elsewhere else IMAGES)
+    images = settings.images or (elsewhere.images if elsewhere else IMAGES)
     found: dict[int, Outcome] = {}
     with ThreadPoolExecutor(images, thread_name_prefix="image") as pool:
         try:

@@ -13,7 +13,7 @@ from converter.bulk.foresight import distinct, foreseen, size
 from converter.bulk.move import bring, moves
 from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
-from converter.bulk.task import portable, travels
+from converter.bulk.task import Elsewhere, portable, travels
 from converter.bulk.telling import rest
 from converter.conversion import Target, choose, execute, plan, signed
 from converter.conversion.dependencies import Library
@@ -54,11 +54,11 @@ class Whole:
         return run(self.job, ends, report)
 
 
-def run(job: Job, ends: Ends, report: Report, *, dry_run: bool = False) -> Outcome:
+def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None, *, dry_run: bool = False) -> Outcome:
     """Do the job, unless its target has the image already. Raises what ``converter.convert`` raises.
 
-    Where ``ends`` knows other machines, they bring the layers, or make the whole image; documents that name layers, and
-    what needs keys, are this machine's affair.
+    Where there is an ``elsewhere``, other machines bring the layers, or make the whole image; documents that name
+    layers, and what needs keys, are this machine's affair.
     """
     began = time.monotonic()
     with ExitStack() as stack:
@@ -72,7 +72,9 @@ def run(job: Job, ends: Ends, report: Report, *, dry_run: bool = False) -> Outco
         target = plan(job.destination, sink, chosen, options, library)
         outcome = _forecast(job, target, ends, dry_run=dry_run)
         if outcome.state == "written":
-            outcome = _write(outcome, job, target, sink=sink, ends=ends, report=report, stack=stack)
+            outcome = _write(
+                outcome, job, target, sink=sink, ends=ends, elsewhere=elsewhere, report=report, stack=stack
+            )
     if outcome.state == "written":
         _sign_file(job, target)
     return replace(outcome, seconds=time.monotonic() - began)
@@ -105,10 +107,18 @@ def _forecast(job: Job, target: Target, ends: Ends, *, dry_run: bool) -> Outcome
 
 
 def _write(
-    outcome: Outcome, job: Job, target: Target, *, sink: Sink, ends: Ends, report: Report, stack: ExitStack
+    outcome: Outcome,
+    job: Job,
+    target: Target,
+    *,
+    sink: Sink,
+    ends: Ends,
+    elsewhere: Elsewhere | None,
+    report: Report,
+    stack: ExitStack,
 ) -> Outcome:
     """Write the image; it is there once ``stack`` is left."""
-    options, elsewhere = job.options, ends.elsewhere
+    options = job.options
     if elsewhere is not None and travels(job):
         todo = moves(job, target)
         if todo is not None:
