@@ -14,7 +14,7 @@ from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
-from converter.cli.signers import signing, trust_options, wanted
+from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import Usage
 
@@ -88,6 +88,7 @@ def compression_of(_context: click.Context, _parameter: click.Parameter, value: 
     type=click.Choice(("always", "signed", "never")),
     help="When an image that changes keeps what was signed. Default: signed.",
 )
+@content_trust_option
 @click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")

@@ -11,12 +11,14 @@ import click
 from converter.cli.environment import store, store_options
 from converter.cli.reading import Opened, reading
 from converter.cli.settings import common, settings
+from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, size
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI
+from converter.trust.content_trust import beside
 from converter.trust.evidence import find
 from converter.trust.signature import Signature
 
@@ -29,9 +31,10 @@ MOST = 200
 
 @click.command("inspect")
 @click.argument("reference", metavar="REF")
+@content_trust_option
 @store_options
 @common
-def command(reference: str) -> None:
+def command(reference: str, content_trust: dict[str, bytes]) -> None:
     """Say what REF is. Only its documents are read: no layer is fetched.
 
     With --json: the neutral model, one form for images of every format (transship schema image).
@@ -39,7 +42,10 @@ def command(reference: str) -> None:
     with reading(reference, store()) as opened:
         about = subjects(opened.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
-        signatures = find(attached, opened.source.fetch, manifest_of(opened), opened.root)
+        signatures = (
+            *find(attached, opened.source.fetch, manifest_of(opened), opened.root),
+            *beside(content_trust, str(opened.root.digest)),
+        )
         if settings().json:
             signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
             show_json(describe(opened.item, attached) | signed)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from converter.errors import Usage
+
 if TYPE_CHECKING:
     from converter.signing import Signing
     from converter.trust.makers import Maker
@@ -43,6 +45,17 @@ def trust_options(function: Function) -> Function:
     return function
 
 
+def content_trust_option(function: Function) -> Function:
+    """Give a command the documents of Docker Content Trust that lie in a folder, by their path in it."""
+    return click.option(
+        "--content-trust",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        callback=_documents,
+        metavar="FOLDER",
+        help="Docker Content Trust of the image: a folder with root.json and targets.json.",
+    )(function)
+
+
 def signing() -> Signing | None:
     """Who signs; None for nobody. Raises Invalid for a key that is none."""
     told = _told()
@@ -67,6 +80,12 @@ def wanted() -> Wanted | None:
 def read(path: str) -> bytes:
     """A file that a policy names."""
     return Path(path).read_bytes()
+
+
+def below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
+    """The files of a folder and of those below it, by their path in it."""
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def maker_of(text: str) -> Maker:
@@ -96,6 +115,13 @@ def gpg_maker(text: str) -> Maker:
     if path.is_file():
         return GpgFile(path.read_bytes(), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
     return GpgUser(text)
+
+
+def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
+    found = below(folder, "*.json") if folder else {}
+    if folder and "root.json" not in found:
+        raise Usage(f"got no root.json in {folder}, want it and targets.json (--content-trust)")
+    return found
 
 
 def _told() -> dict[str, Any]:

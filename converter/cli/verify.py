@@ -12,7 +12,7 @@ import click
 from converter.cli.environment import store, store_options
 from converter.cli.heap import share_heap
 from converter.cli.settings import common, settings
-from converter.cli.signers import read
+from converter.cli.signers import below, content_trust_option, read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
 
@@ -56,7 +56,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
 @click.option("--trust-store", "stores", type=Folder, multiple=True, help="Keys in rkt's layout (trustedkeys).")
-@click.option("--content-trust", type=Folder, help="Docker Content Trust: root.json and targets.json.")
+@content_trust_option
 @click.option("--lookaside", "lookasides", type=Folder, multiple=True, help="A folder of simple signatures.")
 @click.option("--policy", type=File, help="skopeo's policy.json.")
 @click.option(
@@ -78,15 +78,14 @@ def command(reference: str, **chosen: Any) -> int:
     from converter.verification import Wanted, verify
 
     share_heap()
-    folder: Path | None = chosen["content_trust"]
     policy: Path | None = chosen["policy"]
     wanted = Wanted(
         keys=_files("--key", chosen["keys"]),
         keyrings=_files("--keyring", chosen["keyrings"]),
         chains=_files("--certificate-chain", chosen["chains"]),
         certificate_identity=chosen["certificate_identity"],
-        trust_stores=tuple((f"--trust-store {path}", _below(path)) for path in chosen["stores"]),
-        content_trust=_below(folder, "*.json") if folder else {},
+        trust_stores=tuple((f"--trust-store {path}", below(path)) for path in chosen["stores"]),
+        content_trust=chosen["content_trust"],
         lookasides=chosen["lookasides"],
         policy=policy.read_bytes() if policy else None,
         read=read,
@@ -156,9 +155,3 @@ def _verdict(verdict: Verdict) -> str:
 
 def _files(option: str, paths: tuple[Path, ...]) -> tuple[tuple[str, bytes], ...]:
     return tuple((f"{option} {path}", path.read_bytes()) for path in paths)
-
-
-def _below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
-    """The files of a folder and of those below it, by their path in it."""
-    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

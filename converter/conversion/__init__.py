@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
 from converter.cache import FOLDER, Blobs, Cache, Forgetful
 from converter.conversion import acis, attachments, origin, signed
-from converter.conversion.attachments import Attached, Found
+from converter.conversion.attachments import Attached, Found, Listing
 from converter.conversion.dependencies import Library
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.opened import open_image
@@ -27,6 +27,7 @@ from converter.formats import labelled
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.image import Image, Item, subjects
 from converter.model.limits import enforced
 from converter.model.reference import Location
@@ -155,7 +156,21 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 settings=origin.settings(options, root, item, name),
             )
         )
+    if options.content_trust and options.keeps_origin:
+        return _with_content_trust(chosen, options.content_trust)
     return chosen
+
+
+def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:
+    """The same with the documents of Docker Content Trust that the caller has; raises Usage where none fits any."""
+    from converter.conversion.beside import listing
+
+    known = [labelled(one.fetch(one.root)) for one in chosen]
+    found = [_with(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)]
+    if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
+        fact = "got documents that speak of no such image, want root.json and targets that have its digest"
+        raise Usage(f"{fact} (--content-trust)")
+    return found
 
 
 def plan(
@@ -206,8 +221,18 @@ def plan(
 def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
     """The same with what speaks of the ACIs that its layers came of, which only an origin record takes along."""
     below = [digest for digest in acis.sources(chosen.item) if digest != chosen.root.digest]
-    found = attachments.find(library, below).attached
-    return replace(chosen, attached=(*chosen.attached, *found), fetch=library.after(chosen.fetch)) if found else chosen
+    return _with(chosen, library, below) if below else chosen
+
+
+def _with(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
+    """The same with what speaks of the subjects elsewhere."""
+    found = attachments.find(listing, subjects)
+    return replace(
+        chosen,
+        attached=(*chosen.attached, *found.attached),
+        unread=(*chosen.unread, *found.losses),
+        fetch=attachments.first(chosen.fetch, listing),
+    )
 
 
 def encode(

@@ -17,6 +17,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
+from converter.ports import Fetch
 
 MAX_DEPTH = 4
 """A signature can be signed, and an attestation attested: so far, and no further."""
@@ -67,6 +68,18 @@ def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) ->
                     fresh.append(attachment.descriptor.digest)
         waiting = fresh
     return Found(attached=tuple(found.values()), losses=tuple(losses.values()))
+
+
+def first(fetch: Fetch, other: Listing) -> Fetch:
+    """``fetch`` and, for what that does not have, ``other``."""
+
+    def either(descriptor: Descriptor) -> Known:
+        try:
+            return fetch(descriptor)
+        except NotFound:
+            return other.fetch(descriptor)
+
+    return either
 
 
 def split(

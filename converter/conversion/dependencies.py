@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
-from converter.ports import Fetch, Source
+from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
@@ -52,17 +52,6 @@ class Library:
             with suppress(NotFound):
                 return source.fetch(descriptor)
         raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
-
-    def after(self, fetch: Fetch) -> Fetch:
-        """``fetch``, and what was found here for what it does not know."""
-
-        def either(descriptor: Descriptor) -> Known:
-            try:
-                return fetch(descriptor)
-            except NotFound:
-                return self.fetch(descriptor)
-
-        return either
 
     def _read(self) -> Iterator[tuple[Manifest, Known]]:
         from converter.formats.aci.archive import read_manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -33,6 +33,7 @@ class Keywords(TypedDict, total=False):
     wanted: Wanted | None
     signing: Signing | None
     origin: str
+    content_trust: Mapping[str, bytes]
     rkt_dev_links: bool
     download_foreign: bool
     cache: Path | str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ class Options:
     folder that remembers what was verified, None for none, and ``cache_blobs`` how many bytes of what was made or
     fetched it may hold; ``link`` lets blobs that stay as they are share the source's files; ``origin`` is when an
     origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
-    ``never``; ``target_store`` is how destinations are spoken to, None for as the source is.
+    ``never``; ``content_trust`` are documents of Docker Content Trust, by name, that go along; ``target_store`` is
+    how destinations are spoken to, None for as the source is.
     """
 
     to: str = ""
@@ -45,6 +47,7 @@ class Options:
     wanted: Wanted | None = None
     signing: Signing | None = None
     origin: str = "signed"
+    content_trust: Mapping[str, bytes] = field(default_factory=dict)
     rkt_dev_links: bool = False
     download_foreign: bool = False
     cache: Path | None = None

@@ -16,6 +16,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
+from converter.trust import content_trust as ct
 from converter.trust import cosign
 from converter.trust.evidence import SIGSTORE_FILE
 
@@ -79,6 +80,14 @@ def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
     more = {"artifactType": SIMPLE_SIGNING, "subject": subject.bare().to_json()}
     empty = Blob(media_type=types.OCI_EMPTY, data=b"{}")
     return _artifact(more, empty, [Descriptor.of(message, blob.media_type)], [blob])
+
+
+def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
+    """An artifact with the documents of Docker Content Trust, each under its name, that speak of ``subject``."""
+    more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
+    blobs = {name: Blob(media_type=ct.DOCUMENT, data=data) for name, data in sorted(files.items())}
+    layers = [Descriptor.of(one.data, one.media_type, annotations={ct.TITLE: name}) for name, one in blobs.items()]
+    return _artifact(more, Blob(media_type=types.OCI_EMPTY, data=b"{}"), layers, [*blobs.values()])
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp, simple_signing
@@ -16,6 +16,7 @@ ONE_VERDICT = {
     kinds.ATTESTATION: dsse.verify,
     kinds.BUNDLE: bundle.verify,
     kinds.NOTATION: notation.verify,
+    kinds.CONTENT_TRUST: content_trust.verify,
 }
 
 
@@ -24,17 +25,13 @@ def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> 
     return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
 
 
-def check_one(
-    signature: Signature, found: Subject, trusted: Trusted, files: Mapping[str, bytes] | None = None
-) -> tuple[Verdict, ...]:
-    """The verdicts of one signature. ``files`` are the documents of Docker Content Trust, by name."""
+def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+    """The verdicts of one signature."""
     try:
         if signature.kind == kinds.SIMPLE_SIGNING:
             return simple_signing.verify(signature, found, trusted)
         if signature.kind == kinds.DETACHED:
             return _detached(signature, found, trusted)
-        if signature.kind == kinds.CONTENT_TRUST:
-            return (content_trust.verify(signature, files or {}, found, trusted),)
         return (_verify(signature, found, trusted),)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,13 @@ from converter.model.document import load_object
 from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.members import as_object, decoded, member, objects
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most
+
+DOCUMENT = "application/vnd.transship.content-trust.v1+json"
+"""The media type of a document that an image has taken along, and the artifact type of them all."""
+TITLE = "org.opencontainers.image.title"
+"""The annotation that has its name."""
 
 ROOT, TARGETS = "root", "targets"
 ROOT_FILE = "root.json"
@@ -35,18 +40,19 @@ class Target:
     length: int
 
 
-def verify(signature: Signature, files: Mapping[str, bytes], found: Subject, trusted: Trusted) -> Verdict:
-    """Check a targets document, whose ``location`` is its name among the ``files``, up to a key of the caller's.
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+    """Check a targets document, up to a key of the caller's.
 
     The repository's name is not in these documents: it is the caller's, who has chosen the root. Raises Untrusted,
     Invalid.
     """
+    files = signature.files
     with within("root.json"):
         role, source = _root(files.get(ROOT_FILE, b""), trusted)
     tag = found.name.tagged().tag if found.name else ""
     if not tag:
         raise Untrusted("got targets, which are about tags, want to be told the image's (--identity)")
-    name = signature.location.removesuffix(".json")
+    name = signature.annotations.get(TITLE, "").removesuffix(".json")
     if name != TARGETS:
         role = _delegated(name, tag, files, role, trusted.at)
     targets = _checked(signature.data, role, "targets", trusted.at)
@@ -56,7 +62,12 @@ def verify(signature: Signature, files: Mapping[str, bytes], found: Subject, tru
     if target.length != len(found.manifest) or not _same(target.hashes, found.manifest):
         raise Untrusted(f"got targets that have another manifest for {tag!r}, want {found.descriptor.digest}")
     return Verdict(
-        signature=signature, ok=True, signer=source.fingerprint, key=source.source, identity=f":{tag}", reason=""
+        signature=signature,
+        ok=True,
+        signer=source.fingerprint,
+        key=source.source,
+        identity=f":{tag}",
+        reason="the tag is signed, and no repository",
     )
 
 
@@ -66,6 +77,27 @@ class Role:
 
     keys: tuple[Key, ...]
     threshold: int
+
+
+def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Iterator[Signature]:
+    """The targets among the documents, which lie beside the image of the digest ``covers``."""
+    for name, data in files.items():
+        if is_targets(data):
+            yield Signature(
+                kind=CONTENT_TRUST,
+                location=f"{location}, {name}" if location else name,
+                covers=covers,
+                data=data,
+                annotations={TITLE: name},
+                files=files,
+            )
+
+
+def speak_of(files: Mapping[str, bytes], manifest: bytes) -> bool:
+    """Whether there are a root and targets that have the manifest under some tag. Nothing is verified."""
+    documents = [load_object(data) for data in files.values() if is_targets(data)]
+    rows = [row for one in documents for row in _targets(member(one, "signed", dict)).values()]
+    return ROOT_FILE in files and any(_same(row.hashes, manifest) for row in rows)
 
 
 def is_targets(data: bytes) -> bool:

@@ -64,7 +64,12 @@ def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
         )
 
 
-_LABELS = {"sig": kinds.COSIGN, "att": kinds.ATTESTATION, notation.ARTIFACT: kinds.NOTATION}
+_LABELS = {
+    "sig": kinds.COSIGN,
+    "att": kinds.ATTESTATION,
+    notation.ARTIFACT: kinds.NOTATION,
+    content_trust.DOCUMENT: kinds.CONTENT_TRUST,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +119,11 @@ def _in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
 
 def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
     """What lies in an artifact: its layers say by themselves what they are."""
-    document = load_object(fetch(entry).read())
-    for layer in _rows(document, "layers"):
+    layers = _rows(load_object(fetch(entry).read()), "layers")
+    documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
+    files = {one.annotations.get(content_trust.TITLE, ""): fetch(one).read() for one in documents}
+    yield from content_trust.beside(files, place.covers, place.location)
+    for layer in layers:
         kind = layer.media_type
         if kind == cosign.PAYLOAD:
             yield Signature(
@@ -155,7 +163,7 @@ def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
     if data.startswith(SIGSTORE_FILE):
         yield _sigstore_file(data, location, covers)
     elif content_trust.is_targets(data):
-        yield Signature(kind=kinds.CONTENT_TRUST, location=location, covers=covers, data=data)
+        yield from content_trust.beside({location: data}, covers)
     elif is_signed_message(data):
         yield Signature(
             kind=kinds.SIMPLE_SIGNING, location=location, covers=covers, data=data, media_type=types.DIR_SIGNATURE

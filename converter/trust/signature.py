@@ -24,7 +24,7 @@ class Signature:
 
     ``location`` is where it lies, for people: a tag, a file, a member of the manifest. ``covers`` is the digest of the
     bytes that it is kept with. ``data`` is the evidence, byte for byte; ``payload`` the signed bytes where they stand
-    apart from it.
+    apart from it; ``files`` are documents that it needs, by name.
     """
 
     kind: str
@@ -34,6 +34,7 @@ class Signature:
     payload: bytes = b""
     media_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What ``inspect --json`` and ``convert --json`` say of it."""

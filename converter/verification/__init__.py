@@ -144,11 +144,11 @@ def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Ver
     """The verdicts under the keys that were given one by one, and what is missing of them."""
     if not wanted.sources():
         return [], []
-    signatures = [*question.signatures, *_beside(question, wanted)]
+    signatures = [*question.signatures, *content_trust.beside(wanted.content_trust, str(question.root.digest))]
     verdicts = [
         _about_file(one, question, wanted)
         for signature in signatures
-        for one in check_one(signature, question.subject, trusted, wanted.content_trust)
+        for one in check_one(signature, question.subject, trusted)
     ]
     made = {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
     return verdicts, [_missing(source, verdicts) for source in wanted.sources() if source not in made]
@@ -198,12 +198,3 @@ def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict
         fact = f"got a signature for the name {question.aci_name!r}, want {name!r}"
         return replace(verdict, ok=False, identity=question.aci_name, reason=fact)
     return replace(verdict, identity=question.aci_name)
-
-
-def _beside(question: Question, wanted: Wanted) -> list[Signature]:
-    """The targets of Docker Content Trust, which lie beside an image and not with it."""
-    return [
-        Signature(kind=kinds.CONTENT_TRUST, location=path, covers=str(question.root.digest), data=data)
-        for path, data in wanted.content_trust.items()
-        if content_trust.is_targets(data)
-    ]

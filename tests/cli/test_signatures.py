@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from converter.cli.main import main
 from tests.signing.images import NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
+from tests.trust.test_content_trust import root, targets
 
 
 @pytest.fixture
@@ -102,3 +103,16 @@ def test_rkts_store(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / certificate.fingerprint).write_text("")
     assert main(["verify", reference, "--trust-store", str(store.parent)]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_documents_beside_an_image(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference, folder = layout(keys / "out"), keys / "metadata"
+    folder.mkdir()
+    assert main(["inspect", reference, "--content-trust", str(folder)]) == 2
+    assert "got no root.json" in capsys.readouterr().err
+    (folder / "root.json").write_bytes(root())
+    (folder / "targets.json").write_bytes(targets(manifest=b"another's"))
+    assert main(["inspect", reference, "--content-trust", str(folder)]) == 0
+    assert "content-trust of sha256:" in capsys.readouterr().out
+    assert main(["convert", reference, f"dir:{keys / 'copy'}", "--content-trust", str(folder)]) == 2
+    assert "want root.json and targets that have its digest" in capsys.readouterr().err

@@ -387,6 +387,10 @@ def test_what_notary_publishes(small_dir: Path, tmp_path: Path) -> None:
     arguments = ("verify", f"dir:{small_dir}", "--content-trust", metadata, "--key", key, "--identity")
     transship(*arguments, f"{name}:1")
     transship(*arguments, f"{name}:2", status=1)
+    aci = f"aci:{tmp_path / 'app.aci'}"
+    transship("convert", f"dir:{small_dir}", aci, "--content-trust", metadata)
+    transship("verify", aci, "--key", key, "--identity", f"{name}:1")
+    transship("verify", aci, "--key", key, "--identity", f"{name}:2", status=1)
     targets = metadata / "targets.json"
     targets.write_bytes(targets.read_bytes().replace(b'"1":{', b'"2":{'))
     transship(*arguments, f"{name}:2", status=1)

@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from converter.errors import ConverterError
 from converter.trust import canonical_json, content_trust
-from converter.trust import signature as kinds
 from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey
-from converter.trust.signature import Signature
+from converter.trust.signature import CONTENT_TRUST, Signature
 from tests.trust.making import MANIFEST, NOW, certificate, ecdsa, pem, subject, trusted
 
 ROOT, TARGETS = ecdsa(200), ecdsa(201)
@@ -63,12 +62,15 @@ def targets(*keys: PrivateKey, manifest: bytes = MANIFEST, expires: str = LATER,
     return document(body, *(keys or (TARGETS,)))
 
 
-def about(data: bytes) -> Signature:
-    return Signature(kind=kinds.CONTENT_TRUST, location="targets.json", covers="", data=data)
+def about(data: bytes, root_data: bytes = root()) -> Signature:
+    name = "targets.json"
+    files = {name: data, "root.json": root_data}
+    told = {content_trust.TITLE: name}
+    return Signature(kind=CONTENT_TRUST, location=name, covers="", data=data, annotations=told, files=files)
 
 
 def test_a_tag_that_is_signed() -> None:
-    verdict = content_trust.verify(about(targets()), {"root.json": root()}, subject(), trusted(ROOT))
+    verdict = content_trust.verify(about(targets()), subject(), trusted(ROOT))
     assert (verdict.ok, verdict.identity, verdict.key) == (True, ":1", "--key 0")
 
 
@@ -100,7 +102,7 @@ def test_a_tag_that_is_signed() -> None:
 )
 def test_a_tag_that_is_not(root_data: bytes, targets_data: bytes, reason: str) -> None:
     with pytest.raises(ConverterError, match=reason):
-        content_trust.verify(about(targets_data), {"root.json": root_data}, subject(), trusted(ROOT))
+        content_trust.verify(about(targets_data, root_data), subject(), trusted(ROOT))
 
 
 DELEGATE = ecdsa(202)
@@ -132,19 +134,20 @@ def delegating(name: str = "targets/releases", path: str = "") -> bytes:
 )
 def test_others_may_be_given_the_word(above: bytes, data: bytes, good: bool) -> None:
     files = {"root.json": root(), "targets.json": above, "targets/releases.json": data}
-    one = Signature(kind=kinds.CONTENT_TRUST, location="targets/releases.json", covers="", data=data)
-    (verdict,) = check_one(one, subject(), trusted(ROOT), files)
+    found = content_trust.beside(files, "")
+    (one,) = (each for each in found if each.location == "targets/releases.json")
+    (verdict,) = check_one(one, subject(), trusted(ROOT))
     assert verdict.ok is good
 
 
 def test_the_root_needs_a_key_one_knows() -> None:
     with pytest.raises(ConverterError, match="--key"):
-        content_trust.verify(about(targets()), {"root.json": root()}, subject(), trusted(TARGETS))
+        content_trust.verify(about(targets()), subject(), trusted(TARGETS))
 
 
 def test_an_image_without_a_tag() -> None:
     with pytest.raises(ConverterError, match="--identity"):
-        content_trust.verify(about(targets()), {"root.json": root()}, subject(name=None), trusted(ROOT))
+        content_trust.verify(about(targets()), subject(name=None), trusted(ROOT))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""Docker Content Trust lies beside an image and not with it: its documents come along as an artifact that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from converter.model.content import Known
+from converter.model.image import Attachment
+from converter.stores.memory import MemorySource, MemoryStore
+from converter.trust import artifact, content_trust
+
+
+def listing(files: Mapping[str, bytes], root: Known) -> MemorySource:
+    """The documents that speak of one image, where ``attachments.find`` finds them; nothing where they do not."""
+    store = MemoryStore()
+    if content_trust.speak_of(files, root.read()):
+        made = artifact.content_trust(files, root.descriptor)
+        for blob in (*made.blobs, made.manifest):
+            store.add(blob.data, blob.media_type)
+        store.attached.append(Attachment(subject=root.descriptor.digest, descriptor=made.descriptor))
+    return MemorySource(store)
