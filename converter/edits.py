@@ -6,17 +6,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from converter.errors import NotFound, within
+from converter.formats.manifest import labelled
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
 from converter.model.descriptor import Descriptor
 from converter.model.image import Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
+from converter.streams.blocks import closing, peek
+from converter.streams.crew import each
+from converter.streams.detect import HEAD, detect
 from converter.streams.superseded import Replaced
 
 Edit = Callable[[Item], Item]
 REFERENCE = "vnd.docker.reference.digest"
 """Names, in the entry of a BuildKit attestation, the entry it speaks of."""
+
+_LOOKS = 6
+"""Layers that are looked at at once: those of a registry take a request each."""
 
 Read = Callable[[Descriptor], Item]
 """Reads what a descriptor of an index names."""
@@ -149,6 +156,37 @@ def codec_of(known: Known) -> str:
     """The codec that a layer's media type claims."""
     media_type = known.descriptor.media_type
     return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
+
+
+def relabelled(image: Image) -> Image:
+    """Every layer under a media type that says what its bytes are packed with."""
+
+    def edit(numbered: tuple[int, Layer]) -> Layer:
+        with within(f"layer[{numbered[0]}]"):
+            return truthful(numbered[1])
+
+    layers = each(edit, tuple(enumerate(image.layers)), _LOOKS, lambda: None)
+    return replace(image, layers=tuple(layers))
+
+
+def truthful(layer: Layer) -> Layer:
+    """The layer under a media type that says what its bytes are packed with, which no label decides.
+
+    One that is packed as no manifest can say (bzip2, xz) is to be packed again. What is no layer at all stays: whoever
+    reads it refuses it.
+    """
+    content = layer.content
+    if isinstance(content, Derived) or content.absent:
+        return layer
+    with closing(content.raw()) as blocks:
+        codec = detect(peek(blocks, HEAD)[0])
+    packed = "none" if codec == "tar" else codec
+    if packed in (None, "openpgp", codec_of(content)):
+        return layer
+    label = labelled(content.descriptor.media_type, str(packed))
+    if label is None:
+        return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+    return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 
 
 @dataclass(frozen=True, slots=True)

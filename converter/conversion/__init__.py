@@ -18,7 +18,7 @@ from converter.conversion.prepare import alone, prepare
 from converter.conversion.result import LayerResult, Lookup, Result, TargetResult, image_id, layer_results, size_of
 from converter.conversion.signed import Carried, Shown
 from converter.conversion.targets import called, check, compression_for, format_for, name_for, shown_format
-from converter.edits import each_image, recompressed
+from converter.edits import each_image, recompressed, relabelled
 from converter.errors import LossRefused, Usage, within
 from converter.events import Report, silent
 from converter.execute import DiffIds, Execution
@@ -105,13 +105,15 @@ def convert(
             library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
             images = choose(opened, location, options, library)
         check(places, len({image.root.digest for image in images}))
-        if once and _read_again(places, images, options):
+        if once and _planned_of_layers(places, images, options):
             once.hold()
         planned = []
         for destination in places:
             store = replace(target_store(options, location, destination), report=report)
             sink = open_sink(destination, store)
             planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
+        if once and len(places) > 1:
+            once.hold()
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
@@ -120,14 +122,13 @@ def convert(
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 
 
-def _read_again(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
-    """Whether a layer may be read twice.
+def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
+    """Whether planning reads layers that are read again.
 
     An ACI is made of all layers; its origin record, and what tells whether it has been one before, need them again.
     """
     aci = any(place.transport == acis.NAME for place in places)
-    kept = any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
-    return len(places) > 1 or (aci and kept)
+    return aci and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
 
 
 def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
@@ -241,8 +242,15 @@ def encode(
     """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
     if target.name == acis.NAME:
         return acis.encode(item, accepts, compression, options)
+    item = each_image(lambda image: _labelled(image, target, compression))(item)
     edit = each_image(recompressed(compression)) if compression else None
     return target.encode(edit(item) if edit else item, accepts)
+
+
+def _labelled(image: Image, target: Format, compression: Compression | None) -> Image:
+    """The image, no layer of it under a false label where a manifest is written anew: what is copied stays as it is."""
+    copied = compression is None and image.original is not None and image.original.format == target.name
+    return image if copied or not target.media_types else relabelled(image)
 
 
 def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:

@@ -38,6 +38,8 @@ LAYER_TYPES: Mapping[str, tuple[str, str]] = {
     types.DOCKER_FOREIGN: (NONDISTRIBUTABLE, "none"),
     types.DOCKER_FOREIGN_GZIP: (NONDISTRIBUTABLE, "gzip"),
 }
+"""What a layer's media type says: whether it may be passed on, and its codec."""
+
 CONFIG_TYPES = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG, "application/octet-stream"))
 
 _COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked.")
@@ -119,6 +121,12 @@ def carry(artifact: Artifact) -> Node:
         inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
         render=lambda _: data,
     )
+
+
+def labelled(media_type: str, codec: str) -> str | None:
+    """The media type of such a layer under that codec, in either dialect; None where neither has one."""
+    wanted = (LAYER_TYPES[media_type][0], codec)
+    return next((label for label, says in LAYER_TYPES.items() if says == wanted), None)
 
 
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:

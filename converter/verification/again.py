@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from converter import formats
-from converter.edits import each_image, one_platform, read_whole, some_platforms, squashed
+from converter.edits import each_image, one_platform, read_whole, some_platforms, squashed, truthful
 from converter.errors import Untrusted
 from converter.formats import aci
 from converter.formats.aci import Finder
@@ -146,8 +146,10 @@ def _packed(layer: Layer, target: Layer) -> Layer:
     there = target.content
     assert isinstance(there, Known)
     if isinstance(layer.content, Known):
-        if layer.content.descriptor.digest == there.descriptor.digest or layer.content.absent:
+        if layer.content.absent:
             return layer
+        if layer.content.descriptor.digest == there.descriptor.digest:
+            return layer if compression(layer.content) == compression(there) else truthful(layer)
         return replace(layer, content=Derived(inputs=(layer,), compression=compression(there)))
     return replace(layer, content=replace(layer.content, compression=compression(there)))
 
