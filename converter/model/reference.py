@@ -50,11 +50,17 @@ class ImageName:
         The first part is a host only when it has a dot or a colon, or is ``localhost``. Without a slash the
         repository is in ``docker.io/library``.
         """
+        found = cls.parse_signed(text)
+        if found.tag and found.digest:
+            raise Invalid(f"got the reference {text!r} with a tag and a digest, want one of them")
+        return found
+
+    @classmethod
+    def parse_signed(cls, text: str) -> Self:
+        """The same for a name that somebody has signed, in which a tag and a digest may stand together."""
         rest, at, encoded = text.partition("@")
         digest = Digest.parse(encoded) if at else None
         rest, tag = _split_tag(rest)
-        if tag and digest:
-            raise Invalid(f"got the reference {text!r} with a tag and a digest, want one of them")
         host, slash, repository = rest.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
             host, repository = DEFAULT_HOST, rest
@@ -88,9 +94,8 @@ class ImageName:
         return ImageName(host=self.host, repository=self.repository, tag="latest")
 
     def __str__(self) -> str:
-        if self.digest:
-            return f"{self.name}@{self.digest}"
-        return f"{self.name}:{self.tag}" if self.tag else self.name
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}@{self.digest}" if self.digest else f"{self.name}{tag}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

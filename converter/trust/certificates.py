@@ -16,7 +16,7 @@ from converter.trust.keys import strong
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, SubjectAlternativeName
 
 DEPTH = 10
 """Certificates of a chain, and no more."""
@@ -28,11 +28,17 @@ _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """Certificates that a person trusts. ``identity``, where told, is the e-mail address or URI a signer must have."""
+    """Certificates that a person trusts.
+
+    ``identity``, where told, is the e-mail address or URI that a signer must have, ``hostname`` the name of a machine,
+    ``issuer`` who has told Fulcio about the signer.
+    """
 
     roots: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...] = ()
     identity: str = ""
+    hostname: str = ""
+    issuer: str = ""
     source: str = ""
 
     @classmethod
@@ -49,7 +55,8 @@ class Roots:
         Raises Untrusted where no path leads to a root, a certificate on it does not hold at the time ``at``, or the
         signer is not the one who was asked for.
         """
-        _check_leaf(leaf, self.identity)
+        _check_leaf(leaf)
+        self._check_signer(leaf)
         path = self._path(leaf, [*self.intermediates, *sent])
         if path is None:
             raise Untrusted(f"got a certificate of {subject(leaf)!r} that no trusted root has signed, want one")
@@ -58,6 +65,19 @@ class Roots:
             if place:
                 _check_issuer(one, below=place - 1)
         return strong(leaf.public_key())
+
+    def _check_signer(self, leaf: Certificate) -> None:
+        """Raises Untrusted where the certificate is of somebody else than was asked for."""
+        who = subject(leaf)
+        if self.identity and self.identity not in _names(leaf):
+            raise Untrusted(f"got a certificate of {who!r}, want one of {self.identity!r}")
+        if self.hostname and not any(_covers(name, self.hostname) for name in _hostnames(leaf)):
+            raise Untrusted(f"got a certificate of {who!r}, want one of the host {self.hostname!r}")
+        if self.issuer and not _is_told_by(leaf, self.issuer):
+            raise Untrusted(f"got a certificate of {who!r} by the word of somebody else, want {self.issuer!r}")
+        if not self.identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in leaf.extensions):
+            # Anybody who has an e-mail address can have such a certificate.
+            raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
 
     def _path(self, leaf: Certificate, others: Iterable[Certificate]) -> list[Certificate] | None:
         if leaf in self.roots:
@@ -100,19 +120,59 @@ def subject(certificate: Certificate) -> str:
     return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
 
 
-def _names(certificate: Certificate) -> list[str]:
-    from cryptography.x509 import (
-        ExtensionNotFound,
-        RFC822Name,
-        SubjectAlternativeName,
-        UniformResourceIdentifier,
-    )
+def der(certificate: Certificate) -> bytes:
+    """Its bytes."""
+    from cryptography.hazmat.primitives.serialization import Encoding
 
-    try:
-        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-    except (ExtensionNotFound, ValueError):
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _names(certificate: Certificate) -> list[str]:
+    from cryptography.x509 import RFC822Name, UniformResourceIdentifier
+
+    names = _alternatives(certificate)
+    if names is None:
         return []
     return [*names.get_values_for_type(RFC822Name), *names.get_values_for_type(UniformResourceIdentifier)]
+
+
+def _hostnames(certificate: Certificate) -> list[str]:
+    from cryptography.x509 import DNSName
+
+    names = _alternatives(certificate)
+    return [] if names is None else names.get_values_for_type(DNSName)
+
+
+def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
+    from cryptography.x509 import ExtensionNotFound, SubjectAlternativeName
+
+    try:
+        return certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    except (ExtensionNotFound, ValueError):
+        return None
+
+
+def _covers(pattern: str, hostname: str) -> bool:
+    """Whether a name in a certificate is that of the host: a star stands for one whole label, the first (RFC 9525)."""
+    pattern, hostname = pattern.lower().rstrip("."), hostname.lower().rstrip(".")
+    if pattern.startswith("*."):
+        label, _, hostname = hostname.partition(".")
+        return bool(label) and hostname == pattern.removeprefix("*.")
+    return pattern == hostname
+
+
+def _is_told_by(certificate: Certificate, issuer: str) -> bool:
+    """Whether Fulcio has it that the issuer told it about the signer: in its older form, the newer one, or both."""
+    told = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
+    older, newer = told.get(_SIGSTORE + "1"), told.get(_SIGSTORE + "8")
+    text = issuer.encode()
+    return {older, newer} != {None} and older in (None, text) and newer in (None, _utf8_string(text))
+
+
+def _utf8_string(text: bytes) -> bytes:
+    """The text in DER (X.690, section 8.1)."""
+    length = bytes((len(text),)) if len(text) < 128 else bytes((0x81, len(text)))
+    return b"\x0c" + length + text
 
 
 def _issued(child: Certificate, parent: Certificate) -> bool:
@@ -139,6 +199,8 @@ def _check_issuer(certificate: Certificate, below: int) -> None:
     from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
 
     _check_critical(certificate)
+    if not _for_code(certificate):
+        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, a CA for another purpose, want another")
     try:
         constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
     except ExtensionNotFound:
@@ -153,9 +215,8 @@ def _check_issuer(certificate: Certificate, below: int) -> None:
         raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, whose key may not, want one by a CA")
 
 
-def _check_leaf(certificate: Certificate, identity: str) -> None:
-    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound, KeyUsage
-    from cryptography.x509.oid import ExtendedKeyUsageOID
+def _check_leaf(certificate: Certificate) -> None:
+    from cryptography.x509 import ExtensionNotFound, KeyUsage
 
     _check_critical(certificate)
     who = subject(certificate)
@@ -166,17 +227,20 @@ def _check_leaf(certificate: Certificate, identity: str) -> None:
     else:
         if not usage.digital_signature:
             raise Untrusted(f"got a certificate of {who!r} whose key may not sign, want one for signatures")
-    try:
-        purposes = list(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
-    except ExtensionNotFound:
-        purposes = [ExtendedKeyUsageOID.CODE_SIGNING]
-    if not {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
+    if not _for_code(certificate):
         raise Untrusted(f"got a certificate of {who!r} for another purpose, want one for code signing")
-    if identity and identity not in _names(certificate):
-        raise Untrusted(f"got a certificate of {who!r}, want one of {identity!r}")
-    if not identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in certificate.extensions):
-        # Anybody who has an e-mail address can have such a certificate.
-        raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
+
+
+def _for_code(certificate: Certificate) -> bool:
+    """Whether code signing is among the purposes of a certificate; one that names none is for all of them."""
+    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    try:
+        purposes = set(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
+    except ExtensionNotFound:
+        return True
+    return bool({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & purposes)
 
 
 def _check_critical(certificate: Certificate) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converter.errors import Untrusted
-from converter.trust.certificates import load_pem, subject
+from converter.errors import Invalid, Untrusted
+from converter.trust import rekor
+from converter.trust.certificates import der, load_pem, subject
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signed
 from converter.trust.members import decoded
@@ -37,13 +39,19 @@ def maker(signature: Signature, raw: bytes, data: bytes, trusted: Trusted) -> tu
     """The trusted key that signed ``data``, alone or by its certificate, and its name; raises Untrusted."""
     key = trusted.signer(lambda one: signed(one, raw, data))
     if key is not None:
+        if trusted.logs:
+            rekor.logged(signature.annotations, key.der, raw, data, trusted)
         return key, key.fingerprint
     text = signature.annotations.get(CERTIFICATE, "")
     if not text:
         raise Untrusted(no_key(trusted))
-    leaf, *sent = load_pem(text.encode())
+    leaf, *others = load_pem(text.encode())
+    if others:
+        raise Invalid(f"got {len(others) + 1} certificates in {CERTIFICATE}, want one")
     chain = signature.annotations.get(CHAIN, "")
-    sent += load_pem(chain.encode()) if chain else ()
+    sent = [*load_pem(chain.encode())] if chain else []
+    if trusted.logs:
+        trusted = replace(trusted, at=rekor.logged(signature.annotations, der(leaf), raw, data, trusted))
     return by_certificate(leaf, sent, raw, data, trusted)
 
 

@@ -39,15 +39,17 @@ class Rule:
     def matches(self, signed: str, wanted: ImageName | None) -> bool:
         """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: nobody knows its name)."""
         try:
-            name = ImageName.parse(signed)
+            return self._matches(ImageName.parse_signed(signed), wanted)
         except Invalid:
             return False
+
+    def _matches(self, name: ImageName, wanted: ImageName | None) -> bool:
         if self.kind == ANY:
             return True
         if self.kind == EXACT_REFERENCE:
-            return _same(name, ImageName.parse(self.reference))
+            return _same(name, ImageName.parse_signed(self.reference))
         if self.kind == EXACT_REPOSITORY:
-            return name.name == ImageName.parse(self.reference).name
+            return name.name == ImageName.parse_signed(self.reference).name
         if wanted is None:
             return False
         if self.kind == MATCH_REPOSITORY:
@@ -62,10 +64,14 @@ class Rule:
         return _same_or_by_digest(name, self._remapped(wanted) if self.kind == REMAP else wanted)
 
     def _remapped(self, name: ImageName) -> ImageName:
-        """The name with the prefix replaced where it has it, as a whole number of parts."""
+        """The name with the prefix replaced where it has it, as a whole number of parts; raises Invalid for no name."""
         if name.name != self.prefix and not name.name.startswith(self.prefix + "/"):
             return name
-        return ImageName.parse(self.signed_prefix + str(name)[len(self.prefix) :])
+        text = self.signed_prefix + str(name)[len(self.prefix) :]
+        remapped = ImageName.parse_signed(text)
+        if str(remapped) != text:
+            raise Invalid(f"got {text!r} for {str(name)!r}, want a name in full: another would be one in docker.io")
+        return remapped
 
 
 def _same(signed: ImageName, wanted: ImageName) -> bool:
@@ -78,4 +84,4 @@ def _same_or_by_digest(signed: ImageName, wanted: ImageName) -> bool:
     """An image that is asked for by its digest may have been signed under any tag of its repository."""
     if not (signed.tag or signed.digest):
         return False
-    return signed.name == wanted.name if wanted.digest else _same(signed, wanted)
+    return signed.name == wanted.name if wanted.digest and not wanted.tag else _same(signed, wanted)

@@ -46,9 +46,9 @@ def objects(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def decoded(text: str, what: str) -> bytes:
-    """The bytes behind base64 (RFC 4648, section 4); raises Invalid."""
+    """The bytes behind base64 (RFC 4648, section 4), in which lines may end as tools end them; raises Invalid."""
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
         raise Invalid(f"got {what} that is not base64, want it so") from None
 

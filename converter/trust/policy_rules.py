@@ -1,4 +1,4 @@
-"""The member ``signedIdentity`` of a requirement (containers-policy.json(5), signedBy)."""
+"""How a requirement compares names: its member ``signedIdentity`` (containers-policy.json(5), signedBy)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,26 @@ _PREFIX = re.compile(
 )
 
 
-def rule_of(row: dict[str, Any]) -> Rule:
-    """What a requirement says of names; matchRepoDigestOrExact where it says nothing. Raises Invalid."""
-    if "signedIdentity" not in row:
-        return Rule(kind=identity.MATCH_DIGEST_OR_EXACT)
-    value = member(row, "signedIdentity", dict)
+def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> Rule:
+    """What a requirement says of names; raises Invalid."""
+    value = member(row, name, dict)
     kind = member(value, "type", str)
     if kind in _PLAIN:
         only(value, ("type",), kind)
         return Rule(kind=kind)
     if kind == identity.EXACT_REFERENCE:
         only(value, ("type", "dockerReference"), kind)
-        name = ImageName.parse(member(value, "dockerReference", str))
-        if not (name.tag or name.digest):
-            raise Invalid(f"got the dockerReference {str(name)!r}, want one with a tag or a digest")
-        return Rule(kind=kind, reference=str(name))
+        exact = ImageName.parse_signed(member(value, "dockerReference", str))
+        if not (exact.tag or exact.digest):
+            raise Invalid(f"got the dockerReference {str(exact)!r}, want one with a tag or a digest")
+        return Rule(kind=kind, reference=str(exact))
     if kind == identity.EXACT_REPOSITORY:
         only(value, ("type", "dockerRepository"), kind)
-        return Rule(kind=kind, reference=ImageName.parse(member(value, "dockerRepository", str)).name)
+        return Rule(kind=kind, reference=ImageName.parse_signed(member(value, "dockerRepository", str)).name)
     if kind == identity.REMAP:
         only(value, ("type", "prefix", "signedPrefix"), kind)
         return Rule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
-    raise Invalid(f"got a signedIdentity of the type {kind[:80]!r}, want one of the manual page's")
+    raise Invalid(f"got an identity of the type {kind[:80]!r}, want one of the manual page's")
 
 
 def _prefix(value: dict[str, Any], name: str) -> str:

@@ -43,13 +43,15 @@ class Trusted:
     """Keys, certificates and keyrings, the rule for names, and the time at which all has to hold.
 
     ``strict_name``: a kind of signature that signs no name will not do, since the caller asked for one. ``weak``:
-    digests that can be forged (SHA-1, MD5) are taken, with ``gpg``.
+    digests that can be forged (SHA-1, MD5) are taken, with ``gpg``. With ``logs``, keys of Rekor, one of those has to
+    have logged a signature, and a certificate has to hold at that time.
     """
 
     at: datetime
     keys: Sequence[Key] = ()
     keyrings: Sequence[Keyring] = ()
     roots: Sequence[Roots] = ()
+    logs: Sequence[Key] = ()
     rule: Rule = field(default_factory=Rule)
     strict_name: bool = False
     weak: bool = False
@@ -85,7 +87,7 @@ class Trusted:
             raise Untrusted(f"got a signature for the name {signed!r}, want {str(wanted)!r}")
         if self.rule.kind == ANY:
             return "the name is not compared"
-        name = ImageName.parse(signed)
+        name = ImageName.parse_signed(signed)
         return "" if name.tag or name.digest else "no tag is signed"
 
     def check_nameless(self) -> str:

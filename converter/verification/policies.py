@@ -7,20 +7,23 @@ from dataclasses import replace
 
 from converter.errors import Untrusted
 from converter.trust import openpgp
-from converter.trust import policy as rules
+from converter.trust import policy_requirements as rules
 from converter.trust import signature as kinds
-from converter.trust.certificates import Roots
+from converter.trust.certificates import Roots, load_pem
 from converter.trust.check import check
 from converter.trust.identity import ANY, Rule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import Policy, Requirement
+from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
+from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import Verdict
 from converter.trust.trusted import Trusted
 from converter.verification.question import Question, absolute, policy_transport
 from converter.verification.wanted import Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
+_LOGGED = (kinds.COSIGN,)
+"""Those of which the entry in a log is checked."""
 
 
 def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
@@ -33,6 +36,8 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == rules.REJECT:
             unmet.append(f"got an image that {where} rejects, want another")
+        elif requirement.unmet:
+            unmet.append(f"got {where}, which nothing meets: {requirement.unmet}")
         elif requirement.kind != rules.ACCEPT:
             found = _checked(requirement, question, trusted, where)
             verdicts += found
@@ -42,7 +47,8 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
 
 
 def _checked(requirement: Requirement, question: Question, trusted: Trusted, where: str) -> tuple[Verdict, ...]:
-    signatures = [one for one in question.signatures if one.kind in _KINDS[requirement.kind]]
+    known = _LOGGED if requirement.logs else _KINDS[requirement.kind]
+    signatures = [one for one in question.signatures if one.kind in known]
     name = question.subject.name
     subject = replace(question.subject, name=name.tagged() if name else None)
     return tuple(map(_alone, check(signatures, subject, _under(requirement, trusted, where))))
@@ -59,24 +65,36 @@ def _alone(verdict: Verdict) -> Verdict:
 
 def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
     """What a requirement trusts, and no more: no key that was given otherwise."""
-    rule = requirement.rule or Rule()
-    plain = replace(trusted, keys=(), keyrings=(), roots=(), rule=Rule(kind=ANY) if trusted.rule.kind == ANY else rule)
+    rule = Rule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
+    logs = [load(data, where) for _, data in requirement.logs]
+    plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
     if requirement.kind == rules.SIGNED_BY:
         # An empty file is a keyring without keys: nobody can sign.
         rings = [Keyring.load(data, where) for _, data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)
-    if requirement.roots:
-        return replace(plain, roots=(Roots.load(requirement.roots, requirement.identity, where),))
+    if requirement.authority:
+        return replace(plain, roots=(_roots(requirement.authority, where),))
     return replace(plain, keys=[load(data, where) for _, data in requirement.keys])
+
+
+def _roots(authority: Authority, where: str) -> Roots:
+    return Roots(
+        roots=load_pem(authority.roots),
+        intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
+        identity=authority.email,
+        hostname=authority.hostname,
+        issuer=authority.issuer,
+        source=where,
+    )
 
 
 def _scopes(question: Question, transport: str) -> Iterator[str]:
     name = question.subject.name
-    if transport == "docker" and name is not None:
-        return rules.scopes_of(name.tagged())
-    if transport in ("dir", "oci", "oci-archive", "docker-archive"):
+    if transport in ("docker", "docker-daemon") and name is not None:
+        return scopes_of(name.tagged())
+    if transport in PATHS:
         tag = question.location.name if transport != "dir" else ""
-        return rules.path_scopes(absolute(question.location), tag)
+        return path_scopes(absolute(question.location), tag)
     return iter(())
 
 

@@ -12,7 +12,8 @@ from converter.trust.certificates import Roots
 from converter.trust.identity import ANY, Rule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import Policy, Read
+from converter.trust.policy import Policy
+from converter.trust.policy_requirements import Read
 from converter.trust.rkt_keystore import Keystore
 from converter.trust.trusted import Trusted
 

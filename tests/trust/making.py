@@ -104,10 +104,15 @@ def certificate(
     start: datetime = NOW - timedelta(days=1),
     days: int = 30,
     email: str = "",
-    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
-    extra: Mapping[str, bool] | None = None,
+    hostname: str = "",
+    usage: x509.ObjectIdentifier | None = None,
+    extra: Mapping[str, bool | bytes] | None = None,
 ) -> x509.Certificate:
-    """A certificate, signed by itself where nobody else does; ``extra`` maps OIDs to whether they are critical."""
+    """A certificate, signed by itself where nobody else does.
+
+    ``usage`` is for code signing, unless it is a CA's; ``extra`` maps OIDs to whether they are critical, or, where they
+    are not, to what they say.
+    """
     subject_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
@@ -120,13 +125,16 @@ def certificate(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(_usage(ca=ca), critical=True)
     )
-    if not ca:
+    usage = usage or (None if ca else ExtendedKeyUsageOID.CODE_SIGNING)
+    if usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    if email:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.RFC822Name(email)]), critical=False)
-    for oid, critical in (extra or {}).items():
-        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\x05\x00")
-        builder = builder.add_extension(unknown, critical=critical)
+    names = [*([x509.RFC822Name(email)] if email else []), *([x509.DNSName(hostname)] if hostname else [])]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    for oid, told in (extra or {}).items():
+        value = told if isinstance(told, bytes) else b"\x05\x00"
+        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+        builder = builder.add_extension(unknown, critical=told is True)
     signer = (issuer[1] if issuer else key).private
     assert isinstance(signer, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey)
     return builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())

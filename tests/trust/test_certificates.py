@@ -12,7 +12,10 @@ from converter.errors import Invalid, Untrusted
 from converter.trust.certificates import Roots, load_pem, subject
 from tests.trust.making import NOW, Chain, certificate, ecdsa, pem
 
-FULCIO = "1.3.6.1.4.1.57264.1.1"
+FULCIO, FULCIO_V2 = "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.8"
+ISSUER = "https://issuer.example"
+OLDER, NEWER = {FULCIO: ISSUER.encode()}, {FULCIO_V2: b"\x0c\x16" + ISSUER.encode()}
+ME = "me@example.org"
 
 
 def test_a_path_may_use_what_came_along() -> None:
@@ -90,3 +93,59 @@ def test_people_see_whose_it_is() -> None:
 def test_a_file_without_certificates() -> None:
     with pytest.raises(Invalid):
         load_pem(b"nothing")
+
+
+def test_a_ca_for_another_purpose() -> None:
+    chain = Chain()
+    middle = certificate(
+        "Middle", chain.middle_key, (chain.root, chain.root_key), ca=True, usage=ExtendedKeyUsageOID.SERVER_AUTH
+    )
+    with pytest.raises(Untrusted, match="a CA for another purpose"):
+        Roots.load(pem(chain.root)).check(chain.leaf, [middle], NOW)
+
+
+@pytest.mark.parametrize(
+    "pattern, hostname, fits",
+    [
+        pytest.param("host.example", "host.example", True, id="the host"),
+        pytest.param("Host.Example", "host.example", True, id="whatever its case"),
+        pytest.param("*.example", "host.example", True, id="a star for a label"),
+        pytest.param("*.example", "a.host.example", False, id="and not for two"),
+        pytest.param("*.example", ".example", False, id="nor for none"),
+        pytest.param("h*.example", "host.example", False, id="nor for a part of one"),
+        pytest.param("other.example", "host.example", False, id="another host"),
+        pytest.param("", "host.example", False, id="no host"),
+    ],
+)
+def test_the_host_that_is_asked_for(pattern: str, hostname: str, fits: bool) -> None:
+    chain = Chain(hostname=pattern)
+    roots = Roots(roots=(chain.root,), hostname=hostname)
+    if fits:
+        roots.check(chain.leaf, [chain.middle], NOW)
+    else:
+        with pytest.raises(Untrusted, match="want one of the host"):
+            roots.check(chain.leaf, [chain.middle], NOW)
+
+
+@pytest.mark.parametrize(
+    "told, fits",
+    [
+        pytest.param(OLDER, True, id="in the older form"),
+        pytest.param(NEWER, True, id="in the newer form"),
+        pytest.param(OLDER | NEWER, True, id="in both"),
+        pytest.param({**OLDER, FULCIO_V2: b"\x0c\x01x"}, False, id="in both, which do not agree"),
+        pytest.param({FULCIO: b"https://other.example"}, False, id="somebody else"),
+        pytest.param({FULCIO_V2: ISSUER.encode()}, False, id="in the newer form without its type"),
+        pytest.param({FULCIO_V2: b"\x13\x16" + ISSUER.encode()}, False, id="as another type"),
+        pytest.param({FULCIO_V2: b"\x0c\x16" + ISSUER.encode() + b"\x0c\x00"}, False, id="with something behind it"),
+        pytest.param({}, False, id="nobody"),
+    ],
+)
+def test_who_has_told_fulcio(told: dict[str, bool | bytes], fits: bool) -> None:
+    chain = Chain(extra=told, email=ME)
+    roots = Roots(roots=(chain.root,), identity=ME, issuer=ISSUER)
+    if fits:
+        roots.check(chain.leaf, [chain.middle], NOW)
+    else:
+        with pytest.raises(Untrusted, match="by the word of somebody else"):
+            roots.check(chain.leaf, [chain.middle], NOW)

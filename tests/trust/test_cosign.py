@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -142,3 +143,17 @@ def test_a_certificate_that_is_none() -> None:
     chain = Chain()
     with pytest.raises(ConverterError, match="no certificate"):
         cosign.verify(certified(chain, **{cosign.CERTIFICATE: "no"}), subject(), trusted(roots=[]))
+
+
+def test_two_certificates_of_one_signer() -> None:
+    chain = Chain()
+    two = pem(chain.leaf, chain.middle).decode()
+    with pytest.raises(Invalid, match="got 2 certificates"):
+        cosign.verify(certified(chain, **{cosign.CERTIFICATE: two}), subject(), trusted(roots=[]))
+
+
+def test_a_signature_whose_line_has_an_end() -> None:
+    """As ``openssl base64`` writes it, and cosign attaches it."""
+    one = signature()
+    lines = "\n".join(textwrap.wrap(one.annotations[cosign.SIGNATURE], 64)) + "\r\n"
+    assert cosign.verify(replace(one, annotations={cosign.SIGNATURE: lines}), subject(), trusted(ecdsa())).ok

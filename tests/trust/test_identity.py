@@ -16,11 +16,13 @@ from converter.trust.identity import (
     Rule,
 )
 
-DIGEST = f"@sha256:{'1' * 64}"
+DIGEST, OTHER_DIGEST = f"@sha256:{'1' * 64}", f"@sha256:{'2' * 64}"
 TAGGED = Rule().with_tags()
 EXACT, BY_DIGEST, REPOSITORY = Rule(kind=MATCH_EXACT), Rule(kind=MATCH_DIGEST_OR_EXACT), Rule(kind=MATCH_REPOSITORY)
 MIRROR = Rule(kind=REMAP, prefix="mirror.example:5000/vendor", signed_prefix="vendor.example")
 REFERENCE = Rule(kind=EXACT_REFERENCE, reference="vendor.example/app:1")
+BOTH = Rule(kind=EXACT_REFERENCE, reference=f"vendor.example/app:1{DIGEST}")
+SHORT = Rule(kind=REMAP, prefix="mirror.example/library/app", signed_prefix="app")
 VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
 
 
@@ -54,6 +56,12 @@ VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
         pytest.param(REFERENCE, "vendor.example/app:1", "h.io/a:1", True, id="exact reference: whatever it goes by"),
         pytest.param(REFERENCE, "vendor.example/app:1", None, True, id="exact reference: even nothing"),
         pytest.param(REFERENCE, "vendor.example/app:2", "vendor.example/app:2", False, id="exact reference: another"),
+        pytest.param(BOTH, f"vendor.example/app:1{DIGEST}", None, True, id="a tag and a digest, and both signed"),
+        pytest.param(BOTH, f"vendor.example/app:1{OTHER_DIGEST}", None, False, id="a tag and a digest: another digest"),
+        pytest.param(BOTH, "vendor.example/app:1", None, False, id="a tag and a digest: the tag alone"),
+        pytest.param(EXACT, f"h.io/a:1{DIGEST}", "h.io/a:1", False, id="exact: more is signed"),
+        pytest.param(REPOSITORY, f"h.io/a:1{DIGEST}", "h.io/a:2", True, id="repository: whatever is signed of it"),
+        pytest.param(SHORT, "app:1", "mirror.example/library/app:1", False, id="a mirror of a short name"),
         pytest.param(VENDOR, "vendor.example/app:9", "h.io/a:1", True, id="exact repository"),
         pytest.param(VENDOR, "vendor.example/apps:9", "h.io/a:1", False, id="exact repository: another"),
         pytest.param(MIRROR, "vendor.example/p/a:1", "mirror.example:5000/vendor/p/a:1", True, id="a mirror"),

@@ -12,10 +12,14 @@ from converter.errors import ConverterError, Invalid
 from converter.model.reference import ImageName
 from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, Rule
 from converter.trust.policy import Policy, path_scopes, scopes_of
+from converter.trust.policy_requirements import Authority
 
 ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 GPG = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/keys.gpg"}
-SIGSTORE = {"type": "sigstoreSigned", "keyPath": "/cosign.pub"}
+SIGSTORE, CERTIFIED = {"type": "sigstoreSigned", "keyPath": "/cosign.pub"}, {"type": "sigstoreSigned"}
+LOG = {"rekorPublicKeyPath": "/rekor.pub"}
+FULCIO = {"caPath": "/ca", "oidcIssuer": "https://issuer.example", "subjectEmail": "me@example.org"}
+PKI = {"caRootsPath": "/roots", "caIntermediatesData": "eA==", "subjectEmail": "me@example.org"}
 
 
 def parse(document: Any) -> Policy:
@@ -46,8 +50,27 @@ def scoped(name: str, **scopes: dict[str, Any]) -> list[str]:
         pytest.param({"default": [{**GPG, "keyPath": 1}]}, id="a path that is a number"),
         pytest.param({"default": [{**SIGSTORE, "x": 1}]}, id="an unknown member of sigstoreSigned"),
         pytest.param({"default": [{**SIGSTORE, "keyData": "AA=="}]}, id="two keys of sigstore"),
-        pytest.param({"default": [{**SIGSTORE, "rekorPublicKeyPath": "/r"}]}, id="a log, which nobody can ask here"),
-        pytest.param({"default": [{**SIGSTORE, "fulcio": {}}]}, id="Fulcio, likewise"),
+        pytest.param({"default": [{**SIGSTORE, "fulcio": FULCIO}]}, id="a key and Fulcio"),
+        pytest.param({"default": [{**SIGSTORE, **LOG, "rekorPublicKeyData": ""}]}, id="two keys of a log"),
+        pytest.param({"default": [{**SIGSTORE, "rekorPublicKeyPaths": []}]}, id="no key of a log"),
+        pytest.param({"default": [{**CERTIFIED, "fulcio": FULCIO}]}, id="Fulcio without a log"),
+        pytest.param({"default": [{**CERTIFIED, **LOG, "pki": PKI}]}, id="other certificates, and a log"),
+        pytest.param({"default": [{**CERTIFIED, **LOG, "fulcio": {**FULCIO, "x": 1}}]}, id="Fulcio, and more"),
+        pytest.param({"default": [{**CERTIFIED, **LOG, "fulcio": {**FULCIO, "caData": ""}}]}, id="two of Fulcio's CAs"),
+        pytest.param({"default": [{**CERTIFIED, **LOG, "fulcio": {**FULCIO, "oidcIssuer": ""}}]}, id="no issuer"),
+        pytest.param({"default": [{**CERTIFIED, "pki": {"caRootsPath": "/r"}}]}, id="certificates of anybody"),
+        pytest.param({"default": [{**CERTIFIED, "pki": {**PKI, "x": 1}}]}, id="certificates, and more"),
+        pytest.param({"default": [{"type": "signedBaseLayer"}]}, id="no base layer"),
+        pytest.param({"default": [{**GPG, "keyPath": ""}]}, id="an empty path"),
+        pytest.param({"default": [ACCEPT], "transports": {"dir": {"a": [ACCEPT]}}}, id="a relative path"),
+        pytest.param({"default": [ACCEPT], "transports": {"oci": {"/a/../b": [ACCEPT]}}}, id="a path with a detour"),
+        pytest.param({"default": [ACCEPT], "transports": {"oci": {"/": [ACCEPT]}}}, id="all paths, but for the name"),
+        pytest.param(
+            {"default": [ACCEPT], "transports": {"docker-archive": {"/a": [ACCEPT]}}}, id="a path of one that has none"
+        ),
+        pytest.param(
+            {"default": [ACCEPT], "transports": {"docker-daemon": {f"sha256:{'0' * 64}": [ACCEPT]}}}, id="an image ID"
+        ),
         pytest.param({"default": [{"type": "sigstoreSigned", "keyData": "?"}]}, id="a key that is not base64"),
         pytest.param({"default": [{**GPG, "signedIdentity": {"type": "x"}}]}, id="an unknown identity"),
         pytest.param(
@@ -150,11 +173,42 @@ def test_where_keys_come_from(row: dict[str, Any], keys: tuple[tuple[str, bytes]
     assert found.keys == keys
 
 
-def test_certificates_in_a_policy() -> None:
-    pki = {"caRootsPath": "/roots", "caIntermediatesData": "eA==", "subjectEmail": "me@example.org"}
-    policy = parse({"default": [{"type": "sigstoreSigned", "pki": pki}]})
-    (found,) = policy.requirements("oci", iter(()), lambda _: b"roots")
-    assert (found.roots, found.identity) == (b"roots\nx", "me@example.org")
-    for wrong in ({**pki, "x": 1}, {**pki, "subjectHostname": "h"}, {"caRootsPath": "/roots"}):
-        with pytest.raises(ConverterError):
-            parse({"default": [{"type": "sigstoreSigned", "pki": wrong}]})
+@pytest.mark.parametrize(
+    "row, authority",
+    [
+        pytest.param(
+            {"pki": PKI}, Authority(roots=b"of /roots", intermediates=b"x", email="me@example.org"), id="one's own"
+        ),
+        pytest.param(
+            {"pki": {"caRootsData": "eA==", "subjectHostname": "h"}}, Authority(roots=b"x", hostname="h"), id="of hosts"
+        ),
+        pytest.param(
+            {"fulcio": FULCIO, **LOG},
+            Authority(roots=b"of /ca", email="me@example.org", issuer="https://issuer.example"),
+            id="Fulcio's",
+        ),
+    ],
+)
+def test_certificates_in_a_policy(row: dict[str, Any], authority: Authority) -> None:
+    policy = parse({"default": [{**CERTIFIED, **row}]})
+    (found,) = policy.requirements("oci", iter(()), lambda path: f"of {path}".encode())
+    assert (found.authority, found.keys) == (authority, ())
+
+
+def test_the_keys_of_a_log() -> None:
+    policy = parse({"default": [{**SIGSTORE, "rekorPublicKeyDatas": ["eA==", "eQ=="]}]})
+    (found,) = policy.requirements("oci", iter(()), lambda _: b"")
+    assert [data for _, data in found.logs] == [b"x", b"y"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({**GPG, "keyType": "signedByGPGKeys"}, id="keys that others have signed"),
+        pytest.param({**GPG, "keyType": "X509Certificates"}, id="certificates"),
+        pytest.param({"type": "signedBaseLayer", "baseLayerIdentity": {"type": "matchExact"}}, id="a base layer"),
+    ],
+)
+def test_what_can_be_asked_for_and_is_never_met(row: dict[str, Any]) -> None:
+    (found,) = parse({"default": [row]}).requirements("oci", iter(()), lambda _: b"")
+    assert found.unmet

@@ -205,6 +205,9 @@ FILES = {"/ring": RING[1], "/key": KEY[1], "/other": OTHER_KEY[1], "/others": OT
             id="for another name",
         ),
         pytest.param([{**SIGNED_BY, "signedIdentity": {"type": "matchExact"}}], True, id="for the layout's own name"),
+        pytest.param([{**SIGSTORE, "rekorPublicKeyPath": "/other"}], False, id="and logged, which it is not"),
+        pytest.param([{**SIGNED_BY, "keyType": "signedByGPGKeys"}], False, id="by keys that the keys have signed"),
+        pytest.param([{"type": "signedBaseLayer", "baseLayerIdentity": {"type": "matchExact"}}], False, id="a base"),
     ],
 )
 def test_a_policy(signed: str, rows: list[dict[str, Any]], ok: bool) -> None:

@@ -1,0 +1,163 @@
+"""What a policy asks for, one requirement at a time (containers-policy.json(5), POLICY REQUIREMENTS).
+
+What the manual page has and its own readers never find met (``signedBaseLayer``, other key types) is read, and not met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import Invalid, within
+from converter.trust.identity import MATCH_DIGEST_OR_EXACT, Rule
+from converter.trust.members import as_object, decoded, member, only
+from converter.trust.policy_rules import rule_of
+
+ACCEPT, REJECT = "insecureAcceptAnything", "reject"
+SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
+
+Read = Callable[[str], bytes]
+"""Gives the content of a file that a policy names."""
+
+_GPG = "GPGKeys"
+_KEY_TYPES = (_GPG, "signedByGPGKeys", "X509Certificates", "signedByX509CAs")
+_KEYS = ("keyPath", "keyPaths", "keyData", "keyDatas")
+_LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas")
+_CA = ("caPath", "caData")
+_ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
+
+File = tuple[str, bytes]
+"""What a key is called, and what is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who certifies a signer, as PEM, and whom it has to be: everything that is not empty.
+
+    ``issuer`` is who has told Fulcio about the signer; without one it is no Fulcio's.
+    """
+
+    roots: bytes
+    intermediates: bytes = b""
+    email: str = ""
+    hostname: str = ""
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One thing to be met: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
+
+    With ``logs``, which are keys, one of those has to have logged the signature. ``unmet`` says why nothing meets it.
+    """
+
+    kind: str
+    keys: tuple[File, ...] = ()
+    authority: Authority | None = None
+    logs: tuple[File, ...] = ()
+    rule: Rule = field(default_factory=lambda: Rule(kind=MATCH_DIGEST_OR_EXACT))
+    unmet: str = ""
+
+
+def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
+    """Those of a list; raises Invalid for one that is not as the manual page has it."""
+    if not isinstance(rows, list) or not rows:
+        raise Invalid("got no list of requirements, want at least one requirement")
+    for place, row in enumerate(rows):
+        with within(f"requirement[{place}]"):
+            yield _requirement(as_object(row, "a requirement"), read)
+
+
+def _requirement(row: dict[str, Any], read: Read) -> Requirement:
+    kind = member(row, "type", str)
+    if kind in (ACCEPT, REJECT):
+        only(row, ("type",), f"a requirement {kind}")
+        return Requirement(kind=kind)
+    if kind == SIGNED_BY:
+        return _signed_by(row, read)
+    if kind == SIGSTORE:
+        return _sigstore(row, read)
+    if kind == BASE_LAYER:
+        only(row, ("type", "baseLayerIdentity"), kind)
+        return Requirement(kind=kind, rule=rule_of(row, "baseLayerIdentity"), unmet="nothing tells base layers")
+    raise Invalid(f"got a requirement of the type {kind[:80]!r}, want one of the manual page's")
+
+
+def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
+    names = _KEYS[:3]
+    only(row, ("type", "keyType", *names, "signedIdentity"), SIGNED_BY)
+    key_type = member(row, "keyType", str)
+    if key_type not in _KEY_TYPES:
+        raise Invalid(f"got the keyType {key_type[:40]!r}, want one of {', '.join(_KEY_TYPES)}")
+    unmet = "" if key_type == _GPG else f"keys of the type {key_type} are not supported"
+    return Requirement(kind=SIGNED_BY, keys=_files(row, names, read), rule=_identity(row), unmet=unmet)
+
+
+def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
+    only(row, ("type", *_KEYS, "fulcio", "pki", *_LOGS, "signedIdentity"), SIGSTORE)
+    makers = [any(name in row for name in _KEYS), "fulcio" in row, "pki" in row]
+    if sum(makers) != 1:
+        raise Invalid(f"got {sum(makers)} of keys, fulcio and pki in {SIGSTORE}, want exactly one")
+    logs = _files(row, _LOGS, read, optional=True)
+    authority = None
+    if "fulcio" in row:
+        if not logs:
+            raise Invalid("got fulcio without a key of Rekor, want both: its certificates hold for minutes")
+        authority = _fulcio(member(row, "fulcio", dict), read)
+    elif "pki" in row:
+        if logs:
+            raise Invalid("got pki and a key of Rekor, want one of them")
+        authority = _pki(member(row, "pki", dict), read)
+    keys = () if authority else _files(row, _KEYS, read)
+    return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity(row))
+
+
+def _fulcio(value: dict[str, Any], read: Read) -> Authority:
+    only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
+    return Authority(
+        roots=_files(value, _CA, read)[0][1], issuer=_text(value, "oidcIssuer"), email=_text(value, "subjectEmail")
+    )
+
+
+def _pki(value: dict[str, Any], read: Read) -> Authority:
+    only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
+    email, hostname = (_text(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
+    if not (email or hostname):
+        raise Invalid("got neither subjectEmail nor subjectHostname in pki, want to be told who may sign")
+    between = _files(value, _BETWEEN, read, optional=True)
+    return Authority(
+        roots=_files(value, _ROOTS, read)[0][1],
+        intermediates=between[0][1] if between else b"",
+        email=email,
+        hostname=hostname,
+    )
+
+
+def _identity(row: dict[str, Any]) -> Rule:
+    return rule_of(row) if "signedIdentity" in row else Rule(kind=MATCH_DIGEST_OR_EXACT)
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    text = member(value, name, str)
+    if not text:
+        raise Invalid(f"got an empty {name}, want a text")
+    return text
+
+
+def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional: bool = False) -> tuple[File, ...]:
+    """What the one member that is there gives; raises Invalid for several, or for none where there has to be one."""
+    there = [name for name in names if name in row]
+    if optional and not there:
+        return ()
+    if len(there) != 1:
+        raise Invalid(f"got {len(there)} of {', '.join(names)}, want exactly one")
+    name = there[0]
+    texts = member(row, name, list) if name.endswith("s") else [member(row, name, str)]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise Invalid(f"got an empty {name}, want keys")
+    if "Data" in name:
+        return tuple((name, decoded(text, name)) for text in texts)
+    if not all(texts):
+        raise Invalid(f"got an empty {name}, want the path of a file")
+    return tuple((text, read(text)) for text in texts)

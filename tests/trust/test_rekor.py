@@ -1,0 +1,122 @@
+"""An entry of Rekor is about this signature, by this key, over this payload, and signed by a log that one trusts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from converter.errors import Invalid, Untrusted
+from converter.trust import cosign, rekor
+from converter.trust.certificates import Roots
+from converter.trust.keys import Key
+from converter.trust.makers import CosignKey
+from converter.trust.private_keys import PrivateKey
+from converter.trust.signature import Signature
+from tests.trust.making import NOW, Chain, claim, ecdsa, pem, public_pem, subject, trusted
+
+LOG, OTHER_LOG, SIGNER = ecdsa(400), ecdsa(401), ecdsa()
+LOGS = [Key(LOG.public.public)]
+PAYLOAD, ANNOTATIONS = CosignKey(SIGNER).sign(claim(), 1)
+RAW = base64.b64decode(ANNOTATIONS[cosign.SIGNATURE])
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def record(pem_of_maker: bytes = public_pem(SIGNER), raw: bytes = RAW, payload: bytes = PAYLOAD) -> dict[str, Any]:
+    """What is logged of a signature."""
+    spec = {
+        "data": {"hash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()}},
+        "signature": {"content": text(raw), "publicKey": {"content": text(pem_of_maker)}},
+    }
+    return {"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec}
+
+
+def entry(body: dict[str, Any] | None = None, by: PrivateKey = LOG, **more: Any) -> str:
+    """What the log gives for it."""
+    payload = {
+        "body": text(json.dumps(body or record()).encode()),
+        "integratedTime": int(NOW.timestamp()) - 60,
+        "logIndex": 1,
+        "logID": "c0d23d6a",
+        **more,
+    }
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+    # Stored as cosign does: in another order than it is signed in.
+    return json.dumps({"SignedEntryTimestamp": text(by.sign(canonical)), "Payload": payload})
+
+
+def signature(found: str | None, **more: str) -> Signature:
+    told = {**ANNOTATIONS, **({} if found is None else {rekor.ENTRY: found}), **more}
+    return Signature(kind="cosign", location="", covers="", data=PAYLOAD, payload=PAYLOAD, annotations=told)
+
+
+def test_a_signature_that_was_logged() -> None:
+    assert cosign.verify(signature(entry()), subject(), trusted(SIGNER, logs=LOGS)).ok
+    several = [Key(OTHER_LOG.public.public), *LOGS]
+    assert cosign.verify(signature(entry()), subject(), trusted(SIGNER, logs=several)).ok
+
+
+def test_nobody_asks_without_a_log() -> None:
+    assert cosign.verify(signature(None), subject(), trusted(SIGNER)).ok
+    assert cosign.verify(signature("broken"), subject(), trusted(SIGNER)).ok
+
+
+def changed(*path: str, to: Any) -> dict[str, Any]:
+    """The record with one member changed."""
+    body: dict[str, Any] = json.loads(json.dumps(record()))
+    place = body
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = to
+    return body
+
+
+@pytest.mark.parametrize(
+    "found, reason",
+    [
+        pytest.param(None, "without the annotation", id="no entry"),
+        pytest.param("broken", "want a JSON document", id="no JSON"),
+        pytest.param("{}", "for Payload", id="nothing in it"),
+        pytest.param(entry(by=OTHER_LOG), "no trusted log", id="another log's"),
+        pytest.param(entry().replace('"logIndex": 1', '"logIndex": 2'), "no trusted log", id="changed afterwards"),
+        pytest.param(entry(x=1), "the member 'x'", id="an unknown member"),
+        pytest.param(entry(logID=1), "for logID", id="a member of another type"),
+        pytest.param(entry(integratedTime=True), "for integratedTime", id="a time that is none"),
+        pytest.param(entry(integratedTime=2**60), "2\\^53", id="a number that JSON does not keep"),
+        pytest.param(entry(integratedTime=2**52), "seconds after 1970", id="a year that no calendar has"),
+        pytest.param(entry(integratedTime=int(NOW.timestamp()) + 60), "seconds after 1970", id="logged later"),
+        pytest.param(entry(body={"kind": "intoto", "apiVersion": "0.0.2"}), "the kind 'intoto'", id="another kind"),
+        pytest.param(entry(changed("apiVersion", to="0.0.2")), "'0.0.2'", id="another version"),
+        pytest.param(entry(changed("spec", "data", "hash", "algorithm", to="sha512")), "sha512", id="another hash"),
+        pytest.param(entry(record(payload=b"other")), "another payload", id="another payload"),
+        pytest.param(entry(record(raw=b"other")), "another signature", id="another signature"),
+        pytest.param(entry(record(public_pem(ecdsa(1)))), "another key", id="another key"),
+        pytest.param(entry(record(public_pem(SIGNER) * 2)), "no single PEM", id="two keys"),
+        pytest.param(entry(record(b"key")), "no single PEM", id="no key"),
+    ],
+)
+def test_a_signature_that_was_not(found: str | None, reason: str) -> None:
+    with pytest.raises((Untrusted, Invalid), match=reason):
+        cosign.verify(signature(found), subject(), trusted(SIGNER, logs=LOGS))
+
+
+def test_a_certificate_holds_at_the_time_of_the_entry() -> None:
+    """As Fulcio's do, which are for minutes."""
+    start = NOW - timedelta(days=40)
+    leaf = pem(Chain(SIGNER, start=start, days=10).leaf)
+    asked = trusted(logs=LOGS, roots=[Roots.load(leaf)])
+
+    def logged(time: datetime) -> Signature:
+        found = entry(record(leaf), integratedTime=int(time.timestamp()))
+        return signature(found, **{cosign.CERTIFICATE: leaf.decode()})
+
+    assert cosign.verify(logged(start + timedelta(days=1)), subject(), asked).ok
+    with pytest.raises(Untrusted, match="valid from"):
+        cosign.verify(logged(start + timedelta(days=11)), subject(), asked)
