@@ -10,6 +10,7 @@ from typing import Any
 from converter.schema.finding import Hit
 from converter.schema.forms import bad_time, repeated
 from converter.schema.walk import lists, numbers, objects, texts
+from converter.schema.web import is_web_url
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ARCHITECTURES = {
@@ -79,9 +80,8 @@ _IMAGE_ID = r"sha512-[0-9a-f]{128}"
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-_URL = r"(?i:https?):(//[^\x00-\x20\x7f/?#]*([/?#][^\x00-\x1f\x7f]*)?|(?!//)[^\x00-\x1f\x7f]*)"
-_QUANTITY = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?\s*"
-_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
+_NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 
 def actual_kind(document: Any, kind: str) -> str:
@@ -89,9 +89,15 @@ def actual_kind(document: Any, kind: str) -> str:
 
     The reference, given a manifest, goes by its acKind; there is no asking it for one kind.
     """
-    if kind in KINDS.values() and isinstance(document, dict) and isinstance(document.get("acKind"), str):
-        return KINDS.get(document["acKind"], kind)
-    return kind
+    if kind not in KINDS.values() or not isinstance(document, dict):
+        return kind
+    told = document.get(kind_member(document))
+    return KINDS.get(told, kind) if isinstance(told, str) else kind
+
+
+def kind_member(document: dict[str, Any]) -> str:
+    """The key under which a document says of what kind it is; Go reads keys without regard to case."""
+    return next((key for key in document if key.lower() == "ackind" and "acKind" not in document), "acKind")
 
 
 def label_name(document: Any) -> Iterator[Hit]:
@@ -125,7 +131,7 @@ def created(document: Any) -> Iterator[Hit]:
 def url(document: Any) -> Iterator[Hit]:
     """The annotations homepage and documentation are URLs of the web."""
     for where, text in _annotations(document, "homepage", "documentation"):
-        if not re.fullmatch(_URL, text) or re.search(_ESCAPE, text.partition("?")[0]):
+        if not is_web_url(text):
             yield where, f"got {text[:100]!r}, want an http or https URL"
 
 
@@ -237,10 +243,19 @@ def quantity_kilo(document: Any) -> Iterator[Hit]:
             yield where, f"got {text[:60]!r}, want k for thousands, or Ki for 1024"
 
 
+def quantity_digits(document: Any) -> Iterator[Hit]:
+    """A quantity is a number."""
+    for where, text in texts(document, *_QUANTITIES):
+        if re.fullmatch(_NO_NUMBER, text.strip()):
+            yield where, f"got {text[:60]!r} without a number, want digits: it is read as 0"
+
+
 def quantity_form(document: Any) -> Iterator[Hit]:
     """Quantities are written as the text says."""
     for where, text in texts(document, *_QUANTITIES):
-        if re.fullmatch(_QUANTITY, text) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text):
+        if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip()) and not re.fullmatch(
+            r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text
+        ):
             yield where, f"got {text[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
 
 

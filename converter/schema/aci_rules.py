@@ -199,6 +199,16 @@ RULES = (
         note="The text lists K; the reference knows k and Ki alone.",
     ),
     Rule(
+        name="aci/quantity-digits",
+        title="A quantity has digits before its suffix.",
+        spec=_SPEC + "ace.md, Resource Isolators",
+        kinds=_BOTH,
+        check=aci.quantity_digits,
+        compat="warning",
+        strict=None,
+        note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
+    ),
+    Rule(
         name="aci/quantity-form",
         title="A quantity is digits and one of the suffixes that the text lists.",
         spec=_SPEC + "ace.md, Resource Isolators",

@@ -64,8 +64,9 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
     if profile == "compat":
         actual = aci.actual_kind(value, kind)
         if actual != kind:
-            fact = f"got {value['acKind']!r}, want what is asked for ({kind}): it is checked for what it is"
-            yield Finding("/acKind", "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
+            key = aci.kind_member(value)
+            fact = f"got {value[key]!r}, want what is asked for ({kind}): it is checked for what it is"
+            yield Finding(pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
     folded = Folded(value)
     if odd(value, kind):

@@ -86,6 +86,7 @@ def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: F
             members.setdefault(name, []).extend([Place(place.file, member)] if isinstance(member, dict) else [])
     names = {name.lower(): name for name in members}
     rest = _within(found, "additionalProperties")
+    required = {name for place in found for name in place.schema.get("required", ())}
     result: dict[str, Any] = {}
     for key, member in value.items():
         name = key if key in members else names.get(key.lower(), key)
@@ -97,6 +98,9 @@ def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: F
             folded.clashes.append((path, key))
         if member is None and nulls and not _takes_null(schemas):
             if name in members:
+                if name in required and _has_form(schemas):
+                    # Go asks the type of such a text to read the null, and that refuses it as it does "".
+                    result[name] = None
                 continue
             member = _zero(schemas)
         result[name] = _fold(member, schemas, where, folded, nulls)
@@ -155,6 +159,10 @@ def _types(places: list[Place]) -> list[str]:
 
 def _takes_null(places: list[Place]) -> bool:
     return "null" in _types(places)
+
+
+def _has_form(places: list[Place]) -> bool:
+    return any("pattern" in one.schema for place in places for one in _expanded(place, None))
 
 
 def _zero(places: list[Place]) -> Any:

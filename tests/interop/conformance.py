@@ -52,7 +52,6 @@ WHY = {
     "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
     "oci/timestamp-syntax": "Python's checker of date-time takes small letters and a final line break.",
     "oci/url-syntax": "Python's checker of uri takes a final line break.",
-    "schema/oci-descriptor/required": "The official schema of a descriptor does not know platform.",
     "schema/oci-descriptor/type": "The official schema of a descriptor does not know platform.",
 }
 """For each rule in which a document may differ the reason."""

@@ -1,0 +1,30 @@
+"""URLs of the web, as RFC 3986 writes them, with what Go's net/url lets pass besides."""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = r"%[0-9A-Fa-f]{2}"
+_USER = rf"([A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})*"
+# Only bytes beyond ASCII are escaped in a host, and the % before a zone.
+_LETTER = r"([A-Za-z0-9._~!$&'()*+,;=<>\"\[\]-]|[^\x00-\x7f]|%25|%[89A-Fa-f][0-9A-Fa-f])"
+_HOST = rf"((?!\[)({_LETTER}*|({_LETTER}|:)*:[0-9]*)|\[({_LETTER}|:)*\](:[0-9]*)?)"
+_AUTHORITY = re.compile(rf"({_USER}@)?{_HOST}")
+_ESCAPES = re.compile(rf"([^%]|{_ESCAPED})*")
+
+
+def is_web_url(text: str) -> bool:
+    """Whether a text is an http or https URL; nothing is asked of its query, and its host may be missing."""
+    match = re.fullmatch(r"(?i:https?):([^\x00-\x1f\x7f]*)", text)
+    if match is None:
+        return False
+    rest, _, fragment = match[1].partition("#")
+    path, _, _ = rest.partition("?")
+    if path.startswith("//") and not path.startswith("///"):
+        authority, _, path = path[2:].partition("/")
+        if _AUTHORITY.fullmatch(authority) is None:
+            return False
+    elif not path.startswith("/"):
+        # No path but an opaque part, which is taken as it is.
+        path = ""
+    return bool(_ESCAPES.fullmatch(path) and _ESCAPES.fullmatch(fragment))
