@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,9 +69,14 @@ class DiffIds(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared."""
+    """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
+
+    ``copies`` is how many blobs are on their way at once where that is more: whoever waits for a network needs no
+    processor. Layers are made by ``jobs`` threads all the same: packing takes memory.
+    """
 
     jobs: int
+    copies: int = 0
     diff_ids: DiffIds
     report: Report = silent
     limits: Limits | None = None
@@ -100,8 +105,15 @@ class Execution:
         """The largest first, unless the order of the calls shows in the target."""
         if not self._sink.ordered:
             todo = sorted(todo, key=work, reverse=True)
-        threads = 1 if self._sink.ordered else self._settings.jobs
-        made = each(self._leaf, todo, threads, self._stopping.set)
+        jobs = self._settings.jobs
+        threads = 1 if self._sink.ordered else max(jobs, self._settings.copies)
+        makers = threading.BoundedSemaphore(jobs)
+
+        def labour(leaf: Copy | Make) -> Made:
+            with makers if isinstance(leaf, Make) else nullcontext():
+                return self._leaf(leaf)
+
+        made = each(labour, todo, threads, self._stopping.set)
         self.made |= {id(leaf): one for leaf, one in zip(todo, made, strict=True)}
 
     def _finish(self, node: Node) -> Made:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +20,8 @@ from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Execution, Settings
 from converter.formats import docker, oci
 from converter.model.compression import GZIP, NONE, ZSTD, Compression
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image
 from converter.plan import Made, Node
@@ -179,3 +183,35 @@ def test_whoever_watches_hears_of_every_byte() -> None:
     assert sum(event.size for event in heard if isinstance(event, Moved)) == total
     assert sum(isinstance(event, Finished) for event in heard) == len(LAYERS)
     assert gzip.decompress(gzipped(LAYERS[0])) == LAYERS[0]
+
+
+def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
+    store = MemoryStore()
+    add_image(store, tars=[tar({"name": bytes([number]) * 9}) for number in range(6)])
+    image = read(store)
+    for edited, most in ((image, 4), (recompressed(ZSTD)(image), 2)):
+        there = Crowd(MemoryStore())
+        plan = oci.encode(edited, frozenset())
+        with there as sink, Workers(2) as workers:
+            Execution(sink, workers, Settings(jobs=2, copies=4, diff_ids=Forgetful())).run([plan])
+        assert there.most == most
+
+
+class Crowd(MemorySink):
+    """Counts who puts layers at the same time, and gives others the time to come."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.05)
+        try:
+            return super().put(blocks, media_type, expected)
+        finally:
+            with self._lock:
+                self._now -= 1

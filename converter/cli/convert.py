@@ -92,7 +92,7 @@ def compression_of(_context: click.Context, _parameter: click.Parameter, value: 
 @click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor, 4 over a network.")
 @click.option("--link", is_flag=True, help="Share files with SOURCE where they stay as they are: reflinks, hard links.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
 @click.option(

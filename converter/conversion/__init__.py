@@ -38,6 +38,10 @@ from converter.stores.once import Once
 from converter.streams.workers import Workers
 from converter.trust.origin import Settings
 
+DISTANT = 4
+"""Blobs on their way at once over a network, of one image: many servers give a connection only so much. Docker has 3;
+first copies, which are inflated on the way, stay below 100 MB of memory."""
+
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
 
@@ -52,6 +56,7 @@ class Chosen:
     attached: tuple[Attached, ...] = ()
     unread: tuple[Loss, ...] = ()
     unpacked: bool = False
+    local: bool = True
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -77,6 +82,11 @@ class Target:
     plan: Plan
     carried: Carried
     origin: bool = False
+
+    @property
+    def distant(self) -> bool:
+        """Whether its blobs come or go over a network."""
+        return not self.chosen.local or self.destination.transport == "docker"
 
 
 def convert(
@@ -154,6 +164,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 unread=found.losses,
                 fetch=source.fetch,
                 unpacked=source.unpacked,
+                local=source.local,
                 settings=origin.settings(options, root, item, name),
             )
         )
@@ -285,7 +296,7 @@ def execute(
 ) -> list[TargetResult]:
     """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
 
-    ``memory`` is what several conversions share; without one, each opens the cache of the options.
+    ``memory`` is what several conversions at a time share; one that is alone opens the cache of the options.
     """
     results = []
     own = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
@@ -293,7 +304,9 @@ def execute(
         settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report, link=options.link)
         for sink, targets in planned:
             stack.enter_context(sink)
-            execution = Execution(sink, workers, settings)
+            distant = memory is None and any(target.distant for target in targets)
+            copies = options.jobs or DISTANT if distant else options.threads
+            execution = Execution(sink, workers, replace(settings, copies=copies))
             attached = [one for target in targets for one in target.carried.attached]
             execution.run([*(target.plan.root for target in targets), *(one.node for one in attached)])
             for target in targets:
