@@ -76,33 +76,33 @@ class Platform:
 def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
     """The index of the offer that suits best, or None.
 
-    The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest.
+    The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. A variant that
+    nobody knows suits who asks for it, and nobody else.
     """
-    want = wanted.normalised()
     best: tuple[int, int] | None = None
     for index, offer in enumerate(offered):
-        rank = None if offer is None else _rank(want, offer)
+        rank = None if offer is None else _rank(wanted, offer)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, index
     return None if best is None else best[1]
 
 
-def _rank(want: Platform, offer: Platform) -> int | None:
-    have = offer.normalised()
+def _rank(wanted: Platform, offer: Platform) -> int | None:
+    want, have = wanted.normalised(), offer.normalised()
     if (have.os, have.architecture) != (want.os, want.architecture):
         return None
     if want.os_version and have.os_version and want.os_version != have.os_version:
         return None
-    if have.variant == want.variant and bool(offer.variant) == bool(want.variant):
+    if have.variant == want.variant and bool(offer.variant) == bool(wanted.variant):
         return 1000
     if not offer.variant:
         return 0
     have_level, want_level = _level(have), _level(want)
-    return have_level if have_level <= want_level else None
+    return have_level if have_level is not None and want_level is not None and have_level <= want_level else None
 
 
-def _level(platform: Platform) -> int:
-    digits = "".join(character for character in platform.variant if character.isdigit())
-    if digits:
-        return int(digits)
-    return 8 if platform.architecture == "arm64" else 1
+def _level(platform: Platform) -> int | None:
+    if not platform.variant:
+        return 8 if platform.architecture == "arm64" else 1
+    known = re.fullmatch(r"v([0-9]{1,3})", platform.variant)
+    return int(known[1]) if known else None
