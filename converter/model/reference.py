@@ -120,8 +120,8 @@ class Location:
         if colon and transport in ("docker-daemon", "appc"):
             return cls(transport=transport, path=rest)
         if not colon or transport not in TRANSPORTS:
-            if colon and re.fullmatch(r"[a-z][a-z-]+", transport) and not text.startswith((".", "/")):
-                raise Usage(f"got the transport {transport!r}, want one of {', '.join(TRANSPORTS)}")
+            if colon and re.fullmatch(r"[a-z][a-z_-]+", transport):
+                raise _no_transport(transport, text)
             return cls(transport="", path=text)
         if transport == "docker":
             raise Usage(f"got {text!r}, want docker://HOST/REPO[:TAG]")
@@ -137,6 +137,23 @@ class Location:
             return f"docker://{self.path}"
         start = f"{self.transport}:" if self.transport else ""
         return f"{start}{self.path}" + (f":{self.name}" if self.name else "")
+
+
+def is_name(text: str) -> bool:
+    """Whether a registry could have an image of that name."""
+    try:
+        return bool(ImageName.parse(text))
+    except Invalid:
+        return False
+
+
+def _no_transport(transport: str, text: str) -> Usage:
+    from difflib import get_close_matches
+
+    if close := get_close_matches(transport, TRANSPORTS, n=1, cutoff=0.8):
+        return Usage(f"got the transport {transport!r}, want {close[0]}")
+    registry = f", or docker://{text} for an image of a registry" if is_name(text) else ""
+    return Usage(f"got the transport {transport!r}, want one of {', '.join(TRANSPORTS)}{registry}")
 
 
 def _split_tag(text: str) -> tuple[str, str]:

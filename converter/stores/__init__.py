@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from converter.errors import Usage
-from converter.model.reference import Location
+from converter.model.reference import Location, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
 
@@ -64,8 +64,20 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     return cast("_Writes", module).open_sink(location, options or StoreOptions())
 
 
+def _likely(location: Location) -> str:
+    """What somebody may have meant who named a destination by its path alone."""
+    if location.path.endswith(".aci"):
+        return f"aci:{location.path}"
+    if ".tar" in location.path:
+        return f"docker-archive:{location.path} or oci-archive:{location.path}"
+    registry = f" or docker://{location.path}" if is_name(location.path) else ""
+    return f"oci:{location.path}{registry}"
+
+
 def _module(table: Mapping[str, str], location: Location, what: str) -> object:
     name = table.get(location.transport)
+    if name is None and not location.transport:
+        raise Usage(f"got the destination {location.path!r}, want a transport before it: {_likely(location)}")
     if name is None:
         offered = ", ".join(transport for transport in sorted(table) if transport)
         raise Usage(f"got {str(location)!r}, which cannot be {what}, want one of {offered}")

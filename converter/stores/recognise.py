@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from converter.errors import Invalid
+from converter.errors import Invalid, NotFound, within
 from converter.model.limits import Limits
-from converter.model.reference import Location
+from converter.model.reference import Location, is_name
 from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
-from converter.stores.media.archive import TarMedium, open_bytes
+from converter.stores.media.archive import TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
@@ -22,6 +22,9 @@ from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.decompress import plain
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.scan import Scanner
+
+_SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")
+"""Of files, and of no image's name."""
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -31,9 +34,10 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         if is_image(path):
             return DirectoryImage(path, limits)
         return _layout_or_saved(DirectoryMedium(path, limits), limits)
-    file = open_bytes(path)
+    file = _opened(location.path)
     try:
-        aci = _starts_as_aci(file, limits)
+        with within(where(path)):
+            aci = _starts_as_aci(file, limits)
     except BaseException:
         os.close(file)
         raise
@@ -42,13 +46,26 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     return _layout_or_saved(TarMedium(path, limits, file), limits)
 
 
+def _opened(text: str) -> int:
+    """The file at a bare path; raises NotFound, with what may have been meant instead of a path."""
+    try:
+        return open_bytes(Path(text))
+    except NotFound as error:
+        file, colon, name = text.partition(":")
+        if colon and Path(file).exists():
+            raise NotFound(f"{error.fact}, or docker-archive:{file}:{name} for an image in {file}") from None
+        if is_name(text) and not text.startswith(".") and not text.endswith(_SUFFIXES):
+            raise NotFound(f"{error.fact}, or docker://{text} for an image of a registry") from None
+        raise
+
+
 def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
     try:
-        if any(medium.size(name) is not None for name in (manifest_json.NAME, repositories.NAME)):
+        if medium.size(manifest_json.NAME) is not None or repositories.is_there(medium):
             return DockerArchive(medium, limits)
         if medium.size(oci_index.LAYOUT) is not None:
             return OciLayout(medium, limits)
-        raise Invalid(f"got {medium.where}, which is no image of a known kind, want TRANSPORT:PATH")
+        raise Invalid(f"got {medium.where}, which is no image of a known kind, want a layout, an archive or an ACI")
     except BaseException:
         medium.close()
         raise

@@ -9,7 +9,7 @@ from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered, peek
-from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.feed import Feed
 
 RATIO_FROM = 64 * 1024 * 1024
@@ -38,7 +38,7 @@ def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator
     head, whole = peek(blocks, HEAD)
     codec = detect(head)
     if codec is None:
-        raise Invalid(f"got data that starts with {head[:6].hex() or 'nothing'}, want a tar, perhaps compressed")
+        raise Invalid(f"got data that starts with {start_of(head)}, want a tar, perhaps compressed")
     return codec, decompress(whole, codec, limits)
 
 

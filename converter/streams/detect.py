@@ -39,6 +39,11 @@ def detect(head: bytes) -> Codec | None:
     return None
 
 
+def start_of(head: bytes) -> str:
+    """How a stream that is nothing known starts, for an error's text: a zip shows its PK, a page its words."""
+    return repr(head[:8])[1:] if head else "nothing"
+
+
 def is_tar(head: bytes) -> bool:
     """Whether a tar starts here: with a header that says so or has the right checksum (v7), or with its end."""
     if len(head) < HEAD:

@@ -11,7 +11,7 @@ from converter.schema import check
 from converter.streams import Block
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
-from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import clean, shown
@@ -39,7 +39,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
         got = (
             "a tar without a magic number (v7)"
             if codec == "tar"
-            else codec or f"data that starts with {head[:6].hex()}"
+            else codec or f"data that starts with {start_of(head)}"
         )
         fact = f"got {got}, want a tar (ustar), plain or packed with {', '.join(_PACKED[:2])} or {_PACKED[2]}"
         findings.add("aci/archive-format", ARCHIVE, fact)

@@ -16,7 +16,7 @@ from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.verify import Meter, hashed
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, entry
@@ -146,7 +146,7 @@ class Blobs:
         head, whole = peek(passing, HEAD)
         codec = detect(head)
         if codec is None:
-            fact = f"got data that starts with {head[:6].hex() or 'nothing'}, want a tar, perhaps compressed"
+            fact = f"got data that starts with {start_of(head)}, want a tar, perhaps compressed"
             self.findings.add("image/layer-format", place, fact)
             return Layer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm

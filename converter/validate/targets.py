@@ -24,7 +24,7 @@ from converter.stores.media import Medium
 from converter.stores.media.archive import STDIN, TarMedium, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.detect import HEAD, detect
+from converter.streams.detect import HEAD, detect, start_of
 from converter.validate import UNKNOWN
 from converter.validate.acis import check_aci
 from converter.validate.blobs import Blobs
@@ -203,8 +203,8 @@ def _bare(target: Target) -> str:
     file = open_bytes(target.path)
     try:
         if detect(os.pread(file, HEAD, 0)) in {None, "openpgp"}:
-            head = os.pread(file, 6, 0)
-            fact = f"got data that starts with {head.hex() or 'nothing'}, want an archive, perhaps compressed"
+            head = os.pread(file, HEAD, 0)
+            fact = f"got data that starts with {start_of(head)}, want an archive, perhaps compressed"
             target.blobs.findings.add("image/unreadable", "", fact)
             return UNKNOWN
         return _medium(

@@ -75,10 +75,18 @@ def test_the_manifest_is_found_wherever_it_stands(pack: Callable[[bytes], bytes]
     assert [name.removeprefix("./") for name in names_of(tar_of(image.layers[0]))] == [".", "etc", "etc/name"]
 
 
+def v7(data: bytes) -> bytes:
+    """The tar with a first header as it was before there was a magic number."""
+    head = data[:257] + bytes(8) + data[265:512]
+    blank = head[:148] + b" " * 8 + head[156:]
+    return head[:148] + b"%06o\0 " % sum(blank) + head[156:] + data[512:]
+
+
 @pytest.mark.parametrize(
     "data, error",
     [
         pytest.param(zstandard.compress(aci_tar(manifest())), Unsupported, id="zstd"),
+        pytest.param(v7(aci_tar(manifest())), Unsupported, id="v7"),
         pytest.param(archive([File("rootfs", "dir")]), Invalid, id="no manifest"),
         pytest.param(archive([File("manifest", "dir")]), Invalid, id="a directory for a manifest"),
         pytest.param(archive([File("manifest", "symlink", target="x")]), Invalid, id="a link for a manifest"),

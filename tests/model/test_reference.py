@@ -67,7 +67,19 @@ def test_locations(typed: str, transport: str, path: str, name: str) -> None:
     assert str(location) == typed
 
 
-@pytest.mark.parametrize("typed", ["", "nope:x", "docker:x", "oci:", "docker-archive::x"])
-def test_locations_that_are_none(typed: str) -> None:
-    with pytest.raises(Usage):
+@pytest.mark.parametrize(
+    "typed, want",
+    [
+        pytest.param("", "want TRANSPORT:LOCATION", id="nothing"),
+        pytest.param("nope:x", "want one of docker, .* or docker://nope:x for", id="a transport that there is not"),
+        pytest.param("alpine:-3", "want one of docker, [^/]*$", id="one that is no name either"),
+        pytest.param("docker_archive:x", "want docker-archive$", id="an underscore"),
+        pytest.param("oci-achive:x", "want oci-archive$", id="a slip"),
+        pytest.param("docker:x", "want docker://HOST/REPO", id="docker without its slashes"),
+        pytest.param("oci:", "without a path", id="no path"),
+        pytest.param("docker-archive::x", "without a path", id="a name alone"),
+    ],
+)
+def test_locations_that_are_none(typed: str, want: str) -> None:
+    with pytest.raises(Usage, match=want):
         Location.parse(typed)

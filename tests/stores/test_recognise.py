@@ -54,7 +54,9 @@ def test_an_aci_is_recognised_by_its_first_entry(tmp_path: Path, packed: Any, fi
         assert type(source) is AciFile
 
 
-@pytest.mark.parametrize("files", [classic(), old()], ids=["1.10", "before 1.10"])
+@pytest.mark.parametrize(
+    "files", [classic(), old(), old(named=False)], ids=["1.10", "before 1.10", "before 1.10, saved by its ID"]
+)
 def test_old_archives_are_recognised(tmp_path: Path, files: Any) -> None:
     with source_at("", write_tar(tmp_path / "a.tar", files)) as source:
         assert type(source) is DockerArchive
@@ -74,9 +76,37 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         source_at("", tmp_path)
 
 
-def test_nothing_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFound):
-        source_at("", tmp_path / "nothing")
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        pytest.param("nothing.tar", r"want to read it$", id="a file"),
+        pytest.param("./nothing", r"want to read it$", id="a directory"),
+        pytest.param("alpine", "or docker://alpine for", id="a short name"),
+        pytest.param("ghcr.io/team/app:1", "or docker://ghcr.io/team/app:1 for", id="a name in full"),
+        pytest.param("there.tar:app:1", "or docker-archive:there.tar:app:1 for", id="an image in an archive"),
+    ],
+)
+def test_what_is_not_there_is_perhaps_meant_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tar(tmp_path / "there.tar", classic())
+    with pytest.raises(NotFound, match=meant):
+        open_source(Location.parse(typed))
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        pytest.param("app.aci", "aci:app.aci", id="an ACI"),
+        pytest.param("app.tar.gz", "docker-archive:app.tar.gz or oci-archive:app.tar.gz", id="a tar"),
+        pytest.param("./app", "oci:./app", id="a directory"),
+        pytest.param("ghcr.io/app", "oci:ghcr.io/app or docker://ghcr.io/app", id="a directory, or a name"),
+    ],
+)
+def test_a_destination_needs_a_transport(typed: str, meant: str) -> None:
+    with pytest.raises(Usage, match=f"want a transport before it: {meant}$"):
+        open_sink(Location.parse(typed))
 
 
 def test_some_places_are_only_read_or_written() -> None:

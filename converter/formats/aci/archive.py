@@ -11,22 +11,27 @@ from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
 from converter.model.limits import in_force
 from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import closing, peek
 from converter.streams.decompress import plain
+from converter.streams.detect import HEAD
 from converter.streams.tar import fields, names
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.scan import entries
 from converter.streams.verify import Meter, hashed
 
+USTAR, USTAR_AT = b"ustar", 257
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
 PREFIX = ROOTFS + b"/"
 
 
 def unpacked(root: Known) -> Iterator[Block]:
-    """The tar of an ACI; raises Unsupported for a codec that an ACI may not have."""
-    codec, blocks = plain(root.blocks())
+    """The tar of an ACI; raises Unsupported for what is told by its first bytes, and is none of what an ACI may be."""
+    head, whole = peek(root.blocks(), HEAD)
+    codec, blocks = plain(whole)
     if codec == "zstd":
         raise Unsupported("got an ACI compressed with zstd, want gzip, bzip2, xz or none (aci.md, Image Archives)")
+    if codec == "tar" and not head.startswith(USTAR, USTAR_AT):
+        raise Unsupported("got an ACI without a tar's magic number (v7), want one (ustar, as rkt wants it)")
     return blocks
 
 

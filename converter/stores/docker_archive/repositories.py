@@ -19,6 +19,7 @@ from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.media import Medium
 
 NAME = "repositories"
+_JSON = re.compile(r"[0-9a-f]{64}/json")
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +33,7 @@ def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tup
         with within(NAME):
             for name, top in _names(load_object(medium.read_document(NAME), limits)):
                 named.setdefault(top, []).append(name)
-    found = [name.partition("/")[0] for name in medium.names() if re.fullmatch(r"[0-9a-f]{64}/json", name)]
+    found = list(_layers(medium))
     parents = {_parent(_document(medium, top)) for top in found}
     for top in found:
         if top not in parents and top not in named:
@@ -41,6 +42,15 @@ def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tup
         for _ in _chain(medium, top, limits or in_force()):
             pass
     return tuple((top, tuple(names)) for top, names in named.items())
+
+
+def is_there(medium: Medium) -> bool:
+    """Whether this is such an archive: the Engine wrote names only where somebody had saved the image by its name."""
+    return medium.size(NAME) is not None or next(_layers(medium), None) is not None
+
+
+def _layers(medium: Medium) -> Iterator[str]:
+    return (name.partition("/")[0] for name in medium.names() if _JSON.fullmatch(name))
 
 
 def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:

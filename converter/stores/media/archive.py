@@ -16,7 +16,7 @@ from converter.stores.disk import READ, disk, shown, write_all
 from converter.stores.media.temporary import spool
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect
+from converter.streams.detect import HEAD, detect, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.cursor import FileCursor
 from converter.streams.tar.scan import Scanner
@@ -44,8 +44,9 @@ class TarMedium:
         """
         self.where = where(path)
         self._limits = limits or in_force()
+        file = open_bytes(path) if source is None else source
         with within(self.where):
-            self._fd = unpacked(open_bytes(path) if source is None else source, limits)
+            self._fd = unpacked(file, limits)
         try:
             with within(self.where):
                 self._index()
@@ -144,7 +145,7 @@ def unpacked(source: int, limits: Limits | None = None) -> int:
         if codec == "tar":
             return source
         if codec is None:
-            what = f"bytes that start with {head[:6].hex()}" if head else "an empty file"
+            what = f"data that starts with {start_of(head)}" if head else "an empty file"
             raise Invalid(f"got {what}, want a tar, perhaps compressed")
         target = spooled(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
     except BaseException:

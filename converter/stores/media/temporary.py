@@ -57,7 +57,7 @@ def temporary_file(directory: Path) -> Temporary:
     clean(directory)
     while True:
         path = _new(directory)
-        with disk(path, "write"):
+        with disk(directory, "write in"):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             if _mine(path, fd):
                 return Temporary(path, fd)
@@ -69,7 +69,7 @@ def temporary_directory(directory: Path) -> Temporary:
     clean(directory)
     while True:
         path = _new(directory)
-        with disk(path, "write"):
+        with disk(directory, "write in"):
             path.mkdir()
             with suppress(FileNotFoundError):
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
