@@ -17,10 +17,15 @@ PATIENCE = 300
 
 
 def need(*programs: str) -> None:
-    """Skip the test where a program is missing, by name; on CI, where `bin/test` installs them all, fail it."""
+    """Skip the test where a program is missing, by name; on CI, where `bin/test` installs them all, fail it.
+
+    A program that is not among the peers fails the test everywhere: nobody would install it on a new machine.
+    """
     for program in programs:
+        if "/" not in program and program not in PEERS:
+            pytest.fail(f"got the program {program}, want one that tests/interop/peers.py lists")
         if find(program) is None:
-            give_up(f"needs the program {program} (Debian: apt-get install {PEERS.get(program, (program,))[0]})")
+            give_up(f"needs the program {program} (Debian: apt-get install {PEERS[program][0]})")
 
 
 def need_root() -> None:
