@@ -14,16 +14,12 @@ from converter.model.image import Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
 from converter.streams.blocks import closing, peek
-from converter.streams.crew import each
 from converter.streams.detect import HEAD, detect
 from converter.streams.superseded import Replaced
 
 Edit = Callable[[Item], Item]
 REFERENCE = "vnd.docker.reference.digest"
 """Names, in the entry of a BuildKit attestation, the entry it speaks of."""
-
-_LOOKS = 6
-"""Layers that are looked at at once: those of a registry take a request each."""
 
 Read = Callable[[Descriptor], Item]
 """Reads what a descriptor of an index names."""
@@ -160,12 +156,10 @@ def codec_of(known: Known) -> str:
 
 def relabelled(image: Image) -> Image:
     """Every layer under a media type that says what its bytes are packed with."""
-
-    def edit(numbered: tuple[int, Layer]) -> Layer:
-        with within(f"layer[{numbered[0]}]"):
-            return truthful(numbered[1])
-
-    layers = each(edit, tuple(enumerate(image.layers)), _LOOKS, lambda: None)
+    layers = []
+    for number, layer in enumerate(image.layers):
+        with within(f"layer[{number}]"):
+            layers.append(truthful(layer))
     return replace(image, layers=tuple(layers))
 
 

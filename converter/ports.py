@@ -43,7 +43,7 @@ class Source(Protocol):
     """Where bytes come from. A context manager: leaving it frees files and connections."""
 
     local: bool
-    """Whether a blob can be read again at little cost."""
+    """Whether a blob can be opened, and read again, at little cost."""
 
     unpacked: bool
     """Whether layers are plain only because the store unpacks what it gets, as Docker's archives do."""

@@ -106,7 +106,7 @@ class _Held:
 class Spooled:
     """A source whose blobs come by way of a spool; its opener closes it."""
 
-    local = True
+    local = False
 
     def __init__(self, source: Source, spool: Spool) -> None:
         self.unpacked = source.unpacked

@@ -47,7 +47,10 @@ __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """An image of the source: its name there, its root, and what is to become of it."""
+    """An image of the source: its name there, its root, and what is to become of it.
+
+    ``local`` says that a look into its layers costs no request.
+    """
 
     name: str
     root: Descriptor
@@ -55,6 +58,7 @@ class Chosen:
     fetch: Fetch
     attached: tuple[Attached, ...] = ()
     unread: tuple[Loss, ...] = ()
+    local: bool
     unpacked: bool = False
     local: bool = True
     settings: Settings = field(default_factory=Settings)
@@ -163,6 +167,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 attached=attached,
                 unread=found.losses,
                 fetch=source.fetch,
+                local=source.local,
                 unpacked=source.unpacked,
                 local=source.local,
                 settings=origin.settings(options, root, item, name),
@@ -205,7 +210,7 @@ def plan(
         if options.attachments:
             chosen = _with_dependencies(chosen, library)
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
-        root = encode(target, chosen.item, sink.accepts, compression, options)
+        root = encode(target, chosen, sink.accepts, compression, options)
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and place in origin.PLACES
@@ -248,12 +253,14 @@ def _with(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chose
 
 
 def encode(
-    target: Format, item: Item, accepts: frozenset[str], compression: Compression | None, options: Options
+    target: Format, chosen: Chosen, accepts: frozenset[str], compression: Compression | None, options: Options
 ) -> Node:
     """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
+    item = chosen.item
     if target.name == acis.NAME:
         return acis.encode(item, accepts, compression, options)
-    item = each_image(lambda image: _labelled(image, target, compression))(item)
+    if chosen.local:
+        item = each_image(lambda image: _labelled(image, target, compression))(item)
     edit = each_image(recompressed(compression)) if compression else None
     return target.encode(edit(item) if edit else item, accepts)
 
