@@ -49,7 +49,7 @@ __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_
 class Chosen:
     """An image of the source: its name there, its root, and what is to become of it.
 
-    ``local`` says that a look into its layers costs no request.
+    ``local`` says that its layers are opened at little cost.
     """
 
     name: str
@@ -60,7 +60,6 @@ class Chosen:
     unread: tuple[Loss, ...] = ()
     local: bool
     unpacked: bool = False
-    local: bool = True
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -169,8 +168,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
-                local=source.local,
-                settings=origin.settings(options, root, item, name),
+                    settings=origin.settings(options, root, item, name),
             )
         )
     if options.content_trust and options.keeps_origin:
