@@ -168,7 +168,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
-                    settings=origin.settings(options, root, item, name),
+                settings=origin.settings(options, root, item, name),
             )
         )
     if options.content_trust and options.keeps_origin:
