@@ -55,6 +55,9 @@ LENIENT = {
     "aci-pod-manifest.json#/properties/apps/items/properties/mounts/items": {"volume", "path"},
     "aci-pod-manifest.json#/properties/ports/items": {"name", "hostPort"},
     "docker-schema1.json#": {"name", "tag", "architecture"},
+    "docker-manifest-list.json#": {"mediaType"},
+    "docker-manifest-list.json#/$defs/entry": {"platform"},
+    "docker-manifest-list.json#/$defs/entry/properties/platform/allOf/1": {"architecture", "os"},
 }
 """Members that the text requires and the reference does not: a warning under compat."""
 
