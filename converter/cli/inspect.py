@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
 
@@ -13,11 +13,12 @@ from converter.cli.reading import Opened, reading
 from converter.cli.settings import common, settings
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, size
+from converter.formats.aci.keys import MANIFEST
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
-from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI
+from converter.model.reference import Location
 from converter.trust.content_trust import beside
 from converter.trust.evidence import find
 from converter.trust.signature import Signature
@@ -35,7 +36,7 @@ MOST = 200
 @store_options
 @common
 def command(reference: str, content_trust: dict[str, bytes]) -> None:
-    """Say what REF is. Only its documents are read: no layer is fetched.
+    """Say what REF is. Only its documents are read, no layer, but all of an ACI.
 
     With --json: the neutral model, one form for images of every format (transship schema image).
     """
@@ -68,7 +69,7 @@ def signature_rows(signatures: Iterable[Signature]) -> Rows:
 def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
     """What there is to say, most important first."""
     item = opened.item
-    yield from _identity(item, opened.root)
+    yield from _identity(opened)
     match item:
         case Image():
             yield from _image(item)
@@ -76,26 +77,53 @@ def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
             yield from _index(item)
         case Artifact():
             yield from _artifact(item)
-    yield from _column("annotations", _pairs(item.annotations) if not isinstance(item, Artifact) else ())
+    yield from _column("annotations", _pairs(_annotations(item)))
     yield from _column("attached", map(_attachment, attached))
 
 
-def _identity(item: Item, root: Descriptor) -> Rows:
+def _identity(opened: Opened) -> Rows:
+    item, root = opened.item, opened.root
+    if name := _name(opened):
+        yield "name", name
     if item.original is not None:
         yield "format", item.original.format
     yield "media type", root.media_type
     yield "digest", str(root.digest)
-    image_id = _image_id(item)
-    if image_id:
+    if image_id := _image_id(opened):
         yield "image ID", image_id
 
 
-def _image_id(item: Item) -> str:
-    if not isinstance(item, Image) or item.original is None:
-        return ""
-    if item.original.config is not None:
-        return str(item.original.config.descriptor.digest)
-    return ""
+def _name(opened: Opened) -> str:
+    from converter.conversion.targets import REF_NAME, called
+
+    if _is_aci(opened.item):
+        told = opened.item.foreign["aci"]
+        return ":".join(part for part in (told["name"], told.get("version")) if part)
+    location = Location.parse(opened.reference)
+    return called(location, location.name, opened.root) or location.name or opened.root.annotations.get(REF_NAME, "")
+
+
+def _image_id(opened: Opened) -> str:
+    """The ID under which a runtime knows the image; that of an ACI is the digest of all of its tar."""
+    item = opened.item
+    if _is_aci(item):
+        from converter.formats.aci.archive import image_id
+
+        return image_id(opened.source.fetch(opened.root))
+    config = item.original.config if isinstance(item, Image) and item.original is not None else None
+    return "" if config is None else str(config.descriptor.digest)
+
+
+def _is_aci(item: Item) -> TypeGuard[Image]:
+    return isinstance(item, Image) and item.original is not None and item.original.format == "aci"
+
+
+def _annotations(item: Item) -> Mapping[str, str]:
+    """What an image says of itself; the manifest of an ACI, which other formats get as an annotation, is all of it."""
+    if isinstance(item, Artifact):
+        return {}
+    hidden = {MANIFEST} if _is_aci(item) else set()
+    return {key: value for key, value in item.annotations.items() if key not in hidden}
 
 
 def _image(image: Image) -> Rows:
@@ -107,7 +135,12 @@ def _image(image: Image) -> Rows:
     if image.author:
         yield "author", image.author
     yield from _config(image.config)
-    yield from _layers(image.layers)
+    if _is_aci(image):
+        yield from _column("depends on", image.foreign["aci"].get("dependencies", ()))
+        assert image.original is not None
+        yield "size", size(image.original.manifest.descriptor.size)
+    else:
+        yield from _layers(image.layers)
     steps = (_step(step.created, step.created_by or step.comment, step.empty_layer) for step in image.history)
     yield from _column("history", steps)
 

@@ -28,6 +28,10 @@ ROWS = 6
 """Most blobs with a bar of their own; the others count in the sum."""
 
 
+_BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {rate_fmt} {remaining}{postfix}"
+"""Room is left for a bar where a terminal has 80 columns."""
+
+
 class View(Protocol):
     """What shows progress. Its methods are called one at a time, in the order of the events."""
 
@@ -184,7 +188,8 @@ class Bars:
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
         return tqdm(
-            desc=f"{printable(name)[:24]:<24}",
+            desc=f"{printable(name)[:24]:<10}",
+            bar_format=_BAR,
             total=length or None,
             initial=done,
             position=row,

@@ -21,6 +21,7 @@ def document(result: Result) -> dict[str, Any]:
 def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
     return {
         "destination": target.destination,
+        "name": target.name,
         "format": target.format,
         "digest": _text(target.digest),
         "media_type": target.media_type,
@@ -54,7 +55,7 @@ def _text(value: object | None) -> str | None:
 def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
     """The same for people: a paragraph a target."""
     for target in result.targets:
-        yield f"{'would write' if dry_run else 'wrote'} {target.destination}"
+        yield f"{'would write' if dry_run else 'wrote'} {_named(target)}"
         yield f"  format    {target.format} ({target.media_type})"
         same = ", as in the source" if target.preserved else ""
         yield f"  digest    {target.digest}{same}" if target.digest else "  digest    known once it is written"
@@ -67,6 +68,12 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
             yield f"  size      {size(target.size)}"
     if not dry_run:
         yield f"took {result.seconds:.1f} s"
+
+
+def _named(target: TargetResult) -> str:
+    """The reference by which the image can be read again."""
+    named = not target.name or target.destination.endswith(f":{target.name}")
+    return target.destination if named else f"{target.destination}:{target.name}"
 
 
 def losses(result: Result) -> Iterator[str]:

@@ -372,6 +372,7 @@ def result(target: Target, made: Lookup) -> TargetResult:
         signatures=target.carried.signatures,
         layers=layer_results(root, made),
         size=size_of(root, made),
+        name=target.name,
     )
 
 

@@ -26,7 +26,8 @@ class LayerResult:
 class TargetResult:
     """What is at a destination. ``digest`` and ``image_id`` are None where a dry run cannot know them.
 
-    ``image_id`` is the digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` says that the root has
+    ``name`` is what the image is called there, empty where it has no name or the destination is its name. ``image_id``
+    is the digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` says that the root has
     the digest it had in the source; ``size`` is the sum of the root's blobs in bytes, as far as they are known.
     """
 
@@ -40,6 +41,7 @@ class TargetResult:
     signatures: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[LayerResult, ...] = ()
     size: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

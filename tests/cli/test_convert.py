@@ -13,6 +13,7 @@ import pytest
 from converter import conversion
 from converter.cli import convert
 from converter.cli.main import main
+from converter.cli.results import lines
 from converter.conversion import LayerResult, Options, Result, TargetResult
 from converter.events import Report, Warned
 from converter.model.compression import KEEP, Compression
@@ -65,6 +66,7 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
         "targets": [
             {
                 "destination": "aci:out.aci",
+                "name": "",
                 "format": "aci",
                 "digest": str(DIGEST),
                 "media_type": "application/vnd.appc.image.aci",
@@ -99,6 +101,22 @@ def test_the_text_for_people(asked: dict[str, Any], here: Path, capsys: pytest.C
         "  size      2.0 KiB",
         "took 1.2 s",
     ]
+
+
+@pytest.mark.parametrize(
+    "destination, name, shown",
+    [
+        pytest.param("oci:out", "app:1", "oci:out:app:1", id="a name that it brought"),
+        pytest.param("oci:out:app:1", "app:1", "oci:out:app:1", id="a name that was asked for"),
+        pytest.param("aci:out.aci", "", "aci:out.aci", id="no name"),
+    ],
+)
+def test_each_image_is_told_by_its_name(destination: str, name: str, shown: str) -> None:
+    target = TargetResult(
+        destination=destination, name=name, format="oci", digest=DIGEST, media_type="", image_id=None, preserved=False
+    )
+    told = list(lines(Result(source="in", targets=(target,), seconds=0), dry_run=False))
+    assert told[0] == f"wrote {shown}"
 
 
 def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,7 @@ def test_json_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str])
 def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     told = inspected("oci:in:app", capsys)
     for row in (
+        "  name        app",
         "  format      oci",
         "  platform    linux/amd64",
         "  created     2024-05-06T07:08:09Z",
@@ -126,8 +127,9 @@ def test_tags(more: list[str], shown: str | None, layout: MemoryStore, capsys: p
 def test_an_aci(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "oci:in:app", "aci:app.aci", "--quiet"]) == 0
     told = inspected("aci:app.aci", capsys)
-    assert "  format      aci" in told.splitlines()
-    assert "              from sha256:" in told
+    assert told.splitlines()[1:3] == ["  name        image", "  format      aci"]
+    assert "  image ID    sha512-" in told
+    assert "appc.io/aci/manifest" not in told
     assert main(["inspect", "aci:app.aci", "--json"]) == 0
     text = capsys.readouterr().out
     assert check(text.encode(), "image") == ()
