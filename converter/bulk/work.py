@@ -15,8 +15,7 @@ from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
 from converter.bulk.task import Elsewhere, portable, travels
 from converter.bulk.telling import rest
-from converter.conversion import Target, choose, execute, plan, signed
-from converter.conversion.dependencies import Library
+from converter.conversion import Target, choose, execute, library_of, plan, signed
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.events import Planned, Report
 from converter.execute import work
@@ -65,8 +64,7 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
         source = stack.enter_context(ends.source(job))
         options = job.options
         with within(str(job.source)):
-            discover = job.source.transport == "appc"
-            library = Library(options.aci_paths, stack, options.store, discover=discover)
+            library = library_of(options, job.source, stack)
             (chosen,) = choose(source, job.source, options, library)
         sink = ends.sink(job, report)
         target = plan(job.destination, sink, chosen, options, library)

@@ -115,7 +115,7 @@ def convert(
         once = None if opened.local else stack.enter_context(Once(opened))
         opened = once or opened
         with within(source):
-            library = Library(options.aci_paths, stack, options.store, discover=location.transport == "appc")
+            library = library_of(options, location, stack)
             images = choose(opened, location, options, library)
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
@@ -135,6 +135,12 @@ def convert(
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 
 
+def library_of(options: Options, location: Location, files: ExitStack) -> Library:
+    """What the ACI at ``location`` may depend on, signed as it has to be itself."""
+    discover = location.transport == "appc"
+    return Library(options.aci_paths, files, options.store, discover=discover, require=signed.below(options.wanted))
+
+
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
     """Whether planning reads layers that are read again.
 
@@ -151,7 +157,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
     chosen = []
     for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
-        signed.require(source, location, root, options.wanted, alone(options))
+        signed.require(source, replace(location, name=one), root, options.wanted, alone(options))
         name = called(location, one, root)
         item = prepare(source, root, options, library.find, name)
         found = attachments.find(source, subjects(root, item)) if options.attachments else Found()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,34 +21,53 @@ if TYPE_CHECKING:
     from converter.formats.aci.manifest import Manifest
 
 
+Require = Callable[[Source, Location, Descriptor], None]
+"""Raises Untrusted where an image is not signed as it has to be."""
+
+
 class Library:
     """Finds ACIs by what a dependency says of them; what it finds stays open until ``files`` is closed."""
 
-    def __init__(self, folders: Sequence[Path], files: ExitStack, options: StoreOptions, *, discover: bool) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        files: ExitStack,
+        options: StoreOptions,
+        *,
+        discover: bool,
+        require: Require | None = None,
+    ) -> None:
+        """``require`` is asked about each ACI whose image ID nothing says that was signed."""
         self._folders = folders
         self._files = files
         self._options = options
         self._discover = discover
+        self._require = require
         self._shelf: list[tuple[Manifest, Known]] | None = None
-        self._opened: list[Source] = []
+        self._opened: list[tuple[Location, Source]] = []
 
     def find(self, dependency: Dependency) -> Known | None:
         """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
         if self._shelf is None:
             self._shelf = list(self._read())
-        from converter.formats.aci.dependencies import fitting
+        from converter.formats.aci.dependencies import fitting, pinned
 
         found = fitting(self._shelf, dependency)
-        return self._discovered(dependency) if found is None and self._discover else found
+        if found is None and self._discover:
+            found = self._discovered(dependency)
+        if found is not None and self._require is not None and not pinned(dependency):
+            location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
+            self._require(source, location, found.descriptor)
+        return found
 
     def attachments(self, subject: Digest) -> Iterator[Attachment]:
         """What speaks of an ACI that was found."""
-        for source in self._opened:
+        for _, source in self._opened:
             yield from source.attachments(subject)
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """An ACI that was found, or what speaks of one; raises NotFound."""
-        for source in self._opened:
+        for _, source in self._opened:
             with suppress(NotFound):
                 return source.fetch(descriptor)
         raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
@@ -75,5 +94,5 @@ class Library:
 
     def _open(self, location: Location) -> Known:
         source = self._files.enter_context(open_source(location, self._options))
-        self._opened.append(source)
+        self._opened.append((location, source))
         return source.fetch(source.resolve(""))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
+from converter.conversion.dependencies import Require
 from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
@@ -46,6 +47,14 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
 
         with within(str(location)):
             vouch(source, location, root, replace(wanted, platform=platform)).require()
+
+
+def below(wanted: Wanted | None) -> Require | None:
+    """The same for what an ACI depends on, each under its own name; None where nothing is wanted."""
+    if wanted is None:
+        return None
+    plain = replace(wanted, identity="", require=frozenset())
+    return lambda source, location, root: require(source, location, root, plain, "")
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:

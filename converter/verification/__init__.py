@@ -21,7 +21,7 @@ from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
 from converter.verification.proof import Proof
-from converter.verification.question import Question, aside, asked
+from converter.verification.question import Question, aside, asked, names_here
 from converter.verification.taken import either
 from converter.verification.trace import Step, direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
@@ -103,7 +103,15 @@ def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
     The content of one that is signed itself is not read. Of an index whose image for ``wanted.platform`` is asked
     about, either may be signed: that image is then the report's root.
     """
-    return either(_vouch, source, location, root, wanted, platform=wanted.platform)
+    report = either(_vouch, source, location, root, wanted, platform=wanted.platform)
+    verdicts = [*report.verdicts, *(verdict for step in report.steps for verdict in step.verdicts)]
+    if not report.ok or wanted.identity or wanted.map_identity or not any(one.ok and one.identity for one in verdicts):
+        return report
+    names = names_here(source, location, root)
+    if len(names) < 2:
+        return report
+    fact = f"got an image that goes by {', '.join(names)}, want it asked for by one of them"
+    return replace(report, steps=(), content=None, unmet=(fact,))
 
 
 def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:

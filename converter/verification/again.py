@@ -154,6 +154,11 @@ def _packed(layer: Layer, target: Layer) -> Layer:
     return replace(layer, content=replace(layer.content, compression=compression(there)))
 
 
+def absent(layer: Layer) -> bool:
+    """Whether it is a foreign layer that only its URLs lead to."""
+    return isinstance(layer.content, Known) and layer.content.absent
+
+
 def compression(known: Known) -> Compression:
     """The one that a layer's media type says."""
     media_type = known.descriptor.media_type
@@ -161,12 +166,13 @@ def compression(known: Known) -> Compression:
 
 
 def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
-    """The leaves of a plan, and the target's layers that they must have become."""
+    """The leaves of a plan, and the target's layers that they must have become, but for foreign ones elsewhere."""
     if isinstance(target, Image):
         nodes = list({id(leaf): leaf for leaf in leaves(node)}.values())
-        if len(nodes) != len(target.layers):
-            raise Untrusted(f"got {len(target.layers)} layers, want {len(nodes)}")
-        yield from zip(nodes, target.layers, strict=True)
+        here = [layer for layer in target.layers if not absent(layer)]
+        if len(nodes) != len(here):
+            raise Untrusted(f"got {len(here)} layers, want {len(nodes)}")
+        yield from zip(nodes, here, strict=True)
     elif isinstance(target, Index) and isinstance(node, Write):
         for child, entry in zip(node.inputs, target.entries, strict=True):
             if entry.item is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Untrusted, within
 from converter.formats.aci import Dependency
 from converter.formats.aci.archive import read_manifest
-from converter.formats.aci.dependencies import Shelf, fitting
+from converter.formats.aci.dependencies import Shelf, fitting, pinned
 from converter.formats.aci.manifest import parse
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
@@ -23,9 +23,6 @@ from converter.verification.original import Original
 
 if TYPE_CHECKING:
     from converter.verification import Report
-
-PINNED = len("sha512-") + 64
-"""Characters of an image ID that say which image it is, for an ID may be cut short: half of them."""
 
 
 class Beneath:
@@ -39,7 +36,7 @@ class Beneath:
     def find(self, dependency: Dependency) -> Known | None:
         """A Finder; raises Untrusted where the ACI has to be signed and is not."""
         known = fitting(self._shelf, dependency)
-        if known is not None and len(dependency.image_id) < PINNED:
+        if known is not None and not pinned(dependency):
             report = self._judge(known.descriptor)
             self.verdicts += report.verdicts
             if not report.ok:

@@ -8,47 +8,60 @@ from typing import Any
 
 from converter.diff import Tree, trees
 from converter.errors import Invalid, Untrusted
-from converter.model.document import dump, pointer
+from converter.model.document import dump, load_object, pointer
 from converter.model.limits import in_force
 from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.names import shown
+from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.tree import tree
 
-LAZY = (
+STEERING = (
+    "appc.io/",
+    "com.amazon.soci.",
     "containerd.io/snapshot/",
     "io.containers.estargz.",
     "io.github.containers.zstd-chunked.",
     "com.github.containerd.",
     "io.containerd.",
 )
-"""Annotations of a layer that make a runtime take its content from somewhere else than its tar."""
+"""Annotations that make a runtime take the content of a layer from somewhere else than its tar, and those that an ACI
+is made of again: somebody who converts the image would give what they say for what was signed."""
+
+
+_TOLD = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"atime", b"ctime", b"uname", b"gname"))
+"""PAX records that a tree has, or that nobody obeys who unpacks one."""
+
+Said = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aci:
-    """The files of an ACI, ``rootfs`` and ``manifest`` among them, and its manifest."""
+    """The files of an ACI, ``rootfs`` and ``manifest`` among them, what else their headers say, and its manifest."""
 
     files: Tree
+    said: Mapping[bytes, Said]
     manifest: bytes
 
 
 def read_aci(blocks: Blocks) -> Aci:
     """Read the tar of an ACI; raises Invalid where two readers may see two things in it."""
     manifest: list[bytes] = []
+    said: dict[bytes, Said] = {}
 
     def watched() -> Iterator[bytes | memoryview]:
         with closing(blocks) as source:
             scanner = Scanner(Cursor(source))
-            seen: set[bytes] = set()
             for entry in scanner:
-                if entry.name in seen:
-                    raise Invalid(f"got the entry {entry.name!r} twice, want it once")
-                seen.add(entry.name)
+                name = entry.name
+                if name in said:
+                    raise Invalid(f"got the entry {shown(name)} twice, want it once")
+                said[name] = _said(entry)
                 yield entry.raw
-                if entry.name == b"manifest":
+                if name == b"manifest":
                     manifest.append(_small(entry))
                     yield manifest[0] + bytes(-len(manifest[0]) % 512)
                 else:
@@ -59,7 +72,21 @@ def read_aci(blocks: Blocks) -> Aci:
                 yield rest
 
     files = tree([watched])
-    return Aci(files=files, manifest=b"".join(manifest))
+    if lost := said.keys() - files.keys():
+        # What a tree passes over, a runtime need not: a whiteout is a file to it, a link is there until it is replaced.
+        raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
+    return Aci(files=files, said=said, manifest=b"".join(manifest))
+
+
+def _said(entry: Entry) -> Said:
+    """What somebody who unpacks an entry may obey, and a tree has not: names of owners, ACLs, labels."""
+    owners = ((b"uname", entry.uname), (b"gname", entry.gname))
+    records = (
+        (key, value)
+        for key, value in entry.pax.items()
+        if key not in _TOLD and not key.startswith((XATTR, b"GNU.sparse."))
+    )
+    return tuple(sorted((*(one for one in owners if one[1]), *records)))
 
 
 def _small(entry: Entry) -> bytes:
@@ -71,12 +98,21 @@ def _small(entry: Entry) -> bytes:
 def require_same_aci(got: Aci, want: Aci) -> None:
     """Raises Untrusted with the first thing that the ACIs do not agree about."""
     if got.manifest != want.manifest:
-        from converter.model.document import load_object
-
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))
     for difference in trees(got.files, want.files):
         path = difference.path.removeprefix("/rootfs") or "/"
         raise Untrusted(f"{path}: got the {difference.what} {_text(difference.a)}, want {_text(difference.b)}")
+    for name in sorted(got.said.keys() | want.said.keys()):
+        if (one := got.said.get(name)) != (other := want.said.get(name)):
+            path = "/" + name.removeprefix(b"rootfs").removeprefix(b"/").decode("utf-8", "surrogateescape")
+            raise Untrusted(f"{path}: got {_header(one)}, want {_header(other)}")
+
+
+def _header(said: Said | None) -> str:
+    """What a header says, for people; None is that of a directory that is only there because something lies in it."""
+    if said is None:
+        return "no entry"
+    return "an entry" + "".join(f" with {shown(key)} {shown(value)}" for key, value in said)
 
 
 def require_same(what: str, got: Any, want: Any) -> None:
@@ -95,8 +131,8 @@ def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...
         keys = parts[parts.index("annotations") + 1 :] or (one or {}).keys()
         for key in keys:
             name = str(key).replace("~1", "/")
-            if parts[0] == "layers" and name.startswith(LAZY):
-                raise Untrusted(f"manifest: got the annotation {name!r} of a layer, which steers what is read of it")
+            if name.startswith(STEERING):
+                raise Untrusted(f"manifest: got another annotation {name!r}, which steers what is made of it")
         uncovered.append(f"the manifest's {path}")
     return tuple(uncovered)
 

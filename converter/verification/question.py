@@ -17,8 +17,9 @@ from converter.model.image import Image
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import beside
+from converter.stores.catalogue import in_full
 from converter.trust import evidence
-from converter.trust.naming import name_of
+from converter.trust.naming import is_full, name_of
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 
@@ -71,6 +72,14 @@ def aside(folder: Path, question: Question) -> Iterator[Signature]:
         yield from evidence.blob(data, str(path), str(digest))
 
 
+def names_here(source: Source, location: Location, root: Descriptor) -> tuple[str, ...]:
+    """All full names of the image where it lies, unless ``location`` says which one is meant."""
+    if location.transport in ("docker", "docker-daemon") or is_full(location.name):
+        return ()
+    names = (name for name in source.names() if is_full(name) and source.resolve(name).digest == root.digest)
+    return tuple(dict.fromkeys(filter(None, map(in_full, names))))
+
+
 def policy_transport(location: Location) -> str:
     """The transport's name in policy.json."""
     return location.transport or ("dir" if Path(location.path).is_dir() else "docker-archive")
@@ -92,8 +101,11 @@ def _spooled(known: Known, path: Path) -> Callable[[], str]:
 
     def spool() -> str:
         if not path.exists():
-            with path.open("wb") as file:
+            # Until it is whole it has another name: what turned out to be other bytes is not taken the next time.
+            coming = path.with_suffix(".coming")
+            with coming.open("wb") as file:
                 file.writelines(known.blocks())
+            coming.rename(path)
         return str(path)
 
     return spool

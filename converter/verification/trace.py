@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from converter import formats
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 8
 """Conversions behind each other."""
 
-RECORDS_MOST = 16
-"""Records of one image that are tried; each costs as much as reading it."""
+RECORDS_MOST = 32
+"""Records that are tried for one image, those of what it was made of among them; each costs as much as reading it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,7 @@ class _Tracing:
     wanted: Wanted
     judge: Judge
     workers: Workers
+    tried: list[Digest] = field(default_factory=list)
 
     def from_here(
         self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
@@ -157,7 +158,11 @@ class _Tracing:
         if not records or depth == MAX_DEPTH:
             return Trace()
         problems = []
-        for descriptor in records[:RECORDS_MOST]:
+        for descriptor in records:
+            if len(self.tried) == RECORDS_MOST:
+                problems.append(f"got more than {RECORDS_MOST} origin records on the way back, want fewer")
+                break
+            self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
                     found = origin.read(descriptor, source.fetch, root)

@@ -6,14 +6,16 @@ import gzip
 import hashlib
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pysequoia import Tsk
 
 import converter
-from converter.errors import LossRefused
+from converter.errors import LossRefused, Untrusted
 from converter.model.content import Known
 from converter.model.image import Image
 from converter.signing import Signing, sign
@@ -52,7 +54,6 @@ PAIRS = [
     pytest.param(origins.docker, "aci:{}/out.aci", {"compress": "none"}, "P4", id="docker to aci"),
     pytest.param(origins.v1, "aci:{}/out.aci", {}, "P5", id="schema 1 to aci: carried"),
     pytest.param(origins.oci, "oci:{}/out", {"squash": True}, "P4", id="oci squashed"),
-    pytest.param(origins.oci, "aci:{}/out.aci", {"rkt_dev_links": True}, "P5", id="oci to aci with links for rkt"),
     pytest.param(
         origins.index, "oci:{}/out", {"platforms": ["linux/arm64"]}, "P1", id="one image of a signed index, as it is"
     ),
@@ -90,6 +91,21 @@ def test_the_level_of_a_pair(make: Make, target: str, options: dict[str, object]
     assert report.unmet == ()
     assert (report.level, report.content is not None) == (level, True)
     assert not any(step.proof.uncovered for step in report.steps)
+
+
+@pytest.mark.parametrize(
+    "options, level, told",
+    [
+        pytest.param(
+            {"rkt_dev_links": True}, "P5", "the links below /dev, which the record asks for", id="links for rkt"
+        ),
+        pytest.param({"epoch": 9}, "P4", "the time of what no signed layer has, which the record says", id="a time"),
+    ],
+)
+def test_what_only_the_record_asks_for_is_told(options: dict[str, Any], level: str, told: str, tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci", **options)
+    report = asked(f"aci:{tmp_path}/app.aci")
+    assert (report.unmet, report.level, report.steps[0].proof.uncovered) == ((), level, (told,))
 
 
 @pytest.mark.parametrize("packing", [pytest.param(packed, id=name) for name, packed in PACKINGS.items()])
@@ -277,7 +293,8 @@ def test_the_layers_of_a_signed_image_are_read(tmp_path: Path) -> None:
     first, second = blobs_of(tmp_path / "source", source)
     assert [row.level for row in content_of(source).layers] == ["P1", "P1"]
     first.unlink()
-    assert len(content_of(source).uncovered) == 1
+    assert content_of(source).uncovered == ("layer[0] of image 0 is not here: only its digest is signed",)
+    assert len(content_of(source).layers) == 1
     second.write_bytes(second.read_bytes()[:-1] + b"x")
     report = asked(source)
     assert (report.ok, report.level) == (False, "")
@@ -369,6 +386,24 @@ def test_an_aci_that_depends_on_another(
     assert (report.ok, report.level) == (ok, level if ok else "")
     if ok:
         assert [one.ok for one in report.steps[0].verdicts] == ([True] if pinned else [True, True])
+
+
+@pytest.mark.parametrize(
+    "pinned, signer, ok",
+    [
+        pytest.param(True, None, True, id="it is pinned"),
+        pytest.param(False, openpgp(), True, id="it is signed"),
+        pytest.param(False, None, False, id="it is neither"),
+        pytest.param(False, openpgp("other"), False, id="somebody else has signed it"),
+    ],
+)
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_conversion_wants_what_an_aci_depends_on_signed_too(
+    pinned: bool, signer: Tsk | None, ok: bool, squash: bool, tmp_path: Path
+) -> None:
+    source = depending(tmp_path, pinned=pinned, signer=signer)
+    with nullcontext() if ok else pytest.raises(Untrusted, match=r"base\.aci: .*got"):
+        converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[tmp_path / "acis"], squash=squash, wanted=OPENPGP)
 
 
 @pytest.mark.parametrize("compress", ["keep", "none"])

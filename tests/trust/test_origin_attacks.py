@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.trust import origins
-from tests.trust.attacks import ATTACKS, DOCUMENT, END, MADE, START, Attack, opened, refused, shown
+from tests.trust.attack_table import ATTACKS, DOCUMENT, END, START, shown
+from tests.trust.attacks import MADE, OCI_ACI, OCI_OCI, Attack, opened, refused
+from tests.trust.document_attacks import OTHER, two_names
+from tests.trust.making import NAME
+from tests.trust.tar_attacks import with_members
 
 ROWS = [
     pytest.param(attack, made, reason, id=f"{attack.name}: {made}")
@@ -34,3 +39,22 @@ def test_the_table_has_no_other_rows() -> None:
 def test_what_is_only_written_again_is_accepted(made: str, tmp_path: Path) -> None:
     _, wanted = MADE[made](tmp_path)
     assert origins.asked(opened(tmp_path, wanted).write(), wanted).unmet == ()
+
+
+def test_an_aci_whose_tar_is_written_otherwise_is_accepted_and_that_is_told(tmp_path: Path) -> None:
+    _, wanted = MADE[OCI_ACI](tmp_path)
+    target = opened(tmp_path, wanted)
+    with_members()(target)
+    report = origins.asked(target.write())
+    assert (report.unmet, report.level) == ((), "P4")
+    assert report.steps[0].proof.uncovered == ("the order of the files in the ACI, and how their headers are written",)
+
+
+def test_an_image_with_two_names_is_asked_for_by_one(tmp_path: Path) -> None:
+    _, wanted = MADE[OCI_OCI](tmp_path)
+    target = opened(tmp_path, wanted)
+    two_names(target)
+    reference = target.write().removesuffix(":")
+    assert origins.asked(f"{reference}:{NAME}").ok
+    assert not origins.asked(f"{reference}:{OTHER}").ok
+    assert origins.asked(reference, replace(wanted, identity=NAME)).ok

@@ -42,6 +42,11 @@ def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
     return next(found, None)
 
 
+def pinned(dependency: Dependency) -> bool:
+    """Whether it says which image it is, byte for byte: an image ID may be cut short, to half of it at most."""
+    return len(dependency.image_id) >= len("sha512-") + 64
+
+
 def _has_id(root: Known, wanted: str) -> bool:
     """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
     return image_id(root).startswith(wanted)

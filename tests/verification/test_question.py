@@ -1,0 +1,31 @@
+"""What is asked about is what was resolved, whatever becomes of the file meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converter.errors import DigestMismatch
+from converter.model.reference import Location
+from converter.stores import StoreOptions, open_source
+from converter.verification.question import asked
+from tests.trust import origins
+
+
+def test_a_file_that_has_become_another_is_not_taken_at_the_second_signature_either(tmp_path: Path) -> None:
+    path = tmp_path / "app.aci"
+    origins.aci(path)
+    location = Location.parse(f"aci:{path}")
+    with (
+        open_source(location, StoreOptions()) as source,
+        asked(source, location, source.resolve(""), "") as question,
+        path.open("r+b") as file,
+    ):
+        file.seek(4)
+        file.write(b"race")  # the time in the header of gzip: the archive stays whole
+        file.flush()
+        assert question.subject.file is not None
+        for _ in range(2):
+            with pytest.raises(DigestMismatch):
+                question.subject.file()
