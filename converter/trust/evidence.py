@@ -26,6 +26,9 @@ from converter.trust.signature import Signature
 SIGSTORE_FILE = b"\0sigstore-json\n"
 """How a file ``signature-N`` of a directory starts that holds cosign's signature and not a simple one."""
 
+SIMPLE_FILE = b"\0simple-signing\n"
+"""How one may start that holds a simple signature; containers' own tools leave it away."""
+
 MOST = 1024
 """Signatures of one image, and no more are looked at."""
 
@@ -160,6 +163,7 @@ def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
 
 def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
     """A signature that lies as a file beside its image; nothing for what is none."""
+    data = data.removeprefix(SIMPLE_FILE)
     if data.startswith(SIGSTORE_FILE):
         yield _sigstore_file(data, location, covers)
     elif content_trust.is_targets(data):

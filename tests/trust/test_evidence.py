@@ -69,6 +69,13 @@ def test_what_lies_in_a_manifest(data: bytes, media_type: str, tag: str, kind: s
     "data, media_type, expected",
     [
         pytest.param(SIMPLE, types.DIR_SIGNATURE, [("simple-signing", "signature-1")], id="a simple signature"),
+        pytest.param(
+            evidence.SIMPLE_FILE + SIMPLE,
+            types.DIR_SIGNATURE,
+            [("simple-signing", "signature-1")],
+            id="a simple signature that says so",
+        ),
+        pytest.param(b"\0other\n" + SIMPLE, types.DIR_SIGNATURE, [], id="a format that nobody knows"),
         pytest.param(SIGSTORE, types.DIR_SIGNATURE, [("cosign", "signature-1")], id="cosign's, wrapped by skopeo"),
         pytest.param(b"\0sigstore-json\n{", types.DIR_SIGNATURE, [("cosign", "signature-1")], id="a broken wrapping"),
         pytest.param(DETACHED, types.PGP_SIGNATURE, [("openpgp", ".asc beside the file")], id="beside an ACI"),
