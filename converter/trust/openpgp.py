@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
@@ -84,7 +84,7 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
         makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
     except RuntimeError:
         # The library puts a trace of its stack into the text, which says nothing to anybody.
-        if not _may_ask_gpg(found, trusted):
+        if not _may_ask_gpg(found, certificates, trusted):
             raise Untrusted(_reason(found, certificates, trusted.at)) from None
         good = gpg.detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
         makers = [(_named(certificates, one.certificate), one.key) for one in good]
@@ -105,7 +105,7 @@ def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, 
     try:
         done = verify(bytes=plain, store=lambda _: certificates)
     except RuntimeError:
-        if not any(_may_ask_gpg(found, trusted) for found in packets):
+        if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
             raise Untrusted(_reason(last, certificates, trusted.at)) from None
         content, good = gpg.inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
         return content, [(_named(certificates, one.certificate), one.key) for one in good]
@@ -119,6 +119,10 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     for time in made:
         if time > trusted.at:
             raise Untrusted(f"got a signature made at {_text(time)}, want one made by {_text(trusted.at)}")
+    weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
+    if weakness:
+        # gpg does not mind.
+        raise Untrusted(weakness)
     openpgp_keys.check(certificate, key, trusted.at)
 
 
@@ -159,9 +163,19 @@ def _signer(certificate: Cert, trusted: Trusted) -> Signer:
     return Signer(fingerprint=certificate.fingerprint, source=source)
 
 
-def _may_ask_gpg(found: Sig, trusted: Trusted) -> bool:
-    """Where a digest is weak and that is allowed, or the signature held at the time asked about and no longer does."""
-    return gpg.available() and (trusted.weak or found.expiration is not None)
+def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> bool:
+    """Where something is weak and that is allowed, or the library looks at another time than was asked about.
+
+    That is where the signature held then and no longer does, or where the key's owner has spoken for the key anew.
+    """
+    if not gpg.available():
+        return False
+    made, issuer = found.created, _issuer(found)
+    return (
+        trusted.weak
+        or (found.expiration is not None and found.expiration <= datetime.now(UTC))
+        or (made is not None and any(openpgp_keys.renewed(one, issuer, made) for one in certificates))
+    )
 
 
 def _signatures(data: bytes) -> list[bytes]:
@@ -220,10 +234,8 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
         return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
-    bits = max((openpgp_keys.short(one, _issuer(found)) for one in certificates), default=0)
-    if bits:
-        return f"got a signature by a key of {bits} bits, want {openpgp_keys.LEAST_BITS} (--allow-weak-digest takes it)"
-    return f"got a signature by {_issuer(found)} that does not hold, want one that does"
+    weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
+    return weakness or f"got a signature by {_issuer(found)} that does not hold, want one that does"
 
 
 def _binary(certificates: Iterable[Cert]) -> bytes:

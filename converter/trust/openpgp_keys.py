@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pysequoia.packet import Packet
 
 LEAST_BITS = 2048
+_WEAK = "(--allow-weak-digest takes it)"
 _OF_NUMBERS = (1, 2, 3, 17)
 """RSA and DSA, whose keys are as strong as they are long (RFC 9580, 9.1)."""
 
@@ -56,14 +57,42 @@ class Keyring:
 
 def check(certificate: Cert, key: str, at: datetime) -> None:
     """Raises Untrusted where the certificate, or its key of that fingerprint or ID, is revoked or expired then."""
+    for one in _used(certificate, key):
+        one.check(at)
+
+
+def renewed(certificate: Cert, key: str, made: datetime) -> bool:
+    """Whether its owner has replaced what was said of the key when something was ``made`` with it.
+
+    So does gpg where a key is prolonged: of the time before, nothing is left.
+    """
+    return any(
+        one.created <= made and one.bindings and all(_made(each) > made for each in one.bindings)
+        for one in _used(certificate, key)
+    )
+
+
+def weakness(certificate: Cert, key: str) -> str:
+    """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty where it cannot."""
+    from pysequoia.packet import HashAlgorithm
+
+    bits = _short(certificate, key)
+    if bits:
+        return f"got a signature by a key of {bits} bits, want {LEAST_BITS} {_WEAK}"
+    weak = (HashAlgorithm.MD5, HashAlgorithm.SHA1, HashAlgorithm.RipeMD)
+    for one in _used(certificate, key):
+        if one.bindings and all(each.hash_algorithm in weak for each in one.bindings):
+            return f"got the key {one.fingerprint} under SHA-1, which can be forged, want it under SHA-256 {_WEAK}"
+    return ""
+
+
+def _used(certificate: Cert, key: str) -> list[_Key]:
+    """The primary key and, where that is another, the one of that fingerprint or ID."""
     primary, *subkeys = _keys(certificate)
-    primary.check(at)
-    for subkey in subkeys:
-        if key and subkey.fingerprint.endswith(key):
-            subkey.check(at)
+    return [primary, *(one for one in subkeys if key and one.fingerprint.endswith(key))]
 
 
-def short(certificate: Cert, key: str) -> int:
+def _short(certificate: Cert, key: str) -> int:
     """The bits of an RSA or DSA key, of that fingerprint or ID, where they are so few that it can be broken; else 0."""
     from pysequoia.packet import PacketPile, Tag
 
@@ -90,7 +119,9 @@ class _Key:
             made = one.signature_created
             if _is_hard(one) or made is None or made <= at:
                 raise Untrusted(f"got a signature by the key {self.fingerprint}, which is revoked, want another")
-        binding = max((one for one in self.bindings if _made(one) <= at), key=_made, default=None)
+        bindings = sorted(self.bindings, key=_made)
+        # What replaces all that was said before speaks for that time, too.
+        binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
         if binding is None or self.created > at:
             raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {_text(at)}")
         if binding.key_validity_period is None:

@@ -362,6 +362,45 @@ def test_a_signature_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> No
     transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-06-15T00:00:00Z")
 
 
+def test_a_key_that_was_prolonged(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    """Of what the owner said of the key before, gpg leaves nothing."""
+    primary = gpg.key("prolonged", expire="1y", at=PAST)
+    gpg.sign(app, primary, options=("--faked-system-time", "20200601T000000"))
+    gpg.run("--faked-system-time", "20200801T000000", "--quick-set-expire", primary, "1y")
+    refused(app, gpg.export(tmp_path / "keys", primary), "expired at")
+    gpg.run("--quick-set-expire", primary, "0")
+    keys = gpg.export(tmp_path / "keys", primary)
+    transship("verify", f"aci:{app}", "--keyring", keys)
+    transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01")
+
+
+@pytest.mark.parametrize(
+    "name, algorithm, options, fact",
+    [
+        pytest.param("short", "rsa1024", (), "1024 bits", id="a key that can be broken"),
+        pytest.param("old", "rsa2048", ("--cert-digest-algo", "SHA1"), "under SHA-1", id="a key that can be exchanged"),
+    ],
+)
+@pytest.mark.parametrize("expire", [pytest.param((), id="for ever"), pytest.param(("10y",), id="until it expires")])
+def test_a_weak_key(
+    name: str,
+    algorithm: str,
+    options: tuple[str, ...],
+    fact: str,
+    expire: tuple[str, ...],
+    app: Path,
+    gpg: Gpg,
+    tmp_path: Path,
+) -> None:
+    user = f"{name}{''.join(expire)} <weak@example.org>"
+    gpg.run(*options, "--quick-generate-key", user, algorithm, "sign,cert", "0")
+    primary = gpg.fingerprints(user)[0]
+    gpg.sign(app, primary, options=("--default-sig-expire", *expire) if expire else ())
+    keys = gpg.export(tmp_path / "keys", primary)
+    refused(app, keys, fact)
+    transship("verify", f"aci:{app}", "--keyring", keys, "--allow-weak-digest")
+
+
 def test_a_digest_that_can_be_forged(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     primary = gpg.key("weak", "rsa2048")
     gpg.sign(app, primary, options=("--digest-algo", "SHA1"))
