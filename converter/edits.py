@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from converter.errors import NotFound, within
-from converter.formats.manifest import labelled
+from converter.formats.manifest import layer_type
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
 from converter.model.descriptor import Descriptor
@@ -177,7 +177,7 @@ def truthful(layer: Layer) -> Layer:
     packed = "none" if codec == "tar" else codec
     if packed in (None, "openpgp", codec_of(content)):
         return layer
-    label = labelled(content.descriptor.media_type, str(packed))
+    label = layer_type(content.descriptor.media_type, str(packed))
     if label is None:
         return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))

@@ -82,13 +82,13 @@ def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
 
 
 def _identity(opened: Opened) -> Rows:
-    item, root = opened.item, opened.root
+    item = opened.item
     if name := _name(opened):
         yield "name", name
     if item.original is not None:
         yield "format", item.original.format
-    yield "media type", root.media_type
-    yield "digest", str(root.digest)
+        yield "media type", item.original.manifest.descriptor.media_type
+    yield "digest", str(opened.root.digest)
     if image_id := _image_id(opened):
         yield "image ID", image_id
 

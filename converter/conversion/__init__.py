@@ -208,7 +208,7 @@ def plan(
     With ``files``, which closes what that needs, an ACI that has been another format's meanwhile becomes itself again.
     """
     with within(str(destination)):
-        target = format_for(destination, chosen.item, options.to)
+        target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
         if target.name != acis.NAME:  # an ACI may go on depending on others
             chosen = replace(chosen, item=acis.resolved(chosen.item, library.find))
         if options.attachments:
@@ -293,9 +293,9 @@ def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
         raise LossRefused(f"got {len(lost)} losses ({', '.join(lost)}), want none (--strict)")
     if options.preserve_digests:
         made = forecast(planned.root)
-        got = "one that depends on layers still to be made" if made is None else str(made.descriptor.digest)
+        got = "a digest that depends on layers still to be made" if made is None else str(made.descriptor.digest)
         if got != str(root.digest):
-            raise LossRefused(f"got the digest {got}, want {root.digest} (--preserve-digests)")
+            raise LossRefused(f"got {got}, want {root.digest} (--preserve-digests)")
 
 
 def execute(

@@ -32,6 +32,9 @@ HOLDS = {
 }
 """The formats that a destination can be written in, the preferred one first."""
 
+V1 = "docker-v1"
+"""Docker's manifests of schema 1."""
+
 ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
 """The formats that hold an image for one platform, and what people call them."""
 
@@ -65,10 +68,10 @@ def check(destinations: Sequence[Location], images: int) -> None:
         taken.setdefault(place, destination)
 
 
-def format_for(destination: Location, item: Item, asked: str) -> Format:
+def format_for(destination: Location, item: Item, asked: str, *, preserve: bool = False) -> Format:
     """The format an item is written in there: the one asked for, else its own where it is possible.
 
-    Raises Usage where the destination cannot hold that format.
+    Nobody writes schema 1 but to ``preserve`` it. Raises Usage where the destination cannot hold that format.
     """
     holds = HOLDS.get(destination.transport)
     if holds is None:
@@ -76,6 +79,8 @@ def format_for(destination: Location, item: Item, asked: str) -> Format:
     if asked and asked not in holds:
         want = "none" if "runtime" in holds else " or ".join(holds)
         raise Usage(f"got --to {asked} for {destination.transport}, want {want}")
+    if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
+        return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
     chosen = asked or (own if own in holds else holds[0])
     if chosen in ONE_PLATFORM and isinstance(item, Index):

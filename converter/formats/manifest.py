@@ -123,7 +123,7 @@ def carry(artifact: Artifact) -> Node:
     )
 
 
-def labelled(media_type: str, codec: str) -> str | None:
+def layer_type(media_type: str, codec: str) -> str | None:
     """The media type of such a layer under that codec, in either dialect; None where neither has one."""
     wanted = (LAYER_TYPES[media_type][0], codec)
     return next((label for label, says in LAYER_TYPES.items() if says == wanted), None)

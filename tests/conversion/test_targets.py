@@ -12,6 +12,7 @@ from converter.errors import Usage
 from converter.model.reference import Location
 from tests.stores.copying import source_at
 from tests.stores.saving import classic, write_tar
+from tests.trust.origins import v1
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,10 @@ def test_the_only_image_of_a_layout_brings_its_name_when_it_is_not_asked_for(tmp
     converter.convert(f"oci:{tmp_path}/layout{asked}", f"docker-archive:{tmp_path}/out.tar")
     with source_at("docker-archive", tmp_path / "out.tar") as source:
         assert list(source.names()) == ["example.com/app:1"]
+
+
+@pytest.mark.parametrize("preserve", [True, False])
+def test_schema_1_stays_schema_1_only_where_its_digest_has_to(preserve: bool, tmp_path: Path) -> None:
+    done = converter.convert(v1(tmp_path / "in"), f"dir:{tmp_path / 'out'}", preserve_digests=preserve)
+    before, after = ((tmp_path / place / "manifest.json").read_bytes() for place in ("in", "out"))
+    assert (done.targets[0].preserved, before == after) == (preserve, preserve)
