@@ -19,7 +19,7 @@ GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 LAST_BLOCK = b"\x03\x00"
 """An empty deflate block that says it is the last, so that those before it need not know whether they are."""
 
-DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 3}
+DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 2}
 ISAL_MOST = 2
 """isal's level 3 gives other bytes on other processors; from there on zlib-ng compresses, which does not."""
 ISAL_MEMORY = 3
