@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from converter.cli.text import GREEN, RED, YELLOW, count, printable, show, show_json
+from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, count, printable, show, show_json, show_parts
+from converter.model.places import Place
 from converter.schema import Finding, is_valid
 from converter.validate.rules import rules
 from converter.version import __version__
@@ -16,11 +17,12 @@ from converter.version import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One target, what it was taken for, and what is wrong with it."""
+    """One target, what it was taken for, and what is wrong with it; of a document, where in its text that is."""
 
     target: str
     kind: str
     findings: tuple[Finding, ...]
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:
@@ -41,10 +43,18 @@ def _text(checked: Sequence[Checked], quiet: bool) -> None:
         if quiet and one.valid:
             continue
         verdict = "valid" if one.valid else "invalid"
-        show(f"{one.target}: {one.kind}: {verdict}", colour=GREEN if one.valid else RED)
+        show_parts((f"{one.target}: {one.kind}: ", BOLD), (verdict, GREEN if one.valid else RED))
+        # In a document of one line the number says nothing.
+        lines = any(place.line > 1 for place in one.places.values())
         for finding in one.findings:
-            line = f"  {finding.severity}: {finding.path or '/'}: {finding.message}  [{finding.rule}; {finding.spec}]"
-            show(line, colour=RED if finding.severity == "error" else YELLOW)
+            place = one.places.get(finding.path)
+            line = f" (line {place.line})" if place and lines else ""
+            show_parts(
+                (f"  {finding.severity}: ", RED if finding.severity == "error" else YELLOW),
+                (f"{finding.path or '/'}{line}: ", BOLD),
+                (f"{finding.message}  ", ""),
+                (f"[{finding.rule}; {finding.spec}]", FAINT),
+            )
     if len(checked) > 1 and not quiet:
         invalid = sum(not one.valid for one in checked)
         show(f"{count(len(checked), 'target')}, {invalid} invalid", colour=RED if invalid else GREEN)
@@ -97,13 +107,15 @@ def _github(checked: Sequence[Checked]) -> None:
     """Workflow commands, which GitHub turns into annotations."""
     for one in checked:
         for finding in one.findings:
-            where = f"file={_property(one.target)},title={_property(finding.rule)}"
+            place = one.places.get(finding.path)
+            line = f",line={place.line},col={place.column}" if place else ""
+            where = f"file={_property(one.target)}{line},title={_property(finding.rule)}"
             text = f"{finding.path or '/'}: {finding.message} [{finding.spec}]"
             show(f"::{finding.severity} {where}::{_message(text)}")
 
 
 def _sarif(checked: Sequence[Checked]) -> None:
-    """SARIF 2.1.0, one run; a JSON pointer is a logical location, since lines mean little in one-line documents."""
+    """SARIF 2.1.0, one run; a JSON pointer is a logical location, beside the line and column of a document."""
     used = {finding.rule for one in checked for finding in one.findings}
     described = [
         {
@@ -130,12 +142,19 @@ def _sarif(checked: Sequence[Checked]) -> None:
 
 
 def _result(one: Checked, finding: Finding) -> dict[str, Any]:
-    place = {"physicalLocation": {"artifactLocation": {"uri": quote(one.target, safe="/:@._-")}}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(one.target, safe="/:@._-")}}
+    if place := one.places.get(finding.path):
+        physical["region"] = {"startLine": place.line, "startColumn": place.column}
     return {
         "ruleId": finding.rule,
         "level": finding.severity,
         "message": {"text": f"{finding.path or '/'}: {finding.message}"},
-        "locations": [place | {"logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "member"}]}],
+        "locations": [
+            {
+                "physicalLocation": physical,
+                "logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "member"}],
+            }
+        ],
     }
 
 

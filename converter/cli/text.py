@@ -50,10 +50,17 @@ def json_text(value: Any) -> str:
 def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:
     """Write one line, by default on standard output; it is coloured on terminals only."""
     stream = sys.stdout if to is None else to
-    text = printable(text)
-    if colour and coloured(stream):
-        text = f"\x1b[{colour}m{text}\x1b[0m"
-    print(text, file=stream)
+    print(_painted(printable(text), colour if colour and coloured(stream) else ""), file=stream)
+
+
+def show_parts(*parts: tuple[str, str]) -> None:
+    """Write one line on standard output of texts, each with its colour on terminals."""
+    bright = coloured(sys.stdout)
+    print("".join(_painted(printable(text), colour if bright else "") for text, colour in parts))
+
+
+def _painted(text: str, colour: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
 
 
 def show_json(value: Any, *, to: TextIO | None = None) -> None:

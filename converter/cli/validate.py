@@ -15,6 +15,7 @@ from converter.cli.settings import common, settings
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, NotFound, Usage
 from converter.events import Report
+from converter.model.places import places
 from converter.model.reference import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
 from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
@@ -80,7 +81,9 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
     actual = kind or guess(data)
     if actual is None:
         raise Usage(f"got {target}, whose kind cannot be told, want --kind")
-    return Checked(target=target, kind=actual, findings=validate_document(data, actual, profile))
+    findings = validate_document(data, actual, profile)
+    found = places(data, (finding.path for finding in findings)) if findings else {}
+    return Checked(target=target, kind=actual, findings=findings, places=found)
 
 
 def _reference(target: str, kind: str | None) -> str:

@@ -176,7 +176,29 @@ def test_github_annotations_are_workflow_commands(bad: str, capsys: pytest.Captu
     run(["validate", "--format", "github", bad])
 
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"::error file={bad},title=schema/oci-layout/enum::/imageLayoutVersion: got '2.0.0'")
+    where = f"file={bad},line=1,col=24,title=schema/oci-layout/enum"
+    assert line.startswith(f"::error {where}::/imageLayoutVersion: got '2.0.0'")
+
+
+def test_the_line_is_said_in_a_document_of_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    several = written(tmp_path / "several.json", json.dumps(json.loads(BAD), indent=1))
+
+    run(["validate", several])
+
+    assert "  error: /imageLayoutVersion (line 2): got '2.0.0'" in capsys.readouterr().out
+
+
+def test_on_a_terminal_the_verdict_and_the_severity_have_colours(
+    good: str, bad: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converter.cli.text.coloured", lambda _: True)
+
+    run(["validate", "--kind", "oci-layout", good, bad])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("\x1b[32mvalid\x1b[0m")
+    assert lines[1].endswith("\x1b[31minvalid\x1b[0m")
+    assert lines[2].startswith("\x1b[31m  error: \x1b[0m\x1b[1m/imageLayoutVersion: \x1b[0mgot ")
 
 
 def test_github_annotations_cannot_be_forged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,6 +222,7 @@ def test_sarif_is_of_version_2_1_0_and_describes_its_rules(bad: str, capsys: pyt
     assert (result["ruleId"], result["level"]) == ("schema/oci-layout/enum", "error")
     (place,) = result["locations"]
     assert place["physicalLocation"]["artifactLocation"]["uri"] == bad
+    assert place["physicalLocation"]["region"] == {"startLine": 1, "startColumn": 24}
     assert place["logicalLocations"][0]["fullyQualifiedName"] == "/imageLayoutVersion"
 
 

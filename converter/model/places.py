@@ -1,0 +1,70 @@
+"""Where in the text of a JSON document the values stand that JSON pointers (RFC 6901) name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from converter.model.document import pointer
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+# Numbers stay text: nobody asks for their value, and Python refuses to read those of many digits.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line and a column of it, both from 1 on, in characters."""
+
+    line: int
+    column: int
+
+
+def places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
+    """The place of each pointer's value that there is, in one pass; where a key stands twice, that of the first."""
+    text = data.decode("utf-8", "replace")
+    search = _Search(text, frozenset(pointers))
+    # What is no JSON has no places from there on; that it is none is said elsewhere.
+    with suppress(ValueError, IndexError, RecursionError):
+        search.visit(search.skip(0), "")
+    return {name: Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in search.found.items()}
+
+
+@dataclass(slots=True)
+class _Search:
+    text: str
+    wanted: frozenset[str]
+    found: dict[str, int] = field(default_factory=dict)
+    ways: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Name the values within which something is wanted: all others are passed over."""
+        self.ways = frozenset(name[: match.start()] for name in self.wanted for match in re.finditer("/", name))
+
+    def skip(self, at: int) -> int:
+        match = _SPACE.match(self.text, at)
+        return match.end() if match else at
+
+    def visit(self, at: int, path: str) -> int:
+        """Look at the value that begins there; gives where it ends."""
+        if path in self.wanted:
+            self.found.setdefault(path, at)
+        opened = self.text[at]
+        if not path and not self.ways:
+            return at
+        if path not in self.ways or opened not in "{[":
+            return _DECODER.raw_decode(self.text, at)[1]
+        at, index = self.skip(at + 1), 0
+        while self.text[at] not in "}]":
+            part: str | int = index
+            if opened == "{":
+                part, at = _DECODER.raw_decode(self.text, at)
+                at = self.skip(self.skip(at) + 1)
+            at = self.skip(self.visit(at, path + pointer(part)))
+            if self.text[at] == ",":
+                at = self.skip(at + 1)
+            index += 1
+        return at + 1
