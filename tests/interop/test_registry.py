@@ -239,7 +239,9 @@ def test_tokens(small_oci: Layout, tmp_path: Path) -> None:
         assert copy(at(service, "group/token:1"), at(service, "group/copy:1"), options, mounted) == digest
         seller.life = 60
         assert len(seller.asked) > 10, "a token that does not hold is bought again for each request"
-        assert seller.asked[-1]["scope"] == ["repository:group/copy:pull,push", "repository:group/token:pull"]
+        scopes = [asked["scope"] for asked in seller.asked]
+        assert ["repository:group/copy:pull,push", "repository:group/token:pull"] in scopes, "for the mounts"
+        assert scopes[-1] == ["repository:group/copy:pull,push"]
         for wrong in (PLAIN, replace(options, credentials=(USER, "wrong"))):
             with pytest.raises(Denied):
                 copy(at(service, "group/token:1"), f"oci:{tmp_path}/never:1", wrong)

@@ -90,7 +90,7 @@ class Authorizer:
                 # Another thread was faster.
                 return True
             self._tokens.pop(scopes, None)
-            self._challenge = _best(offered)
+            self._challenge = best(offered)
             return self._header(scopes) not in (None, refused)
 
     def _current(self, scopes: frozenset[str]) -> str | None:
@@ -147,12 +147,14 @@ def _merged(scopes: frozenset[str], challenged: str) -> list[str]:
     return sorted(scopes | {scope for scope in challenged.split() if scope.rpartition(":")[0] not in ours})
 
 
-def _best(offered: Iterable[Challenge]) -> Challenge:
+def best(offered: Iterable[Challenge]) -> Challenge:
+    """The way to take of those that a host offers: a token, where it says who sells them. Raises Denied."""
     by_scheme = {challenge.scheme: challenge for challenge in reversed(list(offered))}
-    for scheme in ("bearer", "basic"):
-        if scheme in by_scheme:
+    for scheme, needs in (("bearer", "realm"), ("basic", "")):
+        if scheme in by_scheme and (not needs or by_scheme[scheme].parameters.get(needs)):
             return by_scheme[scheme]
-    raise Denied(f"got a request to authenticate by {', '.join(sorted(by_scheme)) or 'nothing'}, want Bearer or Basic")
+    names = ", ".join(sorted(by_scheme)) or "nothing"
+    raise Denied(f"got a request to authenticate by {names}, want Bearer with a realm, or Basic")
 
 
 def basic(credentials: Credentials) -> str:

@@ -57,10 +57,9 @@ class Client:
         access: Access,
         *,
         push: bool = False,
-        also: tuple[str, ...] = (),
         patience: Patience | None = None,
     ) -> None:
-        """``push`` asks for the right to write; ``also`` are repositories to read from, for mounts."""
+        """``push`` asks for the right to write."""
         self.host = host
         self.repository = repository
         self.access = access
@@ -73,9 +72,7 @@ class Client:
         self._scheme = "https" if access.tls_verify else ""
         self._found: tuple[Credentials | None] | None = None
         self._auth: Authorizer | None = None
-        actions = "pull,push" if push else "pull"
-        others = (f"repository:{other}:pull" for other in also if other != repository)
-        self.scopes = frozenset((f"repository:{repository}:{actions}", *others))
+        self.scopes = frozenset((f"repository:{repository}:{'pull,push' if push else 'pull'}",))
 
     def close(self) -> None:
         """Close the connections."""
@@ -93,15 +90,18 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         expect: Container[int] = (200,),
+        reads: str = "",
     ) -> Answer:
         """Make a request, again where it fails in passing, and read the answer, which may be a document's size.
 
-        Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other status that is not expected.
+        ``reads`` is a repository that it reads from besides. That right is asked for this request alone: there are
+        registries that give no token at all to whoever asks for too much. Raises NotFound for 404, Denied for 401 and
+        403, Unreachable for any other status that is not expected.
         """
         failures = 0
         while True:
             try:
-                return self.once(method, url, headers=headers, body=body, expect=expect)
+                return self.once(method, url, headers=headers, body=body, expect=expect, reads=reads)
             except Interrupted as error:
                 failures += 1
                 self.patience.retry(error, failures)
@@ -114,9 +114,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: Body = None,
         expect: Container[int] = (200,),
+        reads: str = "",
     ) -> Answer:
         """The same, tried once: for a body that comes in a stream. Raises Interrupted where it may be tried again."""
-        with self.open(method, url, headers=headers, body=body, expect=expect) as response:
+        with self.open(method, url, headers=headers, body=body, expect=expect, reads=reads) as response:
             return Answer(status=response.status, headers=response.headers, body=self._body(response, url), url=url)
 
     @contextmanager
@@ -128,28 +129,37 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: Body = None,
         expect: Container[int] = (200,),
+        reads: str = "",
     ) -> Iterator[BaseHTTPResponse]:
         """The same, but the body is still to be read; leaving closes the response, and lets others in."""
+        scopes = self.scopes | {f"repository:{reads}:pull"} if reads else self.scopes
         with self.gate:
             self.patience.wait()
-            with self._respond(method, url, headers, body, expect) as response:
+            with self._respond(method, url, headers or {}, body, expect=expect, scopes=scopes) as response:
                 yield response
 
     def _respond(
-        self, method: str, url: str, headers: Mapping[str, str] | None, body: Body, expect: Container[int]
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        *,
+        expect: Container[int],
+        scopes: frozenset[str],
     ) -> BaseHTTPResponse:
         home = origin_of(url) == origin_of(self._base())
         renewals = 0
         while True:
-            sent = self._authorizer().header(self.scopes) if home else None
-            response = self._wire.exchange(method, url, headers or {}, body=body, authorization=sent)
+            sent = self._authorizer().header(scopes) if home else None
+            response = self._wire.exchange(method, url, headers, body=body, authorization=sent)
             if response.status in expect:
                 return response
             with response:
                 text = self._body(response, url)
             offered = challenges(response.headers.getlist("WWW-Authenticate"))
             asked = response.status == 401 and home and offered and renewals < _RENEWALS
-            if not (asked and self._authorizer().renew(offered, self.scopes, sent)):
+            if not (asked and self._authorizer().renew(offered, scopes, sent)):
                 raise refusal(method, url, response, text)
             if body is not None and not isinstance(body, bytes):
                 raise Interrupted(f"got 401 for {method} {plain(url)}, want a token that holds to the end")

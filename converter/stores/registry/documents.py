@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from converter.errors import DigestMismatch, Invalid, Unsupported
+from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import load_object
-from converter.stores.registry.client import Answer, Client
+from converter.stores.registry.client import Answer, Client, Rejected
 
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 """Of the release candidates of image-spec 1.1; some registries still hold such."""
@@ -59,6 +59,15 @@ class Documents:
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
         self._held[digest] = (descriptor, answer.body)
         return descriptor, answer.body
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the repository has a document; one that may not be looked at is put, and then it shows."""
+        url = self._client.url(f"manifests/{digest}")
+        try:
+            self._client.call("HEAD", url, headers={"Accept": ", ".join(WANTED)})
+        except (NotFound, Denied, Rejected):
+            return False
+        return True
 
     def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
         """Write a document under a tag or its digest. Raises DigestMismatch where the registry read other bytes."""

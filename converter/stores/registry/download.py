@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from converter.stores.patience import Interrupted, Patience
+from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import broken
 from converter.streams import Block
@@ -34,12 +35,14 @@ class Opens(Protocol):
 def download(client: Opens, url: str, size: int) -> Iterator[Block]:
     """The bytes at ``url``, unchecked; a broken connection is taken up where it broke. ``size`` -1 is not known.
 
-    Failures in a row are counted since the last byte that arrived. Raises NotFound, Denied, Unreachable.
+    Failures in a row are counted since the last byte that arrived. A host that refuses to begin there (416) is asked
+    for everything again. Raises NotFound, Denied, Unreachable.
     """
     offset = failures = 0
-    while True:
+    ranges = True
+    while offset != size or not offset:
         try:
-            headers = {"Range": f"bytes={offset}-"} if offset else {}
+            headers = {"Range": f"bytes={offset}-"} if offset and ranges else {}
             with client.open("GET", url, headers=headers, expect=(200, 206)) as response:
                 for block in _blocks(response, url, offset):
                     offset += len(block)
@@ -53,6 +56,10 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
         except Interrupted as error:
             failures += 1
             client.patience.retry(error, failures)
+        except Rejected as error:
+            if error.status != 416 or not ranges:
+                raise
+            ranges = False
 
 
 def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes]:

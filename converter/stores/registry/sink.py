@@ -45,7 +45,7 @@ class RegistrySink:
         self._name = name
         self._mount_from = tuple(other for other in mount_from if other != name.repository)
         self._holders = holders
-        self._client = Client(name.host, name.repository, access, push=True, also=self._mount_from)
+        self._client = Client(name.host, name.repository, access, push=True)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
         self._there: set[Digest] = set()
@@ -76,9 +76,7 @@ class RegistrySink:
             if descriptor.digest in self._there:
                 return True
         if descriptor.media_type in WANTED:
-            url = self._client.url(f"manifests/{descriptor.digest}")
-            answer = self._client.call("HEAD", url, headers={"Accept": ", ".join(WANTED)}, expect=(200, 404))
-            found = answer.status == 200
+            found = self._documents.has(descriptor.digest)
         else:
             found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
@@ -125,7 +123,7 @@ class RegistrySink:
                 continue
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
             try:
-                answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202))
+                answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
             except (Denied, NotFound, Rejected):
                 # That we may not take it from there is no reason not to send it.
                 continue

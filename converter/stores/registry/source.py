@@ -19,7 +19,7 @@ from converter.stores.registry.client import Client
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download
 from converter.stores.registry.tags import tags
-from converter.stores.registry.upload import is_there
+from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.streams import Block
 
@@ -91,11 +91,12 @@ class RegistrySource:
         return referrers.attachments(self._client, self._documents, subject)
 
     def _blob_size(self, descriptor: Descriptor) -> int:
-        answer = self._client.call("HEAD", self._blob_url(descriptor.digest))
-        length = answer.headers.get("Content-Length") or ""
-        if not length.isdecimal():
+        size = blob_size(self._client, descriptor.digest)
+        if size is None:
+            raise NotFound(f"got no blob {descriptor.digest} in {self._name.name}, want it")
+        if size < 0:
             raise Invalid(f"got no Content-Length for {descriptor.digest}, want the size of a blob")
-        return int(length)
+        return size
 
     def _blob_url(self, digest: Digest) -> str:
         return self._client.url(f"blobs/{digest}")

@@ -26,6 +26,7 @@ SMALL_PARTS = 10 * 1024 * 1024
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 _LENGTH = re.compile(r"[0-9]{1,19}")
+_WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -139,7 +140,7 @@ class _Job:
             size = self._expected.size - session.offset if self._expected is not None else 0
         if size:
             headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
-        now = session_of(self._send("PATCH", session.location, headers, body, expect=(202,)))
+        now = session_of(self._send("PATCH", session.location, headers, body, expect=(201, 202, 204)))
         # A registry that does not say how much it has taken has taken all of it.
         offset = now.offset or (session.offset + size if size else self._replay.size)
         return Session(now.location, offset, max(now.least, session.least))
@@ -186,10 +187,30 @@ class _Job:
 
 
 def is_there(client: Client, descriptor: Descriptor) -> bool:
-    """Whether the repository has a blob (HEAD)."""
-    answer = client.call("HEAD", client.url(f"blobs/{descriptor.digest}"), expect=(200, 404))
-    length = answer.headers.get("Content-Length")
-    return answer.status == 200 and (descriptor.size < 0 or length in (None, str(descriptor.size)))
+    """Whether the repository has a blob: in doubt it has not, and whoever puts it learns why."""
+    size = blob_size(client, descriptor.digest)
+    return size is not None and (-1 in (size, descriptor.size) or size == descriptor.size)
+
+
+def blob_size(client: Client, digest: Digest) -> int | None:
+    """The bytes of a blob that the repository has, -1 where it does not say; None where it has none, or will not say.
+
+    HEAD may be redirected to an address that is signed for GET alone; then its first byte is asked for.
+    """
+    url = client.url(f"blobs/{digest}")
+    try:
+        headers = client.call("HEAD", url).headers
+    except NotFound:
+        return None
+    except (Denied, Rejected):
+        try:
+            with client.open("GET", url, headers={"Range": "bytes=0-0"}, expect=(200, 206)) as response:
+                headers = response.headers
+        except (NotFound, Denied, Rejected, Interrupted):
+            return None
+    whole = _WHOLE.fullmatch(headers.get("Content-Range") or "")
+    length = whole[1] if whole else headers.get("Content-Length") or ""
+    return int(length) if _LENGTH.fullmatch(length) else -1
 
 
 def least_part(headers: Mapping[str, str]) -> int:

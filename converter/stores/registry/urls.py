@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from converter.errors import Invalid, Unsupported
 
@@ -37,11 +37,15 @@ def followed(url: str, location: str) -> str:
     """Where a host at ``url`` sends us; raises Unsupported where nobody should go.
 
     Refused are a step down from https to http, and link-local addresses (where clouds keep secrets) unless the host
-    itself is one.
+    itself is one. A host that calls itself http does not know of the proxy before it that speaks TLS: it is found
+    where it was.
     """
     target = joined(url, location)
     scheme, host, _ = origin_of(target)
     from_scheme, from_host, _ = origin_of(url)
+    if from_scheme == "https" and scheme == "http" and host == from_host:
+        here = urlsplit(url)
+        return urlunsplit(urlsplit(target)._replace(scheme=here.scheme, netloc=here.netloc))
     if from_scheme == "https" and scheme == "http":
         raise Unsupported(f"got {plain(target)} from {plain(url)}, want no step down from https to http")
     if host != from_host:

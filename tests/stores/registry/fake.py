@@ -98,9 +98,11 @@ class FakeRegistry:
         self.token_life: float | None = None
         self.tokens: dict[str, float] = {}
         self.forbidden_scopes: set[str] = set()
+        """Whoever asks for one of these gets no token at all, as from GitHub."""
         self.referrers = True
         self.ranges = True
         self.tells_offset = True
+        self.patched = 202
         self.forgets_uploads = False
         self.largest_body: int | None = None
         self.page = 1000
@@ -228,6 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
         if registry.basic is not None and not refreshed and self.headers.get("Authorization") != _basic(registry.basic):
             self._error(401, "UNAUTHORIZED", {})
             return
+        if registry.forbidden_scopes.intersection(query.get("scope", ())):
+            self._error(403, "DENIED", {})
+            return
         token = uuid.uuid4().hex
         life = registry.token_life or 0.0
         with registry.lock:
@@ -353,7 +358,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._body(held)
         if request.method == "PATCH":
-            self._session(202, name, session)
+            self._session(registry.patched, name, session)
             return
         digest = request.query["digest"]
         del registry.uploads[session]

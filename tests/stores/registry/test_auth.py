@@ -189,7 +189,7 @@ def test_the_scopes_of_the_challenge_are_asked_for_too() -> None:
         pytest.param(bearer("http://auth.test/"), b"", Unsupported, id="a step down to http"),
         pytest.param(bearer("https://169.254.169.254/"), b"", Unsupported, id="a link-local address"),
         pytest.param(bearer("file:///etc/passwd"), b"", Invalid, id="a file"),
-        pytest.param(bearer(""), b"", Invalid, id="no realm"),
+        pytest.param(bearer(""), b"", Denied, id="no realm"),
         pytest.param(bearer(), b"[]", Invalid, id="an answer that is no object"),
         pytest.param(bearer(), b"{}", Invalid, id="an answer without a token"),
         pytest.param(bearer(), b'{"token": "a\\r\\nHost: b"}', Invalid, id="a token that would be a header"),

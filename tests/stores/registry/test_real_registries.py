@@ -1,0 +1,124 @@
+"""Registries as they are: what those do that users meet, which the specification does not have or leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from converter.errors import NotFound, Unsupported
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.stores.registry.auth import Challenge, best
+from converter.stores.registry.urls import followed
+from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, first
+from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
+
+LAYER = data(900_000)
+USER = ("user", "password")
+
+
+@pytest.fixture
+def bucket(registry: FakeRegistry) -> Iterator[FakeRegistry]:
+    """Where the registry keeps its blobs: addresses there are signed for GET alone, and each knows who may use it."""
+    with FakeRegistry() as there:
+
+        def redirect(request: Request) -> Fault:
+            away = request.method in ("GET", "HEAD") and request.path.partition("/blobs/")[2] in registry["app"].blobs
+            return Refuse(status=307, headers={"Location": f"{there.url}{request.path}?sign=ed"}) if away else None
+
+        def once(request: Request) -> Fault:
+            return Refuse(status=403) if request.method == "HEAD" or "authorization" in request.headers else None
+
+        registry.fault, there.fault = redirect, once
+        there.repositories = registry.repositories
+        yield there
+
+
+def test_a_blob_that_only_get_may_see_is_there(registry: FakeRegistry, bucket: FakeRegistry) -> None:
+    seed(registry, [LAYER])
+    registry.basic = USER
+    known = replace(PLAIN, credentials=USER)
+    push(registry, [LAYER], "app:2", known)
+    assert not registry.uploads
+    assert not registry.seen("POST")
+    assert pull(registry, "app:2", known) == [LAYER]
+    assert {one.headers.get("range") for one in bucket.seen("GET")} == {"bytes=0-0", None}
+
+
+def test_the_size_of_a_blob_that_only_get_may_see(registry: FakeRegistry, bucket: FakeRegistry) -> None:
+    seed(registry, [LAYER])
+    told = Descriptor.of(LAYER, types.DOCKER_LAYER_GZIP)
+    with source_of(registry) as source:
+        assert source.fetch(replace(told, size=-1)).descriptor == told
+        with pytest.raises(NotFound, match="want it"):
+            source.fetch(replace(Descriptor.of(b"other", types.DOCKER_LAYER_GZIP), size=-1))
+    assert bucket.seen("GET")
+
+
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_what_may_not_be_looked_for_is_sent(registry: FakeRegistry, status: int) -> None:
+    registry.fault = lambda one: Refuse(status=status) if one.method in ("HEAD", "GET") else None
+    push(registry, [LAYER])
+    registry.fault = lambda one: None
+    assert pull(registry) == [LAYER]
+
+
+def test_a_mount_asks_for_more_rights_alone(registry: FakeRegistry) -> None:
+    seed(registry, [LAYER], "shared")
+    registry.token_life = 60
+    registry.forbidden_scopes = {"repository:secret:pull"}
+    push(registry, [LAYER], options=replace(PLAIN, mount_from=("secret", "shared")))
+    assert registry.received < len(LAYER), "the layer was mounted"
+    push(registry, [LAYER], "another:1", replace(PLAIN, mount_from=("secret",)))
+    assert registry.received > len(LAYER), "the layer was sent"
+
+
+@pytest.mark.parametrize("status", [201, 202, 204])
+def test_parts_are_taken_by_any_success(registry: FakeRegistry, status: int) -> None:
+    registry.patched = status
+    with sink_of(registry) as sink:
+        made = sink.put(in_pieces(LAYER, 70_000), types.OCI_LAYER)
+    assert registry["app"].blobs[str(made.digest)] == LAYER
+
+
+def test_a_host_that_will_not_begin_in_the_middle_begins_anew(registry: FakeRegistry) -> None:
+    seed(registry, [LAYER])
+    cut = first(1, Cut(after=400_000), path="/blobs/")
+    registry.fault = lambda one: Refuse(status=416) if "range" in one.headers else cut(one)
+    assert pull(registry) == [LAYER]
+    assert [one.headers.get("range") is None for one in registry.seen("GET", "/blobs/")] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "location, where",
+    [
+        pytest.param("/v2/a/blobs/uploads/1?_state=x", "https://host:8443/v2/a/blobs/uploads/1?_state=x", id="a path"),
+        pytest.param("http://host/v2/a?_state=x", "https://host:8443/v2/a?_state=x", id="behind a proxy with TLS"),
+        pytest.param("http://host:8443/v2/a", "https://host:8443/v2/a", id="behind one that passes the port"),
+        pytest.param("https://other/v2/a", "https://other/v2/a", id="another host"),
+        pytest.param("http://other/v2/a", None, id="another host, without TLS"),
+    ],
+)
+def test_where_an_upload_goes_on(location: str, where: str | None) -> None:
+    if where is None:
+        with pytest.raises(Unsupported, match="step down"):
+            followed("https://host:8443/v2/a/blobs/uploads/", location)
+    else:
+        assert followed("https://host:8443/v2/a/blobs/uploads/", location) == where
+
+
+BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm": "https://host/token"})
+
+
+@pytest.mark.parametrize(
+    "offered, chosen",
+    [
+        pytest.param([BASIC, BEARER], BEARER, id="both: a token"),
+        pytest.param([BEARER, BASIC], BEARER, id="both, the other way round"),
+        pytest.param([Challenge("bearer", {}), BASIC], BASIC, id="a token that nobody sells"),
+    ],
+)
+def test_a_choice_of_ways_to_authenticate(offered: list[Challenge], chosen: Challenge) -> None:
+    assert best(offered) == chosen
