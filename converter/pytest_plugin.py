@@ -6,7 +6,7 @@ It is loaded wherever pytest and this package are installed, so it does nothing 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,8 +63,10 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
     """Validate what the markers name, once the fixtures have made it and before the test itself runs."""
     for name, check in (("valid_image", _check_image), ("valid_document", _check_document)):
         for marker in item.iter_markers(name):
+            if not marker.args:
+                pytest.fail(f"got the marker {name} of nothing, want what it is to look at", pytrace=False)
             for target in marker.args:
-                check(_filled_in(target, item), **marker.kwargs)
+                _without_trace(check, _filled_in(target, item), marker.kwargs)
     return (yield)
 
 
@@ -133,13 +135,44 @@ def _read(document: Document) -> tuple[str, bytes]:
 def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
     """Fail the test with every finding, in one text."""
     __tracebackhide__ = True
-    counted = [one for one in findings if one.rule not in ignore]
-    if any(one.severity == "error" or warnings for one in counted):
+    passed_over = _known({ignore} if isinstance(ignore, str) else ignore)
+    counted = [one for one in findings if one.rule not in passed_over]
+    wrong = any(one.severity == "error" for one in counted)
+    if wrong or (warnings and counted):
         lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
-        raise AssertionError("\n".join((f"{title}: invalid", *lines)))
+        verdict = "invalid" if wrong else "valid, with warnings, which count here"
+        raise AssertionError("\n".join((f"{title}: {verdict}", *lines)))
+
+
+def _known(names: Collection[str]) -> Collection[str]:
+    """The names of rules; raises Usage for one that there is not, which would pass over nothing."""
+    if names:
+        from converter.errors import Usage
+        from converter.validate import rules
+
+        for name in set(names) - {rule.name for rule in rules()}:
+            raise Usage(f"got the rule {name!r} to ignore, want one that transship validate --list-rules prints")
+    return names
+
+
+def _without_trace(check: Callable[..., Any], target: Any, options: Mapping[str, Any]) -> None:
+    """No line of the test has failed, and those of this file help nobody."""
+    try:
+        check(target, **options)
+    except AssertionError as error:
+        failure = str(error)
+    else:
+        return
+    pytest.fail(failure, pytrace=False)
 
 
 def _filled_in(target: Any, item: pytest.Item) -> Any:
     """The target with the values of fixtures in place of their names in braces."""
     values: Mapping[str, Any] = getattr(item, "funcargs", {})
-    return target.format_map(values) if isinstance(target, str) and "{" in target else target
+    if not isinstance(target, str) or "{" not in target:
+        return target
+    try:
+        return target.format_map(values)
+    except KeyError as error:
+        unknown = error
+    pytest.fail(f"got {unknown} in {target!r}, want a fixture that the test asks for", pytrace=False)

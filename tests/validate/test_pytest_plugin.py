@@ -66,6 +66,10 @@ def test_an_invalid_image_fails_the_test_with_what_is_wrong_with_it(run: Run) ->
         pytest.param(
             f"validate_image({WARNED!r}, warnings=True, ignore=['tar/end-missing'])", "passed", id="a rule is ignored"
         ),
+        pytest.param(
+            f"validate_image({WARNED!r}, warnings=True, ignore='tar/end-missing')", "passed", id="a rule alone, too"
+        ),
+        pytest.param(f"validate_image({GOOD!r}, ignore=['tar/end-mising'])", "failed", id="no rule is called so"),
         pytest.param(f"validate_image({GOOD!r}, 'strict')", "passed", id="a profile is chosen"),
         pytest.param(f"validate_image(pathlib.Path({GOOD[12:]!r}))", "passed", id="a path names an image"),
         pytest.param("validate_image('oci:nowhere')", "failed", id="nothing there fails"),
@@ -105,6 +109,30 @@ def test_a_marker_validates_before_the_test_runs(run: Run) -> None:
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(["*blob-size*"])
     result.stdout.no_fnmatch_line("*ran all the same*")
+
+
+@pytest.mark.parametrize(
+    "marker, said",
+    [
+        pytest.param(f"valid_image({BAD!r})", "*layer-is-shorter.tar: oci-image: invalid", id="what is wrong"),
+        pytest.param(
+            f"valid_image({WARNED!r}, warnings=True)", "*oci-image: valid, with warnings, which count here", id="warned"
+        ),
+        pytest.param("valid_image()", "got the marker valid_image of nothing, want *", id="no target"),
+        pytest.param(
+            "valid_document('{bulit}/index.json')",
+            "got 'bulit' in '{bulit}/index.json', want a fixture that the test asks for",
+            id="no such fixture",
+        ),
+    ],
+)
+def test_a_marker_that_fails_says_why_and_nothing_of_the_plugin(run: Run, marker: str, said: str) -> None:
+    result = run(f"import pytest\n\n@pytest.mark.{marker}\ndef test_it(tmp_path):\n    pass\n")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    result.stdout.no_fnmatch_line("During handling *")
 
 
 def test_a_marker_names_what_a_fixture_has_made(run: Run) -> None:
