@@ -290,7 +290,8 @@ def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
     """Raises LossRefused where a plan loses something, or a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
-        raise LossRefused(f"got {len(lost)} losses ({', '.join(lost)}), want none (--strict)")
+        count = "one loss" if len(lost) == 1 else f"{len(lost)} losses"
+        raise LossRefused(f"got {count} ({', '.join(lost)}), want none (--strict)")
     if options.preserve_digests:
         made = forecast(planned.root)
         got = "a digest that depends on layers still to be made" if made is None else str(made.descriptor.digest)
