@@ -10,7 +10,7 @@ from converter.bulk.ends import Ends
 from converter.bulk.foresight import distinct
 from converter.bulk.plan import Job
 from converter.bulk.task import Elsewhere, portable
-from converter.conversion import Target
+from converter.conversion.planning import Target
 from converter.errors import Unsupported, within
 from converter.events import Event, Moved, Report, Warned
 from converter.execute import DiffIds, Execution, Settings, packing

@@ -15,7 +15,10 @@ from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
 from converter.bulk.task import Elsewhere, portable, travels
 from converter.bulk.telling import rest
-from converter.conversion import Target, choose, execute, library_of, plan, signed
+from converter.conversion import signed
+from converter.conversion.chosen import choose, library_of
+from converter.conversion.executing import execute
+from converter.conversion.planning import Target, plan
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.events import Planned, Report
 from converter.execute import work

@@ -18,7 +18,7 @@ from converter.cli.text import BOLD, count, show, show_json
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.content import Blocks, Content, Known
-from converter.model.image import Image, Index, Item
+from converter.model.image import Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.streams.blocks import closing
 
@@ -106,16 +106,6 @@ def by_platform(opened: Opened) -> dict[str, Image]:
             name = str(image.platform.normalised())
             found[name if name not in found else f"{name}#{len(found)}"] = image
     return found
-
-
-def images(item: Item) -> Iterator[Image]:
-    """Those of an index that was read, in its order; attestations are none."""
-    if isinstance(item, Image):
-        yield item
-    elif isinstance(item, Index):
-        for entry in item.entries:
-            if entry.item is not None:
-                yield from images(entry.item)
 
 
 def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:

@@ -12,7 +12,7 @@ from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Index, Item
+from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
@@ -93,16 +93,6 @@ def losses(place: str) -> Iterator[Loss]:
     if place not in PLACES:
         reason = f"{place} has no place for an origin record: nobody can tell from the image that it was signed"
         yield Loss(field="origin", reason=reason)
-
-
-def images(item: Item) -> Iterator[Image]:
-    """An image, or all that have been read of an index."""
-    if isinstance(item, Image):
-        yield item
-    elif isinstance(item, Index):
-        for entry in item.entries:
-            if entry.item is not None:
-                yield from images(entry.item)
 
 
 def is_signed(before: Before) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from converter.conversion.attachments import Attached
-from converter.conversion.origin import After, Before, images
+from converter.conversion.origin import After, Before
 from converter.conversion.result import layer_results
 from converter.formats.aci.archive import read_manifest
 from converter.formats.aci.keys import RECIPE
@@ -19,7 +19,7 @@ from converter.model.content import Derived, Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
-from converter.model.image import Attachment
+from converter.model.image import Attachment, images
 from converter.plan import Copy, Write, leaves
 from converter.ports import Fetch
 from converter.stores.disk import disk, write_all

@@ -111,6 +111,16 @@ class Attachment:
     tag: str = ""
 
 
+def images(item: Item) -> Iterator[Image]:
+    """An image, or those of an index that have been read, in its order; artifacts are none."""
+    if isinstance(item, Image):
+        yield item
+    elif isinstance(item, Index):
+        for entry in item.entries:
+            if entry.item is not None:
+                yield from images(entry.item)
+
+
 def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
     """The digests that something may speak of: those of the root and of every image that it lists."""
     yield root.digest

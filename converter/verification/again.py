@@ -19,7 +19,7 @@ from converter.model.compression import NONE, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
-from converter.model.image import Image, Index, Item
+from converter.model.image import Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.trust.origin import Settings
@@ -75,16 +75,6 @@ def _listed(index: Index, read: Read, depth: int = 0) -> Iterator[tuple[str, Pla
                 yield from _listed(below, read, depth + 1)
         elif entry.descriptor.platform is not None:
             yield str(entry.descriptor.digest), entry.descriptor.platform
-
-
-def images(item: Item) -> Iterator[Image]:
-    """An image, or those of an index."""
-    if isinstance(item, Image):
-        yield item
-    elif isinstance(item, Index):
-        for entry in item.entries:
-            if entry.item is not None:
-                yield from images(entry.item)
 
 
 def planned(original: Original, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:

@@ -18,7 +18,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
-from converter.model.image import Image, Item
+from converter.model.image import Image, Item, images
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
@@ -102,7 +102,7 @@ def _untold(original: Original, item: Item, root: Descriptor) -> Iterator[str]:
 
 def _elsewhere(target: Item) -> Iterator[str]:
     """Layers that are not here: the documents that name them are compared, and nothing else can be."""
-    for number, image in enumerate(again.images(target)):
+    for number, image in enumerate(images(target)):
         for place, layer in enumerate(image.layers):
             if again.absent(layer):
                 yield _NOT_HERE.format(place, number)
@@ -112,7 +112,7 @@ def direct(root: Descriptor, target: Item) -> Proof:
     """The proof of an image that is signed itself: every blob is what its digest says."""
     rows: list[LayerProof] = []
     uncovered: list[str] = []
-    for number, image in enumerate(again.images(target)):
+    for number, image in enumerate(images(target)):
         for place, layer in enumerate(image.layers):
             if not isinstance(layer.content, Known):
                 continue  # of an ACI, which is read whole for its signature
@@ -249,7 +249,7 @@ def _documents(node: Node, made: dict[int, Made], root: Descriptor, target: Item
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
     """The level of an image: its metadata's, or that of its weakest layer where that is weaker."""
-    signed, there = list(again.images(item)), list(again.images(target))
+    signed, there = list(images(item)), list(images(target))
     if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
         return IDENTICAL
     same = len(signed) == len(there) and all(map(_same_config, signed, there))

@@ -1,0 +1,113 @@
+"""What of a source is converted: its images, read as far as the options want, with all that speaks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from converter.conversion import attachments, origin, signed
+from converter.conversion.attachments import Attached, Found, Listing
+from converter.conversion.dependencies import Library
+from converter.conversion.options import Options
+from converter.conversion.prepare import alone, prepare
+from converter.conversion.targets import called
+from converter.errors import Usage
+from converter.formats import labelled
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Item, subjects
+from converter.model.reference import Location
+from converter.plan import Loss
+from converter.ports import Fetch, Source
+from converter.trust.origin import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """An image of the source: its name there, its root, and what is to become of it.
+
+    ``local`` says that its layers are opened at little cost.
+    """
+
+    name: str
+    root: Descriptor
+    item: Item
+    fetch: Fetch
+    attached: tuple[Attached, ...] = ()
+    unread: tuple[Loss, ...] = ()
+    local: bool
+    unpacked: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def before(self) -> origin.Before:
+        """What it was, for an origin record."""
+        return origin.Before(
+            root=labelled(self.fetch(self.root)).descriptor,
+            item=self.item,
+            fetch=self.fetch,
+            attached=self.attached,
+            settings=self.settings,
+        )
+
+
+def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
+    """The images that a conversion is about, prepared for it."""
+    if options.all_images and location.name:
+        raise Usage(f"got the image {location.name!r} and --all-images, want one of them")
+    chosen = []
+    for one in source.names() if options.all_images else (location.name,):
+        root = source.resolve(one)
+        signed.require(source, replace(location, name=one), root, options.wanted, alone(options))
+        name = called(location, one, root)
+        item = prepare(source, root, options, library.find, name)
+        found = attachments.find(source, subjects(root, item)) if options.attachments else Found()
+        attached = found.attached
+        if options.remove_signatures:
+            attached = signed.without_signatures(attached, source.fetch)
+        chosen.append(
+            Chosen(
+                name=one,
+                root=root,
+                item=item,
+                attached=attached,
+                unread=found.losses,
+                fetch=source.fetch,
+                local=source.local,
+                unpacked=source.unpacked,
+                settings=origin.settings(options, root, item, name),
+            )
+        )
+    if options.content_trust and options.keeps_origin:
+        return _with_content_trust(chosen, options.content_trust)
+    return chosen
+
+
+def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:
+    """The same with the documents of Docker Content Trust that the caller has; raises Usage where none fits any."""
+    from converter.conversion.beside import listing
+
+    known = [labelled(one.fetch(one.root)) for one in chosen]
+    found = [speaking(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)]
+    if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
+        fact = "got documents that speak of no such image, want root.json and targets that have its digest"
+        raise Usage(f"{fact} (--content-trust)")
+    return found
+
+
+def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
+    """The same with what speaks of the subjects elsewhere."""
+    found = attachments.find(listing, subjects)
+    return replace(
+        chosen,
+        attached=(*chosen.attached, *found.attached),
+        unread=(*chosen.unread, *found.losses),
+        fetch=attachments.first(chosen.fetch, listing),
+    )
+
+
+def library_of(options: Options, location: Location, files: ExitStack) -> Library:
+    """What the ACI at ``location`` may depend on, signed as it has to be itself."""
+    discover = location.transport == "appc"
+    return Library(options.aci_paths, files, options.store, discover=discover, require=signed.below(options.wanted))

@@ -1,0 +1,128 @@
+"""Plans become images, all or none, and results say what they have become, or would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+
+from converter.cache import Cache, Forgetful
+from converter.conversion import origin, signed
+from converter.conversion.options import Options
+from converter.conversion.planning import Target
+from converter.conversion.result import Lookup, TargetResult, image_id, layer_results, size_of
+from converter.conversion.signed import Shown
+from converter.conversion.targets import shown_format
+from converter.events import Report
+from converter.execute import DiffIds, Execution
+from converter.execute import Settings as Running
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.reference import Location
+from converter.plan import Made, Node, Write, forecast
+from converter.ports import Sink
+from converter.streams.workers import Workers
+
+DISTANT = 4
+"""Blobs on their way at once over a network, of one image: many servers give a connection only so much. Docker has 3;
+first copies, which are inflated on the way, stay below 100 MB of memory."""
+
+
+def execute(
+    planned: Sequence[tuple[Sink, list[Target]]],
+    stack: ExitStack,
+    options: Options,
+    report: Report,
+    memory: DiffIds | None = None,
+) -> list[TargetResult]:
+    """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
+
+    ``memory`` is what several conversions at a time share; one that is alone opens the cache of the options.
+    """
+    results = []
+    own = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
+    with Workers(options.threads) as workers, nullcontext(memory) if memory else own as diff_ids:
+        settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report, link=options.link)
+        for sink, targets in planned:
+            stack.enter_context(sink)
+            distant = memory is None and any(target.distant for target in targets)
+            copies = options.jobs or DISTANT if distant else options.threads
+            execution = Execution(sink, workers, replace(settings, copies=copies))
+            attached = [one for target in targets for one in target.carried.attached]
+            execution.run([*(target.plan.root for target in targets), *(one.node for one in attached)])
+            for target in targets:
+                sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
+            for one in attached:
+                sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
+            for target in targets:
+                if target.origin:
+                    _record(sink, target, execution, workers)
+                signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
+                done = result(target, execution.made)
+                results.append(replace(done, signatures=(*done.signatures, *signatures)))
+    return results
+
+
+def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) -> None:
+    """Write the origin record of what has just been written, before it is committed."""
+    after = origin.After(plan=target.plan.root, made=execution.made)
+    if after.root.digest != target.chosen.root.digest:
+        from converter.conversion.recording import record
+
+        with ExitStack() as files:
+            made = record(target.chosen.before, after, files, workers)
+            execution.run([made.node])
+            sink.attach(made.attachment)
+
+
+def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Shown:
+    """Add the signatures that are ordered to what is about to be committed."""
+    if options.signing is None:
+        return ()
+    location = replace(target.destination, name=target.name)
+    store = options.target_store or options.store
+    return signed.add(sink, location, root, target.carried.attached, signing=options.signing, store=store)
+
+
+def sign_files(results: list[TargetResult], options: Options) -> Iterator[TargetResult]:
+    """The results, once what is signed as a file has been, too: that needs the file to be there."""
+    for done in results:
+        if options.signing is not None and not options.dry_run and done.media_type == types.ACI:
+            more = signed.add_beside(Location.parse(done.destination), options.signing, options.store)
+            done = replace(done, signatures=(*done.signatures, *more))
+        yield done
+
+
+def result(target: Target, made: Lookup) -> TargetResult:
+    """What a target is, as far as its nodes are made or foreseen."""
+    root = target.plan.root
+    there = made.get(id(root))
+    return TargetResult(
+        destination=str(target.destination),
+        format=shown_format(target.destination, target.format),
+        digest=there.descriptor.digest if there else None,
+        media_type=there.descriptor.media_type if there else root.media_type,
+        image_id=image_id(root, made),
+        preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
+        losses=target.plan.losses,
+        signatures=target.carried.signatures,
+        layers=layer_results(root, made),
+        size=size_of(root, made),
+        name=target.name,
+    )
+
+
+def foreseen(target: Target) -> TargetResult:
+    """What a target would be: digests only where they do not depend on bytes still to be made."""
+    made: dict[int, Made] = {}
+    _foresee(target.plan.root, made)
+    return result(target, made)
+
+
+def _foresee(node: Node, made: dict[int, Made]) -> None:
+    future = forecast(node)
+    if future is not None:
+        made[id(node)] = future
+    if isinstance(node, Write):
+        for child in node.inputs:
+            _foresee(child, made)

@@ -1,0 +1,134 @@
+"""What a target will be, and what it cannot hold: decided before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from converter.conversion import acis, origin, signed
+from converter.conversion.chosen import Chosen, speaking
+from converter.conversion.dependencies import Library
+from converter.conversion.options import Options
+from converter.conversion.signed import Carried
+from converter.conversion.targets import compression_for, format_for, name_for
+from converter.edits import each_image, recompressed, relabelled
+from converter.errors import LossRefused, within
+from converter.model.compression import Compression
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image, Item
+from converter.model.reference import Location
+from converter.plan import Loss, Node, Plan, forecast
+from converter.ports import Format, Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One image on its way to one destination, under ``name``."""
+
+    destination: Location
+    name: str
+    chosen: Chosen
+    format: Format
+    plan: Plan
+    carried: Carried
+    origin: bool = False
+
+    @property
+    def distant(self) -> bool:
+        """Whether its blobs come or go over a network."""
+        return not self.chosen.local or self.destination.transport == "docker"
+
+
+def plan(
+    destination: Location,
+    sink: Sink,
+    chosen: Chosen,
+    options: Options,
+    library: Library,
+    *,
+    files: ExitStack | None = None,
+) -> Target:
+    """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss.
+
+    With ``files``, which closes what that needs, an ACI that has been another format's meanwhile becomes itself again.
+    """
+    with within(str(destination)):
+        target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
+        if target.name != acis.NAME:  # an ACI may go on depending on others
+            chosen = replace(chosen, item=acis.resolved(chosen.item, library.find))
+        if options.attachments:
+            chosen = _with_dependencies(chosen, library)
+        compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
+        root = encode(target, chosen, sink.accepts, compression, options)
+        place = origin.place_of(destination)
+        due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
+        recorded = due and place in origin.PLACES
+        if recorded and files is not None and target.name == acis.NAME and options.compress is None:
+            from converter.conversion.restoring import restored
+
+            back = restored(root, chosen.before, files, options.threads)
+            if back is not None:
+                root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
+        carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
+        more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
+        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *more))
+        refuse(planned, chosen.root, options)
+        return Target(
+            destination=destination,
+            name=name_for(destination, chosen.name, chosen.root, chosen.item),
+            chosen=chosen,
+            format=target,
+            plan=planned,
+            carried=carried,
+            origin=recorded,
+        )
+
+
+def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
+    """The same with what speaks of the ACIs that its layers came of, which only an origin record takes along."""
+    below = [digest for digest in acis.sources(chosen.item) if digest != chosen.root.digest]
+    return speaking(chosen, library, below) if below else chosen
+
+
+def encode(
+    target: Format, chosen: Chosen, accepts: frozenset[str], compression: Compression | None, options: Options
+) -> Node:
+    """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
+    item = chosen.item
+    if target.name == acis.NAME:
+        return acis.encode(item, accepts, compression, options)
+    if chosen.local:
+        item = each_image(lambda image: _labelled(image, target, compression))(item)
+    edit = each_image(recompressed(compression)) if compression else None
+    return target.encode(edit(item) if edit else item, accepts)
+
+
+def _labelled(image: Image, target: Format, compression: Compression | None) -> Image:
+    """The image, no layer of it under a false label where a manifest is written anew: what is copied stays as it is."""
+    copied = compression is None and image.original is not None and image.original.format == target.name
+    return image if copied or not target.media_types else relabelled(image)
+
+
+def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
+    """What the target cannot hold, and what the neutral form of an ACI could not."""
+    if target.name == acis.NAME:
+        yield from acis.losses(item, layered=options.layered)
+    else:
+        yield from target.losses(item)
+        yield from acis.conversion_losses(item, target.name)
+    if isinstance(item, Image):
+        yield from (Loss(**row) for row in item.foreign.get("index", {}).get("losses", ()))
+
+
+def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
+    """Raises LossRefused where a plan loses something, or a digest, that the caller wants kept."""
+    lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
+    if options.strict and lost:
+        count = "one loss" if len(lost) == 1 else f"{len(lost)} losses"
+        raise LossRefused(f"got {count} ({', '.join(lost)}), want none (--strict)")
+    if options.preserve_digests:
+        made = forecast(planned.root)
+        got = "a digest that depends on layers still to be made" if made is None else str(made.descriptor.digest)
+        if got != str(root.digest):
+            raise LossRefused(f"got {got}, want {root.digest} (--preserve-digests)")
