@@ -56,7 +56,7 @@ def _program(module: str, *arguments: str) -> str:
 def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> Figure:
     ours, peers = interleaved(route.ours, route.peer, runs)
     return Figure(
-        shape=shape,
+        shape=SHAPES[shape].title,
         route=route.name,
         peer_name=route.peer_name,
         ratio=median([our.wall / peer.wall for our, peer in zip(ours, peers, strict=True)]),
@@ -68,7 +68,7 @@ def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> F
         rss=max(run.rss for run in ours),
         peer_rss=max(run.rss for run in peers),
         size_ratio=ours[-1].size / peers[-1].size,
-        floor=sum(seconds[name] for name in route.kernels) / len(os.sched_getaffinity(0)),
+        floor=route.floor(seconds, len(os.sched_getaffinity(0)), SHAPES[shape].largest),
     )
 
 
@@ -83,22 +83,27 @@ def _layout(archive: Path) -> Path:
 
 def _print(figure: Figure) -> None:
     print(
-        f"{figure.shape:>6} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.aim})  "
+        f"{figure.shape:>13} {figure.route:36} ratio {figure.ratio:5.2f} (goal {figure.aim})  "
         f"{figure.ours:6.2f} s / {figure.peer:6.2f} s ({figure.peer_name})  cpu {figure.cpu / figure.peer_cpu:.2f}  "
-        f"size {figure.size_ratio:.3f}  rss {figure.rss // 2**20} MiB  {figure.of_floor} of the floor",
+        f"size {figure.size_ratio:.3f}  rss {figure.rss // 2**20} MiB  "
+        f"{figure.of_floor} of the floor ({figure.floor:.2f} s)",
         flush=True,
     )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
-    parser.add_argument("images", nargs="*", default=["small", "500mb"], metavar="IMAGE", help=", ".join(SHAPES))
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each command (default 5)")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(SHAPES))
+    parser.add_argument("--runs", type=int, default=3, help="counted runs of each command (default 3)")
     parser.add_argument("--only", default="", help="just the routes whose name has this text")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its plot")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md and its plot, which the whole bench does unasked"
+    )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--folder", type=Path, default=cache / "transship-bench", help="where the inputs are kept")
     options = parser.parse_args()
+    options.write |= not options.images and not options.only
+    options.images = options.images or list(SHAPES)
     unknown = set(options.images) - set(SHAPES)
     if unknown:
         parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(SHAPES)}")

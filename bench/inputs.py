@@ -23,9 +23,10 @@ CONFIG = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What an image is made of: for each layer, how many files of how many bytes."""
+    """What an image is made of: for each layer, how many files of how many bytes; ``title`` is for people."""
 
     name: str
+    title: str
     layers: tuple[tuple[int, int], ...]
 
     @property
@@ -33,12 +34,17 @@ class Shape:
         """The payload of all layers, in bytes."""
         return sum(count * size for count, size in self.layers)
 
+    @property
+    def largest(self) -> float:
+        """The part of it that the largest layer has."""
+        return max(count * size for count, size in self.layers) / self.size
+
 
 SHAPES = {
-    "small": Shape(name="small", layers=((40, MIB), (200, 32 * 1024), (10, 400 * 1024))),
-    "500mb": Shape(name="500mb", layers=((260, MIB), (4000, 32 * 1024), (40, 3 * MIB))),
-    "2gb": Shape(name="2gb", layers=((1400, MIB), (10000, 32 * 1024), (100, 3 * MIB))),
-    "files": Shape(name="files", layers=((60000, 1200), (30000, 900), (10000, 2000))),
+    "small": Shape(name="small", title="small", layers=((40, MIB), (200, 32 * 1024), (10, 400 * 1024))),
+    "500mb": Shape(name="500mb", title="500 MB", layers=((260, MIB), (4000, 32 * 1024), (40, 3 * MIB))),
+    "2gb": Shape(name="2gb", title="2 GB", layers=((1400, MIB), (10000, 32 * 1024), (100, 3 * MIB))),
+    "files": Shape(name="files", title="100,000 files", layers=((60000, 1200), (30000, 900), (10000, 2000))),
 }
 
 

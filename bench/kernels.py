@@ -9,9 +9,12 @@ import hashlib
 import json
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from converter.model.compression import GZIP, ZSTD, Compression
 from converter.streams.compress import compress
@@ -38,6 +41,10 @@ def measure(archive: Path) -> dict[str, float]:
         "gzip 6": _seconds(lambda: _drain(_packed(sample, Compression("gzip", 6)))),
         "zstd": _seconds(lambda: _drain(_packed(sample, ZSTD))),
     }
+    with tempfile.TemporaryFile(dir=archive.parent, buffering=0) as file:
+        for name, blocks in (("plain", sample), ("packed", _cut(packed))):
+            seconds[f"write {name}"] = _seconds(partial(_write, file, blocks))
+            seconds[f"read {name}"] = _seconds(partial(_read, file))
     return {name: value * scale for name, value in seconds.items()}
 
 
@@ -57,6 +64,23 @@ def _sample(archive: Path) -> tuple[list[bytes], int]:
 def _packed(blocks: list[bytes], compression: Compression) -> Iterator[bytes | memoryview]:
     with Workers(1) as workers:
         yield from compress(blocks, compression, workers)
+
+
+def _cut(data: bytes) -> list[bytes]:
+    return [data[start : start + BLOCK] for start in range(0, len(data), BLOCK)]
+
+
+def _write(file: BinaryIO, blocks: list[bytes]) -> None:
+    """Into the system's memory, as a new file; the disk works meanwhile."""
+    file.truncate(0)
+    file.seek(0)
+    file.writelines(blocks)
+
+
+def _read(file: BinaryIO) -> None:
+    file.seek(0)
+    while file.read(BLOCK):
+        pass
 
 
 def _hash(algorithm: str, blocks: list[bytes]) -> None:

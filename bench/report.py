@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -49,8 +49,9 @@ def page(figures: Sequence[Figure], runs: int, peer: str) -> str:
         f"Written by `bin/bench`: {runs} counted runs of each command after one that does not count, in turn with the",
         f"peer's ({peer}). Whole-process figures; medians. {platform.machine()},",
         f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}. A ratio below 1 is faster than the",
-        "peer. The floor is the time that hashing, inflating and deflating alone would take on these cores, measured",
-        "in the same run; it knows neither start-up nor disk.",
+        "peer. The floor is the time that reading, hashing, inflating, deflating and writing alone would take on these",
+        "cores, measured in the same run, and not less than the largest layer needs for what goes from its first byte",
+        "to its last on one core; it knows neither start-up nor disk.",
         "",
         "![wall time as a part of the peer's](benchmarks.svg)",
         "",
@@ -85,33 +86,63 @@ def _row(figure: Figure) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+LABELS, PANEL, BAR, TOP, ROW = 250, 180, 110, 58, 26
+"""Widths of the column of routes, of an image's panel and of a bar that is as long as the peer's; heights."""
+
+STYLE = """
+text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
+.head { font-weight: 600 } .small { font-size: 11px; fill: #59636e } .number { font-size: 12px }
+.track { fill: #818b981f } .met { fill: #0969da } .missed { fill: #bc4c00 } .free { fill: #818b98 }
+.goal { stroke: #1f2328; stroke-width: 2 } .peer { stroke: #818b98; stroke-dasharray: 3 3 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #f0f6fc } .small { fill: #9198a1 } .goal { stroke: #f0f6fc }
+  .met { fill: #4493f8 } .missed { fill: #db6d28 } .free { fill: #656c76 }
+}
+"""
+
+
 def plot(figures: Sequence[Figure]) -> str:
-    """A bar a figure: wall time over the peer's, with the goal as a mark."""
-    left, width, row = 320, 560, 26
-    most = max(1.2, *(figure.ratio for figure in figures)) if figures else 1.2
-    height = row * len(figures) + 60
+    """A row a route, a panel an image: wall time as a part of the peer's, with the goal as a mark.
 
-    def x(ratio: float) -> float:
-        return left + width * ratio / most
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 80} {height}">',
-        "<style>text { font: 13px sans-serif; fill: #222 } .goal { stroke: #222; stroke-width: 2 }</style>",
-        f'<rect width="{left + width + 80}" height="{height}" fill="#fff"/>',
-        f'<text x="{left}" y="20" fill="#555">wall time, peer = 1 (mark: goal)</text>',
-    ]
-    for number, figure in enumerate(figures):
-        top = 34 + number * row
-        goal = figure.ratio if figure.goal is None else figure.goal
-        colour = "#2a7de1" if figure.ratio <= goal else "#d98c1f"
-        label = escape(f"{figure.shape}: {figure.route}")
+    Without a ground of its own, and in colours for dark pages as well as light ones.
+    """
+    shapes = list(dict.fromkeys(figure.shape for figure in figures))
+    names = list(dict.fromkeys(figure.route for figure in figures))
+    width, end = LABELS + PANEL * len(shapes), TOP + ROW * len(names)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {end + 40}">', f"<style>{STYLE}</style>"]
+    parts.append(f'<text class="head" x="{LABELS - 12}" y="24" text-anchor="end">wall time, peer = 1</text>')
+    for column, shape in enumerate(shapes):
+        left = LABELS + PANEL * column
         parts += [
-            f'<text x="{left - 8}" y="{top + 14}" text-anchor="end">{label}</text>',
-            f'<rect x="{left}" y="{top + 2}" width="{x(figure.ratio) - left:.1f}" height="16" fill="{colour}"/>',
-            f'<path class="goal" d="M{x(goal):.1f} {top}v20"/>' if figure.goal is not None else "",
-            f'<text x="{x(max(figure.ratio, goal)) + 6:.1f}" y="{top + 14}">{figure.ratio:.2f}</text>',
+            f'<text class="head" x="{left}" y="24">{escape(shape)}</text>',
+            f'<text class="small" x="{left + BAR}" y="44" text-anchor="middle">1</text>',
+            f'<path class="peer" d="M{left + BAR} {TOP - 8}V{end}"/>',
         ]
-    end = 34 + len(figures) * row
-    parts.append(f'<line x1="{x(1):.1f}" y1="28" x2="{x(1):.1f}" y2="{end}" stroke="#888" stroke-dasharray="4 3"/>')
-    parts.append("</svg>")
-    return "\n".join(parts) + "\n"
+    for row, name in enumerate(names):
+        parts.append(f'<text x="{LABELS - 12}" y="{TOP + ROW * row + 13}" text-anchor="end">{escape(name)}</text>')
+    for figure in figures:
+        parts += _bar(figure, LABELS + PANEL * shapes.index(figure.shape), TOP + ROW * names.index(figure.route))
+    legend = (("met", "within the goal"), ("missed", "beyond it"), ("free", "no goal"))
+    for place, (kind, text) in enumerate(legend):
+        left = LABELS + 130 * place
+        parts.append(f'<rect class="{kind}" x="{left}" y="{end + 14}" width="12" height="12" rx="2"/>')
+        parts.append(f'<text class="small" x="{left + 18}" y="{end + 24}">{text}</text>')
+    left = LABELS + 130 * len(legend)
+    parts.append(f'<path class="goal" d="M{left} {end + 11}v18"/>')
+    parts.append(f'<text class="small" x="{left + 8}" y="{end + 24}">the goal</text>')
+    return "\n".join((*parts, "</svg>")) + "\n"
+
+
+def _bar(figure: Figure, left: int, top: int) -> Iterator[str]:
+    """What is longer than a panel has room for ends where that does; the number tells."""
+    most = BAR * 1.25
+    kind = "free" if figure.goal is None else "met" if figure.ratio <= figure.goal else "missed"
+    length = min(most, BAR * figure.ratio)
+    yield f'<rect class="track" x="{left}" y="{top}" width="{BAR}" height="18" rx="2"/>'
+    yield f'<rect class="{kind}" x="{left}" y="{top}" width="{length:.1f}" height="18" rx="2"/>'
+    end = max(length, BAR)
+    if figure.goal is not None:
+        goal = min(most, BAR * figure.goal)
+        end = max(end, goal)
+        yield f'<path class="goal" d="M{left + goal:.1f} {top - 2}v22"/>'
+    yield f'<text class="number" x="{left + end + 5:.1f}" y="{top + 13}">{figure.ratio:.2f}</text>'
