@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
+from converter.conversion import Options, convert
 from converter.errors import Denied, DigestMismatch, Unreachable
 from converter.model import media_types as types
 from converter.model.content import known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location
-from converter.ports import Source
+from converter.ports import Sink
 from converter.stores import open_sink, open_source
 from converter.stores.options import StoreOptions
 from converter.stores.registry import tags
@@ -35,34 +36,12 @@ from tests.stores.certificates import issue
 PLAIN = StoreOptions(tls_verify=False)
 
 
-def tree(source: Source, root: Descriptor) -> Iterator[Descriptor]:
-    """Everything below a root, leaves first, and the root."""
-    if root.media_type in types.MANIFESTS | types.INDEXES:
-        document = json.loads(source.fetch(root).read())
-        named = [*document.get("layers", ()), *filter(None, [document.get("config")]), *document.get("manifests", ())]
-        for child in named:
-            yield from tree(source, Descriptor.from_json(child))
-    yield root
-
-
-def copy(source_ref: str, target_ref: str, options: StoreOptions = PLAIN, into: StoreOptions | None = None) -> Digest:
-    """Copy an image, and what is attached to it, as a conversion without edits does."""
-    location, target = Location.parse(source_ref), Location.parse(target_ref)
-    with open_source(location, options) as source, open_sink(target, into or options) as sink:
-        root = source.resolve(location.name)
-
-        def put(descriptor: Descriptor) -> None:
-            if not sink.has(descriptor):
-                sink.put(source.fetch(descriptor).blocks(), descriptor.media_type, descriptor)
-
-        for descriptor in tree(source, root):
-            put(descriptor)
-        sink.name(target.name, root.bare())
-        for attachment in source.attachments(root.digest):
-            for descriptor in tree(source, attachment.descriptor):
-                put(descriptor)
-            sink.attach(attachment)
-        return root.digest
+def copy(source: str, target: str, options: StoreOptions = PLAIN, into: StoreOptions | None = None) -> Digest:
+    """Convert an image, all of it, with all that is attached to it."""
+    told = Options(platforms=("all",), store=options, target_store=into)
+    (made,) = convert(source, [target], told).targets
+    assert made.digest is not None
+    return made.digest
 
 
 def raw(reference: str, *options: str) -> bytes:
@@ -101,23 +80,51 @@ def test_podman_pulls_what_we_push(registry: Registry, small_oci: Layout, tmp_pa
     assert image == config.removeprefix("sha256:")
 
 
-def test_an_index_is_byte_for_byte_what_skopeo_writes(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
-    manifest = raw(small_oci.reference)
-    entries = [
-        Descriptor.of(manifest, types.OCI_MANIFEST).to_json() | {"platform": {"os": "linux", "architecture": one}}
+@pytest.mark.parametrize(
+    "form, of_index, of_manifest",
+    [
+        pytest.param("oci", types.OCI_INDEX, types.OCI_MANIFEST, id="an index of OCI, with an attestation"),
+        pytest.param("docker", types.DOCKER_LIST, types.DOCKER_MANIFEST, id="a list of Docker's"),
+    ],
+)
+def test_an_index_is_byte_for_byte_what_skopeo_writes(
+    registry: Registry, small_oci: Layout, tmp_path: Path, form: str, of_index: str, of_manifest: str
+) -> None:
+    here = f"all-{form}"
+    convert(small_oci.reference, [at(registry, f"{here}:inner")], Options(to=form, store=PLAIN))
+    manifest = raw(at(registry, f"{here}:inner"), "--tls-verify=false")
+    entries: list[dict[str, Any]] = [
+        Descriptor.of(manifest, of_manifest).to_json() | {"platform": {"os": "linux", "architecture": one}}
         for one in ("amd64", "arm64")
     ]
-    index = json.dumps({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": entries}, indent=3).encode()
-    copy(small_oci.reference, at(registry, "all:inner"))
-    with open_sink(Location.parse(at(registry, "all:1")), PLAIN) as sink:
-        sink.name("", sink.put((index,), types.OCI_INDEX, Descriptor.of(index, types.OCI_INDEX)))
-    copy(at(registry, "all:1"), at(registry, "all-ours:1"))
+    with open_sink(Location.parse(at(registry, f"{here}:1")), PLAIN) as sink:
+        if form == "oci":
+            entries.append(attestation(sink, Descriptor.of(manifest, of_manifest)))
+        document = {"schemaVersion": 2, "mediaType": of_index, "manifests": entries}
+        index = json.dumps(document, indent=3).encode()
+        sink.name("", sink.put((index,), of_index, Descriptor.of(index, of_index)))
+    copy(at(registry, f"{here}:1"), at(registry, f"{here}-ours:1"))
     everything = ["copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]
-    run("skopeo", *everything, at(registry, "all:1"), at(registry, "all-theirs:1"))
-    ours, theirs = (raw(at(registry, f"all-{who}:1"), "--tls-verify=false") for who in ("ours", "theirs"))
+    run("skopeo", *everything, at(registry, f"{here}:1"), at(registry, f"{here}-theirs:1"))
+    ours, theirs = (raw(at(registry, f"{here}-{who}:1"), "--tls-verify=false") for who in ("ours", "theirs"))
     assert ours == theirs == index
-    copy(at(registry, "all:1"), f"oci:{tmp_path}/layout:1")
-    assert raw(f"oci:{tmp_path}/layout:1") == index
+    copy(at(registry, f"{here}:1"), f"dir:{tmp_path}/folder")
+    assert (tmp_path / "folder/manifest.json").read_bytes() == index
+
+
+def attestation(sink: Sink, subject: Descriptor) -> dict[str, Any]:
+    """What BuildKit puts into an index beside an image: one more manifest, of no platform."""
+    statement = b'{"_type": "https://in-toto.io/Statement/v0.1", "predicate": {}}'
+    layer = sink.put((statement,), "application/vnd.in-toto+json", Descriptor.of(statement, ""))
+    rootfs = {"type": "layers", "diff_ids": [str(layer.digest)]}
+    config = json.dumps({"architecture": "unknown", "os": "unknown", "config": {}, "rootfs": rootfs}).encode()
+    put = sink.put((config,), types.OCI_CONFIG, Descriptor.of(config, types.OCI_CONFIG))
+    layers = [layer.to_json() | {"annotations": {"in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2"}}]
+    document = {"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "config": put.to_json(), "layers": layers}
+    data = json.dumps(document).encode()
+    made = sink.put((data,), types.OCI_MANIFEST, Descriptor.of(data, types.OCI_MANIFEST))
+    about = {"vnd.docker.reference.digest": str(subject.digest), "vnd.docker.reference.type": "attestation-manifest"}
+    return made.to_json() | {"platform": {"architecture": "unknown", "os": "unknown"}, "annotations": about}
 
 
 def test_tags_are_listed(registry: Registry, small_oci: Layout) -> None:
@@ -335,7 +342,7 @@ def test_we_pull_what_an_engine_pushes(dockerd: Dockerd, registry: Registry, sma
     copy(small_oci.reference, "docker-daemon:pushed:1", StoreOptions(docker_host=dockerd.host))
     dockerd.docker("tag", "pushed:1", f"{registry.host}/pushed:1")
     dockerd.docker("push", "--quiet", f"{registry.host}/pushed:1")
-    digest = copy(at(registry, "pushed:1"), f"oci:{tmp_path}/back:1")
+    digest = copy(at(registry, "pushed:1"), f"dir:{tmp_path}/back")
     assert digest_of(raw(at(registry, "pushed:1"), "--tls-verify=false")) == str(digest)
 
 
