@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from converter.conversion import Options, convert
-from converter.errors import Denied, DigestMismatch, Unreachable
+from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unreachable
 from converter.model import media_types as types
 from converter.model.content import known
 from converter.model.descriptor import Descriptor
@@ -173,9 +173,16 @@ def test_a_wrong_byte_is_refused_and_nothing_is_tagged(registry: Registry, small
     original = stored.read_bytes()
     try:
         stored.write_bytes(original[:500] + bytes((original[500] ^ 1,)) + original[501:])
-        with pytest.raises(DigestMismatch):
+        with pytest.raises((DigestMismatch, Invalid)):
             copy(at(registry, "wrong:1"), f"oci:{tmp_path}/never:1")
         assert not (tmp_path / "never").exists() or not (tmp_path / "never/index.json").exists()
+        # Under another name it is another registry, into which nothing is mounted.
+        with FaultProxy(registry.host, lambda *_: None) as proxy:
+            with pytest.raises((DigestMismatch, Invalid)):  # whichever notices first, who hashes or who inflates
+                copy(at(registry, "wrong:1"), f"docker://{proxy.host}/never:1")
+            assert not [path for method, path in proxy.requests if method == "PUT" and "/manifests/" in path]
+        with pytest.raises(NotFound):
+            list(tags(f"{registry.host}/never", PLAIN))
     finally:
         stored.write_bytes(original)
 
