@@ -42,7 +42,20 @@ def compression_of(_context: click.Context, _parameter: click.Parameter, value: 
     return None if value is None else Compression.parse(value)
 
 
-@click.command("convert")
+HELP = """\
+Write the image SOURCE to every DEST, in its format or another.
+
+Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error. How SOURCE
+and DEST are spelled, transship --help says.
+
+\b
+  transship convert docker-archive:app.tar oci:app
+  transship convert app.tar aci:app.aci
+  transship convert docker://ghcr.io/team/app:1 docker-archive:app.tar
+"""
+
+
+@click.command("convert", help=HELP)
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
 @click.option("--to", type=click.Choice(FORMATS), help="The format, where DEST can hold several.")
@@ -106,10 +119,7 @@ def compression_of(_context: click.Context, _parameter: click.Parameter, value: 
 @end_options
 @common
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
-    """Write the image SOURCE to every DEST, in its format or another.
-
-    Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error.
-    """
+    """Convert (the help is HELP)."""
     from converter.conversion import Options, convert
 
     share_heap()
