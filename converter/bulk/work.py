@@ -83,6 +83,8 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
 
 def failed(source: Location, destination: Location | None, error: ConverterError, seconds: float = 0.0) -> Outcome:
     """The outcome of a job that raised."""
+    # The source is told beside it.
+    error.trail = tuple(place for place in error.trail if place != str(source))
     return Outcome(
         source=str(source), destination=str(destination or ""), state="failed", error=str(error), seconds=seconds
     )

@@ -41,8 +41,11 @@ class View(Protocol):
 
 
 @contextmanager
-def progress(*, quiet: bool, noun: str = "blob") -> Iterator[Report]:
-    """Give a report that any thread may call; leaving takes the bars off the screen. ``noun`` is what is counted."""
+def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
+    """Give a report that any thread may call; leaving takes the bars off the screen.
+
+    ``noun`` is what there is a number of from the beginning; without one, how far the work is shows in bytes.
+    """
     if quiet or sys.stderr is None:
         yield silent
         return
@@ -101,11 +104,16 @@ class Sum:
             case _:
                 assert_never(event)
 
+    @property
+    def share(self) -> float:
+        """How many blobs are done; one at work counts as far as it has been read."""
+        return self.blobs_done + sum(min(1.0, blob.done / blob.size) for blob in self.active.values() if blob.size)
+
 
 class Lines:
     """One line every few seconds, for logs."""
 
-    def __init__(self, clock: Clock = time.monotonic, noun: str = "blob") -> None:
+    def __init__(self, clock: Clock = time.monotonic, noun: str = "") -> None:
         self._clock = clock
         self._noun = noun
         self._sum = Sum()
@@ -128,16 +136,23 @@ class Lines:
     def _line(self, seconds: float) -> str:
         done = self._sum
         speed = f"{size(int(done.done / seconds))}/s"
+        if self._noun:
+            share = f"{int(done.share * 100 / max(done.blobs, 1))} %"
+            return f"{share}, {_of(done, self._noun)} done, {size(done.done)} read, {speed}"
         if done.size < done.done or not done.size:
-            return f"{size(done.done)} read, {count(done.blobs_done, self._noun)} done, {speed}"
+            return f"{size(done.done)} read, {count(done.blobs_done, 'blob')} done, {speed}"
         share = f"{done.done * 100 // done.size} % of {size(done.size)}"
-        return f"{share}, {done.blobs_done} of {count(done.blobs, self._noun)} done, {speed}"
+        return f"{share}, {_of(done, 'blob')} done, {speed}"
+
+
+def _of(done: Sum, noun: str) -> str:
+    return f"{done.blobs_done} of {count(done.blobs, noun)}"
 
 
 class Bars:
     """A bar for the whole and one for each blob at work; none for what is done before anybody could read it."""
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "blob") -> None:
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "") -> None:
         self._noun = noun
         self._stream = stream
         self._clock = clock
@@ -164,11 +179,18 @@ class Bars:
             self._whole = None
 
     def _draw(self) -> None:
+        total = self._sum
         if self._whole is None:
-            self._whole = self._bar("total", self._sum.size, self._sum.done, 0)
-        self._whole.total = self._sum.size or None
-        self._whole.set_postfix_str(f"{self._sum.blobs_done}/{count(self._sum.blobs, self._noun)}", refresh=False)
-        self._whole.update(self._sum.done - self._whole.n)
+            self._whole = self._bar("total", 0, total.share if self._noun else total.done, 0)
+        if self._noun:
+            read = f"{_of(total, self._noun)}, {size(total.done)}"
+            self._whole.bar_format = f"{{l_bar}}{{bar}}| {read} [{{elapsed}}<{{remaining}}]"
+            self._whole.total = total.blobs or None
+            self._whole.update(total.share - self._whole.n)
+        else:
+            self._whole.set_postfix_str(f"{total.blobs_done}/{count(total.blobs, 'blob')}", refresh=False)
+            self._whole.total = total.size or None
+            self._whole.update(total.done - self._whole.n)
         for name in [name for name in self._rows if name not in self._sum.active]:
             self._rows.pop(name).close()
         for name, blob in self._sum.active.items():
@@ -180,7 +202,7 @@ class Bars:
                 row = next(row for row in range(1, ROWS + 1) if row not in taken)
                 self._rows[name] = self._bar(name, blob.size, blob.done, row)
 
-    def _bar(self, name: str, length: int, done: int, row: int) -> tqdm[NoReturn]:
+    def _bar(self, name: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
         # Here, since its import costs as much as all of --help.
         from tqdm import tqdm
 

@@ -180,7 +180,8 @@ def test_an_image_that_fails(
     assert states(summary) == expected
     assert summary.unstarted == unstarted
     assert summary.failed
-    assert "team/app:0" in summary.outcomes[0].error
+    assert summary.outcomes[0].source.endswith("/team/app:0")
+    assert summary.outcomes[0].error.startswith("got a document with the digest"), "its source is told beside it"
 
 
 def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry, tmp_path: Path) -> None:
@@ -203,7 +204,8 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
     summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], Settings(keep_going=True))
 
     assert states(summary) == {"written": 2, "failed": 1}
-    assert "oci:in:UPPER/x:1: got the reference" in summary.outcomes[0].error
+    assert summary.outcomes[0].source == "oci:in:UPPER/x:1"
+    assert summary.outcomes[0].error.startswith("got the reference")
 
 
 def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:

@@ -71,6 +71,22 @@ def test_a_log_says_so_where_nobody_knows_how_much_there_is(capsys: pytest.Captu
     assert capsys.readouterr().err == "transship: 16.0 MiB read, 0 blobs done, 2.0 MiB/s\n"
 
 
+def test_of_many_images_the_number_is_known_first(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    view = Lines(clock, noun="image")
+    events: list[Event] = [Planned(0, 4), Started("app:1", 8 * MIB), Moved("app:1", 8 * MIB), Finished("app:1", 0)]
+    events += [Planned(8 * MIB, 0), Started("app:2", 8 * MIB), Moved("app:2", 4 * MIB)]
+    clock.now += 6
+    for event in events:
+        view.show(event)
+    clock.now += 6
+    view.show(Moved("app:2", 2 * MIB))
+    assert capsys.readouterr().err.splitlines() == [
+        "transship: 0 %, 0 of 4 images done, 0 bytes read, 0 bytes/s",
+        "transship: 43 %, 1 of 4 images done, 14.0 MiB read, 1.2 MiB/s",
+    ]
+
+
 def test_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress(quiet=False) as report:
         for event in (Planned(1, 1), Started("a", 1), Moved("a", 1), Finished("a", 1)):
@@ -113,6 +129,23 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
         bars.show(Finished(f"layer[{number}] \x1b[2J", 5 * MIB))
     bars.close()
     assert not bars._rows
+
+
+def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, screen = Clock(), Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    bars = Bars(screen, clock, noun="image")
+    bars.show(Planned(0, 4))
+    bars.show(Started("app:1", 8 * MIB))
+    bars.show(Moved("app:1", 8 * MIB))
+    bars.show(Finished("app:1", 0))
+    clock.now += 1
+    bars.show(Started("app:2", 8 * MIB))
+    bars.show(Warned("odd"))
+    assert "total" in screen.getvalue()
+    assert "25%" in screen.getvalue()
+    assert "1 of 4 images, 8.0 MiB [" in screen.getvalue()
+    bars.close()
 
 
 def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
