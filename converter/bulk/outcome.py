@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from converter.plan import Loss
@@ -53,6 +54,7 @@ class Summary:
     seconds: float
     fetched: int = 0
     unstarted: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     counts: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +84,7 @@ class Summary:
             "size_before": self.before,
             "size_after": self.after,
             "fetched": self.fetched,
+            "began": self.began.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 3),
             "outcomes": [one.to_json() for one in self.outcomes],
         }

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from converter.bulk import work
@@ -60,7 +61,7 @@ def sync(
     An image that fails is an outcome, no error; without ``keep_going`` it ends the run. Raises Usage, before anything
     is done, where two images would get one name.
     """
-    began = time.monotonic()
+    began, today = time.monotonic(), datetime.now(UTC)
     hosts = Hosts(settings.per_host)
     others = helpers(hosts) if helpers and not settings.dry_run else nullcontext()
     with others as elsewhere, Spool() as spool, _cache(settings) as cache:
@@ -73,6 +74,7 @@ def sync(
             seconds=time.monotonic() - began,
             fetched=spool.fetched + (elsewhere.fetched if elsewhere else 0),
             unstarted=len(todo) - len(outcomes),
+            began=today,
         )
 
 

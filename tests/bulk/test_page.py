@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from converter.bulk.outcome import Outcome, Summary
-from converter.bulk.page import page, size
+from converter.bulk.page import page, shared, size
 from converter.plan import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'
@@ -35,7 +36,7 @@ class Seen(HTMLParser):
 
 
 def summary(*outcomes: Outcome) -> Summary:
-    return Summary(outcomes=outcomes, seconds=1.5, fetched=2048)
+    return Summary(outcomes=outcomes, seconds=1.5, fetched=2048, began=datetime(2026, 11, 25, 9, 30, tzinfo=UTC))
 
 
 def outcome(number: int = 1, text: str = "app") -> Outcome:
@@ -78,8 +79,30 @@ def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
 def test_it_says_what_was_done() -> None:
     text = page(summary(outcome(), FAILED))
 
-    for part in ("written", "1.0 KiB", "512 bytes", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
+    for part in ("written", "1.0 KiB", "512 bytes", "-50.0%", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
         assert part in text
+    assert "2026-11-25 09:30 UTC" in text
+
+
+def test_a_loss_that_many_images_have_is_told_once() -> None:
+    text = page(summary(*(outcome(number) for number in range(1, 90))))
+
+    assert text.count("no place for app") == 1
+    assert "and 88 more" in text
+
+
+@pytest.mark.parametrize(
+    "names, start",
+    [
+        pytest.param([], "", id="no names"),
+        pytest.param(["docker://a.example/app:1"], "docker://a.example/app:", id="one name has a last part"),
+        pytest.param(["docker://a.example/app:1", "docker://a.example/app:10"], "docker://a.example/app:", id="tags"),
+        pytest.param(["docker://a.example/ab:1", "docker://a.example/ac:1"], "docker://a.example/", id="whole parts"),
+        pytest.param(["oci:a", "dir:b"], "", id="nothing in common"),
+    ],
+)
+def test_what_names_share(names: list[str], start: str) -> None:
+    assert shared(names) == start
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.page import page
+from converter.bulk.page import BARS, page
 from converter.bulk.sync import Settings, sync
 from converter.bulk.sync_file import read
 from converter.model.compression import Compression
@@ -97,7 +97,7 @@ def test_chromium_shows_the_report(registry: Registry, unique: int, tmp_path: Pa
     dom = run("chromium", *options, "--dump-dom", report.as_uri())
     run("chromium", *options, "--window-size=1000,1400", f"--screenshot={tmp_path / 'shot.png'}", report.as_uri())
 
-    assert len(re.findall(r"<rect ", dom)) == 2 + 2 * IMAGES
+    assert len(re.findall(r"<rect ", dom)) == 2 + 2 * BARS
     assert "Not all images are where they should be" in dom
     # A blank page of this size takes 7 KB.
     assert (tmp_path / "shot.png").stat().st_size > 40_000
