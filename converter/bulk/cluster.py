@@ -14,12 +14,11 @@ from distributed import Client, Future, KilledWorker
 
 from converter.bulk.plan import Job
 from converter.bulk.task import Task
-from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event_of, hold, prepare, work
+from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event_of, hold, prepare, program, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
 from converter.stores.hosts import Hosts
-from converter.version import __version__
 
 R = TypeVar("R")
 
@@ -60,7 +59,7 @@ class Cluster:
         try:
             found: Any = self._client.get_versions(packages=SAME)
             require_same(found)
-            self._client.run(prepare, self._hosts.most, on_error="ignore")
+            require_same_program(self._client.run(prepare, self._hosts.most, on_error="ignore"))
         except BaseException:
             self._client.close()
             raise
@@ -86,7 +85,7 @@ class Cluster:
         key, inbox = task.key, SimpleQueue[Event | None]()
         with self._places(task.job):
             self._inboxes[key] = inbox
-            future = self._client.submit(work, task, self._environment, self._hosts.most, __version__, key=key)
+            future = self._client.submit(work, task, self._environment, self._hosts.most, program(), key=key)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
                 answer: Done[R] | Failed = self._answer(future, inbox, report)
@@ -182,6 +181,13 @@ def require_same(found: Mapping[str, Any]) -> None:
             if got != want and not (got is None and machine == "the scheduler"):
                 have = f"{name} {got}" if got else f"no {name}"
                 raise Unsupported(f"got {have} on {machine}, want {want}, as here")
+
+
+def require_same_program(found: Mapping[str, str]) -> None:
+    """Raises Unsupported where the files of a worker are not those of this machine, by its address."""
+    for worker, got in found.items():
+        if got != program():
+            raise Unsupported(f"got transship {got} on the worker {worker}, want {program()}, as here")
 
 
 def _version(name: str, packages: Mapping[str, str | None]) -> str | None:

@@ -171,7 +171,7 @@ def _ends(outcomes: Iterable[Outcome]) -> tuple[list[str], list[str]]:
 
 def shared(names: Sequence[str]) -> str:
     """What all names begin with, to the end of one of their parts."""
-    start = commonprefix(names)
+    start = commonprefix(names)  # noqa: RUF071 - these are no paths, and their parts end at colons, too
     if len(set(names)) == 1:
         start = start[:-1]
     return start[: max(start.rfind("/"), start.rfind(":")) + 1]

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from distributed import get_worker
 
+import converter
 from converter.bulk.ends import Ends
 from converter.bulk.memory import Memory
 from converter.bulk.plan import Job
@@ -74,18 +77,20 @@ class Failed:
         return error
 
 
-def work(task: Task[R], environment: Environment, per_host: int, version: str) -> Done[R] | Failed:
-    """Do a task on the worker that calls this; the events on the way go to whoever listens to ``TOPIC``."""
+def work(task: Task[R], environment: Environment, per_host: int, wanted: str) -> Done[R] | Failed:
+    """Do a task on the worker that calls this, whose ``program()`` is to be the one wanted; the events on the way go
+    to whoever listens to ``TOPIC``.
+    """
     worker, key, hosts = get_worker(), task.key, hosts_of(per_host)
 
     def tell(*fields: object) -> None:
         worker.log_event(TOPIC, {"key": key, "event": fields})
 
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
-    if version == __version__:
+    if wanted == program():
         answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)))
     else:
-        answer = Failed.of(Unsupported(f"got transship {__version__}, want {version}, as where the run began"))
+        answer = Failed.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
     if isinstance(answer, Failed):
         return replace(answer, trail=(f"worker {worker.address}", *answer.trail))
     return answer
@@ -126,9 +131,19 @@ def hosts_of(per_host: int) -> Hosts:
     return Hosts(per_host)
 
 
-def prepare(per_host: int) -> None:
-    """Import what tasks need: a worker that is at that for a second hears nothing meanwhile."""
+def prepare(per_host: int) -> str:
+    """Import what tasks need: a worker that is at that for a second hears nothing meanwhile. Tells its program."""
     hosts_of(per_host)
+    return program()
+
+
+@cache
+def program() -> str:
+    """The version, and what its files come to: two checkouts may be different programs of one version."""
+    folder = Path(converter.__file__).parent
+    files = sorted(path for path in folder.rglob("*.py"))
+    parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
+    return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
 
 
 def hold(per_host: int, host: str, seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from converter.bulk.plan import Job
 from converter.bulk.sync import Helpers, Settings, sync
 from converter.bulk.task import portable
 from converter.bulk.work import Whole
-from converter.bulk.worker import Failed, work
+from converter.bulk.worker import Failed, program, work
 from converter.cli.environment import variables
 from converter.cli.main import main
 from converter.errors import Unreachable, Unsupported
@@ -239,6 +240,19 @@ def test_a_worker_with_another_library_is_refused_at_once(tmp_path: Path) -> Non
         cluster.add_worker({"PYTHONPATH": f"{tmp_path}:{ROOT}"})
 
         with pytest.raises(Unsupported, match=r"got zstandard 0\.1 on the worker tcp://\S+, want \d\S+, as here"):
+            sync([], Settings(), helpers=helpers(cluster))
+
+
+def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_path: Path) -> None:
+    for name in ("converter", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "converter/plan.py").open("a") as file:
+        file.write("# another commit\n")
+    with dask_cluster(tmp_path / "dask", workers=0) as cluster:
+        cluster.add_worker({"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"})
+        wanted = re.escape(program())
+
+        with pytest.raises(Unsupported, match=rf"got transship \S+ \(\w+\) on the worker tcp://\S+, want {wanted}"):
             sync([], Settings(), helpers=helpers(cluster))
 
 
