@@ -22,7 +22,11 @@ from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body
 
 SMALL_PARTS = 10 * 1024 * 1024
-"""The parts of a blob that a registry, or a proxy before it, finds too large for one request (413)."""
+"""The parts of a blob that a registry, or a proxy before it, does not take in one request."""
+
+_NOT_WHOLE = frozenset((405, 411, 413, 415, 501))
+"""How it says so."""
+
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 _LENGTH = re.compile(r"[0-9]{1,19}")
@@ -116,7 +120,7 @@ class _Job:
                 return self._put(session, expected.digest, self._replay.blocks(), expected.size)
             return self._in_parts(session)
         except Rejected as error:
-            if error.status != 413 or self._chunk is not None:
+            if error.status not in _NOT_WHOLE or self._chunk is not None:
                 raise
         self._chunk = SMALL_PARTS
         self._replay.keep()
@@ -132,7 +136,10 @@ class _Job:
     def _patch(self, session: Session) -> Session:
         headers = dict(_OCTETS)
         body: Body
-        if self._chunk is not None:
+        if self._chunk is not None and self._expected is not None:
+            size = min(max(self._chunk, session.least), self._expected.size - session.offset)
+            body = self._replay.blocks(session.offset, size)
+        elif self._chunk is not None:
             body = b"".join(self._replay.blocks(session.offset, max(self._chunk, session.least)))
             size = len(body)
         else:

@@ -141,6 +141,8 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
     if any(isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause) for cause in causes):
         return LimitExceeded(f"got a header line or count beyond reason from {plain(url)}, want less (limit: headers)")
+    if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+        return Unreachable(f"got no TLS from {plain(url)}, want it, or --tls-verify=false to do without")
     if isinstance(error, http_errors.SSLError):
         return Unreachable(
             f"got a failure of TLS with {plain(url)} ({reason(error)}), want a certificate that is trusted"

@@ -105,6 +105,7 @@ class FakeRegistry:
         self.patched = 202
         self.forgets_uploads = False
         self.largest_body: int | None = None
+        self.too_large = 413
         self.page = 1000
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -349,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
         held = registry.uploads[session]
         if registry.largest_body is not None and int(self.headers.get("Content-Length", 0)) > registry.largest_body:
             self.close_connection = True
-            self._error(413, "SIZE_INVALID", {})
+            self._error(registry.too_large, "SIZE_INVALID", {})
             return
         start = re.match(r"(\d+)-", self.headers.get("Content-Range", ""))
         if start and int(start[1]) != len(held):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from converter.errors import NotFound, Unsupported
+from converter.errors import NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.stores.registry.auth import Challenge, best
@@ -122,3 +122,8 @@ BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm"
 )
 def test_a_choice_of_ways_to_authenticate(offered: list[Challenge], chosen: Challenge) -> None:
     assert best(offered) == chosen
+
+
+def test_a_registry_without_tls_is_told_of(registry: FakeRegistry) -> None:
+    with pytest.raises(Unreachable, match="--tls-verify=false"):
+        pull(registry, options=replace(PLAIN, tls_verify=True, retries=0))

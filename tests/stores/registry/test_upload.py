@@ -100,11 +100,12 @@ def test_parts_have_the_size_that_is_wanted(registry: FakeRegistry) -> None:
     ]
 
 
-def test_a_blob_too_large_for_one_request_goes_in_parts(
-    registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [405, 411, 413, 415, 501])
+def test_a_blob_that_is_not_taken_in_one_request_goes_in_parts(
+    registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(upload, "SMALL_PARTS", 300_000)
-    registry.largest_body = 400_000
+    registry.largest_body, registry.too_large = 400_000, status
     put(registry, blocks)
     assert [one.headers["content-length"] for one in registry.seen("PATCH")] == ["300000"] * 3
     assert registry["app"].blobs == {str(WANT.digest): LAYER}
