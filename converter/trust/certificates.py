@@ -85,10 +85,10 @@ class Roots:
         others = list(others)[:DEPTH]
         path = [leaf]
         while len(path) < DEPTH:
-            root = next((one for one in self.roots if _issued(path[-1], one)), None)
+            root = next((one for one in self.roots if issued(path[-1], one)), None)
             if root is not None:
                 return [*path, root]
-            step = next((one for one in others if one not in path and _issued(path[-1], one)), None)
+            step = next((one for one in others if one not in path and issued(path[-1], one)), None)
             if step is None:
                 return None
             path.append(step)
@@ -175,7 +175,8 @@ def _utf8_string(text: bytes) -> bytes:
     return b"\x0c" + length + text
 
 
-def _issued(child: Certificate, parent: Certificate) -> bool:
+def issued(child: Certificate, parent: Certificate) -> bool:
+    """Whether the parent's key, under the parent's name, has signed the child; SHA-1 is no signature."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:

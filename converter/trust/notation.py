@@ -14,8 +14,8 @@ from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
-from converter.trust import cose
-from converter.trust.certificates import load_der, subject
+from converter.trust import cose, notation_chain
+from converter.trust.certificates import DEPTH, load_der, subject
 from converter.trust.keys import jws_signed
 from converter.trust.members import decoded, member, only
 from converter.trust.signature import Signature, Verdict
@@ -50,9 +50,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
         raise Invalid("got a signature without a certificate, want one (x5c)")
-    key = trusted.certified(envelope.chain[0], at_most(envelope.chain[1:], 9, "certificates"))
-    if not envelope.algorithm.startswith(("PS", "ES")):
-        raise Invalid(f"got the algorithm {envelope.algorithm[:20]!r}, want one of PS256 to PS512, ES256 to ES512")
+    at_most(envelope.chain, DEPTH, "certificates")
+    notation_chain.check(envelope.chain, envelope.algorithm)
+    key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):
         raise Untrusted(f"got a signature that the key of {subject(envelope.chain[0])!r} did not make, want its own")
     _check_attributes(envelope.attributes, trusted.at)
@@ -72,8 +72,15 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
             raise Unsupported(f"got the critical attribute {str(name)[:80]!r}, want only {', '.join(_CRITICAL)}")
         if name not in attributes:
             raise Invalid(f"got the critical attribute {name!r} and no value, want one")
-    if attributes[f"{_PREFIX}signingScheme"] not in _SCHEMES:
+    scheme = attributes[f"{_PREFIX}signingScheme"]
+    if scheme not in _SCHEMES:
         raise Unsupported(f"got another signing scheme than {' and '.join(_SCHEMES)}, want one of them")
+    for place, name in enumerate(("signingTime", "authenticSigningTime")):
+        if (_PREFIX + name in attributes) != (scheme == _SCHEMES[place]):
+            raise Invalid(f"got the scheme {scheme} with another time than its own, want {_SCHEMES[place]} for {name}")
+    for name in _CRITICAL:
+        if name in attributes and name not in critical:
+            raise Invalid(f"got {name} that is not critical, want it in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
     if expiry is not None and at >= _time(expiry):
         raise Untrusted(f"got a signature that expired at {_time(expiry):%Y-%m-%dT%H:%M:%SZ}, want one that holds")

@@ -107,11 +107,12 @@ def certificate(
     hostname: str = "",
     usage: x509.ObjectIdentifier | None = None,
     extra: Mapping[str, bool | bytes] | None = None,
+    more_usage: bool = False,
 ) -> x509.Certificate:
     """A certificate, signed by itself where nobody else does.
 
-    ``usage`` is for code signing, unless it is a CA's; ``extra`` maps OIDs to whether they are critical, or, where they
-    are not, to what they say.
+    ``usage`` is for code signing, unless it is a CA's; ``more_usage`` lets its key do more than that; ``extra`` maps
+    OIDs to whether they are critical, or, where they are not, to what they say.
     """
     subject_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -123,7 +124,7 @@ def certificate(
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(_usage(ca=ca), critical=True)
+        .add_extension(_usage(ca=ca, more=more_usage), critical=True)
     )
     usage = usage or (None if ca else ExtendedKeyUsageOID.CODE_SIGNING)
     if usage:
@@ -140,11 +141,11 @@ def certificate(
     return builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
 
-def _usage(*, ca: bool) -> x509.KeyUsage:
+def _usage(*, ca: bool, more: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=more,
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=ca,
@@ -162,3 +163,5 @@ class Chain:
         self.root = certificate("Root", self.root_key, ca=True)
         self.middle = certificate("Middle", self.middle_key, (self.root, self.root_key), ca=True)
         self.leaf = certificate("Signer", self.key, (self.middle, self.middle_key), **leaf)
+        self.sent = [self.leaf, self.middle, self.root]
+        """In the order in which envelopes have them."""

@@ -24,7 +24,9 @@ from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
 from tests.trust.making import MANIFEST, NOW, Chain, der, ecdsa, pem, rsa_key, subject, trusted
 
-SCHEME, EXPIRY, TIME = (f"io.cncf.notary.{name}" for name in ("signingScheme", "expiry", "signingTime"))
+SCHEME, EXPIRY, TIME, AUTHENTIC = (
+    f"io.cncf.notary.{name}" for name in ("signingScheme", "expiry", "signingTime", "authenticSigningTime")
+)
 TARGET = subject().descriptor.to_json()
 Change = Callable[[dict[Any, Any]], None]
 
@@ -39,6 +41,16 @@ def setting(name: Any, value: Any) -> Change:
 
 def without(name: Any) -> Change:
     return lambda headers: headers.pop(name)
+
+
+def expiring(value: Any) -> Change:
+    return lambda headers: headers.update({EXPIRY: value, "crit": [SCHEME, EXPIRY]})
+
+
+def by_authority(headers: dict[Any, Any]) -> None:
+    """By one whose word for the time is taken."""
+    headers.pop(TIME)
+    headers.update({SCHEME: f"{headers[SCHEME]}.signingAuthority", AUTHENTIC: NOW, "crit": [SCHEME, AUTHENTIC]})
 
 
 def raw(key: PrivateKey, data: bytes) -> bytes:
@@ -76,7 +88,7 @@ def jws(chain: Chain, body: bytes = b"", change: Change = unchanged) -> Signatur
     document = {
         "payload": text,
         "protected": protected,
-        "header": {"x5c": [der(chain.leaf), der(chain.middle), der(chain.root)]},
+        "header": {"x5c": list(map(der, chain.sent))},
         "signature": b64(raw(chain.key, f"{protected}.{text}".encode())),
     }
     return made(json.dumps(document).encode(), notation.JWS)
@@ -96,7 +108,7 @@ def cose(chain: Chain, body: bytes = b"", change: Change = unchanged, head: byte
     protected = head or cbor2.dumps(told, datetime_as_timestamp=True)
     content = body or payload()
     signature = raw(chain.key, cbor2.dumps(["Signature1", protected, b"", content]))
-    certificates = [one.public_bytes(Encoding.DER) for one in (chain.leaf, chain.middle, chain.root)]
+    certificates = [one.public_bytes(Encoding.DER) for one in chain.sent]
     envelope = cbor2.CBORTag(18, [protected, {33: certificates}, content, signature])
     return made(cbor2.dumps(envelope), notation.COSE)
 
@@ -144,8 +156,14 @@ def test_a_name_that_is_asked_for_is_not_there(envelope: Callable[..., Signature
         pytest.param(b"", setting("crit", []), "crit", id="nothing critical"),
         pytest.param(b"", setting("crit", [SCHEME, EXPIRY]), "no value", id="a critical one that is not there"),
         pytest.param(b"", setting(SCHEME, "mine"), "signing scheme", id="another scheme"),
-        pytest.param(b"", setting(EXPIRY, NOW), "expired", id="expired"),
-        pytest.param(b"", setting(EXPIRY, "soon"), "no time", id="an expiry that is no time"),
+        pytest.param(b"", expiring(NOW), "expired", id="expired"),
+        pytest.param(b"", expiring("soon"), "no time", id="an expiry that is no time"),
+        pytest.param(b"", setting(EXPIRY, NOW), "not critical", id="an expiry that one may pass over"),
+        pytest.param(b"", without(TIME), "another time", id="no time of signing"),
+        pytest.param(b"", setting(AUTHENTIC, NOW), "another time", id="two times of signing"),
+        pytest.param(
+            b"", setting(SCHEME, "notary.x509.signingAuthority"), "another time", id="another's time of signing"
+        ),
     ],
 )
 def test_a_bad_one(envelope: Callable[..., Signature], body: bytes, change: Change, reason: str) -> None:
@@ -157,8 +175,14 @@ def test_a_bad_one(envelope: Callable[..., Signature], body: bytes, change: Chan
 @BOTH
 def test_it_holds_until_it_expires(envelope: Callable[..., Signature]) -> None:
     chain = Chain()
-    one = envelope(chain, b"", setting(EXPIRY, NOW + timedelta(hours=1)))
+    one = envelope(chain, b"", expiring(NOW + timedelta(hours=1)))
     assert notation.verify(one, subject(), trusting(chain)).ok
+
+
+@BOTH
+def test_by_a_signing_authority(envelope: Callable[..., Signature]) -> None:
+    chain = Chain()
+    assert notation.verify(envelope(chain, b"", by_authority), subject(), trusting(chain)).ok
 
 
 @BOTH

@@ -1,0 +1,96 @@
+"""What the certificates of a notation signature have to be (signature-specification.md, "Certificate Requirements").
+
+That is asked of every chain, whoever vouches for it; whether a trusted root does, ``certificates`` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
+
+from converter.errors import Invalid
+from converter.trust.certificates import issued, subject
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate, Extension, ExtensionType
+
+    T = TypeVar("T", bound=ExtensionType)
+
+_RSA = {2048: "PS256", 3072: "PS384", 4096: "PS512"}
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
+
+
+def check(chain: Sequence[Certificate], algorithm: str) -> None:
+    """The signer's certificate comes first, and its root last; raises Invalid for any other chain or algorithm."""
+    for child, parent in pairwise(chain):
+        if not issued(child, parent):
+            raise Invalid(
+                f"got the certificate of {subject(parent)!r} behind one that it has not signed, want its issuer"
+            )
+    if not issued(chain[-1], chain[-1]):
+        raise Invalid(f"got certificates that end with that of {subject(chain[-1])!r}, want a root there")
+    _check_signer(chain[0])
+    for one in chain[1:]:
+        _check_ca(one)
+    wanted = _algorithm(chain[0])
+    if algorithm != wanted:
+        raise Invalid(f"got the algorithm {algorithm[:20]!r}, want {wanted}, which goes with the signer's key")
+
+
+def _check_signer(certificate: Certificate) -> None:
+    from cryptography.x509 import BasicConstraints, ExtendedKeyUsage, KeyUsage
+    from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
+
+    who = subject(certificate)
+    constraints, usage = _extension(certificate, BasicConstraints), _extension(certificate, KeyUsage)
+    if constraints is not None and constraints.value.ca:
+        raise Invalid(f"got a signature by {who!r}, a CA, want one by a signer")
+    if usage is None or not usage.critical or not usage.value.digital_signature:
+        raise Invalid(f"got a certificate of {who!r} that does not say critically that its key signs, want it to")
+    if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
+        raise Invalid(f"got a certificate of {who!r} whose key does more than sign, want one that only signs")
+    purposes = _extension(certificate, ExtendedKeyUsage)
+    others = {
+        Purpose.ANY_EXTENDED_KEY_USAGE,
+        Purpose.SERVER_AUTH,
+        Purpose.CLIENT_AUTH,
+        Purpose.EMAIL_PROTECTION,
+        Purpose.TIME_STAMPING,
+    }
+    if purposes is not None and others & set(purposes.value):
+        raise Invalid(f"got a certificate of {who!r} for other purposes, too, want one for code signing alone")
+
+
+def _check_ca(certificate: Certificate) -> None:
+    from cryptography.x509 import BasicConstraints, KeyUsage
+
+    who = subject(certificate)
+    constraints, usage = _extension(certificate, BasicConstraints), _extension(certificate, KeyUsage)
+    if constraints is None or not constraints.critical or not constraints.value.ca:
+        raise Invalid(f"got a certificate of {who!r} that does not say critically that it is a CA's, want it to")
+    if usage is None or not usage.critical or not usage.value.key_cert_sign:
+        raise Invalid(f"got a certificate of {who!r} that does not say critically that it signs others, want it to")
+
+
+def _extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
+    from cryptography.x509 import ExtensionNotFound
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind)
+    except ExtensionNotFound:
+        return None
+    except ValueError:
+        raise Invalid("got a certificate with extensions that cannot be read, want one in order") from None
+
+
+def _algorithm(certificate: Certificate) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return _RSA.get(key.key_size, f"a key of {' or '.join(map(str, _RSA))} bits")
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _CURVES.get(key.curve.name, f"a key on {' or '.join(_CURVES)}")
+    return "a key of RSA or ECDSA"
