@@ -10,32 +10,10 @@ from converter.model.document import pointer, type_name
 from converter.schema.finding import Finding, Profile, Rule, Severity
 from converter.schema.fold import Place, resolve
 from converter.schema.kinds import FAMILIES, KINDS, bundle, document
+from converter.schema.named import NAMED
 
 if TYPE_CHECKING:
     import jsonschema_rs
-
-NAMED = {
-    "common.json#/$defs/digest": ("digest-syntax", "A digest is an algorithm, a colon and an encoded hash."),
-    "common.json#/$defs/media-type": ("media-type-syntax", "A media type is a type and a subtype of RFC 6838."),
-    "common.json#/$defs/timestamp": ("timestamp-syntax", "A time is written as RFC 3339 says."),
-    "common.json#/$defs/url": ("url-syntax", "A URL has a scheme, and no blank or backslash."),
-    "common.json#/$defs/base64": ("data-base64", "Embedded content is in base64 with padding."),
-    "common.json#/$defs/size": ("size", "A size is a number of bytes, not negative."),
-    "docker-schema2.json#/$defs/layer-type": ("layer-media-type", "A layer's media type is one of Docker's."),
-    "docker-schema1.json#/$defs/base64url": ("signature-base64url", "Signatures are in base64 for URLs."),
-    "aci-common.json#/$defs/identifier": ("identifier-syntax", "An identifier has lower-case letters, digits, -._~/."),
-    "aci-common.json#/$defs/name": ("name-syntax", "A name has lower-case letters, digits and -."),
-    "aci-common.json#/$defs/version": ("version-syntax", "A version has three numbers."),
-    "aci-common.json#/$defs/image-id": ("image-id-syntax", "An image ID is sha512- and a hash."),
-    "aci-common.json#/$defs/variable": ("environment-name", "A variable's name has letters, digits and _.-."),
-    "aci-common.json#/$defs/quantity": ("quantity-syntax", "A quantity is a number with a suffix or an exponent."),
-    "aci-common.json#/$defs/cpu-shares": ("cpu-shares", "CPU shares are from 2 to 262144."),
-    "aci-common.json#/$defs/oom-score-adj": ("oom-score-adj", "The adjustment is from -1000 to 1000."),
-    "aci-common.json#/$defs/selinux-part": ("selinux-context", "A part of an SELinux context has no colon."),
-    "aci-common.json#/$defs/seccomp-set/properties/errno": ("seccomp-errno", "An error is named as in E2BIG."),
-    "aci-common.json#/$defs/port/properties/port": ("port-number", "A port is from 1 to 65535."),
-}
-"""The definitions whose breach has a name of its own, for the family of the document (``oci/digest-syntax``)."""
 
 _FORMS = frozenset(("pattern", "not", "minimum", "maximum", "enum"))
 """The keywords by which a value has the wrong form. A value of the wrong type is not named after the definition."""
@@ -81,7 +59,11 @@ def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
         if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
             severity = "warning"
         yield Finding(
-            path, _rule(kind, keyword, location), _message(error), _spec(kind, error.evaluation_path), severity
+            path,
+            _rule(kind, keyword, location),
+            _message(error, location),
+            _spec(kind, error.evaluation_path),
+            severity,
         )
 
 
@@ -92,7 +74,7 @@ def schema_rules() -> tuple[Rule, ...]:
         for keyword, location in sorted(_keywords(f"{kind}.json")):
             name = _rule(kind, keyword, location)
             if location in NAMED and keyword in _FORMS:
-                title = NAMED[location][1]
+                title = NAMED[location].title
             else:
                 title = f"What the schema of {kind} says of: {keyword}."
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
@@ -120,11 +102,11 @@ def _location(error: jsonschema_rs.ValidationError, keyword: str) -> str:
 
 def _rule(kind: str, keyword: str, location: str) -> str:
     if keyword in _FORMS and location in NAMED:
-        return f"{FAMILIES[kind]}/{NAMED[location][0]}"
+        return f"{FAMILIES[kind]}/{NAMED[location].rule}"
     return f"schema/{kind}/{keyword}"
 
 
-def _message(error: jsonschema_rs.ValidationError) -> str:
+def _message(error: jsonschema_rs.ValidationError, location: str) -> str:
     value = error.instance
     match error.kind.name:
         case "required":
@@ -141,17 +123,21 @@ def _message(error: jsonschema_rs.ValidationError) -> str:
             return f"got the member name {error.kind.as_dict()['error'].instance!r}, want a digest"
         case "falseSchema":
             return f"got {_short(value)}, want no such member here"
-    return f"got {_short(value)}, want {_wanted(error.kind)}"
+    return f"got {_short(value)}, want {_wanted(error.kind, location)}"
 
 
-def _wanted(kind: jsonschema_rs.ValidationErrorKind) -> str:
+_PATTERNS = {"^/": "an absolute path"}
+"""What the patterns ask for that stand in no definition with a name."""
+
+
+def _wanted(kind: jsonschema_rs.ValidationErrorKind, location: str) -> str:
     match kind.name:
         case "const":
             return _short(kind.value)
         case "enum":
             return " or ".join(map(_short, kind.value))
         case "pattern":
-            return f"text that matches {kind.value}"
+            return NAMED[location].form if location in NAMED else _PATTERNS.get(kind.value, f"a match of {kind.value}")
         case "minimum":
             return f"at least {kind.value}"
         case "maximum":
