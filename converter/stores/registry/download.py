@@ -49,7 +49,8 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
                     failures = 0
                     yield block
                 # A host that has sent the length it told is done, even where that is not what a digest wants.
-                if size < 0 or offset >= size or "Content-Length" in response.headers:
+                whole = response.status == 200 and "Content-Length" in response.headers
+                if size < 0 or offset >= size or whole:
                     response.release_conn()
                     return
             raise Interrupted(f"got {offset} bytes from {plain(url)}, want {size}")
@@ -66,7 +67,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
     """The bytes from ``offset``, whatever the host made of the range that it was asked for."""
     from urllib3.exceptions import HTTPError
 
-    start = first_byte(response.status, response.headers)
+    start = first_byte(response.status, response.headers, offset)
     skip = offset - start
     if skip < 0:
         raise Interrupted(f"got bytes from {start} on from {plain(url)}, want them from {offset} on")
@@ -81,9 +82,12 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
         raise broken(error, url) from error
 
 
-def first_byte(status: int, headers: Mapping[str, str]) -> int:
-    """Where the body of a response begins in what was asked for: a host need not know ranges, and then sends all."""
+def first_byte(status: int, headers: Mapping[str, str], asked: int = 0) -> int:
+    """Where the body of a response begins in what was asked for: a host need not know ranges, and then sends all.
+
+    One that sends a part, and does not say which, has sent the one that was asked for: the digest will tell.
+    """
     if status != 206:
         return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range") or "")
-    return int(match[1]) if match else 0
+    return int(match[1]) if match else asked

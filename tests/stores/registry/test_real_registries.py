@@ -127,3 +127,22 @@ def test_a_choice_of_ways_to_authenticate(offered: list[Challenge], chosen: Chal
 def test_a_registry_without_tls_is_told_of(registry: FakeRegistry) -> None:
     with pytest.raises(Unreachable, match="--tls-verify=false"):
         pull(registry, options=replace(PLAIN, tls_verify=True, retries=0))
+
+
+@pytest.mark.parametrize(
+    "part, told",
+    [
+        pytest.param(slice(400_000, None), {}, id="that does not say which"),
+        pytest.param(
+            slice(400_000, 500_000), {"Content-Range": "bytes 400000-499999/900000"}, id="smaller than what was asked"
+        ),
+        pytest.param(slice(0, None), {"Content-Range": "bytes 0-899999/900000"}, id="from the start"),
+    ],
+)
+def test_a_download_goes_on_from_a_part(registry: FakeRegistry, part: slice, told: dict[str, str]) -> None:
+    seed(registry, [LAYER])
+    cut = first(1, Cut(after=400_000), path="/blobs/")
+    partial = first(1, Refuse(status=206, headers=told, body=LAYER[part]), path="/blobs/")
+    registry.fault = lambda one: partial(one) if "range" in one.headers else cut(one)
+    assert pull(registry) == [LAYER]
+    assert all("range" in one.headers for one in registry.seen("GET", "/blobs/")[1:])
