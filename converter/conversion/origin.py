@@ -16,6 +16,7 @@ from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
+from converter.stores.media.out_file import STDOUT
 from converter.trust.origin import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"
@@ -26,8 +27,6 @@ PLACES = ("docker", "oci", "oci-archive", "docker-archive", "dir", "aci")
 
 KEPT = "the origin record"
 """Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
-
-STDOUT = ("-", "/dev/stdout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from converter import formats
-from converter.edits import each_image, one_platform, read_whole, some_platforms, squashed, truthful
+from converter.edits import codec_of, each_image, one_platform, read_whole, some_platforms, squashed, truthful
 from converter.errors import Untrusted
 from converter.formats import aci
 from converter.formats.aci import Finder
@@ -151,8 +151,7 @@ def absent(layer: Layer) -> bool:
 
 def compression(known: Known) -> Compression:
     """The one that a layer's media type says."""
-    media_type = known.descriptor.media_type
-    return Compression(next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none"))
+    return Compression(codec_of(known))
 
 
 def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
