@@ -161,7 +161,7 @@ class Cache:
 
     def _row(self, query: str, *values: str) -> tuple[Any, ...] | None:
         """The first row of an answer; None where there is none, or no database."""
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, OSError):
             if self._reading is None:
                 if not self._path.exists():
                     return None

@@ -46,9 +46,12 @@ def open_regular(path: Path) -> int:
     """A file descriptor of a regular file. Raises Invalid for anything else, NotFound, StorageFailed."""
     with disk(path, "read"):
         fd = os.open(path, READ)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Invalid(f"got {shown(path)}, which is no regular file, want one")
+        except BaseException:
             os.close(fd)
-            raise Invalid(f"got {shown(path)}, which is no regular file, want one")
+            raise
     return fd
 
 
@@ -151,9 +154,10 @@ def sync_names(path: Path) -> None:
 
 def existing_ancestor(path: Path) -> Path:
     """The nearest directory above ``path`` that is there."""
-    for parent in path.parents:
-        if parent.is_dir():
-            return parent
+    with disk(path, "write"):
+        for parent in path.parents:
+            if parent.is_dir():
+                return parent
     raise NotFound(f"got no directory above {shown(path)}, want one to write to")
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, StorageFailed, Unsupported
+from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model.content import Blocks
 from converter.model.digest import Digest
 from converter.ports import Sink
@@ -243,58 +240,6 @@ def is_whole(kind: Kind, target: Path, there: bool) -> bool:
         return all(contents(source, name) == {NAME: old, "b:2": new}[name] for name in names) and (
             set(names) >= {NAME if there else "b:2"}
         )
-
-
-@on_disk
-@pytest.mark.parametrize("there", [False, True], ids=["a new target", "a target that is there"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS])
-def test_a_failing_disk_leaves_the_target_as_it_was(
-    kind: Kind, target: Path, there: bool, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if there:
-        write(kind, target)
-    moment = 0
-    while fails(kind, target, monkeypatch, moment, code):
-        assert is_whole(kind, target, there)
-        assert not [path for path in target.parent.iterdir() if path != target], "temporaries are cleaned"
-        moment += 1
-    assert moment > 5, "there were moments to fail at"
-    assert read(kind, target, "b:2") == wanted(kind, 1)
-
-
-def fails(kind: Kind, target: Path, monkeypatch: pytest.MonkeyPatch, moment: int, code: int) -> bool:
-    """Write while one call fails; False when there is no such call any more."""
-    with monkeypatch.context() as patched:
-        calls = fail_at(patched, moment, code)
-        try:
-            write(kind, target, 1, "b:2")
-        except StorageFailed as error:
-            told = str(error)
-        else:
-            told = os.strerror(code)
-    assert os.strerror(code).lower() in told.lower()
-    return calls[0] > moment
-
-
-def fail_at(patched: pytest.MonkeyPatch, number: int, code: int) -> list[int]:
-    """Let one call that changes a disk fail; the list counts them."""
-    calls = [0]
-
-    def failing(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **more: Any) -> Any:
-            if original is opened and not (arguments[1] & (os.O_WRONLY | os.O_RDWR)):
-                return original(*arguments, **more)
-            calls[0] += 1
-            if calls[0] == number + 1:
-                raise OSError(code, os.strerror(code))
-            return original(*arguments, **more)
-
-        return call
-
-    opened = os.open
-    for name in CHANGING:
-        patched.setattr(os, name, failing(getattr(os, name)))
-    return calls
 
 
 @on_disk

@@ -71,7 +71,8 @@ class DirectoryMedium:
         fd = open_regular(path)
         try:
             if size is None:
-                size = max(0, os.fstat(fd).st_size - offset)
+                with disk(path, "read"):
+                    size = max(0, os.fstat(fd).st_size - offset)
             yield from file_blocks(fd, offset, size, COPY_BLOCK)
         finally:
             os.close(fd)

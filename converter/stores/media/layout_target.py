@@ -49,12 +49,13 @@ class LayoutTarget:
 
     def begin(self) -> None:
         """As in Target: refuses a directory that is neither empty nor a layout."""
-        self._is_layout()
-        parent = existing_ancestor(self._path)
-        inside = self._path.is_dir() and not renamable(parent, self._path)
-        if self._path.is_dir():
-            clean(self._path)
-        self._staging = temporary_directory(self._path if inside else parent)
+        with disk(self._path, "write"):
+            self._is_layout()
+            parent = existing_ancestor(self._path)
+            inside = self._path.is_dir() and not renamable(parent, self._path)
+            if self._path.is_dir():
+                clean(self._path)
+            self._staging = temporary_directory(self._path if inside else parent)
 
     def has(self, digest: Digest, size: int) -> bool:
         staged = regular_size(self._staged.path / blob_name(digest))

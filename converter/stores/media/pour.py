@@ -63,7 +63,8 @@ def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tupl
             path.unlink()
         raise
     finally:
-        os.close(fd)
+        with disk(path.parent, "write"):
+            os.close(fd)
 
 
 def _shared(source: Path, path: Path) -> bool:

@@ -46,15 +46,16 @@ class SwappedDirectory:
 
     def begin(self) -> None:
         """Raises Invalid where something else is there, StorageFailed."""
-        if self._path.exists() and not self._path.is_dir():
-            raise Invalid(f"got {self._shown}, which is no directory, want one or a new name")
-        if not self._empty() and not self._replaceable(self._path):
-            raise Invalid(f"got {self._shown}, which is neither empty nor such an image, want one of them")
-        parent = existing_ancestor(self._path)
-        if self._path.is_dir():
-            clean(self._path)
-        inside = self._path.is_dir() and not renamable(parent, self._path)
-        self._staging = temporary_directory(self._path if inside else parent)
+        with disk(self._path, "write"):
+            if self._path.exists() and not self._path.is_dir():
+                raise Invalid(f"got {self._shown}, which is no directory, want one or a new name")
+            if not self._empty() and not self._replaceable(self._path):
+                raise Invalid(f"got {self._shown}, which is neither empty nor such an image, want one of them")
+            parent = existing_ancestor(self._path)
+            if self._path.is_dir():
+                clean(self._path)
+            inside = self._path.is_dir() and not renamable(parent, self._path)
+            self._staging = temporary_directory(self._path if inside else parent)
 
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> tuple[Digest, int]:
         """Write a file that is called by its digest and ``suffix``; whatever is raised leaves nothing of it."""

@@ -41,15 +41,28 @@ class Temporary:
     def close(self) -> None:
         """Unlock it; what it has become by then stays."""
         _MADE.pop(self.path, None)
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._unlock()
 
     def remove(self) -> None:
-        """Take it away, and unlock it; no error where it has gone elsewhere."""
-        with suppress(OSError):
+        """Take it away, and unlock it; no error where it has gone elsewhere.
+
+        What cannot go now, since a thread is still writing to it or the disk fails, is tried again at the end.
+        """
+        try:
             remove(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._unlock()
+            return
         self.close()
+
+    def _unlock(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            # What it holds is durable by now, or not wanted: there is nothing left to fail.
+            with suppress(OSError):
+                os.close(fd)
 
 
 def temporary_file(directory: Path) -> Temporary:
@@ -58,10 +71,9 @@ def temporary_file(directory: Path) -> Temporary:
     while True:
         path = _new(directory)
         with disk(directory, "write in"):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            if _mine(path, fd):
-                return Temporary(path, fd)
-            os.close(fd)
+            made = _held(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            if made is not None:
+                return made
 
 
 def temporary_directory(directory: Path) -> Temporary:
@@ -72,10 +84,23 @@ def temporary_directory(directory: Path) -> Temporary:
         with disk(directory, "write in"):
             path.mkdir()
             with suppress(FileNotFoundError):
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                if _mine(path, fd):
-                    return Temporary(path, fd)
-                os.close(fd)
+                made = _held(path, os.O_RDONLY | os.O_DIRECTORY)
+                if made is not None:
+                    return made
+
+
+def _held(path: Path, flags: int) -> Temporary | None:
+    """Open and lock what has the name; None where a cleaner was faster. Raises OSError, and then it is gone."""
+    made = Temporary(path, -1)
+    try:
+        made.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        if _mine(path, made.fd):
+            return made
+    except BaseException:
+        made.remove()
+        raise
+    made.close()
+    return None
 
 
 def _new(directory: Path) -> Path:

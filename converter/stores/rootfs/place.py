@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import Invalid
@@ -27,13 +28,14 @@ class Place:
 
     def begin(self) -> None:
         """Make the hidden directory, for its owner alone. Raises Invalid where something is there, StorageFailed."""
-        if self.path.exists() and not self.path.is_dir():
-            raise Invalid(f"got {self.shown}, which is no directory, want a new name or an empty directory")
-        parent = existing_ancestor(self.path)
-        if self.path.is_dir():
-            self._require_empty()
-            clean(self.path)
-            self.inside = not renamable(parent, self.path)
+        with disk(self.path, "write"):
+            if self.path.exists() and not self.path.is_dir():
+                raise Invalid(f"got {self.shown}, which is no directory, want a new name or an empty directory")
+            parent = existing_ancestor(self.path)
+            if self.path.is_dir():
+                self._require_empty()
+                clean(self.path)
+                self.inside = not renamable(parent, self.path)
         self._staging = temporary_directory(self.path if self.inside else parent)
         try:
             with disk(self.path, "write"):
@@ -85,7 +87,8 @@ class Place:
         """Take the hidden directory away, where it still is."""
         if self._staging is not None:
             if os.geteuid() != 0:
-                _open_up(self._staging.path)
+                with suppress(OSError):
+                    _open_up(self._staging.path)
             self._staging.remove()
             self._staging = None
 

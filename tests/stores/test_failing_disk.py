@@ -1,0 +1,176 @@
+"""A disk that fails at any call, and one that is full: the target is as before or complete, and one line says why."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.errors import ConverterError, StorageFailed
+from converter.stores.media.temporary import remove_left
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image, tar
+from tests.failing_disk import failing
+from tests.stores.copying import copy, sink_at
+from tests.stores.unpacking import Seen, hard, link, listed
+from tests.strategies.tar import File, archive
+
+CODES = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE)
+"""They take turns: which of them it is makes no difference to whoever cleans up."""
+
+Tree = dict[bytes, Seen]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a conversion writes; ``layered`` makes one ACI a layer."""
+
+    transport: str
+    suffix: str = ""
+    layered: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.transport}{self.suffix}{' --layered' if self.layered else ''}"
+
+    @property
+    def unpacked(self) -> bool:
+        """Whether it only ever takes an empty place."""
+        return self.transport in {"rootfs", "bundle"} and not self.suffix
+
+    def write(self, image: Path, folder: Path) -> None:
+        converter.convert(f"oci:{image}:app", f"{self.transport}:{folder}/x{self.suffix}", layered=self.layered, jobs=1)
+
+
+TARGETS = (
+    Target("oci"),
+    Target("oci-archive"),
+    Target("docker-archive", ":app"),
+    Target("dir"),
+    Target("aci", ".aci"),
+    Target("aci", ".aci", layered=True),
+    Target("rootfs", ".tar"),
+    Target("rootfs"),
+    Target("bundle"),
+)
+CASES = [pytest.param(target, False, id=f"{target}, new") for target in TARGETS] + [
+    pytest.param(target, True, id=f"{target}, in place of another") for target in TARGETS if not target.unpacked
+]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two images, in layouts."""
+    made = []
+    for number in range(2):
+        store, path = MemoryStore(), tmp_path_factory.mktemp("image")
+        files = [File("d", "dir", mode=0o750), File(f"d/f{number}", data=b"x" * 3000, mode=0o4755)]
+        files += [link("d/l", "f"), hard("d/h", f"d/f{number}"), File("p", "fifo")]
+        root = add_image(store, tars=(archive(files), tar({"etc/x": b"%d" % number})), name="")
+        copy(store, root, sink_at("oci", path), "app")
+        made.append(path)
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("target, there", CASES)
+def test_a_disk_that_fails_at_any_call(
+    target: Target, there: bool, lasting: bool, images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    old, new = images
+    initial, out = tmp_path / "initial", tmp_path / "out"
+    initial.mkdir()
+    if there:
+        target.write(old, initial)
+    before = listed(initial)
+    shutil.copytree(initial, out, symlinks=True)
+    target.write(new, out)
+    complete = listed(out)
+    for moment in itertools.count():
+        shutil.rmtree(out)
+        shutil.copytree(initial, out, symlinks=True)
+        opened = files_open()
+        code = CODES[moment % len(CODES)]
+        error = None
+        with failing(code, moment, lasting=lasting) as disk:
+            try:
+                target.write(new, out)
+            except ConverterError as found:
+                error = found
+        assert files_open() == opened, f"{disk.failed} left files open"
+        remove_left()  # as the end of a program does
+        found_there = listed(out)
+        assert not temporaries(found_there)
+        if error is None:
+            assert found_there == complete
+        else:
+            assert os.strerror(code).lower() in str(error).lower()
+            assert is_whole(found_there, before, complete)
+        if found_there != complete or not target.unpacked:
+            target.write(new, out)
+            assert listed(out) == complete
+        if not disk.failed:
+            break
+    assert moment > 50, "there were calls to fail at"
+
+
+def files_open() -> int:
+    """How many this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def temporaries(found: Tree) -> list[bytes]:
+    """Names of what somebody has begun to write."""
+    return [name for name in found if b".transship-" in name]
+
+
+def is_whole(found: Tree, before: Tree, complete: Tree) -> bool:
+    """Whether a target is as before or complete.
+
+    A layout may also have blobs that nothing names yet, and an ACI's folder dependencies.
+    """
+    if found in (before, complete):
+        return True
+    folders = {b"", b"x", b"x/blobs", b"x/blobs/sha256"}
+    new = found.keys() - before.keys()
+    return all(name in folders or found.get(name) == before[name] for name in before) and all(
+        found[name] == complete[name] and (name.startswith(b"x/blobs/") or re.fullmatch(rb"x-[0-9a-f]{12}\.aci", name))
+        for name in new
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system with hardly any room."""
+    place = tmp_path / "small"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "transship-test", place], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"only root may mount: {done.stderr.decode()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_disk_that_is_full(target: Target, images: tuple[Path, Path], small: Path, tmp_path: Path) -> None:
+    target.write(images[0], small)
+    if target.unpacked:
+        (small / "x").rename(small / "y")
+    before = listed(small)
+    store, large = MemoryStore(), tmp_path / "large"
+    copy(store, add_image(store, tars=(tar({"big": os.urandom(400_000)}),), name=""), sink_at("oci", large), "app")
+    with pytest.raises(StorageFailed, match="no space left on device"):
+        target.write(large, small)
+    assert listed(small) == before
