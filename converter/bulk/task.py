@@ -88,7 +88,7 @@ def _public(store: StoreOptions) -> StoreOptions:
     return replace(
         store,
         credentials=None,
-        token="",
+        token="",  # nosec B106 - none is given: a worker has its own
         environment={},
         docker_host="",
         authfile=store.authfile.absolute() if store.authfile else None,

@@ -16,6 +16,7 @@ from converter.streams.superseded import Replaced, Superseded
 from converter.streams.tar.cover import NOBODY, Cover
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
+from converter.streams.tar.held import Held
 from converter.streams.tar.links import File, Links
 from converter.streams.tar.names import clean, contained, parent, shown
 from converter.streams.tar.rename import localised, prefixed
@@ -60,10 +61,11 @@ def squash(
 
 def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
     """What Superseded would say of ``layers``, for those who cannot start again. Reads all of them to the end."""
+    limits = limits or in_force()
     found = set()
     for layer, opened in enumerate(layers):
         with within(f"layer[{layer}]"), closing(entries(opened(), limits)) as source:
-            found |= _survey_layer(layer, Winners(), enumerate(source))
+            found |= _survey_layer(layer, Winners(Held(limits)), enumerate(source))
     return frozenset(found)
 
 
@@ -106,8 +108,9 @@ class _Squash:
         self._keep = keep
         self._replaced = replaced
         self._limits = limits
+        self._held = Held(limits)
         self._cover = Cover()
-        self._links = Links(self._written, dangling)
+        self._links = Links(self._written, self._held, dangling)
         self._rooted = False
 
     def output(self, root: bytes, before: Blocks, after: Blocks) -> Iterator[Block]:
@@ -125,11 +128,11 @@ class _Squash:
             self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
-        cover, links, winners = self._cover, self._links, Winners()
+        cover, links, winners = self._cover, self._links, Winners(self._held)
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
-        with closing(entries(self._layers[layer](), self._limits)) as source:
+        with closing(entries(self._layers[layer](), self._limits, self._held)) as source:
             numbered = enumerate(source)
             for ordinal, entry in numbered:
                 path, kind = entry.name, entry.type

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.limits import Limits
 from converter.streams import Blocks
 from converter.streams.squash import squash, survey
 from converter.streams.superseded import Superseded
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean
 from converter.streams.tar.scan import entries
+from converter.streams.tar.tree import tree
 from converter.streams.tar.write import END, header, pad
 from tests.strategies.tar import File, archive, dialects, old_gnu
 
@@ -442,3 +444,35 @@ def test_directories_that_files_replace_in_one_layer_are_bounded(monkeypatch: py
     monkeypatch.setattr("converter.streams.tar.winners.MOST_SPENT", 100)
     with pytest.raises(LimitExceeded, match="directories replaced by files"):
         flattened([(file(b"d/x") + file(b"d")) * 100])
+
+
+MANY = [
+    pytest.param([folder(b"a/" * 40 + b"%d" % n) for n in range(9)], Limits(names=1500), id="directories in between"),
+    pytest.param([file(b"f%d" % n) + END for n in range(3)], Limits(names=5), id="names of all layers"),
+    pytest.param([link(b"l", b"f" * 90)], Limits(names=500), id="a link that waits"),
+    pytest.param([file(b"f%d" % n) + END for n in range(3)], Limits(entries=2), id="entries of all layers"),
+]
+
+
+@pytest.mark.parametrize("layers, limits", MANY)
+def test_what_is_held_of_all_layers_is_bounded(layers: list[bytes], limits: Limits) -> None:
+    with pytest.raises(LimitExceeded, match=r"the limit '(names|entries)'"):
+        list(squash([opener(layer) for layer in layers], limits=limits))
+
+
+@pytest.mark.parametrize("layers, limits", [MANY[1], MANY[3]])
+def test_so_it_is_for_a_tree(layers: list[bytes], limits: Limits) -> None:
+    with pytest.raises(LimitExceeded, match=r"the limit '(names|entries)'"):
+        tree([opener(layer) for layer in layers], limits)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(folder(b"a/" * 40 + b"d"), id="directories in between"),
+        pytest.param(header(name=b"f", records={b"SCHILY.xattr.user.a": b"v" * 5000}), id="attributes"),
+    ],
+)
+def test_a_tree_counts_what_an_entry_makes_it_hold(data: bytes) -> None:
+    with pytest.raises(LimitExceeded, match="the limit 'names'"):
+        tree([opener(data)], Limits(names=5000))

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from tests.zoo.heads import END, Head, entry
+from tests.zoo.heads import END, Head, entry, pax
 from tests.zoo.tars import FILE
 
 MIB = 1024 * 1024
@@ -31,6 +31,14 @@ def gzip_bomb(size: int = BOMB) -> bytes:
     """A file of zeros at gzip's best."""
     packer = zlib.compressobj(9, wbits=31)
     return b"".join((packer.compress(_bomb_head(size)), *map(packer.compress, _zeros(size)), packer.flush()))
+
+
+def gzip_names(count: int = 12_000) -> bytes:
+    """Files without content, each with a name of 16 KB."""
+    folder = b"/".join([b"d" * 250] * 63)
+    packer = zlib.compressobj(1, wbits=31)
+    named = (pax(path=b"%s/%07d" % (folder, number)) + Head().packed() for number in range(count))
+    return b"".join((*map(packer.compress, named), packer.compress(END), packer.flush()))
 
 
 def bzip2_bomb(size: int = BOMB) -> bytes:
@@ -95,6 +103,7 @@ def streams() -> Iterator[tuple[str, bytes]]:
             PACK[codec](b""),
         )
     yield "gzip bomb", gzip_bomb()
+    yield "gzip of long names", gzip_names()
     yield "bzip2 bomb", bzip2_bomb()
     yield "xz bomb", xz_bomb()
     yield "zstd bomb", zstd_bomb()

@@ -334,6 +334,7 @@ def shapes() -> Iterator[tuple[str, bytes]]:
     yield "twenty thousand files", b"".join(Head(name=b"f%d" % n).packed() for n in range(20_000)) + END
     yield "twenty thousand folders", b"".join(folder("/".join(f"{n:05d}")) for n in range(20_000)) + END
     yield "twenty thousand whiteouts", b"".join(Head(name=b".wh.f%d" % n).packed() for n in range(20_000)) + END
+    yield "deep folders, each its own", b"".join(folder(b"%d/" % n + b"d/" * 500) for n in range(900)) + END
     yield "deep folders, many", b"".join(folder("d/" * 200 + str(n)) for n in range(300)) + END
 
 

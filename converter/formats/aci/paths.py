@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from converter.errors import Unsupported
 from converter.formats.aci.users import PASSWD
 from converter.model.content import Blocks
-from converter.model.limits import MIB
+from converter.model.limits import MIB, in_force
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry, copied
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import parent, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.winners import Winners
@@ -27,7 +28,8 @@ class LayerPaths:
     """The paths of one layer, and those that it takes away from the layers below."""
 
     def __init__(self) -> None:
-        self._winners = Winners()
+        self._held = Held(in_force())
+        self._winners = Winners(self._held)
         self._gone: set[bytes] = set()
         self._emptied: set[bytes] = set()
 
@@ -49,7 +51,8 @@ class LayerPaths:
         there = {*self._winners.ordinals, *self._winners.directories}
         there.update(path for path in split(below) if not self._hidden(path))
         there.discard(b"")
-        self._winners = Winners()
+        self._winners = Winners(self._held)
+        in_force().require("names", sum(map(len, there)), "bytes of names")
         return sorted(there)
 
     def _hidden(self, path: bytes) -> bool:

@@ -18,6 +18,7 @@ from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.stores.rootfs.below import DIRECTORY, Below
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces, real_size
@@ -41,6 +42,7 @@ class Unpacked:
         self._setter = Setter(privileged=privileged)
         self._directories: dict[bytes, Attributes] = {}
         self._made: dict[bytes, None] = {}
+        self._held = Held(options.limits)
         self._below = Below(root)
 
     @property
@@ -126,7 +128,8 @@ class Unpacked:
         if path in self._directories:
             raise FileExistsError
         self._below.directory(path, self._made)
-        self._directories[path] = Attributes.of(entry)
+        attributes = self._directories[path] = Attributes.of(entry)
+        self._held.add(sum(map(len, attributes.xattrs.values())))
 
     def _make_file(self, directory: int, name: bytes, entry: Entry) -> None:
         attributes = Attributes.of(entry)

@@ -13,6 +13,7 @@ from tempfile import SpooledTemporaryFile
 
 from converter.errors import Invalid, StorageFailed
 from converter.streams import BLOCK, Block, Blocks
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.rename import relinked, renamed
 
@@ -36,12 +37,13 @@ Link = tuple[bytes, bytes, bytes]
 
 
 class Links:
-    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix), and
-    ``dangling`` lets a link to nothing pass.
+    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix), ``held``
+    counts the links that wait, and ``dangling`` lets a link to nothing pass.
     """
 
-    def __init__(self, write: Callable[[bytes], bytes], dangling: bool = False) -> None:
+    def __init__(self, write: Callable[[bytes], bytes], held: Held, dangling: bool = False) -> None:
         self._write = write
+        self._held = held
         self._dangling = dangling
         self._spool = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() ends it
         self._end = 0
@@ -150,6 +152,7 @@ class Links:
             yield self._write(renamed(raw, link[0]))
             yield from body
         else:
+            self._held.add(len(link[1]))
             file.waiting.append(link)
 
     def _follow(self, file: File, name: bytes) -> Iterator[Block]:

@@ -35,6 +35,7 @@ from converter.streams.tar.fields import (
     text,
     verify,
 )
+from converter.streams.tar.held import Held, too_many_names
 from converter.streams.tar.names import shown
 from converter.streams.tar.prelude import RECORDS, Prelude
 
@@ -42,14 +43,16 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def entries(blocks: Blocks, limits: Limits | None = None) -> Generator[Entry, None, None]:
+def entries(blocks: Blocks, limits: Limits | None = None, held: Held | None = None) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, also past the end-of-archive blocks.
+
+    ``held`` counts over several archives, where their names are kept together.
 
     Raises Invalid where the archive is damaged, LimitExceeded where it is larger or deeper than ``limits``. Fields that
     nobody asks for are not checked.
     """
     with closing(blocks) as source:
-        scanner = Scanner(Cursor(source), limits)
+        scanner = Scanner(Cursor(source), limits, held)
         yield from scanner
         for _ in scanner.trailing():
             pass
@@ -58,9 +61,10 @@ def entries(blocks: Blocks, limits: Limits | None = None) -> Generator[Entry, No
 class Scanner:
     """An iterator over the entries that can also tell what stands behind the last one."""
 
-    def __init__(self, cursor: Cursor, limits: Limits | None = None) -> None:
+    def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Held | None = None) -> None:
         self.cursor = cursor
         self._limits = limits = limits or in_force()
+        self._held = held or Held(limits)
         self._prelude = Prelude(cursor, limits)
         self._end = b""
 
@@ -71,12 +75,13 @@ class Scanner:
             self._end = b""
         yield from self.cursor.rest()
 
-    def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912 - the hot loop: each call in it costs a tenth
+    def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: each call in it costs a tenth
         cursor, prelude, limits = self.cursor, self._prelude, self._limits
         sums: dict[bytes, int] = {}
         adler32, kind_of = zlib.adler32, KINDS.get
         short = min(limits.path, limits.path_depth)
-        left = limits.entries
+        left = limits.entries - self._held.entries
+        room = unused = limits.names - self._held.names
         while True:
             if cursor.left or cursor.pad:
                 cursor.skip()
@@ -91,6 +96,8 @@ class Scanner:
                 if not head or head == ZERO:
                     cursor.current = None
                     self._end = prelude.finish() + (head or cursor.tail)
+                    self._held.entries = limits.entries - left
+                    self._held.names += unused - room
                     return
                 verify(head, cursor.offset - SIZE)
                 sums[field] = expected(field)
@@ -112,6 +119,7 @@ class Scanner:
             extra = None
             if prelude.active or flag == b"S":
                 name, size, extra = prelude.close(head, name, size)
+                room -= len(extra.linkname or b"")
             kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
             if name[-1:] == b"/":
                 name = name[:-1]
@@ -129,11 +137,17 @@ class Scanner:
             elif size < 0:
                 raise Invalid(f"entry {shown(name)}: got the size {size}, want 0 or more")
             left -= 1
-            if left < 0:
-                raise LimitExceeded(f"archive: got over {limits.entries} entries, want fewer (the limit 'entries')")
+            room -= len(name)
+            if left < 0 or room < 0:
+                raise self._full(entries=left < 0)
             entry = Entry(cursor, name, kind, size, head, extra)
             cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
             yield entry
+
+    def _full(self, *, entries: bool) -> LimitExceeded:
+        if not entries:
+            return too_many_names(self._limits)
+        return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (the limit 'entries')")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,16 +11,20 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from converter.errors import Invalid, Unsupported, within
-from converter.model.limits import GIB, Limits
+from converter.model.limits import GIB, Limits, in_force
 from converter.streams import Blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 Open = Callable[[], Blocks]
+
+UNDESCRIBED = 256
+"""Bytes that a directory takes which no entry describes: one entry may need hundreds of them."""
 
 MOST_HOLES = 4 * GIB
 """Bytes of holes of sparse files that are hashed; more are taken for an attack."""
@@ -88,9 +92,11 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, No
     its attributes are whatever the reader of the archive likes. Raises Invalid and LimitExceeded as scanning does, and
     Invalid for a hard link to nothing.
     """
-    state = _State()
+    limits = limits or in_force()
+    held = Held(limits)
+    state = _State(held)
     for number, opened in enumerate(layers):
-        with within(f"layer[{number}]"), closing(entries(opened(), limits)) as source:
+        with within(f"layer[{number}]"), closing(entries(opened(), limits, held)) as source:
             state.apply(number, source)
     return state.flattened()
 
@@ -98,7 +104,8 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, No
 class _State:
     """The tree so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held) -> None:
+        self._held = held
         self._root = _Dir(0)
         self._holes = MOST_HOLES
         self._layer = 0
@@ -175,6 +182,8 @@ class _State:
             for block in content(entry, self._holes + size - entry.size):
                 hasher.update(block)
             digest = hasher.digest()
+        xattrs = tuple(sorted(entry.xattrs.items()))
+        self._held.add(sum(len(name) + len(value) for name, value in xattrs))
         return Node(
             type=entry.type,
             mode=entry.mode,
@@ -184,7 +193,7 @@ class _State:
             size=size,
             linkname=entry.linkname,
             device=entry.device,
-            xattrs=tuple(sorted(entry.xattrs.items())),
+            xattrs=xattrs,
             sha256=digest,
         )
 
@@ -215,6 +224,7 @@ class _State:
                 if child is not None:  # a symbolic link, perhaps: never followed
                     self._lose(b"/".join(above[: number + 1]), child)
                 child = directory.children[part] = _Dir(self._layer)
+                self._held.add(UNDESCRIBED)
             directory = child
         return directory, name
 

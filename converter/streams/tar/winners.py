@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import parent, shown
 
 MOST_SPENT = 50_000_000
@@ -12,9 +13,11 @@ MOST_SPENT = 50_000_000
 class Winners:
     """The entries of one layer as they are applied in order; names are clean, entries are known by their ordinal."""
 
-    __slots__ = ("_spent", "directories", "ordinals")
+    __slots__ = ("_held", "_spent", "directories", "ordinals")
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held) -> None:
+        """``held`` counts the directories that no entry describes, twice, for ``Cover`` has them too."""
+        self._held = held
         self.ordinals: dict[bytes, int] = {}
         """The entry that counts for a path, so far."""
         self.directories: dict[bytes, None] = {b"": None}
@@ -47,6 +50,7 @@ class Winners:
             if path in self.ordinals:
                 replaced.append(self.ordinals.pop(path))
             self.directories[path] = None
+            self._held.add(2 * len(path))
             path = parent(path)
         return replaced
 

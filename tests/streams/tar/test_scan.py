@@ -273,6 +273,8 @@ def test_a_checksum_over_signed_bytes_is_accepted_as_old_tars_made_it() -> None:
 
 LIMITS = [
     pytest.param(PLAIN * 2, Limits(entries=1), "entries", id="entries"),
+    pytest.param(header(name=b"n" * 50) * 3, Limits(names=149), "names", id="names together"),
+    pytest.param(before(b"K", b"n" * 99) + gnu(PLAIN), Limits(names=99), "names", id="a target of a link as well"),
     pytest.param(header(name=b"n" * 50), Limits(path=49), "path", id="the length of a name"),
     pytest.param(before(b"L", b"n" * 500) + gnu(PLAIN), Limits(path=499), "path", id="the length of a long name"),
     pytest.param(header(name=b"a/b/c"), Limits(path_depth=2), "path_depth", id="the depth of a name"),

@@ -1,0 +1,30 @@
+"""How much is remembered of the tars that become one: their entries, and the bytes of names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.errors import LimitExceeded
+from converter.model.limits import Limits
+
+
+@dataclass(slots=True)
+class Held:
+    """Counts what readers keep in memory, over all tars whose names are kept together."""
+
+    limits: Limits
+    entries: int = 0
+    """In the tars that are read to their end."""
+    names: int = 0
+    """Bytes: of names and link targets, and of what else is held for a name."""
+
+    def add(self, size: int) -> None:
+        """So many bytes more are kept. Raises LimitExceeded."""
+        self.names += size
+        if self.names > self.limits.names:
+            raise too_many_names(self.limits)
+
+
+def too_many_names(limits: Limits) -> LimitExceeded:
+    """What is said of an archive whose names alone would fill the memory."""
+    return LimitExceeded(f"archive: got over {limits.names} bytes of names, want fewer (the limit 'names')")
