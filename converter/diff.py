@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from converter.errors import within
@@ -52,16 +53,16 @@ def compare(
     with within(names[0]):
         files_a = files(a, opened)
     with within(names[1]):
-        files_b = files(b, opened)
+        files_b = files(b, opened, files_a)
     yield from trees(files_a, files_b)
 
 
-def files(image: Image, opened: Watch = Known.blocks) -> Tree:
-    """The flattened file tree of an image."""
+def files(image: Image, opened: Watch = Known.blocks, like: Tree = MappingProxyType({})) -> Tree:
+    """The flattened file tree of an image; what is the same in ``like``, a tree that is held already, is shared."""
     layers = image.layers
     while True:
         try:
-            return tree([partial(uncompressed, layer, unnoted, opened) for layer in layers])
+            return tree([partial(uncompressed, layer, unnoted, opened) for layer in layers], like=like)
         except Superseded as found:  # a layer that is made of one that names a file twice
             layers = tuple(_knowing(layer, found) for layer in layers)
 
@@ -73,10 +74,10 @@ def _knowing(layer: Layer, found: Superseded) -> Layer:
 def trees(a: Tree, b: Tree) -> Iterator[Difference]:
     """What differs between two file trees, by path."""
     implied_a, implied_b = _implied(a), _implied(b)
-    for path in sorted(a.keys() | b.keys()):
+    differing = [path for path, node in a.items() if b.get(path) != node]
+    differing += [path for path in b if path not in a]
+    for path in sorted(differing):
         one, other = a.get(path), b.get(path)
-        if one == other:
-            continue
         told = partial(Difference, path="/" + _text(path))
         type_a, type_b = _type(path, one, implied_a), _type(path, other, implied_b)
         if type_a != type_b:

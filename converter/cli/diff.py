@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.heap import share_heap
 from converter.cli.progress import progress
 from converter.cli.settings import common, settings
 from converter.cli.text import BOLD, count, show, show_json
@@ -52,6 +53,7 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
     settings().failed = UNKNOWN
     from converter.cli.reading import reading
 
+    share_heap()
     options = store()
     with (
         reading(first, options, aci_paths) as a,

@@ -5,10 +5,12 @@ It applies the layers from the base up, unlike ``squash``, with which it has onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.limits import GIB, Limits, in_force
@@ -20,6 +22,8 @@ from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
+
+T = TypeVar("T")
 
 Open = Callable[[], Blocks]
 
@@ -55,11 +59,18 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class _Inode:
-    """A file with one name or more; a link whose file has not come yet has an empty one, which then leads to it."""
+    """A file with one name or more, and its first name; a link whose file has not come yet has an empty one, which then
+    leads to it.
+    """
 
+    layer: int
     node: Node | None = None
     leads_to: _Inode | None = None
     linked: bool = False
+
+    @property
+    def inode(self) -> _Inode:
+        return self
 
     def end(self) -> _Inode:
         inode = self
@@ -69,11 +80,15 @@ class _Inode:
 
 
 @dataclass(slots=True, eq=False)
-class _Leaf:
-    """A name of something that is no directory."""
+class _Link:
+    """One more name of a file."""
 
     inode: _Inode
     layer: int
+
+
+_Leaf = _Inode | _Link
+"""A name of something that is no directory. Most have one: it takes no memory of its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +100,12 @@ class _Dir:
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Node]:
-    """The files that ``layers``, base first, make, by clean name and in its order; the root is ``b""``.
+def tree(
+    layers: Sequence[Open], limits: Limits | None = None, like: Mapping[bytes, Node] = MappingProxyType({})
+) -> dict[bytes, Node]:
+    """The files that ``layers``, base first, make, by clean name; the root is ``b""``.
+
+    ``like`` is a tree that is held already: files that are the same in it are not held twice.
 
     Each layer is opened once and its contents are hashed as they pass. A directory that no entry describes is left out:
     its attributes are whatever the reader of the archive likes. Raises Invalid and LimitExceeded as scanning does, and
@@ -94,7 +113,7 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, No
     """
     limits = limits or in_force()
     held = Held(limits)
-    state = _State(held)
+    state = _State(held, like)
     for number, opened in enumerate(layers):
         with within(f"layer[{number}]"), closing(entries(opened(), limits, held)) as source:
             state.apply(number, source)
@@ -104,8 +123,10 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, No
 class _State:
     """The tree so far."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Held, like: Mapping[bytes, Node]) -> None:
         self._held = held
+        self._like = like
+        self._values: dict[Any, Any] = {}
         self._root = _Dir(0)
         self._holes = MOST_HOLES
         self._layer = 0
@@ -131,14 +152,14 @@ class _State:
                 target = contained(clean(entry.linkname))
                 inode = self._file(target)
                 if inode is None:
-                    inode = _Inode()
+                    inode = _Inode(self._layer)
                     late.append((inode, target))
                 inode.linked = True
-                self._put_file(path, inode)
+                self._put_file(path, _Link(inode, self._layer))
             elif entry.type == DIR:
-                self._put_directory(path, self._node(entry))
+                self._put_directory(path, self._node(path, entry))
             else:
-                self._put_file(path, _Inode(self._node(entry)))
+                self._put_file(path, _Inode(self._layer, self._node(path, entry)))
         for inode, target in late:
             found = self._file(target)
             if found is not None and found.end() is not inode:
@@ -171,9 +192,9 @@ class _State:
             if len(linked) > 1 and inode.node is not None:
                 node = replace(inode.node, links=tuple(sorted(linked)))
                 found.update(dict.fromkeys(linked, node))
-        return {name: found.pop(name) for name in sorted(found)}
+        return found
 
-    def _node(self, entry: Entry) -> Node:
+    def _node(self, path: bytes, entry: Entry) -> Node:
         size, digest = 0, b""
         if entry.type == FILE:
             size = real_size(entry)
@@ -184,26 +205,33 @@ class _State:
             digest = hasher.digest()
         xattrs = tuple(sorted(entry.xattrs.items()))
         self._held.add(sum(len(name) + len(value) for name, value in xattrs))
-        return Node(
+        node = Node(
             type=entry.type,
-            mode=entry.mode,
-            uid=entry.uid,
-            gid=entry.gid,
-            mtime_ns=entry.mtime_ns,
+            mode=self._once(entry.mode),
+            uid=self._once(entry.uid),
+            gid=self._once(entry.gid),
+            mtime_ns=self._once(entry.mtime_ns),
             size=size,
             linkname=entry.linkname,
-            device=entry.device,
+            device=self._once(entry.device),
             xattrs=xattrs,
             sha256=digest,
         )
+        known = self._like.get(path)
+        return known if known == node else node
 
-    def _put_file(self, path: bytes, inode: _Inode) -> None:
+    def _once(self, value: T) -> T:
+        """An equal value that is held already, else this one: thousands of files have few owners, modes and times."""
+        known: T = self._values.setdefault(value, value)
+        return known
+
+    def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         directory, name = self._parent(path)
         if not name:
             raise Invalid("entry '/': got a file that is no directory, want one")
         if name in directory.children:
             self._lose(path, directory.children[name])
-        directory.children[name] = _Leaf(inode, self._layer)
+        directory.children[name] = leaf
 
     def _put_directory(self, path: bytes, node: Node) -> None:
         parent, name = self._parent(path)
