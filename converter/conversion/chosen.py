@@ -11,7 +11,7 @@ from converter.conversion.attachments import Attached, Found, Listing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.prepare import alone, prepare
-from converter.conversion.targets import called
+from converter.conversion.targets import asked_for, called
 from converter.errors import Usage
 from converter.formats import labelled
 from converter.model.descriptor import Descriptor
@@ -27,7 +27,7 @@ from converter.trust.origin import Settings
 class Chosen:
     """An image of the source: its name there, its root, and what is to become of it.
 
-    ``local`` says that its layers are opened at little cost.
+    ``called`` is its name in full, empty where it has none; ``local`` says that its layers are opened at little cost.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Chosen:
     unread: tuple[Loss, ...] = ()
     local: bool
     unpacked: bool = False
+    called: str = ""
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -54,8 +55,8 @@ class Chosen:
 
 def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
     """The images that a conversion is about, prepared for it."""
-    if options.all_images and location.name:
-        raise Usage(f"got the image {location.name!r} and --all-images, want one of them")
+    if options.all_images and (asked := asked_for(location)):
+        raise Usage(f"got the image {asked!r} and --all-images, want one of them")
     chosen = []
     for one in source.names() if options.all_images else (location.name,):
         root = source.resolve(one)
@@ -76,6 +77,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
+                called=name,
                 settings=origin.settings(options, root, item, name),
             )
         )

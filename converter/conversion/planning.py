@@ -76,7 +76,7 @@ def plan(
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
-            name=name_for(destination, chosen.name, chosen.root, chosen.item),
+            name=name_for(destination, chosen.name, chosen.called, chosen.root, chosen.item),
             chosen=chosen,
             format=target,
             plan=planned,

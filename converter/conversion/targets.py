@@ -101,22 +101,31 @@ def shown_format(destination: Location, chosen: Format) -> str:
     return "docker" if destination.transport in UNPACKED else chosen.name
 
 
-def called(location: Location, name: str, root: Descriptor) -> str:
-    """The full name that an image has where it comes from, empty where it has none."""
+def asked_for(location: Location) -> str:
+    """The one image that a source's reference names, of those that are there; empty where it names none."""
     if location.transport == "docker":
-        return str(ImageName.parse(location.path).tagged())
+        name = ImageName.parse(location.path)
+        return name.tag or str(name.digest or "")
+    return location.name
+
+
+def called(location: Location, name: str, root: Descriptor) -> str:
+    """The full name that an image has where it comes from, empty where it has none; ``name`` is its name there."""
+    if location.transport == "docker":
+        repository = ImageName.parse(location.path)
+        return f"{repository.name}:{name}" if name else str(repository.tagged())
     asked = location.path if location.transport == "docker-daemon" else name
     offered = (root.annotations.get(FULL_NAME, ""), asked, root.annotations.get(REF_NAME, ""))
     return next((text for text in offered if _is_full(text)), "")
 
 
-def name_for(destination: Location, source_name: str, root: Descriptor, item: Item) -> str:
-    """The name an image gets: the one asked for, else the one it had."""
+def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
+    """The name an image gets: the one asked for, else the one it had, in ``full`` if there is one."""
     if destination.name or destination.transport not in NAMING:
         return destination.name
     of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
-    noted, short = root.annotations.get(FULL_NAME, ""), root.annotations.get(REF_NAME, "")
-    full = next((text for text in (noted, source_name, short, of_aci) if _is_full(text)), "")
+    short = root.annotations.get(REF_NAME, "")
+    full = next((text for text in (full, of_aci) if _is_full(text)), "")
     if destination.transport == "docker-archive":
         return full
     return full or short or ("" if source_name.startswith("@") else source_name)
@@ -125,6 +134,6 @@ def name_for(destination: Location, source_name: str, root: Descriptor, item: It
 def _is_full(name: str) -> bool:
     """Whether a name says more than a tag: Docker loads names of the form REPO:TAG."""
     try:
-        return bool(name) and ":" in name and bool(ImageName.parse(name).tag)
+        return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
     except Invalid:
         return False

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.targets import check
+from converter.conversion.targets import called, check, name_for
 from converter.errors import Usage
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.image import Image
+from converter.model.platform import Platform
 from converter.model.reference import Location
 from tests.stores.copying import source_at
 from tests.stores.saving import classic, write_tar
@@ -59,3 +63,26 @@ def test_schema_1_stays_schema_1_only_where_its_digest_has_to(preserve: bool, tm
     done = converter.convert(v1(tmp_path / "in"), f"dir:{tmp_path / 'out'}", preserve_digests=preserve)
     before, after = ((tmp_path / place / "manifest.json").read_bytes() for place in ("in", "out"))
     assert (done.targets[0].preserved, before == after) == (preserve, preserve)
+
+
+ROOT = Descriptor.of(b"", types.OCI_MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "source, name, full",
+    [
+        pytest.param("docker://reg.test/app:1", "", "reg.test/app:1", id="a tag of a repository"),
+        pytest.param("docker://reg.test/app", "", "reg.test/app:latest", id="the usual tag"),
+        pytest.param("docker://reg.test/app", "2", "reg.test/app:2", id="each tag of a repository"),
+        pytest.param("docker-daemon:app:1", "", "app:1", id="an image of the Engine"),
+        pytest.param(f"docker-daemon:{ROOT.digest}", "", "", id="one by its ID"),
+        pytest.param("docker-archive:in.tar", "app:1", "app:1", id="one of an archive"),
+        pytest.param("docker-archive:in.tar", "@0", "", id="one without a name"),
+    ],
+)
+@pytest.mark.parametrize("destination", ["docker-archive:out.tar", "oci:out"])
+def test_an_image_keeps_the_name_it_had(source: str, name: str, full: str, destination: str) -> None:
+    assert called(Location.parse(source), name, ROOT) == full
+    image = Image(platform=Platform.parse("linux/amd64"))
+    assert name_for(Location.parse(destination), name, full, ROOT, image) == full
+    assert name_for(Location.parse(f"{destination}:other"), name, full, ROOT, image) == "other"
