@@ -14,8 +14,15 @@ from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage
 
+EXAMPLES = """\b
+Examples:
+  transship sign docker://registry.example/app:1 --cosign-key cosign.key
+  transship sign dir:app --gpg-key me@example.org --identity registry.example/app:1
+  transship sign aci:app.aci --gpg-key secret.asc
+"""
 
-@click.command("sign")
+
+@click.command("sign", epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option(
     "--cosign-key",
@@ -23,21 +30,23 @@ from converter.errors import Usage
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="PEM",
-    help="Sign as cosign does, with this private key (COSIGN_PASSWORD opens it).",
+    help="Sign as cosign does, with this private key (COSIGN_PASSWORD opens it; repeatable).",
 )
 @click.option(
     "--gpg-key",
     "gpg_keys",
     multiple=True,
     metavar="FILE|ID",
-    help="Sign with OpenPGP: a file with a secret key (TRANSSHIP_GPG_PASSWORD opens it), or a key of your own gpg.",
+    help="Sign by OpenPGP: a secret key in a file (TRANSSHIP_GPG_PASSWORD opens it), or one of your gpg (repeatable).",
 )
 @click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the one the image goes by.")
-@click.option("--dest", "destination", default="", metavar="REF", help="The same image elsewhere, to put it there.")
+@click.option(
+    "--dest", "destination", default="", metavar="REF", help="Put the signature there: the same image elsewhere."
+)
 @click.option(
     "--lookaside",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A folder of simple signatures, to put it there.",
+    help="Put the signature there: a folder of simple signatures, as skopeo and podman look into.",
 )
 @store_options
 @common
@@ -45,7 +54,7 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
     """Sign the image REF. Nothing in it changes, and signatures that it has stay.
 
     In a registry and a layout the signature lies where cosign looks (--cosign-key), or refers to the image (--gpg-key);
-    in dir: it is signature-N, beside an ACI the file NAME.aci.asc.
+    in dir: it is signature-N, beside an ACI the file NAME.aci.asc. An archive is written whole: convert --sign-by.
     """
     from converter.signing import Signing, sign
 

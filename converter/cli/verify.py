@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from converter.verification import Report
     from converter.verification.proof import Proof
 
+EXAMPLES = """\b
+Examples:
+  transship verify docker://registry.example/app:1 --key cosign.pub
+  transship verify aci:app.aci --keyring maker.gpg --require origin
+  transship verify dir:app --policy /etc/containers/policy.json --identity registry.example/app:1
+"""
+
 REQUIREMENTS = ("signature", "attestation", "origin")
 
 File = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -45,20 +52,42 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
-@click.command("verify")
+@click.command("verify", epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option(
-    "--key", "keys", type=File, multiple=True, help="A public key or certificate (PEM) that has to have signed."
+    "--key",
+    "keys",
+    type=File,
+    multiple=True,
+    help="A public key or certificate (PEM) that has to have signed (repeatable).",
 )
-@click.option("--keyring", "keyrings", type=File, multiple=True, help="OpenPGP keys, one of which has to have signed.")
 @click.option(
-    "--certificate-chain", "chains", type=File, multiple=True, help="Roots (PEM) of the signer's certificate."
+    "--keyring",
+    "keyrings",
+    type=File,
+    multiple=True,
+    help="OpenPGP keys, one of which has to have signed (repeatable).",
+)
+@click.option(
+    "--certificate-chain",
+    "chains",
+    type=File,
+    multiple=True,
+    help="Roots (PEM), one of which has to vouch for the signer's certificate (repeatable).",
 )
 @click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
-@click.option("--trust-store", "stores", type=Folder, multiple=True, help="Keys in rkt's layout (trustedkeys).")
+@click.option(
+    "--trust-store", "stores", type=Folder, multiple=True, help="OpenPGP keys in rkt's layout, for an ACI (repeatable)."
+)
 @content_trust_option
-@click.option("--lookaside", "lookasides", type=Folder, multiple=True, help="A folder of simple signatures.")
-@click.option("--policy", type=File, help="skopeo's policy.json.")
+@click.option(
+    "--lookaside",
+    "lookasides",
+    type=Folder,
+    multiple=True,
+    help="A folder with more simple signatures, as skopeo has them (repeatable).",
+)
+@click.option("--policy", type=File, help="A policy.json of skopeo's that has to be met.")
 @click.option(
     "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
 )
@@ -66,14 +95,21 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Of an index, this image. Default: all.")
 @click.option("--at", callback=_time, metavar="TIME", help="The time at which keys have to hold. Default: now.")
 @click.option("--allow-weak-digest", is_flag=True, help="Take forgeable OpenPGP signatures: SHA-1, short keys.")
-@click.option("--require", "require", type=click.Choice(REQUIREMENTS), multiple=True, help="What there has to be.")
+@click.option(
+    "--require",
+    "require",
+    type=click.Choice(REQUIREMENTS),
+    multiple=True,
+    help="More than some signature: one of REF itself, an attestation, an origin record (repeatable).",
+)
 @store_options
 @common
 def command(reference: str, **chosen: Any) -> int:
     """Say who signed REF, and whether that is what is asked for.
 
     Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
-    at this time. Exit status 0 only then.
+    at this time. Exit status 0 only then. An image that was converted counts as signed where its origin record proves
+    that it has the content of one that is (docs/signatures.md).
     """
     from converter.verification import Wanted, verify
 

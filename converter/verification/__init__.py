@@ -26,6 +26,9 @@ from converter.verification.taken import either
 from converter.verification.trace import Step, direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
+_TOLD = 3
+"""Reasons that are told in one line."""
+
 __all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Report", "Wanted", "judge", "verify", "vouch"]
 
 
@@ -190,11 +193,10 @@ def _missing(source: str, verdicts: list[Verdict]) -> str:
         return f"{source}: {reasons[0]}"
     if any(one.ok and one.key == source for one in verdicts):
         return f"got attestations by {source} and no signature, want one (or --require attestation)"
-    return (
-        f"got {len(reasons) or 'no'} signatures of which none is by {source}, want one"
-        if reasons
-        else (f"got no signature, want one by {source}")
-    )
+    if not reasons:
+        return f"got no signature, want one by {source}"
+    more = f"; and {len(reasons) - _TOLD} more reasons" if len(reasons) > _TOLD else ""
+    return f"got no signature by {source} that holds, want one ({'; '.join(reasons[:_TOLD])}{more})"
 
 
 def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
