@@ -12,6 +12,7 @@ from converter.errors import LimitExceeded, Unreachable
 from converter.stores.patience import Interrupted
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
+from converter.stores.registry.lines import bounded
 from converter.stores.registry.urls import Origin, bypasses, followed, origin_of, plain
 from converter.version import __version__
 
@@ -113,8 +114,13 @@ class Wire:
             who = urlsplit(proxy)
             pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
             headers = make_headers(proxy_basic_auth=pair)
-            return ProxyManager(proxy, proxy_headers=headers, maxsize=most, timeout=timeout, ssl_context=context)
-        return PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
+            manager: PoolManager = ProxyManager(
+                proxy, proxy_headers=headers, maxsize=most, timeout=timeout, ssl_context=context
+            )
+        else:
+            manager = PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
+        manager.pool_classes_by_scheme = bounded(self.access.limits.headers)
+        return manager
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
         size = sum(len(name) + len(value) + 4 for name, value in response.headers.iteritems())

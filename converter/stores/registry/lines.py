@@ -1,0 +1,91 @@
+"""What a host sends, on its way to ``http.client``: neither headers without end nor bytes that only drip.
+
+A socket's timeout is about one call: a host that sends a byte in each would never meet it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from typing import Any
+
+LEAST = 1024
+"""Bytes; whoever has waited for twice the timeout and got fewer calls that no progress."""
+
+
+class _Raw(io.RawIOBase):
+    """The socket of one response, whose waits are added up."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._raw = sock.makefile("rb", buffering=0)
+        timeout = sock.gettimeout()
+        self._patience = float("inf") if timeout is None else 2 * timeout
+        self._waited = 0.0
+        self._got = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        started = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited += time.monotonic() - started
+        self._got += count or 0
+        if self._got >= LEAST:
+            self._waited, self._got = 0.0, 0
+        elif self._waited > self._patience:
+            raise TimeoutError(f"got {self._got} bytes in {self._waited:.0f} s")
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Lines(io.BufferedReader):
+    """Counts lines: those of headers, of chunks and of what trails them; content between them starts the count anew."""
+
+    def __init__(self, raw: _Raw, most: int) -> None:
+        super().__init__(raw)
+        self._most = most
+        self._lines = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(-1 if size is None else size)
+        self._lines += len(line)
+        if self._lines > self._most:
+            raise http.client.HTTPException(f"got more than {self._most} bytes of headers")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._lines = 0
+        return super().read(size)
+
+
+def bounded(most: int) -> dict[str, type]:
+    """The pools of urllib3 by scheme, with responses of at most so many bytes of headers that do not drip."""
+    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:
+            super().__init__(sock, *arguments, **more)
+            self.fp.close()
+            self.fp = _Lines(_Raw(sock), most)
+
+    class Plain(HTTPConnection):
+        response_class = Response
+
+    class Secure(HTTPSConnection):
+        response_class = Response
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}

@@ -1,0 +1,86 @@
+"""A host that never comes to an end, byte by byte or all too fast."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from converter.errors import ConverterError, LimitExceeded, Unreachable
+from converter.model.reference import Location
+from converter.stores import StoreOptions, open_source
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@contextmanager
+def answering(parts: Iterable[bytes], pause: float) -> Iterator[str]:
+    """A host that answers each request with these parts, and ends where its client does."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(65536)
+                if not request.startswith(b"GET"):  # with TLS it is tried first
+                    return
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "start, more, pause, error, told",
+    [
+        pytest.param(OK, b"X: y\r\n" * 50, 0, LimitExceeded, "headers", id="headers without end"),
+        pytest.param(OK + b"X: ", b"y" * 9000, 0, LimitExceeded, "headers", id="a header without end"),
+        pytest.param(
+            b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50, 0, LimitExceeded, "headers", id="go on, and on, and on"
+        ),
+        pytest.param(
+            CHUNKED + b"2\r\n{}\r\n0\r\n", b"X: y\r\n" * 50, 0, LimitExceeded, "headers", id="trailers without end"
+        ),
+        pytest.param(OK, b"X: y\r\n", 0.05, Unreachable, "timeout", id="headers that drip"),
+        pytest.param(OK + b"Content-Length: 9999\r\n\r\n", b" ", 0.05, Unreachable, "timeout", id="a body that drips"),
+    ],
+)
+def test_no_answer_is_endless(start: bytes, more: bytes, pause: float, error: type[ConverterError], told: str) -> None:
+    options = StoreOptions(tls_verify=False, timeout=0.25, retries=0, anonymous=True)
+    with answering(itertools.chain([start], itertools.repeat(more)), pause) as host:
+        began = time.monotonic()
+        with (
+            pytest.raises(error, match=f"limit: {told}"),
+            open_source(Location(transport="docker", path=f"{host}/app:1"), options) as source,
+        ):
+            source.resolve("")
+    assert time.monotonic() - began < 20, "however slow this machine is"
+
+
+def test_what_comes_in_small_pieces_arrives() -> None:
+    body = b'{"name": "app", "tags": ["1"]}'
+    parts = (OK, b"Content-Length: %d\r\n\r\n" % len(body), body[:9], body[9:])
+    options = StoreOptions(tls_verify=False, timeout=5, retries=0, anonymous=True)
+    with (
+        answering(parts, 0.01) as host,
+        open_source(Location(transport="docker", path=f"{host}/app:1"), options) as source,
+    ):
+        assert "1" in source.names()
