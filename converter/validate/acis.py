@@ -14,7 +14,7 @@ from converter.streams.blocks import closing, peek
 from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean, shown
+from converter.streams.tar.names import clean, shown, spoken
 from converter.validate.blobs import Blobs, Failed, Passing, telling, unpacked
 from converter.validate.findings import Findings
 from converter.validate.tars import Tell, scan
@@ -82,7 +82,7 @@ class AciEntries:
         if name == MANIFEST:
             self._take_manifest(entry)
         elif name == ROOTFS and entry.type != fields.DIR:
-            fact = f"got rootfs of the type {shown(entry.type)}, want a directory"
+            fact = f"got {spoken(entry.type)} called rootfs, want a directory"
             self._tell("aci/archive-rootfs", name, fact)
         elif entry.type == fields.LINK:
             self._links.append((name, clean(entry.linkname)))
@@ -114,7 +114,7 @@ class AciEntries:
 
     def _take_manifest(self, entry: Entry) -> None:
         if entry.type != fields.FILE or entry.sparse:
-            fact = f"got a manifest of the type {shown(entry.type)}, want a regular file"
+            fact = f"got {spoken(entry.type)} called manifest, want a regular file"
             self._tell("aci/archive-manifest", MANIFEST, fact)
         elif entry.size > self._most:
             fact = f"got a manifest of {entry.size} bytes, want at most {self._most} (limit: document)"

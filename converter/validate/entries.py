@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from converter.errors import Invalid
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean, parent, shown
+from converter.streams.tar.names import clean, parent, shown, spoken
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 from converter.validate.tars import Tell
 
@@ -37,7 +37,7 @@ class LayerEntries:
             self._tell("tar/name-absolute", name, f"got {shown(entry.written)}, want a name relative to the root")
         directory = entry.type == fields.DIR
         if not name and not directory:
-            self._tell("tar/root", name, f"got the type {shown(entry.type)} for the root, want a directory")
+            self._tell("tar/root", name, f"got {spoken(entry.type)} for the root, want a directory")
             return
         if name in self.files:
             self._tell("tar/duplicate-entry", name, "got the path a second time, want it once")
@@ -74,7 +74,7 @@ class LayerEntries:
             self._tell("tar/whiteout-reserved", entry.name, f"got {shown(entry.name)}, want no name that aufs has")
             return True
         if entry.type != fields.FILE or entry.size:
-            fact = f"got the type {shown(entry.type)} and {entry.size} bytes, want an empty file"
+            fact = f"got {spoken(entry.type)} of {entry.size} bytes, want an empty file"
             self._tell("tar/whiteout-content", entry.name, fact)
         if self._order and parent(entry.name) in self._parents:
             self._tell("tar/whiteout-order", entry.name, "got it behind what is beside it, want it in front")

@@ -16,7 +16,7 @@ from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding
-from converter.streams.tar.names import contained, shown
+from converter.streams.tar.names import contained, shown, spoken
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.rename import prefixed, stripped
 from converter.streams.tar.scan import Scanner, entries
@@ -101,9 +101,9 @@ def _check(entry: Entry, seen: set[bytes]) -> None:
             f"ACI: got the entry {shown(entry.written)}, want only 'manifest' and 'rootfs', and what is in it"
         )
     if name == MANIFEST and (entry.type != FILE or entry.sparse):
-        raise Invalid(f"ACI: got a manifest of the type {shown(entry.type)}, want a regular file")
+        raise Invalid(f"ACI: got {spoken(entry.type)} called manifest, want a regular file")
     if name == ROOTFS and entry.type != DIR:
-        raise Invalid(f"ACI: got a rootfs of the type {shown(entry.type)}, want a directory")
+        raise Invalid(f"ACI: got {spoken(entry.type)} called rootfs, want a directory")
     if name in seen:
         raise Invalid(f"ACI: got the entry {shown(name)} twice, want it once")
     seen.add(name)

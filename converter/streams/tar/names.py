@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
+from converter.streams.tar.fields import FILES
 
 
 def clean(name: bytes) -> bytes:
@@ -35,6 +36,15 @@ def check(name: bytes, limits: Limits) -> None:
         raise LimitExceeded(
             f"name {shown(name)}: got {depth} parts, want at most {limits.path_depth} (the limit 'path_depth')"
         )
+
+
+_TYPES = ("a file", "a hard link", "a symlink", "a character device", "a block device", "a directory", "a FIFO")
+"""By typeflag."""
+
+
+def spoken(kind: bytes) -> str:
+    """The type of an entry in words, for messages; one that is no file's by its letter."""
+    return _TYPES[int(kind)] if kind in FILES else f"the type {shown(kind)}"
 
 
 def shown(name: bytes, most: int = 120) -> str:
