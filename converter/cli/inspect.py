@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
@@ -13,15 +13,15 @@ from converter.cli.reading import Opened, reading
 from converter.cli.settings import common, settings
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, size
-from converter.formats.aci.keys import MANIFEST
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
-from converter.model.media_types import ACI
+from converter.model.media_types import ACI, INDEXES, MANIFESTS
+from converter.model.naming import REF_NAME, called
 from converter.model.reference import Location
-from converter.trust.content_trust import beside
-from converter.trust.evidence import find
-from converter.trust.signature import Signature
+
+if TYPE_CHECKING:
+    from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]
 """Labels and values; a row without a label continues the one above."""
@@ -43,10 +43,7 @@ def command(reference: str, content_trust: dict[str, bytes]) -> None:
     with reading(reference, store()) as opened:
         about = subjects(opened.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
-        signatures = (
-            *find(attached, opened.source.fetch, manifest_of(opened), opened.root),
-            *beside(content_trust, str(opened.root.digest)),
-        )
+        signatures = signatures_of(opened, attached, content_trust)
         if settings().json:
             signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
             show_json(describe(opened.item, attached) | signed)
@@ -54,6 +51,21 @@ def command(reference: str, content_trust: dict[str, bytes]) -> None:
         show(reference, colour=BOLD)
         for label, value in (*rows(opened, attached), *signature_rows(signatures)):
             show(f"  {label:<12}{value}")
+
+
+def signatures_of(
+    opened: Opened, attached: Sequence[Attachment], content_trust: Mapping[str, bytes]
+) -> tuple[Signature, ...]:
+    """What is signed, within the image and beside it."""
+    if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
+        return ()  # a schema 1 manifest alone holds signatures itself
+    from converter.trust.content_trust import beside
+    from converter.trust.evidence import find
+
+    return (
+        *find(attached, opened.source.fetch, manifest_of(opened), opened.root),
+        *beside(content_trust, str(opened.root.digest)),
+    )
 
 
 def manifest_of(opened: Opened) -> bytes:
@@ -94,8 +106,6 @@ def _identity(opened: Opened) -> Rows:
 
 
 def _name(opened: Opened) -> str:
-    from converter.conversion.targets import REF_NAME, called
-
     if _is_aci(opened.item):
         told = opened.item.foreign["aci"]
         return ":".join(part for part in (told["name"], told.get("version")) if part)
@@ -122,8 +132,11 @@ def _annotations(item: Item) -> Mapping[str, str]:
     """What an image says of itself; the manifest of an ACI, which other formats get as an annotation, is all of it."""
     if isinstance(item, Artifact):
         return {}
-    hidden = {MANIFEST} if _is_aci(item) else set()
-    return {key: value for key, value in item.annotations.items() if key not in hidden}
+    if not _is_aci(item):
+        return item.annotations
+    from converter.formats.aci.keys import MANIFEST
+
+    return {key: value for key, value in item.annotations.items() if key != MANIFEST}
 
 
 def _image(image: Image) -> Rows:

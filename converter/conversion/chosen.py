@@ -11,12 +11,13 @@ from converter.conversion.attachments import Attached, Found, Listing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.prepare import alone, prepare
-from converter.conversion.targets import asked_for, called
+from converter.conversion.targets import asked_for
 from converter.errors import Usage
 from converter.formats import labelled
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Item, subjects
+from converter.model.naming import called
 from converter.model.reference import Location
 from converter.plan import Loss
 from converter.ports import Fetch, Source

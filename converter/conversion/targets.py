@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converter import formats
-from converter.errors import Invalid, Usage
+from converter.errors import Usage
 from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
+from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import ImageName, Location
 from converter.ports import Format
 from converter.stores.media.out_file import STDOUT
-
-REF_NAME = "org.opencontainers.image.ref.name"
-FULL_NAME = "io.containerd.image.name"
-"""Where layouts keep a name: OCI's own annotation, and the full name as Docker and containerd write it."""
 
 HOLDS = {
     "oci": ("oci",),
@@ -109,31 +106,13 @@ def asked_for(location: Location) -> str:
     return location.name
 
 
-def called(location: Location, name: str, root: Descriptor) -> str:
-    """The full name that an image has where it comes from, empty where it has none; ``name`` is its name there."""
-    if location.transport == "docker":
-        repository = ImageName.parse(location.path)
-        return f"{repository.name}:{name}" if name else str(repository.tagged())
-    asked = location.path if location.transport == "docker-daemon" else name
-    offered = (root.annotations.get(FULL_NAME, ""), asked, root.annotations.get(REF_NAME, ""))
-    return next((text for text in offered if _is_full(text)), "")
-
-
 def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
     """The name an image gets: the one asked for, else the one it had, in ``full`` if there is one."""
     if destination.name or destination.transport not in NAMING:
         return destination.name
     of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
     short = root.annotations.get(REF_NAME, "")
-    full = next((text for text in (full, of_aci) if _is_full(text)), "")
+    full = next((text for text in (full, of_aci) if is_full(text)), "")
     if destination.transport == "docker-archive":
         return full
     return full or short or ("" if source_name.startswith("@") else source_name)
-
-
-def _is_full(name: str) -> bool:
-    """Whether a name says more than a tag: Docker loads names of the form REPO:TAG."""
-    try:
-        return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
-    except Invalid:
-        return False

@@ -1,0 +1,29 @@
+"""What an image is called where it lies (image-spec 1.1.1, annotations.md; containerd's own annotation)."""
+
+from __future__ import annotations
+
+from converter.errors import Invalid
+from converter.model.descriptor import Descriptor
+from converter.model.reference import ImageName, Location
+
+REF_NAME = "org.opencontainers.image.ref.name"
+FULL_NAME = "io.containerd.image.name"
+"""Where layouts keep a name: OCI's own annotation, and the full name as Docker and containerd write it."""
+
+
+def called(location: Location, name: str, root: Descriptor) -> str:
+    """The full name that an image has where it comes from, empty where it has none; ``name`` is its name there."""
+    if location.transport == "docker":
+        repository = ImageName.parse(location.path)
+        return f"{repository.name}:{name}" if name else str(repository.tagged())
+    asked = location.path if location.transport == "docker-daemon" else name
+    offered = (root.annotations.get(FULL_NAME, ""), asked, root.annotations.get(REF_NAME, ""))
+    return next((text for text in offered if is_full(text)), "")
+
+
+def is_full(name: str) -> bool:
+    """Whether a name says more than a tag: Docker loads names of the form REPO:TAG."""
+    try:
+        return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
+    except Invalid:
+        return False
