@@ -134,7 +134,7 @@ def _write(
     stack.enter_context(ends.turn(job))
     if job.destination.transport in _ON_DISK:
         Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
-    (done,) = execute([(sink, [target])], stack, options, report, ends.memory)
+    (done,) = execute([(sink, [target])], stack, options, report, ends.memory, alone=False)
     return replace(outcome, digest=str(done.digest or ""), after=done.size)
 
 
@@ -154,7 +154,6 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
         return False
     if job.destination.transport == "docker":
         where = ImageName.parse(job.destination.path)
-        ends.holders.open(where)
         for leaf in distinct(target.plan.root):
             made = foreseen(leaf, ends.memory)
             if made is not None:

@@ -26,8 +26,11 @@ CREATE TABLE IF NOT EXISTS packed (
     source TEXT NOT NULL, how TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, diff_id TEXT NOT NULL,
     PRIMARY KEY (source, how)
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS holders (
+    host TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, PRIMARY KEY (host, digest)
+) WITHOUT ROWID, STRICT;
 """
-TABLES = ("diff_ids", "packed")
+TABLES = ("diff_ids", "packed", "holders")
 
 
 class Forgetful:
@@ -38,6 +41,7 @@ class Forgetful:
     def __init__(self) -> None:
         self._known: dict[Digest, Digest] = {}
         self._packed: dict[tuple[Digest, str], Made] = {}
+        self._holders: dict[tuple[str, Digest], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +66,12 @@ class Forgetful:
     def learn_packed(self, source: Digest, how: str, made: Made) -> None:
         self._packed[source, how] = made
 
+    def holder(self, host: str, digest: Digest) -> str | None:
+        return self._holders.get((host, digest))
+
+    def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
+        self._holders[host, digest] = repository
+
     def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
         return nullcontext()
 
@@ -79,6 +89,8 @@ class Cache:
         self._packed: dict[tuple[str, str], Made] = {}
         self._new_diff_ids: list[tuple[str, str]] = []
         self._new_packed: list[tuple[str, str, str, int, str]] = []
+        self._holders: dict[tuple[str, str], str] = {}
+        self._new_holders: list[tuple[str, str, str]] = []
         self._lock = threading.Lock()
         self._reading: sqlite3.Connection | None = None
 
@@ -102,13 +114,15 @@ class Cache:
         with self._lock:
             learned, self._new_diff_ids = self._new_diff_ids, []
             packed, self._new_packed = self._new_packed, []
-        if learned or packed:
+            holders, self._new_holders = self._new_holders, []
+        if learned or packed or holders:
             with suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._open() as database, database:
                     database.executescript(_TABLES)
                     database.executemany("INSERT OR REPLACE INTO diff_ids VALUES (?, ?)", learned)
                     database.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)", packed)
+                    database.executemany("INSERT OR REPLACE INTO holders VALUES (?, ?, ?)", holders)
 
     def get(self, digest: Digest) -> Digest | None:
         """The digest of the blob's uncompressed bytes, where it has been computed before."""
@@ -148,6 +162,21 @@ class Cache:
     def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
         """Nobody else moves blobs in this run."""
         return nullcontext()
+
+    def holder(self, host: str, digest: Digest) -> str | None:
+        """A repository of a registry that had the blob when it was last heard of."""
+        with self._lock:
+            found = self._holders.get((host, str(digest)))
+            if found is None:
+                row = self._row("SELECT repository FROM holders WHERE host = ? AND digest = ?", host, str(digest))
+                found = row[0] if row else None
+        return found
+
+    def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
+        """Remember a repository that has the blob, in place of the one that was known."""
+        with self._lock:
+            self._holders[host, str(digest)] = repository
+            self._new_holders.append((host, str(digest), repository))
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

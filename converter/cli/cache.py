@@ -47,8 +47,9 @@ def ls() -> None:
     if settings().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
-    what = (count(counts["diff_ids"], "diff_id"), count(counts["packed"], "packed layer"), count(len(kept), "blob"))
-    show(f"{folder}: {', '.join(what)}")
+    what = {"diff_ids": "diff_id", "packed": "packed layer", "holders": "registry blob"}
+    counted = (*(count(counts[table], name) for table, name in what.items()), count(len(kept), "blob"))
+    show(f"{folder}: {', '.join(counted)}")
     for one in kept:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
         show(f"{one.digest}  {size(one.size):>10}  {used}")

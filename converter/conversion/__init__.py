@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.cache import FOLDER, Blobs
+from converter.cache import FOLDER, Blobs, Cache, Forgetful
 from converter.conversion import acis, origin
 from converter.conversion.chosen import Chosen, choose, library_of
-from converter.conversion.ends import source_store, target_store
+from converter.conversion.ends import open_target, source_store, target_store
 from converter.conversion.executing import execute, foreseen, sign_files
 from converter.conversion.opened import open_image
 from converter.conversion.options import Options
@@ -21,7 +21,7 @@ from converter.errors import Usage, within
 from converter.events import Report, silent
 from converter.model.limits import enforced
 from converter.model.reference import Location
-from converter.stores import open_sink, open_source
+from converter.stores import open_source
 from converter.stores.once import Once
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
@@ -55,17 +55,19 @@ def convert(
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
             once.hold()
+        memory = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
+        stack.enter_context(memory)
         planned = []
         for destination in places:
             store = replace(target_store(options, location, destination), report=report)
-            sink = open_sink(destination, store)
+            sink = open_target(destination, store, memory)
             planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
         if once and len(places) > 1:
             once.hold()
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
-            results = execute(planned, stack, options, report)
+            results = execute(planned, stack, options, report, memory, alone=True)
     results = list(sign_files(results, options))
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 

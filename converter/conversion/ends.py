@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from converter.cache import Cache, Forgetful
+from converter.conversion.noted import Noted
 from converter.conversion.options import Options
+from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
-from converter.stores import StoreOptions
+from converter.ports import Sink
+from converter.stores import StoreOptions, open_sink
 
 
 def source_store(options: Options) -> StoreOptions:
@@ -23,3 +28,23 @@ def target_store(options: Options, source: Location, destination: Location) -> S
     if ours.host != theirs.host:
         return store
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
+
+
+def open_target(destination: Location, store: StoreOptions, memory: Forgetful | Cache) -> Sink:
+    """The destination; in a registry, with what is remembered of its other repositories."""
+    if destination.transport != "docker":
+        return open_sink(destination, store)
+    where = ImageName.parse(destination.path)
+
+    def holders(digest: Digest) -> Iterator[str]:
+        known = memory.holder(where.host, digest)
+        if known is not None:
+            yield known
+        yield from (other for other in store.mount_from if other != known)
+
+    def heard(digest: Digest, sent: bool) -> None:
+        # A repository that a blob could be had from will do for the next one as well.
+        if sent or memory.holder(where.host, digest) is None:
+            memory.learn_holder(where.host, digest, where.repository)
+
+    return Noted(open_sink(destination, replace(store, holders=holders)), heard)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.cache import Cache, Forgetful
 from converter.conversion import origin, signed
 from converter.conversion.options import Options
 from converter.conversion.planning import Target
@@ -33,19 +32,20 @@ def execute(
     stack: ExitStack,
     options: Options,
     report: Report,
-    memory: DiffIds | None = None,
+    memory: DiffIds,
+    *,
+    alone: bool,
 ) -> list[TargetResult]:
     """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
 
-    ``memory`` is what several conversions at a time share; one that is alone opens the cache of the options.
+    ``alone`` says that no other conversion runs meanwhile.
     """
     results = []
-    own = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
-    with Workers(options.threads) as workers, nullcontext(memory) if memory else own as diff_ids:
-        settings = Running(jobs=options.threads, diff_ids=diff_ids, report=report, link=options.link)
+    with Workers(options.threads) as workers:
+        settings = Running(jobs=options.threads, diff_ids=memory, report=report, link=options.link)
         for sink, targets in planned:
             stack.enter_context(sink)
-            distant = memory is None and any(target.distant for target in targets)
+            distant = alone and any(target.distant for target in targets)
             copies = options.jobs or DISTANT if distant else options.threads
             execution = Execution(sink, workers, replace(settings, copies=copies))
             attached = [one for target in targets for one in target.carried.attached]

@@ -19,11 +19,14 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
         assert cache.get(BLOB) is None
         cache.learn(BLOB, DIFF_ID)
         cache.learn_packed(BLOB, "gzip level 2", MADE)
+        cache.learn_holder("host", BLOB, "old")
+        cache.learn_holder("host", BLOB, "new")
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
         assert cache.packed(BLOB, "gzip level 1") is None
-        assert cache.counts() == {"diff_ids": 1, "packed": 1}
+        assert (cache.holder("host", BLOB), cache.holder("other", BLOB)) == ("new", None)
+        assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1}
 
 
 def test_it_can_forget(tmp_path: Path) -> None:
@@ -31,7 +34,7 @@ def test_it_can_forget(tmp_path: Path) -> None:
         cache.learn(BLOB, DIFF_ID)
     Cache(tmp_path).forget()
     with Cache(tmp_path) as cache:
-        assert cache.counts() == {"diff_ids": 0, "packed": 0}
+        assert cache.counts() == {"diff_ids": 0, "packed": 0, "holders": 0}
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

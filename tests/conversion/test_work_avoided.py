@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from converter.execute import Execution
 from converter.model.digest import Digest
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import LAYERS, add_image, gzipped
+from tests.stores.registry.fake import FakeRegistry
+from tests.stores.registry.pushing import PLAIN
 from tests.stores.saving import classic, write_tar
 
 
@@ -140,3 +143,30 @@ def test_a_shared_file_is_checked_like_any_other(tmp_path: Path, layout: Path) -
     with pytest.raises(DigestMismatch):
         convert(f"oci:{layout}:x", [f"oci:{tmp_path}/out:x"], Options(link=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_another_repository_of_a_registry_got_earlier_is_not_sent_again(tmp_path: Path, layout: Path) -> None:
+    options = Options(cache=tmp_path / "cache", store=PLAIN)
+    with FakeRegistry() as registry:
+
+        def sent(name: str, told: Options = options) -> int:
+            before = len(registry.seen("PUT", "/uploads/"))
+            convert(f"oci:{layout}:x", [f"docker://{registry.host}/{name}:1"], told)
+            return len(registry.seen("PUT", "/uploads/")) - before
+
+        everything = sent("one")
+        assert everything == len(LAYERS) + 1
+        assert sent("two") == 0
+        assert registry["two"].blobs == registry["one"].blobs
+        assert sent("three", replace(options, cache=None)) == everything, "--no-cache remembers nothing"
+        registry["one"].blobs.clear()
+        assert sent("four") == everything, "what is gone is sent"
+        assert sent("five") == 0, "and had from where it went"
+        assert not registry.uploads
+
+
+def test_two_repositories_of_a_registry_get_a_layer_once(layout: Path) -> None:
+    with FakeRegistry() as registry:
+        there = [f"docker://{registry.host}/{name}:1" for name in ("one", "two")]
+        convert(f"oci:{layout}:x", there, Options(store=PLAIN))
+        assert len(registry.seen("PUT", "/uploads/")) == len(LAYERS) + 1
