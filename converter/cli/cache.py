@@ -29,8 +29,8 @@ def size_option(_context: click.Context, _parameter: click.Parameter, value: str
 def command() -> None:
     """Say what earlier runs have left, or remove it.
 
-    The cache holds digests that were verified and, where --cache-blobs asks for them, blobs. Removing them costs time,
-    and nothing else.
+    The cache holds digests that were verified, which repositories have which blobs and, where --cache-blobs asks for
+    them, blobs. Removing them costs time, and nothing else.
     """
 
 
