@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.targets import called, check, name_for
+from converter.conversion.targets import check, name_for
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
+from converter.model.naming import called
 from converter.model.platform import Platform
 from converter.model.reference import Location
 from tests.stores.copying import source_at
