@@ -18,6 +18,7 @@ from converter.model.reference import ImageName
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
+from converter.streams.workers import Workers
 
 TRIES = 2
 """Most repositories to be asked for one blob."""
@@ -47,11 +48,12 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run."""
+    """Opens sources and sinks for the jobs of one run; ``workers``, where there are some, pack for all of them."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool) -> None:
+    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, workers: Workers | None = None) -> None:
         self.memory = memory
         self.hosts = hosts
+        self.workers = workers
         self.holders = Holders()
         self._spool = spool
         self._turns: dict[str, threading.Lock] = {}

@@ -68,7 +68,7 @@ class Move:
         with ExitStack() as stack:
             source = stack.enter_context(ends.source(self.job))
             sink = stack.enter_context(ends.sink(self.job, report))
-            workers = stack.enter_context(Workers(self.job.options.threads))
+            workers = ends.workers or stack.enter_context(Workers(self.job.options.threads))
             leaf = self._leaf(source)
             if self.known is not None:
                 self.learn(self.known, ends.memory)

@@ -24,6 +24,9 @@ _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 Key = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
 Check = Callable[["Version"], bool]
 
+_MOST = 2**64
+"""Numbers of versions are below this for skopeo; a tag with a larger one is none."""
+
 _LAST = (2, 0, "")
 """Sorts behind every identifier of a pre-release: a release is later than all of its own."""
 
@@ -42,7 +45,9 @@ class Version:
         if match is None:
             return None
         major, minor, patch = (int(part or 0) for part in match.groups()[:3])
-        return cls((major, minor, patch), match[4] or "")
+        pre = match[4] or ""
+        padded = any(one.isdecimal() and one != "0" and one.startswith("0") for one in pre.split("."))
+        return None if padded or max(major, minor, patch) >= _MOST else cls((major, minor, patch), pre)
 
     @property
     def key(self) -> Key:
@@ -88,19 +93,23 @@ def _check(match: re.Match[str]) -> Check:
     operator = _ALIASES.get(match[1], match[1])
     numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
     known = next((index for index, number in enumerate(numbers) if number is None), 3)
+    if not known and operator in ("!=", ">", "<=", "^"):
+        raise Invalid(f"got {operator!r} before {match[2]!r} in a range of versions, want it before a number")
     major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
     low = Version((major, minor, patch), match[5] or "")
 
     def admitted(version: Version) -> bool:
-        # A pre-release is only meant where the range itself speaks of one.
-        return not version.pre or bool(low.pre)
+        # A pre-release is only meant where the range itself speaks of one, or of one version that is not meant.
+        return not version.pre or bool(low.pre) or (operator == "!=" and known == 3)
 
     def within(version: Version, fixed: int) -> bool:
         return version.numbers[:fixed] == low.numbers[:fixed]
 
     match operator:
+        case "=" if known == 3:
+            fits: Check = lambda version: version.key == low.key  # noqa: E731
         case "=":
-            fits: Check = (lambda version: version.key == low.key) if known == 3 else lambda v: within(v, known)
+            fits = lambda version: version.key >= low.key and within(version, known)  # noqa: E731
         case "!=":
             fits = lambda version: version.key != low.key if known == 3 else not within(version, known)  # noqa: E731
         case ">":

@@ -33,6 +33,23 @@ Takes = Callable[[str], bool]
 MakeSigning = Callable[[Sequence[str]], "Signing"]
 """Gives those who sign, by what a file calls them: only the caller knows where keys and their passwords are."""
 
+_CLASS = re.compile(r"\[:(\^?\w+):\]")
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": r"!-/:-@\[-`{-~",
+    "upper": "A-Z",
+    "word": r"\w",
+    "xdigit": "0-9A-Fa-f",
+}
+"""Within brackets, as Go's regular expressions have them, which are skopeo's; Python would read other characters."""
+
+_FLAGS = ("tls-verify", "squash", "strict", "preserve-digests")
+_WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
+"""What YAML 1.1 calls true and false elsewhere than in a text; a tag may have one of these names."""
+
 SHOWN = 20
 """Most faults of a file that are told at once."""
 
@@ -55,6 +72,7 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
     Raises Invalid with every fault and its line, Usage.
     """
     found = text.read(data)
+    _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
     reading = _Reading(found, options, to, signing, rename or DEFAULT)
@@ -161,14 +179,33 @@ def _list(value: str | list[str]) -> tuple[str, ...]:
 
 def _matches(pattern: str) -> Takes:
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(_CLASS.sub(_characters, pattern), re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
         raise Invalid(f"got the regular expression {pattern[:200]!r} ({error}), want one") from None
     return lambda tag: compiled.search(tag) is not None
 
 
+def _characters(found: re.Match[str]) -> str:
+    try:
+        return _CLASSES[found[1]]
+    except KeyError:
+        raise Invalid(
+            f"got the class {found[0]!r} in a regular expression, want one of {', '.join(_CLASSES)}"
+        ) from None
+
+
 def _within(versions: str) -> Takes:
     return Range.parse(versions).holds
+
+
+def _name_flags(value: Any) -> None:
+    """Make true and false of the words for them, where one of these is meant."""
+    if not isinstance(value, dict):
+        return
+    images = value.get("images")
+    for said in (*value.values(), *(images if isinstance(images, list) else ())):
+        if isinstance(said, dict):
+            said |= {name: _WORDS.get(str(said[name]).lower(), said[name]) for name in _FLAGS if name in said}
 
 
 def _validate(found: text.Document) -> None:

@@ -27,6 +27,7 @@ from converter.events import Event, Finished, Moved, Planned, Report, Started, W
 from converter.model.limits import enforced
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
+from converter.streams.workers import Workers
 from converter.version import __version__
 
 R = TypeVar("R")
@@ -88,7 +89,8 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
 
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program():
-        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)))
+        crew = crew_of(worker.state.nthreads)
+        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew)
     else:
         answer = Failed.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
     if isinstance(answer, Failed):
@@ -96,11 +98,13 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
     return answer
 
 
-def perform(task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send) -> Done[R] | Failed:
+def perform(
+    task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers | None = None
+) -> Done[R] | Failed:
     """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
     task = replace(task, job=at_home(task.job, environment))
     with enforced(task.job.options.store.limits), Spool() as spool, _seldom(send) as report:
-        ends = Ends(memory=Memory(Forgetful()), hosts=hosts, spool=spool)
+        ends = Ends(memory=Memory(Forgetful()), hosts=hosts, spool=spool, workers=workers)
         try:
             return Done(result=task.run(ends, report), fetched=spool.fetched)
         except ConverterError as error:
@@ -129,6 +133,12 @@ def event_of(name: str, *fields: Any) -> Event:
 def hosts_of(per_host: int) -> Hosts:
     """What all tasks of this worker share: when one of them is told to let a host be, all do."""
     return Hosts(per_host)
+
+
+@cache
+def crew_of(threads: int) -> Workers:
+    """What packs for all tasks of this worker, on as many threads as Dask has given it: one task alone has them all."""
+    return Workers(threads)
 
 
 def prepare(per_host: int) -> str:

@@ -13,6 +13,7 @@ from converter.errors import Invalid
     [
         pytest.param("1.2.3", "1.2.3 v1.2.3", "1.2.4 1.2.3-rc1", id="a version is itself"),
         pytest.param("1.2", "1.2.0 1.2.9", "1.3.0 2.2.0", id="a short version is all that begin so"),
+        pytest.param("1-rc", "1.0.0-rc 1.2.3", "1.0.0-alpha 2.0.0", id="from a pre-release on"),
         pytest.param("1.x", "1.0.0 1.9 1", "2.0.0 0.9", id="an x is any number"),
         pytest.param("*", "0.0.1 7", "1.0.0-rc1 latest", id="a star is any release"),
         pytest.param(">= 1.2, < 2", "1.2.0 1.99", "1.1.9 2.0.0", id="a comma is and"),
@@ -25,11 +26,16 @@ from converter.errors import Invalid
         pytest.param("^0.2.3", "0.2.3 0.2.9", "0.3.0 0.2.2", id="a caret keeps the minor number after a zero"),
         pytest.param("^0.0.3", "0.0.3", "0.0.4 0.1.0", id="a caret keeps all after two zeros"),
         pytest.param("^0", "0.0.1 0.9.0", "1.0.0", id="a caret before a zero keeps that"),
-        pytest.param("!=1.2.3", "1.2.4", "1.2.3", id="anything else"),
+        pytest.param("!=1.2.3", "1.2.4 1.2.4-rc1", "1.2.3", id="anything else, pre-releases too"),
+        pytest.param("!=1.x", "2.0.0", "1.2.3 2.0.0-rc1", id="no pre-releases where several are not meant"),
         pytest.param(">1.2", "1.3.0", "1.2.9", id="after all that begin so"),
         pytest.param("<=1.2", "1.2.9 1.1.0", "1.3.0", id="up to all that begin so"),
         pytest.param(">=1.2.3-rc1", "1.2.3-rc2 1.2.3", "1.2.3-beta 1.2.2", id="pre-releases where one is named"),
         pytest.param(">=1.0.0", "1.0.0", "1.1.0-rc1 nightly 1.0.0.0", id="no pre-releases, and no other names"),
+        pytest.param(
+            ">=1-0", "1.0.0-0 1.0.0-1a", "1.0.0-01 1.0.0-rc.01", id="numbers in a pre-release have no zeros before"
+        ),
+        pytest.param(">=1", "18446744073709551615", "18446744073709551616", id="numbers have an end"),
     ],
 )
 def test_ranges(text: str, inside: str, outside: str) -> None:
@@ -42,6 +48,12 @@ def test_ranges(text: str, inside: str, outside: str) -> None:
 @pytest.mark.parametrize("text", ["", "latest", ">=", "1.2 || ", "1.2.3.4", ">> 1", "1,,x y"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="got the range of versions"):
+        Range.parse(text)
+
+
+@pytest.mark.parametrize("text", ["<=*", "^x", "!=*", "> X", ">=1 <=x"])
+def test_a_range_that_ends_at_any_number_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match="in a range of versions, want it before a number"):
         Range.parse(text)
 
 

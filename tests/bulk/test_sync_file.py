@@ -103,6 +103,34 @@ def test_what_a_file_says_of_a_source_does_not_hold_for_its_destination() -> Non
     assert entry.options.store == replace(StoreOptions(), tls_verify=False, credentials=("u", "p"))
 
 
+@pytest.mark.parametrize(
+    "word, verify",
+    [("true", True), ("True", True), ("yes", True), ("on", True), ("false", False), ("No", False), ("off", False)],
+)
+def test_yes_and_no_are_words_that_yaml_has_for_them(word: str, verify: bool) -> None:
+    (entry,) = entries(f"a.example: {{images: {{x: [no]}}, tls-verify: {word}}}")
+
+    assert entry.options.store.tls_verify == verify
+    assert entry.references == ("no",)
+
+
+@pytest.mark.parametrize(
+    "pattern, inside, outside",
+    [
+        pytest.param("^v[[:digit:]]+$", "v1 v23", "v v1a", id="a class of digits"),
+        pytest.param("^[[:alnum:]_]+$", "a1_ Z", "a-1", id="a class among other characters"),
+        pytest.param("^[^[:upper:]]+$", "a1", "A", id="all but a class"),
+        pytest.param("[0-9]$", "rc1", "1rc", id="a match anywhere"),
+    ],
+)
+def test_regular_expressions_are_read_as_skopeo_does(pattern: str, inside: str, outside: str) -> None:
+    (entry,) = entries(f"a.example:\n  images-by-tag-regex:\n    x: '{pattern}'\n")
+
+    assert entry.takes is not None
+    assert [tag for tag in inside.split() if not entry.takes(tag)] == []
+    assert [tag for tag in outside.split() if entry.takes(tag)] == []
+
+
 def test_the_richer_form() -> None:
     etcd, app, archive = entries(RICHER, to=None)
 
@@ -180,6 +208,12 @@ def test_the_richer_form() -> None:
             Invalid,
             "line 2: a.example.credentials: got something else, want object",
             id="a password in the wrong place is not shown",
+        ),
+        pytest.param(
+            "a.example:\n  images-by-tag-regex:\n    x: '[[:odd:]]'\n",
+            Invalid,
+            r"line 3: got the class '\[:odd:\]'",
+            id="a class of characters that there is not",
         ),
         pytest.param("a: &a [*a]\n", Invalid, "got a value that holds itself", id="a list that holds itself"),
     ],
