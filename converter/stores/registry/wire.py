@@ -17,7 +17,11 @@ from converter.stores.registry.urls import Origin, bypasses, followed, origin_of
 from converter.version import __version__
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse, PoolManager, Timeout
+
+DIGESTION = 10
+"""How much longer than for anything else one waits for the answer to what was sent: before it gives one, a registry may
+read a whole blob again, from a slow store, to hash it."""
 
 Body = bytes | Iterable[bytes | memoryview] | None
 
@@ -78,6 +82,7 @@ class Wire:
                 url,
                 body=body,
                 headers=headers,
+                timeout=self._timeout(method),
                 # Without a length, urllib3 sends it in chunks; a header says that there is one.
                 redirect=False,
                 retries=False,
@@ -89,6 +94,12 @@ class Wire:
         self._reached.add(origin_of(url))
         return response
 
+    def _timeout(self, method: str) -> Timeout:
+        from urllib3 import Timeout
+
+        seconds = self.access.timeout
+        return Timeout(connect=seconds, read=seconds * (DIGESTION if method in ("PUT", "PATCH") else 1))
+
     def _pool(self, url: str) -> PoolManager:
         origin = origin_of(url)
         with self._lock:
@@ -98,7 +109,7 @@ class Wire:
             return pool
 
     def _new_pool(self, origin: Origin) -> PoolManager:
-        from urllib3 import PoolManager, ProxyManager, Timeout, disable_warnings, make_headers
+        from urllib3 import PoolManager, ProxyManager, disable_warnings, make_headers
         from urllib3.exceptions import InsecureRequestWarning
 
         scheme, host, port = origin
@@ -106,7 +117,6 @@ class Wire:
         if not self.access.tls_verify:
             # Whoever said so knows; a warning for each request would go to standard error.
             disable_warnings(InsecureRequestWarning)
-        timeout = Timeout(connect=self.access.timeout, read=self.access.timeout)
         most = self.access.connections
         proxy = self.access.proxies.get(scheme)
         if proxy and not bypasses(host, self.access.proxies.get("no", "")):
@@ -114,11 +124,9 @@ class Wire:
             who = urlsplit(proxy)
             pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
             headers = make_headers(proxy_basic_auth=pair)
-            manager: PoolManager = ProxyManager(
-                proxy, proxy_headers=headers, maxsize=most, timeout=timeout, ssl_context=context
-            )
+            manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
-            manager = PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
+            manager = PoolManager(maxsize=most, ssl_context=context)
         manager.pool_classes_by_scheme = bounded(self.access.limits.headers)
         return manager
 

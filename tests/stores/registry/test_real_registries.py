@@ -12,7 +12,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.stores.registry.auth import Challenge, best
 from converter.stores.registry.urls import followed
-from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, first
+from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
 
 LAYER = data(900_000)
@@ -146,3 +146,9 @@ def test_a_download_goes_on_from_a_part(registry: FakeRegistry, part: slice, tol
     registry.fault = lambda one: partial(one) if "range" in one.headers else cut(one)
     assert pull(registry) == [LAYER]
     assert all("range" in one.headers for one in registry.seen("GET", "/blobs/")[1:])
+
+
+def test_a_registry_may_take_its_time_over_a_blob(registry: FakeRegistry) -> None:
+    registry.fault = lambda one: Stall(seconds=0.5) if one.method == "PUT" else None
+    push(registry, [LAYER], options=replace(PLAIN, timeout=0.2, retries=0))
+    assert registry["app"].tags
