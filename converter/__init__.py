@@ -108,7 +108,8 @@ def convert(source: str, *destinations: str, report: Report | None = None, **key
     """Convert the image at ``source`` to every destination, in one reading of it.
 
     References are ``TRANSPORT:LOCATION``, as on the command line; keywords are the fields of ``Options``, where
-    ``compress`` and paths may be texts. ``report`` may be called from several threads at once.
+    ``compress`` and paths may be texts: ``to="docker"``, ``platforms="linux/arm64"``, ``compress="zstd"``,
+    ``strict=True``, ``dry_run=True`` and others. ``report`` may be called from several threads at once.
     Raises a ConverterError, and then no destination has changed.
     """
     from converter.conversion import convert as run

@@ -106,6 +106,8 @@ def test_keywords_are_the_fields_of_the_options() -> None:
         ),
         pytest.param({"compress": ZSTD}, converter.Options(compress=ZSTD), id="or a compression"),
         pytest.param({"platforms": ["all"]}, converter.Options(platforms=("all",)), id="any iterable"),
+        pytest.param({"platforms": "linux/arm64"}, converter.Options(platforms=("linux/arm64",)), id="one platform"),
+        pytest.param({"aci_paths": "a"}, converter.Options(aci_paths=(Path("a"),)), id="one path"),
         pytest.param({"aci_paths": ["a"]}, converter.Options(aci_paths=(Path("a"),)), id="paths as texts"),
         pytest.param({"cache": "c"}, converter.Options(cache=Path("c")), id="a cache as a text"),
         pytest.param({"squash": True, "jobs": 3}, converter.Options(squash=True, jobs=3), id="the rest as it is"),

@@ -14,15 +14,17 @@ from converter.verification.wanted import Wanted
 
 
 class Keywords(TypedDict, total=False):
-    """The fields of Options; ``compress`` may be a text as on the command line, paths may be texts too."""
+    """The fields of Options; ``compress`` may be a text as on the command line, paths may be texts, and one is enough
+    where there may be several.
+    """
 
     to: str
-    platforms: Iterable[str]
+    platforms: str | Iterable[str]
     compress: Compression | str | None
     squash: bool
     layered: bool
     all_images: bool
-    aci_paths: Iterable[Path | str]
+    aci_paths: Path | str | Iterable[Path | str]
     preserve_digests: bool
     strict: bool
     dry_run: bool
@@ -49,6 +51,9 @@ def options(keywords: Keywords) -> Options:
     compress = told.get("compress")
     if isinstance(compress, str):
         told["compress"] = Compression.parse(compress)
+    for several in ("platforms", "aci_paths"):
+        if isinstance(told.get(several), str | Path):
+            told[several] = (told[several],)
     if "platforms" in told:
         told["platforms"] = tuple(told["platforms"])
     if "aci_paths" in told:
