@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from converter.schema.finding import Hit
@@ -95,6 +95,13 @@ def actual_kind(document: Any, kind: str) -> str:
     return KINDS.get(told, kind) if isinstance(told, str) else kind
 
 
+def own_members(document: Any, known: Collection[str]) -> Any:
+    """What a document says that its kind knows: a pod has no labels, and what is called so in one means nothing."""
+    if not isinstance(document, dict):
+        return document
+    return {key: value for key, value in document.items() if key in known}
+
+
 def kind_member(document: dict[str, Any]) -> str:
     """The key under which a document says of what kind it is; Go reads keys without regard to case."""
     return next((key for key in document if key.lower() == "ackind" and "acKind" not in document), "acKind")
@@ -124,8 +131,15 @@ def os_arch(document: Any) -> Iterator[Hit]:
 def created(document: Any) -> Iterator[Hit]:
     """The annotation created is a time."""
     for where, text in _annotations(document, "created"):
-        if fact := bad_time(text):
+        if fact := bad_time(_two_digits(text)):
             yield where, fact
+
+
+def created_form(document: Any) -> Iterator[Hit]:
+    """The annotation created is written as RFC 3339 says, to the letter."""
+    for where, text in _annotations(document, "created"):
+        if not bad_time(_two_digits(text)) and ("," in text or bad_time(text)):
+            yield where, f"got {text[:60]!r}, want two digits for the hour, and a point before the fraction"
 
 
 def url(document: Any) -> Iterator[Hit]:
@@ -299,11 +313,17 @@ def _name(item: dict[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
+def _two_digits(time: str) -> str:
+    """The time with two digits for its hour: Go takes one."""
+    return re.sub("T([0-9]):", r"T0\1:", time, count=1)
+
+
 def _is_address(text: str, version: str) -> bool:
     from ipaddress import IPv4Address, ip_address
 
     try:
-        address = ip_address(text)
+        # Python takes a zone behind the address, Go does not.
+        address = ip_address(text.replace("%", " "))
     except ValueError:
         return False
     return not version or isinstance(address, IPv4Address)

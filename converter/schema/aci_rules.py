@@ -60,6 +60,15 @@ RULES = (
         check=aci.created,
     ),
     Rule(
+        name="aci/annotation-created-form",
+        title="The annotation created has two digits for the hour, and a point before a fraction.",
+        spec=_SPEC + "types.md, Timestamps Type",
+        kinds=_BOTH,
+        check=aci.created_form,
+        compat="warning",
+        note="The reference, which is Go's reader of times, takes one digit, and a comma.",
+    ),
+    Rule(
         name="aci/annotation-url",
         title="The annotations homepage and documentation are http or https URLs.",
         spec=_MANIFEST + "annotations: homepage, documentation",

@@ -14,7 +14,7 @@ from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
 from converter.schema.finding import PROFILES, Finding, Profile, Rule
 from converter.schema.fold import Folded, fold, odd
-from converter.schema.kinds import FAMILIES, known
+from converter.schema.kinds import FAMILIES, document, known
 
 RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
 MOST = 1000
@@ -74,10 +74,17 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
         if profile == "compat" and FAMILIES[kind] in {"docker", "aci"}:
             folded = fold(value, kind, nulls=True)
     yield from _schema(folded, reading.floats or bool(reading.problems), kind, profile)
+    yield from _by_rules(folded, kind, profile)
+
+
+def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
+    value = folded.value
+    if FAMILIES[kind] == "aci":
+        value = aci.own_members(value, document(f"{kind}.json")["properties"])
     for rule in _rules_of(kind):
         severity = rule.severity(profile)
         if rule.check is not None and severity is not None:
-            for path, message in rule.check(folded.value):
+            for path, message in rule.check(value):
                 yield Finding(folded.original(path), rule.name, message, rule.spec, severity)
 
 
