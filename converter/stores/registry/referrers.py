@@ -35,7 +35,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found is not None else [fallback_tag(subject)]
     # At once: most images have none of these, and each answer is a round trip away.
     with ThreadPoolExecutor(len(fallback) + len(by_tag), thread_name_prefix="attachments") as pool:
-        held = dict(zip([*fallback, *by_tag], pool.map(lambda tag: _get(documents, tag), [*fallback, *by_tag])))
+        held = dict(zip([*fallback, *by_tag], pool.map(lambda tag: _shown(documents, tag), [*fallback, *by_tag])))
     yield from found or ()
     for tag in fallback:
         if (index := held[tag]) is not None:
@@ -98,6 +98,16 @@ def _listed(data: bytes) -> list[Descriptor]:
     if not isinstance(entries, list):
         raise Invalid("got referrers that are no list, want an index of them")
     return [Descriptor.from_json(entry) for entry in entries]
+
+
+def _shown(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
+    """The same for who only reads: a store of files answers 403 for what is not there, and who could read the image
+    may read this.
+    """
+    try:
+        return _get(documents, tag)
+    except (Denied, Rejected):
+        return None
 
 
 def _get(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:

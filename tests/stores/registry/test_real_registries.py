@@ -152,3 +152,16 @@ def test_a_registry_may_take_its_time_over_a_blob(registry: FakeRegistry) -> Non
     registry.fault = lambda one: Stall(seconds=0.5) if one.method == "PUT" else None
     push(registry, [LAYER], options=replace(PLAIN, timeout=0.2, retries=0))
     assert registry["app"].tags
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_what_is_not_there_may_be_forbidden(registry: FakeRegistry, status: int) -> None:
+    root = seed(registry, [LAYER])
+
+    def forbid(request: Request) -> Fault:
+        there = (*registry["app"].manifests, *registry["app"].blobs, *registry["app"].tags)
+        return None if request.path.endswith(there) else Refuse(status=status)
+
+    registry.fault = forbid
+    with source_of(registry) as source:
+        assert not list(source.attachments(root.digest))
