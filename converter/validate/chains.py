@@ -45,13 +45,22 @@ class ChainCheck:
             for number, entries in enumerate(whole):
                 entries.below(whole[:number])
 
+    def _unfit(self, layer: str, seen: set[str]) -> str:
+        """Why a layer cannot be the next of a chain, or nothing."""
+        if not _ID.fullmatch(layer):
+            return f"got the layer ID {layer[:100]!r}, want 64 lower-case hex digits"
+        if layer in seen:
+            return f"got the layer {layer} as its own ancestor, want a chain that ends"
+        if len(seen) >= self._blobs.limits.layers:
+            return f"got a chain of more than {self._blobs.limits.layers} layers, want at most that (limit: layers)"
+        return ""
+
     def _chain(self, top: str) -> Iterator[str]:
         """The IDs of the layers that are there, newest first."""
         seen: set[str] = set()
         layer, source = top, repositories.NAME
         while layer:
-            if not _ID.fullmatch(layer) or layer in seen or len(seen) >= self._blobs.limits.layers:
-                fact = f"got the layer {layer[:100]!r}, want an ID that is none of its own descendants'"
+            if fact := self._unfit(layer, seen):
                 self._findings.add("docker/archive-chain", source, fact)
                 return
             seen.add(layer)
