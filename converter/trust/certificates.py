@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
-from converter.trust.keys import strong
+from converter.trust.keys import broken, strong
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -64,7 +64,7 @@ class Roots:
             _check_time(one, at)
             if place:
                 _check_issuer(one, below=place - 1)
-        return strong(leaf.public_key())
+        return strong(public_key(leaf))
 
     def _check_signer(self, leaf: Certificate) -> None:
         """Raises Untrusted where the certificate is of somebody else than was asked for."""
@@ -100,9 +100,9 @@ def load_pem(data: bytes) -> tuple[Certificate, ...]:
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        return tuple(load_pem_x509_certificates(data))
-    except ValueError:
-        raise Invalid("got no certificate in PEM, want at least one") from None
+        return tuple(map(_read, load_pem_x509_certificates(data)))
+    except broken():
+        raise Invalid("got no certificate in PEM, or a broken one, want at least one") from None
 
 
 def load_der(data: bytes) -> Certificate:
@@ -110,9 +110,23 @@ def load_der(data: bytes) -> Certificate:
     from cryptography.x509 import load_der_x509_certificate
 
     try:
-        return load_der_x509_certificate(data)
-    except ValueError:
+        return _read(load_der_x509_certificate(data))
+    except broken():
         raise Invalid("got bytes that are no certificate, want one in DER") from None
+
+
+def _read(certificate: Certificate) -> Certificate:
+    """The same; raises now what the library would when it looks at one of these for the first time."""
+    _ = certificate.subject, certificate.issuer, certificate.extensions
+    return certificate
+
+
+def public_key(certificate: Certificate) -> PublicKeyTypes:
+    """Its key; raises Invalid for one that cannot be read."""
+    try:
+        return certificate.public_key()
+    except broken():
+        raise Invalid(f"got a certificate of {subject(certificate)!r} with a key that is none, want one") from None
 
 
 def subject(certificate: Certificate) -> str:
@@ -148,7 +162,7 @@ def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
 
     try:
         return certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-    except (ExtensionNotFound, ValueError):
+    except ExtensionNotFound:
         return None
 
 
@@ -245,10 +259,6 @@ def _for_code(certificate: Certificate) -> bool:
 
 
 def _check_critical(certificate: Certificate) -> None:
-    try:
-        extensions = list(certificate.extensions)
-    except ValueError:
-        raise Untrusted("got a certificate with extensions that cannot be read, want one in order") from None
-    for one in extensions:
+    for one in certificate.extensions:
         if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
             raise Untrusted(f"got the critical extension {one.oid.dotted_string} in a certificate, want it understood")

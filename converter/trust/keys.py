@@ -45,7 +45,6 @@ class Key:
 
 def load(data: bytes, source: str = "") -> Key:
     """A key of a file: PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
     from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
@@ -59,10 +58,18 @@ def load(data: bytes, source: str = "") -> Key:
                 public = load_der_public_key(data)
             except ValueError:
                 public = load_der_x509_certificate(data).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except broken():
         where = f" in {source}" if source else ""
         raise Invalid(f"got no public key{where}, want one of ECDSA, RSA or Ed25519, or a certificate") from None
     return Key(strong(public), source)
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What the library raises for keys and certificates that are none."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType
+
+    return ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension, UnsupportedGeneralNameType
 
 
 def strong(public: PublicKeyTypes) -> PublicKeyTypes:

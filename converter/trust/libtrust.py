@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import load_object
-from converter.trust.certificates import load_der, subject
+from converter.trust.certificates import load_der, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
 from converter.trust.members import as_object, decoded, member, optional
 from converter.trust.signature import Signature, Verdict
@@ -35,7 +35,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     protected = member(row, "protected", str)
     header = member(row, "header", dict)
     chain = _chain(header)
-    key = Key(strong(chain[0].public_key())) if chain else _from_jwk(member(header, "jwk", dict))
+    key = Key(strong(public_key(chain[0]))) if chain else _from_jwk(member(header, "jwk", dict))
     raw = pretty_jws.decode(member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
     if not jws_signed(key, member(header, "alg", str), raw, protected.encode() + b"." + text):

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from converter.errors import Invalid
-from converter.trust.certificates import issued, subject
+from converter.trust.certificates import issued, public_key, subject
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, Extension, ExtensionType
@@ -81,14 +81,12 @@ def _extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
         return certificate.extensions.get_extension_for_class(kind)
     except ExtensionNotFound:
         return None
-    except ValueError:
-        raise Invalid("got a certificate with extensions that cannot be read, want one in order") from None
 
 
 def _algorithm(certificate: Certificate) -> str:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    key = certificate.public_key()
+    key = public_key(certificate)
     if isinstance(key, rsa.RSAPublicKey):
         return _RSA.get(key.key_size, f"a key of {' or '.join(map(str, _RSA))} bits")
     if isinstance(key, ec.EllipticCurvePublicKey):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid, Untrusted
-from converter.trust.certificates import Roots, load_pem, subject
-from tests.trust.making import NOW, Chain, certificate, ecdsa, pem
+from converter.trust.certificates import Roots, load_der, load_pem, public_key, subject
+from tests.trust.making import NOW, Chain, certificate, der, ecdsa, pem
 
 FULCIO, FULCIO_V2 = "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.8"
 ISSUER = "https://issuer.example"
@@ -93,6 +95,31 @@ def test_people_see_whose_it_is() -> None:
 def test_a_file_without_certificates() -> None:
     with pytest.raises(Invalid):
         load_pem(b"nothing")
+
+
+GOOD = base64.b64decode(der(Chain(email=ME).leaf))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(GOOD.replace(b"\x0c\x06Signer", b"\x0c\x06\xff\xffgner"), id="a name that is no text"),
+        pytest.param(GOOD.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x63"), id="a version that there is not"),
+        pytest.param(GOOD.replace(bytes((6, 3, 85, 29, 17)), bytes((6, 3, 85, 29, 15))), id="an extension twice"),
+        pytest.param(GOOD.replace(b"me@", b"\xffe@"), id="an address that is none"),
+    ],
+)
+def test_a_broken_certificate(data: bytes) -> None:
+    assert data != GOOD
+    with pytest.raises(Invalid):
+        load_der(data)
+
+
+def test_a_key_that_is_none() -> None:
+    point = public_key(load_der(GOOD)).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)[-64:]
+    with pytest.raises(Invalid, match="a key that is none"):
+        public_key(load_der(GOOD.replace(point, bytes(64))))
 
 
 def test_a_ca_for_another_purpose() -> None:
