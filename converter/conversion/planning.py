@@ -64,15 +64,19 @@ def plan(
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and place in origin.PLACES
+        back = None
         if recorded and files is not None and target.name == acis.NAME and options.compress is None:
             from converter.conversion.restoring import restored
 
-            back = restored(root, chosen.before, files, options.threads)
+            # Whoever gives the ACIs that it depended on has them, and can have it back without them in it.
+            finder = library.find if options.aci_paths and not options.rkt_dev_links else None
+            back = restored(root, chosen.before, files, options.threads, finder)
             if back is not None:
                 root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
         carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
-        planned = Plan(root=root, losses=(*losses(target, chosen.item, options), *more))
+        lost = losses(target, chosen.item, options) if back is None else ()
+        planned = Plan(root=root, losses=(*lost, *more))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,

@@ -9,14 +9,17 @@ from converter.conversion import attachments
 from converter.conversion.attachments import Attached
 from converter.conversion.origin import Before
 from converter.errors import ConverterError
-from converter.formats.aci.archive import image_id
-from converter.formats.aci.rewrites import RebuildAci
+from converter.formats.aci import Finder
+from converter.formats.aci.archive import image_id, read_manifest
+from converter.formats.aci.manifest import parse
+from converter.formats.aci.rewrites import ExamineAci, RebuildAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.plan import Copy, Make, Node
 from converter.streams.content import remade
 from converter.streams.workers import Workers
 from converter.trust import origin
+from converter.verification import proof
 from converter.verification.original import Original, consumed
 
 
@@ -28,14 +31,17 @@ class Restored:
     attached: tuple[Attached, ...]
 
 
-def restored(plan: Node, before: Before, files: ExitStack, jobs: int) -> Restored | None:
+def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Finder | None = None) -> Restored | None:
     """The file that ``plan`` makes anew, from the image's origin record; None where that does not give the same ACI.
 
-    Both are read whole and compared by their image ID, for a record is nothing to be trusted.
+    Both are read whole and compared by their image ID, for a record is nothing to be trusted. An ACI that depended on
+    others has another one than what stands alone: it is given back where ``finder`` has all of these, and where the
+    image is proven to be what they make together.
     """
     if not isinstance(plan, Make) or not isinstance(plan.content, Derived):
         return None
-    if not isinstance(plan.content.rewrite, RebuildAci):
+    rebuilt = isinstance(plan.content.rewrite, RebuildAci)
+    if not rebuilt and finder is None:
         return None
     for descriptor in origin.find((one.attachment for one in before.attached), before.fetch):
         with suppress(ConverterError):
@@ -46,9 +52,22 @@ def restored(plan: Node, before: Before, files: ExitStack, jobs: int) -> Restore
                     found, fetch=before.fetch, root=before.root, item=before.item, files=files, workers=workers
                 )
                 aci = original.fetch(found.record.root)
-                if image_id(aci) == _image_id(plan.content):
+                if rebuilt:
+                    same = image_id(aci) == _image_id(plan.content)
+                else:
+                    same = finder is not None and _is_of(aci, original, before, finder)
+                if same:
                     return _restored(aci, original)
     return None
+
+
+def _is_of(aci: Known, original: Original, before: Before, finder: Finder) -> bool:
+    """Whether the image is what the ACI and those that it depends on make; raises what shows that it is not."""
+    if not parse(read_manifest(aci)).dependencies:
+        return False
+    document = before.fetch(before.root).read()
+    proof.prove(original, original.record.root, before.root, before.item, document, finder=finder)
+    return True
 
 
 def _image_id(content: Derived) -> str:
@@ -58,4 +77,5 @@ def _image_id(content: Derived) -> str:
 
 def _restored(aci: Known, original: Original) -> Restored:
     attached = attachments.find(original, [aci.descriptor.digest]).attached
-    return Restored(node=Copy(content=aci, media_type=types.ACI, label="image"), attached=attached)
+    node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
+    return Restored(node=node, attached=attached)

@@ -156,6 +156,49 @@ def test_chains_lead_back_to_what_was_signed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "make, way, wanted, levels",
+    [
+        pytest.param(origins.docker, ["aci:{}/1.aci", "oci:{}/2"], BOTH, ["P4", "P4"], id="docker to aci to oci"),
+        pytest.param(
+            origins.aci, ["oci:{}/1", "docker-archive:{}/2.tar"], OPENPGP, ["P2", "P4"], id="aci to oci to docker"
+        ),
+        pytest.param(
+            origins.oci,
+            ["docker-archive:{}/1.tar", "oci:{}/2", "aci:{}/3.aci"],
+            BOTH,
+            ["P4", "P2", "P2"],
+            id="oci to docker to oci to aci",
+        ),
+        pytest.param(
+            origins.v1,
+            ["docker-archive:{}/1.tar", "oci:{}/2", "aci:{}/3.aci"],
+            Wanted(keys=BOTH.keys, identity="library/app:1"),
+            ["P4", "P2", "P3"],
+            id="schema 1 to docker to oci to aci",
+        ),
+        pytest.param(
+            origins.aci,
+            ["docker-archive:{}/1.tar", "oci:{}/2", "aci:{}/3.aci"],
+            OPENPGP,
+            ["P4", "P2", "P4"],
+            id="aci to docker to oci to aci",
+        ),
+    ],
+)
+def test_each_step_of_a_chain_is_proven(
+    make: Make, way: list[str], wanted: Wanted, levels: list[str], tmp_path: Path
+) -> None:
+    places = [make(tmp_path / "source"), *(place.format(tmp_path) for place in way)]
+    for source, target in pairwise(places):
+        converter.convert(
+            source, target, to={"docker-archive": "docker", "oci": "oci", "aci": "aci"}[target.partition(":")[0]]
+        )
+    report = asked(places[-1], wanted)
+    assert (report.unmet, report.level) == ((), max(levels))
+    assert [step.proof.level for step in report.steps] == levels
+
+
+@pytest.mark.parametrize(
     "target, level",
     [
         pytest.param("oci:{}/out", "P2", id="as it is"),
@@ -404,6 +447,29 @@ def test_a_conversion_wants_what_an_aci_depends_on_signed_too(
     source = depending(tmp_path, pinned=pinned, signer=signer)
     with nullcontext() if ok else pytest.raises(Untrusted, match=r"base\.aci: .*got"):
         converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[tmp_path / "acis"], squash=squash, wanted=OPENPGP)
+
+
+def test_an_aci_that_depended_on_others_comes_back_where_they_are(tmp_path: Path) -> None:
+    source, layout = depending(tmp_path, pinned=True, signer=None), f"oci:{tmp_path}/out"
+    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
+    done = converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"])
+    for suffix in ("", ".asc"):
+        assert (tmp_path / f"back.aci{suffix}").read_bytes() == (tmp_path / f"app.aci{suffix}").read_bytes()
+    same = converter.convert(source, f"aci:{tmp_path}/same.aci")
+    assert (done.losses, done.targets[0].image_id) == ((), same.targets[0].image_id)
+    alone = converter.convert(layout, f"aci:{tmp_path}/alone.aci")
+    assert [loss.field for loss in alone.losses] == ["layers", "attachments"]
+    assert asked(f"aci:{tmp_path}/alone.aci", OPENPGP).level == "P4"
+
+
+def test_an_aci_does_not_come_back_over_another_one_than_it_depended_on(tmp_path: Path) -> None:
+    source, layout = depending(tmp_path, pinned=False, signer=openpgp()), f"oci:{tmp_path}/out"
+    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
+    changed = aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"evil")])
+    (tmp_path / "acis/base.aci").write_bytes(gzip.compress(changed))
+    converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"])
+    assert (tmp_path / "back.aci").read_bytes() != (tmp_path / "app.aci").read_bytes()
+    assert asked(f"aci:{tmp_path}/back.aci", OPENPGP).level == "P4"
 
 
 @pytest.mark.parametrize("compress", ["keep", "none"])
