@@ -25,7 +25,9 @@ from converter.trust.openpgp_keys import Keyring
 from converter.trust.private_keys import PrivateKey
 from converter.trust.trusted import Subject, Trusted
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+"""When it is asked. Signatures are made while the tests run, however long that is, and none may come of the future."""
+
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "layers": []}, indent=2).encode()
 NAME = "registry.example/app:1"
 

@@ -105,10 +105,10 @@ def test_what_is_no_signature_of_a_file(data: bytes, path: str) -> None:
 
 
 def test_a_key_that_expired_since() -> None:
-    signer = Tsk.generate("short", validity_seconds=3600)
+    signer = Tsk.generate("short", validity_seconds=24 * 3600)
     openpgp.inline(message(signer), asking(signer))
     with pytest.raises(Untrusted, match="expired at"):
-        openpgp.inline(message(signer), asking(signer, at=NOW + timedelta(hours=2)))
+        openpgp.inline(message(signer), asking(signer, at=NOW + timedelta(days=1)))
 
 
 def test_a_key_that_was_revoked_since() -> None:
