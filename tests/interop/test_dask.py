@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import dask.config
 import pytest
 from distributed import Client
 
@@ -37,11 +39,13 @@ from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.registries import PASSWORD, USER
 from tests.interop.services import Registry
+from tests.interop.wiretap import wiretap
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 
 IMAGES = 20
 REPOSITORY = "dask/app"
 ZSTD = Compression("zstd")
+PLAINLY = {"DASK_DISTRIBUTED__COMM__COMPRESSION": "null"}
 
 
 @pytest.fixture
@@ -200,6 +204,41 @@ def test_workers_use_the_credentials_that_they_have(
 
         assert main([*command, *options]) == 0
         assert "2 images: 2 written" in capsys.readouterr().out
+
+
+def test_neither_a_secret_nor_a_layer_goes_by_the_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of this process, whose options hold a password, and of a worker, whose auth file does."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    basic = base64.b64encode(f"{USER}:{PASSWORD}".encode())
+    auth = tmp_path / "auth.json"
+    store, roots = many(3)
+    with (
+        registries.registry(folder, auth=registries.password_file(folder)) as closed,
+        FakeRegistry() as ours,
+        dask_cluster(tmp_path / "dask", workers=0, env=PLAINLY) as cluster,
+        wiretap(cluster.port) as tap,
+        dask.config.set({"distributed.comm.compression": None}),
+    ):
+        serve(ours, store, roots)
+        auth.write_text(json.dumps({"auths": {closed.host: {"auth": basic.decode()}}}))
+        cluster.port = tap.port
+        cluster.add_worker({"REGISTRY_AUTH_FILE": str(auth), **PLAINLY})
+        command = ("sync", f"docker://{ours.host}/team/app", f"docker://{closed.host}/copy", "--tls-verify=false")
+        options = ("--scheduler", cluster.address, "--src-creds", "us:a.password.of.ours")
+
+        assert main([*command, *options, "--dest-creds", f"{USER}:{PASSWORD}"]) == 0
+
+    assert "3 images: 3 written" in capsys.readouterr().out
+    layers = json.loads(store.blobs[roots[0].digest])["layers"]
+    assert layers[0]["digest"].encode() in tap.bytes, "digests go by it, in plain text"
+    for secret in (PASSWORD.encode(), basic, b"a.password.of.ours"):
+        assert secret not in tap.bytes
+    for data in store.blobs.values():
+        assert data[:64] not in tap.bytes
 
 
 def test_directories_that_all_see_will_do(
