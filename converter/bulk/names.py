@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ DEFAULT = "{name}"
 
 FIELDS = ("host", "repository", "name", "tag", "digest")
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
+"""What ``skopeo sync``, and this program, call the directory of an image."""
+
 _ENDINGS = {"aci": ".aci", "docker-archive": ".tar", "oci-archive": ".tar"}
 _PLACES = ("dir", "rootfs", "bundle")
 
@@ -29,11 +33,13 @@ class Called:
     digest: str = ""
 
     @classmethod
-    def of(cls, source: Location, name: str) -> Self:
-        """From a reference, and a name within it; raises Invalid."""
+    def of(cls, source: Location, name: str, place: str = "") -> Self:
+        """From a reference, and a name within it; a directory is called what it is below ``place``. Raises Invalid."""
         if source.transport == "docker":
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
+        if source.transport == "dir" and (found := _DIRECTORY.fullmatch(_below(source.path, place))):
+            return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
         stem = Path(source.path).name.partition(".")[0].lower() or "image"
         if not name or name.startswith("@"):
             return cls(repository=stem, tag=name.removeprefix("@") or "latest")
@@ -56,6 +62,12 @@ class Called:
         if "{tag}" in template or "{digest}" in template:
             return text
         return f"{text}@{self.digest}" if self.digest else f"{text}:{self.tag}"
+
+
+def _below(path: str, place: str) -> str:
+    """The path from a place on; of the place itself its last part."""
+    below = os.path.relpath(path, place or path)
+    return Path(path).absolute().name if below == "." else below
 
 
 def checked(template: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from converter.bulk.names import Called, destination
 from converter.bulk.sync_file import Entry
@@ -18,6 +20,10 @@ from converter.stores.hosts import Hosts
 
 _ATTACHED = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 """Tags of what speaks of images (cosign, the referrers fallback): it goes along with its image."""
+
+
+_MANIFEST = "manifest.json"
+"""What makes a directory an image (skopeo(1), dir:)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
 def _job(entry: Entry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = Called.of(source, source.name)
+            called = Called.of(source, source.name, entry.source.path)
             there = destination(entry.to, called, entry.rename)
     except Invalid as error:
         return Unlisted(source=source, error=error)
@@ -89,9 +95,18 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
     if place.transport == "docker-daemon":
         yield place
         return
+    if place.transport == "dir" and not Path(place.path, _MANIFEST).is_file():
+        yield from _directories(place)
+        return
     references = entry.references or _listed(entry, hosts)
     for reference in references:
         yield _at(place, reference)
+
+
+def _directories(place: Location) -> Iterator[Location]:
+    """The images below a directory, as ``skopeo sync`` leaves them there; the directory itself where there is none."""
+    found = sorted(folder for folder, _, names in os.walk(place.path) if _MANIFEST in names)
+    yield from (replace(place, path=folder) for folder in found or [place.path])
 
 
 def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Sink
 from converter.stores import open_source
 
-_ASKED = ("docker", "oci", "dir")
+_ASKED = ("docker", "oci", "dir", "oci-archive", "docker-archive")
 """Destinations that can tell which image has a name there."""
 
 _ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")

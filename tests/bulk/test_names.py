@@ -45,6 +45,9 @@ DIGEST = "sha256:" + "a" * 64
         pytest.param(
             "oci:/x/lay:a.example/y/app:1", "docker://b.example", DEFAULT, "docker://b.example/app:1", id="a full name"
         ),
+        pytest.param("dir:/x/app:1", "docker://b.example", DEFAULT, "docker://b.example/app:1", id="a directory"),
+        pytest.param(f"dir:x/app@{DIGEST}", "oci:d", DEFAULT, f"oci:d:app@{DIGEST}", id="a directory with a digest"),
+        pytest.param("dir:/x/app.d", "oci:d", DEFAULT, "oci:d:app:latest", id="a directory with another name"),
         pytest.param("docker-archive:/x/A.tar:@1", "oci:d", DEFAULT, "oci:d:a:1", id="an image without a name"),
     ],
 )

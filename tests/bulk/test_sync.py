@@ -259,23 +259,49 @@ def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_pat
     assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
 
 
+def test_directories_are_images_again_under_the_names_they_had(
+    ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
+) -> None:
+    serve(ours, *many(2))
+    out = f"dir:{tmp_path}/out"
+    sync([entry(f"docker://{ours.host}/team/app", out, "{repository}")], Settings())
+
+    scoped = sync([entry(out, f"docker://{theirs.host}/scoped", "{repository}")], Settings())
+    one = sync([entry(f"{out}/team/app:1", f"docker://{theirs.host}/one")], Settings())
+
+    assert states(scoped) == {"written": 2}
+    assert theirs["scoped/team/app"].tags == ours["team/app"].tags
+    assert states(one) == {"written": 1}
+    assert theirs["one/app"].tags == {"1": ours["team/app"].tags["1"]}
+
+
+def test_a_directory_without_any_image_is_told_as_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    summary = sync([entry(f"dir:{tmp_path}/empty", "oci:out")], Settings())
+
+    assert "got no file manifest.json" in summary.outcomes[0].error
+
+
 @pytest.mark.parametrize(
-    "to, file",
+    "to, file, again",
     [
-        pytest.param("docker-archive:{}/out", "out/in-app.tar", id="archives of Docker"),
-        pytest.param("oci-archive:{}/out", "out/in-app.tar", id="archives of OCI"),
-        pytest.param("aci:{}/out", "out/in-app.aci", id="ACIs"),
-        pytest.param("rootfs:{}/out", "out/in:app/etc", id="root file systems"),
+        pytest.param("docker-archive:{}/out", "out/in-app.tar", "there", id="archives of Docker"),
+        pytest.param("oci-archive:{}/out", "out/in-app.tar", "there", id="archives of OCI"),
+        pytest.param("dir:{}/out", "out/in:app/manifest.json", "there", id="directories"),
+        pytest.param("aci:{}/out", "out/in-app.aci", "written", id="ACIs, whose digest nobody foresees"),
+        pytest.param("rootfs:{}/out", "out/in:app/etc", "failed", id="root file systems, which are never written over"),
     ],
 )
 def test_every_image_becomes_a_file_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, file: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, file: str, again: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = MemoryStore()
     put(store, add_image(store, name=""), "app")
 
-    summary = sync([entry("oci:in", to.format(tmp_path))], Settings())
+    summary = sync([entry("oci:in", to.format(tmp_path))], Settings(cache=tmp_path / "cache"))
 
     assert states(summary) == {"written": 1}
     assert (tmp_path / file).exists()
+    assert states(sync([entry("oci:in", to.format(tmp_path))], Settings(cache=tmp_path / "cache"))) == {again: 1}
