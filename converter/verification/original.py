@@ -19,6 +19,7 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Index, Item
 from converter.model.limits import in_force
 from converter.ports import Fetch
+from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, decompress, plain
 from converter.streams.repack import Packing, repack
@@ -142,11 +143,11 @@ class Original:
     def _spool(self, digest: Digest) -> Spooled:
         if digest not in self._spools:
             if digest == self._root.digest:
-                tar: Blocks = plain(self._fetch(self._root).blocks(), self._limits)[1]
+                tar: Blocks = plain(ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
             elif self._root.media_type == types.ACI:  # one that it depends on
-                tar = plain(self._fetch(self.target(digest)).blocks(), self._limits)[1]
+                tar = plain(ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
                 raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
             self._spools[digest] = self._spooled(tar)
