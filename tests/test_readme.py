@@ -13,7 +13,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from tests.builders import CONFIG, LAYERS, sha256
+from tests.trust.making import ecdsa, public_pem
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,18 +46,36 @@ def saved(path: Path) -> None:
             out.addfile(info, io.BytesIO(data))
 
 
+def keys(folder: Path) -> None:
+    """A key pair of cosign's kind, with no password."""
+    made = ecdsa()
+    private = made.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "cosign.key").write_bytes(private)
+    (folder / "cosign.pub").write_bytes(public_pem(made))
+
+
+def run(line: str, program: str, folder: Path, cache: Path) -> str:
+    """What a command line of this program says."""
+    first, *words = shlex.split(line)
+    assert first == program
+    command = [sys.executable, "-P", "-m", "converter", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_first_command_runs_in_a_fresh_clone(tmp_path: Path) -> None:
+    first = re.search(r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text())
+    assert first is not None
+    assert "sha256:" in run(first.group(1).replace("/tmp/", f"{tmp_path}/"), "bin/transship", ROOT, tmp_path / "cache")
+
+
 def test_the_examples_run(tmp_path: Path) -> None:
     saved(tmp_path / "app.tar")
-    shown = {}
-    for line in examples():
-        program, *words = shlex.split(line)
-        assert program == "transship"
-        command = [sys.executable, "-P", "-m", "converter", *words]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        shown[line] = done.stdout
-    acis = (text for text in shown.values() if "aci:" in text)
+    keys(tmp_path)
+    shown = {line: run(line, "transship", tmp_path, tmp_path / "cache") for line in examples()}
+    acis = (text for line, text in shown.items() if "aci:" in text and "signed" not in line)
     ids = [found.group() for found in (re.search(r"sha512-[0-9a-f]{128}", text) for text in acis) if found is not None]
     made, *_, again = ids
     assert made == again, "an ACI that went to OCI comes back with its image ID"
