@@ -6,10 +6,10 @@ import errno
 import gc
 import itertools
 import os
-import time
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
