@@ -125,7 +125,7 @@ def test_a_disk_that_fails_at_any_call(
 
 
 def closed_again(opened: int) -> bool:
-    """Whether no more files are open than before; what other tests' threads and garbage hold may take a moment to go."""
+    """Whether no more files are open than before; what other tests hold may take a moment to go."""
     for _ in range(100):
         gc.collect()
         if files_open() <= opened:
