@@ -88,7 +88,8 @@ def _public(store: StoreOptions) -> StoreOptions:
     return replace(
         store,
         credentials=None,
-        token="",  # nosec B106 - none is given: a worker has its own
+        # None is given: a worker has its own.
+        token="",  # nosec B106
         environment={},
         docker_host="",
         authfile=store.authfile.absolute() if store.authfile else None,

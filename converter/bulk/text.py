@@ -65,6 +65,13 @@ class _Loader(yaml.SafeLoader):
         self._limits.require("yaml_values", self._nodes, "values")
         return super().compose_node(parent, index)
 
+    def compose_scalar_node(self, anchor: dict[str, yaml.Node]) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            line = node.start_mark.line + 1
+            raise Invalid(f"line {line}: got half of a surrogate pair, which is no character, want text")
+        return node
+
 
 class _Walk:
     def __init__(self, loader: yaml.SafeLoader, limits: Limits) -> None:

@@ -180,8 +180,10 @@ class Cache:
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
+        # The names are the constants of this module: nobody's text is among them.
+        queries = {table: f"SELECT count(*) FROM {table}" for table in TABLES}  # noqa: S608 # nosec B608
         with self._lock:
-            return {table: (self._row(f"SELECT count(*) FROM {table}") or (0,))[0] for table in TABLES}  # noqa: S608
+            return {table: (self._row(query) or (0,))[0] for table, query in queries.items()}
 
     def forget(self) -> None:
         """Start anew, with nothing."""
