@@ -16,7 +16,7 @@ from converter.streams.blocks import closing
 
 T = TypeVar("T")
 
-DEPTH = 4
+DEPTH = 2
 """Blocks that wait between two threads."""
 
 

@@ -13,7 +13,7 @@ from converter.errors import Invalid, StorageFailed
 from converter.streams import BLOCK, Block, Blocks
 
 COPY_BLOCK = 256 * 1024
-"""Bytes a read where blocks are only hashed and written: they stay in the processor's cache (docs/decisions)."""
+"""Bytes a read from a pipe or a network, and of what small blocks are joined to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,6 @@ from converter.streams.blocks import closing
 from converter.streams.decompress import plain
 from converter.streams.superseded import Superseded
 
-INFLATED = 2
-"""Blocks that wait behind an inflater: they are large."""
-
 Watch = Callable[[Known], Blocks]
 """Opens a known blob, perhaps telling somebody how far its reading has come."""
 
@@ -43,7 +40,7 @@ def uncompressed(
         codec, blocks = plain(ahead(opened(content)), limits)
         checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
         if codec != "tar":
-            blocks = ahead(blocks, INFLATED)
+            blocks = ahead(blocks)
     if layer.diff_id is not None and not checked_already:
         blocks = checked(blocks, layer.diff_id)
     with closing(blocks) as source_blocks:

@@ -64,7 +64,7 @@ class TarMedium:
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         span = self._found(name)
         left = max(0, span.size - offset)
-        return file_blocks(self._fd, span.offset + offset, left if size is None else size, COPY_BLOCK)
+        return file_blocks(self._fd, span.offset + offset, left if size is None else size)
 
     def file(self, name: str) -> Path | None:  # noqa: ARG002 - all of them lie in one
         return None

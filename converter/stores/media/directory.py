@@ -11,7 +11,7 @@ from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
 from converter.model.limits import Limits, in_force
 from converter.stores.disk import READ, disk, open_regular, regular_size, shown
-from converter.streams.blocks import COPY_BLOCK, file_blocks
+from converter.streams.blocks import file_blocks
 
 
 class DirectoryMedium:
@@ -73,7 +73,7 @@ class DirectoryMedium:
             if size is None:
                 with disk(path, "read"):
                     size = max(0, os.fstat(fd).st_size - offset)
-            yield from file_blocks(fd, offset, size, COPY_BLOCK)
+            yield from file_blocks(fd, offset, size)
         finally:
             os.close(fd)
 
