@@ -127,9 +127,9 @@ def test_a_disk_that_fails_at_any_call(
 def closed_again(opened: int) -> bool:
     """Whether no more files are open than before; what other tests hold may take a moment to go."""
     for _ in range(100):
-        gc.collect()
         if files_open() <= opened:
             return True
+        gc.collect()
         time.sleep(0.05)
     return False
 
