@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,7 +21,6 @@ _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
 Key = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
-Check = Callable[["Version"], bool]
 
 _MOST = 2**64
 """Numbers of versions are below this for skopeo; a tag with a larger one is none."""
@@ -57,10 +55,62 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """An operator before a version, of which the first ``known`` numbers were written."""
+
+    operator: str
+    low: Version
+    known: int
+
+    @classmethod
+    def parse(cls, match: re.Match[str]) -> Self:
+        """Read a match of ``_TERM``; raises Invalid."""
+        operator = _ALIASES.get(match[1], match[1])
+        numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
+        known = next((index for index, number in enumerate(numbers) if number is None), 3)
+        if not known and operator in ("!=", ">", "<=", "^"):
+            raise Invalid(f"got {operator!r} before {match[2]!r} in a range of versions, want it before a number")
+        major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
+        return cls(operator, Version((major, minor, patch), match[5] or ""), known)
+
+    def holds(self, version: Version) -> bool:
+        """Whether a version fits the term."""
+        # A pre-release is only meant where the range itself speaks of one, or of one version that is not meant.
+        exact = self.known == 3
+        meant = not version.pre or bool(self.low.pre) or (self.operator == "!=" and exact)
+        return meant and self._fits(version, exact=exact)
+
+    def _fits(self, version: Version, *, exact: bool) -> bool:
+        key, low = version.key, self.low.key
+        match self.operator:
+            case "=":
+                return key == low if exact else key >= low and self._shares(version, self.known)
+            case "!=":
+                return key != low if exact else not self._shares(version, self.known)
+            case ">":
+                return key > low and (exact or not self._shares(version, self.known))
+            case "<":
+                return key < low
+            case ">=":
+                return key >= low
+            case "<=":
+                return key <= low or (not exact and self._shares(version, self.known))
+            case "~":
+                return key >= low and self._shares(version, min(self.known, 2))
+            case _:
+                # ^1.2.3 keeps the first number that is not zero, ^0.0 the first two, ^0 the first.
+                first = next((index for index, number in enumerate(self.low.numbers) if number), self.known - 1)
+                return key >= low and self._shares(version, min(first + 1, self.known))
+
+    def _shares(self, version: Version, fixed: int) -> bool:
+        return version.numbers[:fixed] == self.low.numbers[:fixed]
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """Alternatives, each a list of terms that all have to hold."""
 
-    alternatives: tuple[tuple[Check, ...], ...]
+    alternatives: tuple[tuple[Term, ...], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,10 +120,10 @@ class Range:
     def holds(self, tag: str) -> bool:
         """Whether a tag is a version within the range."""
         version = Version.parse(tag)
-        return version is not None and any(all(term(version) for term in terms) for terms in self.alternatives)
+        return version is not None and any(all(term.holds(version) for term in terms) for terms in self.alternatives)
 
 
-def _terms(part: str, whole: str) -> tuple[Check, ...]:
+def _terms(part: str, whole: str) -> tuple[Term, ...]:
     hyphen = _HYPHEN.fullmatch(part)
     if hyphen is not None:
         part = f">={hyphen[1]} <={hyphen[2]}"
@@ -82,48 +132,8 @@ def _terms(part: str, whole: str) -> tuple[Check, ...]:
     for match in _TERM.finditer(part):
         if part[position : match.start()].strip(" ,"):
             break
-        found.append(_check(match))
+        found.append(Term.parse(match))
         position = match.end()
     if not found or part[position:].strip(" ,"):
         raise Invalid(f"got the range of versions {whole[:200]!r}, want one such as '>= 1.2, < 2'")
     return tuple(found)
-
-
-def _check(match: re.Match[str]) -> Check:
-    operator = _ALIASES.get(match[1], match[1])
-    numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
-    known = next((index for index, number in enumerate(numbers) if number is None), 3)
-    if not known and operator in ("!=", ">", "<=", "^"):
-        raise Invalid(f"got {operator!r} before {match[2]!r} in a range of versions, want it before a number")
-    major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
-    low = Version((major, minor, patch), match[5] or "")
-
-    def admitted(version: Version) -> bool:
-        # A pre-release is only meant where the range itself speaks of one, or of one version that is not meant.
-        return not version.pre or bool(low.pre) or (operator == "!=" and known == 3)
-
-    def within(version: Version, fixed: int) -> bool:
-        return version.numbers[:fixed] == low.numbers[:fixed]
-
-    match operator:
-        case "=" if known == 3:
-            fits: Check = lambda version: version.key == low.key  # noqa: E731
-        case "=":
-            fits = lambda version: version.key >= low.key and within(version, known)  # noqa: E731
-        case "!=":
-            fits = lambda version: version.key != low.key if known == 3 else not within(version, known)  # noqa: E731
-        case ">":
-            fits = lambda version: version.key > low.key and (known == 3 or not within(version, known))  # noqa: E731
-        case "<":
-            fits = lambda version: version.key < low.key  # noqa: E731
-        case ">=":
-            fits = lambda version: version.key >= low.key  # noqa: E731
-        case "<=":
-            fits = lambda version: version.key <= low.key or (known < 3 and within(version, known))  # noqa: E731
-        case "~":
-            fits = lambda version: version.key >= low.key and within(version, min(known, 2))  # noqa: E731
-        case _:
-            # ^1.2.3 keeps the first number that is not zero, ^0.0 the first two, ^0 the first.
-            first = next((index for index, number in enumerate(low.numbers) if number), known - 1)
-            fits = lambda version: version.key >= low.key and within(version, min(first + 1, known))  # noqa: E731
-    return lambda version: admitted(version) and fits(version)
