@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.errors import NotFound, within
 from converter.formats.manifest import layer_type
 from converter.model.compression import GZIP, Compression
-from converter.model.content import Blocks, Derived, Known, Layer, Note, Open
+from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.image import Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
 from converter.streams.blocks import closing, peek
 from converter.streams.detect import HEAD, detect
-from converter.streams.superseded import Replaced
 
 Edit = Callable[[Item], Item]
 REFERENCE = "vnd.docker.reference.digest"
@@ -183,22 +182,12 @@ def truthful(layer: Layer) -> Layer:
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 
 
-@dataclass(frozen=True, slots=True)
-class Flatten:
-    """The rewrite of several layers into one; ``replaced`` is for ``squash``, which see."""
-
-    replaced: Replaced = frozenset()
-
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
-        from converter.streams.squash import squash
-
-        return squash(inputs, replaced=self.replaced)
-
-
 def squashed(image: Image) -> Image:
     """The image with one layer that has the file tree of all; its history is one step, which names the others."""
     if len(image.layers) < 2:
         return image
+    from converter.streams.flatten import Flatten
+
     content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
     created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
     step = History(created=image.created, created_by=created_by, comment=f"squashed from {len(image.layers)} layers")

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """Work has been laid out: so many bytes will be read, for so many blobs."""
 
     size: int
     blobs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A blob is being read; ``name`` is a short text for people."""
 
     name: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """So many more bytes of a blob have been read."""
 
     name: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A blob is in the target; ``skipped`` when it was there before."""
 
     name: str
@@ -39,8 +35,7 @@ class Finished:
     skipped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(NamedTuple):
     """Something a person should know that stops nothing."""
 
     fact: str

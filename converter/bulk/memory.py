@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from converter.cache import Cache, Forgetful
+from converter.cache import Forgetful
 from converter.model.digest import Digest
 from converter.plan import Made
 
@@ -14,7 +14,7 @@ from converter.plan import Made
 class Memory:
     """A cache in which several images are at work. ``alone`` lets one of them move a blob and the others find it."""
 
-    def __init__(self, cache: Cache | Forgetful) -> None:
+    def __init__(self, cache: Forgetful) -> None:
         self.blobs = cache.blobs
         self._cache = cache
         self._lock = threading.Lock()

@@ -148,5 +148,5 @@ def _unless(stopping: threading.Event) -> Report:
     return report
 
 
-def _cache(settings: Settings) -> Cache | Forgetful:
+def _cache(settings: Settings) -> Forgetful:
     return Cache(settings.cache) if settings.cache else Forgetful()

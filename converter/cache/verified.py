@@ -7,12 +7,15 @@ import threading
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from converter.cache.blobs import Blobs
+from converter.cache.edition import edition
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
+
+if TYPE_CHECKING:
+    from converter.cache.blobs import Blobs
 
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
@@ -29,19 +32,29 @@ CREATE TABLE IF NOT EXISTS packed (
 CREATE TABLE IF NOT EXISTS holders (
     host TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, PRIMARY KEY (host, digest)
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS sound (
+    digest TEXT NOT NULL, kind TEXT NOT NULL, edition TEXT NOT NULL, PRIMARY KEY (digest, kind)
+) WITHOUT ROWID, STRICT;
 """
-TABLES = ("diff_ids", "packed", "holders")
+_KEYS = {
+    "diff_ids": ("digest",),
+    "packed": ("source", "how"),
+    "holders": ("host", "digest"),
+    "sound": ("digest", "kind"),
+}
+"""The columns that a fact is found by; the others follow them."""
+TABLES = tuple(_KEYS)
+
+Fact = tuple[str | int, ...]
 
 
 class Forgetful:
-    """Remembers for one run only."""
+    """Remembers for one run only: blob digests, their diff_ids, what became of them, who has them, sound documents."""
 
     blobs: Blobs | None = None
 
     def __init__(self) -> None:
-        self._known: dict[Digest, Digest] = {}
-        self._packed: dict[tuple[Digest, str], Made] = {}
-        self._holders: dict[tuple[str, Digest], str] = {}
+        self._known: dict[tuple[str, ...], Fact] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -55,47 +68,72 @@ class Forgetful:
         """Nothing is kept."""
 
     def get(self, digest: Digest) -> Digest | None:
-        return self._known.get(digest)
+        """The digest of the blob's uncompressed bytes, where it has been computed before."""
+        fact = self._find("diff_ids", str(digest))
+        return None if fact is None else Digest.parse(str(fact[0]))
 
     def learn(self, digest: Digest, diff_id: Digest) -> None:
-        self._known[digest] = diff_id
+        """Remember what was computed from bytes that had this digest."""
+        self._learn("diff_ids", str(digest), told=(str(diff_id),))
 
     def packed(self, source: Digest, how: str) -> Made | None:
-        return self._packed.get((source, how))
+        """What a blob became when it was unpacked and packed again in this way; the media type is the plan's affair."""
+        fact = self._find("packed", str(source), how)
+        if fact is None:
+            return None
+        descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(str(fact[0])), size=int(fact[1]))
+        return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])))
 
     def learn_packed(self, source: Digest, how: str, made: Made) -> None:
-        self._packed[source, how] = made
+        """Remember what was made of the bytes with this digest."""
+        if made.diff_id is not None:
+            told = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
+            self._learn("packed", str(source), how, told=told)
 
     def holder(self, host: str, digest: Digest) -> str | None:
-        return self._holders.get((host, digest))
+        """A repository of a registry that had the blob when it was last heard of."""
+        fact = self._find("holders", host, str(digest))
+        return None if fact is None else str(fact[0])
 
     def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
-        self._holders[host, digest] = repository
+        """Remember a repository that has the blob, in place of the one that was known."""
+        self._learn("holders", host, str(digest), told=(repository,))
+
+    def is_sound(self, digest: Digest, kind: str) -> bool:
+        """Whether nothing was wrong with a document when it was checked by the rules that there are today."""
+        return self._find("sound", str(digest), kind) == (edition(),)
+
+    def learn_sound(self, digest: Digest, kind: str) -> None:
+        """Remember that nothing is wrong with a document."""
+        self._learn("sound", str(digest), kind, told=(edition(),))
 
     def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
+        """Nobody else moves blobs in this run."""
         return nullcontext()
 
+    def _find(self, table: str, *key: str) -> Fact | None:
+        return self._known.get((table, *key))
 
-class Cache:
-    """Blob digests, the diff_ids that were computed for them, and what became of them. Safe for threads and processes.
+    def _learn(self, table: str, *key: str, told: Fact) -> None:
+        self._known[table, *key] = told
+
+
+class Cache(Forgetful):
+    """The same, kept in a folder for the runs to come. Safe for threads and processes.
 
     ``blobs`` has the bytes of ``most`` bytes of them; None where none are to be kept.
     """
 
     def __init__(self, folder: Path, most: int = 0) -> None:
-        self.blobs = Blobs(folder / FOLDER, most) if most else None
+        super().__init__()
+        if most:
+            from converter.cache.blobs import Blobs
+
+            self.blobs = Blobs(folder / FOLDER, most)
         self._path = folder / FILE
-        self._learned: dict[str, str] = {}
-        self._packed: dict[tuple[str, str], Made] = {}
-        self._new_diff_ids: list[tuple[str, str]] = []
-        self._new_packed: list[tuple[str, str, str, int, str]] = []
-        self._holders: dict[tuple[str, str], str] = {}
-        self._new_holders: list[tuple[str, str, str]] = []
+        self._new: dict[str, list[Fact]] = {}
         self._lock = threading.Lock()
         self._reading: sqlite3.Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -112,71 +150,33 @@ class Cache:
     def save(self) -> None:
         """Write down what was learned since the last time: a process that is killed remembers nothing else."""
         with self._lock:
-            learned, self._new_diff_ids = self._new_diff_ids, []
-            packed, self._new_packed = self._new_packed, []
-            holders, self._new_holders = self._new_holders, []
-        if learned or packed or holders:
+            new, self._new = self._new, {}
+        if new:
             with suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._open() as database, database:
                     database.executescript(_TABLES)
-                    database.executemany("INSERT OR REPLACE INTO diff_ids VALUES (?, ?)", learned)
-                    database.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)", packed)
-                    database.executemany("INSERT OR REPLACE INTO holders VALUES (?, ?, ?)", holders)
+                    for table, facts in new.items():
+                        places = ", ".join("?" * len(facts[0]))
+                        # The names are the constants of this module: nobody's text is among them.
+                        database.executemany(
+                            f"INSERT OR REPLACE INTO {table} VALUES ({places})",  # noqa: S608 # nosec B608
+                            facts,
+                        )
 
-    def get(self, digest: Digest) -> Digest | None:
-        """The digest of the blob's uncompressed bytes, where it has been computed before."""
+    def _find(self, table: str, *key: str) -> Fact | None:
         with self._lock:
-            found = self._learned.get(str(digest))
+            found = super()._find(table, *key)
             if found is None:
-                row = self._row("SELECT diff_id FROM diff_ids WHERE digest = ?", str(digest))
-                found = row[0] if row else None
-        return None if found is None else Digest.parse(found)
-
-    def learn(self, digest: Digest, diff_id: Digest) -> None:
-        """Remember what was computed from bytes that had this digest."""
-        with self._lock:
-            self._learned[str(digest)] = str(diff_id)
-            self._new_diff_ids.append((str(digest), str(diff_id)))
-
-    def packed(self, source: Digest, how: str) -> Made | None:
-        """What a blob became when it was unpacked and packed again in this way, as far as any run remembers."""
-        with self._lock:
-            found = self._packed.get((str(source), how))
-            if found is None:
-                query = "SELECT digest, size, diff_id FROM packed WHERE source = ? AND how = ?"
-                row = self._row(query, str(source), how)
-                if row:
-                    descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(row[0]), size=row[1])
-                    found = Made(descriptor=descriptor, diff_id=Digest.parse(row[2]))
+                where = " AND ".join(f"{column} = ?" for column in _KEYS[table])
+                row = self._row(f"SELECT * FROM {table} WHERE {where}", *key)  # noqa: S608 # nosec B608
+                found = row[len(key) :] if row else None
         return found
 
-    def learn_packed(self, source: Digest, how: str, made: Made) -> None:
-        """Remember what was made of the bytes with this digest; the media type is the plan's affair."""
-        if made.diff_id is not None:
-            row = (str(source), how, str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
-            with self._lock:
-                self._packed[str(source), how] = made
-                self._new_packed.append(row)
-
-    def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
-        """Nobody else moves blobs in this run."""
-        return nullcontext()
-
-    def holder(self, host: str, digest: Digest) -> str | None:
-        """A repository of a registry that had the blob when it was last heard of."""
+    def _learn(self, table: str, *key: str, told: Fact) -> None:
         with self._lock:
-            found = self._holders.get((host, str(digest)))
-            if found is None:
-                row = self._row("SELECT repository FROM holders WHERE host = ? AND digest = ?", host, str(digest))
-                found = row[0] if row else None
-        return found
-
-    def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
-        """Remember a repository that has the blob, in place of the one that was known."""
-        with self._lock:
-            self._holders[host, str(digest)] = repository
-            self._new_holders.append((host, str(digest), repository))
+            super()._learn(table, *key, told=told)
+            self._new.setdefault(table, []).append((*key, *told))
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

@@ -14,7 +14,7 @@ from converter.cli.text import count, show, show_json, size
 from converter.errors import Usage
 
 if TYPE_CHECKING:
-    from converter.cache import Kept
+    from converter.cache.blobs import Kept
 
 
 def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -38,7 +38,8 @@ def command() -> None:
 @common
 def ls() -> None:
     """Say what is there: digests by the number, blobs one by one, the least recently used first."""
-    from converter.cache import FOLDER, Blobs, Cache
+    from converter.cache import FOLDER, Cache
+    from converter.cache.blobs import Blobs
 
     folder = _folder()
     with Cache(folder) as cache:
@@ -47,7 +48,7 @@ def ls() -> None:
     if settings().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
-    what = {"diff_ids": "diff_id", "packed": "packed layer", "holders": "registry blob"}
+    what = {"diff_ids": "diff_id", "packed": "packed layer", "holders": "registry blob", "sound": "sound document"}
     counted = (*(count(counts[table], name) for table, name in what.items()), count(len(kept), "blob"))
     show(f"{folder}: {', '.join(counted)}")
     for one in kept:
@@ -60,7 +61,8 @@ def ls() -> None:
 @common
 def prune(keep: int | None) -> None:
     """Remove what is there: all of it, or with --keep the blobs that do not fit."""
-    from converter.cache import FOLDER, Blobs, Cache
+    from converter.cache import FOLDER, Cache
+    from converter.cache.blobs import Blobs
 
     folder = _folder()
     removed = Blobs(folder / FOLDER, keep or 0).trim()

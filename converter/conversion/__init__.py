@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.cache import FOLDER, Blobs, Cache, Forgetful
+from converter.cache import FOLDER, Cache, Forgetful
 from converter.conversion import acis, origin
 from converter.conversion.chosen import Chosen, choose, library_of
 from converter.conversion.ends import open_target, source_store, target_store
@@ -19,6 +19,7 @@ from converter.conversion.result import LayerResult, Result, TargetResult
 from converter.conversion.targets import check
 from converter.errors import Usage, within
 from converter.events import Report, silent
+from converter.formats.documents import remembering
 from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.stores import open_source
@@ -41,9 +42,12 @@ def convert(
     started = time.monotonic()
     location = Location.parse(source)
     with enforced(options.store.limits), ExitStack() as stack:
+        memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Forgetful())
+        stack.enter_context(remembering(memory))
         opened = stack.enter_context(open_source(location, source_store(options)))
         places = [Location.parse(destination) for destination in destinations]
         if options.cache is not None and options.cache_blobs and not opened.local:
+            from converter.cache.blobs import Blobs
             from converter.conversion.caching import Caching
 
             opened = Caching(opened, Blobs(options.cache / FOLDER))
@@ -55,8 +59,6 @@ def convert(
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
             once.hold()
-        memory = Cache(options.cache, options.cache_blobs) if options.cache else Forgetful()
-        stack.enter_context(memory)
         planned = []
         for destination in places:
             store = replace(target_store(options, location, destination), report=report)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from converter.cache import Blobs
+from converter.cache.blobs import Blobs
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest

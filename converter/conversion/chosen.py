@@ -21,7 +21,7 @@ from converter.model.naming import called
 from converter.model.reference import Location
 from converter.plan import Loss
 from converter.ports import Fetch, Source
-from converter.trust.origin import Settings
+from converter.trust.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

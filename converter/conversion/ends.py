@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from converter.cache import Cache, Forgetful
+from converter.cache import Forgetful
 from converter.conversion.noted import Noted
 from converter.conversion.options import Options
 from converter.model.digest import Digest
@@ -30,7 +30,7 @@ def target_store(options: Options, source: Location, destination: Location) -> S
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
 
 
-def open_target(destination: Location, store: StoreOptions, memory: Forgetful | Cache) -> Sink:
+def open_target(destination: Location, store: StoreOptions, memory: Forgetful) -> Sink:
     """The destination; in a registry, with what is remembered of its other repositories."""
     if destination.transport != "docker":
         return open_sink(destination, store)

@@ -17,7 +17,7 @@ from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
 from converter.stores.media.out_file import STDOUT
-from converter.trust.origin import Settings
+from converter.trust.settings import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"
 MODES = (ALWAYS, SIGNED, NEVER)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.content import Known
+from converter.model.digest import Digest
 from converter.model.document import load_object
-from converter.schema import blocking, check
 
 _KINDS = {
     types.OCI_MANIFEST: "oci-manifest",
@@ -18,6 +21,27 @@ _KINDS = {
     types.DOCKER_LIST: "docker-manifest-list",
     types.DOCKER_CONFIG: "docker-config",
 }
+
+
+class Sound(Protocol):
+    """Which documents were found to be sound before: those of earlier runs, or of this one."""
+
+    def is_sound(self, digest: Digest, kind: str) -> bool: ...
+
+    def learn_sound(self, digest: Digest, kind: str) -> None: ...
+
+
+_REMEMBERED: ContextVar[Sound | None] = ContextVar("sound documents", default=None)
+
+
+@contextmanager
+def remembering(sound: Sound) -> Iterator[None]:
+    """Check no document here that is known to be sound, and learn which are: a schema's validator is slow to begin."""
+    token = _REMEMBERED.set(sound)
+    try:
+        yield
+    finally:
+        _REMEMBERED.reset(token)
 
 
 def read_document(known: Known, kind: str) -> dict[str, Any]:
@@ -37,9 +61,16 @@ def require_written(data: bytes, media_type: str) -> None:
 
 def require(data: bytes, kind: str) -> None:
     """Raises Invalid with the first error of a document, and how many more there are."""
+    remembered, digest = _REMEMBERED.get(), Digest.of(data)
+    if remembered is not None and remembered.is_sound(digest, kind):
+        return
+    from converter.schema import blocking, check
+
     errors = blocking(check(data, kind))
     if errors:
         first, more = errors[0], len(errors) - 1
         rest = f" (and {more} more: transship validate --kind {kind})" if more else ""
         place = f"{first.path}: " if first.path else ""
         raise Invalid(f"{place}{first.message}{rest}")
+    if remembered is not None:
+        remembered.learn_sound(digest, kind)

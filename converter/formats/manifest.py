@@ -7,8 +7,8 @@ are those that were read (image-spec 1.1.1, manifest.md; distribution, image man
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
@@ -46,8 +46,7 @@ _COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.
 """Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(NamedTuple):
     """One set of media types.
 
     ``codecs`` are those that every reader of the dialect knows; a target that knows more says so. ``bare`` descriptors

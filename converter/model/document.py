@@ -6,9 +6,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits, in_force
@@ -20,8 +19,7 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string; one without an end lasts to that of the text, so that this takes linear time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One way in which bytes are not a document that every parser reads alike; ``path`` is a JSON pointer."""
 
     rule: str
@@ -33,8 +31,7 @@ class WrittenAsFloat(float):
     """A number with a fraction or an exponent: no integer to Go, though 1.0 is one to JSON Schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What was read of a document, as far as it could be, and everything wrong with its text."""
 
     value: Any

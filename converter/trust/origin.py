@@ -19,6 +19,7 @@ from converter.model.document import dump, load_object
 from converter.model.image import Attachment
 from converter.ports import Fetch
 from converter.trust.members import member
+from converter.trust.settings import Settings
 
 ARTIFACT = "application/vnd.transship.origin.v1"
 """The artifact type of a record."""
@@ -36,23 +37,6 @@ MOST = 4096
 TITLE = "org.opencontainers.image.title"
 IMAGE = "image"
 """The title of a part that is an image itself: an ACI."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How the image was converted, as far as its metadata depend on it; ``called`` is its full name at its source."""
-
-    platforms: tuple[str, ...] = ()
-    called: str = ""
-    squash: bool = False
-    layered: bool = False
-    dev_links: bool = False
-    epoch: int = 0
-
-    @property
-    def platform(self) -> str:
-        """That of the one image that was taken of an index; empty where it was not just one."""
-        return self.platforms[0] if len(self.platforms) == 1 and self.platforms != ("all",) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from converter.model.document import dump
 from converter.model.image import Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.plan import Copy, Made, Make, Node, Write, leaves
-from converter.trust.origin import Settings
+from converter.trust.settings import Settings
 from converter.verification.original import Original
 
 Read = Callable[[Descriptor], Item]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache import Blobs
+from converter.cache.blobs import Blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache import Cache
+from converter.cache import Cache, verified
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
@@ -21,12 +21,14 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
         cache.learn_packed(BLOB, "gzip level 2", MADE)
         cache.learn_holder("host", BLOB, "old")
         cache.learn_holder("host", BLOB, "new")
+        cache.learn_sound(BLOB, "oci-manifest")
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
         assert cache.packed(BLOB, "gzip level 1") is None
         assert (cache.holder("host", BLOB), cache.holder("other", BLOB)) == ("new", None)
-        assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1}
+        assert (cache.is_sound(BLOB, "oci-manifest"), cache.is_sound(BLOB, "oci-config")) == (True, False)
+        assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1, "sound": 1}
 
 
 def test_it_can_forget(tmp_path: Path) -> None:
@@ -34,7 +36,15 @@ def test_it_can_forget(tmp_path: Path) -> None:
         cache.learn(BLOB, DIFF_ID)
     Cache(tmp_path).forget()
     with Cache(tmp_path) as cache:
-        assert cache.counts() == {"diff_ids": 0, "packed": 0, "holders": 0}
+        assert cache.counts() == {"diff_ids": 0, "packed": 0, "holders": 0, "sound": 0}
+
+
+def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cache(tmp_path) as cache:
+        cache.learn_sound(BLOB, "oci-manifest")
+    monkeypatch.setattr(verified, "edition", lambda: "another")
+    with Cache(tmp_path) as cache:
+        assert not cache.is_sound(BLOB, "oci-manifest")
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

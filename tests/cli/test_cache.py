@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache import FOLDER, Blobs, Cache
+from converter.cache import FOLDER, Cache
+from converter.cache.blobs import Blobs
 from converter.cli.main import main
 from converter.model.digest import Digest
 
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_ls_says_what_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "ls"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"{folder}: 1 diff_id, 0 packed layers, 0 registry blobs, 1 blob"
+    assert first == f"{folder}: 1 diff_id, 0 packed layers, 0 registry blobs, 0 sound documents, 1 blob"
     assert second.startswith(f"{Digest.of(DATA)}     6.8 KiB  ")
 
 

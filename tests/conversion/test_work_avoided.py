@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.cache import FOLDER, Blobs
+from converter.cache import FOLDER
+from converter.cache.blobs import Blobs
 from converter.conversion import caching, convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch

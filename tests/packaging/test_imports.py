@@ -69,6 +69,7 @@ def test_the_library_itself_is_cheap_to_import() -> None:
 #: What a copy in the same format has no use for: a start takes 100 ms, and half of a small copy (docs/decisions).
 UNUSED = (
     "concurrent.futures",
+    "converter.cache.blobs",
     "converter.conversion.carried",
     "converter.conversion.recording",
     "converter.conversion.restoring",
@@ -78,8 +79,10 @@ UNUSED = (
     "converter.stores.docker_archive",
     "converter.stores.media.archive",
     "converter.stores.registry",
+    "converter.streams.flatten",
     "converter.streams.squash",
     "converter.trust.evidence",
+    "converter.trust.origin",
     "converter.verification",
     "cryptography",
     "logging",
@@ -101,6 +104,21 @@ def test_a_conversion_imports_what_it_uses_alone(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert sorted(set(done.stdout.rpartition("MODULES ")[2].split()).intersection(UNUSED)) == []
+
+
+def test_where_it_has_been_before_it_checks_no_document_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = MemoryStore()
+    add_image(store)
+    copy(store, store.named["app:1"], sink_at("oci", tmp_path / "in"), "x")
+    arguments = ["convert", "--quiet", f"oci:{tmp_path}/in:x", f"oci:{tmp_path}/out:x"]
+    for expected in ({"converter.schema", "jsonschema_rs"}, set()):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", LISTING, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        modules = set(done.stdout.rpartition("MODULES ")[2].split())
+        assert modules & {"converter.schema", "jsonschema_rs"} == expected
 
 
 #: What has nothing to say about an image without signatures that is no ACI: 40 of 136 ms.

@@ -1,0 +1,22 @@
+"""What an origin record says of how an image was converted; apart from ``origin``, since every conversion has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the image was converted, as far as its metadata depend on it; ``called`` is its full name at its source."""
+
+    platforms: tuple[str, ...] = ()
+    called: str = ""
+    squash: bool = False
+    layered: bool = False
+    dev_links: bool = False
+    epoch: int = 0
+
+    @property
+    def platform(self) -> str:
+        """That of the one image that was taken of an index; empty where it was not just one."""
+        return self.platforms[0] if len(self.platforms) == 1 and self.platforms != ("all",) else ""

@@ -1,0 +1,54 @@
+"""Documents on their way in: what was found to be sound is not checked again, what was not is."""
+
+from __future__ import annotations
+
+import pytest
+
+from converter import schema
+from converter.cache import Forgetful
+from converter.errors import Invalid
+from converter.formats.documents import remembering, require
+from converter.model.digest import Digest
+
+LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
+
+
+def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with remembering(Forgetful()):
+        require(LAYOUT, "oci-layout")
+        monkeypatch.setattr(schema, "check", pytest.fail)
+        require(LAYOUT, "oci-layout")
+
+
+@pytest.mark.parametrize(
+    "data, kind",
+    [
+        pytest.param(LAYOUT + b" ", "oci-layout", id="other bytes are another document"),
+        pytest.param(LAYOUT, "oci-index", id="it is no document of another kind"),
+    ],
+)
+def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
+    memory = Forgetful()
+    with remembering(memory):
+        require(LAYOUT, "oci-layout")
+        assert not memory.is_sound(Digest.of(data), kind)
+
+
+def test_what_was_wrong_is_wrong_again() -> None:
+    with remembering(Forgetful()):
+        for _ in range(2):
+            with pytest.raises(Invalid, match="imageLayoutVersion"):
+                require(b'{"imageLayoutVersion": "2.0.0"}', "oci-layout")
+
+
+def test_nothing_is_remembered_where_nobody_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(LAYOUT, "oci-layout")
+    checked: list[str] = []
+
+    def check(_data: bytes, kind: str) -> tuple[()]:
+        checked.append(kind)
+        return ()
+
+    monkeypatch.setattr(schema, "check", check)
+    require(LAYOUT, "oci-layout")
+    assert checked == ["oci-layout"]
