@@ -43,9 +43,11 @@ class Sign1:
             raise Invalid("got protected headers that are no map, want one")
         if set(protected) & set(loose):
             raise Invalid("got a header both protected and unprotected, want it once")
-        name = _ALGORITHMS.get(protected.get(1, 0))
+        algorithm = protected.get(1)
+        # A map cannot be looked up, and -7.0 would be found for -7.
+        name = _ALGORITHMS.get(algorithm) if type(algorithm) is int else None
         if name is None:
-            raise Invalid(f"got the algorithm {protected.get(1)!r}, want one of {sorted(_ALGORITHMS)}")
+            raise Invalid(f"got the algorithm {algorithm!r}, want one of {sorted(_ALGORITHMS)}")
         return cls(
             protected=protected,
             payload=payload,
