@@ -27,9 +27,10 @@ from converter.streams.blocks import closing, peek
 from converter.streams.compress import GZIP_HEADER, compress
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect
+from converter.streams.pigz import deflater, pieces
 from converter.streams.workers import Workers
 
-OWN, ZLIB, PROGRAM, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "xz", "bzip2", "none"
+OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
 
 TRIED = 1 * MIB
 """Plain bytes that each compressor is tried on before one is given the whole."""
@@ -44,6 +45,7 @@ _LEVELS: Mapping[str, Sequence[int]] = {
     OWN: range(10),
     ZLIB: range(1, 10),
     PROGRAM: range(1, 10),
+    PIGZ: range(1, 10),
     XZ: (*range(8), *range(10, 18)),
     BZIP2: range(1, 10),
     PLAIN: (0,),
@@ -170,6 +172,7 @@ def _candidates(codec: str, head: bytes) -> Iterator[Packing]:
             yield from (Packing(by=OWN, level=level) for level in (2, 6, 9, 1, 3, 4, 5, 7, 8, 0))
         if header:
             yield from (Packing(by=ZLIB, level=level, header=header) for level in (9, 6, 1, 2, 3, 4, 5, 7, 8))
+            yield from (Packing(by=PIGZ, level=level, header=header) for level in (6, 9, 1, 2, 3, 4, 5, 7, 8))
             if shutil.which("gzip"):
                 yield from (Packing(by=PROGRAM, level=level, header=header) for level in (6, 9, 1, 2, 3, 4, 5, 7, 8))
 
@@ -203,7 +206,9 @@ def _begins(packing: Packing, sample: bytes, head: bytes) -> bool:
     """Whether the packed stream may begin as ``head`` does, judged by a sample of what is in it."""
     if packing.by == OWN:
         return True  # its blocks are independent, and equal all the way or in none: the whole is tried at once
-    if packing.by == PROGRAM:
+    if packing.by == PIGZ:
+        made = packing.header + deflater(packing.level)(next(pieces([sample])))
+    elif packing.by == PROGRAM:
         done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
         # Its last block depends on where the data end, so nothing of it is looked at.
         made = packing.header + _gzip_body(done.stdout)[:-PROGRAM_BLOCK]
@@ -231,8 +236,8 @@ def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Bloc
             yield from source
     elif packing.by == OWN:
         yield from compress(blocks, Compression("gzip", packing.level), workers)
-    elif packing.by in (ZLIB, PROGRAM):
-        yield from _gzip(blocks, packing)
+    elif packing.by in (ZLIB, PIGZ, PROGRAM):
+        yield from _gzip(blocks, packing, workers)
     else:
         packer = _packer(packing)
         with closing(blocks) as source:
@@ -241,7 +246,7 @@ def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Bloc
         yield packer.flush()
 
 
-def _gzip(blocks: Blocks, packing: Packing) -> Iterator[Block]:
+def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
     crc = size = 0
 
     def summed() -> Iterator[Block]:
@@ -255,6 +260,8 @@ def _gzip(blocks: Blocks, packing: Packing) -> Iterator[Block]:
     yield packing.header
     if packing.by == PROGRAM:
         yield from _by_program(summed(), packing)
+    elif packing.by == PIGZ:
+        yield from workers.ordered(deflater(packing.level), pieces(summed()))
     else:
         packer = _packer(packing)
         for block in summed():

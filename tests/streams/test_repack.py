@@ -76,6 +76,26 @@ def test_what_the_program_gzip_packs(level: str, workers: Workers, tmp_path: Pat
     assert b"".join(repack([PLAIN], Packing.parse(found), workers)) == packed
 
 
+@pytest.mark.skipif(shutil.which("pigz") is None, reason="pigz is a package of its own")
+@pytest.mark.parametrize(
+    "options, size",
+    [
+        *(pytest.param(f"-{level}", 1_000_000, id=f"level {level}") for level in range(1, 10)),
+        pytest.param("-p1", 1_000_000, id="one thread"),
+        pytest.param("-p3", 1_000_000, id="three threads"),
+        *(pytest.param("-6", size, id=f"{size} bytes") for size in (2, 128, 131_072, 131_073, 262_144)),
+    ],
+)
+def test_what_pigz_packs(options: str, size: int, workers: Workers, tmp_path: Path) -> None:
+    plain = PLAIN[:size]
+    (tmp_path / "image").write_bytes(plain)
+    packed = subprocess.run(["pigz", options, "-c", "image"], cwd=tmp_path, capture_output=True, check=True).stdout
+    found = find(lambda: [packed], workers)
+    assert found is not None
+    assert Packing.parse(found).by == ("pigz" if size > 131_072 else "zlib")
+    assert b"".join(repack([plain], Packing.parse(found), workers)) == packed
+
+
 def test_an_error_of_the_source_is_one_of_the_program_too(workers: Workers) -> None:
     def broken() -> Iterator[bytes]:
         yield b"some"
