@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from converter.conversion.attachments import Attached
 from converter.conversion.origin import After, Before
@@ -14,7 +15,6 @@ from converter.formats.aci.archive import read_manifest
 from converter.formats.aci.keys import RECIPE
 from converter.formats.aci.rewrites import UnpackAci
 from converter.model import media_types as types
-from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -26,10 +26,10 @@ from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
 from converter.streams import Blocks
 from converter.streams.blocks import file_blocks
-from converter.streams.compress import compress
+from converter.streams.compress import pack_small
 from converter.streams.content import remade, uncompressed
 from converter.streams.repack import find as find_packing
-from converter.streams.tar.borrowed import Files, described
+from converter.streams.tar.borrowed import Files, Lend, described
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust import origin
@@ -148,7 +148,7 @@ class _Making:
 
     def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that became one: each is made again of that one, with a recipe, if its digest was signed."""
-        found: list[Files] = []
+        found: list[tuple[Files, Lend]] = []
         yield told
         for layer in sources(content):
             assert isinstance(layer.content, Known)
@@ -157,8 +157,8 @@ class _Making:
                 self._carry([layer])
                 continue
             if not found:
-                found.append(remade(content, Files.of)[0])
-            recipe, size = self._recipe(layer, found[0])
+                found.append(remade(content, self._lent)[0])
+            recipe, size = self._recipe(layer, *found[0])
             packing = find_packing(layer.content.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
                 self._carry([layer])
@@ -178,16 +178,32 @@ class _Making:
             if isinstance(layer.content, Known):
                 self._add(layer.content, "layer")
 
-    def _recipe(self, layer: Layer, files: Files) -> tuple[Known, int]:
+    def _lent(self, tar: Blocks) -> tuple[Files, Lend]:
+        """The files of the tar that the layers became, and a way to read pieces of it."""
+        fd = self._temporary()
+
+        def kept() -> Blocks:
+            for block in tar:
+                with disk("a temporary file", "write"):
+                    write_all(fd, block)
+                yield block
+
+        return Files.of(kept()), partial(file_blocks, fd)
+
+    def _recipe(self, layer: Layer, files: Files, lend: Lend) -> tuple[Known, int]:
         """The recipe of a layer, in a file without a name, and the size of the layer's tar."""
         passed = Meter()
         tar = hashed(uncompressed(layer), passed)
-        content = self._spooled(compress(described(tar, files), GZIP, self._workers))
+        content = self._spooled(pack_small(described(tar, files, lend)))
         return content, passed.size
 
-    def _spooled(self, blocks: Blocks) -> Known:
+    def _temporary(self) -> int:
         fd = spool()
         self._files.callback(os.close, fd)
+        return fd
+
+    def _spooled(self, blocks: Blocks) -> Known:
+        fd = self._temporary()
         meter = Meter()
         for block in hashed(blocks, meter):
             with disk("a temporary file", "write"):

@@ -21,7 +21,7 @@ from converter.model.limits import in_force
 from converter.ports import Fetch
 from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed
-from converter.streams.decompress import RATIO_FROM, decompress, plain
+from converter.streams.decompress import RATIO_FROM, plain
 from converter.streams.repack import Packing, repack
 from converter.streams.tar.aci import rebuild_aci
 from converter.streams.tar.borrowed import borrowed
@@ -138,7 +138,7 @@ class Original:
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return lambda: borrowed(decompress(part.blocks(), "gzip", self._limits), lend)
+        return lambda: borrowed(plain(part.blocks(), self._limits)[1], lend)
 
     def _spool(self, digest: Digest) -> Spooled:
         if digest not in self._spools:

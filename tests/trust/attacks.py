@@ -332,8 +332,13 @@ def bomb(target: Target) -> None:
 
 def remade_recipes(target: Target) -> None:
     """Recipes that give what was signed of what the target has become."""
-    files = Files.of(target.tars()[:1])
-    recipes = {sha256(data): gzip.compress(b"".join(described([data], files)), mtime=0) for data in origins.TARS}
+    tar = target.tars()[0]
+    files = Files.of([tar])
+
+    def recipe(data: bytes) -> bytes:
+        return gzip.compress(b"".join(described([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
+
+    recipes = {sha256(data): recipe(data) for data in origins.TARS}
     rows = target.layout.json(target.layout.json(target.layout.record["digest"])["config"]["digest"])["layers"]
     for row in rows:
         if "recipe" in row:

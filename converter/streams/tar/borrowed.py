@@ -1,7 +1,9 @@
 """One tar out of another: what a tar is, told by the files that it shares with another, and the rest verbatim.
 
-A recipe is a list of steps: bytes as they are (headers, padding, files that the other tar has not), or a piece of the
-other tar. It is input like any other: whoever follows one checks the digest of what comes of it, and its size.
+A recipe is a list of steps: bytes as they are (headers, padding, files that the other tar has not), a piece of the
+other tar, or how bytes differ from a piece of it: a file that was replaced is often much like the one that replaced
+it, as dpkg's status is. It is input like any other: whoever follows one checks the digest of what comes of it, and its
+size.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ import struct
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from converter.errors import Invalid
 from converter.model.limits import MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
+from converter.streams.delta import differing, restored
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.scan import Scanner
 
@@ -22,22 +26,31 @@ MAGIC = b"transship borrowed tar 1\n"
 LEAST = 64
 """Bytes of a file; a smaller one costs no more verbatim than by its place."""
 
+ROOTFS = b"rootfs/"
+"""Before every name in an ACI, and in no layer."""
+
 IN_MEMORY = 1 * MIB
 """Bytes of a file that is looked for; more of them wait on disk until it is known whether it is there."""
 
 LITERAL_MOST = 1 * MIB
-_LITERAL, _PIECE, _END = b"L", b"P", b"E"
-_LENGTH, _PLACE = struct.Struct(">L"), struct.Struct(">QQ")
+DELTA_MOST = 1 * MIB
+"""Bytes that one difference makes."""
+AROUND, AROUND_TIMES = 1 * MIB, 8
+"""Bytes before and behind the same place in the other file that a difference may take from too: so many, and not more
+than so many times what it makes, for whoever follows it has to read them."""
+_LITERAL, _PIECE, _DELTA, _END = b"L", b"P", b"D", b"E"
+_LENGTH, _PLACE, _DIFFERENCE = struct.Struct(">L"), struct.Struct(">QQ"), struct.Struct(">QLLL")
 
 Lend = Callable[[int, int], Blocks]
 """Gives so many bytes of the other tar, from an offset on; raises Invalid where it is shorter."""
 
 
 class Files:
-    """Where the files of a tar lie in it, by their content."""
+    """Where the files of a tar lie in it, by their content and by their names."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, bytes], int] = {}
+        self._named: dict[bytes, tuple[int, int]] = {}
 
     @classmethod
     def of(cls, blocks: Blocks, limits: Limits | None = None) -> Files:
@@ -52,6 +65,7 @@ class Files:
                     for view in entry.payload:
                         hasher.update(view)
                     found._places.setdefault((entry.size, hasher.digest()), offset)
+                    found._named[entry.name.removeprefix(ROOTFS)] = offset, entry.size
             for _ in scanner.trailing():
                 pass
         return found
@@ -60,10 +74,14 @@ class Files:
         """The offset of a file with this content; None where there is none."""
         return self._places.get((size, digest))
 
+    def like(self, name: bytes) -> tuple[int, int]:
+        """Offset and size of the file that has this name now; nothing at all where there is none."""
+        return self._named.get(name, (0, 0))
 
-def described(blocks: Blocks, files: Files, limits: Limits | None = None) -> Iterator[Block]:
-    """The recipe of the tar ``blocks`` in terms of the tar whose files are ``files``."""
-    return gathered(_described(blocks, files, limits or in_force()))
+
+def described(blocks: Blocks, files: Files, lend: Lend, limits: Limits | None = None) -> Iterator[Block]:
+    """The recipe of the tar ``blocks`` in terms of the tar whose files are ``files``, and which ``lend`` reads."""
+    return gathered(_described(blocks, files, lend, limits or in_force()))
 
 
 def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
@@ -94,7 +112,7 @@ class _Literal:
         self._held.clear()
 
 
-def _described(blocks: Blocks, files: Files, limits: Limits) -> Iterator[Block]:
+def _described(blocks: Blocks, files: Files, lend: Lend, limits: Limits) -> Iterator[Block]:
     yield MAGIC
     literal = _Literal()
     with closing(blocks) as source:
@@ -113,8 +131,7 @@ def _described(blocks: Blocks, files: Files, limits: Limits) -> Iterator[Block]:
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
                         held.seek(0)
-                        while data := held.read(BLOCK):
-                            yield from literal.add(data)
+                        yield from _residue(held, literal, *files.like(entry.name), lend)
             for view in entry.body:
                 yield from literal.add(view)
         literal.cut(scanner.cursor.missing)
@@ -122,6 +139,26 @@ def _described(blocks: Blocks, files: Files, limits: Limits) -> Iterator[Block]:
             yield from literal.add(view)
     yield from literal.flush()
     yield _END
+
+
+def _residue(held: IO[bytes], literal: _Literal, start: int, size: int, lend: Lend) -> Iterator[Block]:
+    """A file that the other tar does not have, told by the one of ``size`` bytes at ``start`` where that is shorter."""
+    at = 0
+    while data := held.read(DELTA_MOST if size else BLOCK):
+        around = _around(len(data))
+        first = min(max(at - around, 0), size)
+        other = b"".join(map(bytes, lend(start + first, min(at + len(data) + around, size) - first)))
+        frame = differing(data, other) if other else None
+        if frame is None:
+            yield from literal.add(data)
+        else:
+            yield from literal.flush()
+            yield _DELTA + _DIFFERENCE.pack(start + first, len(other), len(data), len(frame)) + frame
+        at += len(data)
+
+
+def _around(size: int) -> int:
+    return min(AROUND, AROUND_TIMES * size)
 
 
 def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
@@ -140,6 +177,12 @@ def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
                 if not size:
                     raise Invalid("recipe: got a piece of no bytes, want some")
                 yield from lend(offset, size)
+            elif step == _DELTA:
+                offset, there, size, length = _DIFFERENCE.unpack(cursor.take(_DIFFERENCE.size, "recipe"))
+                if not (length < size <= DELTA_MOST and 0 < there <= size + 2 * _around(size)):
+                    raise Invalid(f"recipe: got a difference of {length} bytes for {size} from {there}, want fewer")
+                frame = cursor.take(length, "recipe")
+                yield restored(frame, b"".join(map(bytes, lend(offset, there))), size)
             else:
                 raise Invalid(f"recipe: got the step {step!r}, want one that there is")
         if any(len(block) for block in cursor.rest()):

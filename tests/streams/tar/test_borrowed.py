@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.borrowed import LITERAL_MOST, MAGIC, Files, borrowed, described
+from converter.streams.delta import differing
+from converter.streams.tar.borrowed import DELTA_MOST, LITERAL_MOST, MAGIC, Files, borrowed, described
 from tests.strategies.tar import File, archive
 
 SOME = [File("a", data=b"a" * 100), File("b", data=b"b" * 3000), File("d", "dir"), File("c", "symlink", target="a")]
 LARGE = File("large", data=bytes(range(251)) * 20_000)
+STATUS = b"".join(b"Package: %x\nVersion: %x\n" % (n, n * n * 7919**9) for n in range(60_000))
+"""About 4 MB of which little repeats."""
+LATER = STATUS.replace(b"Package: 7", b"Package: 8")[100:] + b"Package: new"
 
 
 def cut(data: bytes, size: int) -> Sequence[bytes]:
@@ -23,8 +27,12 @@ def cut(data: bytes, size: int) -> Sequence[bytes]:
 
 def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes, int]:
     """What a recipe gives, and how long it is."""
-    recipe = b"".join(described(cut(data, size), Files.of(cut(other, size))))
-    made = b"".join(borrowed(cut(recipe, size), lambda offset, length: [other[offset : offset + length]]))
+
+    def lend(offset: int, length: int) -> Sequence[bytes]:
+        return [other[offset : offset + length]]
+
+    recipe = b"".join(described(cut(data, size), Files.of(cut(other, size)), lend))
+    made = b"".join(borrowed(cut(recipe, size), lend))
     return made, len(recipe)
 
 
@@ -35,6 +43,15 @@ def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes
         pytest.param(archive([LARGE]), archive([File("x/y", data=LARGE.data)], "gnu"), 12_000, id="under another name"),
         pytest.param(archive([LARGE]), archive([]), 6_000_000, id="out of nothing"),
         pytest.param(archive([LARGE, LARGE, LARGE]), archive([LARGE]), 12_000, id="a file three times"),
+        pytest.param(
+            archive([File("a/status", data=STATUS)]),
+            archive([File("rootfs/a/status", data=LATER)]),
+            40_000,
+            id="a file much like the one that replaced it",
+        ),
+        pytest.param(
+            archive([File("status", data=STATUS)]), archive([File("b", data=LATER)]), 4_000_000, id="not by that name"
+        ),
         pytest.param(archive([LARGE], ending=False), archive([LARGE]), 1_500, id="without its end"),
         pytest.param(archive(SOME[:1], ending=False)[:-300], archive([]), 6_000, id="without some padding"),
         pytest.param(archive([LARGE]) + b"garbage", archive([LARGE]), 13_000, id="with garbage behind it"),
@@ -66,6 +83,14 @@ def test_any_tar_is_made_of_any_other(
     assert there_and_back(one, two, size)[0] == one
 
 
+def difference(there: int, size: int, frame: bytes) -> bytes:
+    """A recipe of one step that takes from a file of zeros."""
+    return MAGIC + b"D" + (0).to_bytes(8) + b"".join(one.to_bytes(4) for one in (there, size, len(frame))) + frame
+
+
+FRAME = differing(b"some of it" * 999, b"some of it" * 500) or b""
+
+
 @pytest.mark.parametrize(
     "recipe, fact",
     [
@@ -78,19 +103,28 @@ def test_any_tar_is_made_of_any_other(
         pytest.param(MAGIC + b"L" + (9).to_bytes(4) + b"short", "ends at byte 35", id="a literal that is cut"),
         pytest.param(MAGIC + b"P" + bytes(16), "a piece of no bytes", id="a piece of nothing"),
         pytest.param(MAGIC + b"P" + bytes(7), "ends at byte 33", id="a place that is cut"),
+        pytest.param(difference(10, DELTA_MOST + 1, FRAME), "want fewer", id="a difference that makes too much"),
+        pytest.param(difference(3 * DELTA_MOST + 1, DELTA_MOST, FRAME), "want fewer", id="one that takes too much"),
+        pytest.param(difference(18 * 40, 40, b"f"), "want fewer", id="one that takes too much for what it makes"),
+        pytest.param(difference(10, 0, b""), "want fewer", id="one that makes nothing"),
+        pytest.param(difference(10, len(FRAME), FRAME), "want fewer", id="one that is no shorter"),
+        pytest.param(difference(5000, 9989, FRAME), "makes 9990 bytes, want 9989", id="one that makes another size"),
+        pytest.param(difference(5000, 9990, FRAME[:-1]), "a broken difference", id="one that is cut"),
+        pytest.param(difference(5000, 9990, FRAME + b"x"), "a broken difference", id="one with more behind it"),
+        pytest.param(difference(5000, 9990, b"no frame at all"), "a broken difference", id="one that is no frame"),
         pytest.param(MAGIC + b"E" + b"more", "behind its end", id="more behind the end"),
     ],
 )
 def test_what_is_no_recipe(recipe: bytes, fact: str) -> None:
     with pytest.raises(Invalid, match=fact):
-        list(borrowed([recipe], lambda _offset, _size: [b""]))
+        list(borrowed([recipe], lambda _offset, size: [bytes(size)]))
 
 
 def test_large_files_are_not_held_in_memory() -> None:
     one = archive([File("large", data=bytes(24_000_000))])
     blocks = cut(one, 100_000)
     tracemalloc.start()
-    size = sum(map(len, described(blocks, Files.of([archive([])]))))
+    size = sum(map(len, described(blocks, Files.of([archive([])]), lambda _offset, _size: [])))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 24_000_000
