@@ -9,7 +9,7 @@ this program's own, and which others pass over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -114,7 +114,11 @@ class DirectoryImage:
             self._signatures[descriptor.digest] = name
             yield Attachment(subject=subject, descriptor=descriptor)
             number += 1
-        yield from attachments(self._listed, self._subjects, subject)
+        yield from self._attachments.get(subject, ())
+
+    @cached_property
+    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
+        return attachments(self._listed, self._subjects)
 
     @cached_property
     def _listed(self) -> tuple[Descriptor, ...]:

@@ -6,7 +6,7 @@ What others wrote into ``index.json`` stays in it: entries, members and their or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from converter.errors import Invalid, Usage, within
@@ -114,35 +114,79 @@ def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | No
         with within(INDEX):
             before, index = read_index(old, limits), read_index(old, limits)
             entries(index)
-    manifests: list[dict[str, Any]] = index.get("manifests") or []
-    index["manifests"] = manifests
+    rows = _Rows(index.get("manifests") or [])
     for entry in added:
-        _place(manifests, entry)
+        _place(rows, entry)
+    index["manifests"] = rows.all()
     return old if old is not None and index == before else dump(index)
 
 
-def _place(manifests: list[dict[str, Any]], entry: Descriptor) -> None:
+class _Rows:
+    """The entries of an index as JSON, in order, found by digest and by name: there may be thousands."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._known: dict[tuple[str, str], dict[int, None]] = {}
+        self._count = 0
+        for row in rows:
+            self.add(row)
+
+    def all(self) -> list[dict[str, Any]]:
+        return list(self._rows.values())
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows[self._count] = row
+        self._know(self._count, row)
+        self._count += 1
+
+    def remove(self, number: int) -> None:
+        del self._rows[number]
+
+    def name(self, number: int, names: dict[str, str]) -> None:
+        """Give names to a row, in the place of those it has."""
+        row = self._rows[number]
+        row["annotations"] = {**(row.get("annotations") or {}), **names}
+        self._know(number, row)
+
+    def like(self, row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Rows, with their numbers, that may have its digest or one of its names."""
+        numbers = {number for key in _keys(row) for number in self._known.get(key, ())}
+        yield from [(number, self._rows[number]) for number in sorted(numbers) if number in self._rows]
+
+    def _know(self, number: int, row: dict[str, Any]) -> None:
+        for key in _keys(row):
+            self._known.setdefault(key, {})[number] = None
+
+
+def _keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    names = _names(row)
+    short = names.get(REF_NAME, "")
+    full = names.get(FULL_NAME) or full_name(short)
+    yield from ((key, text) for key, text in (("", row["digest"]), (REF_NAME, short), (FULL_NAME, full)) if text)
+
+
+def _place(rows: _Rows, entry: Descriptor) -> None:
     wanted = entry.to_json()
     names = _names(wanted)
     same = []
-    for value in tuple(manifests):
+    for number, value in rows.like(wanted):
         shared = _shared(value, names)
         if value["digest"] == wanted["digest"]:
-            same.append(value)
+            same.append((number, value))
         elif shared and _ATTACHED.fullmatch(names.get(REF_NAME, "")):
             # Without its tag it would speak of nothing, and pass for an image.
-            manifests.remove(value)
+            rows.remove(number)
         else:
             _drop(value, shared)
     if same and not names:
         return
-    home = next((value for value in same if _shared(value, names)), None)
+    home = next((number for number, value in same if _shared(value, names)), None)
     if home is None:
-        home = next((value for value in same if not _names(value)), None)
+        home = next((number for number, value in same if not _names(value)), None)
     if home is None:
-        manifests.append(wanted)
+        rows.add(wanted)
     else:
-        home["annotations"] = {**(home.get("annotations") or {}), **wanted["annotations"]}
+        rows.name(home, wanted["annotations"])
 
 
 def _names(value: dict[str, Any]) -> dict[str, str]:

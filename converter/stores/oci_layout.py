@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +86,11 @@ class OciLayout:
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The entries with that subject, and those that cosign's tags give to it."""
-        return attachments(self._entries, self._subjects, subject)
+        return self._attachments.get(subject, ())
+
+    @cached_property
+    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
+        return attachments(self._entries, self._subjects)
 
     @cached_property
     def _subjects(self) -> dict[Digest, Digest]:
@@ -134,18 +138,21 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
                 continue
 
 
-def attachments(entries: Iterable[Descriptor], by_entry: dict[Digest, Digest], subject: Digest) -> Iterator[Attachment]:
-    """What speaks of ``subject``: by the subject of its document, or by its tag."""
+def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:
+    """What speaks of each subject, in order: by the subject of its document, or by its tag, which comes first."""
+    found: dict[Digest, list[Attachment]] = {}
     for entry in entries:
-        tag = entry.annotations.get(REF_NAME, "")
-        bare = replace(
-            entry,
-            annotations={key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)},
-        )
-        if oci_index.attached_to(entry) == subject:
-            yield Attachment(subject=subject, descriptor=bare, tag=tag)
-        elif by_entry.get(entry.digest) == subject:
-            yield Attachment(subject=subject, descriptor=bare)
+        tagged = oci_index.attached_to(entry)
+        names = {
+            subject: tag
+            for subject, tag in ((by_entry.get(entry.digest), ""), (tagged, entry.annotations.get(REF_NAME, "")))
+            if subject is not None
+        }
+        kept = {key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)}
+        for subject, tag in names.items():
+            attachment = Attachment(subject=subject, descriptor=replace(entry, annotations=kept), tag=tag)
+            found.setdefault(subject, []).append(attachment)
+    return found
 
 
 class Additions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from types import TracebackType
@@ -81,7 +81,11 @@ class DockerArchive:
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """What ``index.json`` lists as speaking of the subject."""
-        return attachments(self._entries, self._subjects, subject)
+        return self._attachments.get(subject, ())
+
+    @cached_property
+    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
+        return attachments(self._entries, self._subjects)
 
     @cached_property
     def _subjects(self) -> dict[Digest, Digest]:
