@@ -10,11 +10,15 @@ from converter.stores.registry.access import Access
 
 
 def folder_of(host: str, port: int, access: Access) -> Path | None:
-    """The folder of ``HOST:PORT``, or of ``HOST`` where the port is that of https: the first that is there."""
+    """The folder of ``HOST:PORT``, or of ``HOST`` where the port is that of https: the first that is there.
+
+    An address of IPv6 is in brackets there, as it is in references.
+    """
     if access.cert_dir is not None:
         if not access.cert_dir.is_dir():
             raise NotFound(f"got no folder {str(access.cert_dir)!r}, want certificates in it")
         return access.cert_dir
+    host = f"[{host}]" if ":" in host else host
     names = [f"{host}:{port}", *([host] if port == 443 else [])]
     folders = (folder / name for folder in access.cert_dirs for name in names)
     return next((folder for folder in folders if folder.is_dir()), None)

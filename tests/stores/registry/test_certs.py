@@ -34,21 +34,23 @@ def test_nobody_is_checked_where_the_user_says_so(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folders, port, found",
+    "folders, host, port, found",
     [
-        pytest.param(["a/reg.test:5000"], 5000, "a/reg.test:5000", id="host and port"),
-        pytest.param(["a/reg.test"], 5000, None, id="another port"),
-        pytest.param(["a/reg.test"], 443, "a/reg.test", id="the port of https need not be named"),
-        pytest.param(["b/reg.test", "a/reg.test:443"], 443, "a/reg.test:443", id="the first place that has it"),
-        pytest.param(["b/reg.test:5000"], 5000, "b/reg.test:5000", id="the second place"),
-        pytest.param([], 5000, None, id="none"),
+        pytest.param(["a/reg.test:5000"], "reg.test", 5000, "a/reg.test:5000", id="host and port"),
+        pytest.param(["a/reg.test"], "reg.test", 5000, None, id="another port"),
+        pytest.param(["a/reg.test"], "reg.test", 443, "a/reg.test", id="the port of https need not be named"),
+        pytest.param(["b/reg.test", "a/reg.test:443"], "reg.test", 443, "a/reg.test:443", id="the first place with it"),
+        pytest.param(["b/reg.test:5000"], "reg.test", 5000, "b/reg.test:5000", id="the second place"),
+        pytest.param([], "reg.test", 5000, None, id="none"),
+        pytest.param(["a/[::1]:5000", "a/::1:5000"], "::1", 5000, "a/[::1]:5000", id="an address of IPv6, in brackets"),
+        pytest.param(["a/[fe80::2]"], "fe80::2", 443, "a/[fe80::2]", id="the same, with the port of https"),
     ],
 )
-def test_the_folder_of_a_host(tmp_path: Path, folders: list[str], port: int, found: str | None) -> None:
+def test_the_folder_of_a_host(tmp_path: Path, folders: list[str], host: str, port: int, found: str | None) -> None:
     for name in folders:
         (tmp_path / name).mkdir(parents=True)
     access = Access(cert_dirs=(tmp_path / "a", tmp_path / "b"))
-    assert folder_of("reg.test", port, access) == (None if found is None else tmp_path / found)
+    assert folder_of(host, port, access) == (None if found is None else tmp_path / found)
 
 
 @pytest.mark.parametrize(
