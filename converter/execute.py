@@ -91,6 +91,7 @@ class Execution:
         self._workers = workers
         self._settings = settings
         self._stopping = threading.Event()
+        self._crowded = False
         self.made: dict[int, Made] = {}
 
     def run(self, roots: Iterable[Node]) -> list[Made]:
@@ -107,6 +108,7 @@ class Execution:
             todo = sorted(todo, key=work, reverse=True)
         jobs = self._settings.jobs
         threads = 1 if self._sink.ordered else max(jobs, self._settings.copies)
+        self._crowded = min(threads, len(todo)) > jobs
         makers = threading.BoundedSemaphore(jobs)
 
         def labour(leaf: Copy | Make) -> Made:
@@ -154,9 +156,14 @@ class Execution:
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not wanted):
-            blocks = Again(lambda: ahead(self._watched(leaf.content, leaf.label)), file)
+            blocks = Again(lambda: self._read(leaf), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
+
+    def _read(self, leaf: Copy) -> Iterator[Block]:
+        """The blocks of a copy, read and hashed while others are written, unless more copies than cores do that."""
+        blocks = self._watched(leaf.content, leaf.label)
+        return blocks if self._crowded else ahead(blocks)
 
     def _copy_and_look(self, leaf: Copy, expected: Descriptor, *, put: bool) -> Digest:
         """Inflate the blob to learn its diff_id, and copy it on the way unless that is not wanted."""

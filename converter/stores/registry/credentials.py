@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +121,9 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
     """
     if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
         raise Invalid(f"got the credential helper {name!r}, want the NAME of a program docker-credential-NAME")
+    import shutil
+    import subprocess
+
     program = shutil.which(f"docker-credential-{name}", path=path)
     if program is None:
         raise Denied(f"got no program docker-credential-{name}, want it to give the credentials for {key}")

@@ -12,10 +12,12 @@ from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import broken
 from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+READ = 512 * 1024
+"""Bytes a read. Half of that costs 4 % more of the processor, twice that nothing less, but 10 MB for four layers."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
@@ -72,7 +74,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
     if skip < 0:
         raise Interrupted(f"got bytes from {start} on from {plain(url)}, want them from {offset} on")
     try:
-        for block in response.stream(COPY_BLOCK, decode_content=False):
+        for block in response.stream(READ, decode_content=False):
             if skip >= len(block):
                 skip -= len(block)
             else:

@@ -7,7 +7,6 @@ keeps that index. cosign's older signatures, attestations and SBOMs lie under ta
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
@@ -19,6 +18,7 @@ from converter.model.image import Attachment
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
 from converter.stores.registry.tags import pages
+from converter.streams.crew import each
 
 COSIGN = ("sig", "att", "sbom")
 
@@ -34,8 +34,8 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     found = _from_api(client, subject)
     fallback = [] if found is not None else [fallback_tag(subject)]
     # At once: most images have none of these, and each answer is a round trip away.
-    with ThreadPoolExecutor(len(fallback) + len(by_tag), thread_name_prefix="attachments") as pool:
-        held = dict(zip([*fallback, *by_tag], pool.map(lambda tag: _shown(documents, tag), [*fallback, *by_tag])))
+    tags = [*fallback, *by_tag]
+    held = dict(zip(tags, each(lambda tag: _shown(documents, tag), tags, len(tags), _nothing), strict=True))
     yield from found or ()
     for tag in fallback:
         if (index := held[tag]) is not None:
@@ -91,6 +91,10 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
         # Whatever a registry says to a path that it does not know.
         return None
     return found
+
+
+def _nothing() -> None:
+    """What is under way to a document is not worth stopping."""
 
 
 def _listed(data: bytes) -> list[Descriptor]:
