@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
-from converter.errors import Usage
+from converter.errors import ConverterError, Usage
 
 if TYPE_CHECKING:
     from converter.model.compression import Compression
@@ -129,7 +131,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     cache = None if no_cache else cache_folder()
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
-    with progress(quiet=settings().quiet) as report:
+    with progress(quiet=settings().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
     # Where an image went to standard output, its report goes beside it.
     out = sys.stderr if to_stdout else sys.stdout
@@ -141,6 +143,17 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     if not settings().quiet:
         for text in losses(result):
             warn(text)
+
+
+@contextmanager
+def _advising() -> Iterator[None]:
+    """Name the option that does without what failed: only the command line knows it."""
+    try:
+        yield
+    except ConverterError as error:
+        if "attachments" in error.trail:
+            error.fact += " (--no-attachments does without)"
+        raise
 
 
 def is_standard_output(destination: str) -> bool:

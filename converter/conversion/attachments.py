@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from converter import formats
-from converter.errors import Invalid, NotFound, Unsupported
+from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
@@ -31,6 +31,10 @@ class Listing(Protocol):
     def attachments(self, subject: Digest) -> Iterable[Attachment]: ...
 
 
+TRAIL = "attachments"
+"""Where an error happened that is about what speaks of the image, and not about the image."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
     """An attachment of the source, and the plan of its copy."""
@@ -47,8 +51,12 @@ class Found:
     losses: tuple[Loss, ...] = ()
 
 
+@within(TRAIL)
 def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
-    """Everything that speaks of the subjects, and of what speaks of them, each once."""
+    """Everything that speaks of the subjects, and of what speaks of them, each once.
+
+    Where it cannot be listed, nobody knows what there is to lose: that is an error, and no loss.
+    """
     found: dict[tuple[Digest, Digest], Attached] = {}
     losses: dict[Digest, Loss] = {}
     waiting = list(subjects)

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.conversion import origin, signed
+from converter.conversion import attachments, origin, signed
 from converter.conversion.options import Options
 from converter.conversion.planning import Target
 from converter.conversion.result import Lookup, TargetResult, image_id, layer_results, size_of
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
+from converter.errors import within
 from converter.events import Report
 from converter.execute import DiffIds, Execution
 from converter.execute import Settings as Running
@@ -49,7 +50,10 @@ def execute(
             copies = options.jobs or DISTANT if distant else options.threads
             execution = Execution(sink, workers, replace(settings, copies=copies))
             attached = [one for target in targets for one in target.carried.attached]
-            execution.run([*(target.plan.root for target in targets), *(one.node for one in attached)])
+            execution.run([target.plan.root for target in targets])
+            if attached:
+                with within(attachments.TRAIL):
+                    execution.run([one.node for one in attached])
             for target in targets:
                 sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
             for one in attached:

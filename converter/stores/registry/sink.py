@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Unsupported, Usage
+from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Unsupported, Usage, within
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -151,6 +151,12 @@ class RegistrySink:
         return descriptor
 
     def _commit(self) -> None:
+        self._commit_attached()
+        for tag, root in self._tags.items():
+            self._tag(tag, root)
+
+    @within("attachments")
+    def _commit_attached(self) -> None:
         for attachment in self._attached:
             if attachment.tag in ("", referrers.fallback_tag(attachment.subject)):
                 self._list(attachment)
@@ -158,8 +164,6 @@ class RegistrySink:
                 self._tag(attachment.tag, attachment.descriptor)
         for subject, listed in self._unlisted.items():
             referrers.add_to_fallback(self._documents, subject, listed)
-        for tag, root in self._tags.items():
-            self._tag(tag, root)
 
     def _list(self, attachment: Attachment) -> None:
         """See to it that a referrer is listed, also one that an earlier run has put there and could not list."""
