@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from converter.errors import ConverterError, Invalid, Usage, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
+from converter.stores.disk import walked
 from converter.stores.hosts import Hosts
 
 _ATTACHED = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
@@ -105,7 +105,7 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
 
 def _directories(place: Location) -> Iterator[Location]:
     """The images below a directory, as ``skopeo sync`` leaves them there; the directory itself where there is none."""
-    found = sorted(folder for folder, _, names in os.walk(place.path) if _MANIFEST in names)
+    found = sorted(folder for folder, _, names in walked(Path(place.path)) if _MANIFEST in names)
     yield from (replace(place, path=folder) for folder in found or [place.path])
 
 

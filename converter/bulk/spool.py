@@ -5,15 +5,14 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Self
 
-from converter.model.content import Known
-from converter.model.descriptor import Descriptor
+from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
-from converter.model.image import Attachment
 from converter.ports import Source
+from converter.stores.around import Around
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
@@ -103,14 +102,12 @@ class _Held:
             self.file.close()
 
 
-class Spooled:
-    """A source whose blobs come by way of a spool; its opener closes it."""
-
-    local = False
+class Spooled(Around):
+    """A source whose blobs come by way of a spool. It opens and closes the other."""
 
     def __init__(self, source: Source, spool: Spool) -> None:
-        self.unpacked = source.unpacked
-        self._source = source
+        super().__init__(source)
+        self.local = False
         self._spool = spool
 
     def __enter__(self) -> Self:
@@ -122,17 +119,5 @@ class Spooled:
     ) -> None:
         self._source.__exit__(kind, error, trace)
 
-    def names(self) -> tuple[str, ...]:
-        return self._source.names()
-
-    def resolve(self, name: str) -> Descriptor:
-        return self._source.resolve(name)
-
-    def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        return self._source.attachments(subject)
-
-    def fetch(self, descriptor: Descriptor) -> Known:
-        known = self._source.fetch(descriptor)
-        if known.absent:
-            return known
-        return Known(known.descriptor, lambda: self._spool.blocks(known))
+    def _blocks(self, known: Known) -> Blocks:
+        return self._spool.blocks(known)

@@ -71,6 +71,16 @@ def names_in(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir())
 
 
+def walked(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk``, which passes over what cannot be read: here that raises NotFound, StorageFailed."""
+
+    def stop(error: OSError) -> None:
+        with disk(error.filename or path, "read"):
+            raise error
+
+    return os.walk(path, topdown, stop)
+
+
 def write_all(fd: int, block: bytes | memoryview) -> None:
     """Write a whole block at the file's position, however many calls that takes."""
     view = memoryview(block)
@@ -130,7 +140,7 @@ def sync_files(path: Path) -> None:
 
     One after the other, at the end, is the quickest: what one makes durable of the journal is so for all.
     """
-    for directory, _, names in os.walk(path):
+    for directory, _, names in walked(path):
         for name in names:
             with disk(directory, "write"):
                 fd = os.open(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -148,7 +158,7 @@ def sync_tree(path: Path) -> None:
 
 def sync_names(path: Path) -> None:
     """Make the names in a directory and in all below it durable, the deepest first."""
-    for directory, _, _ in os.walk(path, topdown=False):
+    for directory, _, _ in walked(path, topdown=False):
         sync_directory(Path(directory))
 
 

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from converter.model.content import Blocks, Known
-from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment
 from converter.ports import Source
+from converter.stores.around import Around
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
 
-class Once:
-    """Wraps an open source, which its opener closes.
+class Once(Around):
+    """Another source, a blob of which may be asked for again.
 
     From ``hold`` on a blob is fetched whole before any of it is passed on; until then everything is read where it is.
     """
 
     def __init__(self, source: Source) -> None:
-        self.unpacked = source.unpacked
-        self.local = source.local
-        self._source = source
+        super().__init__(source)
         self._files = ExitStack()
         self._held: dict[Digest, _Spool] = {}
         self._holding = False
@@ -36,28 +33,10 @@ class Once:
         """Keep what is read from now on, also of what has been fetched before: it will be read again."""
         self._holding = True
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._files.close()
-
-    def names(self) -> tuple[str, ...]:
-        return self._source.names()
-
-    def resolve(self, name: str) -> Descriptor:
-        return self._source.resolve(name)
-
-    def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        return self._source.attachments(subject)
-
-    def fetch(self, descriptor: Descriptor) -> Known:
-        known = self._source.fetch(descriptor)
-        if known.absent:
-            return known
-        return Known(known.descriptor, lambda: self._blocks(known))
 
     def _blocks(self, known: Known) -> Blocks:
         return self._spool(known).blocks() if self._holding else known.raw()

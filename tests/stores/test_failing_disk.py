@@ -27,7 +27,7 @@ from tests.stores.unpacking import Seen, hard, link, listed
 from tests.strategies.tar import File, archive
 
 CODES = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE)
-"""They take turns: which of them it is makes no difference to whoever cleans up."""
+"""They take turns, since which of them it is should make no difference; to ``pathlib`` and ``os.walk`` it does."""
 
 Tree = dict[bytes, Seen]
 

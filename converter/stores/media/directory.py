@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
 from converter.model.limits import Limits, in_force
-from converter.stores.disk import READ, disk, open_regular, regular_size, shown
+from converter.stores.disk import READ, disk, open_regular, regular_size, shown, walked
 from converter.streams.blocks import file_blocks
 
 
@@ -34,7 +34,7 @@ class DirectoryMedium:
     def names(self) -> list[str]:
         """The names of all files, sorted; those of temporaries begin with a dot and are left out."""
         found = []
-        for directory, below, files in os.walk(self._path):
+        for directory, below, files in walked(self._path):
             below[:] = [name for name in below if not name.startswith(".")]
             inside = Path(directory).relative_to(self._path)
             found += [(inside / name).as_posix() for name in files]

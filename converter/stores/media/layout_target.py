@@ -27,6 +27,7 @@ from converter.stores.disk import (
     sync_files,
     sync_names,
     sync_tree,
+    walked,
     write_file,
 )
 from converter.stores.media.directory import DirectoryMedium
@@ -149,8 +150,10 @@ class LayoutTarget:
 
     def _move_blobs(self) -> None:
         sync_files(self._staged.path)
-        for blob in sorted((self._staged.path / "blobs").glob("*/*")):
-            place = self._path / blob.relative_to(self._staged.path)
+        staged = self._staged.path
+        files = sorted(Path(folder, name) for folder, _, names in walked(staged) for name in names)
+        for blob in (file for file in files if file.parent != staged):
+            place = self._path / blob.relative_to(staged)
             if regular_size(place) != blob.stat().st_size:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 blob.rename(place)
