@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import Command
+from bench.registries import PROGRAM, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = str(ROOT / "bin" / "transship")
@@ -99,6 +101,8 @@ def _routes(images: Images, out: Outputs) -> Iterator[Route]:
     yield from _moving(images, out)
     yield from _unpacking(images, out)
     yield from _again(images, out)
+    if shutil.which(PROGRAM):
+        yield from _between_registries(images, out)
 
 
 def _recompressing(images: Images, out: Outputs) -> Iterator[Route]:
@@ -220,3 +224,31 @@ def _again(images: Images, out: Outputs) -> Iterator[Route]:
         kernels=("read packed", "sha256 packed", "read packed", "sha256 packed", "write packed"),
         chain=("sha256 packed",),
     )
+
+
+def _between_registries(images: Images, out: Outputs) -> Iterator[Route]:
+    """From one that holds the image to an empty one for each program; they run until the last route is measured."""
+    with (
+        registry(out.folder / "source") as source,
+        registry(out.folder / "ours") as ours,
+        registry(out.folder / "skopeos") as skopeos,
+    ):
+        words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", images.gzipped, source.image]
+        subprocess.run(words, check=True)
+        ends = ("--src-tls-verify=false", "--dest-tls-verify=false", source.image)
+        known = Route(
+            name="registry → registry",
+            ours=replace(out.ours("", *ends, ours.image), output=ours.data),
+            peer=replace(out.skopeo("", *ends, skopeos.image), output=skopeos.data),
+            goal=0.7,
+            kernels=("sha256 packed",),
+            chain=("sha256 packed",),
+        )
+        yield known
+        yield replace(
+            known,
+            name="registry → registry, diff_ids not seen before",
+            ours=replace(out.ours("", "--no-cache", *ends, ours.image), output=ours.data),
+            kernels=("sha256 packed", "gunzip", "sha256 plain"),
+            chain=("gunzip",),
+        )
