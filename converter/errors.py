@@ -63,6 +63,10 @@ class StorageFailed(ConverterError):
     """The disk refused a read or a write: the target is as it was before."""
 
 
+class CalledOff(ConverterError):
+    """The work is not wanted any more: another part of it has failed, or a person has had enough."""
+
+
 class Usage(ConverterError):
     """The call itself is wrong: an unknown transport, options that contradict each other."""
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from converter.errors import ConverterError, DigestMismatch, within
+from converter.errors import CalledOff, DigestMismatch, within
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
 from converter.model.content import Derived, Known, Layer
@@ -72,7 +72,8 @@ class Settings:
     """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
 
     ``copies`` is how many blobs are on their way at once where that is more: whoever waits for a network needs no
-    processor. Layers are made by ``jobs`` threads all the same: packing takes memory.
+    processor. Layers are made by ``jobs`` threads all the same: packing takes memory. ``halt`` is called when a person
+    has had enough: it wakes whoever waits for a network.
     """
 
     jobs: int
@@ -81,6 +82,7 @@ class Settings:
     report: Report = silent
     limits: Limits | None = None
     link: bool = False
+    halt: Callable[[], None] = lambda: None
 
 
 class Execution:
@@ -115,8 +117,14 @@ class Execution:
             with makers if isinstance(leaf, Make) else nullcontext():
                 return self._leaf(leaf)
 
-        made = each(labour, todo, threads, self._stopping.set)
+        made = each(labour, todo, threads, self._stop)
         self.made |= {id(leaf): one for leaf, one in zip(todo, made, strict=True)}
+
+    def _stop(self, error: BaseException) -> None:
+        self._stopping.set()
+        if isinstance(error, KeyboardInterrupt):
+            self._workers.stop()
+            self._settings.halt()
 
     def _finish(self, node: Node) -> Made:
         if id(node) in self.made:
@@ -229,7 +237,7 @@ class Execution:
 
         blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
         metered = blocks if told else ahead(hashed(blocks, meter))
-        packed = compress(metered, content.compression, self._workers)
+        packed = self._wanted(compress(metered, content.compression, self._workers))
         descriptor = self._put(packed, leaf, content)
         diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
@@ -255,10 +263,16 @@ class Execution:
     def _watched(self, known: Known, label: str) -> Iterator[Block]:
         report = self._settings.report
         with closing(known.blocks()) as source:
+            for block in self._wanted(source):
+                report(Moved(label, len(block)))
+                yield block
+
+    def _wanted(self, blocks: Blocks) -> Iterator[Block]:
+        """The blocks for as long as no other layer has failed: at both ends, for much may lie between them."""
+        with closing(blocks) as source:
             for block in source:
                 if self._stopping.is_set():
-                    raise ConverterError("stopped because another layer failed")
-                report(Moved(label, len(block)))
+                    raise CalledOff("stopped because another layer failed")
                 yield block
 
 

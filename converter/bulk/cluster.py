@@ -84,6 +84,8 @@ class Cluster:
         """As in Elsewhere. Raises Unreachable where no worker lives long enough, or the scheduler is gone."""
         key, inbox = task.key, SimpleQueue[Event | None]()
         with self._places(task.job):
+            # Whoever has waited long for a place may not be wanted any more.
+            report(Moved("", 0))
             self._inboxes[key] = inbox
             future = self._client.submit(work, task, self._environment, self._hosts.most, program(), key=key)
             try:

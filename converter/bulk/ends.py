@@ -48,9 +48,9 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run; ``workers``, where there are some, pack for all of them."""
+    """Opens sources and sinks for the jobs of one run; ``workers`` pack for all of them."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, workers: Workers | None = None) -> None:
+    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, workers: Workers) -> None:
         self.memory = memory
         self.hosts = hosts
         self.workers = workers

@@ -21,7 +21,6 @@ from converter.model.reference import ImageName
 from converter.plan import Copy, Made, Make
 from converter.ports import Sink, Source
 from converter.streams.crew import each
-from converter.streams.workers import Workers
 
 AT_ONCE = 6
 """Moves that one image may wait for; they share the places that its registries have."""
@@ -68,13 +67,12 @@ class Move:
         with ExitStack() as stack:
             source = stack.enter_context(ends.source(self.job))
             sink = stack.enter_context(ends.sink(self.job, report))
-            workers = ends.workers or stack.enter_context(Workers(self.job.options.threads))
             leaf = self._leaf(source)
             if self.known is not None:
                 self.learn(self.known, ends.memory)
             limits = self.job.options.store.limits
             settings = Settings(jobs=1, diff_ids=ends.memory, report=report, limits=limits)
-            (made,) = Execution(sink, workers, settings).run([leaf])
+            (made,) = Execution(sink, ends.workers, settings).run([leaf])
         return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
 
     def _leaf(self, source: Source) -> Copy | Make:
@@ -149,7 +147,7 @@ def bring(todo: Sequence[Move], sink: Sink, ends: Ends, elsewhere: Elsewhere, re
         with ends.memory.alone(move.blob.digest):
             _bring(move, sink, ends, elsewhere, _reading(report))
 
-    each(one, todo, AT_ONCE, lambda: None)
+    each(one, todo, AT_ONCE, lambda _: None)
 
 
 def _bring(move: Move, sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Report) -> None:

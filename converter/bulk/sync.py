@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import copy_context
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 
 from converter.bulk import work
@@ -23,9 +21,11 @@ from converter.bulk.sync_file import Entry
 from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
 from converter.cache import Cache, Forgetful
-from converter.errors import ConverterError, from_system
+from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Report, Warned, silent
 from converter.stores.hosts import Hosts
+from converter.streams.crew import completed
+from converter.streams.workers import Workers
 
 IMAGES = 4
 PER_HOST = 6
@@ -45,10 +45,6 @@ class Settings:
     cache: Path | None = None
 
 
-class _Stopped(ConverterError):
-    """Another image has failed, or a person has had enough."""
-
-
 Helpers = Callable[[Hosts], AbstractContextManager[Elsewhere]]
 """Finds other machines, which keep to the same bounds for hosts."""
 
@@ -62,11 +58,13 @@ def sync(
     is done, where two images would get one name.
     """
     began, today = time.monotonic(), datetime.now(UTC)
+    entries = list(entries)
     hosts = Hosts(settings.per_host)
+    workers = Workers(max((entry.options.threads for entry in entries), default=1))
     others = helpers(hosts) if helpers and not settings.dry_run else nullcontext()
-    with others as elsewhere, Spool() as spool, _cache(settings) as cache:
+    with others as elsewhere, Spool() as spool, _cache(settings) as cache, workers:
         todo = list(jobs(entries, hosts))
-        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool)
+        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool, workers=workers)
         telling = Telling(report, len(todo))
         outcomes = _run(todo, ends, elsewhere, settings, telling)
         return Summary(
@@ -83,59 +81,53 @@ def _run(
 ) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those that nobody began with."""
     stopping = threading.Event()
+    wanted = _unless(stopping)
 
     def one(job: Job | Unlisted) -> Outcome | None:
-        if isinstance(job, Unlisted):
-            return work.failed(job.source, None, job.error)
-        began = time.monotonic()
-        try:
-            with telling.image(job.name, _unless(stopping)) as report:
-                return work.run(job, ends, report, elsewhere, dry_run=settings.dry_run)
-        except _Stopped:
-            return None
-        except ConverterError as error:
-            return work.failed(job.source, job.destination, error, time.monotonic() - began)
-        except OSError as error:
-            return work.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
+        outcome = _outcome(job, ends, elsewhere, telling, wanted, dry_run=settings.dry_run)
+        if outcome is not None and outcome.state == "failed":
+            telling.report(Warned(f"{outcome.source}: {outcome.error}"))
+            if not settings.keep_going:
+                stopping.set()
+        return outcome
+
+    def stop(_: BaseException) -> None:
+        stopping.set()
+        ends.workers.stop()
+        ends.hosts.stop()
 
     images = settings.images or (elsewhere.images if elsewhere else IMAGES)
     found: dict[int, Outcome] = {}
-    with ThreadPoolExecutor(images, thread_name_prefix="image") as pool:
-        try:
-            for number, outcome in _completed(pool, one, todo, images, stopping):
-                ends.memory.save()
-                if outcome is None:
-                    continue
+    with closing(completed(one, takewhile(lambda _: not stopping.is_set(), todo), images, stop)) as outcomes:
+        for number, outcome in outcomes:
+            ends.memory.save()
+            if outcome is not None:
                 found[number] = outcome
-                if outcome.state == "failed":
-                    telling.report(Warned(f"{outcome.source}: {outcome.error}"))
-                    if not settings.keep_going:
-                        stopping.set()
-        except BaseException:
-            stopping.set()
-            raise
     return [found[number] for number in sorted(found)]
 
 
-def _completed(
-    pool: ThreadPoolExecutor,
-    one: Callable[[Job | Unlisted], Outcome | None],
-    todo: list[Job | Unlisted],
-    images: int,
-    stopping: threading.Event,
-) -> Iterator[tuple[int, Outcome | None]]:
-    """Each outcome when it is there. No more are handed out than can soon be begun, and none once ``stopping``."""
-    waiting = iter(enumerate(todo))
-    running: dict[Future[Outcome | None], int] = {}
-    while True:
-        if not stopping.is_set():
-            for number, job in itertools.islice(waiting, images - len(running)):
-                running[pool.submit(copy_context().run, one, job)] = number
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield running.pop(future), future.result()
+def _outcome(
+    job: Job | Unlisted,
+    ends: Ends,
+    elsewhere: Elsewhere | None,
+    telling: Telling,
+    wanted: Report,
+    *,
+    dry_run: bool,
+) -> Outcome | None:
+    """What became of a job; None where it was called off."""
+    if isinstance(job, Unlisted):
+        return work.failed(job.source, None, job.error)
+    began = time.monotonic()
+    try:
+        with telling.image(job.name, wanted) as report:
+            return work.run(job, ends, report, elsewhere, dry_run=dry_run)
+    except CalledOff:
+        return None
+    except ConverterError as error:
+        return work.failed(job.source, job.destination, error, time.monotonic() - began)
+    except OSError as error:
+        return work.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
 
 
 def _unless(stopping: threading.Event) -> Report:
@@ -143,7 +135,7 @@ def _unless(stopping: threading.Event) -> Report:
 
     def report(_event: Event) -> None:
         if stopping.is_set():
-            raise _Stopped("stopped because another image failed")
+            raise CalledOff("stopped because another image failed")
 
     return report
 

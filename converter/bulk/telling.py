@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from converter.errors import CalledOff
 from converter.events import Event, Finished, Moved, Planned, Report, Started
 
 
@@ -20,10 +21,15 @@ class Telling:
     def image(self, name: str, also: Report) -> Iterator[Report]:
         """A report for one image on its way; ``also`` hears every event first, and may end the image by raising."""
         image = _Image(name, self.report, also)
+        over = True
         try:
             yield image.hear
+        except CalledOff:
+            over = False
+            raise
         finally:
-            self.report(Finished(name, 0))
+            if over:
+                self.report(Finished(name, 0))
 
 
 class _Image:

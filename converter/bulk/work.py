@@ -134,7 +134,7 @@ def _write(
     stack.enter_context(ends.turn(job))
     if job.destination.transport in _ON_DISK:
         Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
-    (done,) = execute([(sink, [target])], stack, options, report, ends.memory, alone=False)
+    (done,) = execute([(sink, [target])], stack, options, report, ends.memory, workers=ends.workers, alone=False)
     return replace(outcome, digest=str(done.digest or ""), after=done.size)
 
 

@@ -99,7 +99,7 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
 
 
 def perform(
-    task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers | None = None
+    task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
 ) -> Done[R] | Failed:
     """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
     task = replace(task, job=at_home(task.job, environment))

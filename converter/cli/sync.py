@@ -57,7 +57,7 @@ ROWS = 40
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (transship[dask]).")
 @click.option("--images", type=click.IntRange(min=1), help="How many images at a time. Default: 4.")
 @click.option("--per-host", type=click.IntRange(min=1), help="Requests in flight to a registry. Default: 6.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads for an image. Default: one a processor.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads that pack. Default: one a processor.")
 @click.option(
     "--report",
     "reports",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from converter.cache import FOLDER, Cache, Forgetful
 from converter.conversion import acis, origin
 from converter.conversion.chosen import Chosen, choose, library_of
-from converter.conversion.ends import open_target, source_store, target_store
+from converter.conversion.ends import open_target, source_store, target_store, with_hosts
 from converter.conversion.executing import execute, foreseen, sign_files
 from converter.conversion.opened import open_image
 from converter.conversion.options import Options
@@ -23,7 +23,9 @@ from converter.formats.documents import remembering
 from converter.model.limits import enforced
 from converter.model.reference import Location
 from converter.stores import open_source
+from converter.stores.hosts import Hosts
 from converter.stores.once import Once
+from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -36,7 +38,7 @@ def convert(
     Raises a ConverterError, and then no destination has changed: as Invalid or DigestMismatch for what breaks its
     specification, as LossRefused for what ``strict`` or ``preserve_digests`` forbid.
     """
-    options = options or Options()
+    options = with_hosts(options or Options(), Hosts())
     if not destinations:
         raise Usage("got no destination, want at least one")
     started = time.monotonic()
@@ -69,7 +71,8 @@ def convert(
         if options.dry_run:
             results = [foreseen(target) for _, targets in planned for target in targets]
         else:
-            results = execute(planned, stack, options, report, memory, alone=True)
+            with Workers(options.threads) as workers:
+                results = execute(planned, stack, options, report, memory, workers=workers, alone=True)
     results = list(sign_files(results, options))
     return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
 

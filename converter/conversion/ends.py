@@ -12,6 +12,17 @@ from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink
 from converter.stores import StoreOptions, open_sink
+from converter.stores.hosts import Hosts
+
+
+def with_hosts(options: Options, hosts: Hosts) -> Options:
+    """The same, where both ends share what there is to know of hosts."""
+    target = options.target_store
+    return replace(
+        options,
+        store=replace(options.store, hosts=hosts),
+        target_store=None if target is None else replace(target, hosts=hosts),
+    )
 
 
 def source_store(options: Options) -> StoreOptions:

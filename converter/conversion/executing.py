@@ -35,6 +35,7 @@ def execute(
     report: Report,
     memory: DiffIds,
     *,
+    workers: Workers,
     alone: bool,
 ) -> list[TargetResult]:
     """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
@@ -42,28 +43,29 @@ def execute(
     ``alone`` says that no other conversion runs meanwhile.
     """
     results = []
-    with Workers(options.threads) as workers:
-        settings = Running(jobs=options.threads, diff_ids=memory, report=report, link=options.link)
-        for sink, targets in planned:
-            stack.enter_context(sink)
-            distant = alone and any(target.distant for target in targets)
-            copies = options.jobs or DISTANT if distant else options.threads
-            execution = Execution(sink, workers, replace(settings, copies=copies))
-            attached = [one for target in targets for one in target.carried.attached]
-            execution.run([target.plan.root for target in targets])
-            if attached:
-                with within(attachments.TRAIL):
-                    execution.run([one.node for one in attached])
-            for target in targets:
-                sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
-            for one in attached:
-                sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
-            for target in targets:
-                if target.origin:
-                    _record(sink, target, execution, workers)
-                signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
-                done = result(target, execution.made)
-                results.append(replace(done, signatures=(*done.signatures, *signatures)))
+    hosts = options.store.hosts
+    halt = hosts.stop if hosts else lambda: None
+    settings = Running(jobs=options.threads, diff_ids=memory, report=report, link=options.link, halt=halt)
+    for sink, targets in planned:
+        stack.enter_context(sink)
+        distant = alone and any(target.distant for target in targets)
+        copies = options.jobs or DISTANT if distant else options.threads
+        execution = Execution(sink, workers, replace(settings, copies=copies))
+        attached = [one for target in targets for one in target.carried.attached]
+        execution.run([target.plan.root for target in targets])
+        if attached:
+            with within(attachments.TRAIL):
+                execution.run([one.node for one in attached])
+        for target in targets:
+            sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
+        for one in attached:
+            sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
+        for target in targets:
+            if target.origin:
+                _record(sink, target, execution, workers)
+            signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
+            done = result(target, execution.made)
+            results.append(replace(done, signatures=(*done.signatures, *signatures)))
     return results
 
 

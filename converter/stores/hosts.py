@@ -1,4 +1,4 @@
-"""What all that speaks to registries in one run shares: requests in flight, and until when a host is let be."""
+"""What all that speaks to registries in one run shares: requests in flight, until when a host is let be, and an end."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Protocol
+from weakref import WeakSet
 
+from converter.errors import CalledOff
 from converter.stores.patience import Patience
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
 
 
+class Connection(Protocol):
+    """A connection that somebody may be waiting for."""
+
+    def break_off(self) -> None:
+        """Wake whoever waits for it, as if the host had hung up."""
+        ...
+
+
 class Hosts:
-    """One for a run of many images; ``most`` requests are in flight to a host, 0 for any number.
+    """One for a run; ``most`` requests are in flight to a host, 0 for any number.
 
     Reading and writing are counted apart: an upload waits for the download that feeds it, and were both to wait for the
     same places, all places could be taken by uploads. Whoever reads within an upload must therefore not hold a place
@@ -29,7 +40,31 @@ class Hosts:
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
         self._held: dict[str, float] = {}
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._stopped = threading.Event()
         self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Let nobody wait for a host any longer: who does is woken, and ends with CalledOff."""
+        self._stopped.set()
+        with self._lock:
+            for one in self._connections:
+                one.break_off()
+
+    def heed(self, error: BaseException) -> None:
+        """Stop where a person has had enough; other errors are the affair of one image."""
+        if isinstance(error, KeyboardInterrupt):
+            self.stop()
+
+    def connected(self, one: Connection) -> None:
+        """Remember a connection, to be broken when nobody wants to wait any longer. Raises CalledOff then."""
+        with self._lock:
+            self._connections.add(one)
+        self._sleep(0)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise CalledOff("got a stop, want no more of any host")
 
     def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
         """What one enters for the time of a request."""
@@ -43,7 +78,9 @@ class Hosts:
         with self._lock:
             if host not in self._patience:
                 asked = max(retries, ASKED) if self.most else None
-                patience = self._patience[host] = Patience(retries, asked=asked, told=partial(self._tell, host))
+                patience = self._patience[host] = Patience(
+                    retries, self._sleep, asked=asked, told=partial(self._tell, host)
+                )
                 patience.hold(self._held.get(host, 0.0) - time.monotonic())
             return self._patience[host]
 

@@ -39,7 +39,7 @@ class Patience:
     def __init__(
         self,
         retries: int,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         now: Callable[[], float] = time.monotonic,
         asked: int | None = None,
         told: Callable[[float], None] | None = None,

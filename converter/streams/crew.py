@@ -1,52 +1,89 @@
-"""A few threads that share a list of tasks: whole layers, where ``workers`` does their blocks."""
+"""A few threads that share a list of tasks: whole images, or whole layers where ``workers`` does their blocks.
+
+The caller does nothing but wait, so that whatever it is told meanwhile, Control-C above all, is passed on at once.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import copy_context
-from threading import Thread
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+GRACE = 1.5
+"""Seconds that a caller who was interrupted waits for its threads. One that hangs in a call to the system is left."""
 
-def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Callable[[], None]) -> list[R]:
+Stop = Callable[[BaseException], None]
+"""Hears why those at work should end early; KeyboardInterrupt says that nobody waits for them for long."""
+
+
+def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -> list[R]:
     """``work`` of every task, begun in their order and given in it, by so many threads at once.
 
     After the first error no task is begun any more, ``stop`` is called so that those at work end early, and once all
-    have, the error is raised. With one thread that is the caller's.
+    have, the error is raised.
     """
-    if threads <= 1 or len(tasks) <= 1:
-        return [work(task) for task in tasks]
-    todo = deque(enumerate(tasks))
-    results: dict[int, R] = {}
+    if not tasks:
+        return []
+    results = dict(completed(work, tasks, max(1, min(threads, len(tasks))), stop))
+    return [results[place] for place in range(len(tasks))]
+
+
+def completed(
+    work: Callable[[T], R], tasks: Iterable[T], threads: int, stop: Stop
+) -> Generator[tuple[int, R], None, None]:
+    """The same, each result with the number of its task, as soon as it is there."""
+    waiting, lock = enumerate(tasks), Lock()
+    news: SimpleQueue[tuple[int, R] | BaseException | None] = SimpleQueue()
     errors: list[BaseException] = []
 
     def labour() -> None:
-        while not errors:
-            try:
-                place, task = todo.popleft()
-            except IndexError:
-                return
-            try:
-                results[place] = work(task)
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-                errors.append(error)
-                stop()
+        try:
+            while not errors:
+                with lock:
+                    following = next(waiting, None)
+                if following is None:
+                    return
+                number, task = following
+                news.put((number, work(task)))
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            news.put(error)
+        finally:
+            news.put(None)
 
-    crew = [Thread(target=copy_context().run, args=(labour,), name="layer") for _ in range(min(threads, len(tasks)))]
-    for thread in crew:
-        thread.start()
+    crew = [Thread(target=copy_context().run, args=(labour,), name="crew", daemon=True) for _ in range(threads)]
     try:
         for thread in crew:
-            thread.join()
-    except BaseException as error:  # noqa: BLE001 - Control-C: raised again once all threads have ended
+            thread.start()
+        left = len(crew)
+        while left:
+            heard = news.get()
+            if heard is None:
+                left -= 1
+            elif isinstance(heard, BaseException):
+                errors.append(heard)
+                stop(heard)
+            elif not errors:
+                yield heard
+    except BaseException as error:
         errors.insert(0, error)
-        stop()
-        for thread in crew:
-            thread.join()
+        stop(error)
+        _join(crew, GRACE if isinstance(error, KeyboardInterrupt) else None)
+        raise
+    _join(crew)
     if errors:
         raise errors[0]
-    return [results[place] for place in range(len(tasks))]
+
+
+def _join(crew: Sequence[Thread], seconds: float | None = None) -> None:
+    """Wait for the end of all, together no longer than that."""
+    until = None if seconds is None else time.monotonic() + seconds
+    for thread in crew:
+        if thread.ident is None:  # it was to be started when Control-C came
+            continue
+        thread.join(None if until is None else max(0.0, until - time.monotonic()))

@@ -10,14 +10,19 @@ from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
+
+from converter.errors import CalledOff
+
+STOPPED = "got a stop, want no more"
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Workers:
-    """A context manager; leaving it ends the threads. ``jobs`` is how many blocks are worked on at once.
+    """A context manager; leaving it ends the threads, unless Control-C does: nobody waits for a block then, which may
+    take seconds, and touches nothing but memory. ``jobs`` is how many blocks are worked on at once.
 
     Any number of threads may share one. Streams take turns block by block, in the order they ask.
     """
@@ -28,7 +33,8 @@ class Workers:
         self._threads: list[Thread] = []
         self._lock = Lock()
         self._open = True
-        self._held = 0  # blocks that were taken in and not yet handed out, of all streams
+        self._stopped = False
+        self._pending: set[_Task[Any, Any]] = set()  # blocks taken in and not yet handed out, of all streams
 
     def __enter__(self) -> Self:
         return self
@@ -40,8 +46,19 @@ class Workers:
             self._open = False
         for _ in self._threads:
             self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
+        if kind is not None and not issubclass(kind, Exception):
+            self.stop()
+        if not self._stopped:
+            for thread in self._threads:
+                thread.join()
+
+    def stop(self) -> None:
+        """Keep nobody waiting: every stream ends with CalledOff at once, and what is worked on comes to nothing."""
+        with self._lock:
+            self._stopped = True
+            pending = list(self._pending)
+        for task in pending:
+            task.call_off()
 
     def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
         """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
@@ -55,7 +72,7 @@ class Workers:
             for item in items:
                 pending.append(self._start(work, item))
                 del item  # the worker lets go of a block when it is done with it, and so must this frame
-                if len(pending) > 1 and self._held > self.jobs + 1:
+                if len(pending) > 1 and len(self._pending) > self.jobs + 1:
                     yield self._finish(pending.popleft())
             while pending:
                 yield self._finish(pending.popleft())
@@ -63,18 +80,20 @@ class Workers:
             for task in pending:
                 task.cancelled = True
             with self._lock:
-                self._held -= len(pending)
+                self._pending.difference_update(pending)
 
     def _start(self, work: Callable[[T], R], item: T) -> _Task[T, R]:
         task = _Task(work, item)
         with self._lock:
             if not self._open:
                 raise RuntimeError("work was given to workers that have gone home")
+            if self._stopped:
+                raise CalledOff(STOPPED)
             if len(self._threads) < self.jobs:
                 thread = Thread(target=_labour, args=(self._tasks,), name="blocks", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-            self._held += 1
+            self._pending.add(task)
             self._tasks.put(task.run)
         return task
 
@@ -83,7 +102,7 @@ class Workers:
             return task.result()
         finally:
             with self._lock:
-                self._held -= 1
+                self._pending.discard(task)
 
 
 class _Task(Generic[T, R]):
@@ -104,6 +123,11 @@ class _Task(Generic[T, R]):
                 self._outcome.put((self._work(item),))
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is wanted
             self._outcome.put(error)
+
+    def call_off(self) -> None:
+        """Let whoever waits for the outcome have none."""
+        self.cancelled = True
+        self._outcome.put(CalledOff(STOPPED))
 
     def result(self) -> R:
         """Wait for the outcome; once only."""

@@ -29,6 +29,7 @@ from converter.signing import Signing
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
 from converter.stores.registry.client import Rejected
+from converter.streams.workers import Workers
 from converter.verification.wanted import Wanted
 from tests.bulk.images import OPTIONS, entry, many, serve
 from tests.bulk.test_sync import blobs_read, states
@@ -56,7 +57,9 @@ class Nearby:
     def run(self, task: Task[R], report: Report) -> R:
         data = pickle.dumps(task)
         there: Task[R] = pickle.loads(data)
-        answer: Done[R] | Failed = pickle.loads(pickle.dumps(perform(there, self._environment, Hosts(), report)))
+        with Workers(2) as workers:
+            done = perform(there, self._environment, Hosts(), report, workers)
+        answer: Done[R] | Failed = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
             self.keys[there.key] += 1
@@ -332,7 +335,8 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
     )
     task = Move(job=job, blob=blob, media_type=types.OCI_LAYER_ZSTD, compression=ZSTD, how="sha256 zstd 0.1")
 
-    failed = perform(task, {}, Hosts(), silent)
+    with Workers(1) as workers:
+        failed = perform(task, {}, Hosts(), silent, workers)
 
     assert isinstance(failed, Failed)
     assert "want 'sha256 zstd 0.1', as on the others" in failed.fact
@@ -360,7 +364,8 @@ def test_whoever_is_asked_to_wait_tells_the_others() -> None:
         blob = Descriptor.of(data, types.OCI_LAYER)
         assert str(blob.digest) == digest
 
-        perform(Move(job=job, blob=blob, media_type=blob.media_type, layer=False), {}, hosts, silent)
+        with Workers(1) as workers:
+            perform(Move(job=job, blob=blob, media_type=blob.media_type, layer=False), {}, hosts, silent, workers)
 
         assert told == [(registry.host, 0.0)]
 

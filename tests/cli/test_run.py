@@ -193,7 +193,7 @@ def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> No
 
 def start(*arguments: str, source: str = "", **more: object) -> subprocess.Popen[str]:
     """A process of its own, whose output this process reads."""
-    call = [sys.executable, "-c", source] if source else [sys.executable, "-m", "converter", *arguments]
+    call = [sys.executable, *(("-c", source) if source else ("-m", "converter")), *arguments]
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # keywords that are passed on
         call, text=True, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more)
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 from converter.streams.crew import each
 
 
-def nothing() -> None:
+def nothing(_: BaseException) -> None:
     """Nobody is to be stopped."""
 
 
@@ -27,8 +28,8 @@ def test_as_many_tasks_are_at_work_as_there_are_threads() -> None:
     assert each(lambda task: (both.wait(), task)[1], ["a", "b"], 2, nothing) == ["a", "b"]
 
 
-def test_one_thread_is_the_callers() -> None:
-    assert each(lambda _: threading.current_thread(), [1, 2], 1, nothing) == [threading.current_thread()] * 2
+def test_the_caller_only_waits() -> None:
+    assert threading.current_thread() not in each(lambda _: threading.current_thread(), [1, 2], 1, nothing)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -43,7 +44,7 @@ def test_the_first_error_is_raised_and_ends_the_rest(threads: int) -> None:
         assert stopped.wait(10)
 
     with pytest.raises(ValueError, match="task 0"):
-        each(work, range(100), threads, stopped.set)
+        each(work, range(100), threads, lambda _: stopped.set())
     assert len(begun) <= threads
 
 
@@ -52,3 +53,21 @@ def test_no_thread_is_left() -> None:
     work: Callable[[int], int] = abs
     each(work, [1, -2, 3], 3, nothing)
     assert set(threading.enumerate()) <= before
+
+
+def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("converter.streams.crew.GRACE", 0.1)
+    told: list[BaseException] = []
+    hangs = threading.Event()
+
+    def work(task: int) -> None:
+        if task == 0:
+            _thread.interrupt_main()
+        hangs.wait(30)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        each(work, range(3), 2, told.append)
+    assert time.monotonic() - began < 10
+    assert [type(error) for error in told] == [KeyboardInterrupt]
+    hangs.set()

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from converter.errors import CalledOff
 from converter.streams.workers import Workers
 
 
@@ -136,7 +137,7 @@ def test_streams_together_hold_no_more_than_one_does() -> None:
         assert held <= 2 * 4 + 2 * 6
         for stream in streams:
             assert len(list(stream)) == 99
-        assert workers._held == 0
+        assert not workers._pending
 
 
 def test_a_stream_that_was_given_up_holds_nothing() -> None:
@@ -145,4 +146,24 @@ def test_a_stream_that_was_given_up_holds_nothing() -> None:
             next(results)
         with pytest.raises(ValueError, match="item 1"):
             list(workers.ordered(fail_at(1), iter(range(100))))
-        assert workers._held == 0
+        assert not workers._pending
+
+
+def test_who_waits_for_a_block_is_woken_by_a_stop_and_nobody_waits_for_those_at_work() -> None:
+    hangs = threading.Event()
+    began = time.monotonic()
+
+    def stop_soon(workers: Workers) -> None:
+        time.sleep(0.05)
+        workers.stop()
+
+    with Workers(2) as workers:
+        threading.Thread(target=stop_soon, args=(workers,)).start()
+        with pytest.raises(CalledOff):
+            list(workers.ordered(lambda _: hangs.wait(30), iter(range(9))))
+        with pytest.raises(CalledOff):
+            list(workers.ordered(abs, iter(range(9))))
+    assert time.monotonic() - began < 10
+    hangs.set()
+    while threads_named("blocks"):
+        time.sleep(0.01)

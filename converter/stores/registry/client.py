@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
@@ -63,10 +63,10 @@ class Client:
         self.host = host
         self.repository = repository
         self.access = access
-        hosts = access.hosts or Hosts()
-        self.gate = hosts.gate(host, push=push)
-        self.patience = patience or hosts.patience(host, access.retries)
-        self._wire = Wire(access)
+        self.hosts = access.hosts or Hosts()
+        self.gate = self.hosts.gate(host, push=push)
+        self.patience = patience or self.hosts.patience(host, access.retries)
+        self._wire = Wire(replace(access, hosts=self.hosts))
         self._api_host = DOCKER_HUB if host == "docker.io" else host
         self._lock = threading.Lock()
         self._scheme = "https" if access.tls_verify else ""

@@ -9,7 +9,11 @@ import http.client
 import io
 import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+from converter.stores.hosts import Connection
 
 LEAST = 1024
 """Bytes; whoever has waited for twice the timeout and got fewer calls that no progress."""
@@ -65,8 +69,17 @@ class _Lines(io.BufferedReader):
         return super().read(size)
 
 
-def bounded(most: int) -> dict[str, type]:
-    """The pools of urllib3 by scheme, with responses of at most so many bytes of headers that do not drip."""
+def _break_off(one: object) -> None:
+    if isinstance(one, socket.socket):
+        with suppress(OSError):
+            # Not TLS's own, which would take the session away from whoever reads in it.
+            socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
+def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, type]:
+    """The pools of urllib3 by scheme, with responses of at most so many bytes of headers that do not drip;
+    ``connected`` hears of each connection.
+    """
     from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -79,8 +92,22 @@ def bounded(most: int) -> dict[str, type]:
     class Plain(HTTPConnection):
         response_class = Response
 
+        def connect(self) -> None:
+            super().connect()
+            connected(self)
+
+        def break_off(self) -> None:
+            _break_off(self.sock)
+
     class Secure(HTTPSConnection):
         response_class = Response
+
+        def connect(self) -> None:
+            super().connect()
+            connected(self)
+
+        def break_off(self) -> None:
+            _break_off(self.sock)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

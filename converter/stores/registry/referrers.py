@@ -35,7 +35,8 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found is not None else [fallback_tag(subject)]
     # At once: most images have none of these, and each answer is a round trip away.
     tags = [*fallback, *by_tag]
-    held = dict(zip(tags, each(lambda tag: _shown(documents, tag), tags, len(tags), _nothing), strict=True))
+    answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.heed)
+    held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
         if (index := held[tag]) is not None:
@@ -91,10 +92,6 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
         # Whatever a registry says to a path that it does not know.
         return None
     return found
-
-
-def _nothing() -> None:
-    """What is under way to a document is not worth stopping."""
 
 
 def _listed(data: bytes) -> list[Descriptor]:

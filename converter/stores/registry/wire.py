@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from converter.errors import LimitExceeded, Unreachable
+from converter.stores.hosts import Hosts
 from converter.stores.patience import Interrupted
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
@@ -31,6 +32,7 @@ class Wire:
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        self._hosts = access.hosts or Hosts()
         self._pools: dict[Origin, PoolManager] = {}
         self._reached: set[Origin] = set()
         self._lock = threading.Lock()
@@ -127,7 +129,7 @@ class Wire:
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
             manager = PoolManager(maxsize=most, ssl_context=context)
-        manager.pool_classes_by_scheme = bounded(self.access.limits.headers)
+        manager.pool_classes_by_scheme = bounded(self.access.limits.headers, self._hosts.connected)
         return manager
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:

@@ -1,0 +1,81 @@
+"""A person has had enough: nobody is waited for who packs a block or waits for a registry."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from converter.model.descriptor import Descriptor
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image, tar
+from tests.bulk.images import serve
+from tests.cli.test_run import HEARS, start
+from tests.stores.registry.fake import FakeRegistry, Fault, Request
+
+MAIN = HEARS + "import sys; from converter.cli.main import main; sys.exit(main(sys.argv[1:]))"
+LONG = 60
+"""Seconds that each of these would take at the least, were it not stopped."""
+
+
+@pytest.fixture(scope="module")
+def image() -> tuple[MemoryStore, Descriptor]:
+    """Three layers of digits in a random order: they take long to pack."""
+    store = MemoryStore()
+    digits = [random.Random(layer).randbytes(6_000_000).hex().encode() for layer in range(3)]
+    return store, add_image(store, tars=[tar({"file": one}) for one in digits], name="")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["sync", "{place}", "oci:{out}"], id="sync"),
+        pytest.param(["convert", "{place}:0", "oci:{out}:x"], id="convert"),
+        pytest.param(["convert", "{place}:0", "oci-archive:{out}", "--jobs", "1"], id="convert by one thread"),
+    ],
+)
+@pytest.mark.parametrize("hangs", [pytest.param(True, id="hanging"), pytest.param(False, id="packing")])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
+def test_a_signal_ends_it_soon_and_nothing_is_left(
+    command: Sequence[str],
+    hangs: bool,
+    number: signal.Signals,
+    status: int,
+    image: tuple[MemoryStore, Descriptor],
+    tmp_path: Path,
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+    store, root = image
+    layers = {str(digest) for digest, data in store.blobs.items() if len(data) > 1_000_000}
+
+    def fault(request: Request) -> Fault:
+        if request.path.rpartition("/")[2] in layers:
+            begun.set()
+            if hangs:
+                over.wait(LONG)
+        return None
+
+    with FakeRegistry() as registry:
+        serve(registry, store, [root])
+        registry.fault = fault
+        place = f"docker://{registry.host}/team/app"
+        words = [word.format(place=place, out=tmp_path / "out") for word in command]
+        options = ("--tls-verify=false", "--compress", "zstd:19", "--no-cache", "--quiet")
+        with start(*words, *options, source=MAIN) as process:
+            assert begun.wait(LONG)
+            time.sleep(1)
+            process.send_signal(number)
+            began = time.monotonic()
+            out, err = process.communicate(timeout=LONG)
+            seconds = time.monotonic() - began
+            over.set()
+
+    assert (process.returncode, out, err) == (status, "", "transship: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+    # Two on a machine that has nothing else to do.
+    assert seconds < 10
