@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +12,11 @@ from converter.conversion import Options
 from converter.conversion.ends import source_store
 from converter.errors import ConverterError, Invalid, Usage, within
 from converter.model.digest import HEX_LENGTHS
+from converter.model.naming import is_of_attachment
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.disk import walked
 from converter.stores.hosts import Hosts
-
-_ATTACHED = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
-"""Tags of what speaks of images (cosign, the referrers fallback): it goes along with its image."""
-
 
 _MANIFEST = "manifest.json"
 """What makes a directory an image (skopeo(1), dir:)."""
@@ -113,7 +109,7 @@ def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:
     with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as source:
         names = source.names()
     takes = entry.takes or (lambda _name: True)
-    return tuple(name for name in names if takes(name) and not _ATTACHED.fullmatch(name))
+    return tuple(name for name in names if takes(name) and not is_of_attachment(name))
 
 
 def _store(options: Options, hosts: Hosts) -> StoreOptions:

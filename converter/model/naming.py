@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from converter.errors import Invalid
 from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName, Location
 
 REF_NAME = "org.opencontainers.image.ref.name"
+_SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 FULL_NAME = "io.containerd.image.name"
 """Where layouts keep a name: OCI's own annotation, and the full name as Docker and containerd write it."""
 
@@ -27,3 +30,8 @@ def is_full(name: str) -> bool:
         return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
     except Invalid:
         return False
+
+
+def is_of_attachment(tag: str) -> bool:
+    """Whether a tag is that of what speaks of an image (cosign, the referrers fallback): it goes along with that."""
+    return bool(_SPEAKING.fullmatch(tag))

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Protocol
 from weakref import WeakSet
 
 from converter.errors import CalledOff
+from converter.model.naming import is_of_attachment
 from converter.stores.patience import Patience
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
+
+
+class Repository:
+    """What a run has heard of one repository. Most images have nothing beside them, and need not be asked for it."""
+
+    def __init__(self) -> None:
+        self.knows_referrers = True
+        self._attached: frozenset[str] | None = None
+
+    def list(self, tags: Iterable[str]) -> None:
+        """Remember all of its tags; of images there may be many, which nobody asks about."""
+        self._attached = frozenset(tag for tag in tags if is_of_attachment(tag))
+
+    def may_have(self, tag: str) -> bool:
+        """Whether it is worth asking for a tag of an attachment."""
+        return self._attached is None or tag in self._attached
 
 
 class Connection(Protocol):
@@ -40,6 +57,7 @@ class Hosts:
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
         self._held: dict[str, float] = {}
+        self._repositories: dict[tuple[str, str], Repository] = {}
         self._connections: WeakSet[Connection] = WeakSet()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -65,6 +83,11 @@ class Hosts:
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise CalledOff("got a stop, want no more of any host")
+
+    def repository(self, host: str, name: str) -> Repository:
+        """The one of that name, for all who speak to it."""
+        with self._lock:
+            return self._repositories.setdefault((host, name), Repository())
 
     def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
         """What one enters for the time of a request."""

@@ -259,6 +259,21 @@ def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_pat
     assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
 
 
+def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: FakeRegistry, tmp_path: Path) -> None:
+    store, roots = many(3)
+    serve(ours, store, roots)
+    ours.referrers = False
+    signature = f"sha256-{roots[1].digest.encoded}.sig"
+    ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
+
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(images=1))
+
+    assert states(summary) == {"written": 3}
+    assert len(ours.seen("GET", "/referrers/")) == 1
+    documents = [one.path.rpartition("/")[2] for one in ours.seen("GET", "/manifests/")]
+    assert [name for name in documents if name.startswith("sha256-")] == [signature]
+
+
 def test_directories_are_images_again_under_the_names_they_had(
     ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
 ) -> None:

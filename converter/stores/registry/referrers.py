@@ -31,18 +31,21 @@ def fallback_tag(subject: Digest) -> str:
 def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
     """Everything that speaks of the subject: referrers first, then what cosign has tagged."""
     by_tag = [f"{subject.algorithm}-{subject.encoded}.{kind}" for kind in COSIGN]
-    found = _from_api(client, subject)
+    repository = client.hosts.repository(client.host, client.repository)
+    found = _from_api(client, subject) if repository.knows_referrers else None
+    if found is None:
+        repository.knows_referrers = False
     fallback = [] if found is not None else [fallback_tag(subject)]
     # At once: most images have none of these, and each answer is a round trip away.
-    tags = [*fallback, *by_tag]
+    tags = list(filter(repository.may_have, [*fallback, *by_tag]))
     answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.heed)
     held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
-        if (index := held[tag]) is not None:
+        if (index := held.get(tag)) is not None:
             yield from (Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(index[1]))
     for tag in by_tag:
-        if (document := held[tag]) is not None:
+        if (document := held.get(tag)) is not None:
             yield Attachment(subject=subject, descriptor=document[0], tag=tag)
 
 

@@ -50,8 +50,10 @@ class RegistrySource:
         self._client.close()
 
     def names(self) -> tuple[str, ...]:
-        """Every tag of the repository."""
-        return tuple(tags(self._client))
+        """Every tag of the repository. What is read later in the same run relies on there being no others."""
+        found = tuple(tags(self._client))
+        self._client.hosts.repository(self._name.host, self._name.repository).list(found)
+        return found
 
     def resolve(self, name: str) -> Descriptor:
         """The image under a tag or digest; an empty name is what the reference itself says, ``latest`` at the last.
