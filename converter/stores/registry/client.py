@@ -235,10 +235,14 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> C
         wait = asked_wait(response.headers.get("Retry-After"))
         return Interrupted(f"{fact}, want success", wait, busy=status == 429)
     if status == 404:
-        return NotFound(f"{fact}, want it to be there")
+        return Missing(f"{fact}, want it to be there")
     if status in (401, 403):
         return Denied(f"{fact}, want credentials that may do this")
     return Rejected(f"{fact}, want success", status)
+
+
+class Missing(NotFound):
+    """The registry has answered, and that it has no such thing."""
 
 
 class Rejected(Unreachable):

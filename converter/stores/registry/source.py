@@ -15,7 +15,7 @@ from converter.model.image import Attachment
 from converter.model.reference import ImageName
 from converter.stores.registry import referrers
 from converter.stores.registry.access import Access
-from converter.stores.registry.client import Client
+from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download
 from converter.stores.registry.tags import tags
@@ -64,7 +64,7 @@ class RegistrySource:
         wanted = reference.digest or reference.tag or "latest"
         try:
             return self._documents.get(wanted)[0]
-        except NotFound as error:
+        except Missing as error:
             if isinstance(wanted, Digest):
                 raise
             raise NotFound(f"{error.fact}; {self._what_there_is()}") from error

@@ -160,9 +160,11 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
         return Unreachable(f"got no TLS from {plain(url)}, want it, or --tls-verify=false to do without")
     if isinstance(error, http_errors.SSLError):
-        return Unreachable(
-            f"got a failure of TLS with {plain(url)} ({reason(error)}), want a certificate that is trusted"
-        )
+        why = reason(error)
+        # An alert comes from the other side.
+        ours = "alert" in why and "certificate" in why
+        want = "a certificate to show it (X.cert, X.key)" if ours else "a certificate that is trusted"
+        return Unreachable(f"got a failure of TLS with {plain(url)} ({why}), want {want}")
     missing = Interrupted if reached else Unreachable
     if isinstance(error, http_errors.NameResolutionError):
         return missing(f"got no address for the host of {plain(url)}, want one")
@@ -184,4 +186,4 @@ def reason(error: BaseException) -> str:
             break
         inner = nested
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return " ".join(str(text).rpartition(": ")[2].split())[:200].lower()
+    return " ".join(str(text).rpartition(": ")[2].rpartition("] ")[2].split())[:200].lower()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,14 @@ def test_an_index_is_written_after_what_it_lists(registry: FakeRegistry) -> None
 def test_a_name_that_is_not_there_says_what_is(registry: FakeRegistry) -> None:
     push(registry, LAYERS)
     with source_of(registry, "app:2") as source, pytest.raises(NotFound, match="there are: '1'"):
+        source.resolve("")
+
+
+def test_a_file_that_is_not_there_is_no_name_that_is_not_there(registry: FakeRegistry, tmp_path: Path) -> None:
+    push(registry, LAYERS)
+    registry.basic = ("user", "password")
+    options = replace(PLAIN, authfile=tmp_path / "missing")
+    with source_of(registry, options=options) as source, pytest.raises(NotFound, match=r"missing.*credentials in it$"):
         source.resolve("")
 
 
