@@ -6,6 +6,7 @@ An error is a lower-case fact (got, want) and a trail that says where it happene
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,8 +73,11 @@ class Usage(ConverterError):
 
 
 def from_system(error: OSError) -> ConverterError:
-    """What the system said, as a fact."""
-    return ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
+    """What the system said, as a fact, and of which file."""
+    found = ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
+    if isinstance(error.filename, str | bytes):
+        found.trail = (os.fsdecode(error.filename),)
+    return found
 
 
 @contextmanager

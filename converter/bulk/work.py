@@ -32,6 +32,9 @@ from converter.stores import open_source
 _ASKED = ("docker", "oci", "dir", "oci-archive", "docker-archive")
 """Destinations that can tell which image has a name there."""
 
+_UNTOLD = ("rootfs", "bundle")
+"""Destinations that do not tell which image they are of."""
+
 _ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")
 
 
@@ -63,6 +66,7 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
     layers, and what needs keys, are this machine's affair.
     """
     began = time.monotonic()
+    _require_room(job.destination)
     with ExitStack() as stack:
         source = stack.enter_context(ends.source(job))
         options = job.options
@@ -136,6 +140,13 @@ def _write(
         Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
     (done,) = execute([(sink, [target])], stack, options, report, ends.memory, workers=ends.workers, alone=False)
     return replace(outcome, digest=str(done.digest or ""), after=done.size)
+
+
+def _require_room(place: Location) -> None:
+    """Raises Invalid where something is that cannot be judged."""
+    if place.transport in _UNTOLD and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
+        told = f"got files at {place}, which do not tell of which image they are, want none"
+        raise Invalid(f"{told} (remove them to have it written again)")
 
 
 def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
