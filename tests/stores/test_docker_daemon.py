@@ -89,6 +89,9 @@ def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header(
+                "Content-Type", "application/json" if body.startswith(b"{") else "text/plain; charset=utf-8"
+            )
             self.end_headers()
             self.wfile.write(body)
 
@@ -186,6 +189,7 @@ def test_an_archive_that_cannot_be_completed_is_not_loaded(engine: FakeEngine, o
         pytest.param((200, b'{"stream":"x"}\n{"error":"no space"}\n'), Invalid, "no space", id="an error at the end"),
         pytest.param((500, b'{"message":"broken"}'), Unreachable, "broken", id="a failure"),
         pytest.param((403, b"<html>"), Denied, "403", id="no right"),
+        pytest.param((400, b"HTTP request to an HTTPS server"), Unreachable, "to an HTTPS", id="plain words"),
     ],
 )
 def test_an_engine_refuses(

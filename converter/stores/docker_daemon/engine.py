@@ -78,7 +78,9 @@ class Engine:
             ) from error
 
     def _refusal(self, response: BaseHTTPResponse) -> NotFound | Denied | Unreachable:
-        text = _member(self._body(response), "message")[:300]
+        body = self._body(response)
+        # What speaks TLS answers in plain words, whoever does not.
+        text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
         fact = f"got {response.status} ({text!r}) from the Docker Engine"
         if response.status == 404:
             return NotFound(f"{fact}, want the image to be there")
