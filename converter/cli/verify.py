@@ -77,6 +77,13 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
 @click.option(
+    "--rekor-key",
+    "logs",
+    type=File,
+    multiple=True,
+    help="The public key (PEM) of a log that has to have what cosign signed (repeatable). Default: no log is asked.",
+)
+@click.option(
     "--trust-store", "stores", type=Folder, multiple=True, help="OpenPGP keys in rkt's layout, for an ACI (repeatable)."
 )
 @content_trust_option
@@ -120,6 +127,7 @@ def command(reference: str, **chosen: Any) -> int:
         keyrings=_files("--keyring", chosen["keyrings"]),
         chains=_files("--certificate-chain", chosen["chains"]),
         certificate_identity=chosen["certificate_identity"],
+        rekor_keys=_files("--rekor-key", chosen["logs"]),
         trust_stores=tuple((f"--trust-store {path}", below(path)) for path in chosen["stores"]),
         content_trust=chosen["content_trust"],
         lookasides=chosen["lookasides"],

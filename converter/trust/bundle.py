@@ -1,22 +1,23 @@
 """Sigstore bundles, version 0.1 to 0.3, as cosign attaches them to images (sigstore's protobuf-specs, bundle.proto).
 
-The transparency log and timestamps in a bundle are not checked: keys and roots are the caller's. ``--at`` says when a
-certificate has to be valid.
+The entry of a transparency log counts where the caller trusts one (``--rekor-key``), and says when a certificate has to
+be valid, as ``--at`` does otherwise; other timestamps in a bundle are not looked at.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
-from converter.trust import dsse
-from converter.trust.certificates import load_der
+from converter.trust import dsse, rekor
+from converter.trust.certificates import der, load_der
 from converter.trust.cosign import by_certificate, no_key
 from converter.trust.keys import Key, signed
 from converter.trust.members import decoded, member, objects
 from converter.trust.signature import Signature, Verdict
-from converter.trust.trusted import Subject, Trusted
+from converter.trust.trusted import Subject, Trusted, joined
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"
 """How the media types of all versions start."""
@@ -31,12 +32,13 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
         kind, payload, signatures = dsse.opened(member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
             raise Invalid(f"got {len(signatures)} signatures in a bundle, want one")
-        key, signer = _maker(bundle, signatures[0], dsse.pae(kind, payload), trusted)
-        return dsse.judged(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
+        key, signer = _maker(bundle, signatures[0], dsse.pae(kind, payload), trusted, payload)
+        verdict = dsse.judged(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
+        return replace(verdict, reason=joined(verdict.reason, _unasked(bundle, trusted)))
     message = member(bundle, "messageSignature", dict)
     raw = decoded(member(message, "signature", str), "the signature")
     key, signer = _maker(bundle, raw, found.manifest, trusted)
-    note = trusted.check_nameless()
+    note = joined(trusted.check_nameless(), _unasked(bundle, trusted))
     return Verdict(signature=signature, ok=True, signer=signer, key=key.source, reason=note)
 
 
@@ -51,11 +53,15 @@ def predicate_of(data: bytes) -> str:
         return ""
 
 
-def _maker(bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted) -> tuple[Key, str]:
+def _maker(
+    bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
+) -> tuple[Key, str]:
     key = trusted.signer(lambda one: signed(one, raw, data))
+    material = member(bundle, "verificationMaterial", dict) if key is None or trusted.logs else {}
     if key is not None:
+        if trusted.logs:
+            rekor.logged_in_bundle(material, rekor.Logged(key.der, raw, data, envelope), trusted)
         return key, key.fingerprint
-    material = member(bundle, "verificationMaterial", dict)
     if "certificate" in material:
         chain = [member(material, "certificate", dict)]
     elif "x509CertificateChain" in material:
@@ -65,4 +71,12 @@ def _maker(bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted) ->
     if not chain:
         raise Untrusted(no_key(trusted))
     leaf, *sent = [load_der(decoded(member(one, "rawBytes", str), "a certificate")) for one in chain]
+    if trusted.logs:
+        what = rekor.Logged(der(leaf), raw, data, envelope)
+        trusted = replace(trusted, at=rekor.logged_in_bundle(material, what, trusted))
     return by_certificate(leaf, sent, raw, data, trusted)
+
+
+def _unasked(bundle: dict[str, Any], trusted: Trusted) -> str:
+    material = bundle.get("verificationMaterial")
+    return rekor.unasked(isinstance(material, dict) and bool(material.get("tlogEntries")), trusted)

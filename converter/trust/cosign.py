@@ -11,8 +11,9 @@ from converter.trust.certificates import der, load_pem, subject
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signed
 from converter.trust.members import decoded
+from converter.trust.rekor import Logged
 from converter.trust.signature import Signature, Verdict
-from converter.trust.trusted import Subject, Trusted, at_most
+from converter.trust.trusted import Subject, Trusted, at_most, joined
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -31,16 +32,21 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     key, signer = maker(signature, raw, signature.payload, trusted)
     claim = Claim.parse(signature.payload, COSIGN)
     trusted.check_digest(found, claim.digest)
-    note = trusted.check_name(found, claim.identity)
+    note = joined(trusted.check_name(found, claim.identity), unlogged(signature, trusted))
     return Verdict(signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note)
 
 
-def maker(signature: Signature, raw: bytes, data: bytes, trusted: Trusted) -> tuple[Key, str]:
-    """The trusted key that signed ``data``, alone or by its certificate, and its name; raises Untrusted."""
+def maker(
+    signature: Signature, raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
+) -> tuple[Key, str]:
+    """The trusted key that signed ``data``, alone or by its certificate, and its name; raises Untrusted.
+
+    ``envelope`` is the payload of a DSSE envelope, where ``data`` is its encoding.
+    """
     key = trusted.signer(lambda one: signed(one, raw, data))
     if key is not None:
         if trusted.logs:
-            rekor.logged(signature.annotations, key.der, raw, data, trusted)
+            rekor.logged(signature.annotations, Logged(key.der, raw, data, envelope), trusted)
         return key, key.fingerprint
     text = signature.annotations.get(CERTIFICATE, "")
     if not text:
@@ -51,8 +57,14 @@ def maker(signature: Signature, raw: bytes, data: bytes, trusted: Trusted) -> tu
     chain = signature.annotations.get(CHAIN, "")
     sent = [*load_pem(chain.encode())] if chain else []
     if trusted.logs:
-        trusted = replace(trusted, at=rekor.logged(signature.annotations, der(leaf), raw, data, trusted))
+        what = Logged(der(leaf), raw, data, envelope)
+        trusted = replace(trusted, at=rekor.logged(signature.annotations, what, trusted))
     return by_certificate(leaf, sent, raw, data, trusted)
+
+
+def unlogged(signature: Signature, trusted: Trusted) -> str:
+    """What a good verdict leaves open of the entry beside a signature."""
+    return rekor.unasked(rekor.ENTRY in signature.annotations, trusted)
 
 
 def by_certificate(

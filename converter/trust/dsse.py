@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
-from converter.trust.cosign import maker
+from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
 from converter.trust.members import as_object, decoded, member, objects
 from converter.trust.signature import Signature, Verdict
-from converter.trust.trusted import Subject, Trusted, at_most
+from converter.trust.trusted import Subject, Trusted, at_most, joined
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 STATEMENT = "application/vnd.in-toto+json"
@@ -45,11 +45,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     problem: Untrusted | None = None
     for raw in signatures:
         try:
-            key, signer = maker(signature, raw, pae(kind, payload), trusted)
+            key, signer = maker(signature, raw, pae(kind, payload), trusted, payload)
         except Untrusted as error:
             problem = error
             continue
-        return judged(signature, Payload(kind, payload, key, signer), found, trusted)
+        verdict = judged(signature, Payload(kind, payload, key, signer), found, trusted)
+        return replace(verdict, reason=joined(verdict.reason, unlogged(signature, trusted)))
     raise problem or Untrusted("got an envelope without a signature, want one")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_message import armoured, unpacked
+from converter.trust.openpgp_message import armoured, preceded, unpacked
 from converter.trust.trusted import Trusted, at_most
 
 if TYPE_CHECKING:
@@ -96,22 +96,42 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
 
 
 def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, list[tuple[Cert, str]]]:
-    from pysequoia import verify
-
     last = packets[-1]
     for found in packets:
         _check_expiry(found, trusted.at)
     certificates = [one for found in packets for one in _candidates(found, trusted, missing_ok=len(packets) > 1)]
     try:
-        done = verify(bytes=plain, store=lambda _: certificates)
+        content, valid = _verified(plain, packets, certificates)
     except RuntimeError:
         if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
             raise Untrusted(_reason(last, certificates, trusted.at)) from None
         content, good = gpg.inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
         return content, [(_named(certificates, one.certificate), one.key) for one in good]
-    if done.bytes is None:
+    if content is None:
         raise Untrusted(_reason(last, certificates, trusted.at))
-    return done.bytes, [(_named(certificates, one.certificate), one.signing_key) for one in done.valid_sigs]
+    return content, [(_named(certificates, certificate), key) for certificate, key in valid]
+
+
+def _verified(plain: bytes, packets: list[Sig], certificates: list[Cert]) -> tuple[bytes | None, list[tuple[str, str]]]:
+    """What a message says, and whose signatures hold: certificate and key. Raises RuntimeError where none does."""
+    from pysequoia import verify
+
+    content = preceded(plain)
+    if content is None:
+        done = verify(bytes=plain, store=lambda _: certificates)
+        return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
+    # The library takes only those messages in one piece that announce their signatures.
+    valid: list[tuple[str, str]] = []
+    problem: RuntimeError | None = None
+    for found in packets:
+        try:
+            done = verify(bytes=content, store=lambda _: certificates, signature=found)
+            valid += [(one.certificate, one.signing_key) for one in done.valid_sigs]
+        except RuntimeError as error:
+            problem = error
+    if problem is not None and not valid:
+        raise problem
+    return content, valid
 
 
 def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:

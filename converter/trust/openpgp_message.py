@@ -18,7 +18,7 @@ MESSAGE = 4 * MIB
 """Bytes of a signed message, packed or not; skopeo's limit too."""
 
 _ARMOUR = re.compile(rb"-----BEGIN PGP ([A-Z ]+)-----[ \t]*\r?\n(.*?)\r?\n-----END PGP \1-----", re.DOTALL)
-_COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL, _MARKER = 8, 2, 4, 11, 10
+_COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
 
 
 def unpacked(data: bytes) -> bytes:
@@ -34,7 +34,7 @@ def unpacked(data: bytes) -> bytes:
         raise Invalid(f"got {len(blocks)} armoured messages, want one")
     plain = blocks[0] if blocks else data
     if _tag(plain) == _COMPRESSED:
-        plain = _inflated(_body(plain))
+        plain = _inflated(_split(plain)[0])
     if _tag(plain) not in (_SIGNATURE, _ONE_PASS):
         raise Invalid("got no signed message, want one (OpenPGP)")
     return plain
@@ -46,21 +46,45 @@ def armoured(data: bytes) -> list[bytes]:
 
 
 def is_signed_message(data: bytes) -> bool:
-    """Whether bytes look like a signed message: a signature with what it signs."""
+    """Whether bytes look like a signed message: a signature with what it signs, before it (as PGP did) or behind it."""
     try:
         plain = unpacked(data)
+        return _tag(plain) == _ONE_PASS or _tag(_behind_signatures(plain)) != 0
     except Invalid:
         return False
-    return _tag(plain) == _ONE_PASS
 
 
 def is_detached(data: bytes) -> bool:
     """Whether bytes look like signatures alone."""
     try:
         blocks = armoured(data) or [data]
+        return all(_tag(block) == _SIGNATURE and not _tag(_behind_signatures(block)) for block in blocks)
     except Invalid:
         return False
-    return all(_tag(block) == _SIGNATURE for block in blocks)
+
+
+def preceded(plain: bytes) -> bytes | None:
+    """What a message says whose signatures stand before it, as PGP had them; None where they are announced instead.
+
+    Raises Invalid where something else stands there (RFC 9580, section 10.3).
+    """
+    if _tag(plain) != _SIGNATURE:
+        return None
+    rest = _behind_signatures(plain)
+    if _tag(rest) == _COMPRESSED:
+        rest = _inflated(_split(rest)[0])
+    body, more = _split(rest) if _tag(rest) == _LITERAL else (b"", b"more")
+    name = body[1] if len(body) > 1 else 0
+    if more or len(body) < 6 + name:
+        raise Invalid("got signatures without a message behind them, want one (OpenPGP)")
+    return body[6 + name :]
+
+
+def _behind_signatures(data: bytes) -> bytes:
+    """From the first packet on that is no signature."""
+    while _tag(data) == _SIGNATURE:
+        _, data = _split(data)
+    return data
 
 
 def subpackets(signature: bytes) -> dict[int, bytes]:
@@ -97,14 +121,15 @@ def _tag(data: bytes) -> int:
     return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
 
 
-def _body(data: bytes) -> bytes:
-    """The body of the first packet, joined from its parts."""
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """The body of the first packet, joined from its parts, and what stands behind it."""
     if not data[0] & 0x40:
         kind = data[0] & 3
         if kind == 3:
-            return data[1:]
+            return data[1:], b""
         size = 1 << kind
-        return _cut(data, 1 + size, int.from_bytes(data[1 : 1 + size]))
+        length = int.from_bytes(data[1 : 1 + size])
+        return _cut(data, 1 + size, length), data[1 + size + length :]
     parts, place = [], 1
     while True:
         first = data[place] if place < len(data) else 0
@@ -115,7 +140,7 @@ def _body(data: bytes) -> bytes:
         parts.append(_cut(data, place + used, length))
         place += used + length
         if not 224 <= first < 255:
-            return b"".join(parts)
+            return b"".join(parts), data[place:]
 
 
 def _cut(data: bytes, start: int, length: int) -> bytes:

@@ -9,19 +9,20 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
 from converter.model.document import load_object
 from converter.trust.keys import signed
-from converter.trust.members import decoded, member, only
-from converter.trust.trusted import Trusted
+from converter.trust.members import decoded, member, objects, only
+from converter.trust.trusted import Trusted, at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"
 """The annotation of the signature that has the entry."""
 
-_KIND, _VERSION = "hashedrekord", "0.0.1"
+_RECORD, _ENVELOPE = ("hashedrekord", "0.0.1"), ("dsse", "0.0.1")
 _MEMBERS: dict[str, type] = {"body": str, "integratedTime": int, "logIndex": int, "logID": str}
 _EXACT = 2**53
 """Below this, JSON's numbers are whole (RFC 8785, section 3.2.2.3)."""
@@ -29,53 +30,120 @@ _EXACT = 2**53
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----\s([A-Za-z0-9+/=\s]+)-----END \1-----\s*")
 
 
-def logged(annotations: Mapping[str, str], maker: bytes, raw: bytes, data: bytes, trusted: Trusted) -> datetime:
-    """When a trusted log was given the signature ``raw`` over ``data``, made by a key or a certificate (DER).
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What an entry has to be about: a key or a certificate (DER), its signature, and the bytes that this is over.
+
+    ``envelope`` is the payload of a DSSE envelope, where those are its encoding.
+    """
+
+    maker: bytes
+    raw: bytes
+    data: bytes
+    envelope: bytes | None = None
+
+
+def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> datetime:
+    """When a trusted log was given a signature.
 
     Raises Untrusted where none says so, or says so of a later time than the one asked about; Invalid.
     """
     if ENTRY not in annotations:
         raise Untrusted(f"got a signature without the annotation {ENTRY}, want an entry of Rekor")
     with within("entry of Rekor"):
-        payload = _signed(annotations[ENTRY].encode(), trusted)
-        _check(load_object(decoded(payload["body"], "the body")), maker, raw, data)
-        time = payload["integratedTime"]
-        if time > trusted.at.timestamp():
-            raise Untrusted(f"got one made {time} seconds after 1970, want one by {trusted.at:%Y-%m-%dT%H:%M:%SZ}")
-        return datetime.fromtimestamp(time, UTC)
+        document = load_object(annotations[ENTRY].encode())
+        only(document, ("SignedEntryTimestamp", "Payload"), "it")
+        payload = member(document, "Payload", dict)
+        promise = member(document, "SignedEntryTimestamp", str)
+        return _time(_signed(payload, promise, trusted), what, trusted)
 
 
-def _signed(entry: bytes, trusted: Trusted) -> dict[str, Any]:
+def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
+    """The same for an entry as Sigstore's bundles have it, of which one has to be so."""
+    problem: Untrusted | Invalid | None = None
+    for row in at_most(objects(material, "tlogEntries") if "tlogEntries" in material else [], 16, "entries of logs"):
+        try:
+            with within("entry of Rekor"):
+                return _time(_of_bundle(row, trusted), what, trusted)
+        except (Untrusted, Invalid) as error:
+            problem = error
+    raise problem or Untrusted("got a bundle without an entry of Rekor, want one")
+
+
+def unasked(found: bool, trusted: Trusted) -> str:
+    """What a good verdict leaves open where there is an entry, and no log that one trusts."""
+    return "the entry of Rekor is not checked (--rekor-key)" if found and not trusted.logs else ""
+
+
+def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
+    """What the log has signed of a row; numbers are texts in these (protobuf's JSON)."""
+    promise = member(member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
+    payload = {
+        "body": member(row, "canonicalizedBody", str),
+        "integratedTime": _number(row, "integratedTime"),
+        "logIndex": _number(row, "logIndex"),
+        "logID": decoded(member(member(row, "logId", dict), "keyId", str), "the log's ID").hex(),
+    }
+    return _signed(payload, promise, trusted)
+
+
+def _number(row: dict[str, Any], name: str) -> int:
+    text = member(row, name, str)
+    if not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise Invalid(f"got {text[:20]!r} for {name}, want a number from 0 to 2^53")
+    return int(text)
+
+
+def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
+    """When it came, checked against the signature that it has to be about."""
+    _check(load_object(decoded(payload["body"], "the body")), what)
+    time = payload["integratedTime"]
+    if time > trusted.at.timestamp():
+        raise Untrusted(f"got one made {time} seconds after 1970, want one by {trusted.at:%Y-%m-%dT%H:%M:%SZ}")
+    return datetime.fromtimestamp(time, UTC)
+
+
+def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
     """What the log has signed, with the types that it has."""
-    document = load_object(entry)
-    only(document, ("SignedEntryTimestamp", "Payload"), "it")
-    payload = member(document, "Payload", dict)
     only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
         found: Any = member(payload, name, kind)
         if kind is int and not 0 <= found < _EXACT:
             raise Invalid(f"got {found} for {name}, want a number from 0 to 2^53")
-    raw = decoded(member(document, "SignedEntryTimestamp", str), "SignedEntryTimestamp")
+    raw = decoded(promise, "SignedEntryTimestamp")
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if not any(signed(key, raw, canonical) for key in trusted.logs):
         raise Untrusted("got one that no trusted log has signed, want it signed")
     return payload
 
 
-def _check(body: dict[str, Any], maker: bytes, raw: bytes, data: bytes) -> None:
+def _check(body: dict[str, Any], what: Logged) -> None:
     """Raises Untrusted where an entry is about another signature."""
-    if (member(body, "kind", str), member(body, "apiVersion", str)) != (_KIND, _VERSION):
-        raise Invalid(f"got one of the kind {body['kind'][:40]!r} {body['apiVersion'][:20]!r}, want {_KIND} {_VERSION}")
+    kind, version = member(body, "kind", str), member(body, "apiVersion", str)
+    want = _RECORD if what.envelope is None else _ENVELOPE
+    if (kind, version) != want:
+        raise Invalid(f"got one of the kind {kind[:40]!r} {version[:20]!r}, want {' '.join(want)}")
     spec = member(body, "spec", dict)
-    signature, digest = member(spec, "signature", dict), member(member(spec, "data", dict), "hash", dict)
-    key = decoded(member(member(signature, "publicKey", dict), "content", str), "the key")
-    if _der(key) != maker:
+    if what.envelope is None:
+        signature = member(spec, "signature", dict)
+        key, raw = member(member(signature, "publicKey", dict), "content", str), member(signature, "content", str)
+        _check_digest(member(member(spec, "data", dict), "hash", dict), what.data)
+    else:
+        rows = objects(spec, "signatures")
+        if len(rows) != 1:
+            raise Invalid(f"got one of {len(rows)} signatures, want one")
+        key, raw = member(rows[0], "verifier", str), member(rows[0], "signature", str)
+        _check_digest(member(spec, "payloadHash", dict), what.envelope)
+    if _der(decoded(key, "the key")) != what.maker:
         raise Untrusted("got one of another key or certificate, want that of the signature")
-    if decoded(member(signature, "content", str), "the signature") != raw:
+    if decoded(raw, "the signature") != what.raw:
         raise Untrusted("got one of another signature, want this one's")
-    if member(digest, "algorithm", str) != "sha256":
-        raise Invalid(f"got the algorithm {digest['algorithm'][:20]!r}, want sha256")
-    if member(digest, "value", str) != hashlib.sha256(data).hexdigest():
+
+
+def _check_digest(told: dict[str, Any], data: bytes) -> None:
+    if member(told, "algorithm", str) != "sha256":
+        raise Invalid(f"got the algorithm {told['algorithm'][:20]!r}, want sha256")
+    if member(told, "value", str) != hashlib.sha256(data).hexdigest():
         raise Untrusted("got one over another payload, want this signature's")
 
 

@@ -97,6 +97,11 @@ class Trusted:
         return "no name is signed"
 
 
+def joined(*notes: str) -> str:
+    """What a good verdict leaves open, in one text."""
+    return "; ".join(filter(None, notes))
+
+
 def at_most(items: Sequence[T], most: int, what: str) -> Sequence[T]:
     """The items; raises Invalid where there are more than ``most``."""
     if len(items) > most:

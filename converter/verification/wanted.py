@@ -32,6 +32,7 @@ class Wanted:
 
     Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature;
     ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
+    with ``rekor_keys`` (PEM), one of these logs has to have taken in what cosign or Sigstore signed;
     ``lookasides`` are folders with more simple signatures; ``policy`` is skopeo's, and ``read`` gives the files that it
     names. ``identity`` is the name that has to be signed, in place of the one that the image goes by; with
     ``map_identity`` any will do. ``platform`` is that of the one image of an index that is asked about, empty for all
@@ -42,6 +43,7 @@ class Wanted:
     keyrings: tuple[File, ...] = ()
     chains: tuple[File, ...] = ()
     certificate_identity: str = ""
+    rekor_keys: tuple[File, ...] = ()
     trust_stores: tuple[tuple[str, Mapping[str, bytes]], ...] = ()
     content_trust: Mapping[str, bytes] = field(default_factory=dict)
     lookasides: tuple[Path, ...] = ()
@@ -61,6 +63,7 @@ class Wanted:
             keys=[load(data, source) for source, data in self.keys],
             keyrings=[*self._keyrings(), *self._stores(name)],
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
+            logs=[load(data, source) for source, data in self.rekor_keys],
             rule=Rule(kind=ANY) if self.map_identity else Rule(),
             strict_name=bool(self.identity),
             weak=self.allow_weak_digest,

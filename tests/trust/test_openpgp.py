@@ -227,6 +227,56 @@ def test_what_it_looks_like() -> None:
     assert len(armoured(detached(key()) * 2)) == 2
 
 
+def literal(data: bytes) -> bytes:
+    body = b"b\0" + bytes(4) + data
+    return b"\xcb\xff" + len(body).to_bytes(4) + body
+
+
+SAID = claim().render(ATOMIC, "test", 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(detached(key(), SAID, armoured=False) + literal(SAID), id="a signature, then what it signs"),
+        pytest.param(
+            detached(key(), SAID, armoured=False) + packed(literal(SAID), 2),
+            id="a signature, then a packed message",
+        ),
+        pytest.param(
+            b"".join(detached(one, SAID, armoured=False) for one in (key("one"), key())) + literal(SAID),
+            id="two signatures",
+        ),
+    ],
+)
+def test_a_message_as_pgp_wrote_it(data: bytes) -> None:
+    """RFC 9580, section 10.3: a signature may stand before the message, with no packet that announces it."""
+    assert (is_signed_message(data), is_detached(data)) == (True, False)
+    content, signers = openpgp.inline(data, asking(key()))
+    assert (content, [one.problem for one in signers]) == (SAID, [""])
+
+
+def test_a_message_that_the_signature_before_it_is_not_about() -> None:
+    with pytest.raises(Untrusted, match="does not hold"):
+        openpgp.inline(detached(key(), armoured=False) + literal(SAID), asking(key()))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(literal(SAID) * 2, id="two messages"),
+        pytest.param(literal(SAID)[:-1], id="a message that is cut"),
+        pytest.param(b"\xcb\x03b\x09x", id="a name that is cut"),
+        pytest.param(bytes(key().extract_certificate()), id="a key"),
+        pytest.param(message(key()), id="a message with signatures of its own"),
+        pytest.param(literal(SAID) + detached(key(), armoured=False), id="a message, and another signature"),
+    ],
+)
+def test_a_signature_before_anything_else(behind: bytes) -> None:
+    with pytest.raises(Invalid):
+        openpgp.inline(detached(key(), SAID, armoured=False) + behind, asking(key()))
+
+
 def test_subpackets_are_read_from_what_is_signed() -> None:
     (packet,) = PacketPile.from_bytes(detached(key(), armoured=False))
     found = subpackets(packet.body)

@@ -277,6 +277,7 @@ def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:
         pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("signature",))), False, id="a signature of its own"),
         pytest.param(Wanted(keys=(("--key other", public_pem(ecdsa(9))),)), False, id="by another key"),
         pytest.param(OPENPGP, False, id="by a keyring"),
+        pytest.param(Wanted(keys=BOTH.keys, rekor_keys=(("log", public_pem(ecdsa(8))),)), False, id="logged by Rekor"),
         pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2"), False, id="under another tag"),
         pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2", map_identity=True), True, id="mapped"),
     ],

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid, Untrusted
-from converter.trust import cosign, rekor
+from converter.trust import bundle, cosign, dsse, rekor
 from converter.trust.certificates import Roots
 from converter.trust.keys import Key
 from converter.trust.makers import CosignKey
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
-from tests.trust.making import NOW, Chain, claim, ecdsa, pem, public_pem, subject, trusted
+from tests.trust.making import MANIFEST, NOW, Chain, claim, ecdsa, pem, public_pem, subject, trusted
+from tests.trust.test_dsse import bundled, envelope, statement
 
 LOG, OTHER_LOG, SIGNER = ecdsa(400), ecdsa(401), ecdsa()
 LOGS = [Key(LOG.public.public)]
@@ -63,9 +64,16 @@ def test_a_signature_that_was_logged() -> None:
     assert cosign.verify(signature(entry()), subject(), trusted(SIGNER, logs=several)).ok
 
 
-def test_nobody_asks_without_a_log() -> None:
-    assert cosign.verify(signature(None), subject(), trusted(SIGNER)).ok
-    assert cosign.verify(signature("broken"), subject(), trusted(SIGNER)).ok
+@pytest.mark.parametrize(
+    "found, note",
+    [
+        pytest.param(None, "", id="there is no entry"),
+        pytest.param("broken", "the entry of Rekor is not checked (--rekor-key)", id="there is one, whatever it is"),
+    ],
+)
+def test_nobody_asks_without_a_log(found: str | None, note: str) -> None:
+    verdict = cosign.verify(signature(found), subject(), trusted(SIGNER))
+    assert (verdict.ok, verdict.reason) == (True, note)
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
@@ -120,3 +128,73 @@ def test_a_certificate_holds_at_the_time_of_the_entry() -> None:
     assert cosign.verify(logged(start + timedelta(days=1)), subject(), asked).ok
     with pytest.raises(Untrusted, match="valid from"):
         cosign.verify(logged(start + timedelta(days=11)), subject(), asked)
+
+
+def row(found: str, **more: Any) -> dict[str, Any]:
+    """An entry as a bundle has it: numbers as texts, the log's ID as bytes."""
+    said = json.loads(found)
+    payload = said["Payload"]
+    return {
+        "logIndex": str(payload["logIndex"]),
+        "logId": {"keyId": text(bytes.fromhex(payload["logID"]))},
+        "integratedTime": str(payload["integratedTime"]),
+        "inclusionPromise": {"signedEntryTimestamp": said["SignedEntryTimestamp"]},
+        "canonicalizedBody": payload["body"],
+        **more,
+    }
+
+
+MANIFEST_RAW = SIGNER.sign(MANIFEST)
+STATED = envelope(statement(predicateType=dsse.SIGN), SIGNER)
+STATED_RAW = base64.b64decode(STATED["signatures"][0]["sig"])
+
+
+def of_envelope(raw: bytes = STATED_RAW, payload: bytes = base64.b64decode(STATED["payload"])) -> dict[str, Any]:
+    """What is logged of an envelope."""
+    spec = {
+        "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
+        "signatures": [{"signature": text(raw), "verifier": text(public_pem(SIGNER))}],
+    }
+    return {"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}
+
+
+OF_MANIFEST = record(raw=MANIFEST_RAW, payload=MANIFEST)
+BYTES = {"messageSignature": {"signature": text(MANIFEST_RAW)}}
+STATEMENT = {"dsseEnvelope": STATED}
+
+
+@pytest.mark.parametrize(
+    "content, entries",
+    [
+        pytest.param(BYTES, [row(entry(OF_MANIFEST))], id="bytes"),
+        pytest.param(STATEMENT, [row(entry(of_envelope()))], id="a statement"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST, by=OTHER_LOG)), row(entry(OF_MANIFEST))], id="by one of two logs"),
+    ],
+)
+def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+    found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
+    assert bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS)).ok
+    unasked = bundle.verify(found, subject(), trusted(SIGNER))
+    assert (unasked.ok, "the entry of Rekor is not checked" in unasked.reason) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "content, entries, reason",
+    [
+        pytest.param(BYTES, [], "a bundle without an entry", id="no entry"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST, by=OTHER_LOG))], "no trusted log", id="another log's"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST), logIndex="2")], "no trusted log", id="changed afterwards"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST), integratedTime=1)], "for integratedTime", id="a bare number"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST), integratedTime="-1")], "2\\^53", id="a time before 1970"),
+        pytest.param(BYTES, [row(entry(OF_MANIFEST), inclusionPromise={})], "signedEntryTimestamp", id="no promise"),
+        pytest.param(BYTES, [row(entry())], "another payload", id="another signature's"),
+        pytest.param(BYTES, [row(entry(of_envelope()))], "the kind 'dsse'", id="an envelope's"),
+        pytest.param(STATEMENT, [row(entry(OF_MANIFEST))], "the kind 'hashedrekord'", id="not an envelope's"),
+        pytest.param(STATEMENT, [row(entry(of_envelope(payload=b"x")))], "another payload", id="another envelope's"),
+        pytest.param(STATEMENT, [row(entry(of_envelope(raw=b"x")))], "another signature", id="another signer's"),
+    ],
+)
+def test_a_bundle_that_was_not(content: dict[str, Any], entries: list[dict[str, Any]], reason: str) -> None:
+    found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
+    with pytest.raises((Untrusted, Invalid), match=reason):
+        bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS))
