@@ -89,9 +89,6 @@ def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header(
-                "Content-Type", "application/json" if body.startswith(b"{") else "text/plain; charset=utf-8"
-            )
             self.end_headers()
             self.wfile.write(body)
 
