@@ -17,6 +17,7 @@ from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect, start_of
+from converter.streams.tar.held import Held
 from converter.streams.verify import Meter, hashed
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, entry
@@ -112,6 +113,7 @@ class Blobs:
         self.limits = limits
         self._report = report
         self._local = local
+        self._waiting = Held(limits)
 
     def document(self, raw: Open, claim: Claim) -> bytes | None:
         """A small blob; None where it cannot be had."""
@@ -134,7 +136,8 @@ class Blobs:
     def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> Layer:
         """A layer and everything in it; ``algorithm`` is that of its diff_id."""
         tell = telling(self.findings, place)
-        layer = Layer(entries=LayerEntries(tell, order=self.findings.wanted("tar/whiteout-order")))
+        order = self.findings.wanted("tar/whiteout-order")
+        layer = Layer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
             layer = self._unpacked(passing, place, layer.entries, algorithm)
         if layer.codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm:
@@ -164,8 +167,7 @@ class Blobs:
         except Failed as failed:
             self.findings.failed(place, failed.error, "image/layer-format")
             return Layer(codec=codec, entries=entries)
-        if complete:
-            entries.finish()
+        complete = complete and entries.finish()
         diff_id = None if meter is None else meter.digest(algorithm)
         return Layer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 

@@ -2,30 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
-from converter.errors import Invalid
+from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, parent, shown, spoken
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 from converter.validate.tars import Tell
 
+MOST_ASKED = 5_000_000
+"""How often layers are asked for what hard links of a layer above them lead to: seconds, where each takes a microsecond
+or two.
+"""
+_PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
+
+
+class Names:
+    """Names that are no longer wanted themselves: eight bytes each, a hash that Python keys anew for each process."""
+
+    def __init__(self, names: Iterable[bytes] = ()) -> None:
+        self._hashes = array("q", sorted(map(hash, names)))
+
+    def __contains__(self, name: bytes) -> bool:
+        wanted = hash(name)
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted
+
+
+class Waiting:
+    """Names of links, and what they lead to, packed: half a million in each of many layers must find room."""
+
+    def __init__(self, held: Held) -> None:
+        """``held`` counts the packed bytes, over all layers."""
+        self._held = held
+        self._packer = zlib.compressobj(1)
+        self._packed: list[bytes] = []
+        self.count = 0
+
+    def add(self, name: bytes, target: bytes) -> None:
+        """Raises LimitExceeded."""
+        self.count += 1
+        self._keep(self._packer.compress(b"%b\0%b\0" % (name, target)))
+
+    def finish(self) -> None:
+        """No more will be added. Raises LimitExceeded."""
+        if self.count:
+            self._keep(self._packer.flush())
+
+    def clear(self) -> None:
+        """Forget them all; no more will be added."""
+        self._packed.clear()
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        unpacker, plain = zlib.decompressobj(), b""
+        for packed in self._packed:
+            plain += unpacker.decompress(packed)
+            end = 0
+            for match in _PAIR.finditer(plain):
+                yield match[1], match[2]
+                end = match.end()
+            plain = plain[end:]
+
+    def _keep(self, packed: bytes) -> None:
+        if packed:
+            self._packed.append(packed)
+            self._held.add(len(packed))
+
 
 class LayerEntries:
-    """The entries of one layer so far. Paths are clean; ``files`` says of each whether it is no directory."""
+    """The entries of one layer; paths are clean. Once it is finished, only what layers above it ask is remembered."""
 
-    def __init__(self, tell: Tell, order: bool) -> None:
-        """``order`` asks for whiteouts that stand behind what is beside them."""
+    def __init__(self, tell: Tell, order: bool, held: Held) -> None:
+        """``order`` asks for whiteouts that stand behind what is beside them; ``held`` counts the links that wait."""
         self._tell = tell
         self._order = order
         self._parents: set[bytes] = set()
-        self._links: list[tuple[bytes, bytes]] = []
-        self.files: dict[bytes, bool] = {}
-        self.removed: set[bytes] = set()
-        self.emptied: set[bytes] = set()
-        self.waiting: list[tuple[bytes, bytes]] = []
-        """Hard links to what this layer has not got: name and target."""
+        self._links = Waiting(held)
+        self._paths: dict[bytes, bool] = {}
+        """Whether each is no directory."""
+        self._removed: set[bytes] = set()
+        self._emptied: set[bytes] = set()
+        self._waiting = Waiting(held)
+        """Hard links to what this layer has not got."""
+        self.files = self.directories = self.removed = self.emptied = Names()
 
     def visit(self, entry: Entry) -> None:
         """Take in one entry, in order."""
@@ -39,27 +104,48 @@ class LayerEntries:
         if not name and not directory:
             self._tell("tar/root", name, f"got {spoken(entry.type)} for the root, want a directory")
             return
-        if name in self.files:
+        if name in self._paths:
             self._tell("tar/duplicate-entry", name, "got the path a second time, want it once")
         if PREFIX in name and self._whiteout(entry):
-            self.files[name] = False
+            self._paths[name] = False
             return
-        self.files[name] = not directory
+        self._paths[name] = not directory
         if self._order:
             self._parents.add(parent(name))
         if entry.type == fields.LINK:
             self._link(entry)
 
-    def finish(self) -> None:
-        """All entries were visited: what do the links lead to?"""
+    def finish(self) -> bool:
+        """All entries were visited: what do the links lead to? Gives whether there is room for those that wait."""
+        try:
+            self._judge_links()
+        except LimitExceeded as error:
+            self._tell("image/limit", None, str(error))
+            return False
+        finally:
+            self._remember()
+        return True
+
+    def _judge_links(self) -> None:
+        self._links.finish()
         for name, target in self._links:
-            if target not in self.files:
-                self.waiting.append((name, target))
-            elif self.files[target] and target != name:
+            if target not in self._paths:
+                self._waiting.add(name, target)
+            elif self._paths[target] and target != name:
                 fact = f"got a link to {shown(target)} in front of that, want it behind"
                 self._tell("tar/link-order", name, fact)
             else:
                 self._dangling(name, target)
+        self._waiting.finish()
+
+    def _remember(self) -> None:
+        paths = self._paths
+        self.files = Names(name for name, file in paths.items() if file)
+        self.directories = Names(name for name, file in paths.items() if not file)
+        self.removed, self.emptied = Names(self._removed), Names(self._emptied)
+        self._links.clear()
+        for seen in (paths, self._parents, self._removed, self._emptied):
+            seen.clear()
 
     def _whiteout(self, entry: Entry) -> bool:
         """Whether the entry is no file of the image."""
@@ -79,9 +165,9 @@ class LayerEntries:
         if self._order and parent(entry.name) in self._parents:
             self._tell("tar/whiteout-order", entry.name, "got it behind what is beside it, want it in front")
         if isinstance(mark, Removes):
-            self.removed.add(mark.path)
+            self._removed.add(mark.path)
         else:
-            self.emptied.add(mark.directory)
+            self._emptied.add(mark.directory)
         return True
 
     def _link(self, entry: Entry) -> None:
@@ -89,15 +175,19 @@ class LayerEntries:
         if b".." in target.split(b"/"):
             fact = f"got a link to {shown(entry.linkname)}, want a target without '..'"
             self._tell("tar/link-outside", entry.name, fact)
-        elif target == entry.name or not self.files.get(target, False):
-            self._links.append((entry.name, target))
+        elif target == entry.name or not self._paths.get(target, False):
+            self._links.add(entry.name, target)
 
     def _dangling(self, name: bytes, target: bytes) -> None:
         self._tell("tar/link-target", name, f"got a link to {shown(target)}, want a file that is there")
 
     def below(self, layers: Sequence[LayerEntries]) -> None:
         """Look for what links lead to in the layers below, base first, as they are flattened."""
-        for name, target in self.waiting:
+        if self._waiting.count * len(layers) > MOST_ASKED:
+            fact = f"got {self._waiting.count} hard links to {len(layers)} layers below, want fewer of either"
+            self._tell("image/limit", None, fact)
+            return
+        for name, target in self._waiting:
             if not _there(target, layers):
                 self._dangling(name, target)
 
@@ -108,8 +198,10 @@ def _there(path: bytes, layers: Sequence[LayerEntries]) -> bool:
         above.append(parent(above[-1]))
     for layer in reversed(layers):
         if path in layer.files:
-            return layer.files[path]
-        if any(layer.files.get(place, False) or place in layer.emptied for place in above[1:]):
+            return True
+        if path in layer.directories:
+            return False
+        if any(place in layer.files or place in layer.emptied for place in above[1:]):
             return False
         if any(place in layer.removed for place in above):
             return False

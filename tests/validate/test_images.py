@@ -22,6 +22,8 @@ from converter.stores import StoreOptions
 from converter.stores.memory import MemorySource, MemoryStore
 from converter.validate import Verdict, validate_image, validate_source
 from tests.builders import DOCKER, LAYERS, OCI, add_image, add_index, gzipped, tar
+from tests.zoo.heads import entry, hardlink
+from tests.zoo.heads import folder as directory
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images"
 
@@ -202,6 +204,37 @@ def test_a_limit_is_told_as_such() -> None:
     verdict = validate_source(MemorySource(store), limits=Limits(entries=10))
 
     assert rules(verdict) == ["image/limit"]
+
+
+@pytest.mark.parametrize(
+    "layers, limits, rules_broken",
+    [
+        pytest.param([["f"], ["h>f"]], Limits(), [], id="to a file of the layer below"),
+        pytest.param([["f"], ["f/"], ["h>f"]], Limits(), ["tar/link-target"], id="to what is a directory meanwhile"),
+        pytest.param([["d/f"], ["d"], ["h>d/f"]], Limits(), ["tar/link-target"], id="below what is a file meanwhile"),
+        pytest.param([["d/f"], ["d/.wh..wh..opq"], ["h>d/f"]], Limits(), ["tar/link-target"], id="in what is emptied"),
+        pytest.param([["d/f"], [".wh.d"], ["d/f"], ["h>d/f"]], Limits(), [], id="to what came again"),
+        pytest.param([["f"], ["h>f", "i>f"]], Limits(names=15), ["image/limit"], id="more than there is room for"),
+        pytest.param([["f"], *([["x"]] * 9), ["h>f", "i>f"]], Limits(), ["image/limit"], id="more than can be asked"),
+    ],
+)
+def test_hard_links_lead_to_the_layers_below(
+    layers: list[list[str]], limits: Limits, rules_broken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converter.validate.entries.MOST_ASKED", 19)
+    store = MemoryStore()
+    tars = [b"".join(_entry(text) for text in layer) + bytes(1024) for layer in layers]
+    add_image(store, tars=tars)
+
+    assert rules(validate_source(MemorySource(store), limits=limits)) == rules_broken
+
+
+def _entry(text: str) -> bytes:
+    """A file, a directory where a slash ends it, a hard link where an arrow is in it."""
+    name, _, target = text.partition(">")
+    return (
+        hardlink(name, target.encode()) if target else directory(name.rstrip("/")) if name[-1] == "/" else entry(name)
+    )
 
 
 def unpacked(name: str, folder: Path) -> Path:
