@@ -59,10 +59,14 @@ def sync(
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
-    hosts = Hosts(settings.per_host)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
-    others = helpers(hosts) if helpers and not settings.dry_run else nullcontext()
-    with others as elsewhere, Spool() as spool, _cache(settings) as cache, workers:
+    with (
+        Hosts(settings.per_host) as hosts,
+        helpers(hosts) if helpers and not settings.dry_run else nullcontext() as elsewhere,
+        Spool() as spool,
+        _cache(settings) as cache,
+        workers,
+    ):
         todo = list(jobs(entries, hosts))
         ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool, workers=workers)
         telling = Telling(report, len(todo))

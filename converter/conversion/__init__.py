@@ -38,12 +38,12 @@ def convert(
     Raises a ConverterError, and then no destination has changed: as Invalid or DigestMismatch for what breaks its
     specification, as LossRefused for what ``strict`` or ``preserve_digests`` forbid.
     """
-    options = with_hosts(options or Options(), Hosts())
+    options = with_hosts(options or Options(), hosts := Hosts())
     if not destinations:
         raise Usage("got no destination, want at least one")
     started = time.monotonic()
     location = Location.parse(source)
-    with enforced(options.store.limits), ExitStack() as stack:
+    with enforced(options.store.limits), hosts, ExitStack() as stack:
         memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Forgetful())
         stack.enter_context(remembering(memory))
         opened = stack.enter_context(open_source(location, source_store(options)))

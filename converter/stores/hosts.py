@@ -1,13 +1,17 @@
-"""What all that speaks to registries in one run shares: requests in flight, until when a host is let be, and an end."""
+"""What all that speaks to registries in one run shares: requests in flight, until when a host is let be, connections,
+and an end.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
@@ -16,6 +20,20 @@ from converter.stores.patience import Patience
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
+
+MOST_SHARED = 256
+"""Things that a run shares at a time: a mirror of a large registry speaks to many repositories, and once to each."""
+
+
+class Closable(Protocol):
+    """Something that holds connections."""
+
+    def close(self) -> None:
+        """Close those that nobody uses: it may be used again."""
+        ...
+
+
+S = TypeVar("S", bound=Closable)
 
 
 class Repository:
@@ -43,7 +61,7 @@ class Connection(Protocol):
 
 
 class Hosts:
-    """One for a run; ``most`` requests are in flight to a host, 0 for any number.
+    """One for a run, and closed at its end; ``most`` requests are in flight to a host, 0 for any number.
 
     Reading and writing are counted apart: an upload waits for the download that feeds it, and were both to wait for the
     same places, all places could be taken by uploads. Whoever reads within an upload must therefore not hold a place
@@ -59,8 +77,39 @@ class Hosts:
         self._held: dict[str, float] = {}
         self._repositories: dict[tuple[str, str], Repository] = {}
         self._connections: WeakSet[Connection] = WeakSet()
+        self._shared: OrderedDict[Hashable, Any] = OrderedDict()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is shared."""
+        with self._lock:
+            gone, self._shared = self._shared, OrderedDict()
+        for one in gone.values():
+            one.close()
+
+    def shared(self, key: Hashable, make: Callable[[], S]) -> S:
+        """The one thing of this key: whoever asks first makes it. What nobody has asked for lately is made again."""
+        with self._lock:
+            if key in self._shared:
+                self._shared.move_to_end(key)
+                found: S = self._shared[key]
+                return found
+        made = make()
+        with self._lock:
+            found = self._shared.setdefault(key, made)
+            gone = [self._shared.popitem(last=False)[1] for _ in range(len(self._shared) - MOST_SHARED)]
+        for one in gone:
+            one.close()
+        return found
 
     def stop(self) -> None:
         """Let nobody wait for a host any longer: who does is woken, and ends with CalledOff."""

@@ -47,6 +47,22 @@ def test_what_images_share_is_read_and_sent_once(
     assert sum(len(repository.tags) for repository in theirs.repositories.values()) == 12
 
 
+def test_images_share_connections_and_what_a_token_server_gave(
+    ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
+) -> None:
+    serve(ours, *many(20))
+    ours.token_life = theirs.token_life = 300
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+
+    assert states(sync(entries, Settings(cache=tmp_path, per_host=3))) == {"written": 20}
+
+    for one in (ours, theirs):
+        assert len(one.requests) > 80
+        assert one.connections <= 10  # reading and writing, and one that looks for TLS
+    assert len(ours.seen("GET", "/token")) == 1
+    assert len(theirs.seen("GET", "/token")) == 2  # one to look at what is there, one to write
+
+
 @pytest.mark.parametrize("compress", [pytest.param(None, id="as they are"), pytest.param(ZSTD, id="packed anew")])
 def test_a_second_run_asks_for_documents_alone(
     ours: FakeRegistry, theirs: FakeRegistry, compress: Compression | None, tmp_path: Path

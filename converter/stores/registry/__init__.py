@@ -32,7 +32,7 @@ def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
     repository = ImageName.parse(name)
     if repository.tag or repository.digest:
         raise Usage(f"got {name!r}, want a repository without a tag or a digest")
-    client = Client(repository.host, repository.repository, access_of(options or StoreOptions()))
+    client = Client.of(repository, access_of(options or StoreOptions()))
     try:
         yield from list_tags(client)
     finally:

@@ -48,7 +48,7 @@ class Access:
     cert_dir: Path | None = None
     tls_verify: bool = True
     helper_path: str | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict, hash=False)
     download_foreign: bool = False
     chunk: int | None = None
     timeout: float = 60.0

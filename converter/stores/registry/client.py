@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
+from converter.model.reference import ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.patience import RETRYABLE, Interrupted, Patience, asked_wait
 from converter.stores.registry import credentials
@@ -48,7 +49,19 @@ class Answer:
 
 
 class Client:
-    """Speaks to ``host/repository``. Any number of threads may use one; close it at the end."""
+    """Speaks to ``host/repository``. Any number of threads may use one; close it at the end.
+
+    In a run of many images ``of`` gives all of them the same: it knows already who one is, and by which scheme it goes.
+    """
+
+    @classmethod
+    def of(cls, name: ImageName, access: Access, *, push: bool = False) -> Client:
+        """The one for the repository in this run, or one of its own where there is no run."""
+
+        def made() -> Client:
+            return cls(name.host, name.repository, access, push=push)
+
+        return access.hosts.shared((cls, name.host, name.repository, access, push), made) if access.hosts else made()
 
     def __init__(
         self,
@@ -64,9 +77,10 @@ class Client:
         self.repository = repository
         self.access = access
         self.hosts = access.hosts or Hosts()
+        self._alone = access.hosts is None
         self.gate = self.hosts.gate(host, push=push)
         self.patience = patience or self.hosts.patience(host, access.retries)
-        self._wire = Wire(replace(access, hosts=self.hosts))
+        self._wire = Wire.of(replace(access, hosts=self.hosts))
         self._api_host = DOCKER_HUB if host == "docker.io" else host
         self._lock = threading.Lock()
         self._scheme = "https" if access.tls_verify else ""
@@ -75,8 +89,9 @@ class Client:
         self.scopes = frozenset((f"repository:{repository}:{'pull,push' if push else 'pull'}",))
 
     def close(self) -> None:
-        """Close the connections."""
-        self._wire.close()
+        """Close the connections, unless they are the run's."""
+        if self._alone:
+            self.hosts.close()
 
     def url(self, path: str) -> str:
         """The URL of a path below ``/v2/REPOSITORY/``."""
@@ -159,6 +174,9 @@ class Client:
                 text = self._body(response, url)
             offered = challenges(response.headers.getlist("WWW-Authenticate"))
             asked = response.status == 401 and home and offered and renewals < _RENEWALS
+            if asked:
+                # What a helper gave an hour ago may no longer hold.
+                self._found = None
             if not (asked and self._authorizer().renew(offered, scopes, sent)):
                 raise refusal(method, url, response, text)
             if body is not None and not isinstance(body, bytes):

@@ -45,7 +45,7 @@ class RegistrySink:
         self._name = name
         self._mount_from = tuple(other for other in mount_from if other != name.repository)
         self._holders = holders
-        self._client = Client(name.host, name.repository, access, push=True)
+        self._client = Client.of(name, access, push=True)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
         self._there: set[Digest] = set()

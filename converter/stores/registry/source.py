@@ -37,7 +37,7 @@ class RegistrySource:
 
     def __init__(self, name: ImageName, access: Access) -> None:
         self._name = name.tagged()
-        self._client = Client(name.host, name.repository, access)
+        self._client = Client.of(name, access)
         self._documents = Documents(self._client)
 
     def __enter__(self) -> Self:

@@ -28,7 +28,17 @@ Body = bytes | Iterable[bytes | memoryview] | None
 
 
 class Wire:
-    """Connections to any host. Close it to close them; it has no other state."""
+    """Connections to any host. Close it to close them; it has no other state.
+
+    All that is spoken to in the same way in a run goes over the same (``of``): a connection, and more so one with TLS,
+    takes longer to make than what most of it is for.
+    """
+
+    @classmethod
+    def of(cls, access: Access) -> Wire:
+        """The one of the run that ``access`` belongs to; its ``hosts`` close it."""
+        assert access.hosts is not None
+        return access.hosts.shared((cls, access), lambda: cls(access))
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -119,7 +129,7 @@ class Wire:
         if not self.access.tls_verify:
             # Whoever said so knows; a warning for each request would go to standard error.
             disable_warnings(InsecureRequestWarning)
-        most = self.access.connections
+        most = max(self.access.connections, 2 * self._hosts.most)
         proxy = self.access.proxies.get(scheme)
         if proxy and not bypasses(host, self.access.proxies.get("no", "")):
             proxy = proxy if "://" in proxy else f"http://{proxy}"

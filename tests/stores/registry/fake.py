@@ -92,6 +92,7 @@ class FakeRegistry:
         self.repositories: dict[str, Repository] = {}
         self.uploads: dict[str, bytearray] = {}
         self.requests: list[Request] = []
+        self.connections = 0
         self.received = 0
         self.fault: Callable[[Request], Fault] = lambda request: None
         self.basic: tuple[str, str] | None = None
@@ -169,6 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
     fault: Fault
+
+    def setup(self) -> None:
+        super().setup()
+        with self.server.registry.lock:
+            self.server.registry.connections += 1
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
         """Say nothing."""
