@@ -86,7 +86,11 @@ class Term:
             case "=":
                 return key == low if exact else key >= low and self._shares(version, self.known)
             case "!=":
-                return key != low if exact else not self._shares(version, self.known)
+                if exact:
+                    return key != low
+                # 2.0-rc is each 2.0.x that is one; 2-rc is every 2.
+                other = self.known == 2 and version.pre != self.low.pre
+                return other or not self._shares(version, self.known)
             case ">":
                 return key > low and (exact or not self._shares(version, self.known))
             case "<":

@@ -28,6 +28,13 @@ from converter.errors import Invalid
         pytest.param("^0", "0.0.1 0.9.0", "1.0.0", id="a caret before a zero keeps that"),
         pytest.param("!=1.2.3", "1.2.4 1.2.4-rc1", "1.2.3", id="anything else, pre-releases too"),
         pytest.param("!=1.x", "2.0.0", "1.2.3 2.0.0-rc1", id="no pre-releases where several are not meant"),
+        pytest.param(
+            "!=1.2-rc",
+            "1.2.0 1.2.3-beta 1.3.0",
+            "1.2.0-rc 1.2.3-rc",
+            id="but for that pre-release of all that begin so",
+        ),
+        pytest.param("!=1-rc", "2.0.0 2.0.0-rc", "1.0.0 1.2.3-rc", id="or none that begins so"),
         pytest.param(">1.2", "1.3.0", "1.2.9", id="after all that begin so"),
         pytest.param("<=1.2", "1.2.9 1.1.0", "1.3.0", id="up to all that begin so"),
         pytest.param(">=1.2.3-rc1", "1.2.3-rc2 1.2.3", "1.2.3-beta 1.2.2", id="pre-releases where one is named"),
