@@ -154,11 +154,14 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
 
     What lies beside an image (signatures) is looked at blob by blob, as ever.
     """
-    if job.destination.transport not in _ASKED or job.options.signing is not None or target.chosen.attached:
+    signing = job.options.signing
+    if job.destination.transport not in _ASKED or target.chosen.attached:
         return False
     try:
         with open_source(job.destination, ends.target_store(job)) as there:
             if there.resolve(target.name).digest != root.digest:
+                return False
+            if signing is not None and not signed.done(there, job.destination, root, signing):
                 return False
     except (NotFound, Denied, Invalid):
         # Nothing is there yet; who may not read may still be allowed to write.

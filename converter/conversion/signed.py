@@ -86,6 +86,20 @@ def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch
     return Carried(attached=kept, losses=(*left, *placeless), signatures=tuple(one.to_json() for one in found))
 
 
+def done(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
+    """Whether an image that is there has every signature that is ordered; of OpenPGP's keys nobody can tell."""
+    from converter.trust.makers import CosignKey
+    from converter.verification import judge
+    from converter.verification.wanted import SIGNATURE, Wanted
+
+    keys = [maker.key.public.der for maker in signing.makers if isinstance(maker, CosignKey)]
+    if len(keys) < len(signing.makers):
+        return False
+    named = tuple((f"key {number}", key) for number, key in enumerate(keys, 1))
+    wanted = Wanted(keys=named, identity=signing.identity, require=frozenset({SIGNATURE}))
+    return judge(source, location, root, wanted).ok
+
+
 def add(
     sink: Sink,
     destination: Location,

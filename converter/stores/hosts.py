@@ -47,6 +47,11 @@ class Repository:
         """Remember all of its tags; of images there may be many, which nobody asks about."""
         self._attached = frozenset(tag for tag in tags if is_of_attachment(tag))
 
+    def add(self, tag: str) -> None:
+        """Remember one that was written since."""
+        if self._attached is not None and is_of_attachment(tag):
+            self._attached |= {tag}
+
     def may_have(self, tag: str) -> bool:
         """Whether it is worth asking for a tag of an attachment."""
         return self._attached is None or tag in self._attached

@@ -12,11 +12,14 @@ from converter.bulk.sync import Settings, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model.compression import Compression
+from converter.signing import Signing
 from converter.stores.memory import MemoryStore
+from converter.trust.makers import CosignKey
 from tests.builders import add_image
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+from tests.trust.making import ecdsa
 
 ZSTD = Compression("zstd")
 
@@ -288,6 +291,22 @@ def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: Fak
     assert len(ours.seen("GET", "/referrers/")) == 1
     documents = [one.path.rpartition("/")[2] for one in ours.seen("GET", "/manifests/")]
     assert [name for name in documents if name.startswith("sha256-")] == [signature]
+
+
+def test_what_is_signed_is_not_signed_again_but_by_another_key(
+    ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
+) -> None:
+    serve(ours, *many(2))
+
+    def run(*numbers: int) -> dict[str, int]:
+        signing = Signing(makers=[CosignKey(ecdsa(number)) for number in numbers])
+        to = f"docker://{theirs.host}/copy"
+        return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], Settings(cache=tmp_path)))
+
+    assert run(0) == {"written": 2}
+    assert run(0) == {"there": 2}
+    assert run(0, 1) == {"written": 2}
+    assert run(1) == run(0, 1) == {"there": 2}
 
 
 def test_directories_are_images_again_under_the_names_they_had(

@@ -74,6 +74,8 @@ class Documents:
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call("PUT", url, headers={"Content-Type": media_type}, body=data, expect=(200, 201, 202))
         _check_told(answer, data, media_type)
+        if isinstance(reference, str):
+            self._client.hosts.repository(self._client.host, self._client.repository).add(reference)
         return answer
 
 
