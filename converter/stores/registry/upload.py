@@ -56,7 +56,8 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
     except (Unreachable, Denied):
         # There is nobody to tell; the registry itself clears away what nobody completes.
         raise
-    except ConverterError:
+    except BaseException:
+        # Abandoned is no Exception: another reader of the same blocks has failed, say who inflates them.
         job.abandon()
         raise
     finally:

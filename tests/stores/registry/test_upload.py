@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from converter.errors import ConverterError, Denied, DigestMismatch, StorageFailed, Unreachable
+from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.model import media_types as types
 from converter.model.content import Blocks, known
 from converter.model.descriptor import Descriptor
+from converter.ports import Sink
 from converter.stores.options import StoreOptions
 from converter.stores.registry import replay, upload
+from converter.streams.ahead import fan_out
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, push, sink_of
 
@@ -158,6 +160,21 @@ def test_wrong_bytes_leave_nothing(
         put(registry, lying.blocks(), options)
     assert not registry["app"].blobs
     assert not registry.uploads
+
+
+def test_a_layer_that_another_reader_refuses_leaves_nothing(registry: FakeRegistry) -> None:
+    def refuse(blocks: Blocks) -> None:
+        next(iter(blocks))
+        raise Invalid("no gzip")
+
+    with sink_of(registry) as sink, pytest.raises(Invalid, match="no gzip"):
+        fan_out(once(), (refuse, lambda blocks: put_in(sink, blocks)))
+    assert registry.seen("POST")
+    assert not registry.uploads
+
+
+def put_in(sink: Sink, blocks: Blocks) -> None:
+    sink.put(blocks, types.OCI_LAYER, WANT)
 
 
 def test_a_source_that_fails_leaves_nothing(registry: FakeRegistry) -> None:
