@@ -87,7 +87,15 @@ def test_a_date_to_come_is_waited_for() -> None:
         pytest.param("a.reg.test", ".reg.test", True, id="the domain is"),
         pytest.param("a.reg.test", "*.reg.test", True, id="the domain is, with a star"),
         pytest.param("areg.test", "reg.test", False, id="a name that ends alike is not"),
-        pytest.param("127.0.0.1", "127.0.0.1:80", True, id="a port does not matter"),
+        pytest.param("192.0.2.1", "192.0.2.1:80", True, id="a port does not matter"),
+        pytest.param("192.0.2.1", "10.0.0.0/8 192.0.2.0/24", True, id="the network is"),
+        pytest.param("192.0.3.1", "192.0.2.0/24 192.0.3", False, id="another network is"),
+        pytest.param("2001:db8::1", "[2001:db8::1]:5000", True, id="an address of IPv6 is, in brackets"),
+        pytest.param("2001:db8::1", "2001:db8::/32", True, id="a network of IPv6 is"),
+        pytest.param("reg.test", "::1", False, id="only an address of IPv6 is"),
+        pytest.param("reg.test", ". , :80", False, id="nobody is"),
+        pytest.param("127.0.0.2", "", True, id="this machine always is"),
+        pytest.param("localhost", "", True, id="and by its name"),
     ],
 )
 def test_who_is_spoken_to_without_the_proxy(host: str, exceptions: str, found: bool) -> None:

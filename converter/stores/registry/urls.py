@@ -81,9 +81,43 @@ def refuse_link_local(url: str) -> None:
 
 
 def bypasses(host: str, exceptions: str) -> bool:
-    """Whether a host is spoken to without the proxy: ``NO_PROXY`` lists names and the domains above them."""
+    """Whether a host is spoken to without the proxy, whatever the port.
+
+    This machine always is, as by all programs in Go. ``NO_PROXY`` lists names, which stand for the domains below them
+    too, addresses and networks; ``*`` is everybody.
+    """
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
     for entry in exceptions.replace(",", " ").lower().split():
-        name = entry.removeprefix("*").removeprefix(".").partition(":")[0]
-        if not name or host == name or host.endswith(f".{name}"):
+        if entry == "*":
+            return True
+        name = _without_port(entry)
+        if address is None:
+            name = name.removeprefix("*").removeprefix(".")
+            if name and (host == name or host.endswith(f".{name}")):
+                return True
+        elif (network := _network(name)) is not None and address in network:
             return True
     return False
+
+
+def _without_port(entry: str) -> str:
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    # More than one colon is an address of IPv6.
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
