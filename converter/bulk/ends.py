@@ -81,7 +81,10 @@ class Ends:
         def heard(digest: Digest, _: bool) -> None:
             self.holders.learn(where.host, where.repository, digest)
 
-        return Noted(open_sink(job.destination, replace(store, holders=holders)), heard)
+        def known(digest: Digest) -> bool:
+            return where.repository in self.holders.of(where.host, digest)
+
+        return Noted(open_sink(job.destination, replace(store, holders=holders)), heard, known)
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:

@@ -158,7 +158,7 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
     if job.destination.transport not in _ASKED or target.chosen.attached:
         return False
     try:
-        with open_source(job.destination, ends.target_store(job)) as there:
+        with open_source(job.destination, replace(ends.target_store(job), hints=False)) as there:
             if there.resolve(target.name).digest != root.digest:
                 return False
             if signing is not None and not signed.done(there, job.destination, root, signing):

@@ -14,13 +14,16 @@ from converter.ports import Sink
 
 
 class Noted:
-    """``heard`` is told of each blob that is there, and whether it was sent."""
+    """``heard`` is told of each blob that is there, and whether it was sent. What is ``known`` is not asked for."""
 
-    def __init__(self, sink: Sink, heard: Callable[[Digest, bool], None]) -> None:
+    def __init__(
+        self, sink: Sink, heard: Callable[[Digest, bool], None], known: Callable[[Digest], bool] = lambda _: False
+    ) -> None:
         self.accepts = sink.accepts
         self.ordered = sink.ordered
         self._sink = sink
         self._heard = heard
+        self._known = known
 
     def __enter__(self) -> Self:
         self._sink.__enter__()
@@ -32,7 +35,7 @@ class Noted:
         self._sink.__exit__(kind, error, trace)
 
     def has(self, descriptor: Descriptor) -> bool:
-        found = self._sink.has(descriptor)
+        found = self._known(descriptor.digest) or self._sink.has(descriptor)
         if found:
             self._heard(descriptor.digest, False)
         return found

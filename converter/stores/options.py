@@ -25,8 +25,8 @@ class StoreOptions:
     may hold its blobs already; ``holders`` tells which are to be tried for one, None that these are; ``hosts`` is what
     a run of many images shares. ``environment`` holds the variables that say where auth files, certificates, proxies
     and a daemon's socket are: nothing below the command line reads the process's own. ``devices`` allows device nodes
-    where files are unpacked; ``epoch`` is the time, in seconds, of an archive's own entries; ``report`` hears what
-    could not be kept there.
+    where files are unpacked; ``hints`` lets an error ask what there is instead; ``epoch`` is the time, in seconds, of
+    an archive's own entries; ``report`` hears what could not be kept there.
     """
 
     limits: Limits = DEFAULT
@@ -48,4 +48,5 @@ class StoreOptions:
     hosts: Hosts | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     devices: bool = False
+    hints: bool = True
     report: Report = silent

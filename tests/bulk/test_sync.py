@@ -48,6 +48,10 @@ def test_what_images_share_is_read_and_sent_once(
     layers_sent = [one for one in theirs.seen("PUT", "/blobs/") if "digest" in one.query]
     assert len({one.query["digest"] for one in layers_sent}) == len(layers_sent) == 4 + 12 * 3
     assert sum(len(repository.tags) for repository in theirs.repositories.values()) == 12
+    if rename == "{name}":
+        # Whether a blob is there is asked once, and never which tags there are.
+        assert set(Counter(one.path for one in theirs.seen("HEAD", "/blobs/")).values()) == {1}
+        assert not theirs.seen("GET", "/tags/list")
 
 
 def test_images_share_connections_and_what_a_token_server_gave(

@@ -19,7 +19,7 @@ __all__ = ["open_sink", "open_source", "tags"]
 
 def open_source(location: Location, options: StoreOptions) -> Source:
     """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``; nothing is asked for yet. Raises Invalid."""
-    return RegistrySource(ImageName.parse(location.path), access_of(options))
+    return RegistrySource(ImageName.parse(location.path), access_of(options), hints=options.hints)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:

@@ -35,8 +35,10 @@ class RegistrySource:
     local = False
     unpacked = False
 
-    def __init__(self, name: ImageName, access: Access) -> None:
+    def __init__(self, name: ImageName, access: Access, *, hints: bool = True) -> None:
+        """With ``hints`` the error for a tag that is not there says which are."""
         self._name = name.tagged()
+        self._hints = hints
         self._client = Client.of(name, access)
         self._documents = Documents(self._client)
 
@@ -65,7 +67,7 @@ class RegistrySource:
         try:
             return self._documents.get(wanted)[0]
         except Missing as error:
-            if isinstance(wanted, Digest):
+            if isinstance(wanted, Digest) or not self._hints:
                 raise
             raise NotFound(f"{error.fact}; {self._what_there_is()}") from error
 
