@@ -23,6 +23,9 @@ from converter.streams.tar import fields
 from converter.streams.tar.names import parent
 from converter.streams.tar.tree import Node, tree
 
+MOST_NAMES = 20
+"""Of one file that are told."""
+
 Tree = Mapping[bytes, Node]
 """By path, without a leading slash; the root is ``b""``."""
 
@@ -74,7 +77,8 @@ def _knowing(layer: Layer, found: Superseded) -> Layer:
 def trees(a: Tree, b: Tree) -> Iterator[Difference]:
     """What differs between two file trees, by path."""
     implied_a, implied_b = _implied(a), _implied(b)
-    differing = [path for path, node in a.items() if b.get(path) != node]
+    linked = _Linked()
+    differing = [path for path, node in a.items() if not linked.same(node, b.get(path))]
     differing += [path for path in b if path not in a]
     for path in sorted(differing):
         one, other = a.get(path), b.get(path)
@@ -84,7 +88,34 @@ def trees(a: Tree, b: Tree) -> Iterator[Difference]:
             yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
         elif one is not None and other is not None:
             yield from _properties(told, one, other)
+            names_a, names_b = linked.names(one, other)
+            if names_a or names_b:
+                yield told(what="names", a=names_a, b=names_b)
         # Else nobody has said anything of a directory that is only there because something lies in it.
+
+
+class _Linked:
+    """Compares files that have several names. These share one node: each pair of such is compared once."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[int, int], bool] = {}
+        self._told: dict[tuple[int, int], tuple[list[str], list[str]]] = {}
+
+    def same(self, a: Node, b: Node | None) -> bool:
+        """Whether two files are equal."""
+        if b is None or not a.links or not b.links:
+            return a == b
+        pair = id(a), id(b)
+        if pair not in self._same:
+            self._same[pair] = a == b
+        return self._same[pair]
+
+    def names(self, a: Node, b: Node) -> tuple[list[str], list[str]]:
+        """What is told of the names of both: nothing where they are the same."""
+        pair = id(a.links), id(b.links)
+        if pair not in self._told:
+            self._told[pair] = ([], []) if a.links == b.links else (_names(a.links), _names(b.links))
+        return self._told[pair]
 
 
 def _implied(files: Tree) -> set[bytes]:
@@ -132,6 +163,12 @@ def _xattrs(node: Node) -> dict[str, str]:
     return {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
 
 
+def _names(links: tuple[bytes, ...]) -> list[str]:
+    """All names of a file, or the first of them and how many there are besides."""
+    shown = ["/" + _text(name) for name in links[:MOST_NAMES]]
+    return shown if len(links) <= MOST_NAMES else [*shown, f"and {len(links) - MOST_NAMES} more"]
+
+
 _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {
     "mode": lambda node: f"{node.mode:04o}",
     "owner": lambda node: f"{node.uid}:{node.gid}",
@@ -141,9 +178,8 @@ _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {
     "xattrs": _xattrs,
     "size": lambda node: node.size,
     "content": lambda node: f"sha256:{node.sha256.hex()}",
-    "names": lambda node: ["/" + _text(name) for name in node.links],
 }
-"""What is compared, and how it is told; ``names`` are all that hard links give the file."""
+"""What is compared, and how it is told; besides, as ``names``, all that hard links give the file."""
 
 _TYPES = {
     fields.FILE: "file",

@@ -65,6 +65,9 @@ def of(*files: File, dialect: str = "pax") -> Image:
     return image(archive(files, dialect))
 
 
+FIRST_OF_MANY = ["/a", *(f"/b{number:02}" for number in range(19))]
+
+
 def found(a: Image, b: Image) -> set[tuple[bytes, str]]:
     """The differences as the naive flattening names them."""
     return {
@@ -175,6 +178,18 @@ FILE = File("etc/hosts", data=b"one", mode=0o644, mtime=1)
             [File("a"), File("b", type="link", target="a")],
             [("/a", "names", [], ["/a", "/b"]), ("/b", "names", [], ["/a", "/b"])],
             id="hard links",
+        ),
+        pytest.param(
+            [File("a"), *(File(f"b{number:02}", type="link", target="a") for number in range(30))],
+            [File("a"), *(File(f"b{number:02}", type="link", target="a") for number in range(29)), File("b29")],
+            [
+                *(
+                    (f"/{name}", "names", [*FIRST_OF_MANY, "and 11 more"], [*FIRST_OF_MANY, "and 10 more"])
+                    for name in ("a", *(f"b{number:02}" for number in range(29)))
+                ),
+                ("/b29", "names", [*FIRST_OF_MANY, "and 11 more"], []),
+            ],
+            id="more hard links than can be told for each",
         ),
         pytest.param(
             [File("a"), File("b", type="link", target="a")],

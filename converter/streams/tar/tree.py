@@ -30,6 +30,9 @@ Open = Callable[[], Blocks]
 UNDESCRIBED = 256
 """Bytes that a directory takes which no entry describes: one entry may need hundreds of them."""
 
+MOST_VALUES = 10_000
+"""How many are remembered in order to be shared: where each file has another, nothing is saved by it."""
+
 MOST_HOLES = 4 * GIB
 """Bytes of holes of sparse files that are hashed; more are taken for an attack."""
 
@@ -191,6 +194,8 @@ class _State:
         for inode, linked in names.values():
             if len(linked) > 1 and inode.node is not None:
                 node = replace(inode.node, links=tuple(sorted(linked)))
+                known = self._like.get(node.links[0])
+                node = known if known == node else node
                 found.update(dict.fromkeys(linked, node))
         return found
 
@@ -215,14 +220,16 @@ class _State:
             linkname=entry.linkname,
             device=self._once(entry.device),
             xattrs=xattrs,
-            sha256=digest,
+            sha256=self._once(digest),
         )
         known = self._like.get(path)
         return known if known == node else node
 
     def _once(self, value: T) -> T:
         """An equal value that is held already, else this one: thousands of files have few owners, modes and times."""
-        known: T = self._values.setdefault(value, value)
+        known: T = self._values.get(value, value)
+        if len(self._values) < MOST_VALUES:
+            self._values[value] = known
         return known
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
