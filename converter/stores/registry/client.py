@@ -251,7 +251,8 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> C
     fact = f"got {status}{said} for {method} {plain(url)}"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"))
-        return Interrupted(f"{fact}, want success", wait, busy=status == 429)
+        asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
+        return Interrupted(f"{fact}{asked}, want success", wait, busy=status == 429)
     if status == 404:
         return Missing(f"{fact}, want it to be there")
     if status in (401, 403):

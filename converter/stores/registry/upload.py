@@ -21,10 +21,13 @@ from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body
 
-SMALL_PARTS = 10 * 1024 * 1024
-"""The parts of a blob that a registry, or a proxy before it, does not take in one request."""
+SMALL_PARTS = (10 * 1024 * 1024, 1024 * 1024)
+"""The parts of a blob that a registry, or a proxy before it, does not take in one request: the second size where the
+first is too large as well. It is what nginx takes of whoever has not told it anything else.
+"""
 
-_NOT_WHOLE = frozenset((405, 411, 413, 415, 501))
+_TOO_LARGE = 413
+_NOT_WHOLE = frozenset((405, 411, _TOO_LARGE, 415, 501))
 """How it says so."""
 
 
@@ -121,12 +124,21 @@ class _Job:
                 return self._put(session, expected.digest, self._replay.blocks(), expected.size)
             return self._in_parts(session)
         except Rejected as error:
-            if error.status not in _NOT_WHOLE or self._chunk is not None:
+            smaller = self._smaller(error.status)
+            if smaller is None:
                 raise
-        self._chunk = SMALL_PARTS
+        self.abandon()
+        self._chunk = smaller
         self._replay.keep()
-        self._session = None
         return self._go_on()
+
+    def _smaller(self, status: int) -> int | None:
+        """The size of parts to try after a refusal; None where there is none."""
+        if self._chunk is None:
+            return SMALL_PARTS[0] if status in _NOT_WHOLE else None
+        # What the caller has chosen is not ours to change.
+        own = self._client.access.chunk is None
+        return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None
 
     def _in_parts(self, session: Session) -> Digest:
         while not self._replay.at_end(session.offset):

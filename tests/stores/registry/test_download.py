@@ -56,7 +56,7 @@ def test_a_registry_without_ranges_sends_all_again(registry: FakeRegistry) -> No
         pytest.param(Refuse(status=403), Denied, "got 403", id="no right"),
         pytest.param(Refuse(status=418), Unreachable, "got 418", id="a status that nobody knows"),
         pytest.param(
-            Refuse(status=429, headers={"Retry-After": "86400"}), Unreachable, "got 429", id="a wait beyond reason"
+            Refuse(status=429, headers={"Retry-After": "86400"}), Unreachable, "86400 s", id="a wait beyond reason"
         ),
         pytest.param(Flip(), DigestMismatch, "want sha256", id="a wrong byte"),
         pytest.param(Flip(offset=899_999), DigestMismatch, "want sha256", id="a wrong byte at the end"),

@@ -106,11 +106,39 @@ def test_parts_have_the_size_that_is_wanted(registry: FakeRegistry) -> None:
 def test_a_blob_that_is_not_taken_in_one_request_goes_in_parts(
     registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(upload, "SMALL_PARTS", 300_000)
+    monkeypatch.setattr(upload, "SMALL_PARTS", (300_000, 100_000))
     registry.largest_body, registry.too_large = 400_000, status
     put(registry, blocks)
     assert [one.headers["content-length"] for one in registry.seen("PATCH")] == ["300000"] * 3
     assert registry["app"].blobs == {str(WANT.digest): LAYER}
+    assert not registry.uploads
+
+
+def test_parts_that_are_too_large_become_smaller(
+    registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "SMALL_PARTS", (300_000, 100_000))
+    registry.largest_body = 200_000
+    put(registry, blocks)
+    assert [one.headers["content-length"] for one in registry.seen("PATCH")] == ["300000"] + ["100000"] * 9
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+    assert not registry.uploads
+
+
+@pytest.mark.parametrize(
+    "options, largest",
+    [
+        pytest.param(PLAIN, 50_000, id="smaller than any that we try"),
+        pytest.param(PARTS, 150_000, id="smaller than what the caller wants"),
+    ],
+)
+def test_parts_do_not_become_too_small(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, options: StoreOptions, largest: int
+) -> None:
+    monkeypatch.setattr(upload, "SMALL_PARTS", (300_000, 100_000))
+    registry.largest_body = largest
+    with pytest.raises(Unreachable, match="got 413"):
+        put(registry, once(), options)
 
 
 def test_a_registry_that_does_not_say_how_much_it_has_is_believed_to_have_all(registry: FakeRegistry) -> None:
