@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from converter import formats
 from converter.bulk import sync_file as sync
@@ -42,13 +45,24 @@ from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces
 from converter.streams.tar.tree import tree
-from converter.trust import libtrust, openpgp_message
-from converter.trust.certificates import load_pem
+from converter.trust import content_trust, libtrust, notation_chain, openpgp_message, rekor
+from converter.trust.certificates import Roots, issued, load_der, load_pem, public_key
+from converter.trust.certificates import subject as subject_of
+from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
 from converter.trust.dsse import opened
+from converter.trust.evidence import blob as find_in_file
 from converter.trust.keys import load as load_key
 from converter.trust.openpgp_keys import Keyring
+from converter.trust.origin import parse as parse_record
 from converter.trust.policy import Policy
+from converter.trust.signature import Signature
+from converter.trust.trusted import Trusted
+from tests.trust import making
+
+AT = datetime(2100, 1, 1, tzinfo=UTC)
+LOG = making.ecdsa(400)
+TRUSTED = Trusted(at=AT, keys=[making.ecdsa().public], logs=[LOG.public])
 
 LIMITS = Limits(layer=8 * MIB, window=8 * MIB, entries=10_000)
 """Small, so that a fuzzer does not spend its time on bombs; those are in tests/zoo."""
@@ -206,6 +220,48 @@ def keys(data: bytes) -> None:
             parser(data)
 
 
+def certificates(data: bytes) -> None:
+    """X.509, alone and as a chain, by the rules of each kind of signature."""
+    with suppress(ConverterError):
+        load_der(data)
+    chain = load_pem(data)
+    for one in chain:
+        subject_of(one)
+        issued(one, chain[0])
+        with suppress(ConverterError):
+            public_key(one)
+    with suppress(ConverterError):
+        notation_chain.check(chain, "ES256")
+    Roots.load(data, "signer@example.com").check(chain[0], chain[1:], AT)
+
+
+def evidence(data: bytes) -> None:
+    """A signature of each kind that is no envelope of OpenPGP: bundles of Sigstore, Notation, Content Trust."""
+    for kind in ONE_VERDICT:
+        told = {rekor.ENTRY: data.decode("latin-1"), content_trust.TITLE: "targets.json"}
+        files = {"root.json": data, "targets.json": data}
+        signature = Signature(
+            kind=kind, location="targets.json", covers="", data=data, payload=data, annotations=told, files=files
+        )
+        check_one(signature, making.subject(), TRUSTED)
+    for one in find_in_file(data, "signature-1", ""):
+        check_one(one, making.subject(), TRUSTED)
+
+
+def entries_of_rekor(data: bytes) -> None:
+    """What a log says that one trusts, whatever it says."""
+    payload = {"body": base64.b64encode(data).decode(), "integratedTime": 1, "logIndex": 1, "logID": "c0"}
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+    promise = base64.b64encode(LOG.sign(canonical)).decode()
+    told = {rekor.ENTRY: json.dumps({"SignedEntryTimestamp": promise, "Payload": payload})}
+    rekor.logged(told, rekor.Logged(LOG.public.der, b"raw", b"data"), TRUSTED)
+
+
+def origins(data: bytes) -> None:
+    """Origin records."""
+    parse_record(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
@@ -222,6 +278,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         jws,
         signatures,
         keys,
+        certificates,
+        evidence,
+        entries_of_rekor,
+        origins,
         sync_file,
         headers,
         credentials,
