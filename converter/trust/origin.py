@@ -164,8 +164,8 @@ def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
 def parse(data: bytes) -> Record:
     """Read the config of a record; raises Invalid."""
     said = load_object(data)
-    if said.get("version") != VERSION:
-        raise Invalid(f"got an origin record of version {said.get('version')!r}, want {VERSION}")
+    if member(said, "version", int) != VERSION:
+        raise Invalid(f"got an origin record of version {said['version']}, want {VERSION}")
     settings = member(said, "settings", dict)
     return Record(
         root=Descriptor.from_json(said.get("root")),

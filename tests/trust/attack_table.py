@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.trust import attacks, document_attacks, tar_attacks
+from tests.trust import attacks, document_attacks, record_attacks, tar_attacks
 from tests.trust.attacks import refused
 
-ATTACKS = (*attacks.ATTACKS, *tar_attacks.ATTACKS, *document_attacks.ATTACKS)
+ATTACKS = (*attacks.ATTACKS, *tar_attacks.ATTACKS, *document_attacks.ATTACKS, *record_attacks.ATTACKS)
 
 
 def shown(reason: str) -> str:
