@@ -87,7 +87,8 @@ class Cluster:
             # Whoever has waited long for a place may not be wanted any more.
             report(Moved("", 0))
             self._inboxes[key] = inbox
-            future = self._client.submit(work, task, self._environment, self._hosts.most, program(), key=key)
+            told = (task, self._environment, self._hosts.most, program())
+            future = self._client.submit(work, *told, key=key, priority=task.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
                 answer: Done[R] | Failed = self._answer(future, inbox, report)

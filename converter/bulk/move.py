@@ -62,6 +62,11 @@ class Move:
         how = self.how or ("layer" if self.layer else "blob")
         return f"move-{self.blob.digest}-{how}-{place}/{repository if self.apart else ''}"
 
+    @property
+    def size(self) -> int:
+        """Its bytes at the source."""
+        return self.blob.size
+
     def run(self, ends: Ends, report: Report) -> Brought:
         """Bring it there, unless it is. Its diff_id is computed, never believed. Raises what Execution does."""
         with ExitStack() as stack:
@@ -147,7 +152,7 @@ def bring(todo: Sequence[Move], sink: Sink, ends: Ends, elsewhere: Elsewhere, re
         with ends.memory.alone(move.blob.digest):
             _bring(move, sink, ends, elsewhere, _reading(report))
 
-    each(one, todo, AT_ONCE, lambda _: None)
+    each(one, sorted(todo, key=lambda move: move.size, reverse=True), AT_ONCE, lambda _: None)
 
 
 def _bring(move: Move, sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Report) -> None:

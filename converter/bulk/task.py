@@ -29,6 +29,11 @@ class Task(Protocol[R_co]):
         ...
 
     @property
+    def size(self) -> int:
+        """About how many bytes it reads: the largest are begun first, so that none is left alone at the end."""
+        ...
+
+    @property
     def job(self) -> Job:
         """The job that this is a part of, or all of."""
         ...

@@ -42,11 +42,12 @@ _ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")
 class Whole:
     """An image that one machine makes from its source to its end: a file, or what is more than layers packed anew.
 
-    ``root`` is the digest of its root at the source.
+    ``root`` is the digest of its root at the source, ``size`` what there is to read.
     """
 
     job: Job
     root: Digest
+    size: int = 0
 
     @property
     def key(self) -> str:
@@ -133,7 +134,7 @@ def _write(
             bring(todo, sink, ends, elsewhere, report)
             report = rest(report, outcome.before)
         elif options.signing is None and options.wanted is None:
-            whole = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest), report)
+            whole = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest, size=outcome.before), report)
             return replace(outcome, digest=whole.digest, after=whole.after)
     stack.enter_context(ends.turn(job))
     if job.destination.transport in _ON_DISK:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import re
 import threading
 from collections import Counter
@@ -28,9 +29,11 @@ from converter.model.reference import Location
 from converter.signing import Signing
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
+from converter.stores.memory import MemoryStore
 from converter.stores.registry.client import Rejected
 from converter.streams.workers import Workers
 from converter.verification.wanted import Wanted
+from tests.builders import add_image, tar
 from tests.bulk.images import OPTIONS, entry, many, serve
 from tests.bulk.test_sync import blobs_read, states
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
@@ -68,6 +71,27 @@ class Nearby:
         with self._lock:
             self.fetched += answer.fetched
         return answer.result
+
+
+def test_the_largest_layers_of_an_image_are_begun_first(
+    ours: FakeRegistry, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converter.bulk.move.AT_ONCE", 1)
+    store = MemoryStore()
+    sizes = (1_000, 50_000, 8_000, 20_000)
+    noise = [tar({f"file{size}": random.Random(size).randbytes(size)}) for size in sizes]
+    serve(ours, store, [add_image(store, tars=noise, name="")])
+    begun: list[int] = []
+
+    class Watching(Nearby):
+        def run(self, task: Task[R], report: Report) -> R:
+            begun.append(task.size)
+            return super().run(task, report)
+
+    entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
+    assert states(sync(entries, Settings(), helpers=Watching())) == {"written": 1}
+    assert begun == sorted(begun, reverse=True)
+    assert len(begun) == len(sizes)
 
 
 @pytest.mark.parametrize("rename", [pytest.param("{name}", id="one repository"), pytest.param("r{tag}:x", id="many")])
