@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.trust import origins
 from tests.trust.attack_table import ATTACKS, DOCUMENT, END, START, shown
-from tests.trust.attacks import MADE, OCI_ACI, OCI_OCI, Attack, opened, refused
-from tests.trust.document_attacks import OTHER, two_names
+from tests.trust.attacks import MADE, OCI_ACI, OCI_OCI, Attack, opened, read, refused
+from tests.trust.document_attacks import OTHER, carried, two_names
 from tests.trust.making import NAME
 from tests.trust.tar_attacks import with_members
 
@@ -48,6 +49,24 @@ def test_an_aci_whose_tar_is_written_otherwise_is_accepted_and_that_is_told(tmp_
     report = origins.asked(target.write())
     assert (report.unmet, report.level) == ((), "P4")
     assert report.steps[0].proof.uncovered == ("the order of the files in the ACI, and how their headers are written",)
+
+
+def test_a_weaker_proof_in_place_of_a_stronger_one_is_told(tmp_path: Path) -> None:
+    """Whoever carries the layers along, and no recipe of them, proves the same; not in the same way."""
+    _, wanted = MADE[OCI_ACI](tmp_path)
+    target, source = opened(tmp_path, wanted), read(tmp_path / "source")
+    rows = source.json(source.image["digest"])["layers"]
+    target.layout.blobs |= {row["digest"]: source.blobs[row["digest"]] for row in rows}
+    carried(target, *rows)
+
+    def without_recipes(record: dict[str, Any]) -> None:
+        for row in record["layers"]:
+            row.pop("recipe", None)
+
+    target.layout.said(without_recipes)
+    report = origins.asked(target.write(), wanted)
+    assert (report.unmet, report.level) == ((), "P5")
+    assert [row.level for row in report.steps[0].proof.layers] == ["P5"]
 
 
 def test_an_image_with_two_names_is_asked_for_by_one(tmp_path: Path) -> None:
