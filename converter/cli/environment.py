@@ -29,12 +29,7 @@ def store_options(function: Function) -> Function:
         ),
         _credentials("--creds", "The user and the password for a registry."),
         click.option("--anonymous", is_flag=True, help="Ask registries without a name or a password.", **_hidden()),
-        click.option(
-            "--cert-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Certificates for registries (*.crt, *.cert, *.key).",
-            **_hidden(),
-        ),
+        _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
         _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
         click.option("--retries", type=click.IntRange(min=0), help="How often to ask a registry again.", **_hidden()),
         click.option(
@@ -61,6 +56,8 @@ def end_options(function: Function) -> Function:
     options = (
         _credentials("--src-creds", "The same for the source alone."),
         _credentials("--dest-creds", "The same for destinations alone."),
+        _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
+        _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
         _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
         _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
         click.option("--devices", is_flag=True, help="For rootfs: and bundle: make device nodes.", **_hidden()),
@@ -107,6 +104,10 @@ def cache_folder() -> Path | None:
 
 def _credentials(name: str, text: str) -> Callable[[Function], Function]:
     return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_remember_pair, help=text)
+
+
+def _cert_dir(name: str, text: str) -> Callable[[Function], Function]:
+    return click.option(name, type=click.Path(path_type=Path, file_okay=False), help=text, **_hidden())
 
 
 def _tls_verify(name: str, text: str) -> Callable[[Function], Function]:

@@ -8,6 +8,9 @@ import pytest
 
 from converter.cli.main import main
 from converter.model import media_types as types
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
+from tests.cli.conftest import put
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 from tests.stores.registry.pushing import seed
 
@@ -22,6 +25,24 @@ def test_each_end_has_its_own_credentials(here: Path) -> None:
         assert other["app"].tags == {"2": one["app"].tags["1"]}
         assert main(["tags", f"docker://{other.host}/app", "--tls-verify=false", "--creds", "b:2:3"]) == 0
         assert main(["inspect", ends[0], "--tls-verify=false", "--creds", "a:wrong"]) == 1
+
+
+@pytest.mark.parametrize(
+    "option, ends",
+    [
+        pytest.param("--src-cert-dir", ("docker://127.0.0.1:1/app", "oci:out"), id="the source"),
+        pytest.param("--dest-cert-dir", ("oci:in:app", "docker://127.0.0.1:1/app"), id="the destination"),
+    ],
+)
+def test_each_end_has_its_own_certificates(
+    option: str, ends: tuple[str, str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = MemoryStore()
+    put(store, add_image(store), "app")
+    other = {"--src-cert-dir": "--dest-cert-dir", "--dest-cert-dir": "--src-cert-dir"}[option]
+    for chosen, wanted in ((option, "got no folder 'gone'"), (other, "got no connection")):
+        assert main(["convert", *ends, chosen, "gone", "--retries=0"]) == 1
+        assert wanted in capsys.readouterr().err
 
 
 def test_credentials_have_a_user(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
