@@ -23,8 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # What is made here seldom refers to itself, and imports make much: looking through it again and again takes time.
     gc.set_threshold(100_000)
-    from converter.cli.run import run
-
+    try:
+        from converter.cli.run import run
+    except KeyboardInterrupt:  # whoever looks after it later is only being imported
+        sys.stderr.write("transship: interrupted\n")
+        return 130
     try:
         return run(arguments)
     finally:

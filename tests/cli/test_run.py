@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -318,3 +319,15 @@ def test_completion_offers_commands_options_and_choices() -> None:
 def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     assert "_TRANSSHIP_COMPLETE" in capsys.readouterr().out
+
+
+def test_an_interruption_while_the_program_is_being_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "converter.cli.run", Interrupted("converter.cli.run"))
+    assert main(["tags", "oci:x"]) == 130
+    assert capsys.readouterr().err == "transship: interrupted\n"
