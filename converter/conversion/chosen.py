@@ -17,6 +17,7 @@ from converter.formats import labelled
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Item, subjects
+from converter.model.limits import in_force
 from converter.model.naming import called
 from converter.model.reference import Location
 from converter.plan import Loss
@@ -58,8 +59,10 @@ def choose(source: Source, location: Location, options: Options, library: Librar
     """The images that a conversion is about, prepared for it."""
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f"got the image {asked!r} and --all-images, want one of them")
+    names = source.names() if options.all_images else (location.name,)
+    in_force().require("images", len(names), "images")
     chosen = []
-    for one in source.names() if options.all_images else (location.name,):
+    for one in names:
         root = source.resolve(one)
         signed.require(source, replace(location, name=one), root, options.wanted, alone(options))
         name = called(location, one, root)

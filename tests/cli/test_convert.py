@@ -326,6 +326,16 @@ def test_a_limit_that_is_given_holds_for_the_documents_and_the_tars(layout: Memo
     assert main(["convert", "--squash", "--limit", "layers=2", "oci:in:app", "oci:out:app"]) == 0
 
 
+def test_more_images_than_a_conversion_takes(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        assert main(["convert", "oci:in:app", f"oci:many:{name}"]) == 0
+    assert main(["convert", "--all-images", "--limit", "images=2", "oci:many", "oci:out"]) == 1
+    assert "got 3 images, want at most 2 (limit: images)" in capsys.readouterr().err
+    assert main(["convert", "--all-images", "--limit", "images=3", "oci:many", "oci:out"]) == 0
+
+
 @pytest.mark.parametrize("transport", ["oci", "oci-archive", "docker-archive", "dir", "rootfs"])
 def test_a_target_that_is_a_link_to_itself_is_refused(
     layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], transport: str
