@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
     from converter.conversion.keywords import Keywords
     from converter.errors import (
+        CalledOff,
         ConverterError,
         Denied,
         DigestMismatch,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "CalledOff",
     "Compression",
     "ConverterError",
     "Denied",

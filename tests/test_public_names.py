@@ -16,6 +16,7 @@ from converter.model.compression import KEEP, ZSTD, Compression
 
 PUBLIC = {
     "Artifact",
+    "CalledOff",
     "Compression",
     "ConverterError",
     "Denied",
