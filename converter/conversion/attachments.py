@@ -6,8 +6,7 @@ An attachment names its subject by digest: it goes wherever that digest goes, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported, within
@@ -35,16 +34,14 @@ TRAIL = "attachments"
 """Where an error happened that is about what speaks of the image, and not about the image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
+class Attached(NamedTuple):
     """An attachment of the source, and the plan of its copy."""
 
     attachment: Attachment
     node: Node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """What speaks of an image, and a loss for each that cannot be read: an image need not suffer for those."""
 
     attached: tuple[Attached, ...] = ()

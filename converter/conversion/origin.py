@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
@@ -29,8 +29,7 @@ KEPT = "the origin record"
 """Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class Before(NamedTuple):
     """What an image was: its root, what of it is converted, and what spoke of it."""
 
     root: Descriptor
@@ -40,8 +39,7 @@ class Before:
     settings: Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class After:
+class After(NamedTuple):
     """What it has become: the plan, and what its nodes are."""
 
     plan: Node

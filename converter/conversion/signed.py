@@ -6,8 +6,8 @@ What knows signatures is imported where there are some, or where some are wanted
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 Shown = tuple[dict[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class Carried(NamedTuple):
     """What goes along, in the target's form; what does not; and the signatures among what goes, for people."""
 
     attached: tuple[Attached, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
@@ -16,8 +17,7 @@ _POSITION = re.compile(r"@([0-9]{1,9})")
 _SHOWN = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """An image: the names it is listed under, other spellings of them, and the tags that may stand for them."""
 
     root: Descriptor

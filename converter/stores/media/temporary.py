@@ -149,6 +149,9 @@ def locked(directory: Path) -> Iterator[None]:
 def remove(path: Path) -> None:
     """Remove a file, or a directory and all below it; raises OSError."""
     if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):
+            path.rmdir()
+            return
         import shutil
 
         shutil.rmtree(path)
