@@ -36,14 +36,24 @@ CREATE TABLE IF NOT EXISTS sound (
     digest TEXT NOT NULL, kind TEXT NOT NULL, edition TEXT NOT NULL, PRIMARY KEY (digest, kind)
 ) WITHOUT ROWID, STRICT;
 """
-_KEYS = {
-    "diff_ids": ("digest",),
-    "packed": ("source", "how"),
-    "holders": ("host", "digest"),
-    "sound": ("digest", "kind"),
+_FIND = {
+    "diff_ids": "SELECT diff_id FROM diff_ids WHERE digest = ?",
+    "packed": "SELECT digest, size, diff_id FROM packed WHERE source = ? AND how = ?",
+    "holders": "SELECT repository FROM holders WHERE host = ? AND digest = ?",
+    "sound": "SELECT edition FROM sound WHERE digest = ? AND kind = ?",
 }
-"""The columns that a fact is found by; the others follow them."""
-TABLES = tuple(_KEYS)
+_KEEP = {
+    "diff_ids": "INSERT OR REPLACE INTO diff_ids VALUES (?, ?)",
+    "packed": "INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)",
+    "holders": "INSERT OR REPLACE INTO holders VALUES (?, ?, ?)",
+    "sound": "INSERT OR REPLACE INTO sound VALUES (?, ?, ?)",
+}
+_COUNT = {
+    "diff_ids": "SELECT count(*) FROM diff_ids",
+    "packed": "SELECT count(*) FROM packed",
+    "holders": "SELECT count(*) FROM holders",
+    "sound": "SELECT count(*) FROM sound",
+}
 
 Fact = tuple[str | int, ...]
 
@@ -157,20 +167,13 @@ class Cache(Forgetful):
                 with self._open() as database, database:
                     database.executescript(_TABLES)
                     for table, facts in new.items():
-                        places = ", ".join("?" * len(facts[0]))
-                        # The names are the constants of this module: nobody's text is among them.
-                        database.executemany(
-                            f"INSERT OR REPLACE INTO {table} VALUES ({places})",  # noqa: S608 # nosec B608
-                            facts,
-                        )
+                        database.executemany(_KEEP[table], facts)
 
     def _find(self, table: str, *key: str) -> Fact | None:
         with self._lock:
             found = super()._find(table, *key)
             if found is None:
-                where = " AND ".join(f"{column} = ?" for column in _KEYS[table])
-                row = self._row(f"SELECT * FROM {table} WHERE {where}", *key)  # noqa: S608 # nosec B608
-                found = row[len(key) :] if row else None
+                found = self._row(_FIND[table], *key)
         return found
 
     def _learn(self, table: str, *key: str, told: Fact) -> None:
@@ -180,10 +183,8 @@ class Cache(Forgetful):
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
-        # The names are the constants of this module: nobody's text is among them.
-        queries = {table: f"SELECT count(*) FROM {table}" for table in TABLES}  # noqa: S608 # nosec B608
         with self._lock:
-            return {table: (self._row(query) or (0,))[0] for table, query in queries.items()}
+            return {table: (self._row(query) or (0,))[0] for table, query in _COUNT.items()}
 
     def forget(self) -> None:
         """Start anew, with nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import TracebackType
 
 from converter.cache.blobs import Blobs
 from converter.model.content import Known
@@ -12,11 +13,16 @@ from converter.streams import Block
 
 
 class Caching(Around):
-    """Another source and what was fetched from it earlier."""
+    """Another source, which its opener closes, and what was fetched from it earlier."""
 
     def __init__(self, source: Source, blobs: Blobs) -> None:
         super().__init__(source)
         self._kept = blobs
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The blobs stay; nothing is open."""
 
     def _blocks(self, known: Known) -> Iterator[Block]:
         there = self._kept.find(known.descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -13,25 +14,26 @@ from converter.model.image import Attachment
 from converter.ports import Source
 
 
-class Around:
-    """Wraps an open source, which its opener closes."""
+class Around(ABC):
+    """Wraps a source. Its heirs say where the bytes of a blob come from, and what is closed at the end."""
 
     def __init__(self, source: Source) -> None:
         self.local = source.local
         self.unpacked = source.unpacked
         self._source = source
 
+    @abstractmethod
     def _blocks(self, known: Known) -> Blocks:
-        """The bytes of a blob of the other source, from their start: that is what its heirs differ in."""
-        raise NotImplementedError
+        """The bytes of a blob of the other source, from their start."""
 
     def __enter__(self) -> Self:
         return self
 
+    @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is open."""
+        """Close what is this source's own."""
 
     def names(self) -> tuple[str, ...]:
         return self._source.names()

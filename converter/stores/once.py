@@ -17,7 +17,7 @@ from converter.streams.blocks import file_blocks
 
 
 class Once(Around):
-    """Another source, a blob of which may be asked for again.
+    """Another source, which its opener closes, and a blob of which may be asked for again.
 
     From ``hold`` on a blob is fetched whole before any of it is passed on; until then everything is read where it is.
     """
