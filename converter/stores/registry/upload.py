@@ -83,10 +83,16 @@ def session_of(answer: Answer) -> Session:
 
 def cancel(client: Client, session: Session) -> None:
     """Tell the registry that an upload will not go on; that it knows no such thing is no matter."""
-    try:
-        client.once("DELETE", session.location, expect=(200, 202, 204))
-    except ConverterError:
-        return
+    # A registry that has refused a body hangs up on what it has not read, so the first connection may be that one.
+    for _ in range(2):
+        try:
+            client.once("DELETE", session.location, expect=(200, 202, 204))
+        except Interrupted:
+            continue
+        except ConverterError:
+            return
+        else:
+            return
 
 
 class _Job:
