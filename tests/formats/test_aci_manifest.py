@@ -118,7 +118,7 @@ def test_the_name_is_what_the_image_calls_itself(more: dict[str, Any], name: str
     "source, kept",
     [
         pytest.param(image(), {}, id="nothing is lost of nothing"),
-        pytest.param(image(RunConfig(user="app")), {"config.user": keys.USER}, id="a user without a group"),
+        pytest.param(image(RunConfig(user="app")), {}, id="a user without a group"),
         pytest.param(image(RunConfig(env=("A", "B=1"))), {"config.env": keys.ENV}, id="a variable without a value"),
         pytest.param(image(RunConfig(env=("B=1", "B=2"))), {}, id="a setting that another hides"),
         pytest.param(

@@ -189,8 +189,7 @@ def with_group(document: Mapping[str, Any], groupless: str, passwd: bytes) -> Ma
     """The manifest with the group of its user, as the image's password file has it."""
     if not groupless:
         return document
-    group = group_of(groupless, passwd) or groupless
-    return {**document, "app": {**document["app"], "group": group}}
+    return {**document, "app": {**document["app"], "group": group_of(groupless, passwd)}}
 
 
 def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:

@@ -150,9 +150,8 @@ def _user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
     draft.app |= {"user": user, "group": group or user}
     if not group:
-        draft.groupless = user
-        reason = "an ACI names a group: the user's in the image's /etc/passwd, or the same as the user"
-        draft.keep(keys.USER, config.user, "config.user", reason)
+        draft.groupless = user  # whoever packs the layers looks the group up in them
+        draft.keep(keys.USER, config.user)
     else:
         converted = draft.fresh or Kept(draft.annotations).converted
         told = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
