@@ -29,7 +29,8 @@ from converter.trust.settings import Settings
 class Chosen:
     """An image of the source: its name there, its root, and what is to become of it.
 
-    ``called`` is its name in full, empty where it has none; ``local`` says that its layers are opened at little cost.
+    ``called`` is what it is called beyond there, as ``naming.called`` has it; ``local`` says that its layers are opened
+    at little cost.
     """
 
     name: str

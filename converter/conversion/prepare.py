@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, called: str) -> Item:
     """The item at ``root``, read as far as the options want it, and edited as they say.
 
-    ``finder`` gives what an ACI depends on; ``called`` is the image's full name, empty where it has none.
+    ``finder`` gives what an ACI depends on; ``called`` is the image's name, empty where it has none.
     """
 
     def read(descriptor: Descriptor) -> Item:

@@ -15,13 +15,16 @@ FULL_NAME = "io.containerd.image.name"
 
 
 def called(location: Location, name: str, root: Descriptor) -> str:
-    """The full name that an image has where it comes from, empty where it has none; ``name`` is its name there."""
+    """What an image is called where it comes from: its full name, else a layout's short one; empty where it has none.
+
+    ``name`` is its name there.
+    """
     if location.transport == "docker":
         repository = ImageName.parse(location.path)
         return f"{repository.name}:{name}" if name else str(repository.tagged())
     asked = location.path if location.transport == "docker-daemon" else name
-    offered = (root.annotations.get(FULL_NAME, ""), asked, root.annotations.get(REF_NAME, ""))
-    return next((text for text in offered if is_full(text)), "")
+    short = root.annotations.get(REF_NAME, "")
+    return next((text for text in (root.annotations.get(FULL_NAME, ""), asked, short) if is_full(text)), short)
 
 
 def is_full(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the image was converted, as far as its metadata depend on it; ``called`` is its full name at its source."""
+    """How the image was converted, as far as its metadata depend on it; ``called`` is its name at its source."""
 
     platforms: tuple[str, ...] = ()
     called: str = ""

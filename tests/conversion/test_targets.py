@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
-from converter.model.naming import called
+from converter.model.naming import FULL_NAME, REF_NAME, called
 from converter.model.platform import Platform
 from converter.model.reference import Location
 from tests.stores.copying import source_at
@@ -87,3 +88,15 @@ def test_an_image_keeps_the_name_it_had(source: str, name: str, full: str, desti
     image = Image(platform=Platform.parse("linux/amd64"))
     assert name_for(Location.parse(destination), name, full, ROOT, image) == full
     assert name_for(Location.parse(f"{destination}:other"), name, full, ROOT, image) == "other"
+
+
+@pytest.mark.parametrize(
+    "annotations, told",
+    [
+        pytest.param({REF_NAME: "1.2"}, "1.2", id="a layout's short name where there is no other"),
+        pytest.param({REF_NAME: "1.2", FULL_NAME: "reg.test/app:1.2"}, "reg.test/app:1.2", id="a full name says more"),
+        pytest.param({}, "", id="nothing"),
+    ],
+)
+def test_an_image_of_a_layout_is_called_what_the_layout_calls_it(annotations: dict[str, str], told: str) -> None:
+    assert called(Location.parse("oci:in:@0"), "@0", replace(ROOT, annotations=annotations)) == told

@@ -98,6 +98,24 @@ def test_where_a_docker_image_comes_from() -> None:
         pytest.param({"annotations": {"org.opencontainers.image.title": "My App"}}, "my_app", None, id="a title"),
         pytest.param({"foreign": {"name": {"reference": "No Reference"}}}, "no_reference", None, id="no reference"),
         pytest.param({"annotations": {"org.opencontainers.image.ref.name": "1.0"}}, "image", "1.0", id="a tag"),
+        pytest.param({"foreign": {"name": {"reference": "v1.2-rc"}}}, "image", "v1.2-rc", id="a layout's short tag"),
+        pytest.param({"foreign": {"name": {"reference": "latest"}}}, "image", "latest", id="the usual tag"),
+        pytest.param({"foreign": {"name": {"reference": "App"}}}, "app", None, id="a layout's short name"),
+        pytest.param(
+            {
+                "foreign": {"name": {"reference": "edge"}},
+                "annotations": {"org.opencontainers.image.title": "My App"},
+            },
+            "my_app",
+            "edge",
+            id="a short name beside a title is a tag",
+        ),
+        pytest.param(
+            {"foreign": {"name": {"reference": "1.2"}}, "annotations": {"io.containerd.image.name": "quay.io/a/b:1"}},
+            "quay.io/a/b",
+            "1",
+            id="a full name says more than a layout's short one",
+        ),
         pytest.param(
             {"annotations": {"org.opencontainers.image.ref.name": "quay.io/a/b:2"}}, "quay.io/a/b", "2", id="a ref.name"
         ),

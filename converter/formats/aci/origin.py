@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from converter.errors import Invalid
@@ -27,13 +28,14 @@ class Origin:
     manifest_hash: str
 
 
+_VERSION = re.compile(r"v?[0-9].*|latest")
+
+
 def of(image: Image) -> Origin:
     """The origin of an image; ``foreign["name"]["reference"]`` is what a caller says it is called."""
-    reference = _reference(image)
-    name, version = named(reference) if reference else (sanitised(image.annotations.get(TITLE, "")), "")
-    tag = image.annotations.get(NAME, "")
-    if not reference and tag:
-        version = tag
+    said = str(image.foreign.get("name", {}).get("reference", ""))
+    reference = said if _names_a_repository(said) else _reference(image)
+    name, version = named(reference) if reference else _of_layout(image, said)
     try:
         parsed = ImageName.parse(reference) if reference else None
     except Invalid:
@@ -51,14 +53,24 @@ def of(image: Image) -> Origin:
     )
 
 
+def _of_layout(image: Image, said: str) -> tuple[str, str]:
+    """The name and the version of an image that only a layout's short name is known of: a tag, as most are, or a name.
+
+    With a title beside it, it is a tag.
+    """
+    short = said or image.annotations.get(NAME, "")
+    title = sanitised(image.annotations.get(TITLE, ""))
+    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised(short), "")
+
+
+def _names_a_repository(text: str) -> bool:
+    return ":" in text or "/" in text
+
+
 def _reference(image: Image) -> str:
-    said = image.foreign.get("name", {}).get("reference")
-    if said:
-        return str(said)
     schema1 = image.foreign.get("docker-v1", {})
     if schema1.get("name"):
         return f"{schema1['name']}:{schema1['tag']}" if schema1.get("tag") else str(schema1["name"])
     full = image.annotations.get(FULL_NAME, "")
-    # A layout's own name of an image is often no more than its tag.
     name = image.annotations.get(NAME, "")
-    return full or (name if ":" in name or "/" in name else "")
+    return full or (name if _names_a_repository(name) else "")
