@@ -77,7 +77,16 @@ def tar_blocks(content: Layer) -> list[bytes]:
 
 
 def tree(data: bytes) -> Mapping[str, Any]:
-    return {name.strip("./"): value for name, value in files_of(data).items() if name.strip("./")}
+    """What is in each file, with all names of that file; None for a directory."""
+    there = {name.strip("./"): value for name, value in files_of(data).items() if name.strip("./")}
+    names: dict[str, set[str]] = {}
+    contents: dict[str, bytes | None] = {}
+    for name, value in there.items():
+        names[name] = names[value] | {name} if isinstance(value, str) else {name}
+        contents[name] = contents[value] if isinstance(value, str) else value
+        for other in names[name]:
+            names[other] = names[name]
+    return {name: content if content is None else (content, names[name]) for name, content in contents.items()}
 
 
 LINKED = (
@@ -87,18 +96,43 @@ LINKED = (
 )
 
 
+FILE, UNLINKED = File("a", data=b"a"), layer(File(".wh.a"))
+
+
 @pytest.mark.parametrize(
-    "layers", [pytest.param(LAYERS, id="whiteouts"), pytest.param(LINKED, id="links to what is taken away")]
+    "layers",
+    [
+        pytest.param(LAYERS, id="whiteouts"),
+        pytest.param(LINKED, id="links to what is taken away"),
+        pytest.param(
+            (layer(FILE), layer(File("b", "link", target="a")), layer(File("c", "link", target="a"), File(".wh.a"))),
+            id="links of two layers to what the upper one takes away",
+        ),
+        pytest.param(
+            (layer(FILE, File("b", "link", target="a")), layer(File("c", "link", target="a")), UNLINKED),
+            id="a link to what has another name below, and is taken away above",
+        ),
+        pytest.param(
+            (
+                layer(FILE, File("b", "link", target="a")),
+                layer(File("c", "link", target="b")),
+                layer(File("d", "link", target="c"), File("e", "link", target="a"), File(".wh.a"), File(".wh.c")),
+            ),
+            id="links by way of links",
+        ),
+        pytest.param(
+            (layer(FILE, File("b", "link", target="a")), layer(File("b", data=b"b"), File("c", "link", target="a"))),
+            id="a name that is another file by then",
+        ),
+    ],
 )
 def test_put_together_they_are_the_image(layers: tuple[Layer, ...]) -> None:
     acis = layered(*layers)
     shelf = {parse(read_manifest(root)).name: root for root in acis}
     image = resolve(aci_format.decode(acis[-1], lambda _: acis[-1]), lambda dependency: shelf.get(dependency.name))
-    assert len(image.layers) == 3
+    assert len(image.layers) == len(layers)
     assert [(step.created_by, step.empty_layer) for step in image.history] == [
-        ("step 0", False),
-        ("step 1", False),
-        ("step 2", False),
+        (f"step {number}", False) for number in range(len(layers))
     ]
     flat, direct = (b"".join(squash([partial(tar_blocks, each) for each in some])) for some in (image.layers, layers))
     assert tree(flat) == tree(direct)

@@ -5,7 +5,7 @@ Only what is asked for is read: that the archive obeys its rules and has its dig
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
@@ -67,16 +67,18 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
     return found
 
 
-def read_links(root: Known) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    """The paths below the rootfs that have an entry, and those that hard links name. The whole archive is read."""
-    own, named = set(), set()
+def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
+    """The paths below the rootfs that have an entry, and what hard links name, by path. The whole archive is read."""
+    own: set[bytes] = set()
+    links: dict[bytes, bytes] = {}
     with closing(unpacked(root)) as blocks:
         for entry in entries(blocks):
             if entry.name.startswith(PREFIX):
-                own.add(entry.name.removeprefix(PREFIX))
+                path = entry.name.removeprefix(PREFIX)
+                own.add(path)
                 if entry.type == fields.LINK:
-                    named.add(names.clean(entry.linkname).removeprefix(PREFIX))
-    return frozenset(own), frozenset(named)
+                    links[path] = names.clean(entry.linkname).removeprefix(PREFIX)
+    return frozenset(own), links
 
 
 def _manifest(entry: Entry) -> bytes:

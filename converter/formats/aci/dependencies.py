@@ -8,7 +8,8 @@ a hard link that stays keeps its content, though the file that it names lies bel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from converter.errors import Invalid, NotFound, within
@@ -96,7 +97,8 @@ def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
 def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below: Sequence[Layer] = ()) -> Layer:
     """The files of one ACI as a layer; of ``keep``, only those.
 
-    ``below`` are the layers under it, kept to the same paths: what links of this one need of them comes along.
+    ``below`` are the layers under it, kept to the same paths: what links of this one need of them comes along, with the
+    other names that it has there, so that they stay names of one file.
     """
     unpacked = Layer(
         content=Derived(
@@ -109,11 +111,34 @@ def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below:
         return unpacked
     inputs: tuple[Layer, ...] = (unpacked,)
     if below:
-        own, named = read_links(root)
-        if named - own - keep:
-            inputs = (*map(_whole, below), unpacked)
-            keep &= own | named
+        own, links = read_links(root)
+        if gone := {*links.values()} - own - keep:
+            wholes = [_whole(layer) for layer in below]
+            inputs = (*wholes, unpacked)
+            keep &= own | {*links.values()} | _names(gone, [links, *map(_links, wholes)])
     return Layer(content=Derived(inputs=inputs, rewrite=Keep(paths=keep), compression=GZIP))
+
+
+def _names(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> set[bytes]:
+    """The paths, and all that links make names of the same files, directly or by way of others."""
+    linked = defaultdict[bytes, list[bytes]](list)
+    for name, target in (row for each in links for row in each.items()):
+        linked[name].append(target)
+        linked[target].append(name)
+    found, waiting = set(paths), list(paths)
+    while waiting:
+        fresh = [name for name in linked[waiting.pop()] if name not in found]
+        found.update(fresh)
+        waiting += fresh
+    return found
+
+
+def _links(whole: Layer) -> Mapping[bytes, bytes]:
+    """What the hard links of an ACI that became a layer name."""
+    assert isinstance(whole.content, Derived)
+    (aci,) = whole.content.inputs
+    assert isinstance(aci.content, Known)
+    return read_links(aci.content)[1]
 
 
 def _whole(layer: Layer) -> Layer:
