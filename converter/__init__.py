@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from converter.model.image import Artifact, Image, Index
     from converter.model.limits import Limits
     from converter.model.platform import Platform
+    from converter.model.reference import Reference
     from converter.plan import Loss
     from converter.schema import Finding
     from converter.stores import StoreOptions
@@ -106,13 +107,16 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def convert(source: str, *destinations: str, report: Report | None = None, **keywords: Unpack[Keywords]) -> Result:
+def convert(
+    source: Reference, *destinations: Reference, report: Report | None = None, **keywords: Unpack[Keywords]
+) -> Result:
     """Convert the image at ``source`` to every destination, in one reading of it.
 
-    References are ``TRANSPORT:LOCATION``, as on the command line; keywords are the fields of ``Options``, where
-    ``compress`` and paths may be texts: ``to="docker"``, ``platforms="linux/arm64"``, ``compress="zstd"``,
-    ``strict=True``, ``dry_run=True`` and others. ``report`` may be called from several threads at once.
-    Raises a ConverterError, and then no destination has changed.
+    References are ``TRANSPORT:LOCATION``, as on the command line, or a path to read, whose content tells what it is.
+    Keywords are the fields of ``Options``, where ``compress`` and paths may be texts: ``to="docker"``,
+    ``platforms="linux/arm64"``, ``compress="zstd"``, ``strict=True``, ``dry_run=True`` and others. ``report`` may be
+    called from several threads at once; what it raises ends the conversion. Conversions may run side by side, too.
+    Raises a ConverterError, and then no destination has changed, or TypeError for arguments that are none.
     """
     from converter.conversion import convert as run
     from converter.conversion.keywords import options
@@ -130,4 +134,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

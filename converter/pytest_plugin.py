@@ -95,7 +95,7 @@ def _check_image(
     __tracebackhide__ = True
     from converter.validate import validate_image as validate
 
-    verdict = validate(os.fspath(reference), profile)
+    verdict = validate(reference, profile)
     _require(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
     return verdict
 

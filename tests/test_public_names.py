@@ -4,7 +4,10 @@ import dataclasses
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,13 +57,15 @@ PUBLIC = {
 }
 """A promise: a name goes only with a new major version."""
 
+EXAMPLE = Path(__file__).parent.parent / "fixtures/images/docker-image/valid-newest.tar"
+
 ALIASES = {"Event", "Report", "__version__"}
 
 
 def test_the_public_names_are_these() -> None:
     assert set(converter.__all__) == PUBLIC
     assert list(converter.__all__) == sorted(converter.__all__)
-    assert set(dir(converter)) >= PUBLIC
+    assert set(dir(converter)) == PUBLIC
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC - ALIASES))
@@ -110,6 +115,11 @@ def test_keywords_are_the_fields_of_the_options() -> None:
         pytest.param({"platforms": "linux/arm64"}, converter.Options(platforms=("linux/arm64",)), id="one platform"),
         pytest.param({"aci_paths": "a"}, converter.Options(aci_paths=(Path("a"),)), id="one path"),
         pytest.param({"aci_paths": ["a"]}, converter.Options(aci_paths=(Path("a"),)), id="paths as texts"),
+        pytest.param(
+            {"platforms": [converter.Platform.parse("linux/arm64"), "linux/amd64"]},
+            converter.Options(platforms=("linux/arm64", "linux/amd64")),
+            id="platforms",
+        ),
         pytest.param({"cache": "c"}, converter.Options(cache=Path("c")), id="a cache as a text"),
         pytest.param({"squash": True, "jobs": 3}, converter.Options(squash=True, jobs=3), id="the rest as it is"),
     ],
@@ -118,11 +128,56 @@ def test_keywords(keywords: Keywords, expected: converter.Options) -> None:
     assert options(keywords) == expected
 
 
-def test_a_compression_that_is_none_is_refused() -> None:
-    with pytest.raises(converter.Usage, match="gzip"):
-        options({"compress": "lzma"})
+@pytest.mark.parametrize(
+    "keywords, error, fact",
+    [
+        pytest.param({"compress": "lzma"}, converter.Usage, "gzip", id="no compression"),
+        pytest.param({"compress": 3}, TypeError, "got compress=3, want Compression or str or None", id="a level alone"),
+        pytest.param({"strict": "no"}, TypeError, "got strict='no', want bool", id="a text that would be true"),
+        pytest.param({"jobs": "2"}, TypeError, "got jobs='2', want int", id="a number as text"),
+        pytest.param({"jobs": -2}, converter.Usage, "got jobs=-2, want 0 or more", id="fewer than no threads"),
+        pytest.param({"platforms": 3}, TypeError, "got platforms=3, want str", id="no platform"),
+        pytest.param({"origin": "now"}, converter.Usage, "got origin='now', want one of always", id="no mode"),
+        pytest.param({"store": None}, TypeError, "got store=None, want StoreOptions", id="no options"),
+        pytest.param({"platform": "all"}, TypeError, "got the keyword 'platform', want one of to", id="no keyword"),
+    ],
+)
+def test_a_keyword_that_cannot_be_meant_is_refused(keywords: Any, error: type[Exception], fact: str) -> None:
+    with pytest.raises(error, match=fact):
+        converter.convert("oci:a", "oci:b", **keywords)
 
 
-def test_an_unknown_keyword_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="nothing"):
-        converter.convert("oci:a", "oci:b", nothing=1)  # type: ignore[call-arg]  # the type checker says so too
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda wrong: converter.convert(wrong, "oci:b"), id="a source"),
+        pytest.param(lambda wrong: converter.convert(EXAMPLE, wrong), id="a destination"),
+        pytest.param(converter.open_image, id="an image"),
+        pytest.param(converter.validate_image, id="an image to validate"),
+        pytest.param(lambda wrong: converter.validate_document(wrong, "oci-index"), id="a document"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [None, ["oci:a"], {}, 3], ids=repr)
+def test_what_is_no_reference_is_a_type_error(call: Callable[[Any], object], wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"got a (reference|document) of type {type(wrong).__name__}, want"):
+        call(wrong)
+
+
+def test_a_path_is_a_reference_whatever_colons_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "docker:app"
+    converter.convert(EXAMPLE, f"oci:{tmp_path / 'layout'}")
+    (tmp_path / "layout").rename(path)
+    assert isinstance(converter.open_image(path), converter.Image)
+    assert converter.validate_image(path).valid
+    assert converter.convert(path, f"aci:{tmp_path / 'app.aci'}").source == str(path)
+    with pytest.raises(converter.Usage, match="destination"):
+        converter.convert(path, tmp_path / "out")
+
+
+def test_many_threads_convert_into_one_layout(tmp_path: Path) -> None:
+    def one(number: int) -> object:
+        return converter.convert(EXAMPLE, f"oci:{tmp_path / 'layout'}:{number}").digest
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(one, range(16)))) == 1
+    assert all(converter.open_image(f"oci:{tmp_path / 'layout'}:{number}") for number in range(16))

@@ -21,7 +21,7 @@ from converter.errors import Usage, within
 from converter.events import Report, silent
 from converter.formats.documents import remembering
 from converter.model.limits import enforced
-from converter.model.reference import Location
+from converter.model.reference import Location, Reference
 from converter.stores import open_source
 from converter.stores.hosts import Hosts
 from converter.stores.once import Once
@@ -31,7 +31,7 @@ __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_
 
 
 def convert(
-    source: str, destinations: Sequence[str], options: Options | None = None, report: Report = silent
+    source: Reference, destinations: Sequence[Reference], options: Options | None = None, report: Report = silent
 ) -> Result:
     """Convert the image at ``source`` to every destination, each ``TRANSPORT:LOCATION``.
 
@@ -55,7 +55,7 @@ def convert(
             opened = Caching(opened, Blobs(options.cache / FOLDER))
         once = None if opened.local else stack.enter_context(Once(opened))
         opened = once or opened
-        with within(source):
+        with within(str(source)):
             library = library_of(options, location, stack)
             images = choose(opened, location, options, library)
         check(places, len({image.root.digest for image in images}))
@@ -74,7 +74,7 @@ def convert(
             with Workers(options.threads) as workers:
                 results = execute(planned, stack, options, report, memory, workers=workers, alone=True)
     results = list(sign_files(results, options))
-    return Result(source=source, targets=tuple(results), seconds=time.monotonic() - started)
+    return Result(source=str(source), targets=tuple(results), seconds=time.monotonic() - started)
 
 
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:

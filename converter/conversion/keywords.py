@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypedDict
+from types import NoneType
+from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 from converter.conversion.options import Options
+from converter.conversion.origin import ALWAYS, MODES
+from converter.errors import Usage
 from converter.model.compression import Compression
+from converter.model.platform import Platform
 from converter.signing import Signing
 from converter.stores import StoreOptions
 from converter.verification.wanted import Wanted
@@ -19,12 +24,12 @@ class Keywords(TypedDict, total=False):
     """
 
     to: str
-    platforms: str | Iterable[str]
+    platforms: str | Platform | Iterable[str | Platform]
     compress: Compression | str | None
     squash: bool
     layered: bool
     all_images: bool
-    aci_paths: Path | str | Iterable[Path | str]
+    aci_paths: str | PathLike[str] | Iterable[str | PathLike[str]]
     preserve_digests: bool
     strict: bool
     dry_run: bool
@@ -38,7 +43,7 @@ class Keywords(TypedDict, total=False):
     content_trust: Mapping[str, bytes]
     rkt_dev_links: bool
     download_foreign: bool
-    cache: Path | str | None
+    cache: str | PathLike[str] | None
     cache_blobs: int
     link: bool
     store: StoreOptions
@@ -46,18 +51,37 @@ class Keywords(TypedDict, total=False):
 
 
 def options(keywords: Keywords) -> Options:
-    """The options that keywords say; raises Usage for a compression that is none, TypeError for an unknown keyword."""
+    """The options that keywords say.
+
+    Raises TypeError for a keyword that there is not, or a value of another type; Usage for one that means nothing.
+    """
     told: dict[str, Any] = dict(keywords)
-    compress = told.get("compress")
-    if isinstance(compress, str):
-        told["compress"] = Compression.parse(compress)
-    for several in ("platforms", "aci_paths"):
-        if isinstance(told.get(several), str | Path):
-            told[several] = (told[several],)
+    _check(told)
+    if isinstance(told.get("compress"), str):
+        told["compress"] = Compression.parse(told["compress"])
     if "platforms" in told:
-        told["platforms"] = tuple(told["platforms"])
+        told["platforms"] = tuple(map(str, _several(told["platforms"])))
     if "aci_paths" in told:
-        told["aci_paths"] = tuple(map(Path, told["aci_paths"]))
-    if isinstance(told.get("cache"), str):
+        told["aci_paths"] = tuple(map(Path, _several(told["aci_paths"])))
+    if told.get("cache") is not None:
         told["cache"] = Path(told["cache"])
     return Options(**told)
+
+
+def _check(told: Mapping[str, Any]) -> None:
+    hints = get_type_hints(Keywords)
+    for name, value in told.items():
+        if name not in hints:
+            raise TypeError(f"got the keyword {name!r}, want one of {', '.join(hints)}")
+        kinds = [get_origin(kind) or kind for kind in get_args(hints[name]) or (hints[name],)]
+        if not isinstance(value, tuple(kinds)):
+            wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+            raise TypeError(f"got {name}={value!r}, want {wanted}")
+        if isinstance(value, int) and value < 0:
+            raise Usage(f"got {name}={value}, want 0 or more")
+    if told.get("origin", ALWAYS) not in MODES:
+        raise Usage(f"got origin={told['origin']!r}, want one of {', '.join(MODES)}")
+
+
+def _several(value: Any) -> Iterable[Any]:
+    return (value,) if isinstance(value, str | PathLike | Platform) else value

@@ -10,19 +10,19 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Item
 from converter.model.limits import enforced
-from converter.model.reference import Location
+from converter.model.reference import Location, Reference
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 from converter.streams.blocks import closing
 
 
-def open_image(reference: str, store: StoreOptions | None = None) -> Item:
+def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
     """The neutral model of an image or an index: its documents are read, its layers are not.
 
     Nothing stays open: whoever reads a layer later opens the source again. Raises what reading it raises.
     """
     location, options = Location.parse(reference), store or StoreOptions()
-    with enforced(options.limits), open_source(location, options) as source, within(reference):
+    with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
         lasting = _Lasting(location, options, source)
         try:
             return formats.decode(lasting.fetch(source.resolve(location.name)), lasting.fetch)

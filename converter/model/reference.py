@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import Self
 
 from converter.errors import Invalid, Usage
 from converter.model.digest import Digest
+
+Reference = str | PathLike[str]
+"""What callers write: TRANSPORT:LOCATION or a bare path as a text, or a path as one, whatever colons it has."""
 
 DEFAULT_HOST = "docker.io"
 TRANSPORTS = (
@@ -107,11 +111,17 @@ class Location:
     name: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage.
+    def parse(cls, text: Reference) -> Self:
+        """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage, and TypeError for what is neither text nor path.
 
         The path ends at its first colon; that of a Windows drive letter does not count.
         """
+        if isinstance(text, PathLike):
+            return cls(transport="", path=fspath(text))
+        if not isinstance(text, str):
+            raise TypeError(
+                f"got a reference of type {type(text).__name__}, want TRANSPORT:LOCATION as a str, or a path"
+            )
         transport, colon, rest = text.partition(":")
         if not text:
             raise Usage("got an empty reference, want TRANSPORT:LOCATION")

@@ -12,6 +12,7 @@ from converter.schema import Finding, Profile, check, is_valid
 from converter.validate.rules import IMAGE_KINDS, rules
 
 if TYPE_CHECKING:
+    from converter.model.reference import Reference
     from converter.ports import Source
     from converter.stores import StoreOptions
 
@@ -43,18 +44,22 @@ class Verdict:
         return is_valid(self.findings)
 
 
-def validate_document(data: bytes, kind: str, profile: Profile = "compat") -> tuple[Finding, ...]:
+def validate_document(
+    data: bytes | bytearray | memoryview, kind: str, profile: Profile = "compat"
+) -> tuple[Finding, ...]:
     """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () where there is nothing.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications. A finding that
-    is only a warning leaves the document valid. Raises Usage for an unknown kind. That a document is valid says nothing
-    about the blobs that it names.
+    is only a warning leaves the document valid. Raises Usage for an unknown kind, and TypeError for what is no bytes: a
+    text has lost some of what there is to check. That a document is valid says nothing about the blobs that it names.
     """
-    return check(data, kind, profile)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"got a document of type {type(data).__name__}, want its bytes")
+    return check(bytes(data), kind, profile)
 
 
 def validate_image(
-    reference: str, profile: Profile = "compat", *, store: StoreOptions | None = None, report: Report = silent
+    reference: Reference, profile: Profile = "compat", *, store: StoreOptions | None = None, report: Report = silent
 ) -> Verdict:
     """Everything wrong with what a reference names; without a name, with all images that are there.
 
