@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from converter.errors import CalledOff, DigestMismatch, within
-from converter.events import Finished, Moved, Planned, Report, Started, silent
+from converter.events import Finished, Moved, Planned, Report, Started, Warned, silent
 from converter.formats.documents import require_written
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import WARNING, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.limits import Limits
@@ -240,6 +240,8 @@ class Execution:
         packed = self._wanted(compress(metered, content.compression, self._workers))
         descriptor = self._put(packed, leaf, content)
         diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
+        if warning := notes.pop(WARNING, ""):
+            self._settings.report(Warned(warning))
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:

@@ -20,6 +20,9 @@ Open = Callable[[], Blocks]
 Note = Callable[[str, str], None]
 """Takes what a rewrite learns on its way and a document wants to say: a name and a text."""
 
+WARNING = "warning"
+"""The name of a text that is for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.cache import Forgetful
+from converter.events import Event, Warned
 from converter.execute import Execution, Settings
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
@@ -66,6 +67,7 @@ class Ran:
 
     made: Made
     blobs: tuple[bytes, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def root(self) -> Known:
@@ -83,9 +85,11 @@ class Ran:
 def run(node: Node) -> Ran:
     """Execute a plan into memory, one node after the other."""
     store = MemoryStore()
+    heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful())).run([node])[0]
-    return Ran(made, tuple(store.blobs.values()))
+        made = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful(), report=heard.append)).run([node])[0]
+    warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
+    return Ran(made, tuple(store.blobs.values()), warnings)
 
 
 def tar_of(content: Layer) -> bytes:

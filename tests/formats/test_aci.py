@@ -180,8 +180,8 @@ PASSWD = File("etc/passwd", data=b"root:x:0:0::/:\napp:x:1000:2000::/:\n")
         pytest.param("1000:", [PASSWD], "2000", id="a number and an empty group"),
         pytest.param("app:5", [PASSWD], "5", id="a group that is told"),
         pytest.param("other", [PASSWD], "other", id="a user who is not there"),
-        pytest.param("7", [PASSWD], "0", id="a number that is not there runs in root's group"),
-        pytest.param("7", [File("etc/hosts")], "0", id="a number, and no password file"),
+        pytest.param("7", [PASSWD], "7", id="a number that is not there"),
+        pytest.param("7", [File("etc/hosts")], "7", id="a number, and no password file"),
         pytest.param("app", [File("etc/hosts")], "app", id="no password file"),
         pytest.param("app", [File("etc/passwd", "symlink", target="/x")], "app", id="a password file that is a link"),
         pytest.param("app", [PASSWD, File("etc/.wh.passwd")], "app", id="a password file that a layer took away"),
@@ -193,6 +193,7 @@ def test_the_group_of_a_user_is_looked_up_in_the_image(user: str, layers: list[F
     ran = run(encode(image))
     app = manifest_of(ran.root)["app"]
     assert (app["user"], app["group"]) == (user.partition(":")[0], group)
+    assert len(ran.warnings) == (app["user"] == app["group"])
     assert read(ran.root).config.user == user
 
 

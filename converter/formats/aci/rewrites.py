@@ -16,7 +16,7 @@ from converter.formats.aci.archive import MANIFEST, PREFIX, ROOTFS
 from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, heard, joined, split, watched
 from converter.formats.aci.users import PASSWD, group_of
-from converter.model.content import Blocks, Note, Open
+from converter.model.content import WARNING, Blocks, Note, Open
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.squash import squash
@@ -90,16 +90,17 @@ class PackAci:
     epoch: int = 0
     replaced: Replaced = NOTHING
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks:
         if not self.groupless:
             before = entry(MANIFEST, render(self.document), self.epoch)
             return squash(inputs, prefix=PREFIX, root=root(self.epoch), before=(before,), replaced=self.replaced)
-        return self._grouped(squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced))
+        return self._grouped(squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced), note)
 
-    def _grouped(self, packed: Blocks) -> Iterator[Block]:
+    def _grouped(self, packed: Blocks, note: Note) -> Iterator[Block]:
         passwd: list[bytes] = []
         yield from overheard(packed, PREFIX + PASSWD, passwd.append)
-        yield entry(MANIFEST, render(with_group(self.document, self.groupless, b"".join(passwd))), self.epoch)
+        grouped = with_group(self.document, self.groupless, b"".join(passwd), note)
+        yield entry(MANIFEST, render(grouped), self.epoch)
         yield END
 
 
@@ -128,7 +129,7 @@ class PackLayer:
             note(PATHS, joined(there))
             note(KNOWN_USERS, users)
             note(ROOT, roots[-1].hex())
-            grouped = with_group(self.document, self.groupless, b"".join(split(users)))
+            grouped = with_group(self.document, self.groupless, b"".join(split(users)), note)
             whitelist = paths.whitelist(there)
             there.clear()  # a large layer has many names; once is enough
             yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
@@ -185,11 +186,17 @@ def overheard(blocks: Blocks, name: bytes, hear: Callable[[bytes], None]) -> Ite
             yield from heard(found, hear) if found.name == name else copied(found)
 
 
-def with_group(document: Mapping[str, Any], groupless: str, passwd: bytes) -> Mapping[str, Any]:
-    """The manifest with the group of its user, as the image's password file has it."""
+def with_group(document: Mapping[str, Any], groupless: str, passwd: bytes, note: Note) -> Mapping[str, Any]:
+    """The manifest with the group of its user, as the image's password file has it.
+
+    A user that it does not have keeps its own name or number as its group, and that is told: nobody can know better.
+    """
     if not groupless:
         return document
-    return {**document, "app": {**document["app"], "group": group_of(groupless, passwd)}}
+    group = group_of(groupless, passwd)
+    if not group:
+        note(WARNING, f"got no user {groupless!a} in the image's /etc/passwd, so the ACI has it as its group, too")
+    return {**document, "app": {**document["app"], "group": group or groupless}}
 
 
 def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
