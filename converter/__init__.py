@@ -11,13 +11,11 @@ These are the public names; each is imported when it is first asked for. What is
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from converter.version import __version__
 
+TYPE_CHECKING = False  # as ``typing`` has it, whose import takes longer than all else that ``--version`` needs
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Any, Unpack
 
     from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
     from converter.conversion.keywords import Keywords
@@ -128,6 +126,8 @@ def convert(
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(_HOME.get(name, "converter.errors")), name)
     globals()[name] = value
     return value

@@ -22,6 +22,7 @@ from converter.model.compression import Compression
 from converter.model.document import type_name
 from converter.model.platform import Platform
 from converter.model.reference import ImageName, Location
+from converter.schema.compiled import validator
 from converter.schema.kinds import document as schema_document
 
 if TYPE_CHECKING:
@@ -247,6 +248,4 @@ def _kind(value: Any) -> str:
 
 @cache
 def _validator() -> jsonschema_rs.Validator:
-    import jsonschema_rs
-
-    return jsonschema_rs.validator_for(schema_document("sync.json"), offline=True)
+    return validator(schema_document("sync.json"))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from converter.version import __version__
+
+TYPE_CHECKING = False  # as ``typing`` has it, whose import takes longer than all else that ``--version`` needs
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,11 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # What is made here seldom refers to itself, and imports make much: looking through it again and again takes time.
     gc.set_threshold(100_000)
-    try:
-        from converter.cli.run import run
-    except KeyboardInterrupt:  # whoever looks after it later is only being imported
-        sys.stderr.write("transship: interrupted\n")
-        return 130
+    from converter.cli.run import run
+
     try:
         return run(arguments)
     finally:

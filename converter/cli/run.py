@@ -33,8 +33,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line and give its exit status; nothing is raised."""
     settings = Settings()
     reconfigure()
+    heard: list[Stopped] = []
     try:
-        with stoppable():
+        with stoppable(heard):
             status = _invoke(arguments, settings)
             if sys.stdout is not None:
                 # Here, where a full disk is still an error that is told.
@@ -46,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
 
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
-        status, text = verdict(error, settings)
+        # A signal is what ended it also where a class or a module that was being made told it as an error of its own.
+        status, text = verdict(heard[0] if heard else error, settings)
         if text:
             say(text, colour=RED)
         return status
@@ -116,21 +118,22 @@ def _usage(error: click.ClickException) -> str:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP unless nohup said no, unwind the program as Control-C does."""
+def stoppable(heard: list[Stopped]) -> Iterator[None]:
+    """Let Control-C, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        heard.append(Stopped(number))
+        raise heard[-1]
+
     before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            before[number] = signal.signal(number, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Stopped(number)
 
 
 def _silence_broken_pipe() -> None:

@@ -86,10 +86,18 @@ def schema_rules() -> tuple[Rule, ...]:
 
 @cache
 def _validator(kind: str) -> jsonschema_rs.Validator:
-    # Imported where it is used: most commands never validate (17 ms).
+    return validator(bundle(kind))
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    """What checks values by a schema in which nothing is looked up elsewhere."""
+    # Imported where it is used: most commands never validate (17 ms). It imports ``decimal`` while it comes up, and
+    # where Control-C ends that, it panics: so that is there before.
+    import decimal  # noqa: F401
+
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(bundle(kind), offline=True)
+    return jsonschema_rs.validator_for(schema, offline=True)
 
 
 def _location(error: jsonschema_rs.ValidationError, keyword: str) -> str:

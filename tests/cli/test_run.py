@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
@@ -321,13 +320,62 @@ def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixtur
     assert "_TRANSSHIP_COMPLETE" in capsys.readouterr().out
 
 
-def test_an_interruption_while_the_program_is_being_imported_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Interrupted(ModuleType):
-        def __getattr__(self, name: str) -> object:
-            raise KeyboardInterrupt
+AT_A_MOMENT = (
+    HEARS
+    + """
+import atexit, os, sys
 
-    monkeypatch.setitem(sys.modules, "converter.cli.run", Interrupted("converter.cli.run"))
-    assert main(["tags", "oci:x"]) == 130
+moment, number = os.environ["MOMENT"], int(os.environ["NUMBER"])
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == moment:
+            signal.raise_signal(number)
+
+sys.meta_path.insert(0, Finder)
+if moment == "the end":
+    atexit.register(signal.raise_signal, number)
+from converter.__main__ import start
+sys.exit(start())
+"""
+)
+"""A process that gets a signal when it begins to import a module, or when it ends."""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("converter.cli.main", id="before anything of it is imported"),
+        pytest.param("converter.cli.run", id="before a command is known"),
+        pytest.param("converter.validate", id="once it is known"),
+        pytest.param("decimal", id="before a module that panics if it does not get this one"),
+        pytest.param("jsonschema_rs", id="before that module"),
+        pytest.param("the end", id="when all is done"),
+    ],
+)
+def test_a_signal_is_one_line_at_any_moment(moment: str, number: signal.Signals, status: int, tmp_path: Path) -> None:
+    document = tmp_path / "layout.json"
+    document.write_text('{"imageLayoutVersion": "1.0.0"}')
+    environment = os.environ | {"MOMENT": moment, "NUMBER": str(int(number))}
+    arguments = ["validate", "--quiet", "--kind", "oci-layout", str(document)]
+    with start(*arguments, source=AT_A_MOMENT, env=environment) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (status, "transship: interrupted\n"), out
+
+
+def test_a_signal_is_told_as_one_whatever_it_is_made_into(
+    command: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python before 3.12 does where a class is being made, and modules in C and Rust do."""
+
+    def attempt() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise RuntimeError("error calling __set_name__") from error
+
+    monkeypatch.setattr(sys.modules["tried"], "command", click.command("try")(attempt))
+    assert main(["try"]) == 143
     assert capsys.readouterr().err == "transship: interrupted\n"
