@@ -6,6 +6,7 @@ Who ``USER[:GROUP]`` is, the account files in the image say, not those of the ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from converter.errors import Unsupported
@@ -26,15 +27,33 @@ MOST_ID = 2**32 - 2
 
 
 class Accounts:
-    """The account files of a tree. Links are followed by their names alone, never through linked directories."""
+    """The account files of a tree, whose names begin with ``prefix`` in its tar.
 
-    def __init__(self) -> None:
+    Links are followed by their names alone, never through linked directories.
+    """
+
+    def __init__(self, prefix: bytes = b"") -> None:
+        self._prefix = prefix
         self._texts: dict[bytes, bytes] = {}
         self._links: dict[bytes, bytes] = {}
 
     def watched(self, blocks: Blocks) -> Iterator[Block]:
         """Pass the entries of a tar on; what is heard is complete once the iteration has come to its end."""
-        return gathered(self._watched(blocks))
+        return gathered(chain(self.heard(blocks), (END,)))
+
+    def heard(self, blocks: Blocks) -> Iterator[Block]:
+        """The same, without the end of the archive."""
+        with closing(blocks) as source:
+            for entry in entries(source):
+                yield from self.hear(entry)
+
+    def hear(self, entry: Entry) -> Iterator[Block]:
+        """Pass one entry on."""
+        yield entry.raw
+        if entry.name.endswith((b"passwd", b"group")):
+            yield from self._heard(entry, entry.name.removeprefix(self._prefix))
+        else:
+            yield from entry.body
 
     def text(self, path: bytes) -> str:
         """An account file as text; empty where there is none."""
@@ -44,25 +63,15 @@ class Accounts:
             path = self._links[path]
         return self._texts.get(path, b"").decode("utf-8", "surrogateescape")
 
-    def _watched(self, blocks: Blocks) -> Iterator[Block]:
-        with closing(blocks) as source:
-            for entry in entries(source):
-                yield entry.raw
-                if entry.name.endswith((b"passwd", b"group")):
-                    yield from self._heard(entry)
-                else:
-                    yield from entry.body
-        yield END
-
-    def _heard(self, entry: Entry) -> Blocks:
-        known = entry.name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
+    def _heard(self, entry: Entry, name: bytes) -> Blocks:
+        known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
         if known and entry.type == SYMLINK:
-            self._links[entry.name] = _resolved(parent(entry.name), entry.linkname)
+            self._links[name] = _resolved(parent(name), entry.linkname)
         elif known and entry.type == LINK:
-            self._links[entry.name] = clean(entry.linkname)
+            self._links[name] = clean(entry.linkname).removeprefix(self._prefix)
         elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
             body = list(entry.body)
-            self._texts[entry.name] = b"".join(body)[: entry.size]
+            self._texts[name] = b"".join(body)[: entry.size]
             return body
         return entry.body
 
@@ -96,6 +105,11 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
         members["gid"] = _named(which, "group", "/etc/group") if row is None else _number(row[2])
     more = [] if which or account is None or _is_number(who) else _memberships(group, account[0])
     return {**members, "additionalGids": more} if more else members
+
+
+def has_account(user: str, passwd: str) -> bool:
+    """Whether a user, given by name or number, is in the image's password file."""
+    return _row(passwd, user, 4) is not None
 
 
 def _row(text: str, key: str, width: int) -> list[str] | None:

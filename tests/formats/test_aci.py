@@ -171,6 +171,7 @@ def test_the_root_has_one_entry(files: list[File]) -> None:
 
 
 PASSWD = File("etc/passwd", data=b"root:x:0:0::/:\napp:x:1000:2000::/:\n")
+GROUPS = File("etc/group", data=b"wheel:x:10:root,app\nvideo:x:44:app\n")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,12 @@ PASSWD = File("etc/passwd", data=b"root:x:0:0::/:\napp:x:1000:2000::/:\n")
         pytest.param("7", [File("etc/hosts")], "7", id="a number, and no password file"),
         pytest.param("app", [File("etc/hosts")], "app", id="no password file"),
         pytest.param("app", [File("etc/passwd", "symlink", target="/x")], "app", id="a password file that is a link"),
+        pytest.param(
+            "app",
+            [File("etc/passwd", "symlink", target="/x/passwd"), replace(PASSWD, name="x/passwd")],
+            "2000",
+            id="a password file that is elsewhere",
+        ),
         pytest.param("app", [PASSWD, File("etc/.wh.passwd")], "app", id="a password file that a layer took away"),
         pytest.param("app", [File("etc/passwd"), PASSWD], "2000", id="the password file of the top layer"),
     ],
@@ -195,6 +202,17 @@ def test_the_group_of_a_user_is_looked_up_in_the_image(user: str, layers: list[F
     assert (app["user"], app["group"]) == (user.partition(":")[0], group)
     assert len(ran.warnings) == (app["user"] == app["group"])
     assert read(ran.root).config.user == user
+
+
+def test_further_groups_are_looked_up_and_are_no_loss_on_the_way_back() -> None:
+    root = run(encode(docker_image(layer(PASSWD), layer(GROUPS), config=RunConfig(user="app")))).root
+    assert manifest_of(root)["app"] == {"exec": [], "user": "app", "group": "2000", "supplementaryGIDs": [10, 44]}
+    back = read(root)
+    assert back.config.user == "app"
+    assert [loss.field for loss in aci_format.conversion_losses(back, "docker")] == []
+    other = replace(back, config=replace(back.config, user="1:2"))
+    again = run(encode(other)).root
+    assert "supplementaryGIDs" not in manifest_of(again)["app"]
 
 
 def test_a_docker_image_comes_back_from_an_aci() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.formats.aci import app
-from converter.formats.aci.users import group_of
+from converter.formats.aci.users import with_groups
+from converter.model.content import WARNING
 
 
 @pytest.mark.parametrize(
@@ -24,23 +25,37 @@ def test_docker_says_user_and_group_in_one(user: str, found: tuple[str, str]) ->
     assert app.user_and_group(user) == found
 
 
-PASSWD = b"root:x:0:0::/:\nnobody:x:65534:65533::/:\nbroken:x:7\n1000:x:5:6::/:\napp:x:1000:2000::/:\nbad:x:9:nine::/:"
+ACCOUNTS = {
+    "passwd": "root:x:0:0::/:\nnobody:x:65534:65533::/:\nno:x:7\n"
+    "1000:x:5:6::/:\napp:x:1000:2000::/:\nbad:x:9:nine::/:\n"
+    "big:x:8:99999999999::/:",
+    "group": "root:x:0:\nwheel:x:10:root,app\nvideo:x:44:app\n",
+}
 
 
 @pytest.mark.parametrize(
-    "user, group",
+    "user, groups",
     [
-        pytest.param("nobody", "65533", id="a name"),
-        pytest.param("0", "0", id="a number"),
-        pytest.param("1000", "6", id="a name of digits wins over the number"),
-        pytest.param("broken", "", id="a row that is too short"),
-        pytest.param("bad", "", id="a group that is no number"),
-        pytest.param("other", "", id="a name that is not there"),
-        pytest.param("12345", "", id="a number that is not there"),
+        pytest.param("nobody", {"group": "65533"}, id="that of the account"),
+        pytest.param("app", {"group": "2000", "supplementaryGIDs": [10, 44]}, id="and those that name it"),
+        pytest.param("1000", {"group": "2000"}, id="a number has that of its account alone"),
+        pytest.param("no", None, id="a row that is too short"),
+        pytest.param("bad", None, id="a group that is no number"),
+        pytest.param("big", None, id="a group that no system has"),
+        pytest.param("other", None, id="a name that is not there"),
+        pytest.param("12345", None, id="a number that is not there"),
     ],
 )
-def test_the_group_of_a_user_is_in_the_password_file(user: str, group: str) -> None:
-    assert group_of(user, PASSWD) == group
+def test_the_groups_of_a_user_are_those_that_the_engine_runs_it_in(user: str, groups: dict[str, Any] | None) -> None:
+    app, told = {"user": user, "group": user}, list[str]()
+    found = with_groups({"app": app}, user, ACCOUNTS, lambda key, _text: told.append(key))
+    assert found == {"app": app | (groups or {})}
+    assert told == ([] if groups else [WARNING])
+
+
+def test_groups_that_an_aci_has_stay() -> None:
+    app = {"user": "app", "group": "app", "supplementaryGIDs": [7]}
+    assert with_groups({"app": app}, "app", ACCOUNTS, lambda _key, _text: None) == {"app": app | {"group": "2000"}}
 
 
 @pytest.mark.parametrize(

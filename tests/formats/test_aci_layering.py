@@ -176,6 +176,7 @@ PASSWD = File("etc/passwd", data=b"app:x:1:2::/:\n")
     [
         pytest.param([[PASSWD], [File("a")]], "2", id="in the base"),
         pytest.param([[File("a")], [PASSWD]], "2", id="in the top layer"),
+        pytest.param([[File("etc/group", data=b"g:x:9:app\n")], [PASSWD]], "2", id="beside a file of groups"),
         pytest.param([[PASSWD], [File("etc/passwd", data=b"app:x:1:3::/:\n")]], "3", id="in both"),
         pytest.param([[File("a")], [File("b")]], "app", id="nowhere"),
     ],

@@ -26,6 +26,11 @@ def user_and_group(user: str) -> tuple[str, str]:
     return name or _ROOT, group if name or group else _ROOT
 
 
+def groupless(user: str) -> bool:
+    """Whether an image leaves the groups of its user to its account files."""
+    return bool(user) and not user_and_group(user)[1]
+
+
 def user_of(app: Mapping[str, Any]) -> str:
     """Docker's ``USER:GROUP``."""
     return f"{app.get('user') or _ROOT}:{app.get('group') or _ROOT}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from converter.errors import Unsupported
-from converter.formats.aci.users import PASSWD
+from converter.formats.accounts import Accounts
 from converter.model.content import Blocks
-from converter.model.limits import MIB, in_force
+from converter.model.limits import in_force
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
-from converter.streams.tar.entry import Entry, copied
 from converter.streams.tar.held import Held
 from converter.streams.tar.names import parent, shown
 from converter.streams.tar.scan import entries
@@ -20,8 +19,6 @@ from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 SEPARATOR = "\0"
-MOST_HEARD = 1 * MIB
-Hear = Callable[[bytes], None]
 
 
 class LayerPaths:
@@ -79,25 +76,14 @@ class LayerPaths:
         return found
 
 
-def watched(blocks: Blocks, paths: LayerPaths, hear: Hear) -> Iterator[Block]:
-    """Pass a layer's archive on, and tell its paths and its password file on the way."""
+def watched(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[Block]:
+    """Pass a layer's archive on, and tell its paths and its account files on the way."""
     with closing(blocks) as source:
         for ordinal, entry in enumerate(entries(source)):
             if entry.type in fields.FILES:
                 paths.add(entry.name, ordinal, entry.type == fields.DIR)
-            yield from heard(entry, hear) if entry.name == PASSWD else copied(entry)
+            yield from accounts.hear(entry)
     yield END
-
-
-def heard(entry: Entry, hear: Hear) -> Iterator[Block]:
-    """Pass an entry on, and let somebody hear the beginning of its payload."""
-    yield entry.raw
-    left = min(entry.size, MOST_HEARD)
-    for block in entry.body:
-        if left > 0:
-            hear(bytes(block[:left]))
-            left -= len(block)
-        yield block
 
 
 def joined(paths: Iterable[bytes]) -> str:

@@ -177,7 +177,7 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
     app = manifest.app or {}
     known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.members) or {}).get("config") or {})
     for field, values in (
-        ("app.supplementaryGIDs", _supplementary(app)),
+        ("app.supplementaryGIDs", () if words.groupless(config.user) else _supplementary(app)),
         ("app.eventHandlers", [handler["name"] for handler in words.members(app, "eventHandlers")]),
         ("app.isolators", [row["name"] for row in words.members(app, "isolators") if row not in known]),
         ("app.ports.socketActivated", [p["name"] for p in words.members(app, "ports") if p.get("socketActivated")]),

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converter.errors import DigestMismatch
+from converter.formats.accounts import Accounts, noted
 from converter.formats.aci import keys
 from converter.formats.aci.archive import MANIFEST, PREFIX, ROOTFS
 from converter.formats.aci.manifest import render
-from converter.formats.aci.paths import LayerPaths, heard, joined, split, watched
-from converter.formats.aci.users import PASSWD, group_of
-from converter.model.content import WARNING, Blocks, Note, Open
+from converter.formats.aci.paths import LayerPaths, joined, watched
+from converter.formats.aci.users import with_groups
+from converter.model.content import Blocks, Note, Open
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.squash import squash
@@ -97,10 +98,10 @@ class PackAci:
         return self._grouped(squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced), note)
 
     def _grouped(self, packed: Blocks, note: Note) -> Iterator[Block]:
-        passwd: list[bytes] = []
-        yield from overheard(packed, PREFIX + PASSWD, passwd.append)
-        grouped = with_group(self.document, self.groupless, b"".join(passwd), note)
-        yield entry(MANIFEST, render(grouped), self.epoch)
+        accounts = Accounts(PREFIX)
+        yield from accounts.heard(packed)
+        document = with_groups(self.document, self.groupless, noted(accounts), note)
+        yield entry(MANIFEST, render(document), self.epoch)
         yield END
 
 
@@ -119,29 +120,30 @@ class PackLayer:
 
     def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
         paths = LayerPaths()
-        passwd: list[bytes] = []
+        accounts = Accounts()
         below_root = self.below.get(ROOT, "")
         roots = [bytes.fromhex(below_root) if below_root else root(self.epoch)]
 
         def last() -> Iterator[Block]:
             there = paths.over(self.below.get(PATHS, ""))
-            users = joined([b"".join(passwd)]) or self.below.get(KNOWN_USERS, "")
+            users = {key: text or self.below.get(keys.ACI + key, "") for key, text in noted(accounts).items()}
             note(PATHS, joined(there))
-            note(KNOWN_USERS, users)
             note(ROOT, roots[-1].hex())
-            grouped = with_group(self.document, self.groupless, b"".join(split(users)), note)
+            for key, text in users.items():
+                note(keys.ACI + key, text)
+            grouped = with_groups(self.document, self.groupless, users, note)
             whitelist = paths.whitelist(there)
             there.clear()  # a large layer has many names; once is enough
             yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
         def layer() -> Blocks:
-            return root_heard(watched(inputs[0](), paths, passwd.append), roots.append)
+            return root_heard(watched(inputs[0](), paths, accounts), roots.append)
 
         return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=self.replaced, dangling=True)
 
 
-PATHS, KNOWN_USERS, ROOT = keys.ACI + "paths", keys.ACI + "passwd", keys.ACI + "root"
-"""The notes of PackLayer, for the layer above: every path that is there, the password file, the root's header."""
+PATHS, ROOT = keys.ACI + "paths", keys.ACI + "root"
+"""Notes of PackLayer, for the layer above: every path that is there, the root's header; the accounts are others."""
 
 
 def root(epoch: int) -> bytes:
@@ -177,26 +179,6 @@ def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]
                 )
             yield from copied(found)
     yield END
-
-
-def overheard(blocks: Blocks, name: bytes, hear: Callable[[bytes], None]) -> Iterator[Block]:
-    """Pass the entries of an archive on, and let somebody hear the beginning of one of its files while it passes."""
-    with closing(blocks) as source:
-        for found in entries(source):
-            yield from heard(found, hear) if found.name == name else copied(found)
-
-
-def with_group(document: Mapping[str, Any], groupless: str, passwd: bytes, note: Note) -> Mapping[str, Any]:
-    """The manifest with the group of its user, as the image's password file has it.
-
-    A user that it does not have keeps its own name or number as its group, and that is told: nobody can know better.
-    """
-    if not groupless:
-        return document
-    group = group_of(groupless, passwd)
-    if not group:
-        note(WARNING, f"got no user {groupless!a} in the image's /etc/passwd, so the ACI has it as its group, too")
-    return {**document, "app": {**document["app"], "group": group or groupless}}
 
 
 def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:

@@ -1,18 +1,34 @@
-"""The group of a user, as the password file of an image tells it (passwd(5))."""
+"""The groups of a user whom an image names without one: those that the Engine runs it in (image-spec 1.1.1,
+conversion.md). An ACI has to name them; which they are, the account files in the image say.
+"""
 
 from __future__ import annotations
 
-PASSWD = b"etc/passwd"
+from collections.abc import Mapping
+from typing import Any
+
+from converter.errors import Unsupported
+from converter.formats.accounts import has_account, process_user
+from converter.model.content import WARNING, Note
 
 
-def group_of(user: str, passwd: bytes) -> str:
-    """The number of the primary group of a user, given by name or number; empty where the file does not tell it.
+def with_groups(document: Mapping[str, Any], user: str, accounts: Mapping[str, str], note: Note) -> Mapping[str, Any]:
+    """The manifest with the groups of its user, given what ``accounts.noted`` notes; as it is where ``user`` is empty.
 
-    A name is looked for before a number, for a name may be all digits (appc spec, aci.md, "user, group").
+    A user that has no account keeps its own name or number as its group, and that is told: nobody can know better.
     """
-    rows = [line.split(b":") for line in passwd.splitlines()]
-    for column in (0, 2):
-        for row in rows:
-            if len(row) > 3 and row[column] == user.encode() and row[3].isdigit():
-                return row[3].decode()
-    return ""
+    if not user:
+        return document
+    try:
+        found = (
+            process_user(user, accounts["passwd"], accounts["group"]) if has_account(user, accounts["passwd"]) else {}
+        )
+    except Unsupported:  # a number that no group can have
+        found = {}
+    if not found:
+        note(WARNING, f"got no user {user!a} in the image's /etc/passwd, so the ACI has it as its group, too")
+        return document
+    app = {**document["app"], "group": str(found["gid"])}
+    if found.get("additionalGids"):
+        app.setdefault("supplementaryGIDs", found["additionalGids"])
+    return {**document, "app": app}

@@ -148,9 +148,11 @@ def _command(draft: Draft, config: RunConfig) -> None:
 
 def _user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
+    if words.groupless(Kept(draft.annotations).text(keys.USER)):
+        draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
-        draft.groupless = user  # whoever packs the layers looks the group up in them
+        draft.groupless = user  # whoever packs the layers looks its groups up in them
         draft.keep(keys.USER, config.user)
     else:
         converted = draft.fresh or Kept(draft.annotations).converted
