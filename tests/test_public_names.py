@@ -121,6 +121,11 @@ def test_keywords_are_the_fields_of_the_options() -> None:
             id="platforms",
         ),
         pytest.param({"cache": "c"}, converter.Options(cache=Path("c")), id="a cache as a text"),
+        pytest.param(
+            {"content_trust": {"root.json": b"{}"}, "epoch": None, "cache": None},
+            converter.Options(content_trust={"root.json": b"{}"}),
+            id="a mapping, and what is not said",
+        ),
         pytest.param({"squash": True, "jobs": 3}, converter.Options(squash=True, jobs=3), id="the rest as it is"),
     ],
 )
@@ -138,6 +143,7 @@ def test_keywords(keywords: Keywords, expected: converter.Options) -> None:
         pytest.param({"jobs": -2}, converter.Usage, "got jobs=-2, want 0 or more", id="fewer than no threads"),
         pytest.param({"platforms": 3}, TypeError, "got platforms=3, want str", id="no platform"),
         pytest.param({"origin": "now"}, converter.Usage, "got origin='now', want one of always", id="no mode"),
+        pytest.param({"content_trust": b"{}"}, TypeError, "want Mapping", id="no mapping"),
         pytest.param({"store": None}, TypeError, "got store=None, want StoreOptions", id="no options"),
         pytest.param({"platform": "all"}, TypeError, "got the keyword 'platform', want one of to", id="no keyword"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 from converter.conversion.options import Options
@@ -73,7 +73,8 @@ def _check(told: Mapping[str, Any]) -> None:
     for name, value in told.items():
         if name not in hints:
             raise TypeError(f"got the keyword {name!r}, want one of {', '.join(hints)}")
-        kinds = [get_origin(kind) or kind for kind in get_args(hints[name]) or (hints[name],)]
+        hint = hints[name]
+        kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
         if not isinstance(value, tuple(kinds)):
             wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
             raise TypeError(f"got {name}={value!r}, want {wanted}")
