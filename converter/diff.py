@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from typing import Any
 
 from converter.errors import within
 from converter.model.content import Derived, Known, Layer
+from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.streams.content import Watch, knowing, uncompressed, unnoted
@@ -30,7 +31,7 @@ Tree = Mapping[bytes, Node]
 """By path, without a leading slash; the root is ``b""``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """One thing that is not the same.
 

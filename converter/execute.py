@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Protocol
 
 from converter.errors import CalledOff, DigestMismatch, within
@@ -17,6 +16,7 @@ from converter.formats.documents import require_written
 from converter.model.content import WARNING, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
@@ -67,7 +67,7 @@ class DiffIds(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
 

@@ -6,14 +6,15 @@ Where every leaf is a copy there are no holes, and the digest of the root is kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from converter.model.content import Derived, Known, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Made:
     """A node that is there: its descriptor, the digest of its uncompressed bytes, and what its making noted."""
 
@@ -22,7 +23,7 @@ class Made:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Copy:
     """Bytes that go to the target as they are, perhaps under another media type.
 
@@ -43,7 +44,7 @@ class Copy:
 Derive = Callable[[tuple[Made, ...]], Derived]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Make:
     """Bytes to be made; a ``diff_id`` that is told is what the making must arrive at.
 
@@ -65,7 +66,7 @@ class Make:
 Render = Callable[[tuple[Made, ...]], bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Write:
     """A document that names its inputs; ``render`` is pure and gets them in order."""
 
@@ -77,7 +78,7 @@ class Write:
 Node = Copy | Make | Write
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loss:
     """Something the target cannot hold: which field, why, and where it was kept instead (empty: nowhere)."""
 
@@ -86,7 +87,7 @@ class Loss:
     kept: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What will be in the target, and what will not."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.bulk.ends import Ends
 from converter.bulk.foresight import distinct
@@ -17,6 +17,7 @@ from converter.execute import DiffIds, Execution, Settings, packing
 from converter.model.compression import Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.plan import Copy, Made, Make
 from converter.ports import Sink, Source
@@ -29,7 +30,7 @@ SHARED = ("docker", "oci")
 """Destinations in which a blob may lie before an image names it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Brought:
     """A blob that is there, and in which repository of its registry (empty: the destination has none)."""
 
@@ -37,7 +38,7 @@ class Brought:
     repository: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Move:
     """``blob`` to the destination of ``job``, packed as ``how`` says (empty: as it is); ``known`` is what it became
     when somebody did it before.

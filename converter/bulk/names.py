@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from converter.errors import Invalid, Usage
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 
 DEFAULT = "{name}"
@@ -23,7 +24,7 @@ _ENDINGS = {"aci": ".aci", "docker-archive": ".tar", "oci-archive": ".tar"}
 _PLACES = ("dir", "rootfs", "bundle")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Called:
     """What an image is called where it comes from; ``name`` is the last part of ``repository``."""
 

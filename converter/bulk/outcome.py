@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from converter.model.frozen import frozen
 from converter.plan import Loss
 
 State = Literal["written", "there", "planned", "failed"]
 """``there``: the target had it before; ``planned``: a dry run would write it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """One image. Sizes are in bytes: ``before`` of its blobs at the source, ``after`` at the target (0: not known)."""
 
@@ -44,7 +45,7 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """All of a run, in the order of the plan. ``fetched`` are bytes of blobs that sources beyond this machine sent;
     ``unstarted`` is how many images nobody began with, because one before them failed.
@@ -55,10 +56,14 @@ class Summary:
     fetched: int = 0
     unstarted: int = 0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    counts: Mapping[str, int] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", _counts(self.outcomes))
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many images are in which state."""
+        counts = {"written": 0, "there": 0, "planned": 0, "failed": 0}
+        for one in self.outcomes:
+            counts[one.state] += 1
+        return counts
 
     @property
     def failed(self) -> bool:
@@ -88,10 +93,3 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "outcomes": [one.to_json() for one in self.outcomes],
         }
-
-
-def _counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    counts = {"written": 0, "there": 0, "planned": 0, "failed": 0}
-    for one in outcomes:
-        counts[one.state] += 1
-    return counts

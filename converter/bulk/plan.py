@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from converter.bulk.names import Called, destination
@@ -12,6 +12,7 @@ from converter.conversion import Options
 from converter.conversion.ends import source_store
 from converter.errors import ConverterError, Invalid, Usage, within
 from converter.model.digest import HEX_LENGTHS
+from converter.model.frozen import frozen
 from converter.model.naming import is_of_attachment
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
@@ -22,7 +23,7 @@ _MANIFEST = "manifest.json"
 """What makes a directory an image (skopeo(1), dir:)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """One image on its way; both ends as ``converter.convert`` takes them."""
 
@@ -36,7 +37,7 @@ class Job:
         return self.destination.name or self.destination.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unlisted:
     """A place whose images could not be listed, or named at their destination."""
 

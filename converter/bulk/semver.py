@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 
 _VERSION = re.compile(
     r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
@@ -29,7 +29,7 @@ _LAST = (2, 0, "")
 """Sorts behind every identifier of a pre-release: a release is later than all of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Version:
     """A version; ``pre`` is what stands behind its hyphen."""
 
@@ -54,7 +54,7 @@ class Version:
         return (*self.numbers, parts if self.pre else (_LAST,))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Term:
     """An operator before a version, of which the first ``known`` numbers were written."""
 
@@ -110,7 +110,7 @@ class Term:
         return version.numbers[:fixed] == self.low.numbers[:fixed]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Range:
     """Alternatives, each a list of terms that all have to hold."""
 

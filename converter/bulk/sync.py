@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +22,7 @@ from converter.bulk.telling import Telling
 from converter.cache import Cache, Forgetful
 from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Report, Warned, silent
+from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
 from converter.streams.crew import completed
 from converter.streams.workers import Workers
@@ -31,7 +31,7 @@ IMAGES = 4
 PER_HOST = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """``images`` at a time, None for as many as keep busy those who work; ``per_host`` requests in flight to a host,
     for reading and for writing each; ``cache`` is the folder that remembers what was verified and packed, None for

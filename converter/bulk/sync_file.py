@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from converter.conversion import Options
 from converter.errors import Invalid, Usage, within
 from converter.model.compression import Compression
 from converter.model.document import type_name
+from converter.model.frozen import frozen
 from converter.model.platform import Platform
 from converter.model.reference import ImageName, Location
 from converter.schema.compiled import validator
@@ -55,7 +56,7 @@ SHOWN = 20
 """Most faults of a file that are told at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """Some images of one place: those named by ``references`` (tags or digests), or all whose name ``takes``."""
 
@@ -80,7 +81,7 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
     return [entry for group in (reading.registries(value), reading.images(value)) for entry in group]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Reading:
     document: text.Document
     options: Options

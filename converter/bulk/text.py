@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from converter.errors import Invalid, LimitExceeded
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 
 Path = tuple[str | int, ...]
@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 _PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Document:
     """What a file says: mappings, lists, texts, true, false and null; ``lines`` count from 1, by path."""
 

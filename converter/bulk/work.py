@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from converter.execute import work
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink
 from converter.stores import open_source
@@ -38,7 +39,7 @@ _UNTOLD = ("rootfs", "bundle")
 _ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Whole:
     """An image that one machine makes from its source to its end: a file, or what is more than layers packed anew.
 

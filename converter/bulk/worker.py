@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from converter.bulk.task import Task
 from converter.cache import Forgetful
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
+from converter.model.frozen import frozen
 from converter.model.limits import enforced
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
@@ -49,7 +50,7 @@ _EVENTS: Mapping[str, Callable[..., Event]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Done(Generic[R]):
     """What became of a task; ``fetched`` are bytes that a source beyond the worker sent."""
 
@@ -57,7 +58,7 @@ class Done(Generic[R]):
     fetched: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failed:
     """A ConverterError on its way to another process, where only those of ``converter.errors`` are known."""
 

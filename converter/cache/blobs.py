@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from converter.errors import ConverterError
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.stores.disk import open_regular, write_all
 from converter.stores.media.temporary import Temporary, clean, temporary_file
 from converter.streams import Block
@@ -21,7 +21,7 @@ Keep = Callable[[Digest], None]
 """Says under which digest the blocks that have passed are to be found again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Kept:
     """A blob that is there: ``size`` in bytes, ``used`` in seconds since 1970."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from converter import formats
 from converter.errors import within
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.ports import Source
@@ -17,7 +17,7 @@ from converter.stores import open_source
 from converter.stores.options import StoreOptions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Opened:
     """What a reference names, its root, and the source that has its bytes as long as it is open."""
 

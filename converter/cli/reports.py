@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, count, printable, show, show_json, show_parts
+from converter.model.frozen import frozen
 from converter.model.places import Place
 from converter.schema import Finding, is_valid
 from converter.validate.rules import rules
 from converter.version import __version__
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Checked:
     """One target, what it was taken for, and what is wrong with it; of a document, where in its text that is."""
 

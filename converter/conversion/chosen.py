@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from converter.conversion import attachments, origin, signed
 from converter.conversion.attachments import Attached, Found, Listing
@@ -16,6 +16,7 @@ from converter.errors import Usage
 from converter.formats import labelled
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Item, subjects
 from converter.model.limits import in_force
 from converter.model.naming import called
@@ -25,7 +26,7 @@ from converter.ports import Fetch, Source
 from converter.trust.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chosen:
     """An image of the source: its name there, its root, and what is to become of it.
 

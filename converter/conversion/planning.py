@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.conversion import acis, origin, signed
 from converter.conversion.chosen import Chosen, speaking
@@ -16,13 +16,14 @@ from converter.edits import each_image, recompressed, relabelled
 from converter.errors import LossRefused, within
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Node, Plan, forecast
 from converter.ports import Format, Sink
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """One image on its way to one destination, under ``name``."""
 

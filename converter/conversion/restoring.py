@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
@@ -15,6 +14,7 @@ from converter.formats.aci.manifest import parse
 from converter.formats.aci.rewrites import ExamineAci, RebuildAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
+from converter.model.frozen import frozen
 from converter.plan import Copy, Make, Node
 from converter.streams.content import remade
 from converter.streams.workers import Workers
@@ -23,7 +23,7 @@ from converter.verification import proof
 from converter.verification.original import Original, consumed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Restored:
     """The ACI as it was, and what spoke of it."""
 

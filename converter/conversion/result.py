@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.plan import Copy, Loss, Made, Make, Node, Write, leaves
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerResult:
     """What became of a layer: ``relation`` is identical, recompressed, retarred or squashed. None: not known yet."""
 
@@ -22,7 +22,7 @@ class LayerResult:
     relation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TargetResult:
     """What is at a destination. ``digest`` and ``image_id`` are None where a dry run cannot know them.
 
@@ -44,7 +44,7 @@ class TargetResult:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Result:
     """What a conversion did; ``seconds`` is the wall time."""
 

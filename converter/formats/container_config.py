@@ -7,13 +7,14 @@ to, only that member is changed. Members that no specification names go wherever
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from converter.errors import Invalid
 from converter.model.descriptor import platform_from_json, platform_to_json
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object, type_name
+from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
 
@@ -37,7 +38,7 @@ _RUN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ContainerConfig:
     """What a configuration document says, base first; ``rest`` has the document's shape and what is not named here."""
 

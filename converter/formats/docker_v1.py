@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,7 @@ from converter.model.content import Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object, type_name
+from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
 from converter.model.pretty_jws import payload
@@ -38,7 +39,7 @@ _OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
 """Members of a step that say where it stands in the chain, and so are none of the image's configuration."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """One row of a manifest: what was done, and the blob that came of it."""
 

@@ -6,7 +6,6 @@ It is written and never read: a bundle does not say which image it was.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import Unsupported
@@ -15,6 +14,7 @@ from converter.model import media_types as types
 from converter.model.compression import NONE
 from converter.model.content import Derived, Known, Note, Open
 from converter.model.document import dump
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item, RunConfig
 from converter.plan import Loss, Made, Make, Node, Write
 from converter.ports import Fetch
@@ -45,7 +45,7 @@ COMMANDING = (
 """Annotations that crun, runc, Kata and gVisor obey: an image must not set them (conversion.md, "Annotations")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Flattened:
     """The rewrite of all layers into one tree; notes the accounts that are in it."""
 

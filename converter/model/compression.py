@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from converter.errors import Usage
+from converter.model.frozen import frozen
 
 LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Compression:
     """A codec that can be written, or ``keep``; ``level`` None is this program's choice for it."""
 

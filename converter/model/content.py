@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from converter.errors import DigestMismatch, LimitExceeded
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 
 Blocks = Iterable[bytes | memoryview]
@@ -24,7 +25,7 @@ WARNING = "warning"
 """The name of a text that is for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Known:
     """Bytes with a claimed digest. They are checked while they are read; nothing switches that off.
 
@@ -89,7 +90,7 @@ class Rewrite(Protocol):
     def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Derived:
     """Bytes still to be made: the inputs are uncompressed, rewritten into one stream, and compressed.
 
@@ -106,7 +107,7 @@ class Derived:
 Content = Known | Derived
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layer:
     """One layer: its bytes, the digest of its uncompressed tar where that is told, and its annotations."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Self
 
 from converter.errors import Invalid
 from converter.model.digest import Digest
 from converter.model.document import type_name
+from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
 _KNOWN = frozenset(
@@ -18,7 +19,7 @@ _KNOWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Descriptor:
     """A promise about bytes that lie elsewhere.
 

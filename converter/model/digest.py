@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from converter.errors import Invalid, Unsupported
+from converter.model.frozen import frozen
 
 GRAMMAR = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
 HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
@@ -21,7 +21,7 @@ class Hasher(Protocol):
     def hexdigest(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(kw_only=False)
 class Digest:
     """An algorithm and the encoded hash of some bytes; ``str`` gives ``sha256:…``."""
 
@@ -48,6 +48,9 @@ class Digest:
     def hasher(self) -> Hasher:
         """A fresh hash of this algorithm; raises Unsupported where it is not one we can compute."""
         return new_hasher(self.algorithm)
+
+    def __lt__(self, other: Digest) -> bool:
+        return (self.algorithm, self.encoded) < (other.algorithm, other.encoded)
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.encoded}"

@@ -7,16 +7,17 @@ and ``foreign`` keeps, by format, what the neutral form has no name for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunConfig:
     """How a container of the image is started. None says that the image is silent, an empty value that it says none."""
 
@@ -34,7 +35,7 @@ class RunConfig:
     on_build: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class History:
     """One step of a build; ``empty_layer`` is true for a step that made no layer. ``created`` is RFC 3339."""
 
@@ -45,7 +46,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Original:
     """The documents an image was read from, byte for byte."""
 
@@ -54,7 +55,7 @@ class Original:
     config: Known | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Image:
     """One image for one platform; ``layers`` and ``history`` are base first."""
 
@@ -69,7 +70,7 @@ class Image:
     original: Original | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Artifact:
     """What lies where images lie but is none: an attestation, a chart. It is carried whole, or not at all."""
 
@@ -79,7 +80,7 @@ class Artifact:
     artifact_type: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """One row of an index; ``item`` is None until somebody has read what the descriptor names."""
 
@@ -87,7 +88,7 @@ class Entry:
     item: Item | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Index:
     """Several images under one name, usually one a platform."""
 
@@ -99,7 +100,7 @@ class Index:
 Item = Image | Index | Artifact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Attachment:
     """Something that speaks of an image: a signature, an attestation, an SBOM.
 

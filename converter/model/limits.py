@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from converter.errors import LimitExceeded, Usage
+from converter.model.frozen import frozen
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -31,7 +32,7 @@ def parse_size(text: str, what: str = "for a size") -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """Bounds on untrusted input; every error that one of them causes names the field."""
 

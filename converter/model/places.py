@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from converter.model.document import pointer
+from converter.model.frozen import frozen
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Numbers stay text: nobody asks for their value, and Python refuses to read those of many digits.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Place:
     """A line and a column of it, both from 1 on, in characters."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Self
 
 from converter.errors import Usage
+from converter.model.frozen import frozen
 
 _ARCHITECTURES = {
     "aarch64": ("arm64", ""),
@@ -27,7 +27,7 @@ _SYSTEMS = {"macos": "darwin"}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Platform:
     """An operating system and a processor; ``str`` gives ``os/architecture[/variant]``."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Self
 
 from converter.errors import Invalid, Usage
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 
 Reference = str | PathLike[str]
 """What callers write: TRANSPORT:LOCATION or a bare path as a text, or a path as one, whatever colons it has."""
@@ -38,7 +38,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAME_LENGTH = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageName:
     """A repository on a host, with a tag or a digest; ``str`` gives it in full."""
 
@@ -102,7 +102,7 @@ class ImageName:
         return f"{self.name}{tag}@{self.digest}" if self.digest else f"{self.name}{tag}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Location:
     """Where an image lies; ``transport`` is empty for a bare path, whose content tells what it is."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from converter.model.frozen import frozen
 
 Severity = Literal["error", "warning"]
 Profile = Literal["compat", "strict"]
@@ -14,7 +15,7 @@ Hit = tuple[str, str]
 """A JSON pointer (RFC 6901), and a message with what was got and what was wanted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Finding:
     """One thing wrong with a document or an image; only an ``error`` makes it invalid.
 
@@ -29,7 +30,7 @@ class Finding:
     severity: Severity = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rule:
     """One thing that a document must, or should, keep to.
 

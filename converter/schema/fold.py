@@ -12,12 +12,13 @@ from functools import cache
 from typing import Any
 
 from converter.model.document import pointer
+from converter.model.frozen import frozen
 from converter.schema.kinds import document
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Place:
     """A schema, and the file it stands in: references in it start there."""
 

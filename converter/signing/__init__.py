@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
@@ -30,7 +31,7 @@ _WITH_MANIFESTS = ("docker", "oci")
 """Transports that take a signature beside an image which is there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signing:
     """By whom, and as what: ``identity`` is the name to sign, empty for the one that the image goes by.
 
@@ -55,7 +56,7 @@ class Signing:
         return Subject(root=root, name=name.tagged(), time=self.time)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signed:
     """A signature that was made: its kind, where it is, the digest that it covers, and the name, where it signs one."""
 

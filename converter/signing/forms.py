@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.trust import artifact
 from converter.trust.artifact import Artifact
@@ -13,7 +13,7 @@ from converter.trust.claim import Claim
 from converter.trust.makers import CosignKey, Maker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subject:
     """What is to be signed: that this digest goes by that name. ``time`` is that of signing, in seconds since 1970."""
 

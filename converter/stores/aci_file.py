@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits, in_force
 from converter.model.reference import Location
@@ -139,7 +139,7 @@ class AciFile:
         return file_blocks(self._fd, 0, size, COPY_BLOCK)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Part:
     """A blob that has been taken, in a file without its name yet."""
 

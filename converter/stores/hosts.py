@@ -11,12 +11,14 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
 from converter.model.naming import is_of_attachment
-from converter.stores.patience import Patience
+
+if TYPE_CHECKING:
+    from converter.stores.patience import Patience
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
@@ -152,6 +154,9 @@ class Hosts:
 
     def patience(self, host: str, retries: int) -> Patience:
         """The one for that host: whoever is asked to wait, all do."""
+        # Here, since a run between files has no need of it: it reads times as HTTP writes them, 8 ms.
+        from converter.stores.patience import Patience
+
         with self._lock:
             if host not in self._patience:
                 asked = max(retries, ASKED) if self.most else None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.events import Report, silent
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoreOptions:
     """One set for every transport; each store reads what concerns it.
 

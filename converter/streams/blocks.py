@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from converter.errors import Invalid, StorageFailed
+from converter.model.frozen import frozen
 from converter.streams import BLOCK, Block, Blocks
 
 COPY_BLOCK = 256 * 1024
 """Bytes a read from a pipe or a network, and of what small blocks are joined to."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Again:
     """Blocks that can be read again from their start: a registry that forgets an upload wants them so.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from converter.model.content import Blocks, Note, Open
+from converter.model.frozen import frozen
 from converter.streams.squash import squash
 from converter.streams.superseded import Replaced
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Flatten:
     """Squashes; ``replaced`` is for ``squash``, which see."""
 

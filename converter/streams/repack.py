@@ -15,12 +15,13 @@ import subprocess
 import zlib
 from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Thread
 from typing import Any, Protocol
 
 from converter.errors import Invalid, Unsupported
 from converter.model.compression import Compression
+from converter.model.frozen import frozen
 from converter.model.limits import MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek
@@ -52,7 +53,7 @@ _LEVELS: Mapping[str, Sequence[int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Packing:
     """A compressor, its level (of xz, 10 more for the extreme presets), a gzip header, and NULs behind the stream."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 from converter.streams.tar.names import shown
 
 PREFIX = b".wh."
@@ -12,21 +11,21 @@ OPAQUE = b".wh..wh..opq"
 _AUFS = b".wh..wh."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Removes:
     """``.wh.NAME``: ``path`` and all below it, of lower layers only."""
 
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Empties:
     """``.wh..wh..opq``: all below ``directory``, of lower layers only, wherever in its layer it stands."""
 
     directory: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Ignored:
     """What aufs kept for itself (``.wh..wh.plnk/…``, ``.wh..wh.aufs``): neither a file nor a removal."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import Invalid
@@ -16,6 +15,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
+from converter.model.frozen import frozen
 from converter.trust import content_trust as ct
 from converter.trust import cosign
 from converter.trust.evidence import SIGSTORE_FILE
@@ -26,7 +26,7 @@ SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blob:
     """Bytes to be stored, and what they are."""
 
@@ -34,7 +34,7 @@ class Blob:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Artifact:
     """A manifest, and the blobs it names that are new: those come first."""
 

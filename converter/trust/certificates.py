@@ -7,11 +7,11 @@ here is a reason to refuse it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
+from converter.model.frozen import frozen
 from converter.trust.keys import broken, strong
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", 
 """Key usage, basic constraints, extended key usage, alternative names, key identifiers, policies."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Roots:
     """Certificates that a person trusts.
 

@@ -6,19 +6,18 @@ It is parsed strictly, and only after its signature has held: unknown members of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from converter.errors import Invalid
 from converter.model import pretty_jws
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import dump, load_object
+from converter.model.frozen import frozen
 from converter.trust.members import member, only, optional
 
 ATOMIC = "atomic container signature"
 COSIGN = "cosign container image signature"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claim:
     """That the manifest with this digest is the image of this name."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
 from converter.model.digest import Digest
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.members import as_object, decoded, member, objects
@@ -32,7 +32,7 @@ ROOT_FILE = "root.json"
 _METHODS = {"ecdsa": "ES256", "rsapss": "PS256", "rsapkcs1v15": "RS256"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """What a tag stands for: digests by algorithm, and the manifest's length in bytes."""
 
@@ -71,7 +71,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Role:
     """The keys of a role, and how many of them have to sign."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 
 _ALGORITHMS = {-37: "PS256", -38: "PS384", -39: "PS512", -7: "ES256", -35: "ES384", -36: "ES512"}
 _SIGN1 = 18
@@ -15,7 +15,7 @@ _X5CHAIN = 33
 _DEPTH = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sign1:
     """An envelope as it is written; ``signed`` are the bytes under its signature, ``algorithm`` has JOSE's name."""
 

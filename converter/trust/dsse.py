@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
 from converter.trust.members import as_object, decoded, member, objects
@@ -23,7 +24,7 @@ SIGN = "https://sigstore.dev/cosign/sign/v1"
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Payload:
     """Bytes whose signature holds: what they are, the trusted key that signed them, and who that is."""
 

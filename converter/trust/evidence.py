@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
@@ -75,7 +75,7 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """Where something was found, and what it is kept with."""
 

@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from converter.errors import Untrusted
+from converter.model.frozen import frozen
 from converter.trust.openpgp_message import MESSAGE
 
 _PATIENCE = 120
@@ -22,7 +22,7 @@ _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
 _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Good:
     """A signature that holds: the key that made it, the certificate's primary key, and when."""
 

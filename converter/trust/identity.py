@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 
 MATCH_EXACT = "matchExact"
@@ -23,7 +24,7 @@ AS_ASKED = "as-asked"
 """The same for names that have tags always; one without fits a name that the caller gives without one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rule:
     """How the names are compared; ``reference``, ``prefix`` and ``signed_prefix`` for the rules that have such."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -17,7 +17,7 @@ RSA_BITS = 2048
 """The least that RSA keys may have."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Key:
     """A public key and where it comes from, as the caller calls it (``--key cosign.pub``)."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
+from converter.model.frozen import frozen
 from converter.trust.claim import ATOMIC, COSIGN, Claim
 from converter.trust.cosign import SIGNATURE
 from converter.trust.private_keys import PrivateKey
@@ -22,7 +22,7 @@ CREATOR = f"transship {__version__}"
 _PATIENCE = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class CosignKey:
     """Signs as cosign does."""
 
@@ -34,7 +34,7 @@ class CosignKey:
         return payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class GpgFile:
     """An OpenPGP secret key in a file; ``password`` opens it, None where it is not locked."""
 
@@ -75,7 +75,7 @@ class GpgFile:
             raise Untrusted("got a key that does not open, or holds no key to sign with, want one") from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class GpgUser:
     """A key of the person's own, by its name as ``gpg --local-user`` takes it; gpg may ask for its passphrase."""
 

@@ -6,7 +6,6 @@ be valid at the time that the caller says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.trust import cose, notation_chain
 from converter.trust.certificates import DEPTH, load_der, subject
 from converter.trust.keys import jws_signed
@@ -33,7 +33,7 @@ _SCHEMES = ("notary.x509", "notary.x509.signingAuthority")
 _CRITICAL = tuple(_PREFIX + name for name in ("signingScheme", "authenticSigningTime", "expiry"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Envelope:
     """What both kinds hold: attributes that are signed, by name; ``signed`` are the bytes under the signature."""
 

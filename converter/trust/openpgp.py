@@ -7,11 +7,11 @@ the key is judged once more, at the time that the caller asks about.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
+from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
 from converter.trust.openpgp_message import armoured, preceded, unpacked
 from converter.trust.trusted import Trusted, at_most
@@ -25,7 +25,7 @@ SIGNERS = 32
 """Signatures of one file or message, and no more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signer:
     """Who signed: the certificate's fingerprint (lower-case hex) and the source of it. ``problem``: why it is none."""
 

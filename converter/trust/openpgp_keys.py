@@ -7,11 +7,11 @@ compromised (or revoked without a reason) never held; one that was retired did u
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
+from converter.model.frozen import frozen
 from converter.trust.openpgp_message import armoured, subpackets
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SOFT = (1, 3, 32)
 """Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key held before."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Keyring:
     """Certificates of one source, as the caller calls it (``--keyring keys.gpg``)."""
 
@@ -105,7 +105,7 @@ def _short(certificate: Cert, key: str) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Key:
     """A key and the signatures that its certificate's owner has made about it."""
 

@@ -7,7 +7,7 @@ layers are the parts, byte for byte. Nothing in it is trusted: whoever reads one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted
@@ -16,6 +16,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.ports import Fetch
 from converter.trust.members import member
@@ -39,7 +40,7 @@ IMAGE = "image"
 """The title of a part that is an image itself: an ACI."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerOrigin:
     """One layer of the original, or of the target where it has more.
 
@@ -59,7 +60,7 @@ class LayerOrigin:
     manifest: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """What a record says.
 
@@ -73,7 +74,7 @@ class Record:
     layers: tuple[LayerOrigin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Evidence:
     """A record that was found, the digests of its parts, and what they are fetched as."""
 

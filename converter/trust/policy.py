@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import Invalid, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.trust.members import as_object, only
 from converter.trust.policy_requirements import Read, Requirement, requirements
@@ -22,7 +22,7 @@ PATHS = ("dir", "oci", "oci-archive")
 """Transports whose scopes are paths."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Policy:
     """The whole file. ``requirements`` are lists as they stand, by transport and scope."""
 

@@ -6,10 +6,11 @@ What the manual page has and its own readers never find met (``signedBaseLayer``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
+from converter.model.frozen import frozen
 from converter.trust.identity import MATCH_DIGEST_OR_EXACT, Rule
 from converter.trust.members import as_object, decoded, member, only
 from converter.trust.policy_rules import rule_of
@@ -31,7 +32,7 @@ File = tuple[str, bytes]
 """What a key is called, and what is in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Authority:
     """Who certifies a signer, as PEM, and whom it has to be: everything that is not empty.
 
@@ -45,7 +46,7 @@ class Authority:
     issuer: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Requirement:
     """One thing to be met: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.trust import secretbox
 from converter.trust.keys import Key, strong
 from converter.trust.members import decoded, member
@@ -20,7 +20,7 @@ _COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY----
 _MEMORY = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class PrivateKey:
     """A key that can sign."""
 

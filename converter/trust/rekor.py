@@ -9,12 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.trust.keys import signed
 from converter.trust.members import decoded, member, objects, only
 from converter.trust.trusted import Trusted, at_most
@@ -30,7 +30,7 @@ _EXACT = 2**53
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----\s([A-Za-z0-9+/=\s]+)-----END \1-----\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Logged:
     """What an entry has to be about: a key or a certificate (DER), its signature, and the bytes that this is over.
 

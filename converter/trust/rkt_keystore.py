@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from converter.errors import Invalid, within
+from converter.model.frozen import frozen
 from converter.trust.openpgp_keys import Keyring
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Keystore:
     """Keyrings by prefix, which is empty for those that sign everything."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from converter.model.frozen import frozen
 
 LIBTRUST = "libtrust"
 SIMPLE_SIGNING = "simple-signing"
@@ -18,7 +20,7 @@ KINDS = (LIBTRUST, SIMPLE_SIGNING, COSIGN, BUNDLE, ATTESTATION, NOTATION, CONTEN
 """Every kind there is; an attestation says something about an image, and does not approve it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signature:
     """A signature as it was found: nothing in it is verified.
 
@@ -41,7 +43,7 @@ class Signature:
         return {"kind": self.kind, "location": self.location, "covers": self.covers}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """What one signer's part in a signature is worth.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.trust.certificates import Roots, subject
 from converter.trust.claim import digest_matches
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subject:
     """The image that signatures are about: its root document as bytes, unparsed.
 
@@ -38,7 +39,7 @@ class Subject:
     file: Callable[[], str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trusted:
     """Keys, certificates and keyrings, the rule for names, and the time at which all has to hold.
 

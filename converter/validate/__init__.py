@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError
 from converter.events import Report, silent
+from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits, enforced
 from converter.schema import Finding, Profile, check, is_valid
 from converter.validate.rules import IMAGE_KINDS, rules
@@ -31,7 +31,7 @@ UNKNOWN = "unknown"
 """The kind of what is no image, or cannot be looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """What an image is (``IMAGE_KINDS``, or ``UNKNOWN``), and all that is wrong with it."""
 

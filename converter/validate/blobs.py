@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.errors import ConverterError
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Open
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
+from converter.model.frozen import frozen
 from converter.model.limits import MIB, Limits
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
@@ -32,7 +33,7 @@ class Failed(Exception):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Claim:
     """What a descriptor says of a blob; ``path`` is that of the descriptor itself."""
 
@@ -44,7 +45,7 @@ class Claim:
         return f"{self.path}/{name}" if "#" in self.path else self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layer:
     """A layer that was read. No ``diff_id`` where it could not be unpacked, no ``codec`` where it is no archive.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import read
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.ports import Source
@@ -34,7 +34,7 @@ from converter.validate.saved import SavedCheck
 from converter.validate.walk import Walk
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Target:
     """What is looked at, by whom, and what was found of it."""
 

@@ -6,11 +6,12 @@ The order matters: bytes are checked against their digests, signatures over byte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import ConverterError, Untrusted, within
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
@@ -32,7 +33,7 @@ _TOLD = 3
 __all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Report", "Wanted", "judge", "verify", "vouch"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Report:
     """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from converter.diff import Tree, trees
 from converter.errors import Invalid, Untrusted
 from converter.model.document import dump, load_object, pointer
+from converter.model.frozen import frozen
 from converter.model.limits import in_force
 from converter.streams import Blocks
 from converter.streams.blocks import closing
@@ -38,7 +38,7 @@ _TOLD = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"at
 Said = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Aci:
     """The files of an ACI, ``rootfs`` and ``manifest`` among them, what else their headers say, and its manifest."""
 

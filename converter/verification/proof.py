@@ -8,7 +8,7 @@ and converted again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import NotFound, Untrusted, within
@@ -18,6 +18,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item, images
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.streams.ahead import ahead
@@ -32,7 +33,7 @@ IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = LEVELS = ("P1", "P2", "P3", "P
 _NOT_HERE = "layer[{}] of image {} is not here: only its digest is signed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerProof:
     """One layer of the target: what it was, and how that is proven."""
 
@@ -51,7 +52,7 @@ class LayerProof:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Proof:
     """How an image is proven to be what was signed, and what of it is not; ``platform`` is the one of an index."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +13,7 @@ from converter import formats
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.reference import Location
 from converter.ports import Source
@@ -24,7 +25,7 @@ from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """``aci_name`` is what an ACI calls itself, empty for an image of another format."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from converter import formats
@@ -19,6 +19,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
@@ -44,7 +45,7 @@ RECORDS_MOST = 32
 """Records that are tried for one image, those of what it was made of among them; each costs as much as reading it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """One conversion, undone: the record, what was signed, by whom, and how the content is proven."""
 
@@ -67,7 +68,7 @@ class Step:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trace:
     """The way back to what was signed, the target's own conversion first; without one, why not, record by record."""
 
@@ -127,7 +128,7 @@ def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, 
         return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Here:
     """What a record is read for: an image, or an index with all its images."""
 
@@ -143,7 +144,7 @@ def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) ->
     return found.of_one(str(image.platform)), _Here(root=image.original.manifest.descriptor, item=image)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Tracing:
     location: Location
     wanted: Wanted

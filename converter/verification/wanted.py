@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from converter.errors import Usage
+from converter.model.frozen import frozen
 from converter.trust.certificates import Roots
 from converter.trust.identity import ANY, Rule
 from converter.trust.keys import load
@@ -26,7 +27,7 @@ File = tuple[str, bytes]
 """What a file is called, and what is in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wanted:
     """Everything that is given has to hold.
 

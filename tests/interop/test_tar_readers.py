@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,7 +88,7 @@ def truth(root: Path, exact: bool) -> dict[bytes, Node]:
 
 
 def linked(node: Node, names: list[bytes]) -> Node:
-    return replace(node, links=tuple(sorted(names))) if len(names) > 1 else node
+    return node._replace(links=tuple(sorted(names))) if len(names) > 1 else node
 
 
 @pytest.fixture(scope="module")
@@ -188,4 +187,4 @@ def test_they_read_what_is_flattened(program: str, real: Path, tmp_path: Path) -
 
 def timeless(nodes: dict[bytes, Node]) -> dict[bytes, Node]:
     """Without the times of directories: GNU tar loses them where entries from elsewhere come in between."""
-    return {name: replace(node, mtime_ns=0) if node.type == DIR else node for name, node in nodes.items()}
+    return {name: node._replace(mtime_ns=0) if node.type == DIR else node for name, node in nodes.items()}

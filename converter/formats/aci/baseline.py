@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.kept import Kept, members
 from converter.formats.aci.manifest import Manifest, parse
 from converter.formats.aci.reading import Owners, to_image
+from converter.model.frozen import frozen
 from converter.model.image import Image
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Baseline:
     """A manifest and the image that it describes, without layers."""
 

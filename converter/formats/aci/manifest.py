@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
 from converter.formats.documents import require
 from converter.model.document import dump, load_object
+from converter.model.frozen import frozen
 from converter.schema.fold import fold, odd
 
 KIND = "aci-image-manifest"
@@ -17,7 +18,7 @@ ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWh
 """The members in the order of the specification."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dependency:
     """An image whose files lie below: an empty ``image_id`` or no ``size`` (bytes) means that any will do."""
 
@@ -32,7 +33,7 @@ class Dependency:
         return ",".join([f"{self.name}:{version}" if version else self.name, *more])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Manifest:
     """What a manifest says; ``document`` is all of it, ``text`` its very bytes."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from converter.errors import Invalid
 from converter.formats.aci.names import named, sanitised
+from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.reference import ImageName
 
@@ -15,7 +15,7 @@ FULL_NAME = "io.containerd.image.name"
 UNNAMED = "image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Origin:
     """``name`` and ``version`` are appc's, the rest is what the source called itself; empty where nobody said."""
 

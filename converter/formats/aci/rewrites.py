@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.errors import DigestMismatch
@@ -18,6 +18,7 @@ from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, joined, watched
 from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, Note, Open
+from converter.model.frozen import frozen
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.squash import squash
@@ -32,7 +33,7 @@ from converter.streams.tar.write import END, header, pad
 NOTHING: Replaced = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UnpackAci:
     """An ACI's tar becomes a layer's; how to undo that is noted, unless what comes of it is changed further on.
 
@@ -49,7 +50,7 @@ class UnpackAci:
         return unpack_aci(blocks, lambda text: note(keys.RECIPE, text) if self.recipe else None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class ExamineAci:
     """An ACI's tar is read to its end; raises Invalid where it breaks the rules. Nothing of what comes is kept."""
 
@@ -57,7 +58,7 @@ class ExamineAci:
         return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RebuildAci:
     """A layer's tar becomes again the ACI's that it was made of."""
 
@@ -68,7 +69,7 @@ class RebuildAci:
         return rebuild_aci(inputs[0](), self.recipe, self.manifest.encode())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Keep:
     """Only these paths of a layer, and the directories above them; of the layers before it, what its links need."""
 
@@ -79,7 +80,7 @@ class Keep:
         return squash(inputs, keep=self.paths, replaced=self.replaced, dangling=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PackAci:
     """All layers become one ACI. The manifest comes first, or last where a group must be looked up in the image.
 
@@ -105,7 +106,7 @@ class PackAci:
         yield END
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PackLayer:
     """One layer becomes an ACI over the one ``below``, given by what it noted; it notes what is there with it.
 

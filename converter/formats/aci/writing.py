@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from converter.formats import container_config
@@ -20,6 +20,7 @@ from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
 from converter.formats.aci.names import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump
+from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.plan import Loss
 
@@ -27,7 +28,7 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Written:
     """A manifest, what it cannot hold, and the user whose group must be looked up in the image (empty: nobody's)."""
 

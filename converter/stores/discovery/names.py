@@ -6,10 +6,10 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 
 DEFAULT_VERSION = "latest"
 
@@ -18,7 +18,7 @@ _IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
 _MACHINES = {"x86_64": "amd64", "arm64": "aarch64", "i686": "i386", "i586": "i386"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AppName:
     """An AC Identifier that is also where to ask, and the labels the image must have."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
 from itertools import islice
 from urllib.parse import quote
 
+from converter.model.frozen import frozen
 from converter.stores.discovery.names import AppName
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
@@ -27,7 +27,7 @@ this takes linear time; the standard library's parser takes minutes for a page o
 _ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Endpoint:
     """The URLs of an image and of its signature."""
 
@@ -35,7 +35,7 @@ class Endpoint:
     signature: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Discovered:
     """What a page says of a name, in its order. ``keys`` are where keys are to be had; that says nothing of trust."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, LimitExceeded, NotFound
@@ -12,6 +12,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object, type_name
+from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.stores import oci_index
 from converter.stores.catalogue import in_full
@@ -22,7 +23,7 @@ Row = tuple[Descriptor, Digest | None, list[Digest]]
 """A manifest, the digest of its config and those of its layers; no config where not all of it is there."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Members:
     """An index of which every image is there, and the digests of the manifests below it."""
 
@@ -30,7 +31,7 @@ class Members:
     manifests: frozenset[Digest]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Candidate:
     """A manifest, the digests of its layers, and the names it has itself, in full."""
 
@@ -39,7 +40,7 @@ class Candidate:
     names: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Listed:
     """Indexes, single manifests, and all manifests by their configs."""
 

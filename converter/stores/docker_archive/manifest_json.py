@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
@@ -12,6 +12,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load, load_object, type_name
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
@@ -24,7 +25,7 @@ _FOREIGN_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Saved:
     """One row: names of files in the archive, base layer first; ``sources`` are descriptors by diff_id."""
 

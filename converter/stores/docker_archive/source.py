@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores import oci_index
@@ -26,7 +27,7 @@ from converter.stores.media import Medium
 from converter.stores.oci_layout import attachments, fetch_blob, subjects
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Contents:
     """What there is, under stand-ins for roots that are only put together when somebody wants them."""
 

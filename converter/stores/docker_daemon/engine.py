@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
+from converter.model.frozen import frozen
 from converter.stores.options import StoreOptions
 from converter.stores.registry.wire import reason
 from converter.streams import Block
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Engine:
     """An Engine that has not been spoken to yet; ``host`` is as DOCKER_HOST has it."""
 

@@ -6,11 +6,11 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.model.content import Blocks
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.stores.disk import READ, disk, shown, write_all
 from converter.stores.media.temporary import spool
@@ -24,7 +24,7 @@ from converter.streams.tar.scan import Scanner
 STDIN = ("-", "/dev/stdin")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Span:
     """Where the bytes of an entry lie; ``sparse`` when holes were left out of them."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.options import StoreOptions
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Credentials:
     """Who one is for a registry; secrets never show in a text."""
 
@@ -28,7 +29,7 @@ class Credentials:
     """Is itself the bearer token."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Access:
     """How hosts are spoken to. Paths and proxies come from the caller: nothing here reads the environment.
 

@@ -7,11 +7,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from converter.errors import Denied, Invalid, Unsupported
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.stores.registry.access import Credentials
 from converter.stores.registry.urls import origin_of, plain, refuse_link_local
 
@@ -26,7 +26,7 @@ _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$|(?=,))")
 _PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_TOKEN})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN}))')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Challenge:
     """One way to authenticate that a host offers; ``scheme`` and the names of parameters are lower case."""
 
@@ -52,7 +52,7 @@ def challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Token:
     """A bearer token, and when it is no longer used (on the clock of ``Authorizer``)."""
 

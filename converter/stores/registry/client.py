@@ -6,10 +6,11 @@ import json
 import threading
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.patience import RETRYABLE, Interrupted, Patience, asked_wait
@@ -28,7 +29,7 @@ DOCKER_HUB = "registry-1.docker.io"
 _RENEWALS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """A response with its whole body; ``url`` is where the request began."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from converter.errors import ConverterError, Denied, DigestMismatch, NotFound, Unreachable
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.stores.patience import Interrupted
 from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
@@ -37,7 +37,7 @@ _WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Session:
     """An upload under way: where it goes on, how many bytes the registry has, the smallest part that it takes."""
 

@@ -10,8 +10,8 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
@@ -29,15 +29,14 @@ HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.ov
 UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Those of one file; ``mtime_ns`` in nanoseconds since 1970."""
 
     mode: int
     uid: int = 0
     gid: int = 0
     mtime_ns: int = 0
-    xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
+    xattrs: Mapping[bytes, bytes] = MappingProxyType({})
 
     @classmethod
     def of(cls, entry: Entry) -> Self:

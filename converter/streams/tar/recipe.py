@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converter.errors import Invalid, LimitExceeded
+from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.streams import Block, Blocks
 
@@ -25,7 +26,7 @@ MOST_ZEROS = 1024 * 1024 * 1024
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending:
     """What stands behind the last entry: ``zeros`` NULs, then ``tail``; or ``missing`` bytes of its padding do not."""
 

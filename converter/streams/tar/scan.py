@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from converter.errors import Invalid, LimitExceeded
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
@@ -150,8 +150,7 @@ class Scanner:
         return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (the limit 'entries')")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """Where the payload of an entry lies in a seekable archive: ``size`` bytes from ``offset``."""
 
     name: bytes
@@ -165,7 +164,7 @@ class Member:
     """Whether these bytes are only the data between holes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Archive:
     """The members of an archive by name, the last of a name, and the names that came more than once, in order."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.limits import GIB, Limits, in_force
@@ -37,8 +37,7 @@ MOST_HOLES = 4 * GIB
 """Bytes of holes of sparse files that are hashed; more are taken for an attack."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(NamedTuple):
     """One file of a tree. Hard links to one file are equal nodes, whichever the archive has as the link."""
 
     type: bytes
@@ -193,7 +192,7 @@ class _State:
                     names.setdefault(id(inode), (inode, []))[1].append(below)
         for inode, linked in names.values():
             if len(linked) > 1 and inode.node is not None:
-                node = replace(inode.node, links=tuple(sorted(linked)))
+                node = inode.node._replace(links=tuple(sorted(linked)))
                 known = self._like.get(node.links[0])
                 node = known if known == node else node
                 found.update(dict.fromkeys(linked, node))

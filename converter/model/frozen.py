@@ -1,0 +1,178 @@
+"""What the parts of this program hand each other is frozen: dataclasses whose methods are shared by all of them.
+
+``dataclass`` writes the methods of every class as source text and compiles it, 0.3 ms a class: a seventh of a start
+(docs/decisions/0083). Whatever works with a dataclass works with these, too: ``field``, ``replace``, ``match``, mypy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+
+if TYPE_CHECKING:
+    from inspect import Signature
+
+T = TypeVar("T")
+
+
+@overload
+def frozen(cls: type[T], /) -> type[T]: ...
+@overload
+def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def frozen(cls: type[T] | None = None, /, *, kw_only: bool = True) -> type[T] | Callable[[type[T]], type[T]]:
+    """Make a class what ``dataclass(frozen=True, slots=True, kw_only=True)`` would.
+
+    It knows neither ``init=False`` nor ``__post_init__``: what follows from the fields is a property. An instance takes
+    a microsecond more to make: what there is one of for each file of an image is better a named tuple.
+    """
+    if cls is None:
+        return lambda cls: _made(cls, kw_only)
+    return _made(cls, kw_only)
+
+
+def _made(cls: type[T], kw_only: bool) -> type[T]:
+    for name, method in _METHODS.items():
+        if name not in vars(cls):
+            setattr(cls, name, method)
+    made = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
+    setattr(made, _SHAPE, _shape(fields(made)))  # type: ignore[arg-type]  # dataclass() is typed as if it made none
+    return made
+
+
+class _Shape(NamedTuple):
+    """What the methods ask of a class: its fields, and what they are when nobody says it."""
+
+    names: frozenset[str]
+    defaults: Mapping[str, Any]
+    factories: Mapping[str, Callable[[], Any]]
+    shown: tuple[str, ...]
+    compared: Callable[[Any], Any]
+    hashed: Callable[[Any], Any]
+
+
+_SHAPE = "__shape__"
+
+
+def _shape(all_fields: Iterable[Field[Any]]) -> _Shape:
+    return _Shape(
+        names=frozenset(one.name for one in all_fields),
+        defaults={one.name: one.default for one in all_fields if one.default is not MISSING},
+        factories={one.name: one.default_factory for one in all_fields if one.default_factory is not MISSING},
+        shown=tuple(one.name for one in all_fields if one.repr),
+        compared=_values_of(one.name for one in all_fields if one.compare),
+        hashed=_values_of(one.name for one in all_fields if (one.compare if one.hash is None else one.hash)),
+    )
+
+
+def _values_of(names: Iterable[str]) -> Callable[[Any], Any]:
+    chosen = tuple(names)
+    return attrgetter(*chosen) if chosen else lambda _: ()
+
+
+_put = object.__setattr__
+
+
+def _init(self: Any, /, *placed: Any, **named: Any) -> None:
+    shape: _Shape = self.__shape__
+    if placed:
+        named = _named(type(self), placed, named)
+    if len(named) < len(shape.names):
+        named = {**shape.defaults, **named}
+        for name in shape.factories.keys() - named.keys():
+            named[name] = shape.factories[name]()
+    if len(named) != len(shape.names):
+        raise _not_as_wanted(type(self), named)
+    try:
+        for name, value in named.items():
+            _put(self, name, value)
+    except AttributeError:
+        raise _not_as_wanted(type(self), named) from None
+
+
+def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """All arguments by their names."""
+    names = cls.__match_args__[: len(placed)]
+    if len(placed) > len(names) or not named.keys().isdisjoint(names):
+        raise TypeError(f"{cls.__qualname__}: got {len(placed)} values in order and {sorted(named)}, want each once")
+    return dict(zip(names, placed), **named)
+
+
+def _not_as_wanted(cls: Any, named: Mapping[str, Any]) -> TypeError:
+    names = cls.__shape__.names
+    missing, unknown = sorted(names - named.keys()), sorted(named.keys() - names)
+    return TypeError(f"{cls.__qualname__}: got {unknown} too much, want {missing} too")
+
+
+def _equal(self: Any, other: Any) -> object:
+    if type(other) is not type(self):
+        return NotImplemented
+    shape: _Shape = self.__shape__
+    return shape.compared(self) == shape.compared(other)
+
+
+def _hash(self: Any) -> int:
+    shape: _Shape = self.__shape__
+    return hash(shape.hashed(self))
+
+
+def _shown(self: Any) -> str:
+    shape: _Shape = self.__shape__
+    return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shape.shown)})"
+
+
+def _refuse(self: Any, name: str, *_value: object) -> NoReturn:
+    raise FrozenInstanceError(f"got a change of {name!r}, want none: {type(self).__qualname__} is frozen")
+
+
+def _reduced(self: Any) -> tuple[Any, ...]:
+    return _again, (type(self), {one.name: getattr(self, one.name) for one in fields(self)})
+
+
+def _again(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
+    return cls(**values)
+
+
+class _Signature:
+    """Tells ``inspect``, and so ``help``, what a class takes; found out when somebody asks."""
+
+    def __get__(self, instance: object, owner: Any) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        return Signature(
+            [
+                Parameter(
+                    one.name,
+                    Parameter.KEYWORD_ONLY if one.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
+                    default=_default(one),
+                    annotation=one.type,
+                )
+                for one in fields(owner)
+            ]
+        )
+
+
+def _default(one: Field[Any]) -> Any:
+    from inspect import Parameter
+
+    if one.default_factory is not MISSING:
+        return one.default_factory()
+    return Parameter.empty if one.default is MISSING else one.default
+
+
+_METHODS: Mapping[str, object] = {
+    "__init__": _init,
+    "__eq__": _equal,
+    "__hash__": _hash,
+    "__repr__": _shown,
+    "__setattr__": _refuse,
+    "__delattr__": _refuse,
+    "__reduce__": _reduced,
+    "__signature__": _Signature(),
+}
