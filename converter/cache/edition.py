@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,15 @@ _RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas"
 
 @cache
 def edition() -> str:
-    """The version, and when a rule was last changed: in a checkout that happens between two versions."""
-    newest = 0
+    """The version, and what tells one state of a checkout from another: in one, a rule changes between two versions.
+
+    All files count, not the newest: one that is put back may be older than the rest, and a clock may have gone back.
+    """
+    files = []
     for folder in _RULES:
         with suppress(OSError), os.scandir(folder) as entries:
-            newest = max(newest, *(entry.stat().st_mtime_ns for entry in entries if entry.is_file()))
-    return f"{__version__} of {newest}"
+            for entry in entries:
+                if entry.is_file():
+                    status = entry.stat()
+                    files.append((entry.name, status.st_size, status.st_mtime_ns))
+    return f"{__version__} of {zlib.crc32(repr(sorted(files)).encode()):08x}"

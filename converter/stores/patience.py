@@ -85,16 +85,25 @@ class Patience:
             self._not_before = max(self._not_before, self._now() + seconds)
 
 
-def asked_wait(value: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for; None where there is none, or it says nothing."""
+def asked_wait(value: str | None, date: str | None = None) -> float | None:
+    """The seconds that a Retry-After header asks for; None where there is none, or it says nothing.
+
+    A moment is counted from the answer's ``date``: it is the host's clock that it was told by.
+    """
     if value is None:
         return None
     if _SECONDS.fullmatch(value):
         return float(value)
+    moment = _moment(value)
+    if moment is None:
+        return None
+    now = None if date is None else _moment(date)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _moment(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from converter.cache import Cache, verified
+from converter.cache.edition import edition
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
@@ -45,6 +48,28 @@ def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypat
     monkeypatch.setattr(verified, "edition", lambda: "another")
     with Cache(tmp_path) as cache:
         assert not cache.is_sound(BLOB, "oci-manifest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda rule: rule.write_text("other"), id="written anew"),
+        pytest.param(lambda rule: os.utime(rule, (1, 1)), id="put back, older than the others"),
+        pytest.param(lambda rule: rule.unlink(), id="removed"),
+        pytest.param(lambda rule: rule.with_name("more.py").write_text("rule"), id="added"),
+    ],
+)
+def test_rules_are_others_when_any_file_of_theirs_is(
+    change: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converter.cache.edition._RULES", (tmp_path, tmp_path / "not there"))
+    for name in ("rule.py", "newest.py"):
+        (tmp_path / name).write_text("rule")
+    os.utime(tmp_path / "newest.py", (2**33, 2**33))
+    before = edition.__wrapped__()
+    assert edition.__wrapped__() == before
+    change(tmp_path / "rule.py")
+    assert edition.__wrapped__() != before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

@@ -84,6 +84,13 @@ def test_a_changed_pyproject_is_installed_again(checkout: Path) -> None:
     assert (output, "setting up" in said) == ("transship 0.1.0\n", True)
 
 
+def test_a_pyproject_of_tomorrow_is_installed_once(checkout: Path) -> None:
+    tomorrow = (checkout / ".venv/set-up-for").stat().st_mtime + 86400
+    os.utime(checkout / "pyproject.toml", (tomorrow, tomorrow))
+    said = [start(checkout / "bin/transship", checkout).communicate()[1] for _ in range(2)]
+    assert ["setting up" in one for one in said] == [True, False], said
+
+
 def test_one_that_was_killed_halfway_is_made_anew(checkout: Path) -> None:
     (checkout / ".venv/set-up-for").write_text("unfinished")
     broken = checkout / ".venv/lib"

@@ -73,9 +73,21 @@ def test_what_retry_after_asks_for(value: str | None, seconds: float | None) -> 
 
 
 def test_a_date_to_come_is_waited_for() -> None:
-    found = asked_wait(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True))
+    found = asked_wait(format_datetime(datetime.now(UTC) + timedelta(days=30), usegmt=True))
     assert found is not None
-    assert 25 < found <= 30
+    assert 29 * 86400 < found <= 30 * 86400
+
+
+@pytest.mark.parametrize(
+    "date, seconds",
+    [
+        pytest.param("Wed, 21 Oct 2015 07:27:30 GMT", 30.0, id="by the host's clock, whatever ours says"),
+        pytest.param("Wed, 21 Oct 2015 07:28:30 GMT", 0.0, id="which may be beyond it"),
+        pytest.param("yesterday", 0.0, id="by ours, where it has none"),
+    ],
+)
+def test_a_moment_is_counted_from_the_answers_date(date: str, seconds: float) -> None:
+    assert asked_wait("Wed, 21 Oct 2015 07:28:00 GMT", date) == seconds
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> C
     said = _first_error(body)
     fact = f"got {status}{said} for {method} {plain(url)}"
     if status in RETRYABLE:
-        wait = asked_wait(response.headers.get("Retry-After"))
+        wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
         return Interrupted(f"{fact}{asked}, want success", wait, busy=status == 429)
     if status == 404:
