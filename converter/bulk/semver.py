@@ -9,7 +9,7 @@ from converter.errors import Invalid
 from converter.model.frozen import frozen
 
 _VERSION = re.compile(
-    r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
+    r"v?(\d{1,20})(?:\.(\d{1,20}))?(?:\.(\d{1,20}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
     re.ASCII,
 )
 _TERM = re.compile(
@@ -17,6 +17,8 @@ _TERM = re.compile(
     r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
     re.ASCII,
 )
+_NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+"""What is longer is none for skopeo, either; Python refuses to read some thousand digits."""
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
@@ -50,7 +52,7 @@ class Version:
     @property
     def key(self) -> Key:
         """Sorts as versions do."""
-        parts = tuple((0, int(one), "") if one.isdecimal() else (1, 0, one) for one in self.pre.split("."))
+        parts = tuple((0, int(one), "") if _NUMBER.fullmatch(one) else (1, 0, one) for one in self.pre.split("."))
         return (*self.numbers, parts if self.pre else (_LAST,))
 
 
@@ -66,6 +68,8 @@ class Term:
     def parse(cls, match: re.Match[str]) -> Self:
         """Read a match of ``_TERM``; raises Invalid."""
         operator = _ALIASES.get(match[1], match[1])
+        if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
+            raise Invalid(f"got the range of versions {match[0][:200]!r}, want numbers below 2^64")
         numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
         known = next((index for index, number in enumerate(numbers) if number is None), 3)
         if not known and operator in ("!=", ">", "<=", "^"):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from converter.errors import Usage
+from converter.errors import LimitExceeded, Usage
+from converter.model.limits import in_force
 
 if TYPE_CHECKING:
     from converter.signing import Signing
@@ -74,25 +75,30 @@ def wanted() -> Wanted | None:
         return None
     from converter.verification.wanted import Wanted
 
-    return Wanted(policy=path.read_bytes(), read=read)
+    return Wanted(policy=read(path), read=read)
 
 
-def read(path: str) -> bytes:
-    """A file that a policy names."""
-    return Path(path).read_bytes()
+def read(path: str | Path) -> bytes:
+    """A file that a person or a policy names; raises LimitExceeded where it is larger than a document may be."""
+    most = in_force().document
+    with Path(path).open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise LimitExceeded(f"{path}: got more than {most} bytes, want at most so many (limit: document)")
+    return data
 
 
 def below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
     """The files of a folder and of those below it, by their path in it."""
     found = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    return {str(path.relative_to(folder)): read(path) for path in found}
 
 
 def maker_of(text: str) -> Maker:
     """A key in a file, of either kind, or a key of the person's own; raises Invalid, Untrusted."""
     path = Path(text)
     if path.is_file():
-        data = path.read_bytes()
+        data = read(path)
         if _PRIVATE in data and _OPENPGP not in data:
             return cosign_maker(path)
     return gpg_maker(text)
@@ -104,7 +110,7 @@ def cosign_maker(path: Path) -> Maker:
     from converter.trust.private_keys import PrivateKey
 
     password = os.environ.get("COSIGN_PASSWORD", "").encode()
-    return CosignKey(PrivateKey.load(path.read_bytes(), password, str(path)))
+    return CosignKey(PrivateKey.load(read(path), password, str(path)))
 
 
 def gpg_maker(text: str) -> Maker:
@@ -113,7 +119,7 @@ def gpg_maker(text: str) -> Maker:
 
     path = Path(text)
     if path.is_file():
-        return GpgFile(path.read_bytes(), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
+        return GpgFile(read(path), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
     return GpgUser(text)
 
 

@@ -131,7 +131,7 @@ def command(reference: str, **chosen: Any) -> int:
         trust_stores=tuple((f"--trust-store {path}", below(path)) for path in chosen["stores"]),
         content_trust=chosen["content_trust"],
         lookasides=chosen["lookasides"],
-        policy=policy.read_bytes() if policy else None,
+        policy=read(policy) if policy else None,
         read=read,
         identity=chosen["identity"],
         map_identity=chosen["map_identity"],
@@ -198,4 +198,4 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _files(option: str, paths: tuple[Path, ...]) -> tuple[tuple[str, bytes], ...]:
-    return tuple((f"{option} {path}", path.read_bytes()) for path in paths)
+    return tuple((f"{option} {path}", read(path)) for path in paths)

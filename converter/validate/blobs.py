@@ -165,10 +165,12 @@ class Blobs:
                 complete = scan(blocks, telling(self.findings, place), entries.visit, self.limits)
                 for _ in blocks:
                     pass
+            complete = complete and entries.finish()
         except Failed as failed:
             self.findings.failed(place, failed.error, "image/layer-format")
             return Layer(codec=codec, entries=entries)
-        complete = complete and entries.finish()
+        finally:
+            entries.forget()
         diff_id = None if meter is None else meter.digest(algorithm)
         return Layer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 

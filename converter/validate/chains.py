@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from converter.stores.catalogue import in_full
 from converter.stores.docker_archive import manifest_json, repositories
+from converter.validate import lower
 from converter.validate.blobs import Blobs, Layer
 from converter.validate.files import Files
 
@@ -42,8 +43,7 @@ class ChainCheck:
         layers = [self._layer(one) for one in reversed(list(self._chain(top)))]
         whole = [layer.entries for layer in layers if layer is not None and layer.complete]
         if len(whole) == len(layers):
-            for number, entries in enumerate(whole):
-                entries.below(whole[:number])
+            lower.judge(whole)
 
     def _unfit(self, layer: str, seen: set[str]) -> str:
         """Why a layer cannot be the next of a chain, or nothing."""

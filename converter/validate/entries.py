@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
@@ -16,23 +15,10 @@ from converter.streams.tar.names import clean, parent, shown, spoken
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 from converter.validate.tars import Tell
 
-MOST_ASKED = 5_000_000
-"""How often layers are asked for what hard links of a layer above them lead to: seconds, where each takes a microsecond
-or two.
-"""
+PACKED_AT_ONCE = 256
+"""Links: each call of the compressor costs more than what it does for one of them."""
+
 _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
-
-
-class Names:
-    """Names that are no longer wanted themselves: eight bytes each, a hash that Python keys anew for each process."""
-
-    def __init__(self, names: Iterable[bytes] = ()) -> None:
-        self._hashes = array("q", sorted(map(hash, names)))
-
-    def __contains__(self, name: bytes) -> bool:
-        wanted = hash(name)
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self._hashes) and self._hashes[place] == wanted
 
 
 class Waiting:
@@ -43,21 +29,24 @@ class Waiting:
         self._held = held
         self._packer = zlib.compressobj(1)
         self._packed: list[bytes] = []
-        self.count = 0
+        self._plain: list[bytes] = []
 
     def add(self, name: bytes, target: bytes) -> None:
         """Raises LimitExceeded."""
-        self.count += 1
-        self._keep(self._packer.compress(b"%b\0%b\0" % (name, target)))
+        self._plain.append(b"%b\0%b\0" % (name, target))
+        if len(self._plain) == PACKED_AT_ONCE:
+            self._pack()
 
     def finish(self) -> None:
         """No more will be added. Raises LimitExceeded."""
-        if self.count:
+        if self._plain or self._packed:
+            self._pack()
             self._keep(self._packer.flush())
 
     def clear(self) -> None:
         """Forget them all; no more will be added."""
         self._packed.clear()
+        self._plain.clear()
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         unpacker, plain = zlib.decompressobj(), b""
@@ -68,6 +57,10 @@ class Waiting:
                 yield match[1], match[2]
                 end = match.end()
             plain = plain[end:]
+
+    def _pack(self) -> None:
+        self._keep(self._packer.compress(b"".join(self._plain)))
+        self._plain.clear()
 
     def _keep(self, packed: bytes) -> None:
         if packed:
@@ -88,9 +81,11 @@ class LayerEntries:
         """Whether each is no directory."""
         self._removed: set[bytes] = set()
         self._emptied: set[bytes] = set()
-        self._waiting = Waiting(held)
+        self._held = held
+        self.waiting = Waiting(held)
         """Hard links to what this layer has not got."""
-        self.files = self.directories = self.removed = self.emptied = Names()
+        self.files = self.directories = self.removed = self.emptied = array("q")
+        """Names that are no longer wanted themselves: of each the hash, which Python keys anew for every process."""
 
     def visit(self, entry: Entry) -> None:
         """Take in one entry, in order."""
@@ -119,33 +114,36 @@ class LayerEntries:
         """All entries were visited: what do the links lead to? Gives whether there is room for those that wait."""
         try:
             self._judge_links()
+            self._remember()
         except LimitExceeded as error:
             self._tell("image/limit", None, str(error))
             return False
-        finally:
-            self._remember()
         return True
+
+    def forget(self) -> None:
+        """Nothing more will be visited: of a layer that is not finished nothing is kept."""
+        self._links.clear()
+        for seen in (self._paths, self._parents, self._removed, self._emptied):
+            seen.clear()
 
     def _judge_links(self) -> None:
         self._links.finish()
         for name, target in self._links:
             if target not in self._paths:
-                self._waiting.add(name, target)
+                self.waiting.add(name, target)
             elif self._paths[target] and target != name:
                 fact = f"got a link to {shown(target)} in front of that, want it behind"
                 self._tell("tar/link-order", name, fact)
             else:
-                self._dangling(name, target)
-        self._waiting.finish()
+                self.dangling(name, target)
+        self.waiting.finish()
 
     def _remember(self) -> None:
-        paths = self._paths
-        self.files = Names(name for name, file in paths.items() if file)
-        self.directories = Names(name for name, file in paths.items() if not file)
-        self.removed, self.emptied = Names(self._removed), Names(self._emptied)
-        self._links.clear()
-        for seen in (paths, self._parents, self._removed, self._emptied):
-            seen.clear()
+        """Raises LimitExceeded."""
+        self._held.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
+        self.files = array("q", (hash(name) for name, file in self._paths.items() if file))
+        self.directories = array("q", (hash(name) for name, file in self._paths.items() if not file))
+        self.removed, self.emptied = array("q", map(hash, self._removed)), array("q", map(hash, self._emptied))
 
     def _whiteout(self, entry: Entry) -> bool:
         """Whether the entry is no file of the image."""
@@ -178,31 +176,6 @@ class LayerEntries:
         elif target == entry.name or not self._paths.get(target, False):
             self._links.add(entry.name, target)
 
-    def _dangling(self, name: bytes, target: bytes) -> None:
+    def dangling(self, name: bytes, target: bytes) -> None:
+        """A link leads to nothing."""
         self._tell("tar/link-target", name, f"got a link to {shown(target)}, want a file that is there")
-
-    def below(self, layers: Sequence[LayerEntries]) -> None:
-        """Look for what links lead to in the layers below, base first, as they are flattened."""
-        if self._waiting.count * len(layers) > MOST_ASKED:
-            fact = f"got {self._waiting.count} hard links to {len(layers)} layers below, want fewer of either"
-            self._tell("image/limit", None, fact)
-            return
-        for name, target in self._waiting:
-            if not _there(target, layers):
-                self._dangling(name, target)
-
-
-def _there(path: bytes, layers: Sequence[LayerEntries]) -> bool:
-    above = [path]
-    while above[-1]:
-        above.append(parent(above[-1]))
-    for layer in reversed(layers):
-        if path in layer.files:
-            return True
-        if path in layer.directories:
-            return False
-        if any(place in layer.files or place in layer.emptied for place in above[1:]):
-            return False
-        if any(place in layer.removed for place in above):
-            return False
-    return False

@@ -16,6 +16,7 @@ from converter.model.document import read
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import check, guess
+from converter.validate import lower
 from converter.validate.blobs import Blobs, Claim, Layer
 from converter.validate.findings import below, member
 
@@ -210,8 +211,7 @@ class Walk:
                 self._findings.add("image/history-length", member(here, "/history"), fact)
         known = [layer for layer in layers if layer is not None and layer.complete]
         if len(known) == len(layers):
-            for number, layer in enumerate(known):
-                layer.entries.below([lower.entries for lower in known[:number]])
+            lower.judge([layer.entries for layer in known])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """A configuration document, checked alone."""

@@ -43,6 +43,8 @@ from converter.errors import Invalid
             ">=1-0", "1.0.0-0 1.0.0-1a", "1.0.0-01 1.0.0-rc.01", id="numbers in a pre-release have no zeros before"
         ),
         pytest.param(">=1", "18446744073709551615", "18446744073709551616", id="numbers have an end"),
+        pytest.param(">=1", "1.0.1", f"1.{'9' * 5000}.0", id="numbers that nobody would read"),
+        pytest.param(">=1.0.0-0", f"1.0.0-{'9' * 5000}", "0.9.0", id="and such in a pre-release"),
     ],
 )
 def test_ranges(text: str, inside: str, outside: str) -> None:
@@ -52,7 +54,7 @@ def test_ranges(text: str, inside: str, outside: str) -> None:
     assert [tag for tag in outside.split() if within(tag)] == []
 
 
-@pytest.mark.parametrize("text", ["", "latest", ">=", "1.2 || ", "1.2.3.4", ">> 1", "1,,x y"])
+@pytest.mark.parametrize("text", ["", "latest", ">=", "1.2 || ", "1.2.3.4", ">> 1", "1,,x y", ">= 1" + "9" * 5000])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="got the range of versions"):
         Range.parse(text)

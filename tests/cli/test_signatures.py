@@ -57,6 +57,8 @@ def test_json(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["--key", "gpg.pub"], 1, "got no public key", id="a key of another kind"),
         pytest.param(["--keyring", "cosign.pub"], 1, "got no OpenPGP certificate", id="a keyring of another kind"),
         pytest.param(["--key", "cosign.pub", "--at", "noon"], 2, "got the time 'noon'", id="a time that is none"),
+        pytest.param(["--key", "/dev/zero"], 1, "want at most so many (limit: document)", id="a key without end"),
+        pytest.param(["--policy", "/dev/zero"], 1, "want at most so many (limit: document)", id="a policy without end"),
         pytest.param(["--key", "missing.pub"], 2, "missing.pub", id="a file that is not there"),
     ],
 )

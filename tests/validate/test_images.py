@@ -215,13 +215,26 @@ def test_a_limit_is_told_as_such() -> None:
         pytest.param([["d/f"], ["d/.wh..wh..opq"], ["h>d/f"]], Limits(), ["tar/link-target"], id="in what is emptied"),
         pytest.param([["d/f"], [".wh.d"], ["d/f"], ["h>d/f"]], Limits(), [], id="to what came again"),
         pytest.param([["f"], ["h>f", "i>f"]], Limits(names=15), ["image/limit"], id="more than there is room for"),
-        pytest.param([["f"], *([["x"]] * 9), ["h>f", "i>f"]], Limits(), ["image/limit"], id="more than can be asked"),
+        pytest.param(
+            [["f"], ["g"]], Limits(names=15), ["image/limit"], id="names alone, of which each takes eight bytes"
+        ),
+        pytest.param([["d/f"], [".wh.d", "d/f"], ["h>d/f"]], Limits(), [], id="to what took the place of the removed"),
+        pytest.param(
+            [["d/f"], [".wh.d/f"], ["h>d/f"]], Limits(), ["tar/whiteout-name"], id="beside a whiteout that is none"
+        ),
+        pytest.param([["d/f"], ["d/.wh.f"], ["h>d/f"]], Limits(), ["tar/link-target"], id="to what is removed"),
+        pytest.param([["f"], ["h>f"], [".wh.f"], ["i>f"]], Limits(), ["tar/link-target"], id="once it is removed"),
+        pytest.param([["h>f"], ["f"]], Limits(), ["tar/link-target"], id="to a file that a higher layer brings"),
+        pytest.param(
+            [["a"], ["h>a", "i>b"], ["b"], ["j>b", "k>h", "l>i"]], Limits(), ["tar/link-target"], id="in turn"
+        ),
     ],
 )
+@pytest.mark.parametrize("at_once", [pytest.param(1, id="one by one"), pytest.param(1000, id="together")])
 def test_hard_links_lead_to_the_layers_below(
-    layers: list[list[str]], limits: Limits, rules_broken: list[str], monkeypatch: pytest.MonkeyPatch
+    layers: list[list[str]], limits: Limits, rules_broken: list[str], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converter.validate.entries.MOST_ASKED", 19)
+    monkeypatch.setattr("converter.validate.lower.AT_ONCE", at_once)
     store = MemoryStore()
     tars = [b"".join(_entry(text) for text in layer) + bytes(1024) for layer in layers]
     add_image(store, tars=tars)

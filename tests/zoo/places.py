@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.zoo import documents
-from tests.zoo.members import Member, everything, layout, looked_at, to
+from tests.zoo.members import Command, Member, aci, everything, layout, looked_at, to
 from tests.zoo.saved import SAVED_CONFIG, SAVED_ROW
 from tests.zoo.tars import NAMES
 
@@ -71,6 +71,27 @@ def _in_the_way(bend: Bend) -> None:
     bend(Path("../out/x"))
 
 
+def _key(bend: Bend) -> None:
+    """Something else than a key, a policy, credentials or a list of images; and rkt's keys among which it is one."""
+    layout().write()
+    bend(Path("x"))
+    Path("keys/trustedkeys/root.d").mkdir(parents=True)
+    bend(Path("keys/trustedkeys/root.d", "a" * 40))
+    Path("a.aci").write_bytes(aci())
+    Path("a.aci.asc").write_bytes(b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n")
+
+
+KEYED: tuple[Command, ...] = (
+    *(("verify", "oci:in/layout:app", option, "in/x") for option in ("--key", "--keyring", "--policy")),
+    ("verify", "oci:in/layout:app", "--certificate-chain", "in/x", "--certificate-identity", "a@example.com"),
+    ("verify", "aci:in/a.aci", "--trust-store", "in/keys"),
+    ("sign", "oci:in/layout:app", "--cosign-key", "in/x", "--identity", "example.com/app:1"),
+    ("sign", "oci:in/layout:app", "--gpg-key", "in/x", "--identity", "example.com/app:1"),
+    ("convert", "--policy", "in/x", "oci:in/layout:app", "oci:out/oci:app"),
+    ("sync", "in/x", "oci:out/oci"),
+)
+
+
 def _plenty() -> None:
     layout().write()
     for number in range(20_000):
@@ -110,6 +131,9 @@ def as_places() -> Iterator[Member]:
             continue  # that waits for its reader, as it should
         commands = tuple(to("oci:in/layout", *targets))
         yield Member(name=f"place: target is {told}", make=partial(_in_the_way, bend), commands=commands)
+    for told, bend in BENDS.items():
+        if told != "a fifo":  # that waits for its writer: a shell's <(…) is one
+            yield Member(name=f"argument: key is {told}", make=partial(_key, bend), commands=KEYED)
     yield Member(name="place: twenty thousand blobs", make=_plenty, commands=everything("oci:in/layout"))
     for told, name_ in NAMES.items():
         commands = (("inspect", "docker-archive:in/d"), *to("docker-archive:in/d", "oci:out/oci:app"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, StorageFailed
 from converter.model.document import load_object
+from converter.model.limits import in_force
 from converter.stores.registry.access import Access, Credentials
 
 DOCKER_HUB = "https://index.docker.io/v1/"
@@ -46,7 +47,8 @@ def keys(host: str, repository: str) -> tuple[str, ...]:
 
 def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(in_force().document + 1)
     except FileNotFoundError:
         if must_exist:
             raise NotFound(f"got no file {str(path)!r}, want credentials in it") from None
