@@ -55,12 +55,12 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     return replace(item, entries=tuple(entries))
 
 
-def one_platform(item: Item, wanted: Platform, read: Read, depth: int = 0) -> Item:
+def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
     """The image of an index that suits a platform best; any other item as it is. Raises NotFound with what there is."""
     if not isinstance(item, Index):
         return item
     read = _counted(read)
-    entries = _flattened(item, read, depth)
+    entries = _flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
     found = choose(wanted, offers)
     if found is None:
@@ -74,7 +74,7 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
     if not isinstance(item, Index):
         return item
     read = _counted(read)
-    entries = _flattened(item, read, 0)
+    entries = _flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
     chosen: set[int] = set()
     for platform in wanted:
@@ -105,7 +105,7 @@ def _counted(read: Read) -> Read:
     return counting
 
 
-def _flattened(item: Index, read: Read, depth: int) -> list[Entry]:
+def _flattened(item: Index, read: Read, depth: int = 0) -> list[Entry]:
     in_force().require("index_depth", depth, "indexes within each other")
     flat: list[Entry] = []
     for number, entry in enumerate(item.entries):

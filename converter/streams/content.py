@@ -71,15 +71,13 @@ def knowing(content: Derived, found: Superseded) -> Derived:
 T = TypeVar("T")
 
 
-def remade(
-    content: Derived, use: Callable[[Blocks], T], note: Note = unnoted, opened: Watch = Known.blocks
-) -> tuple[T, Derived]:
+def remade(content: Derived, use: Callable[[Blocks], T], note: Note = unnoted) -> tuple[T, Derived]:
     """What ``use`` gives of the uncompressed bytes of ``content``, and the content as it can be made in one go.
 
     ``use`` is called again where these have to be made from the start.
     """
     while True:
         try:
-            return use(uncompressed(Layer(content=content), note, opened)), content
+            return use(uncompressed(Layer(content=content), note)), content
         except Superseded as found:  # a layer that names a file twice, which its specification forbids
             content = knowing(content, found)

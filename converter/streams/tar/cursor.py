@@ -121,16 +121,20 @@ class Cursor:
         return Invalid(f"payload: got an archive that ends at byte {self.offset}, want {self.left} bytes more")
 
 
+_PIECE = 16 * 1024
+"""Bytes that are read of a file at once, where most of it is skipped."""
+
+
 class FileCursor(Cursor):
     """A cursor over a seekable file from its first byte on: what is skipped is not read."""
 
     __slots__ = ("_file", "_size")
 
-    def __init__(self, file: BinaryIO, piece: int = 16 * 1024) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        super().__init__(iter(lambda: file.read(piece), b""))
+        super().__init__(iter(lambda: file.read(_PIECE), b""))
 
     def _skip_far(self) -> None:
         if self.offset + self.left > self._size:
