@@ -127,7 +127,7 @@ def test_tags(more: list[str], shown: str | None, layout: MemoryStore, capsys: p
 def test_an_aci(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "oci:in:app", "aci:app.aci", "--quiet"]) == 0
     told = inspected("aci:app.aci", capsys)
-    assert told.splitlines()[1:3] == ["  name        image", "  format      aci"]
+    assert told.splitlines()[1:3] == ["  name        app", "  format      aci"]
     assert "  image ID    sha512-" in told
     assert "appc.io/aci/manifest" not in told
     assert main(["inspect", "aci:app.aci", "--json"]) == 0
