@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from converter.cli.cache import size_option
 from converter.cli.environment import cache_folder, end_options, store, store_options
 from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
 from converter.cli.settings import common, settings
@@ -20,73 +20,22 @@ from converter.cli.signers import content_trust_option, signing, trust_options, 
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 
-if TYPE_CHECKING:
-    from converter.model.compression import Compression
-
-FORMATS = ("docker", "oci", "aci")
-
-
-def platforms_of(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """What ``--platform`` says; raises Usage."""
-    from converter.model.platform import Platform
-
-    if "all" in values:
-        if len(values) > 1:
-            raise Usage("got --platform all and another platform, want one or the other")
-        return values
-    return tuple(str(Platform.parse(value)) for value in values)
-
-
-def compression_of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
-    """What ``--compress`` says; raises Usage."""
-    from converter.model.compression import Compression
-
-    return None if value is None else Compression.parse(value)
-
-
-HELP = """\
-Write the image SOURCE to every DEST, in its format or another.
-
-Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error. How SOURCE
-and DEST are spelled, transship --help says.
-
-\b
+EXAMPLES = """\b
+Examples:
   transship convert docker-archive:app.tar oci:app
   transship convert app.tar aci:app.aci
   transship convert docker://ghcr.io/team/app:1 docker-archive:app.tar
 """
 
 
-@click.command("convert", help=HELP)
+@click.command("convert", epilog=EXAMPLES)
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
-@click.option("--to", type=click.Choice(FORMATS), help="The format, where DEST can hold several.")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="OS/ARCH[/VARIANT]",
-    callback=platforms_of,
-    help="Which image of an index (repeatable), or all. Default: this machine's.",
-)
-@click.option(
-    "--compress",
-    metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
-    callback=compression_of,
-    help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
-)
+@image_options
 @click.option("--squash", is_flag=True, help="Make one layer of all.")
 @click.option("--layered", is_flag=True, help="For ACI: one ACI a layer, with dependencies.")
 @click.option("--all-images", is_flag=True, help="Every image of an archive or a layout.")
-@click.option(
-    "--aci-path",
-    "aci_paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Where the dependencies of an ACI are looked for (repeatable).",
-)
-@click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest.")
-@click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything.")
+@aci_path_option
 @click.option("--dry-run", is_flag=True, help="Say what would be lost, and the digest; write nothing.")
 @click.option(
     "--source-date-epoch",
@@ -97,7 +46,6 @@ and DEST are spelled, transship --help says.
     metavar="SECONDS",
     help="The time where one must be invented.",
 )
-@click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
 @click.option(
     "--origin",
     type=click.Choice(("always", "signed", "never")),
@@ -107,9 +55,11 @@ and DEST are spelled, transship --help says.
 @click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads. Default: one a processor, 4 over a network.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads. Default: one a processor, 4 over a network."
+)
 @click.option("--link", is_flag=True, help="Share files with SOURCE where they stay as they are: reflinks, hard links.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@no_cache_option
 @click.option(
     "--cache-blobs",
     metavar="SIZE",
@@ -121,7 +71,11 @@ and DEST are spelled, transship --help says.
 @end_options
 @common
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
-    """Convert (the help is HELP)."""
+    """Write the image SOURCE to every DEST, in its format or another.
+
+    Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error. How
+    SOURCE and DEST are spelled, transship --help says.
+    """
     from converter.conversion import Options, convert
 
     share_heap()

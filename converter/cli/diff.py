@@ -13,6 +13,7 @@ import click
 
 from converter.cli.environment import store, store_options
 from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
 from converter.cli.settings import common, settings
 from converter.cli.text import BOLD, count, show, show_json
@@ -31,17 +32,18 @@ EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as that of diff(1)."""
 
 
-@click.command("diff")
+EXAMPLES = """\b
+Examples:
+  transship diff app.tar oci:app
+  transship diff docker://registry.example/app:1 docker-daemon:app:1
+"""
+
+
+@click.command("diff", epilog=EXAMPLES)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
-@click.option(
-    "--aci-path",
-    "aci_paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Where the dependencies of an ACI are looked for (repeatable).",
-)
+@aci_path_option
 @store_options
 @common
 def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path, ...]) -> int:

@@ -31,9 +31,15 @@ def store_options(function: Function) -> Function:
         click.option("--anonymous", is_flag=True, help="Ask registries without a name or a password.", **_hidden()),
         _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
         _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
-        click.option("--retries", type=click.IntRange(min=0), help="How often to ask a registry again.", **_hidden()),
         click.option(
-            "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds without progress.", **_hidden()
+            "--retries", type=click.IntRange(min=0), metavar="N", help="How often to ask a registry again.", **_hidden()
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="How long to wait without progress.",
+            **_hidden(),
         ),
         click.option(
             "--limit",
@@ -54,8 +60,8 @@ def store_options(function: Function) -> Function:
 def end_options(function: Function) -> Function:
     """Give a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
     options = (
-        _credentials("--src-creds", "The same for the source alone."),
-        _credentials("--dest-creds", "The same for destinations alone."),
+        _credentials("--src-creds", "As --creds, for the source alone."),
+        _credentials("--dest-creds", "As --creds, for destinations alone."),
         _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
         _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
         _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),

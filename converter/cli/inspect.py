@@ -30,7 +30,14 @@ MOST = 200
 """Characters of an annotation or a label that are shown."""
 
 
-@click.command("inspect")
+EXAMPLES = """\b
+Examples:
+  transship inspect docker://registry.example/app:1
+  transship inspect app.tar --json
+"""
+
+
+@click.command("inspect", epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @content_trust_option
 @store_options

@@ -9,7 +9,7 @@ from converter.cli.text import show, show_json
 from converter.schema import KINDS, bundle, schema
 
 
-@click.command(name="schema")
+@click.command("schema")
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
 @click.option("--bundle/--no-bundle", "bundled", default=True, help="With all it refers to, or as it lies in schemas/.")
 @common

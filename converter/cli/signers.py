@@ -52,7 +52,7 @@ def content_trust_option(function: Function) -> Function:
         "--content-trust",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         callback=_documents,
-        metavar="FOLDER",
+        metavar="DIRECTORY",
         help="Docker Content Trust of the image: a folder with root.json and targets.json.",
     )(function)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.convert import FORMATS, compression_of, platforms_of
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
 from converter.cli.heap import share_heap
+from converter.cli.image_options import image_options, no_cache_option
 from converter.cli.progress import progress
 from converter.cli.settings import common, settings
 from converter.cli.signers import maker_of, signing, trust_options, wanted
@@ -30,34 +30,26 @@ ROWS = 40
 """Most rows of the summary's table; failures are always told."""
 
 
-@click.command("sync")
+EXAMPLES = """\b
+Examples:
+  transship sync docker://registry.example/app oci:mirror
+  transship sync sync.yaml docker://mirror.example/team --keep-going --report done.html
+"""
+
+
+@click.command("sync", epilog=EXAMPLES)
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and what is there already; write nothing.")
 @click.option("--keep-going", is_flag=True, help="Do the others when one fails.")
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
-@click.option("--to", type=click.Choice(FORMATS), help="The format, where DEST can hold several.")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="OS/ARCH[/VARIANT]",
-    callback=platforms_of,
-    help="Which image of an index (repeatable), or all. Default: this machine's.",
-)
-@click.option(
-    "--compress",
-    metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
-    callback=compression_of,
-    help="How layers are packed. Default: keep.",
-)
-@click.option("--preserve-digests", is_flag=True, help="Refuse to change a digest.")
-@click.option("--strict", is_flag=True, help="Refuse to lose anything.")
-@click.option("--remove-signatures", is_flag=True, help="Leave signatures behind.")
+@image_options
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (transship[dask]).")
-@click.option("--images", type=click.IntRange(min=1), help="How many images at a time. Default: 4.")
-@click.option("--per-host", type=click.IntRange(min=1), help="Requests in flight to a registry. Default: 6.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads that pack. Default: one a processor.")
+@click.option("--images", type=click.IntRange(min=1), metavar="N", help="How many images at a time. Default: 4.")
+@click.option(
+    "--per-host", type=click.IntRange(min=1), metavar="N", help="Requests in flight to a registry. Default: 6."
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Threads that pack. Default: one a processor.")
 @click.option(
     "--report",
     "reports",
@@ -65,7 +57,7 @@ ROWS = 40
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write what was done to a file, .json or .html (repeatable).",
 )
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+@no_cache_option
 @trust_options
 @store_options
 @end_options

@@ -24,8 +24,15 @@ _HEAD = 512
 """Bytes of a file that tell whether it is a document."""
 
 
-@click.command(name="validate")
-@click.argument("targets", metavar="TARGET…", nargs=-1)
+EXAMPLES = """\b
+Examples:
+  transship validate oci:app app.tar
+  transship validate --kind oci-manifest --profile strict manifest.json
+"""
+
+
+@click.command("validate", epilog=EXAMPLES)
+@click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option(
     "--kind",
     type=click.Choice((*KINDS, *IMAGE_KINDS)),
