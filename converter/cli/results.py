@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.cli.text import size
@@ -64,10 +65,23 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
         kinds = Counter(layer.relation for layer in target.layers)
         which = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
         yield f"  layers    {which or 'none'}"
+        for path in _needed(target):
+            yield f"  needs     {path}"
         if target.size and not (dry_run and target.digest is None):
             yield f"  size      {size(target.size)}"
     if not dry_run:
         yield f"took {result.seconds:.1f} s"
+
+
+def _needed(target: TargetResult) -> Iterator[str]:
+    """The ACIs beside one that depends on them, base first: where it goes, they have to go."""
+    others = [layer.target for layer in target.layers if layer.target is not None and layer.target != target.digest]
+    if target.format == "aci" and others:
+        from converter.model.reference import Location
+        from converter.stores.aci_file import below_path
+
+        path = Path(Location.parse(target.destination).path)
+        yield from (str(below_path(path, other)) for other in others)
 
 
 def _named(target: TargetResult) -> str:

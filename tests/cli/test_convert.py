@@ -119,6 +119,24 @@ def test_each_image_is_told_by_its_name(destination: str, name: str, shown: str)
     assert told[0] == f"wrote {shown}"
 
 
+def test_an_aci_a_layer_is_told_with_the_files_that_it_needs() -> None:
+    rows = tuple(
+        LayerResult(source=None, target=target, diff_id=None, relation="retarred") for target in (LAYER, DIGEST)
+    )
+    target = TargetResult(
+        destination="aci:there/out.aci",
+        name="",
+        format="aci",
+        digest=DIGEST,
+        media_type="",
+        image_id=None,
+        preserved=False,
+        layers=rows,
+    )
+    told = list(lines(Result(source="in", targets=(target,), seconds=0), dry_run=False))
+    assert told[3:5] == ["  layers    2 retarred", f"  needs     there/out-{LAYER.encoded[:12]}.aci"]
+
+
 def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "oci:in", "aci:a", "aci:b", "--dry-run"]) == 0
     told = capsys.readouterr()
