@@ -11,7 +11,7 @@ from posix import _exit, write
 
 
 def start() -> int:
-    """Run the command line of this process; for ``sys.exit``."""
+    """Run the command line of this process, and end it, or give its exit status to ``sys.exit``."""
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _end)
@@ -21,7 +21,29 @@ def start() -> int:
         site.main()
     from converter.cli.main import main
 
-    return main()
+    status = main()
+    leave(status)
+    return status
+
+
+def leave(status: int) -> None:
+    """End the process here, unless something is left that the interpreter has to see to.
+
+    It would take apart all that was made, piece by piece, 4 ms of a start's 60, before the system frees it at once.
+    """
+    import atexit
+
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        return
+    atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter calls first, too
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):  # a full disk, a closed stream: as the interpreter tells it
+        return
+    _exit(status)
 
 
 def _end(number: int, _frame: object) -> None:

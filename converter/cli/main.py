@@ -28,8 +28,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(100_000)
     from converter.cli.run import run
 
-    try:
-        return run(arguments)
-    finally:
-        # The process ends: nothing is left to be collected, and looking through all modules takes a tenth of a start.
-        gc.freeze()
+    return run(arguments)
