@@ -410,3 +410,26 @@ def test_where_a_name_is_given_it_is_used(store: MemoryStore, one: Descriptor, l
     location = Location.parse(f"oci:{layout}:x")
     with open_source(location) as source:
         assert source.resolve(location.name).digest == one.digest
+
+
+@pytest.mark.parametrize(
+    "name, waits",
+    [
+        pytest.param("x", False, id="an image that is there under its name is there already"),
+        pytest.param("y", True, id="a new name is made durable, and what it names"),
+    ],
+)
+def test_only_what_changes_is_waited_for(
+    store: MemoryStore, one: Descriptor, layout: Path, monkeypatch: pytest.MonkeyPatch, name: str, waits: bool
+) -> None:
+    copy(store, one, sink_at("oci", layout), "x")
+    synced = []
+    sync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(fd)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    copy(store, one, sink_at("oci", layout), name)
+    assert bool(synced) == waits

@@ -139,13 +139,18 @@ class LayoutTarget:
     def _merge(self, documents: Documents) -> None:
         with locked(self._path):
             old = DirectoryMedium(self._path).read_document(INDEX) if self._is_layout() else None
-            wanted = documents(old)
+            changed = {
+                name: data
+                for name, data in documents(old).items()
+                if regular_size(self._path / name) is None or (name == INDEX and data != old)
+            }
+            if not changed and not names_in(self._staged.path):
+                return  # whoever wrote the index has made durable what it names
             self._move_blobs()
-            for name, data in wanted.items():
-                if regular_size(self._path / name) is None or (name == INDEX and data != old):
-                    fresh = self._staged.path / name
-                    write_file(fresh, data)
-                    fresh.rename(self._path / name)
+            for name, data in changed.items():
+                fresh = self._staged.path / name
+                write_file(fresh, data)
+                fresh.rename(self._path / name)
             sync_directory(self._path)
 
     def _move_blobs(self) -> None:
