@@ -9,9 +9,11 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName, Location
 
 REF_NAME = "org.opencontainers.image.ref.name"
-_SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
+"""Where layouts keep a name; beside FULL_NAME it is only the tag."""
 FULL_NAME = "io.containerd.image.name"
-"""Where layouts keep a name: OCI's own annotation, and the full name as Docker and containerd write it."""
+"""Where Docker and containerd write the name in full."""
+
+_SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 
 
 def called(location: Location, name: str, root: Descriptor) -> str:

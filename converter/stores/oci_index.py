@@ -15,15 +15,13 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object, type_name
 from converter.model.limits import Limits
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
-REF_NAME = "org.opencontainers.image.ref.name"
-FULL_NAME = "io.containerd.image.name"
-"""Where Docker and containerd write the name in full; their REF_NAME is then only its tag."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?")
 _ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z]+)?")

@@ -17,6 +17,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
@@ -25,7 +26,7 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.target import Target, blob_name
-from converter.stores.oci_index import FULL_NAME, INDEX, LAYOUT, LAYOUT_CONTENT, REF_NAME
+from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 
 FetchDocument = Callable[[Descriptor], bytes]

@@ -6,10 +6,8 @@ from contextlib import suppress
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Descriptor
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.model.reference import ImageName, Location
-
-FULL_NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 
 
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:

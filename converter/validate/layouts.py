@@ -11,6 +11,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import read
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.schema import check
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
@@ -88,14 +89,14 @@ class LayoutCheck:
     def _names(self, entries: list[Descriptor | None]) -> None:
         seen: dict[tuple[str, str, str], int] = {}
         for number, entry in enumerate(entries):
-            short = "" if entry is None else entry.annotations.get(oci_index.REF_NAME, "")
+            short = "" if entry is None else entry.annotations.get(REF_NAME, "")
             if entry is None or not short:
                 continue
-            claim = member(INDEX, f"/manifests/{number}/annotations/{oci_index.REF_NAME}")
+            claim = member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
             if not _NAME.fullmatch(short):
                 fact = f"got {short[:100]!r}, want parts of letters and digits, one of -._:@+/ or -- between"
                 self._findings.add("oci/layout-name-syntax", claim, fact)
-            key = short, entry.annotations.get(oci_index.FULL_NAME, ""), str(entry.platform)
+            key = short, entry.annotations.get(FULL_NAME, ""), str(entry.platform)
             if key in seen:
                 fact = f"got the name {short[:100]!r}, want another than that of entry {seen[key]}"
                 self._findings.add("oci/layout-name", claim, fact)

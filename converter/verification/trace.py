@@ -21,11 +21,12 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
 from converter.streams.workers import Workers
 from converter.trust import origin
-from converter.trust.naming import FULL_NAME, REF_NAME, name_of
+from converter.trust.naming import name_of
 from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof

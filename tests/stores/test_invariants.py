@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from converter.errors import ConverterError
 from converter.model.descriptor import Descriptor
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.memory import MemoryStore
@@ -53,7 +54,7 @@ def test_names_are_those_of_a_dictionary(writes: list[tuple[str, int]]) -> None:
                 model.pop(other, None)
             model[name] = entry
         found = oci_index.entries(oci_index.read_index(index))
-        assert {one.annotations[oci_index.REF_NAME]: one.bare() for one in found if one.annotations} == model
+        assert {one.annotations[REF_NAME]: one.bare() for one in found if one.annotations} == model
         assert {one.digest for one in found} >= {one.digest for one in model.values()}
 
 
@@ -116,7 +117,7 @@ ROW = {
     "LayerSources": {"sha256:" + "a" * 64: IMAGES[0].to_json() | {"urls": ["https://example.com"]}},
 }
 ENTRY = IMAGES[0].to_json() | {
-    "annotations": {oci_index.REF_NAME: "1", oci_index.FULL_NAME: "app:1"},
+    "annotations": {REF_NAME: "1", FULL_NAME: "app:1"},
     "platform": {"os": "linux", "architecture": "amd64", "os.features": ["x"]},
     "data": "e30=",
 }

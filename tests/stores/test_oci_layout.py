@@ -16,10 +16,11 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
+from converter.model.naming import REF_NAME
 from converter.model.reference import Location
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
-from converter.stores.oci_index import REF_NAME, rendered
+from converter.stores.oci_index import rendered
 from converter.stores.oci_layout import attachments
 from tests.builders import add_image
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at

@@ -20,7 +20,7 @@ import converter
 from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.stores.oci_index import REF_NAME
+from converter.model.naming import REF_NAME
 from converter.streams.tar.borrowed import Files, described
 from converter.trust.origin import ARTIFACT
 from converter.verification import Wanted

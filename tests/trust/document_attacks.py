@@ -13,7 +13,7 @@ import converter
 from converter.formats.aci.keys import MANIFEST, RECIPE
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.stores.oci_index import FULL_NAME, REF_NAME
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from tests.builders import sha256

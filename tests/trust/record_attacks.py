@@ -11,7 +11,7 @@ from typing import Any
 
 import converter
 from converter.model import media_types as types
-from converter.stores.oci_index import REF_NAME
+from converter.model.naming import REF_NAME
 from converter.streams.delta import differing
 from converter.streams.tar.borrowed import MAGIC
 from converter.trust import cosign, dsse

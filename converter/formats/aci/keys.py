@@ -6,6 +6,8 @@ still says what the manifest itself says; whoever edits the manifest edits the i
 
 from __future__ import annotations
 
+from converter.model.naming import FULL_NAME, REF_NAME
+
 DOCKER = "appc.io/docker/"
 ORIGINAL_NAME = DOCKER + "originalname"
 REGISTRY = DOCKER + "registryurl"
@@ -59,5 +61,5 @@ DATED = {CREATED_ON: "org.opencontainers.image.created", AUTHORS: "org.openconta
 """Those that an image's configuration has too."""
 OF_APPC = frozenset((AUTHORS, AUTHOR, CREATED_ON, COMMENT, *WELL_KNOWN))
 
-NAMES = frozenset(("org.opencontainers.image.ref.name", "io.containerd.image.name"))
+NAMES = frozenset((REF_NAME, FULL_NAME))
 """Annotations that say what an image is called where it lies, not what it is."""

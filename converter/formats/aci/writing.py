@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.formats import container_config
 from converter.formats.aci import app as words
-from converter.formats.aci import keys, origin
+from converter.formats.aci import keys, provenance
 from converter.formats.aci.baseline import Baseline, comparable
 from converter.formats.aci.kept import Kept, text_map
 from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
@@ -88,7 +88,7 @@ def write(image: Image, base: Baseline | None) -> Written:
     before = base.image if base else None
     image = replace(image, config=comparable(image).config)
     if before is None:
-        _origin(draft, origin.of(image))
+        _provenance(draft, provenance.of(image))
     if before is None or before.platform != image.platform:
         _platform(draft, image)
     for name, write_field in _FIELDS.items():
@@ -111,7 +111,7 @@ def write(image: Image, base: Baseline | None) -> Written:
     return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
 
 
-def _origin(draft: Draft, found: origin.Origin) -> None:
+def _provenance(draft: Draft, found: provenance.Provenance) -> None:
     draft.document["name"] = found.name
     if found.version:
         draft.labels["version"] = found.version

@@ -8,15 +8,15 @@ from converter.errors import Invalid
 from converter.formats.aci.names import named, sanitised
 from converter.model.frozen import frozen
 from converter.model.image import Image
+from converter.model.naming import FULL_NAME, REF_NAME
 from converter.model.reference import ImageName
 
-NAME, TITLE = "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
-FULL_NAME = "io.containerd.image.name"
+TITLE = "org.opencontainers.image.title"
 UNNAMED = "image"
 
 
 @frozen
-class Origin:
+class Provenance:
     """``name`` and ``version`` are appc's, the rest is what the source called itself; empty where nobody said."""
 
     name: str
@@ -31,8 +31,8 @@ class Origin:
 _VERSION = re.compile(r"v?[0-9].*|latest")
 
 
-def of(image: Image) -> Origin:
-    """The origin of an image; ``foreign["name"]["reference"]`` is what a caller says it is called."""
+def of(image: Image) -> Provenance:
+    """The provenance of an image; ``foreign["name"]["reference"]`` is what a caller says it is called."""
     said = str(image.foreign.get("name", {}).get("reference", ""))
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = named(reference) if reference else _of_layout(image, said)
@@ -42,7 +42,7 @@ def of(image: Image) -> Origin:
         parsed = None
     original = image.original
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
-    return Origin(
+    return Provenance(
         name=name or UNNAMED,
         version=version,
         reference=reference,
@@ -58,7 +58,7 @@ def _of_layout(image: Image, said: str) -> tuple[str, str]:
 
     With a title beside it, it is a tag.
     """
-    short = said or image.annotations.get(NAME, "")
+    short = said or image.annotations.get(REF_NAME, "")
     title = sanitised(image.annotations.get(TITLE, ""))
     return (title, short) if title or _VERSION.fullmatch(short) else (sanitised(short), "")
 
@@ -72,5 +72,5 @@ def _reference(image: Image) -> str:
     if schema1.get("name"):
         return f"{schema1['name']}:{schema1['tag']}" if schema1.get("tag") else str(schema1["name"])
     full = image.annotations.get(FULL_NAME, "")
-    name = image.annotations.get(NAME, "")
+    name = image.annotations.get(REF_NAME, "")
     return full or (name if _names_a_repository(name) else "")
