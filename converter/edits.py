@@ -10,16 +10,13 @@ from converter.formats.manifest import layer_type
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
-from converter.model.image import Entry, History, Image, Index, Item
+from converter.model.image import REFERENCE, Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
 from converter.streams.blocks import closing, peek
 from converter.streams.detect import HEAD, detect
 
 Edit = Callable[[Item], Item]
-REFERENCE = "vnd.docker.reference.digest"
-"""Names, in the entry of a BuildKit attestation, the entry it speaks of."""
-
 Read = Callable[[Descriptor], Item]
 """Reads what a descriptor of an index names."""
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from converter import formats
 from converter.conversion import acis
 from converter.conversion.options import Options
-from converter.edits import REFERENCE, Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
+from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Index, Item
+from converter.model.image import REFERENCE, Image, Index, Item
 from converter.model.platform import Platform, choose
 from converter.ports import Source
 

@@ -16,11 +16,8 @@ from converter.formats.manifest import Dialect, bare, row_json, set_annotations,
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
-from converter.model.image import Entry, Index, Item, Original
+from converter.model.image import REFERENCE, Entry, Index, Item, Original
 from converter.plan import Made, Node, Write
-
-_REFERENCE = "vnd.docker.reference.digest"
-"""Names, in the entry of a BuildKit attestation, the entry it speaks of."""
 
 
 def decode(root: Known, format_name: str, kind: str) -> Index:
@@ -73,8 +70,8 @@ def written(item: Index, format_name: str) -> bool:
 
 def _row(entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect) -> Descriptor:
     annotations = dict(entry.annotations)
-    if _REFERENCE in annotations:
-        annotations[_REFERENCE] = renamed.get(annotations[_REFERENCE], annotations[_REFERENCE])
+    if REFERENCE in annotations:
+        annotations[REFERENCE] = renamed.get(annotations[REFERENCE], annotations[REFERENCE])
     same = made.digest == entry.digest
     row = replace(
         entry,

@@ -16,6 +16,9 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
+REFERENCE = "vnd.docker.reference.digest"
+"""The annotation that names, in the entry of a BuildKit attestation, the entry it speaks of."""
+
 
 @frozen
 class RunConfig:

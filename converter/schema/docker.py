@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.errors import Invalid
+from converter.model import media_types as types
 from converter.model.document import load_object, pointer
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
@@ -178,9 +179,7 @@ RULES = (
         title="The configuration of an image has Docker's media type.",
         spec=_V2 + "Image Manifest Field Descriptions: config, mediaType",
         kinds=("docker-schema2",),
-        check=lambda document: wrong_media_type(
-            document, "config/mediaType", "application/vnd.docker.container.image.v1+json"
-        ),
+        check=lambda document: wrong_media_type(document, "config/mediaType", types.DOCKER_CONFIG),
         compat=None,
         note="Old engines pushed application/octet-stream, and plug-ins have a type of their own.",
     ),

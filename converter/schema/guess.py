@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from converter.model import media_types as types
 from converter.model.document import read
 
 _BY_MEDIA_TYPE = {
-    "application/vnd.oci.image.manifest.v1+json": "oci-manifest",
-    "application/vnd.oci.image.index.v1+json": "oci-index",
-    "application/vnd.docker.distribution.manifest.v2+json": "docker-schema2",
-    "application/vnd.docker.distribution.manifest.list.v2+json": "docker-manifest-list",
+    types.OCI_MANIFEST: "oci-manifest",
+    types.OCI_INDEX: "oci-index",
+    types.DOCKER_MANIFEST: "docker-schema2",
+    types.DOCKER_LIST: "docker-manifest-list",
 }
 _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
 

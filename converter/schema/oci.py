@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from converter.model import media_types as types
 from converter.model.digest import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
@@ -22,15 +23,15 @@ from converter.schema.forms import (
 )
 from converter.schema.walk import objects, texts
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-EMPTY = "application/vnd.oci.empty.v1+json"
-LAYER = "application/vnd.oci.image.layer."
 _LAYERS = frozenset(
-    f"application/vnd.oci.image.layer.{kind}v1.tar{packed}"
-    for kind in ("", "nondistributable.")
-    for packed in ("", "+gzip", "+zstd")
+    (
+        types.OCI_LAYER,
+        types.OCI_LAYER_GZIP,
+        types.OCI_LAYER_ZSTD,
+        types.OCI_NONDISTRIBUTABLE,
+        types.OCI_NONDISTRIBUTABLE_GZIP,
+        types.OCI_NONDISTRIBUTABLE_ZSTD,
+    )
 )
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _SYSTEMS = frozenset(
@@ -112,18 +113,18 @@ def data_matches(document: Any) -> Iterator[Hit]:
 
 def layer_type(document: Any) -> Iterator[Hit]:
     """Layers of an image are tars in a form that is registered."""
-    if next((media for _, media in texts(document, "config/mediaType")), "") != CONFIG:
+    if next((media for _, media in texts(document, "config/mediaType")), "") != types.OCI_CONFIG:
         return
     for where, media in texts(document, "layers/*/mediaType"):
         if media not in _LAYERS:
-            yield where, f"got {media[:150]!r}, want a layer of the specification, such as {LAYER}v1.tar+gzip"
+            yield where, f"got {media[:150]!r}, want a layer of the specification, such as {types.OCI_LAYER_GZIP}"
 
 
 def artifact_type(document: Any) -> Iterator[Hit]:
     """Who has no configuration says what it is."""
     for where, media in texts(document, "config/mediaType"):
-        if media == EMPTY and not document.get("artifactType"):
-            yield where, f"got {EMPTY} without artifactType, want artifactType to say what this is"
+        if media == types.OCI_EMPTY and not document.get("artifactType"):
+            yield where, f"got {types.OCI_EMPTY} without artifactType, want artifactType to say what this is"
 
 
 def platform(document: Any) -> Iterator[Hit]:
@@ -206,7 +207,7 @@ RULES = (
         title="The mediaType of a manifest, where it is there, is that of a manifest.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: mediaType",
         kinds=("oci-manifest",),
-        check=lambda document: wrong_media_type(document, "mediaType", MANIFEST),
+        check=lambda document: wrong_media_type(document, "mediaType", types.OCI_MANIFEST),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -215,7 +216,7 @@ RULES = (
         title="The mediaType of an index, where it is there, is that of an index.",
         spec=_OCI + "image-index.md, Image Index Property Descriptions: mediaType",
         kinds=("oci-index",),
-        check=lambda document: wrong_media_type(document, "mediaType", INDEX),
+        check=lambda document: wrong_media_type(document, "mediaType", types.OCI_INDEX),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -252,7 +253,7 @@ RULES = (
         title="The subject is a manifest or an index.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: subject",
         kinds=_MANIFESTS,
-        check=lambda document: wrong_media_type(document, "subject/mediaType", MANIFEST, INDEX),
+        check=lambda document: wrong_media_type(document, "subject/mediaType", types.OCI_MANIFEST, types.OCI_INDEX),
         compat="warning",
         strict="warning",
         note="Manifests of other formats may be subjects, where a registry knows them.",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from converter.model import media_types as types
 from converter.schema.finding import Finding
-
-ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 
 def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -30,7 +29,7 @@ def _forgiven(finding: Finding) -> bool:
             return finding.message.startswith("got no member 'mediaType',") and finding.path == ""
         case "docker/layer-media-type":
             # BuildKit's, which no specification has.
-            return finding.message.startswith(f"got {ZSTD!r},")
+            return finding.message.startswith(f"got {types.DOCKER_LAYER_ZSTD!r},")
         case "oci/environment":
             # The Docker Engine runs images with such a line, and drops it; the image's ID is that of all its bytes.
             return True

@@ -13,6 +13,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor, platform_from_json
 from converter.model.digest import Digest
 from converter.model.document import read
+from converter.model.image import REFERENCE
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import check, guess
@@ -32,7 +33,6 @@ KINDS = {
 
 _COUNTED = frozenset(("oci/history-length", "docker/config-history"))
 """Rules of a configuration alone that ask what is asked here of the whole image."""
-_REFERENCE = "vnd.docker.reference.digest"
 
 
 @dataclass(slots=True)
@@ -150,10 +150,10 @@ class Walk:
         for number, row in enumerate(rows):
             claim = member(here, f"/manifests/{number}")
             self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
-            subject = _object(row, "annotations").get(_REFERENCE)
+            subject = _object(row, "annotations").get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"got an attestation of {str(subject)[:100]}, want one of the images in the index"
-                self._findings.add("image/attestation", f"{claim}/annotations/{_REFERENCE}", fact)
+                self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
 
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
         here = below(place, "manifest")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.edits import REFERENCE
 from converter.model import media_types as types
+from converter.model.image import REFERENCE
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, add_index
 
