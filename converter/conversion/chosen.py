@@ -94,7 +94,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
 
 def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:
     """The same with the documents of Docker Content Trust that the caller has; raises Usage where none fits any."""
-    from converter.conversion.beside import listing
+    from converter.conversion.content_trust import listing
 
     known = [labelled(one.fetch(one.root)) for one in chosen]
     found = [speaking(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)]
