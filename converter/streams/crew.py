@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TypeVar
 
@@ -17,6 +17,11 @@ R = TypeVar("R")
 
 GRACE = 1.5
 """Seconds that a caller who was interrupted waits for its threads. One that hangs in a call to the system is left."""
+
+GLANCE = 0.2
+"""Seconds after which a caller that waits looks up. The system may give a signal to any thread, one that starts another
+for example, and Python lets only the first one answer it, whom that does not wake.
+"""
 
 Stop = Callable[[BaseException], None]
 """Hears why those at work should end early; KeyboardInterrupt says that nobody waits for them for long."""
@@ -62,7 +67,7 @@ def completed(
             thread.start()
         left = len(crew)
         while left:
-            heard = news.get()
+            heard = _next(news)
             if heard is None:
                 left -= 1
             elif isinstance(heard, BaseException):
@@ -78,6 +83,14 @@ def completed(
     _join(crew)
     if errors:
         raise errors[0]
+
+
+def _next(news: SimpleQueue[T]) -> T:
+    while True:
+        try:
+            return news.get(timeout=GLANCE)
+        except Empty:
+            continue
 
 
 def _join(crew: Sequence[Thread], seconds: float | None = None) -> None:
