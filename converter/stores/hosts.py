@@ -7,8 +7,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 ASKED = 20
 """How often in a row one request is put off by a busy host, before it has failed."""
+
+STOPPED = "got a stop, want no more of any host"
+
+PARTING = 1.0
+"""Seconds after a stop in which hosts may still be told what will not go on."""
+
+_parting = ContextVar("parting", default=False)
 
 MOST_SHARED = 256
 """Things that a run shares at a time: a mirror of a large registry speaks to many repositories, and once to each."""
@@ -86,6 +94,7 @@ class Hosts:
         self._connections: WeakSet[Connection] = WeakSet()
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
         self._stopped = threading.Event()
+        self._until = float("inf")
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -120,8 +129,10 @@ class Hosts:
 
     def stop(self) -> None:
         """Let nobody wait for a host any longer: who does is woken, and ends with CalledOff."""
-        self._stopped.set()
         with self._lock:
+            if not self._stopped.is_set():
+                self._until = time.monotonic() + PARTING
+                self._stopped.set()
             for one in self._connections:
                 one.break_off()
 
@@ -130,15 +141,29 @@ class Hosts:
         if isinstance(error, KeyboardInterrupt):
             self.stop()
 
+    @contextmanager
+    def parting(self) -> Iterator[None]:
+        """What this thread says meanwhile it may say after a stop, too: over new connections, and for a moment."""
+        before = _parting.set(True)
+        try:
+            yield
+        finally:
+            _parting.reset(before)
+
+    def left(self) -> float | None:
+        """Seconds that a host may take to answer at the most; None before a stop."""
+        return max(0.001, self._until - time.monotonic()) if self._stopped.is_set() else None
+
     def connected(self, one: Connection) -> None:
         """Remember a connection, to be broken when nobody wants to wait any longer. Raises CalledOff then."""
         with self._lock:
             self._connections.add(one)
-        self._sleep(0)
+        if self._stopped.is_set() and not _parting.get():
+            raise CalledOff(STOPPED)
 
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise CalledOff("got a stop, want no more of any host")
+            raise CalledOff(STOPPED)
 
     def repository(self, host: str, name: str) -> Repository:
         """The one of that name, for all who speak to it."""

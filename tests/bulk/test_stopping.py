@@ -16,9 +16,12 @@ from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
 from tests.bulk.images import serve
 from tests.cli.test_run import HEARS, start
-from tests.stores.registry.fake import FakeRegistry, Fault, Request
+from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 
 MAIN = HEARS + "import sys; from converter.cli.main import main; sys.exit(main(sys.argv[1:]))"
+PATIENT = "from converter.stores import hosts; from converter.streams import crew; hosts.PARTING = crew.GRACE = 60\n"
+"""Lets a process on a busy machine have all the time that it needs for its last words."""
+
 LONG = 60
 """Seconds that each of these would take at the least, were it not stopped."""
 
@@ -79,3 +82,48 @@ def test_a_signal_ends_it_soon_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
     # Two on a machine that has nothing else to do.
     assert seconds < 10
+
+
+@pytest.mark.parametrize("command", ["convert", "sync"])
+@pytest.mark.parametrize(
+    "number, status",
+    [
+        pytest.param(signal.SIGINT, 130, id="Control-C"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+        pytest.param(None, 1, id="another layer that fails"),
+    ],
+)
+def test_uploads_under_way_are_cancelled(
+    command: str, number: signal.Signals | None, status: int, image: tuple[MemoryStore, Descriptor]
+) -> None:
+    store, root = image
+    layers = 3  # all at once
+    begun, over = threading.Semaphore(0), threading.Event()
+
+    with FakeRegistry() as source, FakeRegistry() as target:
+
+        def fault(request: Request) -> Fault:
+            if request.method == "DELETE":
+                over.set()
+            if request.method != "PUT":
+                return None
+            begun.release()
+            if number is None and len(target.seen("PUT")) == layers:
+                return Refuse(status=400)
+            over.wait(LONG)
+            return None
+
+        serve(source, store, [root])
+        target.fault = fault
+        place, to = f"docker://{source.host}/team/app", f"docker://{target.host}/team"
+        words = [command, f"{place}:0", f"{to}/app:0"] if command == "convert" else [command, place, to]
+        options = ("--src-tls-verify=false", "--dest-tls-verify=false", "--no-cache", "--quiet", f"--jobs={layers}")
+        with start(*words, *options, source=PATIENT + MAIN) as process:
+            for _ in range(layers):
+                assert begun.acquire(timeout=LONG)
+            if number is not None:
+                process.send_signal(number)
+            _, err = process.communicate(timeout=LONG)
+        assert process.returncode == status, err
+        assert not target.uploads
+        assert not target["team/app"].tags

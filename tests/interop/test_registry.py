@@ -166,6 +166,22 @@ def test_two_hundred_blobs_arrive_where_every_tenth_request_is_cut(registry: Reg
         assert proxy.down <= size * len(blobs), "what has arrived is not sent again"
 
 
+def test_an_upload_that_is_called_off_leaves_no_bytes(registry: Registry) -> None:
+    """Between two parts: of a request that is cut, docker-registry 2.8 keeps what it has got, whatever it is told."""
+    uploads = registry.folder / "data/docker/registry/v2/repositories/called-off/_uploads"
+
+    def blocks() -> Iterator[bytes]:
+        for _ in range(3):
+            yield bytes(200_000)
+        assert len(list(uploads.glob("*/data"))) == 1
+        raise KeyboardInterrupt
+
+    options = replace(PLAIN, chunk=200_000)
+    with pytest.raises(KeyboardInterrupt), open_sink(Location.parse(at(registry, "called-off:1")), options) as sink:
+        sink.put(blocks(), types.OCI_LAYER)
+    assert not list(uploads.glob("*/data"))
+
+
 def test_a_wrong_byte_is_refused_and_nothing_is_tagged(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
     copy(small_oci.reference, at(registry, "wrong:1"))
     layer = json.loads(raw(small_oci.reference))["layers"][0]["digest"].removeprefix("sha256:")

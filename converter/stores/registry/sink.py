@@ -63,8 +63,10 @@ class RegistrySink:
     ) -> None:
         """Set the tags, those of attachments first; with an error set none."""
         try:
-            if kind is None:
+            if error is None:
                 self._commit()
+            else:
+                self._client.hosts.heed(error)
             for session in self._sessions.values():
                 cancel(self._client, session)
         finally:

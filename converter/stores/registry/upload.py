@@ -56,12 +56,12 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
     job = _Job(client, replay, expected, begun)
     try:
         digest = job.run()
-    except (Unreachable, Denied):
-        # There is nobody to tell; the registry itself clears away what nobody completes.
-        raise
-    except BaseException:
+    except BaseException as error:
         # Abandoned is no Exception: another reader of the same blocks has failed, say who inflates them.
-        job.abandon()
+        client.hosts.heed(error)
+        if isinstance(error, Rejected) or not isinstance(error, (Unreachable, Denied)):
+            job.abandon()
+        # Else there is nobody to tell; the registry itself clears away what nobody completes.
         raise
     finally:
         replay.close()
@@ -82,17 +82,18 @@ def session_of(answer: Answer) -> Session:
 
 
 def cancel(client: Client, session: Session) -> None:
-    """Tell the registry that an upload will not go on; that it knows no such thing is no matter."""
+    """Tell the registry that an upload will not go on, also after a stop; that it knows no such thing is no matter."""
     # A registry that has refused a body hangs up on what it has not read, so the first connection may be that one.
-    for _ in range(2):
-        try:
-            client.once("DELETE", session.location, expect=(200, 202, 204))
-        except Interrupted:
-            continue
-        except ConverterError:
-            return
-        else:
-            return
+    with client.hosts.parting():
+        for _ in range(2):
+            try:
+                client.once("DELETE", session.location, expect=(200, 202, 204))
+            except Interrupted:
+                continue
+            except ConverterError:
+                return
+            else:
+                return
 
 
 class _Job:
@@ -197,18 +198,19 @@ class _Job:
 
     def _find_out(self) -> Digest | None:
         """Where the upload stands after a break; the digest where it turns out to be done."""
-        session, self._session = self._session, None
+        session = self._session
         if session is None:
             return None
         try:
             answer = self._client.call("GET", session.location, expect=(200, 202, 204))
             found = session_of(answer)
         except (NotFound, Rejected):
+            self._session = None
             return (
                 self._expected.digest if self._expected is not None and is_there(self._client, self._expected) else None
             )
-        if found.offset <= self._replay.size:
-            self._session = Session(found.location, found.offset, session.least)
+        known = found.offset <= self._replay.size
+        self._session = Session(found.location, found.offset, session.least) if known else None
         return None
 
 

@@ -109,6 +109,9 @@ class Wire:
     def _timeout(self, method: str) -> Timeout:
         from urllib3 import Timeout
 
+        left = self._hosts.left()
+        if left is not None:
+            return Timeout(total=left)
         seconds = self.access.timeout
         return Timeout(connect=seconds, read=seconds * (DIGESTION if method in ("PUT", "PATCH") else 1))
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
+from converter.errors import CalledOff, ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.model import media_types as types
 from converter.model.content import Blocks, known
 from converter.model.descriptor import Descriptor
 from converter.ports import Sink
+from converter.stores import hosts
+from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry import replay, upload
 from converter.streams.ahead import fan_out
-from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, first
+from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, push, sink_of
 
 LAYER = data(900_000)
@@ -225,6 +228,81 @@ def test_a_source_that_fails_leaves_nothing(registry: FakeRegistry) -> None:
         put(registry, failing())
     assert not registry["app"].blobs
     assert not registry.uploads
+
+
+def _stopping(run: Hosts, error: type[BaseException] | None = None, busy: str = "") -> Iterator[bytes]:
+    """Blocks in whose middle the run is stopped, from elsewhere or by what a person does just here."""
+    yield LAYER[:500_000]
+    if busy:
+        run.hold(busy, 3600)
+    if error is not None:
+        raise error
+    run.stop()
+    yield LAYER[500_000:]
+
+
+@pytest.mark.parametrize(
+    "error, raised",
+    [
+        pytest.param(None, CalledOff, id="in another thread"),
+        pytest.param(KeyboardInterrupt, KeyboardInterrupt, id="in this one"),
+    ],
+)
+@pytest.mark.parametrize("secured", [pytest.param(False, id="open to all"), pytest.param(True, id="with a token")])
+def test_a_stop_cancels_what_is_under_way(
+    registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException] | None,
+    raised: type[BaseException],
+    secured: bool,
+) -> None:
+    monkeypatch.setattr(hosts, "PARTING", 60)
+    registry.token_life = 600 if secured else None
+    with Hosts() as run, pytest.raises(raised):
+        put(registry, _stopping(run, error), replace(PLAIN, hosts=run))
+    assert len(registry.seen("DELETE")) == 1
+    assert not registry.uploads
+    with pytest.raises(CalledOff):
+        put(registry, once(), replace(PLAIN, hosts=run))
+
+
+def _look_and_stop(sink: Sink) -> None:
+    assert not sink.has(WANT)
+    raise KeyboardInterrupt
+
+
+def test_a_stop_cancels_what_a_mount_has_begun(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "PARTING", 60)
+    with Hosts() as run:
+        options = replace(PLAIN, hosts=run, mount_from=("nothing",))
+        with pytest.raises(KeyboardInterrupt), sink_of(registry, options=options) as sink:
+            _look_and_stop(sink)
+    assert not registry.uploads
+
+
+def test_a_stop_does_not_wait_for_a_registry_that_hangs(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "PARTING", 0.2)
+    over = threading.Event()
+    patient: list[Request] = []
+
+    def hang(request: Request) -> Fault:
+        if request.method == "DELETE" and not over.wait(60):
+            patient.append(request)
+        return None
+
+    registry.fault = hang
+    with Hosts() as run, pytest.raises(CalledOff):
+        put(registry, _stopping(run), replace(PLAIN, hosts=run, timeout=3600))
+    over.set()
+    assert not patient
+
+
+def test_a_stop_does_not_wait_where_the_registry_has_asked_to(registry: FakeRegistry) -> None:
+    with Hosts() as run, pytest.raises(CalledOff):
+        put(registry, _stopping(run, busy=registry.host), replace(PLAIN, hosts=run))
+    assert not registry.seen("DELETE")
 
 
 @pytest.mark.parametrize(
