@@ -48,7 +48,10 @@ _CLASSES = {
 }
 """Within brackets, as Go's regular expressions have them, which are skopeo's; Python would read other characters."""
 
-_FLAGS = ("tls-verify", "squash", "strict", "preserve-digests")
+_OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments")}
+"""What is yes or no as for ``convert``, with its name there."""
+
+_FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """What YAML 1.1 calls true and false elsewhere than in a text; a tag may have one of these names."""
 
@@ -141,11 +144,7 @@ class _Reading:
             )
 
     def _options(self, said: Mapping[str, Any]) -> Options:
-        told: dict[str, Any] = {
-            name: said[key]
-            for key, name in (("squash", "squash"), ("strict", "strict"), ("preserve-digests", "preserve_digests"))
-            if key in said
-        }
+        told: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}
         if "format" in said:
             told["to"] = said["format"]
         if "compress" in said:

@@ -52,7 +52,6 @@ Examples:
     help="When an image that changes keeps what was signed. Default: signed.",
 )
 @content_trust_option
-@click.option("--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes.")
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option(

@@ -39,6 +39,9 @@ def image_options(function: Function) -> Function:
         click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest."),
         click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything."),
         click.option("--remove-signatures", is_flag=True, help="Leave signatures behind."),
+        click.option(
+            "--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes."
+        ),
     )
     for option in reversed(options):
         function = option(function)

@@ -297,6 +297,23 @@ def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: Fak
     assert [name for name in documents if name.startswith("sha256-")] == [signature]
 
 
+@pytest.mark.parametrize("attachments", [True, False])
+def test_what_speaks_of_images_comes_along_or_is_left(
+    ours: FakeRegistry, theirs: FakeRegistry, attachments: bool
+) -> None:
+    store, roots = many(1)
+    serve(ours, store, roots)
+    signature = f"sha256-{roots[0].digest.encoded}.sig"
+    ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
+
+    to = f"docker://{theirs.host}/copy"
+    summary = sync([entry(f"docker://{ours.host}/team/app", to, attachments=attachments)], Settings())
+
+    assert states(summary) == {"written": 1}
+    assert theirs["copy/app"].tags.keys() == ({"0", signature} if attachments else {"0"})
+    assert bool(ours.seen("GET", "/referrers/")) == attachments
+
+
 def test_what_is_signed_is_not_signed_again_but_by_another_key(
     ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
 ) -> None:

@@ -54,7 +54,7 @@ images:
     semver: ^1.2
     to: oci:layouts
     compress: keep
-  - {from: docker-archive:app.tar, platform: all, format: oci, strict: true, sign: key.pem}
+  - {from: docker-archive:app.tar, platform: all, format: oci, strict: true, attachments: no, sign: key.pem}
 quay.io:
   images: {coreos/etcd: [latest]}
 """
@@ -143,6 +143,7 @@ def test_the_richer_form() -> None:
     assert app.rename == "{host}/{repository}"
     assert str(archive.source) == "docker-archive:app.tar"
     assert (archive.options.to, archive.options.strict, archive.options.platforms) == ("oci", True, ("all",))
+    assert (archive.options.attachments, app.options.attachments) == (False, True)
     assert archive.options.signing is not None
     assert archive.options.signing.identity == "key.pem"
     assert archive.options.compress == Compression("zstd", 7)
