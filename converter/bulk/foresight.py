@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from converter.execute import DiffIds, packing
+from converter.execute import DiffIds
+from converter.execute.making import packing
 from converter.model.content import Derived
 from converter.model.descriptor import Descriptor
 from converter.plan import Copy, Made, Make, Node, leaves

@@ -13,7 +13,8 @@ from converter.bulk.task import Elsewhere, portable
 from converter.conversion.planning import Target
 from converter.errors import Unsupported, within
 from converter.events import Event, Moved, Report, Warned
-from converter.execute import DiffIds, Execution, Settings, packing
+from converter.execute import DiffIds, Execution, Settings
+from converter.execute.making import packing
 from converter.model.compression import Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor

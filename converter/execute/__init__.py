@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from converter.errors import CalledOff, DigestMismatch, within
-from converter.events import Finished, Moved, Planned, Report, Started, Warned, silent
+from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import WARNING, Derived, Known, Layer
+from converter.model.content import Derived, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -23,12 +23,7 @@ from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import Again, closing
-from converter.streams.compress import compress, engine
-from converter.streams.content import knowing, uncompressed, unnoted
 from converter.streams.crew import each
-from converter.streams.decompress import plain
-from converter.streams.superseded import Superseded
-from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
 
@@ -175,9 +170,10 @@ class Execution:
 
     def _copy_and_look(self, leaf: Copy, expected: Descriptor, *, put: bool) -> Digest:
         """Inflate the blob to learn its diff_id, and copy it on the way unless that is not wanted."""
+        from converter.execute.making import diff_id_of
 
         def look(blocks: Blocks) -> Digest:
-            return self._diff_id(blocks, leaf)
+            return diff_id_of(blocks, leaf, self._settings.limits)
 
         def write(blocks: Blocks) -> Digest:
             return self._sink.put(blocks, leaf.media_type, expected).digest
@@ -188,20 +184,10 @@ class Execution:
         self._settings.diff_ids.learn(expected.digest, diff_id)
         return diff_id
 
-    def _diff_id(self, blocks: Blocks, leaf: Copy) -> Digest:
-        codec, tar = plain(blocks, self._settings.limits)
-        if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
-            found = leaf.content.descriptor.digest
-            _drain(_examined(tar, leaf))
-        else:
-            meter = Meter(leaf.algorithm)
-            _drain(_examined(hashed(ahead(tar), meter), leaf))
-            found = meter.digest(leaf.algorithm)
-        if leaf.diff_id is not None and found != leaf.diff_id:
-            raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
-        return found
-
     def _make(self, leaf: Make) -> tuple[Made, bool]:
+        # What packs and unpacks is imported where that is to be done: most of what is converted is copied.
+        from converter.execute.making import packing
+
         content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
         recipe = packing(content)
         if recipe is None:
@@ -220,31 +206,20 @@ class Execution:
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
-        while True:
-            try:
-                return self._put_derived(leaf, content)
-            except Superseded as found:  # a layer that names a file twice, which its specification forbids
-                content = knowing(content, found)
-
-    def _put_derived(self, leaf: Make, content: Derived) -> Made:
-        notes: dict[str, str] = {}
-        meter = Meter(content.algorithm)
-        layer = Layer(content=content, diff_id=leaf.diff_id)
-        told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
+        from converter.execute.making import make
 
         def opened(known: Known) -> Blocks:
             return self._watched(known, leaf.label)
 
-        blocks = uncompressed(layer, notes.__setitem__, opened, self._settings.limits)
-        metered = blocks if told else ahead(hashed(blocks, meter))
-        packed = self._wanted(compress(metered, content.compression, self._workers))
-        descriptor = self._put(packed, leaf, content)
-        diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
-        if warning := notes.pop(WARNING, ""):
-            self._settings.report(Warned(warning))
-        return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+        def put(blocks: Blocks, content: Derived) -> Descriptor:
+            return self._put(self._wanted(blocks), leaf, content)
+
+        settings = self._settings
+        return make(leaf, content, opened, put, self._workers, limits=settings.limits, report=settings.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
+        from converter.execute.making import packing
+
         expected, shelf = _foreseen(leaf, content), self._settings.diff_ids.blobs
         if shelf is None or packing(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
@@ -278,19 +253,6 @@ class Execution:
                 yield block
 
 
-def packing(content: Derived) -> tuple[Digest, str] | None:
-    """What decides the bytes of a blob that is only packed in another way: its source, and how; None for all else."""
-    if content.rewrite is not None or len(content.inputs) != 1:
-        return None
-    (layer,) = content.inputs
-    if not isinstance(layer.content, Known):
-        return None
-    return (
-        layer.content.descriptor.digest,
-        f"{content.algorithm} {content.compression.codec} {engine(content.compression)}",
-    )
-
-
 def work(leaf: Copy | Make) -> int:
     """How many bytes of blobs are read for a leaf, as far as that is known before its own inputs are made."""
     return _input_size(leaf.content) if isinstance(leaf.content, (Known, Derived)) else 0
@@ -307,13 +269,3 @@ def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:
     if leaf.diff_id is None or leaf.diff_id.algorithm != "sha256" or content.compression.codec != "none":
         return None
     return Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
-
-
-def _examined(tar: Blocks, leaf: Copy) -> Blocks:
-    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted)
-
-
-def _drain(blocks: Blocks) -> None:
-    with closing(blocks) as source:
-        for _ in source:
-            pass

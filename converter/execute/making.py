@@ -1,0 +1,104 @@
+"""The bytes of one layer: made of others, or looked into on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converter.errors import DigestMismatch
+from converter.events import Report, Warned
+from converter.model.content import WARNING, Derived, Known, Layer
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.limits import Limits
+from converter.plan import Copy, Made, Make
+from converter.streams import Blocks
+from converter.streams.ahead import ahead
+from converter.streams.blocks import closing
+from converter.streams.compress import compress, engine
+from converter.streams.content import Watch, knowing, uncompressed, unnoted
+from converter.streams.decompress import plain
+from converter.streams.superseded import Superseded
+from converter.streams.verify import Meter, hashed
+from converter.streams.workers import Workers
+
+Put = Callable[[Blocks, Derived], Descriptor]
+"""Takes the packed bytes of what is made to where they belong."""
+
+
+def diff_id_of(blocks: Blocks, leaf: Copy, limits: Limits | None) -> Digest:
+    """The digest of a blob's uncompressed bytes; raises DigestMismatch where another one is told."""
+    codec, tar = plain(blocks, limits)
+    if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
+        found = leaf.content.descriptor.digest
+        _drain(_examined(tar, leaf))
+    else:
+        meter = Meter(leaf.algorithm)
+        _drain(_examined(hashed(ahead(tar), meter), leaf))
+        found = meter.digest(leaf.algorithm)
+    if leaf.diff_id is not None and found != leaf.diff_id:
+        raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
+    return found
+
+
+def make(
+    leaf: Make,
+    content: Derived,
+    opened: Watch,
+    put: Put,
+    workers: Workers,
+    *,
+    limits: Limits | None,
+    report: Report,
+) -> Made:
+    """Make a layer of its inputs, and put it where it belongs."""
+    while True:
+        try:
+            return _make(leaf, content, opened, put, workers, limits=limits, report=report)
+        except Superseded as found:  # a layer that names a file twice, which its specification forbids
+            content = knowing(content, found)
+
+
+def _make(
+    leaf: Make,
+    content: Derived,
+    opened: Watch,
+    put: Put,
+    workers: Workers,
+    *,
+    limits: Limits | None,
+    report: Report,
+) -> Made:
+    notes: dict[str, str] = {}
+    meter = Meter(content.algorithm)
+    layer = Layer(content=content, diff_id=leaf.diff_id)
+    told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
+    blocks = uncompressed(layer, notes.__setitem__, opened, limits)
+    metered = blocks if told else ahead(hashed(blocks, meter))
+    descriptor = put(compress(metered, content.compression, workers), content)
+    diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
+    if warning := notes.pop(WARNING, ""):
+        report(Warned(warning))
+    return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+
+
+def packing(content: Derived) -> tuple[Digest, str] | None:
+    """What decides the bytes of a blob that is only packed in another way: its source, and how; None for all else."""
+    if content.rewrite is not None or len(content.inputs) != 1:
+        return None
+    (layer,) = content.inputs
+    if not isinstance(layer.content, Known):
+        return None
+    return (
+        layer.content.descriptor.digest,
+        f"{content.algorithm} {content.compression.codec} {engine(content.compression)}",
+    )
+
+
+def _examined(tar: Blocks, leaf: Copy) -> Blocks:
+    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted)
+
+
+def _drain(blocks: Blocks) -> None:
+    with closing(blocks) as source:
+        for _ in source:
+            pass
