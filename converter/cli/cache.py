@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.environment import cache_folder
+from converter.cli.environment import cache_folder, size_option
 from converter.cli.settings import common, settings
 from converter.cli.text import count, show, show_json, size
 from converter.errors import Usage
 
 if TYPE_CHECKING:
     from converter.cache.blobs import Kept
-
-
-def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """A size that a person typed, in bytes; raises Usage."""
-    from converter.model.limits import parse_size
-
-    return None if value is None else parse_size(value)
 
 
 @click.group("cache")

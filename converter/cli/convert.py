@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from converter.cli.cache import size_option
-from converter.cli.environment import cache_folder, end_options, store, store_options
+from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress

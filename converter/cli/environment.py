@@ -108,6 +108,13 @@ def cache_folder() -> Path | None:
     return Path(home, ".cache", "transship") if home.startswith("/") else None
 
 
+def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """A size that a person typed, in bytes; raises Usage."""
+    from converter.model.limits import parse_size
+
+    return None if value is None else parse_size(value)
+
+
 def _credentials(name: str, text: str) -> Callable[[Function], Function]:
     return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_remember_pair, help=text)
 

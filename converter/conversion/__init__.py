@@ -24,7 +24,6 @@ from converter.model.limits import enforced
 from converter.model.reference import Location, Reference
 from converter.stores import open_source
 from converter.stores.hosts import Hosts
-from converter.stores.once import Once
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
@@ -53,8 +52,11 @@ def convert(
             from converter.conversion.caching import Caching
 
             opened = Caching(opened, Blobs(options.cache / FOLDER))
-        once = None if opened.local else stack.enter_context(Once(opened))
-        opened = once or opened
+        once = None
+        if not opened.local:
+            from converter.stores.once import Once
+
+            opened = once = stack.enter_context(Once(opened))
         with within(str(source)):
             library = library_of(options, location, stack)
             images = choose(opened, location, options, library)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.cache import Forgetful
-from converter.conversion.noted import Noted
 from converter.conversion.options import Options
 from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
@@ -45,6 +44,8 @@ def open_target(destination: Location, store: StoreOptions, memory: Forgetful) -
     """The destination; in a registry, with what is remembered of its other repositories."""
     if destination.transport != "docker":
         return open_sink(destination, store)
+    from converter.conversion.noted import Noted
+
     where = ImageName.parse(destination.path)
 
     def holders(digest: Digest) -> Iterator[str]:

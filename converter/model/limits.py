@@ -16,7 +16,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB}
-_VALUE = re.compile(r"([0-9]{1,15})([KMG]?)(?:i?B)?")
+_VALUE = r"([0-9]{1,15})([KMG]?)(?:i?B)?"
 
 
 def _bound(default: int, what: str) -> int:
@@ -26,7 +26,7 @@ def _bound(default: int, what: str) -> int:
 
 def parse_size(text: str, what: str = "for a size") -> int:
     """A number that may end in K, M or G (times 1024 each); raises Usage."""
-    match = _VALUE.fullmatch(text)
+    match = re.fullmatch(_VALUE, text)
     if match is None:
         raise Usage(f"got {text!r} {what}, want a number, perhaps with K, M or G")
     return int(match[1]) * _UNITS[match[2]]

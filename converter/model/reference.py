@@ -27,13 +27,14 @@ TRANSPORTS = (
     "bundle",
 )
 
+# Compiled when one is asked for: an image in a file has no name of a registry.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_HOST = re.compile(
+_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_HOST = (
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
     r"|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?"
 )
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAME_LENGTH = 255
 
@@ -71,11 +72,11 @@ class ImageName:
         if host in ("index.docker.io", DEFAULT_HOST):
             host = DEFAULT_HOST
             repository = repository if "/" in repository else f"library/{repository}"
-        if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository):
+        if not re.fullmatch(_HOST, host) or not re.fullmatch(_REPOSITORY, repository):
             raise Invalid(f"got the reference {text[:300]!r}, want [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case")
         if len(host) + 1 + len(repository) > _NAME_LENGTH:
             raise Invalid(f"got a repository name of {len(host) + 1 + len(repository)} characters, want at most 255")
-        if tag and not _TAG.fullmatch(tag):
+        if tag and not re.fullmatch(_TAG, tag):
             raise Invalid(f"got the tag {tag[:140]!r}, want at most 128 letters, digits, '_', '.' and '-'")
         return cls(host=host, repository=repository, tag=tag, digest=digest)
 
