@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from converter.errors import ConverterError, StorageFailed
 from converter.stores.media.temporary import remove_left
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
-from tests.failing_disk import failing
+from tests.failing_disk import failing, vanishing
 from tests.stores.copying import copy, sink_at
 from tests.stores.unpacking import Seen, hard, link, listed
 from tests.strategies.tar import File, archive
@@ -48,8 +49,9 @@ class Target:
         """Whether it only ever takes an empty place."""
         return self.transport in {"rootfs", "bundle"} and not self.suffix
 
-    def write(self, image: Path, folder: Path) -> None:
-        converter.convert(f"oci:{image}:app", f"{self.transport}:{folder}/x{self.suffix}", layered=self.layered, jobs=1)
+    def write(self, image: Path, folder: Path, cache: Path | None = None) -> None:
+        place = f"{self.transport}:{folder}/x{self.suffix}"
+        converter.convert(f"oci:{image}:app", place, layered=self.layered, jobs=1, cache=cache, cache_blobs=1_000_000)
 
 
 TARGETS = (
@@ -122,6 +124,86 @@ def test_a_disk_that_fails_at_any_call(
         if not disk.failed:
             break
     assert moment > 50, "there were calls to fail at"
+
+
+EVERY = 7
+"""Of the moments at which a folder may vanish, one of so many is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """The folders of a run, below ``root``: of each kind one, any of which may vanish."""
+
+    root: Path
+    target: Target
+    source: Path
+    initial: Path
+
+    def set_up(self, *names: str) -> None:
+        """Make folders what they are at the start."""
+        for name in names:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+            if name in {"source", "out"}:
+                shutil.copytree(self.source if name == "source" else self.initial, self.root / name, symlinks=True)
+            else:
+                (self.root / name).mkdir()
+
+    def write(self) -> None:
+        self.target.write(self.root / "source", self.root / "out", self.root / "cache")
+
+    def found(self) -> Tree:
+        return listed(self.root / "out") if (self.root / "out").exists() else {}
+
+    def made(self) -> Tree:
+        """What comes of an undisturbed run, beside nothing else."""
+        self.set_up("source", "cache", "temporary")
+        if not (self.root / "out").exists():
+            (self.root / "out").mkdir()
+        self.write()
+        return self.found()
+
+
+@pytest.mark.parametrize("victim", ["source", "out", "cache", "temporary"])
+@pytest.mark.parametrize("target, there", CASES)
+def test_a_folder_that_vanishes(
+    target: Target,
+    there: bool,
+    victim: str,
+    images: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand = Stand(tmp_path, target, images[1], tmp_path / "initial")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    fresh = stand.made()
+    stand.initial.mkdir()
+    if there:
+        target.write(images[0], stand.initial)
+    stand.set_up("out")
+    before = stand.found()
+    complete = stand.made()
+    whole = [fresh, complete]
+    for moment in itertools.count(len(target.transport) % EVERY, EVERY):
+        stand.set_up("source", "out", "cache", "temporary")
+        with vanishing(tmp_path / victim, moment) as disk:
+            error = None
+            try:
+                stand.write()
+            except ConverterError as raised:
+                error = raised
+        remove_left()
+        found = stand.found()
+        if victim == "out" and disk.gone:
+            # What was there has gone with it, and what was made, unless that was later.
+            assert found.keys() <= {b""} or found in whole
+        else:
+            assert found in whole if error is None else is_whole(found, before, complete)
+        assert victim != "cache" or error is None, "a cache only saves time"
+        if not disk.gone:
+            assert error is None
+            break
+        if found not in whole or not target.unpacked:
+            assert stand.made() in whole
 
 
 def closed_again(opened: int) -> bool:

@@ -160,7 +160,9 @@ class LayoutTarget:
         for blob in (file for file in files if file.parent != staged):
             place = self._path / blob.relative_to(staged)
             if regular_size(place) != blob.stat().st_size:
-                place.parent.mkdir(parents=True, exist_ok=True)
+                # Not the layout itself: one that is gone by now does not come back half.
+                for folder in (place.parent.parent, place.parent):
+                    folder.mkdir(exist_ok=True)
                 blob.rename(place)
         if (self._path / "blobs").is_dir():
             sync_names(self._path / "blobs")
