@@ -190,7 +190,7 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
     add_image(store, tars=[tar({"name": bytes([number]) * 9}) for number in range(6)])
     image = read(store)
     for edited, most in ((image, 4), (recompressed(ZSTD)(image), 2)):
-        there = Crowd(MemoryStore())
+        there = Crowd(MemoryStore(), most)
         plan = oci.encode(edited, frozenset())
         with there as sink, Workers(2) as workers:
             Execution(sink, workers, Settings(jobs=2, copies=4, diff_ids=Forgetful())).run([plan])
@@ -198,20 +198,23 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
 
 
 class Crowd(MemorySink):
-    """Counts who puts layers at the same time, and gives others the time to come."""
+    """Counts who puts layers at the same time: nobody is done before so many have come, and more have had time to."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, wanted: int) -> None:
         super().__init__(store)
-        self._lock = threading.Lock()
+        self._wanted = wanted
+        self._changed = threading.Condition()
         self._now = self.most = 0
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        with self._lock:
+        with self._changed:
             self._now += 1
             self.most = max(self.most, self._now)
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self.most >= self._wanted, timeout=60)
         time.sleep(0.05)
         try:
             return super().put(blocks, media_type, expected)
         finally:
-            with self._lock:
+            with self._changed:
                 self._now -= 1
