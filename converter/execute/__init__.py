@@ -131,7 +131,7 @@ class Execution:
             require_written(data, node.media_type)
             descriptor = Descriptor.of(data, node.media_type)
             if not self._sink.has(descriptor):
-                self._sink.put((data,), node.media_type, descriptor)
+                descriptor = self._sink.put((data,), node.media_type, descriptor)
             made = Made(descriptor=descriptor)
         self.made[id(node)] = made
         return made

@@ -44,6 +44,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "runc": ("runc",),
     "setcap": ("libcap2-bin",),
     "setfattr": ("attr",),
+    "setpriv": ("util-linux",),
     "skopeo": ("skopeo",),
     "sq": ("sq",),
     "tar": ("tar",),

@@ -166,6 +166,42 @@ def test_without_root_every_file_is_as_umoci_unpacks_it(image: Layout, place: Pa
     assert not [path for path in place.iterdir() if path.name.startswith(".")]
 
 
+@pytest.fixture
+def nobodys(small_oci: Layout, place: Path) -> Path:
+    """A bundle that nobody has made."""
+    shutil.copytree(small_oci.path, place / "layout")
+    run("chown", "-R", f"{NOBODY}:{NOBODY}", place / "layout")
+    image = f"oci:{place}/layout:{small_oci.tag}"
+    said = run(sys.executable, "-c", AS_NOBODY, image, place / "warm", f"bundle:{place}/bundle")
+    assert "the container runs as root, who is you outside of it" in said
+    return place / "bundle"
+
+
+@pytest.mark.parametrize(
+    "command, said",
+    [
+        pytest.param("echo it runs", "it runs\n", id="it runs"),
+        pytest.param("id -u; pwd; echo $GREETING", "0\n/srv\nhello there\n", id="as root, with its environment"),
+        pytest.param("cat data/kept; echo new > data/new && cat data/new", "kept, from the base\nnew\n", id="volumes"),
+        pytest.param("echo new > /srv/added && stat -c %u:%g /srv/added", "0:0\n", id="files are its own"),
+    ],
+)
+def test_an_ordinary_user_makes_it_and_runs_it(
+    nobodys: Path, runtime: Runtime, place: Path, command: str, said: str
+) -> None:
+    nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all")
+    allowed = run(*nobody, "sh", "-c", "unshare --user true && echo yes || echo no", env={"HOME": str(place)})
+    if allowed != "yes\n":
+        pytest.skip("this kernel gives no ordinary user a user namespace")
+    config = json.loads((nobodys / "config.json").read_bytes())
+    config["process"]["args"][-1] = command
+    (nobodys / "config.json").write_text(json.dumps(config))
+    *wrapped, program = runtime.command
+    state = ("--root", place / "state", "run", "--bundle", nobodys, f"test-{os.getpid()}")
+    environment = {"HOME": str(place), "XDG_RUNTIME_DIR": str(place)}
+    assert run(*wrapped, *nobody, program, *state, env=environment) == said
+
+
 def test_a_runtime_runs_it(bundle: Path, runtime: Runtime) -> None:
     assert runtime.run(bundle) == "it runs\n"
 

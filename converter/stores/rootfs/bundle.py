@@ -12,12 +12,14 @@ from converter.events import Warned
 from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
+from converter.model.document import dump, load_object
 from converter.model.image import Attachment
 from converter.stores.disk import disk, names_in, write_file
 from converter.stores.media.temporary import remove
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.flat import no_place_for, only_one
 from converter.stores.rootfs.place import Place
+from converter.stores.rootfs.rootless import is_root, rootless
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.verify import Meter, hashed
 
@@ -138,13 +140,22 @@ class BundleSink(RootfsSink):
         self._config: Descriptor | None = None
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Unpack the tar, or write the configuration."""
+        """Unpack the tar, or write the configuration; an ordinary user's is that of a container which he can run."""
         if media_type != types.RUNTIME_CONFIG:
             return super().put(blocks, media_type, expected)
-        data = b"".join(blocks)
+        data = self._ours(b"".join(blocks))
         write_file(self._place.staged / CONFIG, data)
         self._config = Descriptor.of(data, media_type)
         return self._config
+
+    def _ours(self, data: bytes) -> bytes:
+        """The configuration for whoever has made the files, and will run it."""
+        if os.geteuid() == 0:
+            return data
+        config = load_object(data)
+        if not is_root(config):
+            self._tell("the container runs as root, who is you outside of it: an ordinary user is nobody else in one")
+        return dump(rootless(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:
         root = self._place.staged / ROOTFS

@@ -1,0 +1,47 @@
+"""The configuration of a container that an ordinary user runs (runtime-spec 1.0.2, config-linux.md, "Namespaces").
+
+He is root in a user namespace of his own, whom all files belong to; the kernel lets him map nobody else. What takes the
+machine's root is left out, as by ``runc spec --rootless`` and ``umoci unpack --rootless``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_ROOT = {"uid": 0, "gid": 0}
+_FOR_ROOT = ("uid=", "gid=")
+"""Options of mounts that name whom the namespace does not know."""
+
+
+def rootless(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
+    """The same container for the user and the group of these numbers. It has the machine's network."""
+    linux = {key: value for key, value in config["linux"].items() if key != "resources"}
+    spaces = [one for one in linux["namespaces"] if one["type"] != "network"]
+    return {
+        **config,
+        "process": {**config["process"], "user": _ROOT},
+        "mounts": list(_mounts(config["mounts"])),
+        "linux": {
+            **linux,
+            "uidMappings": [{"containerID": 0, "hostID": uid, "size": 1}],
+            "gidMappings": [{"containerID": 0, "hostID": gid, "size": 1}],
+            "namespaces": [*spaces, {"type": "user"}],
+        },
+    }
+
+
+def is_root(config: dict[str, Any]) -> bool:
+    """Whether the container's process is root anyway."""
+    return bool(config["process"]["user"] == _ROOT)
+
+
+def _mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for mount in mounts:
+        if mount["destination"] == "/sys":
+            # Whose network it is, his is /sys.
+            options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+            yield {"destination": "/sys", "type": "none", "source": "/sys", "options": options}
+        elif mount["type"] != "cgroup":
+            kept = [one for one in mount.get("options", ()) if not one.startswith(_FOR_ROOT)]
+            yield {**mount, "options": kept} if kept else mount
