@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -70,18 +71,22 @@ CASES = [pytest.param(target, False, id=f"{target}, new") for target in TARGETS]
 ]
 
 
+def make_image(number: int, path: Path) -> None:
+    """One of several images, in a layout."""
+    store = MemoryStore()
+    files = [File("d", "dir", mode=0o750), File(f"d/f{number}", data=b"x" * 3000, mode=0o4755)]
+    files += [link("d/l", "f"), hard("d/h", f"d/f{number}"), File("p", "fifo")]
+    root = add_image(store, tars=(archive(files), tar({"etc/x": b"%d" % number})), name="")
+    copy(store, root, sink_at("oci", path), "app")
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two images, in layouts."""
-    made = []
-    for number in range(2):
-        store, path = MemoryStore(), tmp_path_factory.mktemp("image")
-        files = [File("d", "dir", mode=0o750), File(f"d/f{number}", data=b"x" * 3000, mode=0o4755)]
-        files += [link("d/l", "f"), hard("d/h", f"d/f{number}"), File("p", "fifo")]
-        root = add_image(store, tars=(archive(files), tar({"etc/x": b"%d" % number})), name="")
-        copy(store, root, sink_at("oci", path), "app")
-        made.append(path)
-    return made[0], made[1]
+    old, new = (tmp_path_factory.mktemp("image") for _ in range(2))
+    make_image(0, old)
+    make_image(1, new)
+    return old, new
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
@@ -204,6 +209,14 @@ def test_a_folder_that_vanishes(
             break
         if found not in whole or not target.unpacked:
             assert stand.made() in whole
+
+
+@pytest.mark.parametrize("target, there", CASES)
+def test_a_run_that_is_killed_at_any_call(target: Target, there: bool, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.stores.crashing_targets", str(target), str(tmp_path), str(int(there))]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert int(run.stdout) > 10, "there were moments to be killed at"
 
 
 def closed_again(opened: int) -> bool:
