@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from converter.model.frozen import frozen
 
 
-class Planned(NamedTuple):
+@frozen(kw_only=False)
+class Planned:
     """Work has been laid out: so many bytes will be read, for so many blobs."""
 
     size: int
     blobs: int
 
 
-class Started(NamedTuple):
+@frozen(kw_only=False)
+class Started:
     """A blob is being read; ``name`` is a short text for people."""
 
     name: str
     size: int
 
 
-class Moved(NamedTuple):
+@frozen(kw_only=False)
+class Moved:
     """So many more bytes of a blob have been read."""
 
     name: str
     size: int
 
 
-class Finished(NamedTuple):
+@frozen(kw_only=False)
+class Finished:
     """A blob is in the target; ``skipped`` when it was there before."""
 
     name: str
@@ -35,7 +40,8 @@ class Finished(NamedTuple):
     skipped: bool = False
 
 
-class Warned(NamedTuple):
+@frozen(kw_only=False)
+class Warned:
     """Something a person should know that stops nothing."""
 
     fact: str

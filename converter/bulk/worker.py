@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -91,7 +91,7 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program():
         crew = crew_of(worker.state.nthreads)
-        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *event), crew)
+        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew)
     else:
         answer = Failed.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
     if isinstance(answer, Failed):

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
 from converter.cli.text import count, on_terminal, printable, say, size, warn
@@ -63,26 +62,24 @@ def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
             view.close()
 
 
-@dataclass(slots=True)
 class Blob:
     """One that is being read: how many bytes it has (0: nobody told), and how many of them are read."""
 
-    size: int
-    done: int = 0
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.done = 0
 
 
-@dataclass(slots=True)
 class Sum:
     """How much of the work is done: bytes, blobs, and the blobs at work by name.
 
     A blob that was skipped, or whose size nobody had told, counts with the size it turned out to have.
     """
 
-    size: int = 0
-    done: int = 0
-    blobs: int = 0
-    blobs_done: int = 0
-    active: dict[str, Blob] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.size = self.done = 0
+        self.blobs = self.blobs_done = 0
+        self.active: dict[str, Blob] = {}
 
     def add(self, event: Event) -> None:
         """Take in what happened."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -17,14 +16,12 @@ _FLAGS = (
 )
 
 
-@dataclass(slots=True)
 class Settings:
     """The flags, and ``failed``: the exit status when the command cannot do its work."""
 
-    quiet: bool = False
-    json: bool = False
-    debug: bool = False
-    failed: int = 1
+    def __init__(self) -> None:
+        self.quiet = self.json = self.debug = False
+        self.failed = 1
 
 
 def settings() -> Settings:

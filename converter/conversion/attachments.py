@@ -6,7 +6,7 @@ An attachment names its subject by digest: it goes wherever that digest goes, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported, within
@@ -14,6 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
 from converter.ports import Fetch
@@ -34,14 +35,16 @@ TRAIL = "attachments"
 """Where an error happened that is about what speaks of the image, and not about the image."""
 
 
-class Attached(NamedTuple):
+@frozen(kw_only=False)
+class Attached:
     """An attachment of the source, and the plan of its copy."""
 
     attachment: Attachment
     node: Node
 
 
-class Found(NamedTuple):
+@frozen(kw_only=False)
+class Found:
     """What speaks of an image, and a loss for each that cannot be read: an image need not suffer for those."""
 
     attached: tuple[Attached, ...] = ()

@@ -115,4 +115,4 @@ def bare(tag: str) -> str:
 
 def _retagged(one: Attached) -> Attached:
     """The attachment under its tag alone."""
-    return one._replace(attachment=replace(one.attachment, tag=bare(one.attachment.tag)))
+    return replace(one, attachment=replace(one.attachment, tag=bare(one.attachment.tag)))

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Made, Node, forecast
@@ -29,7 +29,8 @@ KEPT = "the origin record"
 """Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
 
 
-class Before(NamedTuple):
+@frozen(kw_only=False)
+class Before:
     """What an image was: its root, what of it is converted, and what spoke of it."""
 
     root: Descriptor
@@ -39,7 +40,8 @@ class Before(NamedTuple):
     settings: Settings
 
 
-class After(NamedTuple):
+@frozen(kw_only=False)
+class After:
     """What it has become: the plan, and what its nodes are."""
 
     plan: Node

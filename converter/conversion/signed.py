@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from converter.conversion import attachments
 from converter.conversion.attachments import Attached
@@ -15,6 +15,7 @@ from converter.conversion.dependencies import Require
 from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.plan import Loss, Node
 from converter.ports import Fetch, Sink, Source
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 Shown = tuple[dict[str, Any], ...]
 
 
-class Carried(NamedTuple):
+@frozen(kw_only=False)
+class Carried:
     """What goes along, in the target's form; what does not; and the signatures among what goes, for people."""
 
     attached: tuple[Attached, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
@@ -19,6 +19,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
+from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
 from converter.plan import Copy, Made, Make, Node, Write
@@ -46,7 +47,8 @@ _COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.
 """Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
 
 
-class Dialect(NamedTuple):
+@frozen(kw_only=False)
+class Dialect:
     """One set of media types.
 
     ``codecs`` are those that every reader of the dialect knows; a target that knows more says so. ``bare`` descriptors

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from math import isfinite
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from converter.errors import Invalid, LimitExceeded
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 
 INT64 = range(-(2**63), 2**63)
@@ -19,7 +20,8 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string; one without an end lasts to that of the text, so that this takes linear time."""
 
 
-class Problem(NamedTuple):
+@frozen(kw_only=False)
+class Problem:
     """One way in which bytes are not a document that every parser reads alike; ``path`` is a JSON pointer."""
 
     rule: str
@@ -31,7 +33,8 @@ class WrittenAsFloat(float):
     """A number with a fraction or an exponent: no integer to Go, though 1.0 is one to JSON Schema."""
 
 
-class Reading(NamedTuple):
+@frozen(kw_only=False)
+class Reading:
     """What was read of a document, as far as it could be, and everything wrong with its text."""
 
     value: Any

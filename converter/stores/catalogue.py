@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
@@ -17,7 +16,8 @@ _POSITION = re.compile(r"@([0-9]{1,9})")
 _SHOWN = 50
 
 
-class Offer(NamedTuple):
+@frozen(kw_only=False)
+class Offer:
     """An image: the names it is listed under, other spellings of them, and the tags that may stand for them."""
 
     root: Descriptor

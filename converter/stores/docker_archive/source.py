@@ -187,4 +187,4 @@ def _group_offer(group: Members, rows: tuple[Saved, ...], stand_ins: list[Descri
         for tag in row.tags
         if in_full(tag) in full or not own.names
     ]
-    return own._replace(names=tuple(dict.fromkeys(tags)) or own.names)
+    return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)

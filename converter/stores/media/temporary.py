@@ -9,7 +9,6 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -31,12 +30,12 @@ def remove_left() -> None:
                 remove(path)
 
 
-@dataclass(slots=True)
 class Temporary:
     """A file or directory of this process. As long as ``fd`` is open it is locked, and nobody cleans it."""
 
-    path: Path
-    fd: int
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
 
     def close(self) -> None:
         """Unlock it; what it has become by then stays."""
