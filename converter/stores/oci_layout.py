@@ -24,7 +24,6 @@ from converter.stores.catalogue import Catalogue
 from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
-from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.target import Target, blob_name
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
@@ -46,6 +45,8 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` makes a layout or adds to one, ``oci-archive:`` writes a tar, and takes the place of an old one."""
     path = Path(location.path)
     if location.transport == "oci-archive":
+        from converter.stores.media.tar_target import TarTarget
+
         return OciSink(TarTarget(path, options.epoch), options.limits, ordered=True)
     return OciSink(LayoutTarget(path), options.limits)
 
