@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from converter.errors import within
@@ -21,14 +21,9 @@ from converter.model.platform import Platform
 from converter.streams.content import Watch, knowing, uncompressed, unnoted
 from converter.streams.superseded import Superseded
 from converter.streams.tar import fields
-from converter.streams.tar.names import parent
-from converter.streams.tar.tree import Node, tree
-
-MOST_NAMES = 20
-"""Of one file that are told."""
-
-Tree = Mapping[bytes, Node]
-"""By path, without a leading slash; the root is ``b""``."""
+from converter.streams.tar.listing import Listing, Row
+from converter.streams.tar.node import Node, unpacked
+from converter.streams.tar.tree import listing
 
 
 @frozen
@@ -54,19 +49,20 @@ def compare(
     the trail of an error. Raises what reading a layer raises: then nothing can be told.
     """
     yield from configurations(a, b)
-    with within(names[0]):
-        files_a = files(a, opened)
-    with within(names[1]):
-        files_b = files(b, opened, files_a)
-    yield from trees(files_a, files_b)
+    with ExitStack() as stack:
+        with within(names[0]):
+            files_a = stack.enter_context(files(a, opened))
+        with within(names[1]):
+            files_b = stack.enter_context(files(b, opened))
+        yield from trees(files_a, files_b)
 
 
-def files(image: Image, opened: Watch = Known.blocks, like: Tree = MappingProxyType({})) -> Tree:
-    """The flattened file tree of an image; what is the same in ``like``, a tree that is held already, is shared."""
+def files(image: Image, opened: Watch = Known.blocks) -> Listing:
+    """The flattened file tree of an image; who gets it closes it."""
     layers = image.layers
     while True:
         try:
-            return tree([partial(uncompressed, layer, unnoted, opened) for layer in layers], like=like)
+            return listing([partial(uncompressed, layer, unnoted, opened) for layer in layers])
         except Superseded as found:  # a layer that is made of one that names a file twice
             layers = tuple(_knowing(layer, found) for layer in layers)
 
@@ -75,63 +71,41 @@ def _knowing(layer: Layer, found: Superseded) -> Layer:
     return replace(layer, content=knowing(layer.content, found)) if isinstance(layer.content, Derived) else layer
 
 
-def trees(a: Tree, b: Tree) -> Iterator[Difference]:
-    """What differs between two file trees, by path."""
-    implied_a, implied_b = _implied(a), _implied(b)
-    linked = _Linked()
-    differing = [path for path, node in a.items() if not linked.same(node, b.get(path))]
-    differing += [path for path in b if path not in a]
-    for path in sorted(differing):
-        one, other = a.get(path), b.get(path)
+def trees(a: Listing, b: Listing) -> Iterator[Difference]:
+    """What differs between two file trees, by path: a directory before what is in it."""
+    for path, one, other in _paired(a, b):
+        if one is not None and other is not None and one.record == other.record and one.names == other.names:
+            continue
         told = partial(Difference, path="/" + _text(path))
-        type_a, type_b = _type(path, one, implied_a), _type(path, other, implied_b)
-        if type_a != type_b:
-            yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
-        elif one is not None and other is not None:
-            yield from _properties(told, one, other)
-            names_a, names_b = linked.names(one, other)
-            if names_a or names_b:
-                yield told(what="names", a=names_a, b=names_b)
-        # Else nobody has said anything of a directory that is only there because something lies in it.
+        if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
+            yield from _properties(told, unpacked(one.record), unpacked(other.record))
+            if one.names != other.names:
+                yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
+        elif any(row is not None and row.record for row in (one, other)):
+            # Else nobody has said anything of a directory that is only there because something lies in it.
+            type_a, type_b = _type(one), _type(other)
+            if type_a != type_b:
+                yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
 
 
-class _Linked:
-    """Compares files that have several names. These share one node: each pair of such is compared once."""
-
-    def __init__(self) -> None:
-        self._same: dict[tuple[int, int], bool] = {}
-        self._told: dict[tuple[int, int], tuple[list[str], list[str]]] = {}
-
-    def same(self, a: Node, b: Node | None) -> bool:
-        """Whether two files are equal."""
-        if b is None or not a.links or not b.links:
-            return a == b
-        pair = id(a), id(b)
-        if pair not in self._same:
-            self._same[pair] = a == b
-        return self._same[pair]
-
-    def names(self, a: Node, b: Node) -> tuple[list[str], list[str]]:
-        """What is told of the names of both: nothing where they are the same."""
-        pair = id(a.links), id(b.links)
-        if pair not in self._told:
-            self._told[pair] = ([], []) if a.links == b.links else (_names(a.links), _names(b.links))
-        return self._told[pair]
+def _paired(a: Listing, b: Listing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
+    """Every path, and the rows that both have for it."""
+    rows_a, rows_b = iter(a), iter(b)
+    one, other = next(rows_a, None), next(rows_b, None)
+    while one is not None or other is not None:
+        if one is not None and other is not None and one.path == other.path:
+            yield one.path, one, other
+            one, other = next(rows_a, None), next(rows_b, None)
+        elif one is not None and (other is None or one.path.split(b"/") < other.path.split(b"/")):
+            yield one.path, one, None
+            one = next(rows_a, None)
+        elif other is not None:
+            yield other.path, None, other
+            other = next(rows_b, None)
 
 
-def _implied(files: Tree) -> set[bytes]:
-    """The directories that are there although no entry describes them."""
-    found = {b""}
-    for path in files:
-        while (path := parent(path)) not in found:
-            found.add(path)
-    return found
-
-
-def _type(path: bytes, node: Node | None, implied: set[bytes]) -> str | None:
-    if node is not None:
-        return _TYPES[node.type]
-    return _TYPES[fields.DIR] if path in implied else None
+def _type(row: Row | None) -> str | None:
+    return None if row is None else _TYPES[row.record[:1] or fields.DIR]
 
 
 def _properties(told: Callable[..., Difference], a: Node, b: Node) -> Iterator[Difference]:
@@ -164,10 +138,10 @@ def _xattrs(node: Node) -> dict[str, str]:
     return {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
 
 
-def _names(links: tuple[bytes, ...]) -> list[str]:
+def _names(count: int, first: tuple[bytes, ...]) -> list[str]:
     """All names of a file, or the first of them and how many there are besides."""
-    shown = ["/" + _text(name) for name in links[:MOST_NAMES]]
-    return shown if len(links) <= MOST_NAMES else [*shown, f"and {len(links) - MOST_NAMES} more"]
+    told = ["/" + _text(name) for name in first]
+    return told if count <= len(told) else [*told, f"and {count - len(told)} more"]
 
 
 _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {

@@ -205,6 +205,22 @@ FILE = File("etc/hosts", data=b"one", mode=0o644, mtime=1)
         ),
         pytest.param([File("./", type="dir", mode=0o700)], [], [], id="nor has the root"),
         pytest.param(
+            [File("a", type="dir"), File("a-b"), File("a/c", mtime=1)],
+            [File("a/c"), File("b")],
+            [
+                ("/a/c", "mtime", "1970-01-01T00:00:01Z", "1970-01-01T00:00:00Z"),
+                ("/a-b", "entry", "file", None),
+                ("/b", "entry", None, "file"),
+            ],
+            id="what is in a directory comes before the name beside it",
+        ),
+        pytest.param(
+            [File("a", type="dir"), File("a/b", type="dir")],
+            [File("a/b/c")],
+            [("/a/b/c", "entry", None, "file")],
+            id="more below directories that nobody listed",
+        ),
+        pytest.param(
             [File("a/b")],
             [File("a")],
             [("/a", "type", "directory", "file"), ("/a/b", "entry", "file", None)],

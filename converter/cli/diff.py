@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
 from converter.cli.settings import common, settings
-from converter.cli.text import BOLD, count, show, show_json
+from converter.cli.text import BOLD, count, json_text, show, show_json
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.content import Blocks, Content, Known
@@ -27,6 +28,7 @@ from converter.streams.blocks import closing
 if TYPE_CHECKING:
     from converter.cli.reading import Opened
     from converter.diff import Difference
+    from converter.streams.tar.records import Records
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as that of diff(1)."""
@@ -54,17 +56,20 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
     """
     settings().failed = UNKNOWN
     from converter.cli.reading import reading
+    from converter.streams.tar.records import Records
 
     share_heap()
     options = store()
-    with (
-        reading(first, options, aci_paths) as a,
-        reading(second, options, aci_paths) as b,
-        progress(quiet=settings().quiet) as report,
-    ):
-        found = list(differences(a, b, platform, report))
-    tell(found)
-    return DIFFERENT if found else EQUAL
+    with Records() as found:
+        with (
+            reading(first, options, aci_paths) as a,
+            reading(second, options, aci_paths) as b,
+            progress(quiet=settings().quiet) as report,
+        ):
+            for one in differences(a, b, platform, report):  # a million, perhaps; none is told before all are known
+                found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
+        tell(found)
+        return DIFFERENT if found else EQUAL
 
 
 def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> Iterator[Difference]:
@@ -139,14 +144,28 @@ def inputs(content: Content) -> Iterator[Known]:
             yield from inputs(layer.content)
 
 
-def tell(found: list[Difference]) -> None:
+def tell(found: Records) -> None:
     """Print what differs, as JSON or for people."""
-    if settings().json:
-        show_json({"equal": not found, "differences": [asdict(one) for one in found]})
+    if settings().json and found:
+        print('{\n  "equal": false,\n  "differences": [')
+        for number, row in enumerate(found, 1):
+            print(indent(json_text(asdict(difference(row))), "    ") + ("," if number < len(found) else ""))
+        print("  ]\n}")
+    elif settings().json:
+        show_json({"equal": True, "differences": []})
     elif not settings().quiet:
-        for one in found:
+        for row in found:
+            one = difference(row)
             show(f"{one.path}: {sentence(one)}")
         show(count(len(found), "difference") if found else "equal", colour=BOLD)
+
+
+def difference(row: bytes) -> Difference:
+    """What ``command`` has put down."""
+    from converter.diff import Difference
+
+    path, what, a, b = json.loads(row)
+    return Difference(path=path, what=what, a=a, b=b)
 
 
 def sentence(one: Difference) -> str:

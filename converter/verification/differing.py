@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from converter.diff import Tree, trees
+from converter.diff import trees
 from converter.errors import Invalid, Untrusted
 from converter.model.document import dump, load_object, pointer
 from converter.model.frozen import frozen
@@ -14,10 +14,11 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.listing import Listing
 from converter.streams.tar.names import shown
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.tree import tree
+from converter.streams.tar.tree import listing
 
 STEERING = (
     "appc.io/",
@@ -40,9 +41,12 @@ Said = tuple[tuple[bytes, bytes], ...]
 
 @frozen
 class Aci:
-    """The files of an ACI, ``rootfs`` and ``manifest`` among them, what else their headers say, and its manifest."""
+    """The files of an ACI, ``rootfs`` and ``manifest`` among them, what else their headers say, and its manifest.
 
-    files: Tree
+    Whoever has it closes the files.
+    """
+
+    files: Listing
     said: Mapping[bytes, Said]
     manifest: bytes
 
@@ -71,8 +75,9 @@ def read_aci(blocks: Blocks) -> Aci:
                     raise Invalid("got something behind the last entry, want nothing")
                 yield rest
 
-    files = tree([watched])
-    if lost := said.keys() - files.keys():
+    files = listing([watched])
+    if lost := said.keys() - {row.path for row in files if row.record}:
+        files.close()
         # What a tree passes over, a runtime need not: a whiteout is a file to it, a link is there until it is replaced.
         raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
     return Aci(files=files, said=said, manifest=b"".join(manifest))

@@ -227,7 +227,10 @@ def _aci(original: Original, content: Derived, there: Descriptor) -> tuple[Made,
 def _compared(original: Original, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
     wanted, _ = remade(content, differing.read_aci)
-    differing.require_same_aci(differing.read_aci(original.tar(there.digest)), wanted)
+    with wanted.files:
+        got = differing.read_aci(original.tar(there.digest))
+        with got.files:
+            differing.require_same_aci(got, wanted)
     return ("the order of the files in the ACI, and how their headers are written",)
 
 

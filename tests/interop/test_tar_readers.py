@@ -14,8 +14,9 @@ from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import copied
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
+from converter.streams.tar.node import Node
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.tree import Node, tree
+from converter.streams.tar.tree import tree
 from converter.streams.tar.write import END, header
 from tests.interop.tools import need, run
 

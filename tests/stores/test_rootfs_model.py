@@ -13,7 +13,8 @@ from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.streams.squash import squash, survey
 from converter.streams.tar.fields import CHAR, DIR, FILE, SYMLINK
-from converter.streams.tar.tree import Node, tree
+from converter.streams.tar.node import Node
+from converter.streams.tar.tree import tree
 from tests.stores.unpacking import Seen, left, listed, sink_at
 from tests.strategies.tar import File, archive, dialects, files
 

@@ -5,12 +5,10 @@ It applies the layers from the base up, unlike ``squash``, with which it has onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import sha256
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.limits import GIB, Limits, in_force
@@ -18,61 +16,36 @@ from converter.streams import Blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
 from converter.streams.tar.held import Held
+from converter.streams.tar.listing import MOST_NAMES, Listing, Row, framed
 from converter.streams.tar.names import clean, contained, shown
+from converter.streams.tar.node import Node, packed
+from converter.streams.tar.records import Records
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
-
-T = TypeVar("T")
 
 Open = Callable[[], Blocks]
 
 UNDESCRIBED = 256
 """Bytes that a directory takes which no entry describes: one entry may need hundreds of them."""
 
-MOST_VALUES = 10_000
-"""How many are remembered in order to be shared: where each file has another, nothing is saved by it."""
-
 MOST_HOLES = 4 * GIB
 """Bytes of holes of sparse files that are hashed; more are taken for an attack."""
 
 
-class Node(NamedTuple):
-    """One file of a tree. Hard links to one file are equal nodes, whichever the archive has as the link."""
-
-    type: bytes
-    """A constant of ``fields``, never LINK."""
-    mode: int
-    uid: int
-    gid: int
-    mtime_ns: int
-    size: int = 0
-    """Bytes of a regular file, holes included."""
-    linkname: bytes = b""
-    """The target of a symbolic link, as it is written."""
-    device: tuple[int, int] = (0, 0)
-    xattrs: tuple[tuple[bytes, bytes], ...] = ()
-    """Names and values, by name."""
-    sha256: bytes = b""
-    """The digest of a regular file's content."""
-    links: tuple[bytes, ...] = ()
-    """All names of the file, where it has more than one."""
-
-
 @dataclass(slots=True, eq=False)
 class _Inode:
-    """A file with one name or more, and its first name; a link whose file has not come yet has an empty one, which then
+    """A file that links name, too: ``place`` is that of its record. One whose file has not come yet has none, and then
     leads to it.
     """
 
-    layer: int
-    node: Node | None = None
+    place: int = -1
     leads_to: _Inode | None = None
-    linked: bool = False
-
-    @property
-    def inode(self) -> _Inode:
-        return self
+    count: int = 0
+    digest: bytes = b""
+    first: bytes = b""
+    told: int = -1
+    """Where the listing has its names."""
 
     def end(self) -> _Inode:
         inode = self
@@ -80,64 +53,79 @@ class _Inode:
             inode = inode.leads_to
         return inode
 
+    def called(self, path: bytes) -> None:
+        """One more name, in order."""
+        self.count += 1
+        self.digest = blake2b(self.digest + path, digest_size=16).digest()
+        if self.count <= MOST_NAMES:
+            self.first += framed(path)
+
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    """One more name of a file."""
+    """A name of a file that may have several."""
 
     inode: _Inode
     layer: int
 
 
-_Leaf = _Inode | _Link
-"""A name of something that is no directory. Most have one: it takes no memory of its own."""
+_Leaf = int | _Link
+"""A name of something that is no directory. Most files have one: for it the place of the record will do."""
 
 
 @dataclass(slots=True, eq=False)
 class _Dir:
-    """A directory; without ``node`` no entry describes it."""
+    """A directory; without ``place`` no entry describes it."""
 
     layer: int
-    node: Node | None = None
+    place: int = -1
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def tree(
-    layers: Sequence[Open], limits: Limits | None = None, like: Mapping[bytes, Node] = MappingProxyType({})
-) -> dict[bytes, Node]:
-    """The files that ``layers``, base first, make, by clean name; the root is ``b""``.
+def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Node]:
+    """The files that ``layers``, base first, make, by clean name; the root is ``b""``. All of them are in memory.
 
-    ``like`` is a tree that is held already: files that are the same in it are not held twice.
+    A directory that no entry describes is left out: its attributes are whatever the reader of the archive likes.
+    Raises what ``listing`` raises.
+    """
+    with listing(layers, limits) as found:
+        return found.nodes()
 
-    Each layer is opened once and its contents are hashed as they pass. A directory that no entry describes is left out:
-    its attributes are whatever the reader of the archive likes. Raises Invalid and LimitExceeded as scanning does, and
-    Invalid for a hard link to nothing.
+
+def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:
+    """The files that ``layers``, base first, make; who gets it closes it.
+
+    Each layer is opened once and its contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
+    does, Invalid for a hard link to nothing, and StorageFailed.
     """
     limits = limits or in_force()
     held = Held(limits)
-    state = _State(held, like)
-    for number, opened in enumerate(layers):
-        with within(f"layer[{number}]"), closing(entries(opened(), limits, held)) as source:
-            state.apply(number, source)
-    return state.flattened()
+    with Records() as records:
+        state = _State(held, records)
+        for number, opened in enumerate(layers):
+            with within(f"layer[{number}]"), closing(entries(opened(), limits, held)) as source:
+                state.apply(number, source)
+        return state.flattened()
 
 
 class _State:
     """The tree so far."""
 
-    def __init__(self, held: Held, like: Mapping[bytes, Node]) -> None:
+    def __init__(self, held: Held, records: Records) -> None:
         self._held = held
-        self._like = like
-        self._values: dict[Any, Any] = {}
+        self._records = records
         self._root = _Dir(0)
         self._holes = MOST_HOLES
         self._layer = 0
-        self._lost: dict[bytes, _Inode] = {}
+        self._begun = 0
+        """Where the records of the layer being applied begin."""
+        self._linked = False
+        self._lost: dict[bytes, _Leaf] = {}
         """What entries of the layer being applied have replaced, for its links may still name it."""
 
     def apply(self, layer: int, source: Iterator[Entry]) -> None:
         """Entries in order; whiteouts, which hide lower layers alone, wherever they stand, at the end."""
-        self._layer, self._lost = layer, {}
+        self._layer, self._begun, self._lost = layer, self._records.end, {}
         whited: set[bytes] = set()
         late: list[tuple[_Inode, bytes]] = []
         for entry in source:
@@ -154,51 +142,75 @@ class _State:
                 target = contained(clean(entry.linkname))
                 inode = self._file(target)
                 if inode is None:
-                    inode = _Inode(self._layer)
+                    inode = _Inode()
                     late.append((inode, target))
-                inode.linked = True
+                self._linked = True
                 self._put_file(path, _Link(inode, self._layer))
             elif entry.type == DIR:
-                self._put_directory(path, self._node(path, entry))
+                self._put_directory(path, self._record(entry))
             else:
-                self._put_file(path, _Inode(self._layer, self._node(path, entry)))
+                self._put_file(path, self._record(entry))
         for inode, target in late:
             found = self._file(target)
             if found is not None and found.end() is not inode:
                 inode.leads_to = found.end()
-                inode.leads_to.linked = True
         self._remove(whited)
 
-    def flattened(self) -> dict[bytes, Node]:
-        """The tree as a flat mapping. It is taken apart meanwhile, so that it is not in memory twice."""
-        found: dict[bytes, Node] = {}
-        names: dict[int, tuple[_Inode, list[bytes]]] = {}
-        stack = [(b"", self._root)]
-        while stack:
-            path, directory = stack.pop()
-            if directory.node is not None:
-                found[path] = directory.node
-            while directory.children:
-                name, child = directory.children.popitem()
-                below = path + b"/" + name if path else name
-                if isinstance(child, _Dir):
-                    stack.append((below, child))
+    def flattened(self) -> Listing:
+        """The tree as a list. It is taken apart meanwhile."""
+        if self._linked:
+            for path, found in self._walk():
+                if isinstance(found, _Link):
+                    found.inode.end().called(path)
+        made = Listing()
+        try:
+            undescribed: list[bytes] = []
+            for path, found in self._walk(apart=True):
+                while undescribed and not path.startswith(undescribed[-1] + b"/"):
+                    undescribed.pop()
+                if isinstance(found, _Dir) and found.place < 0 and path:
+                    undescribed.append(path)
                     continue
-                inode = child.inode.end()
-                if inode.node is None:
-                    raise Invalid(f"hard link {shown(below)}: got a target that is not there, want a file")
-                found[below] = inode.node
-                if inode.linked:
-                    names.setdefault(id(inode), (inode, []))[1].append(below)
-        for inode, linked in names.values():
-            if len(linked) > 1 and inode.node is not None:
-                node = inode.node._replace(links=tuple(sorted(linked)))
-                known = self._like.get(node.links[0])
-                node = known if known == node else node
-                found.update(dict.fromkeys(linked, node))
-        return found
+                for above in undescribed:
+                    made.add(Row(above, b""))
+                undescribed.clear()
+                made.add(self._row(path, found, made))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    def _node(self, path: bytes, entry: Entry) -> Node:
+    def _row(self, path: bytes, found: _Dir | _Leaf, made: Listing) -> Row:
+        if not isinstance(found, _Link):
+            place = found if isinstance(found, int) else found.place
+            return Row(path, self._records[place] if place >= 0 else b"")
+        inode = found.inode.end()
+        if inode.place < 0:
+            raise Invalid(f"hard link {shown(path)}: got a target that is not there, want a file")
+        if inode.count == 1:
+            return Row(path, self._records[inode.place])
+        if inode.told < 0:
+            inode.told = made.add_names(inode.count, inode.first)
+            inode.first = b""
+        return Row(path, self._records[inode.place], inode.digest, inode.told)
+
+    def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Dir | _Leaf]]:
+        """Everything in order; ``apart`` forgets what has been given."""
+        yield b"", self._root
+        stack = [(b"", self._root, sorted(self._root.children, reverse=True))]
+        while stack:
+            above, directory, names = stack[-1]
+            if not names:
+                stack.pop()
+                continue
+            name = names.pop()
+            child = directory.children.pop(name) if apart else directory.children[name]
+            path = above + b"/" + name if above else name
+            yield path, child
+            if isinstance(child, _Dir):
+                stack.append((path, child, sorted(child.children, reverse=True)))
+
+    def _record(self, entry: Entry) -> int:
         size, digest = 0, b""
         if entry.type == FILE:
             size = real_size(entry)
@@ -207,29 +219,8 @@ class _State:
             for block in content(entry, self._holes + size - entry.size):
                 hasher.update(block)
             digest = hasher.digest()
-        xattrs = tuple(sorted(entry.xattrs.items()))
-        self._held.add(sum(len(name) + len(value) for name, value in xattrs))
-        node = Node(
-            type=entry.type,
-            mode=self._once(entry.mode),
-            uid=self._once(entry.uid),
-            gid=self._once(entry.gid),
-            mtime_ns=self._once(entry.mtime_ns),
-            size=size,
-            linkname=entry.linkname,
-            device=self._once(entry.device),
-            xattrs=xattrs,
-            sha256=self._once(digest),
-        )
-        known = self._like.get(path)
-        return known if known == node else node
-
-    def _once(self, value: T) -> T:
-        """An equal value that is held already, else this one: thousands of files have few owners, modes and times."""
-        known: T = self._values.get(value, value)
-        if len(self._values) < MOST_VALUES:
-            self._values[value] = known
-        return known
+        self._held.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
+        return self._records.add(packed(entry, size, digest))
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         directory, name = self._parent(path)
@@ -239,14 +230,14 @@ class _State:
             self._lose(path, directory.children[name])
         directory.children[name] = leaf
 
-    def _put_directory(self, path: bytes, node: Node) -> None:
+    def _put_directory(self, path: bytes, place: int) -> None:
         parent, name = self._parent(path)
         directory = parent.children.get(name) if name else parent
         if not isinstance(directory, _Dir):
             if directory is not None:
                 self._lose(path, directory)
             directory = parent.children[name] = _Dir(self._layer)
-        directory.layer, directory.node = self._layer, node
+        directory.layer, directory.place = self._layer, place
 
     def _parent(self, path: bytes) -> tuple[_Dir, bytes]:
         """The directory of ``path``, made where there is none, and the last part of the path."""
@@ -263,19 +254,33 @@ class _State:
         return directory, name
 
     def _file(self, path: bytes) -> _Inode | None:
-        """The file at ``path``, also one that the layer has replaced or is about to remove."""
-        found = _descend(self._root, path.split(b"/"))
-        return found.inode if isinstance(found, _Leaf) else self._lost.get(path)
+        """The file at ``path``, also one that the layer has replaced or is about to remove; more names can follow."""
+        *above, name = path.split(b"/")
+        directory = _descend(self._root, above)
+        found = directory.children.get(name) if isinstance(directory, _Dir) else None
+        if isinstance(found, int) and isinstance(directory, _Dir):
+            found = directory.children[name] = _Link(_Inode(found), self._layer_of(found))
+        elif not isinstance(found, _Link):
+            found = self._lost.get(path)
+            if isinstance(found, int):
+                found = self._lost[path] = _Link(_Inode(found), self._layer_of(found))
+        return found.inode if found is not None else None
+
+    def _layer_of(self, found: _Dir | _Leaf) -> int:
+        """The layer that something is of; all below the one being applied are alike."""
+        if isinstance(found, int):
+            return self._layer if found >= self._begun else -1
+        return found.layer
 
     def _lose(self, path: bytes, found: _Dir | _Leaf) -> None:
         """Remember the files of what is being replaced."""
         stack = [(path, found)]
         while stack:
             path, found = stack.pop()
-            if isinstance(found, _Leaf):
-                self._lost[path] = found.inode
-            else:
+            if isinstance(found, _Dir):
                 stack += [(path + b"/" + name, child) for name, child in found.children.items()]
+            else:
+                self._lost[path] = found
 
     def _remove(self, whited: set[bytes]) -> None:
         """Remove what lower layers have at these paths and below; with a ``/`` at the end, only below."""
@@ -292,8 +297,8 @@ class _State:
                 emptied.add(place)
                 self._prune(found)
                 if found.layer < self._layer and path == place:
-                    found.node = None
-            elif isinstance(found, _Leaf) and found.layer < self._layer and path == place:
+                    found.place = -1
+            elif found is not None and self._layer_of(found) < self._layer and path == place:
                 parent, name = self._parent(place)
                 del parent.children[name]
 
@@ -305,8 +310,8 @@ class _State:
                 if isinstance(child, _Dir):
                     stack.append(child)
                     if child.layer < self._layer:
-                        child.node = None
-                elif child.layer < self._layer:
+                        child.place = -1
+                elif self._layer_of(child) < self._layer:
                     del directory.children[name]
 
 

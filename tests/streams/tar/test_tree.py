@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.tree import Node, tree
+from converter.streams.tar.node import Node
+from converter.streams.tar.tree import tree
 from tests.strategies.tar import File, archive, dialects
 from tests.streams.test_squash import Dangling, Tree, flattened, groups, naive, one_layer, opener
 

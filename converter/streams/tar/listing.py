@@ -1,0 +1,86 @@
+"""The files of a tree in the order of their paths, out of memory, so that two trees of any size can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+from converter.streams.tar.node import Node, unpacked
+from converter.streams.tar.records import Records
+
+MOST_NAMES = 20
+"""Of one file that are remembered: of all of them together there is a digest."""
+
+
+_LENGTH = 4
+
+
+def framed(name: bytes) -> bytes:
+    """A name that others can follow."""
+    return len(name).to_bytes(_LENGTH, "big") + name
+
+
+class Row(NamedTuple):
+    """A path, and what is said of the file there: nothing, where it is a directory that no entry describes.
+
+    ``names`` is a digest of all names of a file that has several, ``place`` where the first of them are.
+    """
+
+    path: bytes
+    record: bytes
+    names: bytes = b""
+    place: int = 0
+
+
+class Listing:
+    """Rows in order: a directory before what is in it, and the names in one by their bytes."""
+
+    def __init__(self) -> None:
+        self._rows = Records()
+        self._names = Records()
+
+    def close(self) -> None:
+        """Delete the files that hold it."""
+        self._rows.close()
+        self._names.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        head = b"%x %x %x\n" % (len(row.path), len(row.names), row.place)
+        self._rows.add(b"".join((head, row.path, row.names, row.record)))
+
+    def add_names(self, count: int, first: bytes) -> int:
+        """How many names a file has, and the first of them, framed; gives their place."""
+        return self._names.add(b"%x\n%b" % (count, first))
+
+    def names(self, row: Row) -> tuple[int, tuple[bytes, ...]]:
+        """How many names the file has, and the first of them; none, where it has one."""
+        if not row.names:
+            return 0, ()
+        count, _, rest = self._names[row.place].partition(b"\n")
+        first = []
+        while rest:
+            end = _LENGTH + int.from_bytes(rest[:_LENGTH], "big")
+            first.append(rest[_LENGTH:end])
+            rest = rest[end:]
+        return int(count, 16), tuple(first)
+
+    def __iter__(self) -> Iterator[Row]:
+        for data in self._rows:
+            head, _, rest = data.partition(b"\n")
+            path, names, place = (int(number, 16) for number in head.split())
+            yield Row(rest[:path], rest[path + names :], rest[path : path + names], place)
+
+    def nodes(self) -> dict[bytes, Node]:
+        """All files that an entry describes, by path, in memory."""
+        names: dict[bytes, list[bytes]] = {}
+        for row in self:
+            if row.names:
+                names.setdefault(row.names, []).append(row.path)
+        return {row.path: unpacked(row.record, tuple(names.get(row.names, ()))) for row in self if row.record}

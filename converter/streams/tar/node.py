@@ -1,0 +1,65 @@
+"""One file of a tree, as plain data to compare, and the same in a few bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import FILE
+
+
+class Node(NamedTuple):
+    """One file of a tree. Hard links to one file are equal nodes, whichever the archive has as the link."""
+
+    type: bytes
+    """A constant of ``fields``, never LINK."""
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int = 0
+    """Bytes of a regular file, holes included."""
+    linkname: bytes = b""
+    """The target of a symbolic link, as it is written."""
+    device: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    """Names and values, by name."""
+    sha256: bytes = b""
+    """The digest of a regular file's content."""
+    links: tuple[bytes, ...] = ()
+    """All names of the file, where it has more than one."""
+
+
+def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
+    """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are those of a regular one."""
+    xattrs = [part for pair in sorted(entry.xattrs.items()) for part in pair]
+    numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device)
+    lengths = (len(entry.linkname), *map(len, xattrs))
+    return b"".join(
+        (entry.type, b" ".join(b"%x" % one for one in (*numbers, *lengths)), b"\n", sha256, entry.linkname, *xattrs)
+    )
+
+
+def unpacked(record: bytes, links: tuple[bytes, ...] = ()) -> Node:
+    """The file of which the record speaks."""
+    kind = record[:1]
+    head, _, rest = record[1:].partition(b"\n")
+    mode, uid, gid, mtime, size, major, minor, *lengths = (int(number, 16) for number in head.split())
+    parts = []
+    for length in (32 if kind == FILE else 0, *lengths):
+        parts.append(rest[:length])
+        rest = rest[length:]
+    sha256, linkname, *xattrs = parts
+    return Node(
+        type=kind,
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        mtime_ns=mtime,
+        size=size,
+        linkname=linkname,
+        device=(major, minor),
+        xattrs=tuple(zip(xattrs[::2], xattrs[1::2], strict=True)),
+        sha256=sha256,
+        links=links,
+    )

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import errno
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converter.errors import StorageFailed
+from converter.streams.tar import records
+from converter.streams.tar.records import Records
+
+
+@given(st.lists(st.binary(max_size=50) | st.integers(4000, 9000).map(bytes)), st.randoms(use_true_random=False))
+def test_what_was_added_is_there_in_order_and_by_place(added: list[bytes], chance: random.Random) -> None:
+    with Records() as made:
+        places = [made.add(record) for record in added]
+        assert len(made) == len(added)
+        assert list(made) == added
+        wanted = list(zip(places, added, strict=True))
+        chance.shuffle(wanted)
+        assert [made[place] for place, _ in wanted] == [record for _, record in wanted]
+        more = made.add(b"more")
+        assert (made[more], list(made)) == (b"more", [*added, b"more"])
+
+
+def test_what_is_too_much_for_the_memory_lies_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "IN_MEMORY", 1000)
+    added = [b"%d" % number * 7 for number in range(5000)]
+    with Records() as made:
+        places = [made.add(record) for record in added]
+        assert [made[place] for place in reversed(places)] == added[::-1]
+
+
+def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Records() as made:
+        monkeypatch.setattr(made._file, "write", full)
+        made.add(b"record")
+        with pytest.raises(StorageFailed, match="got 'No space left on device', want room for a list of files"):
+            made[0]
