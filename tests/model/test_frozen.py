@@ -5,9 +5,11 @@ import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, asdict, field, fields, is_dataclass, replace
+from pathlib import Path
 
 import pytest
 
+import converter
 from converter.model.frozen import frozen
 
 
@@ -176,3 +178,9 @@ def test_it_travels_and_can_be_copied() -> None:
 def test_help_says_what_it_takes() -> None:
     assert str(inspect.signature(Point)) == "(x: 'int', y: 'int', name: 'str' = '?')"
     assert str(inspect.signature(Bottle)).startswith("(*, volume: 'int', label: 'str' = 'water', tags: ")
+
+
+def test_nothing_is_frozen_in_another_way() -> None:
+    root = Path(converter.__file__).parent
+    others = [str(path) for path in root.rglob("*.py") if "@dataclass(frozen" in path.read_text()]
+    assert others == []
