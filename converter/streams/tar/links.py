@@ -51,8 +51,10 @@ class Links:
         self._late: dict[tuple[bytes, int], File] = {}
         self.wanted: dict[bytes, dict[int, File]] = {}
         """Files that links wait for, by path and by the layer of the links."""
-        self.local: dict[bytes, File] = {}
-        """Files of the layer being read that are not in the output under their own path: hidden ones, links."""
+        self.local: dict[bytes, File | bytes] = {}
+        """Files of the layer being read that are not in the output under their own path: hidden ones, links. Those that
+        are there under another name are that name: a layer may have half a million.
+        """
 
     def close(self) -> None:
         """Delete the spool."""
@@ -95,15 +97,14 @@ class Links:
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: File | None) -> Iterator[Block]:
         """A hard link; ``here`` says whether its layer has put out, or linked, a file at its target by now."""
         path, _, target = link
-        file = self.local.get(target)
-        if file is None and here:
-            file = File(name=target)
-        if file is None:
-            file = self.wanted.setdefault(target, {}).setdefault(layer, File())
+        found = self.local.get(target, target if here else None)
+        if found is None:
+            found = self.wanted.setdefault(target, {}).setdefault(layer, File())
+        file = _known(found)
         if claimed is not None:
             for other in claimed.waiting:
                 yield from self._add(file, other)
-        self.local[path] = file
+        self.local[path] = file if file.name is None else file.name
         if stays:
             yield from self._add(file, link)
         self._note_late(path, layer)
@@ -138,7 +139,7 @@ class Links:
     def _note_late(self, path: bytes, layer: int) -> None:
         """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
         if layer in self.wanted.get(path, ()):
-            file = self.local.get(path) or File(name=path)
+            file = _known(self.local.get(path, path))
             if file.name is not None or file.spooled is not None:
                 self._late[path, layer] = file
                 self._kept = self._kept or file.spooled is not None
@@ -192,3 +193,7 @@ class Links:
                 yield data
 
         return raw, body()
+
+
+def _known(found: File | bytes) -> File:
+    return File(name=found) if isinstance(found, bytes) else found
