@@ -69,7 +69,7 @@ class LayoutTarget:
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
         part = self._staged.path / f"part-{next(self._serial)}"
-        digest, size = poured_file(part, blocks, expected)
+        digest, size = poured_file(part, self._path, blocks, expected)
         blob = self._staged.path / blob_name(digest)
         with disk(self._path, "write"):
             blob.parent.mkdir(parents=True, exist_ok=True)

@@ -40,20 +40,22 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
     return expected.digest, size
 
 
-def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
     """The same into a new file, still to be made durable; whatever is raised leaves nothing of it.
+
+    What the disk refuses is told of ``target``, which the file is staged for: nobody knows the hidden place.
 
     Blocks that say in which file they lie are read all the same, so that they are checked, but not written again where
     the two files can share them.
     """
     linked = isinstance(blocks, Again) and blocks.file is not None and _shared(blocks.file, path)
-    with disk(path.parent, "write"):
+    with disk(target, "write"):
         mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         fd = os.open(path, mode | os.O_CLOEXEC, 0o666)
 
     def write(block: Block) -> None:
         if not linked:
-            with disk(path.parent, "write"):
+            with disk(target, "write"):
                 write_down(fd, block)
 
     try:
@@ -63,7 +65,7 @@ def poured_file(path: Path, blocks: Blocks, expected: Descriptor | None) -> tupl
             path.unlink()
         raise
     finally:
-        with disk(path.parent, "write"):
+        with disk(target, "write"):
             os.close(fd)
 
 

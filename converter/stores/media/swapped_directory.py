@@ -60,7 +60,7 @@ class SwappedDirectory:
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> tuple[Digest, int]:
         """Write a file that is called by its digest and ``suffix``; whatever is raised leaves nothing of it."""
         part = self._staged / f"part-{next(self._serial)}"
-        digest, size = poured_file(part, blocks, expected)
+        digest, size = poured_file(part, self._path, blocks, expected)
         with disk(self._path, "write"):
             part.rename(self._staged / f"{digest.encoded}{suffix}")
         return digest, size
