@@ -470,6 +470,7 @@ def test_so_it_is_for_a_tree(layers: list[bytes], limits: Limits) -> None:
     "data",
     [
         pytest.param(folder(b"a/" * 40 + b"d"), id="directories in between"),
+        pytest.param(b"".join(folder(b"%d" % number) for number in range(50)), id="directories"),
         pytest.param(header(name=b"f", records={b"SCHILY.xattr.user.a": b"v" * 5000}), id="attributes"),
     ],
 )

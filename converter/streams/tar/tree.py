@@ -29,6 +29,9 @@ Open = Callable[[], Blocks]
 UNDESCRIBED = 256
 """Bytes that a directory takes which no entry describes: one entry may need hundreds of them."""
 
+DIRECTORY = 128
+"""Bytes that one takes beside its names which an entry describes."""
+
 MOST_HOLES = 4 * GIB
 """Bytes of holes of sparse files that are hashed; more are taken for an attack."""
 
@@ -237,6 +240,7 @@ class _State:
             if directory is not None:
                 self._lose(path, directory)
             directory = parent.children[name] = _Dir(self._layer)
+            self._held.add(DIRECTORY)
         directory.layer, directory.place = self._layer, place
 
     def _parent(self, path: bytes) -> tuple[_Dir, bytes]:
