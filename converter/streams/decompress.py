@@ -83,7 +83,8 @@ def _gunzip(feed: Feed) -> Iterator[Block]:
 
     # Its reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
     library: Any = igzip
-    failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error)
+    # It raises OverflowError where the name or the comment of a member is longer than its buffer.
+    failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error, OverflowError)
     reader = library.IGzipFile(fileobj=feed, mode="rb")
     while True:
         try:

@@ -252,3 +252,9 @@ def test_what_the_usual_tools_write_is_read(codec: Codec, command: list[str]) ->
     data = noise(1_500_000)
     packed = subprocess.run([*command, "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
     assert b"".join(decompress(cut(packed, 4096), codec)) == data
+
+
+def test_a_member_whose_name_is_megabytes_long_is_refused() -> None:
+    packed = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 3_000_000 + b"\0" + zlib.compress(b"data", wbits=-15)
+    with pytest.raises(Invalid, match=r"got a broken gzip stream \(Gzip header exceeds input buffer size"):
+        list(decompress(cut(packed, 100_000), "gzip"))

@@ -122,17 +122,18 @@ def streams() -> Iterator[tuple[str, bytes]]:
     for told, flag in flags.items():
         data = b"\x1f\x8b\x08" + bytes([flag]) + bytes(6) + b"\xff\xff" + b"x" * 70_000
         yield f"gzip: {told}", data
-    yield (
-        "gzip with a name of a megabyte",
-        (
-            b"\x1f\x8b\x08\x08"
-            + bytes(6)
-            + b"n" * MIB
-            + b"\0"
-            + zlib.compress(PLAIN, wbits=-15)
-            + struct.pack("<II", zlib.crc32(PLAIN), len(PLAIN))
-        ),
-    )
+    for told, size in (("a megabyte", MIB), ("three megabytes", 3 * MIB)):
+        yield (
+            f"gzip with a name of {told}",
+            (
+                b"\x1f\x8b\x08\x08"
+                + bytes(6)
+                + b"n" * size
+                + b"\0"
+                + zlib.compress(PLAIN, wbits=-15)
+                + struct.pack("<II", zlib.crc32(PLAIN), len(PLAIN))
+            ),
+        )
     yield "gzip with another method", b"\x1f\x8b\x09" + good["gzip"][3:]
     yield "bzip2 of empty streams", bz2.compress(b"") * 50_000 + good["bzip2"]
     yield "xz of empty streams", lzma.compress(b"") * 20_000 + good["xz"]
