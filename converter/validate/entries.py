@@ -27,7 +27,7 @@ class Waiting:
     def __init__(self, held: Held) -> None:
         """``held`` counts the packed bytes, over all layers."""
         self._held = held
-        self._packer = zlib.compressobj(1)
+        self._packer: zlib._Compress | None = None
         self._packed: list[bytes] = []
         self._plain: list[bytes] = []
 
@@ -39,12 +39,13 @@ class Waiting:
 
     def finish(self) -> None:
         """No more will be added. Raises LimitExceeded."""
-        if self._plain or self._packed:
-            self._pack()
-            self._keep(self._packer.flush())
+        if self._plain or self._packer is not None:
+            self._keep(self._pack().flush())
+            self._packer = None  # it takes a quarter of a megabyte, and there may be a thousand layers
 
     def clear(self) -> None:
         """Forget them all; no more will be added."""
+        self._packer = None
         self._packed.clear()
         self._plain.clear()
 
@@ -58,9 +59,11 @@ class Waiting:
                 end = match.end()
             plain = plain[end:]
 
-    def _pack(self) -> None:
+    def _pack(self) -> zlib._Compress:
+        self._packer = self._packer or zlib.compressobj(1)
         self._keep(self._packer.compress(b"".join(self._plain)))
         self._plain.clear()
+        return self._packer
 
     def _keep(self, packed: bytes) -> None:
         if packed:
