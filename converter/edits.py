@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from converter.errors import NotFound, within
 from converter.formats.manifest import layer_type
+from converter.model import media_types as types
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.image import REFERENCE, Entry, History, Image, Index, Item
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
@@ -102,17 +104,36 @@ def _counted(read: Read) -> Read:
     return counting
 
 
-def _flattened(item: Index, read: Read, depth: int = 0) -> list[Entry]:
-    in_force().require("index_depth", depth, "indexes within each other")
+def _flattened(item: Index, read: Read) -> list[Entry]:
+    """The rows of an index and of those within it, each of which counts once, however often it is named.
+
+    All together they have no more JSON values than one document may have.
+    """
     flat: list[Entry] = []
-    for number, entry in enumerate(item.entries):
-        with within(f"manifests[{number}]"):
-            if entry.descriptor.media_type.endswith(("index.v1+json", "manifest.list.v2+json")):
-                child = _read(entry, read)
-                flat += _flattened(child, read, depth + 1) if isinstance(child, Index) else [entry]
-            else:
-                flat.append(entry)
+    seen: set[Digest] = set()
+
+    def add(index: Index, depth: int) -> None:
+        in_force().require("index_depth", depth, "indexes within each other")
+        for number, entry in enumerate(index.entries):
+            with within(f"manifests[{number}]"):
+                child = None
+                if entry.descriptor.media_type in types.INDEXES:
+                    if entry.descriptor.digest in seen:
+                        continue
+                    seen.add(entry.descriptor.digest)
+                    child = _read(entry, read)
+                if isinstance(child, Index):
+                    add(child, depth + 1)
+                else:
+                    flat.append(entry)
+                    in_force().require("json_values", len(flat) * _LEAST_VALUES, "values in indexes within each other")
+
+    add(item, 0)
     return flat
+
+
+_LEAST_VALUES = 4
+"""A row of an index, and the three members that it must have."""
 
 
 def _platform(entry: Entry, read: Read) -> Platform | None:

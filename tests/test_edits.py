@@ -15,12 +15,14 @@ from converter.model import media_types as types
 from converter.model.compression import GZIP, NONE, Compression
 from converter.model.content import Derived, Known
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.document import dump
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import CONFIG, OCI, add_image, add_index
 
+OTHER = Descriptor(media_type=types.OCI_MANIFEST, digest=Digest.of(b"{}"), size=2)
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 
 
@@ -125,6 +127,27 @@ def test_indexes_nested_too_deep_are_refused() -> None:
     with pytest.raises(LimitExceeded, match="got 9 indexes within each other, want at most 8"):
         read_whole(shelf.index(), shelf.read)
     with pytest.raises(LimitExceeded, match="got 9 indexes within each other, want at most 8"):
+        one_platform(shelf.index(), AMD64, shelf.read)
+
+
+def test_an_index_within_another_is_read_once_however_often_it_is_named() -> None:
+    shelf = Shelf()
+    for _ in range(2):
+        add_index(shelf.store, [shelf.store.named["app:1"].to_json()] * 50)
+    item = one_platform(shelf.index(), ARM64, shelf.read)
+    assert isinstance(item, Image)
+    assert item.platform == ARM64
+    assert shelf.read_count == 3
+
+
+def test_indexes_hold_no_more_rows_together_than_one_document_may() -> None:
+    shelf = Shelf()
+    listed = []
+    for number in range(60):
+        add_index(shelf.store, [row(OTHER, f"arch{number}")] * 1_000)
+        listed.append(shelf.store.named["app:1"].to_json())
+    add_index(shelf.store, listed)
+    with pytest.raises(LimitExceeded, match="got 200004 values in indexes within each other, want at most 200000"):
         one_platform(shelf.index(), AMD64, shelf.read)
 
 

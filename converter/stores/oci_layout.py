@@ -130,14 +130,14 @@ def _missing(error: NotFound) -> Blocks:
 
 def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
     """The entries whose documents have a ``subject`` (manifest.md), with it. What cannot be read has none."""
-    for entry in entries:
-        if entry.media_type in types.MANIFESTS | types.INDEXES:
-            try:
-                subject = load_object(read(entry)).get("subject")
-                if subject is not None:
-                    yield entry.digest, Descriptor.from_json(subject).digest
-            except ConverterError:
-                continue
+    readable = types.MANIFESTS | types.INDEXES
+    for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
+        try:
+            subject = load_object(read(entry)).get("subject")
+            if subject is not None:
+                yield digest, Descriptor.from_json(subject).digest
+        except ConverterError:
+            continue
 
 
 def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:

@@ -377,7 +377,7 @@ KINDS = (
 def nested() -> Iterator[Member]:
     """Indexes in indexes."""
     source = "oci:in/layout"
-    for told, depth, width in (("deep", 2000, 1), ("wide and deep", 7, 10), ("a bit deep", 8, 1)):
+    for told, depth, width in (("deep", 2000, 1), ("wide and deep", 7, 10), ("wide", 3, 1_500), ("a bit deep", 8, 1)):
         made = layout()
         inner = made.index["manifests"][0]
         rows = [{key: value for key, value in inner.items() if key != "annotations"}]
