@@ -149,11 +149,13 @@ class Cache(Forgetful):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write down what was learned, also by a run that failed later: it is true all the same."""
-        self.save()
-        with self._lock:
-            if self._reading is not None:
-                self._reading.close()
-                self._reading = None
+        try:
+            self.save()
+        finally:
+            with self._lock:
+                if self._reading is not None:
+                    self._reading.close()
+                    self._reading = None
         if self.blobs is not None:
             self.blobs.trim()
 

@@ -50,7 +50,8 @@ def test_ls_says_it_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 )
 def test_prune_removes(folder: Path, options: list[str], left: tuple[int, int]) -> None:
     assert main(["cache", "prune", *options]) == 0
-    assert (Cache(folder).counts()["diff_ids"], len(Blobs(folder / FOLDER).kept())) == left
+    with Cache(folder) as cache:
+        assert (cache.counts()["diff_ids"], len(Blobs(folder / FOLDER).kept())) == left
 
 
 def test_prune_says_what_it_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
