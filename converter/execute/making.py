@@ -52,33 +52,21 @@ def make(
 ) -> Made:
     """Make a layer of its inputs, and put it where it belongs."""
     while True:
+        notes: dict[str, str] = {}
+        meter = Meter(content.algorithm)
+        layer = Layer(content=content, diff_id=leaf.diff_id)
+        told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
         try:
-            return _make(leaf, content, opened, put, workers, limits=limits, report=report)
+            blocks = uncompressed(layer, notes.__setitem__, opened, limits)
+            metered = blocks if told else ahead(hashed(blocks, meter))
+            descriptor = put(compress(metered, content.compression, workers), content)
         except Superseded as found:  # a layer that names a file twice, which its specification forbids
             content = knowing(content, found)
-
-
-def _make(
-    leaf: Make,
-    content: Derived,
-    opened: Watch,
-    put: Put,
-    workers: Workers,
-    *,
-    limits: Limits | None,
-    report: Report,
-) -> Made:
-    notes: dict[str, str] = {}
-    meter = Meter(content.algorithm)
-    layer = Layer(content=content, diff_id=leaf.diff_id)
-    told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
-    blocks = uncompressed(layer, notes.__setitem__, opened, limits)
-    metered = blocks if told else ahead(hashed(blocks, meter))
-    descriptor = put(compress(metered, content.compression, workers), content)
-    diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
-    if warning := notes.pop(WARNING, ""):
-        report(Warned(warning))
-    return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+            continue
+        if warning := notes.pop(WARNING, ""):
+            report(Warned(warning))
+        diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
+        return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
 
 
 def packing(content: Derived) -> tuple[Digest, str] | None:

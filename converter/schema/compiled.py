@@ -91,10 +91,9 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
     """What checks values by a schema in which nothing is looked up elsewhere."""
-    # Imported where it is used: most commands never validate (17 ms). It imports ``decimal`` while it comes up, and
-    # where Control-C ends that, it panics: so that is there before.
-    import decimal  # noqa: F401
+    import decimal  # noqa: F401 - the next one imports it, and panics where Control-C ends that
 
+    # Imported where it is used: most commands never validate (17 ms).
     import jsonschema_rs
 
     return jsonschema_rs.validator_for(schema, offline=True)

@@ -23,16 +23,6 @@ from converter.schema.forms import (
 )
 from converter.schema.walk import objects, texts
 
-_LAYERS = frozenset(
-    (
-        types.OCI_LAYER,
-        types.OCI_LAYER_GZIP,
-        types.OCI_LAYER_ZSTD,
-        types.OCI_NONDISTRIBUTABLE,
-        types.OCI_NONDISTRIBUTABLE_GZIP,
-        types.OCI_NONDISTRIBUTABLE_ZSTD,
-    )
-)
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _SYSTEMS = frozenset(
     (
@@ -116,7 +106,7 @@ def layer_type(document: Any) -> Iterator[Hit]:
     if next((media for _, media in texts(document, "config/mediaType")), "") != types.OCI_CONFIG:
         return
     for where, media in texts(document, "layers/*/mediaType"):
-        if media not in _LAYERS:
+        if media not in types.OCI_LAYERS:
             yield where, f"got {media[:150]!r}, want a layer of the specification, such as {types.OCI_LAYER_GZIP}"
 
 

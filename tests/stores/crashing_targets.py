@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.stores.crashing import dying
 from tests.stores.test_contract import CHANGING
-from tests.stores.test_failing_disk import TARGETS, Target, is_whole, make_image, temporaries
+from tests.stores.test_failing_disk import TARGETS, Target, before_and_after, is_whole, make_image, temporaries
 from tests.stores.unpacking import listed
 
 
@@ -21,13 +21,7 @@ def main(name: str, folder: Path, there: bool) -> None:
     old, new, initial, out = (folder / name for name in ("old", "new", "initial", "out"))
     for number, path in enumerate((old, new)):
         make_image(number, path)
-    initial.mkdir()
-    if there:
-        target.write(old, initial)
-    before = listed(initial)
-    shutil.copytree(initial, out, symlinks=True)
-    target.write(new, out)
-    complete = listed(out)
+    before, complete = before_and_after(target, there, (old, new), initial, out)
     moment = 0
     while True:
         shutil.rmtree(out)

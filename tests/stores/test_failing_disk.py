@@ -94,15 +94,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_disk_that_fails_at_any_call(
     target: Target, there: bool, lasting: bool, images: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    old, new = images
+    new = images[1]
     initial, out = tmp_path / "initial", tmp_path / "out"
-    initial.mkdir()
-    if there:
-        target.write(old, initial)
-    before = listed(initial)
-    shutil.copytree(initial, out, symlinks=True)
-    target.write(new, out)
-    complete = listed(out)
+    before, complete = before_and_after(target, there, images, initial, out)
     for moment in itertools.count():
         shutil.rmtree(out)
         shutil.copytree(initial, out, symlinks=True)
@@ -217,6 +211,18 @@ def test_a_run_that_is_killed_at_any_call(target: Target, there: bool, tmp_path:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert int(run.stdout) > 10, "there were moments to be killed at"
+
+
+def before_and_after(
+    target: Target, there: bool, images: tuple[Path, Path], initial: Path, out: Path
+) -> tuple[Tree, Tree]:
+    """What is in ``initial``, the first image or nothing, and in ``out`` once the second takes its place there."""
+    initial.mkdir()
+    if there:
+        target.write(images[0], initial)
+    shutil.copytree(initial, out, symlinks=True)
+    target.write(images[1], out)
+    return listed(initial), listed(out)
 
 
 def closed_again(opened: int) -> bool:

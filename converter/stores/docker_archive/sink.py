@@ -28,21 +28,7 @@ from converter.stores.media.target import Target, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
 
-LAYERS = frozenset(
-    (
-        types.OCI_LAYER,
-        types.OCI_LAYER_GZIP,
-        types.OCI_LAYER_ZSTD,
-        types.OCI_NONDISTRIBUTABLE,
-        types.OCI_NONDISTRIBUTABLE_GZIP,
-        types.OCI_NONDISTRIBUTABLE_ZSTD,
-        types.DOCKER_LAYER,
-        types.DOCKER_LAYER_GZIP,
-        types.DOCKER_LAYER_ZSTD,
-        types.DOCKER_FOREIGN,
-        types.DOCKER_FOREIGN_GZIP,
-    )
-)
+LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
 DOCUMENTS = CONFIGS | types.MANIFESTS | types.INDEXES
 
