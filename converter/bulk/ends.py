@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from converter.bulk.memory import Memory
 from converter.bulk.plan import Job
 from converter.bulk.spool import Spool, Spooled
+from converter.cache import Memory
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.noted import Noted
 from converter.events import Report

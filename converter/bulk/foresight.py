@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from converter.execute import DiffIds
+from converter.execute import Memory
 from converter.execute.making import packing
 from converter.model.content import Derived
 from converter.model.descriptor import Descriptor
 from converter.plan import Copy, Made, Make, Node, leaves
 
 
-def foreseen(node: Node, memory: DiffIds) -> Made | None:
+def foreseen(node: Node, memory: Memory) -> Made | None:
     """What a node will be, as far as its bytes were made before: by this run or an earlier one. None: not known."""
     if isinstance(node, Make):
         recipe = packing(node.content) if isinstance(node.content, Derived) else None
@@ -29,7 +29,7 @@ def foreseen(node: Node, memory: DiffIds) -> Made | None:
     return Made(descriptor=Descriptor.of(node.render(inputs), node.media_type))
 
 
-def _all(nodes: Sequence[Node], memory: DiffIds) -> Iterator[Made]:
+def _all(nodes: Sequence[Node], memory: Memory) -> Iterator[Made]:
     for node in nodes:
         made = foreseen(node, memory)
         if made is None:
@@ -37,7 +37,7 @@ def _all(nodes: Sequence[Node], memory: DiffIds) -> Iterator[Made]:
         yield made
 
 
-def size(root: Node, memory: DiffIds) -> int:
+def size(root: Node, memory: Memory) -> int:
     """The bytes of a tree that is foreseen, 0 where it is not."""
     found = [foreseen(leaf, memory) for leaf in distinct(root) if leaf is not root]
     whole = foreseen(root, memory)

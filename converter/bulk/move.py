@@ -13,7 +13,7 @@ from converter.bulk.task import Elsewhere, portable
 from converter.conversion.planning import Target
 from converter.errors import Unsupported, within
 from converter.events import Event, Moved, Report, Warned
-from converter.execute import DiffIds, Execution, Settings
+from converter.execute import Execution, Memory, Running
 from converter.execute.making import packing
 from converter.model.compression import Compression
 from converter.model.content import Derived, Known, Layer
@@ -78,7 +78,7 @@ class Move:
             if self.known is not None:
                 self.learn(self.known, ends.memory)
             limits = self.job.options.store.limits
-            settings = Settings(jobs=1, diff_ids=ends.memory, report=report, limits=limits)
+            settings = Running(jobs=1, memory=ends.memory, report=report, limits=limits)
             (made,) = Execution(sink, ends.workers, settings).run([leaf])
         return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
 
@@ -94,7 +94,7 @@ class Move:
             raise Unsupported(f"got {got!r} as the way to pack on this machine, want {self.how!r}, as on the others")
         return Make(content=content, media_type=self.media_type, label=self.label)
 
-    def made_before(self, memory: DiffIds) -> Made | None:
+    def made_before(self, memory: Memory) -> Made | None:
         """What this will come to, where it was done before, by whomever."""
         if self.how:
             made = memory.packed(self.blob.digest, self.how)
@@ -104,7 +104,7 @@ class Move:
             return None
         return Made(descriptor=self.blob.retyped(self.media_type), diff_id=diff_id)
 
-    def learn(self, made: Made, memory: DiffIds) -> None:
+    def learn(self, made: Made, memory: Memory) -> None:
         """Remember what it came to."""
         if self.how:
             memory.learn_packed(self.blob.digest, self.how, made)

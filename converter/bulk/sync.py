@@ -12,14 +12,13 @@ from pathlib import Path
 
 from converter.bulk import work
 from converter.bulk.ends import Ends
-from converter.bulk.memory import Memory
 from converter.bulk.outcome import Outcome, Summary
 from converter.bulk.plan import Job, Unlisted, jobs
 from converter.bulk.spool import Spool
 from converter.bulk.sync_file import Entry
 from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
-from converter.cache import Cache, Forgetful
+from converter.cache import Cache, Memory
 from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Report, Warned, silent
 from converter.model.frozen import frozen
@@ -32,7 +31,7 @@ PER_HOST = 6
 
 
 @frozen
-class Settings:
+class Run:
     """``images`` at a time, None for as many as keep busy those who work; ``per_host`` requests in flight to a host,
     for reading and for writing each; ``cache`` is the folder that remembers what was verified and packed, None for
     this run only.
@@ -49,9 +48,7 @@ Helpers = Callable[[Hosts], AbstractContextManager[Elsewhere]]
 """Finds other machines, which keep to the same bounds for hosts."""
 
 
-def sync(
-    entries: Iterable[Entry], settings: Settings, report: Report = silent, helpers: Helpers | None = None
-) -> Summary:
+def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: Helpers | None = None) -> Summary:
     """Bring every image of the entries to its destination; ``helpers`` do the work, None: this machine alone.
 
     An image that fails is an outcome, no error; without ``keep_going`` it ends the run. Raises Usage, before anything
@@ -61,16 +58,16 @@ def sync(
     entries = list(entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
-        Hosts(settings.per_host) as hosts,
-        helpers(hosts) if helpers and not settings.dry_run else nullcontext() as elsewhere,
+        Hosts(run.per_host) as hosts,
+        helpers(hosts) if helpers and not run.dry_run else nullcontext() as elsewhere,
         Spool() as spool,
-        _cache(settings) as cache,
+        _memory(run) as memory,
         workers,
     ):
         todo = list(jobs(entries, hosts))
-        ends = Ends(memory=Memory(cache), hosts=hosts, spool=spool, workers=workers)
+        ends = Ends(memory=memory, hosts=hosts, spool=spool, workers=workers)
         telling = Telling(report, len(todo))
-        outcomes = _run(todo, ends, elsewhere, settings, telling)
+        outcomes = _run(todo, ends, elsewhere, run, telling)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
@@ -81,17 +78,17 @@ def sync(
 
 
 def _run(
-    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, settings: Settings, telling: Telling
+    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, run: Run, telling: Telling
 ) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those that nobody began with."""
     stopping = threading.Event()
     wanted = _unless(stopping)
 
     def one(job: Job | Unlisted) -> Outcome | None:
-        outcome = _outcome(job, ends, elsewhere, telling, wanted, dry_run=settings.dry_run)
+        outcome = _outcome(job, ends, elsewhere, telling, wanted, dry_run=run.dry_run)
         if outcome is not None and outcome.state == "failed":
             telling.report(Warned(f"{outcome.source}: {outcome.error}"))
-            if not settings.keep_going:
+            if not run.keep_going:
                 stopping.set()
         return outcome
 
@@ -100,7 +97,7 @@ def _run(
         ends.workers.stop()
         ends.hosts.stop()
 
-    images = settings.images or (elsewhere.images if elsewhere else IMAGES)
+    images = run.images or (elsewhere.images if elsewhere else IMAGES)
     found: dict[int, Outcome] = {}
     with closing(completed(one, takewhile(lambda _: not stopping.is_set(), todo), images, stop)) as outcomes:
         for number, outcome in outcomes:
@@ -144,5 +141,5 @@ def _unless(stopping: threading.Event) -> Report:
     return report
 
 
-def _cache(settings: Settings) -> Forgetful:
-    return Cache(settings.cache) if settings.cache else Forgetful()
+def _memory(run: Run) -> Memory:
+    return Cache(run.cache) if run.cache else Memory()

@@ -17,11 +17,10 @@ from distributed import get_worker
 
 import converter
 from converter.bulk.ends import Ends
-from converter.bulk.memory import Memory
 from converter.bulk.plan import Job
 from converter.bulk.spool import Spool
 from converter.bulk.task import Task
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.frozen import frozen
@@ -105,7 +104,7 @@ def perform(
     """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
     task = replace(task, job=at_home(task.job, environment))
     with enforced(task.job.options.store.limits), Spool() as spool, _seldom(send) as report:
-        ends = Ends(memory=Memory(Forgetful()), hosts=hosts, spool=spool, workers=workers)
+        ends = Ends(memory=Memory(), hosts=hosts, spool=spool, workers=workers)
         try:
             return Done(result=task.run(ends, report), fetched=spool.fetched)
         except ConverterError as error:

@@ -6,6 +6,6 @@ cannot be read or written, there is nothing in it.
 
 from __future__ import annotations
 
-from converter.cache.verified import FILE, FOLDER, Cache, Forgetful
+from converter.cache.verified import FILE, FOLDER, Cache, Memory
 
-__all__ = ["FILE", "FOLDER", "Cache", "Forgetful"]
+__all__ = ["FILE", "FOLDER", "Cache", "Memory"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,13 +59,18 @@ _COUNT = {
 Fact = tuple[str | int, ...]
 
 
-class Forgetful:
-    """Remembers for one run only: blob digests, their diff_ids, what became of them, who has them, sound documents."""
+class Memory:
+    """Remembers for one run only: blob digests, their diff_ids, what became of them, who has them, sound documents.
+
+    All images of a run share one: ``alone`` lets one thread move a blob, and the others find it.
+    """
 
     blobs: Blobs | None = None
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
+        self._turns = threading.Lock()
+        self._at_work: dict[Digest, tuple[threading.Lock, list[None]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -117,9 +123,20 @@ class Forgetful:
         """Remember that nothing is wrong with a document."""
         self._learn("sound", str(digest), kind, told=(edition(),))
 
-    def alone(self, digest: Digest) -> AbstractContextManager[None]:  # noqa: ARG002 - one image at a time has no need
-        """Nobody else moves blobs in this run."""
-        return nullcontext()
+    @contextmanager
+    def alone(self, digest: Digest) -> Iterator[None]:
+        """Wait until nobody else moves the blob. Whoever holds one waits for no other, so all come to their turn."""
+        with self._turns:
+            turn, waiting = self._at_work.setdefault(digest, (threading.Lock(), []))
+            waiting.append(None)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._turns:
+                waiting.pop()
+                if not waiting:
+                    del self._at_work[digest]
 
     def _find(self, table: str, *key: str) -> Fact | None:
         return self._known.get((table, *key))
@@ -128,8 +145,8 @@ class Forgetful:
         self._known[table, *key] = told
 
 
-class Cache(Forgetful):
-    """The same, kept in a folder for the runs to come. Safe for threads and processes.
+class Cache(Memory):
+    """A memory that is kept in a folder for the runs to come. Safe for threads and processes.
 
     ``blobs`` has the bytes of ``most`` bytes of them; None where none are to be kept.
     """

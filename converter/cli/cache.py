@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import cache_folder, size_option
-from converter.cli.settings import common, settings
+from converter.cli.flags import common, flags
 from converter.cli.text import count, show, show_json, size
 from converter.errors import Usage
 
@@ -38,7 +38,7 @@ def ls() -> None:
     with Cache(folder) as cache:
         counts = cache.counts()
     kept = Blobs(folder / FOLDER).kept()
-    if settings().json:
+    if flags().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
     what = {"diff_ids": "diff_id", "packed": "packed layer", "holders": "registry blob", "sound": "sound document"}
@@ -62,9 +62,9 @@ def prune(keep: int | None) -> None:
     if keep is None:
         Cache(folder).forget()
     total = sum(one.size for one in removed)
-    if settings().json:
+    if flags().json:
         show_json({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total})
-    elif not settings().quiet:
+    elif not flags().quiet:
         show(f"removed {count(len(removed), 'blob')}, {size(total)}")
 
 

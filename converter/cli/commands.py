@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from converter.cli.settings import common
+from converter.cli.flags import common
 from converter.version import __version__
 
 if TYPE_CHECKING:

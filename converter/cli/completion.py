@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from converter.cli.settings import common
+from converter.cli.flags import common
 
 HELP = """\
 Print what makes a shell complete these commands.

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
+from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
-from converter.cli.settings import common, settings
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
@@ -83,16 +83,16 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     cache = None if no_cache else cache_folder()
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
-    with progress(quiet=settings().quiet) as report, _advising():
+    with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
     # Where an image went to standard output, its report goes beside it.
     out = sys.stderr if to_stdout else sys.stdout
-    if settings().json:
+    if flags().json:
         show_json(document(result), to=out)
-    elif not settings().quiet:
+    elif not flags().quiet:
         for line in lines(result, dry_run=options.dry_run):
             show(line, to=out)
-    if not settings().quiet:
+    if not flags().quiet:
         for text in losses(result):
             warn(text)
 

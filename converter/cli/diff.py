@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
-from converter.cli.settings import common, settings
 from converter.cli.text import BOLD, count, json_text, show, show_json
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
@@ -54,7 +54,7 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
 
     Layers, history and annotations are not compared. Exit status 0: equal; 1: different; 2: could not tell.
     """
-    settings().failed = UNKNOWN
+    flags().failed = UNKNOWN
     from converter.cli.reading import reading
     from converter.streams.tar.records import Records
 
@@ -64,7 +64,7 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
         with (
             reading(first, options, aci_paths) as a,
             reading(second, options, aci_paths) as b,
-            progress(quiet=settings().quiet) as report,
+            progress(quiet=flags().quiet) as report,
         ):
             for one in differences(a, b, platform, report):  # a million, perhaps; none is told before all are known
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
@@ -146,14 +146,14 @@ def inputs(content: Content) -> Iterator[Known]:
 
 def tell(found: Records) -> None:
     """Print what differs, as JSON or for people."""
-    if settings().json and found:
+    if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
             print(indent(json_text(asdict(difference(row))), "    ") + ("," if number < len(found) else ""))
         print("  ]\n}")
-    elif settings().json:
+    elif flags().json:
         show_json({"equal": True, "differences": []})
-    elif not settings().quiet:
+    elif not flags().quiet:
         for row in found:
             one = difference(row)
             show(f"{one.path}: {sentence(one)}")

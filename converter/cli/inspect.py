@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
-from converter.cli.settings import common, settings
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, size
 from converter.model.content import Content, Known, Layer
@@ -51,7 +51,7 @@ def command(reference: str, content_trust: dict[str, bytes]) -> None:
         about = subjects(opened.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = signatures_of(opened, attached, content_trust)
-        if settings().json:
+        if flags().json:
             signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
             show_json(describe(opened.item, attached) | signed)
             return

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from converter.cli.commands import transship
-from converter.cli.settings import Settings
+from converter.cli.flags import Flags
 from converter.cli.text import RED, say, show
 from converter.errors import ConverterError, Usage
 
@@ -31,24 +31,24 @@ class Stopped(KeyboardInterrupt):
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and give its exit status; nothing is raised."""
-    settings = Settings()
+    flags = Flags()
     reconfigure()
     heard: list[Stopped] = []
     try:
         with stoppable(heard):
-            status = _invoke(arguments, settings)
+            status = _invoke(arguments, flags)
             if sys.stdout is not None:
                 # Here, where a full disk is still an error that is told.
                 sys.stdout.flush()
             return status
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends that nobody below expected
-        if settings.debug and not isinstance(error, click.exceptions.Exit):
+        if flags.debug and not isinstance(error, click.exceptions.Exit):
             import traceback
 
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
         # A signal is what ended it also where a class or a module that was being made told it as an error of its own.
-        status, text = verdict(heard[0] if heard else error, settings)
+        status, text = verdict(heard[0] if heard else error, flags)
         if text:
             say(text, colour=RED)
         return status
@@ -63,10 +63,10 @@ def reconfigure() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _invoke(arguments: Sequence[str], settings: Settings) -> int:
+def _invoke(arguments: Sequence[str], flags: Flags) -> int:
     if COMPLETION in os.environ:
-        transship.main(args=list(arguments), prog_name="transship", complete_var=COMPLETION, obj=settings)
-    with transship.make_context("transship", list(arguments), obj=settings) as context:
+        transship.main(args=list(arguments), prog_name="transship", complete_var=COMPLETION, obj=flags)
+    with transship.make_context("transship", list(arguments), obj=flags) as context:
         if not arguments:
             click.echo(context.get_help(), err=True)
             return 2
@@ -74,36 +74,36 @@ def _invoke(arguments: Sequence[str], settings: Settings) -> int:
     return status if isinstance(status, int) else 0
 
 
-def verdict(error: BaseException, settings: Settings) -> tuple[int, str]:
+def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
     """The exit status for what ended the command, and the line that says so (empty: none is needed)."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code, ""
         case SystemExit():
-            return (error.code if isinstance(error.code, int) else settings.failed), ""
+            return (error.code if isinstance(error.code, int) else flags.failed), ""
         case click.ClickException():
             return 2, _usage(error)
         case Usage():
             return 2, str(error)
         case ConverterError():
-            return settings.failed, str(error)
+            return flags.failed, str(error)
         case Stopped():
             return 128 + error.number, "interrupted"
         case KeyboardInterrupt() | click.Abort():
             return 130, "interrupted"
         case BrokenPipeError():
             # Whoever read our output has seen enough.
-            return settings.failed, ""
+            return flags.failed, ""
         case OSError():
             where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-            return settings.failed, f"{where}got {(error.strerror or str(error)).lower()} from the system"
+            return flags.failed, f"{where}got {(error.strerror or str(error)).lower()} from the system"
         case MemoryError():
-            return settings.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
+            return flags.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
         case RecursionError():
-            return settings.failed, "got input that is nested too deep, want less"
+            return flags.failed, "got input that is nested too deep, want less"
     # Its text may hold anything, secrets too; --debug is asked for by whoever wants to see it.
     name = type(error).__name__
-    return settings.failed, f"got an internal error ({name}), want none: run with --debug, and please report it"
+    return flags.failed, f"got an internal error ({name}), want none: run with --debug, and please report it"
 
 
 def _usage(error: click.ClickException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from converter.cli.settings import common, settings
+from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
 from converter.schema import KINDS, bundle, schema
 
@@ -20,7 +20,7 @@ def command(kind: str | None, bundled: bool) -> None:
     """
     if kind is not None:
         show_json(bundle(kind) if bundled else schema(kind))
-    elif settings().json:
+    elif flags().json:
         show_json({name: schema(name)["title"] for name in KINDS})
     else:
         width = max(map(len, KINDS))

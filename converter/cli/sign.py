@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from converter.cli.environment import store, store_options
-from converter.cli.settings import common, settings
+from converter.cli.flags import common, flags
 from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage
@@ -63,9 +63,9 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
         raise Usage("got no key, want --cosign-key or --gpg-key")
     signing = Signing(makers=makers, identity=where["identity"])
     signed = sign(reference, signing, where["destination"], where["lookaside"], store())
-    if settings().json:
+    if flags().json:
         show_json({"reference": reference, "signatures": [asdict(one) for one in signed]})
-    elif not settings().quiet:
+    elif not flags().quiet:
         for one in signed:
             name = f" as {one.identity}" if one.identity else ""
             show(f"signed {one.covers}{name}: {one.kind} ({one.location})")

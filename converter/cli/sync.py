@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
+from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import image_options, no_cache_option
 from converter.cli.progress import progress
-from converter.cli.settings import common, settings
 from converter.cli.signers import maker_of, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
 from converter.errors import Unsupported, Usage, within
@@ -75,7 +75,7 @@ def command(
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. What images share is fetched and
     converted once, and what is there is not sent again: a run that was broken off continues when it is started again.
     """
-    from converter.bulk.sync import Settings, sync
+    from converter.bulk.sync import Run, sync
     from converter.conversion import Options
 
     share_heap()
@@ -87,14 +87,14 @@ def command(
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
     entries = _entries(source, destination, Options(**told), rename)
     cache = None if no_cache else cache_folder()
-    run = Settings(**{name: value for name, value in running.items() if value is not None}, cache=cache)
-    with progress(quiet=settings().quiet, noun="image") as report:
+    run = Run(**{name: value for name, value in running.items() if value is not None}, cache=cache)
+    with progress(quiet=flags().quiet, noun="image") as report:
         summary = sync(entries, run, report, helpers)
     for path in reports:
         _write(path, summary)
-    if settings().json:
+    if flags().json:
         show_json(summary.to_json())
-    elif not settings().quiet:
+    elif not flags().quiet:
         _show(summary)
     return 1 if summary.failed else 0
 
@@ -126,7 +126,7 @@ def _cluster(scheduler: str) -> Helpers:
         from converter.bulk.cluster import Cluster
     except ModuleNotFoundError as error:
         raise Unsupported(f"got no package {error.name!r}, want it: pip install transship[dask]") from None
-    if not settings().debug:
+    if not flags().debug:
         # What Dask has to say comes as an error, too; it would say it with a traceback.
         for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

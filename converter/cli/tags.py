@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from converter.cli.environment import store, store_options
-from converter.cli.settings import common, settings
+from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
 from converter.errors import within
 from converter.model.reference import Location
@@ -24,7 +24,7 @@ def command(reference: str) -> None:
 
     with open_source(Location.parse(reference), store()) as source, within(reference):
         names = source.names()
-    if settings().json:
+    if flags().json:
         show_json({"reference": reference, "tags": list(names)})
         return
     for name in names:

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.flags import common, flags
 from converter.cli.progress import progress
 from converter.cli.reports import FORMATS, Checked, report
-from converter.cli.settings import common, settings
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, NotFound, Usage
 from converter.events import Report
@@ -57,18 +57,18 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
     a reference without a name means all images that are there. Exit status 1 where a target is invalid, or one of
     several cannot be read; warnings leave it valid.
     """
-    form = "json" if settings().json else form
+    form = "json" if flags().json else form
     if list_rules:
         _list_rules(kind, form)
         return 0
     if not targets:
         raise Usage("got no TARGET, want at least one")
-    with progress(quiet=settings().quiet) as watch:
+    with progress(quiet=flags().quiet) as watch:
         if len(targets) == 1:
             checked = [_checked(targets[0], kind, profile, watch)]
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
-    report(checked, form, quiet=settings().quiet)
+    report(checked, form, quiet=flags().quiet)
     return 0 if all(one.valid for one in checked) else 1
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
-from converter.cli.settings import common, settings
 from converter.cli.signers import below, content_trust_option, read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
@@ -141,9 +141,9 @@ def command(reference: str, **chosen: Any) -> int:
         require=frozenset(chosen["require"]),
     )
     report = verify(reference, wanted, store())
-    if settings().json:
+    if flags().json:
         show_json(report.to_json())
-    elif not settings().quiet:
+    elif not flags().quiet:
         _show(report)
     if not report.ok:
         for fact in report.unmet:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.cache import FOLDER, Cache, Forgetful
+from converter.cache import FOLDER, Cache, Memory
 from converter.conversion import acis, origin
 from converter.conversion.chosen import Chosen, choose, library_of
 from converter.conversion.ends import open_target, source_store, target_store, with_hosts
@@ -43,7 +43,7 @@ def convert(
     started = time.monotonic()
     location = Location.parse(source)
     with enforced(options.store.limits), hosts, ExitStack() as stack:
-        memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Forgetful())
+        memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Memory())
         stack.enter_context(remembering(memory))
         opened = stack.enter_context(open_source(location, source_store(options)))
         places = [Location.parse(destination) for destination in destinations]

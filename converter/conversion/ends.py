@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.conversion.options import Options
 from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
@@ -40,7 +40,7 @@ def target_store(options: Options, source: Location, destination: Location) -> S
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
 
 
-def open_target(destination: Location, store: StoreOptions, memory: Forgetful) -> Sink:
+def open_target(destination: Location, store: StoreOptions, memory: Memory) -> Sink:
     """The destination; in a registry, with what is remembered of its other repositories."""
     if destination.transport != "docker":
         return open_sink(destination, store)

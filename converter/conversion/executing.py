@@ -14,8 +14,7 @@ from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.errors import within
 from converter.events import Report
-from converter.execute import DiffIds, Execution
-from converter.execute import Settings as Running
+from converter.execute import Execution, Memory, Running
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
@@ -33,7 +32,7 @@ def execute(
     stack: ExitStack,
     options: Options,
     report: Report,
-    memory: DiffIds,
+    memory: Memory,
     *,
     workers: Workers,
     alone: bool,
@@ -45,7 +44,7 @@ def execute(
     results = []
     hosts = options.store.hosts
     halt = hosts.stop if hosts else lambda: None
-    settings = Running(jobs=options.threads, diff_ids=memory, report=report, link=options.link, halt=halt)
+    settings = Running(jobs=options.threads, memory=memory, report=report, link=options.link, halt=halt)
     for sink, targets in planned:
         stack.enter_context(sink)
         distant = alone and any(target.distant for target in targets)

@@ -39,15 +39,17 @@ class Shelf(Protocol):
         ...
 
 
-class DiffIds(Protocol):
-    """What earlier runs have verified: the digest of a blob, and that of its uncompressed bytes."""
+class Memory(Protocol):
+    """What this run and earlier ones have verified and made (``converter.cache``)."""
 
     @property
     def blobs(self) -> Shelf | None:
         """Where to look for what was made before, and to leave what is made; None where nothing is kept."""
         ...
 
-    def get(self, digest: Digest) -> Digest | None: ...
+    def get(self, digest: Digest) -> Digest | None:
+        """The diff_id of a blob, where it has been computed before."""
+        ...
 
     def learn(self, digest: Digest, diff_id: Digest) -> None: ...
 
@@ -63,7 +65,7 @@ class DiffIds(Protocol):
 
 
 @frozen
-class Settings:
+class Running:
     """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
 
     ``copies`` is how many blobs are on their way at once where that is more: whoever waits for a network needs no
@@ -73,7 +75,7 @@ class Settings:
 
     jobs: int
     copies: int = 0
-    diff_ids: DiffIds
+    memory: Memory
     report: Report = silent
     limits: Limits | None = None
     link: bool = False
@@ -83,7 +85,7 @@ class Settings:
 class Execution:
     """One plan on its way into one sink; ``made`` holds what is there, by the identity of its node."""
 
-    def __init__(self, sink: Sink, workers: Workers, settings: Settings) -> None:
+    def __init__(self, sink: Sink, workers: Workers, settings: Running) -> None:
         self._sink = sink
         self._workers = workers
         self._settings = settings
@@ -145,12 +147,12 @@ class Execution:
             return made
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
-        with self._settings.diff_ids.alone(leaf.content.descriptor.digest):
+        with self._settings.memory.alone(leaf.content.descriptor.digest):
             return self._copy_alone(leaf)
 
     def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
-        diff_id = self._settings.diff_ids.get(expected.digest)
+        diff_id = self._settings.memory.get(expected.digest)
         if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
             raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
@@ -181,7 +183,7 @@ class Execution:
         blocks = self._watched(leaf.content, leaf.label)
         readers = (look, write) if put else (look,)
         diff_id = fan_out(blocks, readers)[0]
-        self._settings.diff_ids.learn(expected.digest, diff_id)
+        self._settings.memory.learn(expected.digest, diff_id)
         return diff_id
 
     def _make(self, leaf: Make) -> tuple[Made, bool]:
@@ -192,7 +194,7 @@ class Execution:
         recipe = packing(content)
         if recipe is None:
             return self._make_anew(leaf, content), False
-        memory = self._settings.diff_ids
+        memory = self._settings.memory
         with memory.alone(recipe[0]):
             known = memory.packed(*recipe)
             if known is not None:
@@ -220,7 +222,7 @@ class Execution:
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
         from converter.execute.making import packing
 
-        expected, shelf = _foreseen(leaf, content), self._settings.diff_ids.blobs
+        expected, shelf = _foreseen(leaf, content), self._settings.memory.blobs
         if shelf is None or packing(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with shelf.keeping(blocks) as (passing, keep):
@@ -230,7 +232,7 @@ class Execution:
 
     def _put_kept(self, wanted: Descriptor) -> bool:
         """Put what an earlier run has made, if that was kept."""
-        shelf = self._settings.diff_ids.blobs
+        shelf = self._settings.memory.blobs
         kept = shelf.find(wanted) if shelf is not None else None
         if kept is None:
             return False

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from converter.bulk.memory import Memory
 from converter.bulk.spool import Spool
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.errors import DigestMismatch
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
@@ -56,7 +55,7 @@ def test_what_was_used_longest_ago_is_dropped_for_room() -> None:
 
 
 def test_one_moves_a_blob_at_a_time() -> None:
-    memory = Memory(Forgetful())
+    memory = Memory()
     digest = Digest.of(b"x")
     inside, most = [0], [0]
     lock = threading.Lock()

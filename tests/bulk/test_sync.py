@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.bulk.outcome import Summary
-from converter.bulk.sync import Settings, sync
+from converter.bulk.sync import Run, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model.compression import Compression
@@ -40,7 +40,7 @@ def test_what_images_share_is_read_and_sent_once(
     serve(ours, *many(12))
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", rename, compress=compress)]
 
-    summary = sync(entries, Settings(cache=tmp_path))
+    summary = sync(entries, Run(cache=tmp_path))
 
     assert states(summary) == {"written": 12}
     assert set(blobs_read(ours).values()) == {1}
@@ -61,7 +61,7 @@ def test_images_share_connections_and_what_a_token_server_gave(
     ours.token_life = theirs.token_life = 300
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    assert states(sync(entries, Settings(cache=tmp_path, per_host=3))) == {"written": 20}
+    assert states(sync(entries, Run(cache=tmp_path, per_host=3))) == {"written": 20}
 
     for one in (ours, theirs):
         assert len(one.requests) > 80
@@ -77,11 +77,11 @@ def test_a_second_run_asks_for_documents_alone(
     store, roots = many(5)
     serve(ours, store, roots)
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", compress=compress)]
-    first = sync(entries, Settings(cache=tmp_path))
+    first = sync(entries, Run(cache=tmp_path))
     ours.requests.clear()
     theirs.requests.clear()
 
-    second = sync(entries, Settings(cache=tmp_path))
+    second = sync(entries, Run(cache=tmp_path))
 
     assert states(second) == {"there": 5}
     assert [one.digest for one in second.outcomes] == [one.digest for one in first.outcomes]
@@ -101,14 +101,14 @@ def test_a_run_that_broke_off_continues_where_it_was(ours: FakeRegistry, theirs:
         return Refuse(status=403) if put_before[0] > 3 else None
 
     theirs.fault = refuse
-    broken = sync(entries, Settings(cache=tmp_path, images=1))
+    broken = sync(entries, Run(cache=tmp_path, images=1))
     assert states(broken) == {"written": 3, "failed": 1}
     assert broken.unstarted == 2
     assert broken.failed
     ours.requests.clear()
     theirs.fault = lambda request: None
 
-    whole = sync(entries, Settings(cache=tmp_path))
+    whole = sync(entries, Run(cache=tmp_path))
 
     assert states(whole) == {"there": 3, "written": 3}
     # What the failed image had sent need not be sent again: 2 images are new, and every configuration is read.
@@ -119,14 +119,14 @@ def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_pa
     serve(ours, *many(6))
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", compress=ZSTD)]
 
-    summary = sync(entries, Settings())
+    summary = sync(entries, Run())
 
     assert states(summary) == {"written": 6}
     assert set(blobs_read(ours).values()) == {1}
     back = [entry(f"oci:{tmp_path / 'layout'}", f"dir:{tmp_path / 'dirs'}", "{name}/{tag}")]
-    assert states(sync(back, Settings())) == {"written": 6}
+    assert states(sync(back, Run())) == {"written": 6}
     assert sorted(path.name for path in (tmp_path / "dirs/app").iterdir()) == list("012345")
-    assert states(sync(entries, Settings())) == {"written": 6}  # without a cache nobody knows what they became
+    assert states(sync(entries, Run())) == {"written": 6}  # without a cache nobody knows what they became
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(
     ours.fault = busy
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    summary = sync(entries, Settings(images=8, per_host=3))
+    summary = sync(entries, Run(images=8, per_host=3))
 
     assert states(summary) == {"written": 10}
     assert most[0] <= 3
@@ -178,7 +178,7 @@ def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: Fak
     ours.fault = once
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    assert states(sync(entries, Settings(images=6, per_host=2))) == {"written": 6}
+    assert states(sync(entries, Run(images=6, per_host=2))) == {"written": 6}
     # Those that were on their way already may still arrive.
     assert len([one for one in began if told[0] + 0.1 < one < told[0] + 0.95]) == 0
 
@@ -198,7 +198,7 @@ def test_an_image_that_fails(
     ours["team/app"].manifests[ours["team/app"].tags["0"]] = ("application/vnd.oci.image.manifest.v1+json", b"{}")
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
 
-    summary = sync(entries, Settings(images=1, keep_going=keep_going))
+    summary = sync(entries, Run(images=1, keep_going=keep_going))
 
     assert states(summary) == expected
     assert summary.unstarted == unstarted
@@ -213,7 +213,7 @@ def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry,
     places = ("nothing", "team/app")
     entries = [entry(f"docker://{ours.host}/{name}", f"oci:{tmp_path / 'layout'}") for name in places]
 
-    assert states(sync(entries, Settings(keep_going=True))) == {"written": 1, "failed": 1}
+    assert states(sync(entries, Run(keep_going=True))) == {"written": 1, "failed": 1}
 
 
 def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
@@ -224,7 +224,7 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
     for name in ("UPPER/x:1", "a", "b"):
         put(store, add_image(store, name=""), name)
 
-    summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], Settings(keep_going=True))
+    summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], Run(keep_going=True))
 
     assert states(summary) == {"written": 2, "failed": 1}
     assert summary.outcomes[0].source == "oci:in:UPPER/x:1"
@@ -234,10 +234,10 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
 def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:
     serve(ours, *many(3))
     layout = f"oci:{tmp_path / 'layout'}"
-    assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)], Settings())) == {"written": 1}
+    assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)], Run())) == {"written": 1}
     before = (tmp_path / "layout/index.json").read_bytes()
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", layout)], Settings(dry_run=True))
+    summary = sync([entry(f"docker://{ours.host}/team/app", layout)], Run(dry_run=True))
 
     assert [one.state for one in summary.outcomes] == ["planned", "there", "planned"]
     assert all(one.digest and one.before and one.after for one in summary.outcomes)
@@ -249,7 +249,7 @@ def test_two_images_for_one_name_are_refused_before_anything_is_done(ours: FakeR
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", "{name}:same{digest}")]
 
     with pytest.raises(Usage, match="want different names"):
-        sync(entries, Settings())
+        sync(entries, Run())
 
     assert not (tmp_path / "layout").exists()
 
@@ -263,7 +263,7 @@ def test_progress_counts_images_and_all_their_bytes(ours: FakeRegistry, tmp_path
         with lock:
             events.append(event)
 
-    sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(), report)
+    sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(), report)
 
     planned = [one for one in events if isinstance(one, Planned)]
     assert sum(one.blobs for one in planned) == 3
@@ -277,7 +277,7 @@ def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_pat
     serve(ours, store, roots)
     ours["team/app"].tags[f"sha256-{roots[0].digest.encoded}.sig"] = ours["team/app"].tags["0"]
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(dry_run=True))
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(dry_run=True))
 
     assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
 
@@ -289,7 +289,7 @@ def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: Fak
     signature = f"sha256-{roots[1].digest.encoded}.sig"
     ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Settings(images=1))
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(images=1))
 
     assert states(summary) == {"written": 3}
     assert len(ours.seen("GET", "/referrers/")) == 1
@@ -307,7 +307,7 @@ def test_what_speaks_of_images_comes_along_or_is_left(
     ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
 
     to = f"docker://{theirs.host}/copy"
-    summary = sync([entry(f"docker://{ours.host}/team/app", to, attachments=attachments)], Settings())
+    summary = sync([entry(f"docker://{ours.host}/team/app", to, attachments=attachments)], Run())
 
     assert states(summary) == {"written": 1}
     assert theirs["copy/app"].tags.keys() == ({"0", signature} if attachments else {"0"})
@@ -322,7 +322,7 @@ def test_what_is_signed_is_not_signed_again_but_by_another_key(
     def run(*numbers: int) -> dict[str, int]:
         signing = Signing(makers=[CosignKey(ecdsa(number)) for number in numbers])
         to = f"docker://{theirs.host}/copy"
-        return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], Settings(cache=tmp_path)))
+        return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], Run(cache=tmp_path)))
 
     assert run(0) == {"written": 2}
     assert run(0) == {"there": 2}
@@ -335,10 +335,10 @@ def test_directories_are_images_again_under_the_names_they_had(
 ) -> None:
     serve(ours, *many(2))
     out = f"dir:{tmp_path}/out"
-    sync([entry(f"docker://{ours.host}/team/app", out, "{repository}")], Settings())
+    sync([entry(f"docker://{ours.host}/team/app", out, "{repository}")], Run())
 
-    scoped = sync([entry(out, f"docker://{theirs.host}/scoped", "{repository}")], Settings())
-    one = sync([entry(f"{out}/team/app:1", f"docker://{theirs.host}/one")], Settings())
+    scoped = sync([entry(out, f"docker://{theirs.host}/scoped", "{repository}")], Run())
+    one = sync([entry(f"{out}/team/app:1", f"docker://{theirs.host}/one")], Run())
 
     assert states(scoped) == {"written": 2}
     assert theirs["scoped/team/app"].tags == ours["team/app"].tags
@@ -349,7 +349,7 @@ def test_directories_are_images_again_under_the_names_they_had(
 def test_a_directory_without_any_image_is_told_as_a_failure(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
-    summary = sync([entry(f"dir:{tmp_path}/empty", "oci:out")], Settings())
+    summary = sync([entry(f"dir:{tmp_path}/empty", "oci:out")], Run())
 
     assert "got no file manifest.json" in summary.outcomes[0].error
 
@@ -371,8 +371,8 @@ def test_every_image_becomes_a_file_of_its_own(
     store = MemoryStore()
     put(store, add_image(store, name=""), "app")
 
-    summary = sync([entry("oci:in", to.format(tmp_path))], Settings(cache=tmp_path / "cache"))
+    summary = sync([entry("oci:in", to.format(tmp_path))], Run(cache=tmp_path / "cache"))
 
     assert states(summary) == {"written": 1}
     assert (tmp_path / file).exists()
-    assert states(sync([entry("oci:in", to.format(tmp_path))], Settings(cache=tmp_path / "cache"))) == {again: 1}
+    assert states(sync([entry("oci:in", to.format(tmp_path))], Run(cache=tmp_path / "cache"))) == {again: 1}

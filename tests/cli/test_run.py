@@ -11,8 +11,8 @@ import click
 import pytest
 
 from converter.cli import commands
+from converter.cli.flags import Flags, common, flags
 from converter.cli.main import main
-from converter.cli.settings import Settings, common, settings
 from converter.errors import Invalid, NotFound, Usage, within
 
 
@@ -25,7 +25,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     @click.option("--number", type=int)
     @common
     def attempt(number: int | None) -> int | None:
-        asked = settings()
+        asked = flags()
         there["asked"] = {"quiet": asked.quiet, "json": asked.json, "debug": asked.debug}
         asked.failed = 2 if "failed" in there else 1
         error = there.get("error")
@@ -291,7 +291,7 @@ def test_output_is_no_crash_in_a_locale_of_seven_bits() -> None:
 
 def test_settings_stand_for_themselves_outside_a_command() -> None:
     with click.Context(click.Command("alone")):
-        assert vars(settings()) == vars(Settings())
+        assert vars(flags()) == vars(Flags())
 
 
 def complete(words: str, shell: str = "bash") -> list[str]:

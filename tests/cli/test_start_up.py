@@ -86,7 +86,7 @@ def test_the_names_of_the_commands_are_known_without_importing_them(
         "converter.cli.commands",
         "converter.cli.main",
         "converter.cli.run",
-        "converter.cli.settings",
+        "converter.cli.flags",
         "converter.cli.text",
         "converter.errors",
         "converter.version",

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.events import Event, Warned
-from converter.execute import Execution, Settings
+from converter.execute import Execution, Running
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
 from converter.model.image import History, Image, Original, RunConfig
@@ -87,7 +87,7 @@ def run(node: Node) -> Ran:
     store = MemoryStore()
     heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful(), report=heard.append)).run([node])[0]
+        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0]
     warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
     return Ran(made, tuple(store.blobs.values()), warnings)
 

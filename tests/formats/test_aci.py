@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.errors import Invalid, NotFound, Unsupported
-from converter.execute import Execution, Settings
+from converter.execute import Execution, Running
 from converter.formats import aci as aci_format
 from converter.formats import oci
 from converter.formats.aci import keys
@@ -312,7 +312,7 @@ def by_way_of_oci(image: Image) -> Image:
     store = MemoryStore()
     with MemorySink(store) as sink, Workers(1) as workers:
         node = oci.encode(image, frozenset())
-        made = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful())).run([node])[0]
+        made = Execution(sink, workers, Running(jobs=1, memory=Memory())).run([node])[0]
         sink.name("app", made.descriptor)
     source = MemorySource(store)
     back = oci.decode(source.fetch(source.resolve("app")), source.fetch)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.errors import Invalid, Unsupported
-from converter.execute import Execution, Settings
+from converter.execute import Execution, Running
 from converter.formats import docker, docker_v1, oci
 from converter.model import media_types as types
 from converter.model import pretty_jws
@@ -283,7 +283,7 @@ def test_it_becomes_a_docker_and_an_oci_image() -> None:
     for target in (docker, oci):
         store = MemoryStore()
         with MemorySink(store) as sink, Workers(1) as workers:
-            execution = Execution(sink, workers, Settings(jobs=1, diff_ids=Forgetful()))
+            execution = Execution(sink, workers, Running(jobs=1, memory=Memory()))
             made = execution.run([target.encode(image, frozenset())])[0]
         written = load_object(store.blobs[made.descriptor.digest])
         config = load_object(store.blobs[Digest.parse(written["config"]["digest"])])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter import schema
-from converter.cache import Forgetful
+from converter.cache import Memory
 from converter.errors import Invalid
 from converter.formats.documents import remembering, require
 from converter.model.digest import Digest
@@ -14,7 +14,7 @@ LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
 def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with remembering(Forgetful()):
+    with remembering(Memory()):
         require(LAYOUT, "oci-layout")
         monkeypatch.setattr(schema, "check", pytest.fail)
         require(LAYOUT, "oci-layout")
@@ -28,14 +28,14 @@ def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
-    memory = Forgetful()
+    memory = Memory()
     with remembering(memory):
         require(LAYOUT, "oci-layout")
         assert not memory.is_sound(Digest.of(data), kind)
 
 
 def test_what_was_wrong_is_wrong_again() -> None:
-    with remembering(Forgetful()):
+    with remembering(Memory()):
         for _ in range(2):
             with pytest.raises(Invalid, match="imageLayoutVersion"):
                 require(b'{"imageLayoutVersion": "2.0.0"}', "oci-layout")

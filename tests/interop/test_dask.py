@@ -19,7 +19,7 @@ from distributed import Client
 from converter import validate_image
 from converter.bulk.cluster import Cluster
 from converter.bulk.plan import Job
-from converter.bulk.sync import Helpers, Settings, sync
+from converter.bulk.sync import Helpers, Run, sync
 from converter.bulk.task import portable
 from converter.bulk.work import Whole
 from converter.bulk.worker import Failed, program, work
@@ -84,7 +84,7 @@ def test_bytes_read_are_those_that_differ_and_a_second_run_reads_documents(
     assert unique <= read_first < unique * 1.02
     assert proxy.down < IMAGES * 8000
     here = [entry(f"docker://{registry.host}/{REPOSITORY}", f"oci:{tmp_path / 'here'}", compress=ZSTD)]
-    assert {one.digest for one in sync(here, Settings()).outcomes} == {one["digest"] for one in first["outcomes"]}
+    assert {one.digest for one in sync(here, Run()).outcomes} == {one["digest"] for one in first["outcomes"]}
 
 
 def test_a_worker_killed_halfway_loses_nothing(
@@ -98,7 +98,7 @@ def test_a_worker_killed_halfway_loses_nothing(
         entries = [
             entry(f"docker://{proxy.host}/{REPOSITORY}", f"docker://{registry.host}/killed", "r{tag}:x", compress=ZSTD)
         ]
-        summary = sync(entries, Settings(), helpers=helpers(cluster))
+        summary = sync(entries, Run(), helpers=helpers(cluster))
 
     assert cluster.workers[0].poll() is not None
     assert states(summary) == {"written": IMAGES}
@@ -127,7 +127,7 @@ def test_an_image_that_costs_too_many_workers_is_a_failure_and_the_others_are_do
         with FaultProxy(registry.host, halfway) as proxy:
             source = f"docker://{proxy.host}/{REPOSITORY}"
             entries = [entry(source, f"docker://{registry.host}/costly", "r{tag}:x", compress=ZSTD)]
-            summary = sync(entries, Settings(keep_going=True), helpers=helpers(cluster))
+            summary = sync(entries, Run(keep_going=True), helpers=helpers(cluster))
 
     # All that it had been given.
     assert summary.counts["failed"] > 0
@@ -155,7 +155,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(cluster: DaskC
         ours.fault = busy
         entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-        summary = sync(entries, Settings(images=8, per_host=2), helpers=helpers(cluster))
+        summary = sync(entries, Run(images=8, per_host=2), helpers=helpers(cluster))
 
     assert states(summary) == {"written": 8}
     assert 1 < most[0] <= 2
@@ -177,7 +177,7 @@ def test_when_a_registry_asks_one_worker_to_wait_all_do(cluster: DaskCluster) ->
         ours.fault = once
         entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-        assert states(sync(entries, Settings(images=6, per_host=4), helpers=helpers(cluster))) == {"written": 12}
+        assert states(sync(entries, Run(images=6, per_host=4), helpers=helpers(cluster))) == {"written": 12}
 
     # Word goes by way of the scheduler; what was on its way already may still arrive.
     assert len(began) > 40
@@ -270,7 +270,7 @@ def test_a_cluster_without_workers_or_without_a_scheduler_is_told(
     monkeypatch.setattr("converter.bulk.cluster.CONNECT", 0.5)
     with dask_cluster(tmp_path / "dask", workers=0) as cluster:
         with pytest.raises(Unreachable, match=r"got no worker at tcp://127\.0\.0\.1:\d+ in"):
-            sync([], Settings(), helpers=helpers(cluster))
+            sync([], Run(), helpers=helpers(cluster))
         address = cluster.address
 
     assert main(["sync", "oci:in", "oci:out", "--scheduler", address]) == 1
@@ -284,7 +284,7 @@ def test_a_worker_with_another_library_is_refused_at_once(tmp_path: Path) -> Non
         cluster.add_worker({"PYTHONPATH": f"{tmp_path}:{ROOT}"})
 
         with pytest.raises(Unsupported, match=r"got zstandard 0\.1 on the worker tcp://\S+, want \d\S+, as here"):
-            sync([], Settings(), helpers=helpers(cluster))
+            sync([], Run(), helpers=helpers(cluster))
 
 
 def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_pa
         wanted = re.escape(program())
 
         with pytest.raises(Unsupported, match=rf"got transship \S+ \(\w+\) on the worker tcp://\S+, want {wanted}"):
-            sync([], Settings(), helpers=helpers(cluster))
+            sync([], Run(), helpers=helpers(cluster))
 
 
 def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(cluster: DaskCluster) -> None:

@@ -16,7 +16,7 @@ _FLAGS = (
 )
 
 
-class Settings:
+class Flags:
     """The flags, and ``failed``: the exit status when the command cannot do its work."""
 
     def __init__(self) -> None:
@@ -24,10 +24,10 @@ class Settings:
         self.failed = 1
 
 
-def settings() -> Settings:
+def flags() -> Flags:
     """Those of the command that runs."""
-    found = click.get_current_context().find_object(Settings)
-    return Settings() if found is None else found
+    found = click.get_current_context().find_object(Flags)
+    return Flags() if found is None else found
 
 
 def common(function: Function) -> Function:
@@ -40,6 +40,6 @@ def common(function: Function) -> Function:
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    found = context.ensure_object(Settings)
+    found = context.ensure_object(Flags)
     if value and parameter.name:
         setattr(found, parameter.name, True)
