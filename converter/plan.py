@@ -95,25 +95,34 @@ class Plan:
     losses: tuple[Loss, ...] = ()
 
 
-def forecast(node: Node) -> Made | None:
-    """What the node will be, or None where that depends on bytes that are still to be made."""
-    if isinstance(node, Make):
+def told(leaf: Copy | Make) -> Made | None:
+    """What a leaf will be, as far as the plan itself tells it."""
+    if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None
-    if isinstance(node, Copy):
-        if node.find_diff_id and node.diff_id is None:
+    return Made(descriptor=leaf.content.descriptor.retyped(leaf.media_type), diff_id=leaf.diff_id)
+
+
+def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> Made | None:
+    """What a node will be, or None where that depends on leaves of which nothing is ``known``."""
+    if not isinstance(node, Write):
+        return known(node)
+    ready: list[Made] = []
+    for child in node.inputs:
+        made = forecast(child, known)
+        if made is None:
             return None
-        return Made(descriptor=node.content.descriptor.retyped(node.media_type), diff_id=node.diff_id)
-    inputs = [forecast(child) for child in node.inputs]
-    ready = tuple(made for made in inputs if made is not None)
-    if len(ready) < len(inputs):
-        return None
-    return Made(descriptor=Descriptor.of(node.render(ready), node.media_type))
+        ready.append(made)
+    return Made(descriptor=Descriptor.of(node.render(tuple(ready)), node.media_type))
 
 
-def leaves(node: Node) -> Iterator[Copy | Make]:
-    """The copies and makes below a node, in the order of what names them; a make comes after its own inputs."""
+def leaves(*nodes: Node) -> list[Copy | Make]:
+    """The copies and makes below nodes, each once, in the order of what names them; a make after its own inputs."""
+    return list({id(leaf): leaf for node in nodes for leaf in _leaves(node)}.values())
+
+
+def _leaves(node: Node) -> Iterator[Copy | Make]:
     if not isinstance(node, Copy):
         for child in node.inputs:
-            yield from leaves(child)
+            yield from _leaves(child)
     if not isinstance(node, Write):
         yield node

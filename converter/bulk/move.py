@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from converter.bulk.ends import Ends
-from converter.bulk.foresight import distinct
 from converter.bulk.plan import Job
 from converter.bulk.task import Elsewhere, portable
 from converter.conversion.planning import Target
@@ -20,7 +19,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName
-from converter.plan import Copy, Made, Make
+from converter.plan import Copy, Made, Make, leaves
 from converter.ports import Sink, Source
 from converter.streams.crew import each
 
@@ -117,7 +116,7 @@ def moves(job: Job, target: Target) -> list[Move] | None:
     if job.destination.transport not in SHARED:
         return None
     light = portable(job)
-    found = [_move(light, leaf) for leaf in distinct(target.plan.root)]
+    found = [_move(light, leaf) for leaf in leaves(target.plan.root)]
     return None if None in found else [move for move in found if move is not None]
 
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from converter.bulk.ends import Ends
-from converter.bulk.foresight import distinct, foreseen, size
+from converter.bulk.foresight import foreseen, size
 from converter.bulk.move import bring, moves
 from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
@@ -27,6 +27,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
+from converter.plan import leaves
 from converter.ports import Sink
 from converter.stores import open_source
 
@@ -109,7 +110,7 @@ def _forecast(job: Job, target: Target, ends: Ends, *, dry_run: bool) -> Outcome
         state=state,
         digest=str(future.descriptor.digest) if future else "",
         format=target.format.name,
-        before=sum(map(work, distinct(root))),
+        before=sum(map(work, leaves(root))),
         after=size(root, ends.memory),
         losses=target.plan.losses,
     )
@@ -170,7 +171,7 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
         return False
     if job.destination.transport == "docker":
         where = ImageName.parse(job.destination.path)
-        for leaf in distinct(target.plan.root):
+        for leaf in leaves(target.plan.root):
             made = foreseen(leaf, ends.memory)
             if made is not None:
                 ends.holders.learn(where.host, where.repository, made.descriptor.digest)

@@ -20,7 +20,7 @@ from converter.cli.progress import progress
 from converter.cli.text import BOLD, count, json_text, show, show_json
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
-from converter.model.content import Blocks, Content, Known
+from converter.model.content import Blocks, Known, sources
 from converter.model.image import Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.streams.blocks import closing
@@ -119,7 +119,7 @@ def by_platform(opened: Opened) -> dict[str, Image]:
 
 def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
     """Opens blobs, and tells how far their reading has come."""
-    layers = [known for image in compared for layer in image.layers for known in inputs(layer.content)]
+    layers = [known for image in compared for layer in image.layers for known in sources(layer.content)]
     report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
     numbers = itertools.count(1)
 
@@ -133,15 +133,6 @@ def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
         report(Finished(label, known.descriptor.size))
 
     return opened
-
-
-def inputs(content: Content) -> Iterator[Known]:
-    """The blobs that content is, or is made of."""
-    if isinstance(content, Known):
-        yield content
-    else:
-        for layer in content.inputs:
-            yield from inputs(layer.content)
 
 
 def tell(found: Records) -> None:

@@ -9,7 +9,7 @@ from converter.conversion.options import Options
 from converter.edits import each_image
 from converter.model import media_types as types
 from converter.model.compression import Compression
-from converter.model.content import Known, Layer
+from converter.model.content import sources
 from converter.model.digest import Digest
 from converter.model.image import Image, Item
 from converter.plan import Loss, Node
@@ -34,19 +34,11 @@ def resolved(item: Item, finder: Finder) -> Item:
     return each_image(with_dependencies)(item)
 
 
-def sources(item: Item) -> Iterator[Digest]:
+def below(item: Item) -> Iterator[Digest]:
     """The ACIs that the layers of an image come of, each once."""
     if isinstance(item, Image) and NAME in item.foreign:
-        found = (known for layer in item.layers for known in _known(layer))
+        found = (known for layer in item.layers for known in sources(layer.content))
         yield from dict.fromkeys(one.descriptor.digest for one in found if one.descriptor.media_type == types.ACI)
-
-
-def _known(layer: Layer) -> Iterator[Known]:
-    if isinstance(layer.content, Known):
-        yield layer.content
-    else:
-        for below in layer.content.inputs:
-            yield from _known(below)
 
 
 def encode(item: Item, accepts: frozenset[str], compression: Compression | None, options: Options) -> Node:

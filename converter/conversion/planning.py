@@ -92,7 +92,7 @@ def plan(
 
 def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
     """The same with what speaks of the ACIs that its layers came of, which only an origin record takes along."""
-    below = [digest for digest in acis.sources(chosen.item) if digest != chosen.root.digest]
+    below = [digest for digest in acis.below(chosen.item) if digest != chosen.root.digest]
     return speaking(chosen, library, below) if below else chosen
 
 

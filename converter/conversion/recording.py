@@ -103,23 +103,23 @@ class _Making:
         """The layers of the target, and those that any of them was put together of."""
         made = self._after.made
         rows = layer_results(self._after.plan, made)
-        nodes = {id(leaf): leaf for leaf in leaves(self._after.plan)}.values()
+        nodes = leaves(self._after.plan)
         for row, leaf in zip(rows, nodes, strict=True):
             told = LayerOrigin(relation=row.relation, source=row.source, target=row.target, diff_id=row.diff_id)
             if isinstance(leaf, Copy):
                 yield told
                 continue
             content = leaf.derived(tuple(made[id(node)] for node in leaf.inputs))
-            if _is_aci(sources(content)):
+            if _is_aci(known_layers(content)):
                 yield self._of_aci(content, told, made[id(leaf)].notes)
             elif content.rewrite is not None:
                 yield from self._put_together(content, told)
             else:
-                yield self._recompressed(sources(content), told, anchored=leaf.diff_id is not None)
+                yield self._recompressed(known_layers(content), told, anchored=leaf.diff_id is not None)
 
     def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
         """An ACI is made again of its layer, with how its file was compressed; where that fails, it is carried."""
-        roots = [one.content for one in sources(content) if isinstance(one.content, Known)]
+        roots = [one.content for one in known_layers(content) if isinstance(one.content, Known)]
         plain = content.rewrite is None
         again = plain or (isinstance(content.rewrite, UnpackAci) and RECIPE in notes)
         packing = find_packing(roots[0].blocks, self._workers) if again else None
@@ -150,7 +150,7 @@ class _Making:
         """The layers that became one: each is made again of that one, with a recipe, if its digest was signed."""
         found: list[tuple[Files, Lend]] = []
         yield told
-        for layer in sources(content):
+        for layer in known_layers(content):
             assert isinstance(layer.content, Known)
             source = layer.content.descriptor.digest
             if layer.diff_id is None:
@@ -223,11 +223,11 @@ def _opener(content: Known) -> Callable[[], Blocks]:
     return content.blocks
 
 
-def sources(content: Derived) -> list[Layer]:
+def known_layers(content: Derived) -> list[Layer]:
     """The layers that are there, of which some are to be made, base first."""
     found: list[Layer] = []
     for layer in content.inputs:
-        found += [layer] if isinstance(layer.content, Known) else sources(layer.content)
+        found += [layer] if isinstance(layer.content, Known) else known_layers(layer.content)
     return found
 
 

@@ -85,7 +85,7 @@ def image_id(root: Node, made: Lookup) -> str | None:
 def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
     """One row a leaf of the plan, in the order of the document that names them."""
     rows = []
-    for leaf in {id(leaf): leaf for leaf in leaves(root)}.values():
+    for leaf in leaves(root):
         there = made.get(id(leaf))
         rows.append(
             LayerResult(
@@ -101,8 +101,8 @@ def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
 def size_of(root: Node, made: Lookup) -> int:
     """The bytes of the root and of all that it names, as far as they are known."""
     own = made[id(root)].descriptor.size if id(root) in made else 0
-    below = {id(leaf): leaf for leaf in leaves(root) if leaf is not root}
-    return own + sum(made[key].descriptor.size for key in below if key in made)
+    below = (made.get(id(leaf)) for leaf in leaves(root) if leaf is not root)
+    return own + sum(there.descriptor.size for there in below if there is not None)
 
 
 def _source(leaf: Copy | Make) -> Digest | None:

@@ -145,18 +145,13 @@ def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ..
 
 def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
     """Those that are at the destination already."""
-    from converter.conversion.carried import bare
-    from converter.trust import artifact
+    from converter.signing import cosign_layers
 
-    tag = artifact.tag_of(root.digest)
     if destination.transport not in ("docker", "oci"):
         return ()
     try:
         with open_source(replace(destination, name=""), store) as source:
-            for attachment in source.attachments(root.digest):
-                if bare(attachment.tag) == tag:
-                    return artifact.layers_of(source.fetch(attachment.descriptor).read())
+            return cosign_layers(source, root)
     except NotFound:
         # A repository, or a layout, that this conversion makes.
         return ()
-    return ()

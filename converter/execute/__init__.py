@@ -13,7 +13,7 @@ from typing import Protocol
 from converter.errors import CalledOff, DigestMismatch, within
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import Derived, Known
+from converter.model.content import Derived, Known, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -96,7 +96,7 @@ class Execution:
     def run(self, roots: Iterable[Node]) -> list[Made]:
         """Make every root and what it names. Raises what the first failure raised, once all threads have stopped."""
         roots = list(roots)
-        todo = list({id(leaf): leaf for root in roots for leaf in leaves(root)}.values())
+        todo = leaves(*roots)
         self._settings.report(Planned(sum(map(work, todo)), len(todo)))
         self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
         return [self._finish(root) for root in roots]
@@ -257,13 +257,7 @@ class Execution:
 
 def work(leaf: Copy | Make) -> int:
     """How many bytes of blobs are read for a leaf, as far as that is known before its own inputs are made."""
-    return _input_size(leaf.content) if isinstance(leaf.content, (Known, Derived)) else 0
-
-
-def _input_size(content: Known | Derived) -> int:
-    if isinstance(content, Known):
-        return content.descriptor.size
-    return sum(_input_size(layer.content) for layer in content.inputs)
+    return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0
 
 
 def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:

@@ -107,6 +107,15 @@ class Derived:
 Content = Known | Derived
 
 
+def sources(content: Content) -> Iterator[Known]:
+    """The blobs that content is, or is made of, base first."""
+    if isinstance(content, Known):
+        yield content
+    else:
+        for layer in content.inputs:
+            yield from sources(layer.content)
+
+
 @frozen
 class Layer:
     """One layer: its bytes, the digest of its uncompressed tar where that is told, and its annotations."""

@@ -25,7 +25,7 @@ from converter.trust import signature as kinds
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.naming import name_of
 
-__all__ = ["Signed", "Signing", "attach", "attach_files", "sign"]
+__all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign"]
 
 _WITH_MANIFESTS = ("docker", "oci")
 """Transports that take a signature beside an image which is there."""
@@ -97,7 +97,7 @@ def sign(
             raise Unsupported(
                 f"got {target}, which is written whole, want convert --sign-by, or a registry or a layout"
             )
-        before = _there_at(target, root, store) if destination else _there(source, root)
+        before = _there_at(target, root, store) if destination else cosign_layers(source, root)
         with open_sink(target, store) as sink:
             return attach(sink, signing.makers, subject, before)
 
@@ -135,7 +135,7 @@ def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple
     return tuple(made)
 
 
-def _there(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
+def cosign_layers(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
     """The signatures of cosign's kind that an image has, as layers."""
     tag = artifact.tag_of(root.digest)
     for attachment in source.attachments(root.digest):
@@ -148,7 +148,7 @@ def _there_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[
     """The same elsewhere; raises NotFound where the image is not there."""
     with open_source(target, store) as source, within(str(target)):
         source.fetch(root).read()
-        return _there(source, root)
+        return cosign_layers(source, root)
 
 
 def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:

@@ -157,7 +157,7 @@ def compression(known: Known) -> Compression:
 def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
     """The leaves of a plan, and the target's layers that they must have become, but for foreign ones elsewhere."""
     if isinstance(target, Image):
-        nodes = list({id(leaf): leaf for leaf in leaves(node)}.values())
+        nodes = leaves(node)
         here = [layer for layer in target.layers if not absent(layer)]
         if len(nodes) != len(here):
             raise Untrusted(f"got {len(here)} layers, want {len(nodes)}")

@@ -16,7 +16,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment, Image, Index, Item
+from converter.model.image import Attachment, Image, Item, images
 from converter.model.limits import in_force
 from converter.ports import Fetch
 from converter.streams.ahead import ahead
@@ -218,14 +218,8 @@ def _missing(digest: Digest) -> Blocks:
 
 def blobs(item: Item) -> Iterable[Known]:
     """The layers of an image, or of all images of an index."""
-    if isinstance(item, Image):
-        for layer in item.layers:
-            if isinstance(layer.content, Known):
-                yield layer.content
-    elif isinstance(item, Index):
-        for entry in item.entries:
-            if entry.item is not None:
-                yield from blobs(entry.item)
+    for image in images(item):
+        yield from (layer.content for layer in image.layers if isinstance(layer.content, Known))
 
 
 def consumed(blocks: Blocks, algorithm: str = "sha256") -> Digest:

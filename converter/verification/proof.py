@@ -14,7 +14,7 @@ from typing import Any
 from converter.errors import NotFound, Untrusted, within
 from converter.formats.aci import Finder
 from converter.model import media_types as types
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import Derived, Known, Layer, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -182,7 +182,7 @@ def _made_again(original: Original, content: Derived, notes: dict[str, str], dif
 
 def _worst(original: Original, content: Derived) -> str:
     """P5 where any of what it is made of had to be carried."""
-    carried = any(original.carries(known.descriptor.digest) for known in _sources(content))
+    carried = any(original.carries(known.descriptor.digest) for known in sources(content))
     return CARRIED if carried else REBUILT
 
 
@@ -190,7 +190,7 @@ def _acis(original: Original, node: Node, root: Descriptor) -> Proof:
     """An ACI, with those that it was made to depend on: of each, the tar has to be what the signed image gives."""
     if isinstance(node, Copy):
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
-    chain = list(leaves(node))
+    chain = leaves(node)
     targets = dict.fromkeys(row.target for row in original.record.layers if row.target is not None)
     places = [root.digest] if len(chain) == 1 else [*targets]
     if len(places) != len(chain) or places[-1] != root.digest:
@@ -219,7 +219,7 @@ def _aci(original: Original, content: Derived, there: Descriptor) -> tuple[Made,
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
     made = Made(descriptor=there.bare(), notes=notes)
-    found = [known.descriptor.digest for known in _sources(content)]
+    found = [known.descriptor.digest for known in sources(content)]
     row = LayerProof(target=there.digest, source=found[0] if len(found) == 1 else None, level=level)
     return made, row, uncovered
 
@@ -266,14 +266,6 @@ def _same_config(a: Image, b: Image) -> bool:
     return a.original.config.descriptor.digest == b.original.config.descriptor.digest
 
 
-def _sources(content: Derived) -> Iterator[Known]:
-    for layer in content.inputs:
-        if isinstance(layer.content, Known):
-            yield layer.content
-        else:
-            yield from _sources(layer.content)
-
-
 def _source(content: Derived) -> Digest | None:
-    found = list(_sources(content))
+    found = list(sources(content))
     return found[0].descriptor.digest if len(found) == 1 else None
