@@ -98,7 +98,9 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
 
 def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     """Plan a manifest of this dialect; base first, as its layers are."""
-    layers = [_fitting(layer, image, dialect, accepts) for layer in image.layers]
+    before = written_by(image.original, dialect.name) or {}
+    listed = frozenset(row["digest"] for row in before.get("layers") or ())
+    layers = [_fitting(layer, listed, dialect, accepts) for layer in image.layers]
     nodes = [_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers)]
     present = tuple(node for node in nodes if node is not None)
     config = _config_node(image, layers, nodes, dialect)
@@ -152,14 +154,14 @@ def _artifact(
     )
 
 
-def _fitting(layer: Layer, image: Image, dialect: Dialect, accepts: frozenset[str]) -> Layer:
-    """The layer in a compression that the target takes: what it does not take becomes gzip."""
+def _fitting(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> Layer:
+    """The layer in a compression that the target takes: what it does not take becomes gzip.
+
+    ``listed`` are the digests in the manifest that is written again: that may hold what it held.
+    """
     if isinstance(layer.content, Derived) or layer.content.absent:
         return layer
-    original = written_by(image.original, dialect.name)
-    if original is not None and any(
-        row["digest"] == str(layer.content.descriptor.digest) for row in original["layers"]
-    ):
+    if str(layer.content.descriptor.digest) in listed:
         return layer
     if _taken(_media_type(layer, dialect), dialect, accepts):
         return layer

@@ -18,6 +18,7 @@ INT64 = range(-(2**63), 2**63)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string; one without an end lasts to that of the text, so that this takes linear time."""
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 @frozen(kw_only=False)
@@ -228,23 +229,11 @@ def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]
 def _deeper_than(text: str, most: int) -> bool:
     if text.count("[") + text.count("{") <= most:
         return False
-    depth, in_string, escaped = 0, False, False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            if depth > most:
-                return True
-        elif character in "]}":
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > most:
+            return True
     return False
 
 

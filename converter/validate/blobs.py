@@ -115,6 +115,11 @@ class Blobs:
         self._report = report
         self._local = local
         self._waiting = Held(limits)
+        self._tree = Held(limits)
+
+    def image(self) -> None:
+        """The layers that are read next are those of another image: entries are counted anew."""
+        self._tree = Held(self.limits)
 
     def document(self, raw: Open, claim: Claim) -> bytes | None:
         """A small blob; None where it cannot be had."""
@@ -162,7 +167,7 @@ class Blobs:
             plain = hashed(plain, meter)
         try:
             with closing(plain) as blocks:
-                complete = scan(blocks, telling(self.findings, place), entries.visit, self.limits)
+                complete = scan(blocks, telling(self.findings, place), entries.visit, self.limits, self._tree)
                 for _ in blocks:
                     pass
             complete = complete and entries.finish()

@@ -40,6 +40,7 @@ class ChainCheck:
         return bool(tops)
 
     def _image(self, top: str) -> None:
+        self._blobs.image()
         layers = [self._layer(one) for one in reversed(list(self._chain(top)))]
         whole = [layer.entries for layer in layers if layer is not None and layer.complete]
         if len(whole) == len(layers):

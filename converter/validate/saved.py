@@ -89,6 +89,7 @@ class SavedCheck:
                 self._layout.walk.config(data, str(number), "docker")
         self._sources(row, layers, document, number)
         if not seen:
+            self._blobs.image()
             urls = _elsewhere(row, diff_ids_of(document))
             known = [self._layer(name, number, place, place in urls) for place, name in enumerate(layers)]
             if document:

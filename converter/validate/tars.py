@@ -13,6 +13,7 @@ from converter.streams.tar import fields, pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import Headers
+from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expanded
@@ -34,13 +35,13 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 )
 
 
-def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits) -> bool:
+def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits, held: Held | None = None) -> bool:
     """Read an uncompressed archive as far as it can be read, and let ``visit`` see each file in it.
 
-    Gives whether every entry was seen. The blocks are not closed, and not read on where the archive is damaged. What
-    they raise comes through, but for Invalid, which is taken for damage.
+    ``held`` counts over the layers of an image. Gives whether every entry was seen. The blocks are not closed, and not
+    read on where the archive is damaged. What they raise comes through, but for Invalid, which is taken for damage.
     """
-    scanner = Scanner(Cursor(blocks), limits)
+    scanner = Scanner(Cursor(blocks), limits, held)
     try:
         for entry in scanner:
             if _plain(entry.head, 100) is None or entry.extra is not None or entry.type in _DEVICES:

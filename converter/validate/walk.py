@@ -157,6 +157,7 @@ class Walk:
 
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
         here = below(place, "manifest")
+        self._blobs.image()
         for number, row in enumerate(_list(document, "fsLayers")):
             text = row.get("blobSum") if isinstance(row, dict) else None
             claim = member(here, f"/fsLayers/{number}")
@@ -181,6 +182,7 @@ class Walk:
             return
         said = {} if described is None else self._config(described, member(here, "/config"), place, dialect)
         diff_ids = diff_ids_of(said)
+        self._blobs.image()
         read_layers = []
         for number, layer in enumerate(layers):
             claim, inside = member(here, f"/layers/{number}"), below(place, f"layers/{number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from converter.errors import Invalid, NotFound, Unsupported
 from converter.formats import docker, oci
 from converter.model import media_types as types
 from converter.model.compression import ZSTD
-from converter.model.content import Derived
+from converter.model.content import Derived, Known
 from converter.model.image import Artifact, Image, Index, Item
 from converter.plan import Copy, Make, Node, Write, forecast, leaves
 from converter.ports import Format
@@ -53,6 +54,27 @@ def test_an_image_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: For
     assert made is not None
     assert made.descriptor == root
     assert all(isinstance(leaf, Copy) for leaf in leaves(plan))
+
+
+@pytest.mark.parametrize("dialect, own", DIALECTS)
+def test_planning_reads_the_manifest_as_often_however_many_layers_there_are(dialect: Dialect, own: Format) -> None:
+    def reads(layers: int) -> int:
+        store = MemoryStore()
+        add_image(store, dialect, tars=[b"%d" % number for number in range(layers)])
+        item, count = image(store), 0
+
+        def opened() -> Iterator[bytes | memoryview]:
+            nonlocal count
+            count += 1
+            yield from manifest.blocks()
+
+        assert item.original is not None
+        manifest = item.original.manifest
+        counting = Known(descriptor=manifest.descriptor, raw=opened)
+        own.encode(replace(item, original=replace(item.original, manifest=counting)), ANY)
+        return count
+
+    assert reads(20) == reads(1) > 0
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,34 @@ def test_a_limit_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize(
+    "images, rules_broken",
+    [
+        pytest.param([[6, 4]], [], id="as many as may be"),
+        pytest.param([[6, 6, 6]], ["image/limit"] * 2, id="too many in all layers together"),
+        pytest.param([[3, -3, 6]], ["image/limit", "tar/readable"], id="those of a damaged layer count"),
+        pytest.param([[6], [7]], [], id="each image has its own"),
+    ],
+)
+def test_entries_are_counted_over_the_layers_of_an_image(images: list[list[int]], rules_broken: list[str]) -> None:
+    """A negative number: so many, and then what is no header."""
+    store = MemoryStore()
+    for image, layers in enumerate(images):
+        tars = []
+        for number, count in enumerate(layers):
+            whole = tar({f"{image}-{number}-{name}": b"" for name in range(abs(count))})
+            tars.append(whole if count > 0 else whole[: 512 * -count] + b"x" * 512)
+        add_image(store, name=f"app:{image}", tars=tars)
+
+    found = [
+        rule
+        for image in range(len(images))
+        for rule in rules(validate_source(MemorySource(store), f"app:{image}", limits=Limits(entries=10)))
+    ]
+
+    assert sorted(found) == rules_broken
+
+
+@pytest.mark.parametrize(
     "layers, limits, rules_broken",
     [
         pytest.param([["f"], ["h>f"]], Limits(), [], id="to a file of the layer below"),

@@ -82,67 +82,69 @@ class Scanner:
         short = min(limits.path, limits.path_depth)
         left = limits.entries - self._held.entries
         room = unused = limits.names - self._held.names
-        while True:
-            if cursor.left or cursor.pad:
-                cursor.skip()
-            position = cursor.position
-            if cursor.end - position >= SIZE:
-                head = cursor.view[position : position + SIZE].tobytes()
-                cursor.position = position + SIZE
-            else:
-                head = cursor.header()
-            field = head[148:156]
-            if adler32(head) & 0xFFFF != sums.get(field):
-                if not head or head == ZERO:
-                    cursor.current = None
-                    self._end = prelude.finish() + (head or cursor.tail)
-                    self._held.entries = limits.entries - left
-                    self._held.names += unused - room
-                    return
-                verify(head, cursor.offset - SIZE)
-                sums[field] = expected(field)
+        try:
+            while True:
+                if cursor.left or cursor.pad:
+                    cursor.skip()
+                position = cursor.position
+                if cursor.end - position >= SIZE:
+                    head = cursor.view[position : position + SIZE].tobytes()
+                    cursor.position = position + SIZE
+                else:
+                    head = cursor.header()
+                field = head[148:156]
+                if adler32(head) & 0xFFFF != sums.get(field):
+                    if not head or head == ZERO:
+                        cursor.current = None
+                        self._end = prelude.finish() + (head or cursor.tail)
+                        return
+                    verify(head, cursor.offset - SIZE)
+                    sums[field] = expected(field)
 
-            try:  # ValueError: digits above 7
-                digits = head[124:135]
-                plain = digits.isdigit() and head[135] <= 0x20
-                size = int(digits, 8) if plain else number(head[124:136], "size")
-            except ValueError:
-                size = number(head[124:136], "size")
-            flag = head[156:157]
-            if flag in RECORDS:
-                prelude.read(flag, head, size)
-                continue
+                try:  # ValueError: digits above 7
+                    digits = head[124:135]
+                    plain = digits.isdigit() and head[135] <= 0x20
+                    size = int(digits, 8) if plain else number(head[124:136], "size")
+                except ValueError:
+                    size = number(head[124:136], "size")
+                flag = head[156:157]
+                if flag in RECORDS:
+                    prelude.read(flag, head, size)
+                    continue
 
-            name = head[: head.find(0)] if head[99] == 0 else text(head[:100])
-            if head[345]:
-                name = joined_name(head)
-            extra = None
-            if prelude.active or flag == b"S":
-                name, size, extra = prelude.close(head, name, size)
-                room -= len(extra.linkname or b"")
-            kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
-            if name[-1:] == b"/":
-                name = name[:-1]
-                if kind == FILE:  # how v7 writes a directory
-                    kind = DIR
-                    size = 0 if flag == b"\0" else size
-            if name[:2] == b"./":
-                name = name[2:]
-            if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
-                name = names.clean(name)
-            if len(name) > short:
-                names.check(name, limits)
-            if flag in _HEADER_ONLY:
-                size = 0
-            elif size < 0:
-                raise Invalid(f"entry {shown(name)}: got the size {size}, want 0 or more")
-            left -= 1
-            room -= len(name)
-            if left < 0 or room < 0:
-                raise self._full(entries=left < 0)
-            entry = Entry(cursor, name, kind, size, head, extra)
-            cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
-            yield entry
+                name = head[: head.find(0)] if head[99] == 0 else text(head[:100])
+                if head[345]:
+                    name = joined_name(head)
+                extra = None
+                if prelude.active or flag == b"S":
+                    name, size, extra = prelude.close(head, name, size)
+                    room -= len(extra.linkname or b"")
+                kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
+                if name[-1:] == b"/":
+                    name = name[:-1]
+                    if kind == FILE:  # how v7 writes a directory
+                        kind = DIR
+                        size = 0 if flag == b"\0" else size
+                if name[:2] == b"./":
+                    name = name[2:]
+                if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
+                    name = names.clean(name)
+                if len(name) > short:
+                    names.check(name, limits)
+                if flag in _HEADER_ONLY:
+                    size = 0
+                elif size < 0:
+                    raise Invalid(f"entry {shown(name)}: got the size {size}, want 0 or more")
+                left -= 1
+                room -= len(name)
+                if left < 0 or room < 0:
+                    raise self._full(entries=left < 0)
+                entry = Entry(cursor, name, kind, size, head, extra)
+                cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
+                yield entry
+        finally:  # what was read of a damaged archive counts, too
+            self._held.entries = limits.entries - max(left, 0)
+            self._held.names += unused - room
 
     def _full(self, *, entries: bool) -> LimitExceeded:
         if not entries:
