@@ -86,6 +86,9 @@ class Loss:
     reason: str
     kept: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}; {f'kept in {self.kept}' if self.kept else 'not kept'}"
+
 
 @frozen
 class Plan:

@@ -80,6 +80,15 @@ class Summary:
         """The same at the targets."""
         return sum(one.after for one in self.outcomes)
 
+    @property
+    def losses(self) -> Mapping[Loss, list[str]]:
+        """Each loss once, with the destinations that have it: thousands of images have the same ones."""
+        found: dict[Loss, list[str]] = {}
+        for one in self.outcomes:
+            for loss in one.losses:
+                found.setdefault(loss, []).append(one.destination)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """As a report has it."""
         return {

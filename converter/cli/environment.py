@@ -3,89 +3,109 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from converter.cli.flags import Decorator, hidden, noted, together, told
 
 if TYPE_CHECKING:
     from converter.stores import StoreOptions
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-_MEMBER = f"{__name__}.options"
+_GROUP = "store"
 
 
-def store_options(function: Function) -> Function:
-    """Give a command the options of registries; ``store()`` has what they say."""
-    options = (
-        click.option(
-            "--authfile",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Where the passwords of registries are, and nowhere else.",
-            **_hidden(),
-        ),
-        _credentials("--creds", "The user and the password for a registry."),
-        click.option("--anonymous", is_flag=True, help="Ask registries without a name or a password.", **_hidden()),
-        _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
-        _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
-        click.option(
-            "--retries", type=click.IntRange(min=0), metavar="N", help="How often to ask a registry again.", **_hidden()
-        ),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="How long to wait without progress.",
-            **_hidden(),
-        ),
-        click.option(
-            "--limit",
-            "limits",
-            multiple=True,
-            metavar="NAME=VALUE",
-            is_eager=True,
-            expose_value=False,
-            callback=_enforce,
-            help="How much input may hold, say layers=2000 or document=8M (repeatable; docs/limits.md).",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+def _credentials(name: str, text: str) -> Decorator[Any]:
+    return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_pair, help=text)
 
 
-def end_options(function: Function) -> Function:
-    """Give a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
-    options = (
-        _credentials("--src-creds", "As --creds, for the source alone."),
-        _credentials("--dest-creds", "As --creds, for destinations alone."),
-        _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
-        _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
-        _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
-        _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
-        click.option("--devices", is_flag=True, help="For rootfs: and bundle: make device nodes.", **_hidden()),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+def _cert_dir(name: str, text: str) -> Decorator[Any]:
+    return hidden(_GROUP, name, type=click.Path(path_type=Path, file_okay=False), help=text)
+
+
+def _tls_verify(name: str, text: str) -> Decorator[Any]:
+    return hidden(_GROUP, name, type=bool, is_flag=False, flag_value="true", metavar="BOOL", help=text)
+
+
+def _pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    user, _, password = value.partition(":")
+    if not user:
+        # The value is not shown: it may be a password.
+        raise click.BadParameter("got no user, want USER[:PASSWORD]", context, parameter)
+    noted(context, _GROUP)[str(parameter.name)] = user, password
+
+
+def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Put limits in force for as long as the command runs."""
+    if values:
+        from converter.model.limits import Limits, enforced
+
+        limits = Limits.parse(values)
+        context.with_resource(enforced(limits))
+        noted(context, _GROUP)["limits"] = limits
+
+
+store_options = together(
+    hidden(
+        _GROUP,
+        "--authfile",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Where the passwords of registries are, and nowhere else.",
+    ),
+    _credentials("--creds", "The user and the password for a registry."),
+    hidden(_GROUP, "--anonymous", is_flag=True, help="Ask registries without a name or a password."),
+    _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
+    _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
+    hidden(_GROUP, "--retries", type=click.IntRange(min=0), metavar="N", help="How often to ask a registry again."),
+    hidden(
+        _GROUP,
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long to wait without progress.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=VALUE",
+        is_eager=True,
+        expose_value=False,
+        callback=_enforce,
+        help="How much input may hold, say layers=2000 or document=8M (repeatable; docs/limits.md).",
+    ),
+)
+"""Gives a command the options of registries; ``store()`` has what they say."""
+
+end_options = together(
+    _credentials("--src-creds", "As --creds, for the source alone."),
+    _credentials("--dest-creds", "As --creds, for destinations alone."),
+    _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
+    _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
+    _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
+    _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
+    hidden(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: make device nodes."),
+)
+"""Gives a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
 
 
 def store(end: str = "") -> StoreOptions:
     """The options of the command that runs, for one ``end`` (``src``, ``dest``), and what the environment says."""
     from converter.stores import StoreOptions
 
-    remembered: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
-    told = {name: value for name, value in remembered.items() if not name.startswith(("src_", "dest_"))}
+    given = told(_GROUP)
+    chosen = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
     if end:
         prefix = f"{end}_"
-        told |= {name.removeprefix(prefix): value for name, value in remembered.items() if name.startswith(prefix)}
-    if "creds" in told:
-        told["credentials"] = told.pop("creds")
+        chosen |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    if "creds" in chosen:
+        chosen["credentials"] = chosen.pop("creds")
     return replace(
-        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()), **told
+        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()), **chosen
     )
 
 
@@ -113,44 +133,3 @@ def size_option(_context: click.Context, _parameter: click.Parameter, value: str
     from converter.model.limits import parse_size
 
     return None if value is None else parse_size(value)
-
-
-def _credentials(name: str, text: str) -> Callable[[Function], Function]:
-    return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_remember_pair, help=text)
-
-
-def _cert_dir(name: str, text: str) -> Callable[[Function], Function]:
-    return click.option(name, type=click.Path(path_type=Path, file_okay=False), help=text, **_hidden())
-
-
-def _tls_verify(name: str, text: str) -> Callable[[Function], Function]:
-    return click.option(name, type=bool, is_flag=False, flag_value="true", metavar="BOOL", help=text, **_hidden())
-
-
-def _remember_pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    user, _, password = value.partition(":")
-    if not user:
-        # The value is not shown: it may be a password.
-        raise click.BadParameter("got no user, want USER[:PASSWORD]", context, parameter)
-    _remember(context, parameter, (user, password))
-
-
-def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
-    """Put limits in force for as long as the command runs."""
-    if values:
-        from converter.model.limits import Limits, enforced
-
-        limits = Limits.parse(values)
-        context.with_resource(enforced(limits))
-        context.meta.setdefault(_MEMBER, {})["limits"] = limits
-
-
-def _hidden() -> dict[str, Any]:
-    return {"expose_value": False, "callback": _remember}
-
-
-def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is not None:
-        context.meta.setdefault(_MEMBER, {})[parameter.name] = value

@@ -1,4 +1,4 @@
-"""What is asked of every command: ``--quiet``, ``--json`` and ``--debug``, before its name or after it."""
+"""What is asked of every command, ``--quiet``, ``--json`` and ``--debug``; and options that commands have in common."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from typing import Any, TypeVar
 import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_FLAGS = (
-    (("-q", "--quiet"), "No progress, no warnings; errors only."),
-    (("--json",), "Print one JSON document on standard output."),
-    (("--debug",), "Show where an error comes from."),
-)
+Decorator = Callable[[Function], Function]
 
 
 class Flags:
@@ -30,16 +25,52 @@ def flags() -> Flags:
     return Flags() if found is None else found
 
 
-def common(function: Function) -> Function:
-    """Give a command the flags that all have."""
-    for names, text in reversed(_FLAGS):
-        # Eager: --debug holds for an error in another option, wherever it stands.
-        option = click.option(*names, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=text)
-        function = option(function)
-    return function
+def together(*options: Decorator[Any]) -> Decorator[Any]:
+    """One decorator that gives a command several options, in the order of its help."""
+
+    def give(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return give
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+def hidden(group: str, name: str, **how: Any) -> Decorator[Any]:
+    """An option that its command is not handed: ``told(group)`` has its value, where it was given."""
+
+    def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None:
+            noted(context, group)[str(parameter.name)] = value
+
+    return click.option(name, expose_value=False, callback=remember, **how)
+
+
+def told(group: str) -> dict[str, Any]:
+    """What the hidden options of the command that runs say, by their names."""
+    return noted(click.get_current_context(), group)
+
+
+def noted(context: click.Context, group: str) -> dict[str, Any]:
+    """The same while options are still being read."""
+    found: dict[str, Any] = context.meta.setdefault(f"{__name__}.{group}", {})
+    return found
+
+
+def _flag(*names: str, text: str) -> Decorator[Any]:
+    # Eager: --debug holds for an error in another option, wherever it stands.
+    return click.option(*names, is_flag=True, is_eager=True, expose_value=False, callback=_raise, help=text)
+
+
+def _raise(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     found = context.ensure_object(Flags)
     if value and parameter.name:
         setattr(found, parameter.name, True)
+
+
+common = together(
+    _flag("-q", "--quiet", text="No progress, no warnings; errors only."),
+    _flag("--json", text="Print one JSON document on standard output."),
+    _flag("--debug", text="Show where an error comes from."),
+)
+"""Gives a command the flags that all have."""

@@ -2,67 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from converter.cli.flags import together
 from converter.errors import Usage
 
 if TYPE_CHECKING:
     from converter.model.compression import Compression
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def image_options(function: Function) -> Function:
-    """Give a command what ``convert`` and ``sync`` are told of every image, under the names of ``Options``."""
-    options = (
-        click.option(
-            "--to", type=click.Choice(("docker", "oci", "aci")), help="The format, where DEST can hold several."
-        ),
-        click.option(
-            "--platform",
-            "platforms",
-            multiple=True,
-            metavar="OS/ARCH[/VARIANT]",
-            callback=_platforms,
-            help="Which image of an index (repeatable), or all. Default: this machine's.",
-        ),
-        click.option(
-            "--compress",
-            metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
-            callback=_compression,
-            help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
-        ),
-        click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest."),
-        click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything."),
-        click.option("--remove-signatures", is_flag=True, help="Leave signatures behind."),
-        click.option(
-            "--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes."
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def aci_path_option(function: Function) -> Function:
-    """Give a command the folders that it looks for dependencies of an ACI in."""
-    return click.option(
-        "--aci-path",
-        "aci_paths",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        metavar="DIRECTORY",
-        help="Where the dependencies of an ACI are looked for (repeatable).",
-    )(function)
-
-
-def no_cache_option(function: Function) -> Function:
-    """Give a command the way to do without what earlier runs have left."""
-    return click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")(function)
 
 
 def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,3 +28,44 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
     from converter.model.compression import Compression
 
     return None if value is None else Compression.parse(value)
+
+
+image_options = together(
+    click.option("--to", type=click.Choice(("docker", "oci", "aci")), help="The format, where DEST can hold several."),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH[/VARIANT]",
+        callback=_platforms,
+        help="Which image of an index (repeatable), or all. Default: this machine's.",
+    ),
+    click.option(
+        "--compress",
+        metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
+        callback=_compression,
+        help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
+    ),
+    click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest."),
+    click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything."),
+    click.option("--remove-signatures", is_flag=True, help="Leave signatures behind."),
+    click.option(
+        "--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes."
+    ),
+)
+"""Gives a command what ``convert`` and ``sync`` are told of every image, under the names of ``Options``."""
+
+
+aci_path_option = click.option(
+    "--aci-path",
+    "aci_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Where the dependencies of an ACI are looked for (repeatable).",
+)
+"""Gives a command the folders that it looks for dependencies of an ACI in."""
+
+
+no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+"""Gives a command the way to do without what earlier runs have left."""

@@ -96,5 +96,4 @@ def losses(result: Result) -> Iterator[str]:
     for target in result.targets:
         where = f"{target.destination}: " if several else ""
         for loss in target.losses:
-            kept = f"; kept in {loss.kept}" if loss.kept else "; not kept"
-            yield f"{where}{loss.field}: {loss.reason}{kept}"
+            yield f"{where}{loss}"

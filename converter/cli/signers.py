@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from converter.cli.flags import hidden, together, told
 from converter.errors import LimitExceeded, Usage
 from converter.model.limits import in_force
 
@@ -17,60 +17,60 @@ if TYPE_CHECKING:
     from converter.trust.makers import Maker
     from converter.verification.wanted import Wanted
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-_MEMBER = f"{__name__}.options"
+_GROUP = "signatures"
 _PRIVATE, _OPENPGP = b"PRIVATE KEY-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
 
 
-def trust_options(function: Function) -> Function:
-    """Give a command the options of signatures; ``signing()`` and ``wanted()`` have what they say."""
-    options = (
-        click.option(
-            "--sign-by",
-            multiple=True,
-            metavar="FILE|ID",
-            help="Sign what is written: a private key (PEM), an OpenPGP key, or a key of your own gpg (repeatable).",
-            **_hidden(),
-        ),
-        click.option("--sign-identity", metavar="NAME", help="The name to sign. Default: that at DEST.", **_hidden()),
-        click.option(
-            "--policy",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="What SOURCE has to be signed by (skopeo's policy.json).",
-            **_hidden(),
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+trust_options = together(
+    hidden(
+        _GROUP,
+        "--sign-by",
+        multiple=True,
+        metavar="FILE|ID",
+        help="Sign what is written: a private key (PEM), an OpenPGP key, or a key of your own gpg (repeatable).",
+    ),
+    hidden(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: that at DEST."),
+    hidden(
+        _GROUP,
+        "--policy",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="What SOURCE has to be signed by (skopeo's policy.json).",
+    ),
+)
+"""Gives a command the options of signatures; ``signing()`` and ``wanted()`` have what they say."""
 
 
-def content_trust_option(function: Function) -> Function:
-    """Give a command the documents of Docker Content Trust that lie in a folder, by their path in it."""
-    return click.option(
-        "--content-trust",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        callback=_documents,
-        metavar="DIRECTORY",
-        help="Docker Content Trust of the image: a folder with root.json and targets.json.",
-    )(function)
+def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
+    found = below(folder, "*.json") if folder else {}
+    if folder and "root.json" not in found:
+        raise Usage(f"got no root.json in {folder}, want it and targets.json (--content-trust)")
+    return found
+
+
+content_trust_option = click.option(
+    "--content-trust",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    callback=_documents,
+    metavar="DIRECTORY",
+    help="Docker Content Trust of the image: a folder with root.json and targets.json.",
+)
+"""Gives a command the documents of Docker Content Trust that lie in a folder, by their path in it."""
 
 
 def signing() -> Signing | None:
     """Who signs; None for nobody. Raises Invalid for a key that is none."""
-    told = _told()
-    if not told.get("sign_by"):
+    given = told(_GROUP)
+    if not given.get("sign_by"):
         return None
     from converter.signing import Signing
 
-    makers = [maker_of(text) for text in told["sign_by"]]
-    return Signing(makers=makers, identity=told.get("sign_identity") or "")
+    makers = [maker_of(text) for text in given["sign_by"]]
+    return Signing(makers=makers, identity=given.get("sign_identity", ""))
 
 
 def wanted() -> Wanted | None:
     """What has to be signed; None where nobody asks."""
-    path: Path | None = _told().get("policy")
+    path: Path | None = told(_GROUP).get("policy")
     if path is None:
         return None
     from converter.verification.wanted import Wanted
@@ -121,24 +121,3 @@ def gpg_maker(text: str) -> Maker:
     if path.is_file():
         return GpgFile(read(path), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
     return GpgUser(text)
-
-
-def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
-    found = below(folder, "*.json") if folder else {}
-    if folder and "root.json" not in found:
-        raise Usage(f"got no root.json in {folder}, want it and targets.json (--content-trust)")
-    return found
-
-
-def _told() -> dict[str, Any]:
-    found: dict[str, Any] = click.get_current_context().meta.get(_MEMBER, {})
-    return found
-
-
-def _hidden() -> dict[str, Any]:
-    return {"expose_value": False, "callback": _remember}
-
-
-def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value:
-        context.meta.setdefault(_MEMBER, {})[parameter.name] = value

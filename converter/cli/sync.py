@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +149,7 @@ def _write(path: Path, summary: Summary) -> None:
     if path.suffix.lower() == ".json":
         text = json_text(summary.to_json()) + "\n"
     else:
-        from converter.bulk.page import page
+        from converter.cli.sync_page import page
 
         text = page(summary)
     path.write_text(text, encoding="utf-8")
@@ -163,8 +163,8 @@ def _show(summary: Summary) -> None:
     if len(shown) < len(summary.outcomes):
         show(f"({count(len(summary.outcomes) - len(shown), 'image')} not shown; --report has all)")
     show(_sum(summary), colour=RED if summary.failed else GREEN)
-    for text in _losses(summary):
-        warn(text)
+    for loss, images in summary.losses.items():
+        warn(f"{loss} ({count(len(images), 'image')})")
 
 
 def _failures(summary: Summary) -> tuple[Outcome, ...]:
@@ -184,14 +184,3 @@ def _sum(summary: Summary) -> str:
         counts.append(f"{summary.unstarted} not begun")
     images = count(len(summary.outcomes) + summary.unstarted, "image")
     return f"{images}: {', '.join(counts) or 'nothing to do'}; {size(summary.fetched)} fetched, {summary.seconds:.1f} s"
-
-
-def _losses(summary: Summary) -> Iterator[str]:
-    found: dict[tuple[str, str, str], int] = {}
-    for one in summary.outcomes:
-        for loss in one.losses:
-            key = (loss.field, loss.reason, loss.kept)
-            found[key] = found.get(key, 0) + 1
-    for (field, reason, kept), number in found.items():
-        where = f"; kept in {kept}" if kept else "; not kept"
-        yield f"{field}: {reason}{where} ({count(number, 'image')})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import store, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import Decorator, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.signers import below, content_trust_option, read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
@@ -52,39 +52,40 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
+def _named_files(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
+    return tuple((f"{option.opts[0]} {path}", read(path)) for path in paths)
+
+
+def _named_folders(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
+    return tuple((f"{option.opts[0]} {path}", below(path)) for path in paths)
+
+
+def _keys(name: str, member: str, text: str) -> Decorator[Any]:
+    return click.option(name, member, type=File, multiple=True, callback=_named_files, help=text)
+
+
 @click.command("verify", epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
-@click.option(
-    "--key",
-    "keys",
-    type=File,
-    multiple=True,
-    help="A public key or certificate (PEM) that has to have signed (repeatable).",
-)
-@click.option(
-    "--keyring",
-    "keyrings",
-    type=File,
-    multiple=True,
-    help="OpenPGP keys, one of which has to have signed (repeatable).",
-)
-@click.option(
+@_keys("--key", "keys", "A public key or certificate (PEM) that has to have signed (repeatable).")
+@_keys("--keyring", "keyrings", "OpenPGP keys, one of which has to have signed (repeatable).")
+@_keys(
     "--certificate-chain",
     "chains",
-    type=File,
-    multiple=True,
-    help="Roots (PEM), one of which has to vouch for the signer's certificate (repeatable).",
+    "Roots (PEM), one of which has to vouch for the signer's certificate (repeatable).",
 )
 @click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
-@click.option(
+@_keys(
     "--rekor-key",
-    "logs",
-    type=File,
-    multiple=True,
-    help="The public key (PEM) of a log that has to have what cosign signed (repeatable). Default: no log is asked.",
+    "rekor_keys",
+    "The public key (PEM) of a log that has to have what cosign signed (repeatable). Default: no log is asked.",
 )
 @click.option(
-    "--trust-store", "stores", type=Folder, multiple=True, help="OpenPGP keys in rkt's layout, for an ACI (repeatable)."
+    "--trust-store",
+    "trust_stores",
+    type=Folder,
+    multiple=True,
+    callback=_named_folders,
+    help="OpenPGP keys in rkt's layout, for an ACI (repeatable).",
 )
 @content_trust_option
 @click.option(
@@ -94,7 +95,12 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
     multiple=True,
     help="A folder with more simple signatures, as skopeo has them (repeatable).",
 )
-@click.option("--policy", type=File, help="A policy.json of skopeo's that has to be met.")
+@click.option(
+    "--policy",
+    type=File,
+    callback=lambda _context, _option, path: path and read(path),
+    help="A policy.json of skopeo's that has to be met.",
+)
 @click.option(
     "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
 )
@@ -104,14 +110,13 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--allow-weak-digest", is_flag=True, help="Take forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
     "--require",
-    "require",
     type=click.Choice(REQUIREMENTS),
     multiple=True,
     help="More than some signature: one of REF itself, an attestation, an origin record (repeatable).",
 )
 @store_options
 @common
-def command(reference: str, **chosen: Any) -> int:
+def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
     """Say who signed REF, and whether that is what is asked for.
 
     Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
@@ -121,25 +126,7 @@ def command(reference: str, **chosen: Any) -> int:
     from converter.verification import Wanted, verify
 
     share_heap()
-    policy: Path | None = chosen["policy"]
-    wanted = Wanted(
-        keys=_files("--key", chosen["keys"]),
-        keyrings=_files("--keyring", chosen["keyrings"]),
-        chains=_files("--certificate-chain", chosen["chains"]),
-        certificate_identity=chosen["certificate_identity"],
-        rekor_keys=_files("--rekor-key", chosen["logs"]),
-        trust_stores=tuple((f"--trust-store {path}", below(path)) for path in chosen["stores"]),
-        content_trust=chosen["content_trust"],
-        lookasides=chosen["lookasides"],
-        policy=read(policy) if policy else None,
-        read=read,
-        identity=chosen["identity"],
-        map_identity=chosen["map_identity"],
-        platform=chosen["platform"],
-        at=chosen["at"],
-        allow_weak_digest=chosen["allow_weak_digest"],
-        require=frozenset(chosen["require"]),
-    )
+    wanted = Wanted(**chosen, read=read, require=frozenset(require))
     report = verify(reference, wanted, store())
     if flags().json:
         show_json(report.to_json())
@@ -195,7 +182,3 @@ def _verdict(verdict: Verdict) -> str:
     if verdict.identity:
         parts.append(f"for {verdict.identity}")
     return " ".join(parts) + (f": {verdict.reason}" if verdict.reason else "")
-
-
-def _files(option: str, paths: tuple[Path, ...]) -> tuple[tuple[str, bytes], ...]:
-    return tuple((f"{option} {path}", read(path)) for path in paths)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.page import BARS, page
 from converter.bulk.sync import Run, sync
 from converter.bulk.sync_file import read
+from converter.cli.sync_page import BARS, page
 from converter.model.compression import Compression
 from converter.model.reference import Location
 from converter.signing import Signing

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from converter.bulk.outcome import Outcome, Summary
-from converter.bulk.page import page, shared, size
+from converter.cli.sync_page import page, shared
 from converter.plan import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'
@@ -103,10 +103,3 @@ def test_a_loss_that_many_images_have_is_told_once() -> None:
 )
 def test_what_names_share(names: list[str], start: str) -> None:
     assert shared(names) == start
-
-
-@pytest.mark.parametrize(
-    "number, text", [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
-)
-def test_sizes(number: int, text: str) -> None:
-    assert size(number) == text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from os.path import commonprefix
 
 from converter.bulk.outcome import Outcome, Summary
+from converter.cli.text import printable, size
+from converter.plan import Loss
 from converter.version import __version__
 
 BARS = 20
@@ -56,7 +58,7 @@ def page(summary: Summary) -> str:
         *_failures(summary.outcomes),
         *_plot(summary.outcomes),
         *_images(summary.outcomes),
-        *_losses(summary.outcomes),
+        *_losses(summary.losses),
         "</body>\n</html>\n",
     ]
     return "\n".join(parts)
@@ -146,17 +148,13 @@ def _images(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _losses(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Each loss once, as a run over thousands of images has the same ones thousands of times."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for one in outcomes:
-        for loss in one.losses:
-            found.setdefault((loss.field, loss.reason, loss.kept or "nowhere"), []).append(one.destination)
+def _losses(found: Mapping[Loss, Sequence[str]]) -> Iterator[str]:
     if not found:
         return
     yield '<h2>Losses</h2>\n<div class="wide"><table>'
     yield "<tr><th>Field</th><th>Why</th><th>Kept in</th><th>Images</th></tr>"
-    for cells, images in found.items():
+    for loss, images in found.items():
+        cells = (loss.field, loss.reason, loss.kept or "nowhere")
         yield "<tr>" + "".join(f'<td class="text">{shown(cell)}</td>' for cell in cells)
         more = f" and {len(images) - 1} more" if len(images) > 1 else ""
         yield f'<td class="text">{shown(images[0])}{more}</td></tr>'
@@ -192,16 +190,5 @@ def _short(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text on the page; characters that turn the reading direction, or show nothing, are told by their number."""
-    safe = (one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
-    return escape("".join(safe))
-
-
-def size(number: int) -> str:
-    """Bytes for people."""
-    value = float(number)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{number} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
+    """A text on the page."""
+    return escape(printable(text))
