@@ -26,9 +26,6 @@ from converter.streams.crew import each
 AT_ONCE = 6
 """Moves that one image may wait for; they share the places that its registries have."""
 
-SHARED = ("docker", "oci")
-"""Destinations in which a blob may lie before an image names it."""
-
 
 @frozen
 class Brought:
@@ -113,7 +110,7 @@ class Move:
 
 def moves(job: Job, target: Target) -> list[Move] | None:
     """Every layer of a target as a task; None where not all of them can be there before the documents are."""
-    if job.destination.transport not in SHARED:
+    if not job.destination.kind.adds_blobs:
         return None
     light = portable(job)
     found = [_move(light, leaf) for leaf in leaves(target.plan.root)]

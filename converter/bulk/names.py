@@ -20,9 +20,6 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 _DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
 """What ``skopeo sync``, and this program, call the directory of an image."""
 
-_ENDINGS = {"aci": ".aci", "docker-archive": ".tar", "oci-archive": ".tar"}
-_PLACES = ("dir", "rootfs", "bundle")
-
 
 @frozen
 class Called:
@@ -95,9 +92,7 @@ def destination(to: Location, called: Called, template: str) -> Location:
         return replace(to, path=f"{path}/{name}" if path else name)
     if to.transport == "oci":
         return replace(to, name=name)
-    if to.transport in _PLACES:
-        return replace(to, path=f"{path}/{name}")
-    ending = _ENDINGS.get(to.transport)
+    ending = to.kind.ending
     if ending is None:
         raise Usage(f"got the destination {str(to)!r}, want a transport that can be written")
-    return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}")
+    return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")

@@ -31,14 +31,6 @@ from converter.plan import leaves
 from converter.ports import Sink
 from converter.stores import open_source
 
-_ASKED = ("docker", "oci", "dir", "oci-archive", "docker-archive")
-"""Destinations that can tell which image has a name there."""
-
-_UNTOLD = ("rootfs", "bundle")
-"""Destinations that do not tell which image they are of."""
-
-_ON_DISK = ("dir", "rootfs", "bundle", "aci", "docker-archive", "oci-archive")
-
 
 @frozen
 class Whole:
@@ -139,7 +131,7 @@ def _write(
             whole = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest, size=outcome.before), report)
             return replace(outcome, digest=whole.digest, after=whole.after)
     stack.enter_context(ends.turn(job))
-    if job.destination.transport in _ON_DISK:
+    if job.destination.kind.ending is not None:
         Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
     (done,) = execute([(sink, [target])], stack, options, report, ends.memory, workers=ends.workers, alone=False)
     return replace(outcome, digest=str(done.digest or ""), after=done.size)
@@ -147,7 +139,7 @@ def _write(
 
 def _require_room(place: Location) -> None:
     """Raises Invalid where something is that cannot be judged."""
-    if place.transport in _UNTOLD and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
+    if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         told = f"got files at {place}, which do not tell of which image they are, want none"
         raise Invalid(f"{told} (remove them to have it written again)")
 
@@ -158,7 +150,7 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
     What lies beside an image (signatures) is looked at blob by blob, as ever.
     """
     signing = job.options.signing
-    if job.destination.transport not in _ASKED or target.chosen.attached:
+    if not job.destination.kind.keeps_roots or target.chosen.attached:
         return False
     try:
         with open_source(job.destination, replace(ends.target_store(job), hints=False)) as there:

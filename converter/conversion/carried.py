@@ -15,6 +15,7 @@ from converter.model.content import known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
+from converter.model.transport import TRANSPORTS
 from converter.plan import Copy, Loss, Write
 from converter.ports import Fetch
 from converter.trust import artifact, cosign, evidence
@@ -22,7 +23,6 @@ from converter.trust.artifact import Artifact
 
 T = TypeVar("T")
 
-_AS_MANIFESTS = ("docker", "oci", "oci-archive", "docker-archive")
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
 _IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
@@ -32,12 +32,13 @@ def adapted(
     attached: Sequence[Attached], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
     """What speaks of the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
-    if transport == "aci":
+    form = TRANSPORTS[transport].attached if transport in TRANSPORTS else ""
+    if form == "beside":
         return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
-    if transport == "dir":
+    if form == "directory":
         kept, losses = _split(attached, [one for one in attached if _type(one) in _IN_DIR], "in dir:")
         return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
-    if transport in _AS_MANIFESTS:
+    if form == "manifests":
         return tuple(_as_manifests(attached, subjects, fetch)), ()
     return _split(attached, [], f"in {transport}:")
 

@@ -14,6 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import Location
+from converter.model.transport import TRANSPORTS
 from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
 from converter.stores.media.out_file import STDOUT
@@ -21,9 +22,6 @@ from converter.trust.settings import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"
 MODES = (ALWAYS, SIGNED, NEVER)
-
-PLACES = ("docker", "oci", "oci-archive", "docker-archive", "dir", "aci")
-"""Transports that have a place for a record."""
 
 KEPT = "the origin record"
 """Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
@@ -87,9 +85,14 @@ def may_be_due(before: Before, mode: str) -> bool:
     return mode == ALWAYS or (mode != NEVER and is_signed(before))
 
 
+def has_room(place: str) -> bool:
+    """Whether a record can be there."""
+    return place in TRANSPORTS and bool(TRANSPORTS[place].attached)
+
+
 def losses(place: str) -> Iterator[Loss]:
     """What is lost where a record is due and has no place."""
-    if place not in PLACES:
+    if not has_room(place):
         reason = f"{place} has no place for an origin record: nobody can tell from the image that it was signed"
         yield Loss(field="origin", reason=reason)
 

@@ -64,7 +64,7 @@ def plan(
         root = encode(target, chosen, sink.accepts, compression, options)
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
-        recorded = due and place in origin.PLACES
+        recorded = due and origin.has_room(place)
         back = None
         if recorded and files is not None and target.name == acis.NAME and options.compress is None:
             from converter.conversion.restoring import restored

@@ -147,7 +147,7 @@ def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tupl
     """Those that are at the destination already."""
     from converter.signing import cosign_layers
 
-    if destination.transport not in ("docker", "oci"):
+    if not destination.kind.adds_blobs:
         return ()
     try:
         with open_source(replace(destination, name=""), store) as source:

@@ -13,21 +13,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item
 from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import ImageName, Location
+from converter.model.transport import TRANSPORTS
 from converter.ports import Format
 from converter.stores.media.out_file import STDOUT
-
-HOLDS = {
-    "oci": ("oci",),
-    "oci-archive": ("oci",),
-    "docker-archive": ("oci", "docker"),
-    "docker-daemon": ("oci", "docker"),
-    "docker": ("oci", "docker"),
-    "dir": ("oci", "docker"),
-    "aci": ("aci",),
-    "rootfs": ("runtime",),
-    "bundle": ("runtime",),
-}
-"""The formats that a destination can be written in, the preferred one first."""
 
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""
@@ -35,32 +23,17 @@ V1 = "docker-v1"
 ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
 """The formats that hold an image for one platform, and what people call them."""
 
-NAMING = ("oci", "oci-archive", "docker-archive")
-"""Destinations that may hold several images, each under a name."""
-
-DIRECTORIES = ("oci", "dir")
-"""Destinations that are a directory."""
-
-SHARED = ("oci", "docker", "docker-daemon")
-"""Destinations where one image finds its place beside another."""
-
-ONE_NAME = ("docker", "docker-daemon")
-"""Destinations that are the name of an image."""
-
-UNPACKED = ("docker-archive", "docker-daemon")
-"""Destinations where plain layers are usual."""
-
 
 def check(destinations: Sequence[Location], images: int) -> None:
     """Whether so many images find room at every destination; raises Usage where one would replace another."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
         place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
-        if destination.path == "-" and destination.transport in DIRECTORIES:
+        if destination.path == "-" and destination.transport in ("oci", "dir"):
             raise Usage(f"got standard output for {destination.transport}, want a directory")
-        if images > 1 and (destination.name or destination.transport in ONE_NAME):
+        if images > 1 and (destination.name or destination.kind.holds == "name"):
             raise Usage(f"got {images} images for {destination}, want a destination without a name")
-        if place in taken and not (destination.transport == taken[place].transport and destination.transport in SHARED):
+        if place in taken and not (destination.transport == taken[place].transport and destination.kind.grows):
             raise Usage(f"got {taken[place]} and {destination}, want a place for each")
         taken.setdefault(place, destination)
 
@@ -70,9 +43,10 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool 
 
     Nobody writes schema 1 but to ``preserve`` it. Raises Usage where the destination cannot hold that format.
     """
-    holds = HOLDS.get(destination.transport)
-    if holds is None:
-        raise Usage(f"got the destination {destination}, want one of {', '.join(HOLDS)}")
+    holds = destination.kind.formats
+    if not holds:
+        written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
+        raise Usage(f"got the destination {destination}, want one of {', '.join(written)}")
     if asked and asked not in holds:
         want = "none" if "runtime" in holds else " or ".join(holds)
         raise Usage(f"got --to {asked} for {destination.transport}, want {want}")
@@ -90,12 +64,12 @@ def compression_for(destination: Location, asked: Compression | None, *, unpacke
     """How layers are packed there, None to leave them as they are."""
     if asked is not None:
         return None if asked == KEEP else asked
-    return GZIP if unpacked and destination.transport not in UNPACKED else None
+    return GZIP if unpacked and not destination.kind.plain else None
 
 
 def shown_format(destination: Location, chosen: Format) -> str:
     """The format's name for people: what ``docker load`` reads is Docker's, whatever manifest lies in it."""
-    return "docker" if destination.transport in UNPACKED else chosen.name
+    return "docker" if destination.kind.plain else chosen.name
 
 
 def asked_for(location: Location) -> str:
@@ -108,7 +82,7 @@ def asked_for(location: Location) -> str:
 
 def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
     """The name an image gets: the one asked for, else the one it had, in ``full`` if there is one."""
-    if destination.name or destination.transport not in NAMING:
+    if destination.name or destination.kind.holds != "several":
         return destination.name
     of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
     short = root.annotations.get(REF_NAME, "")

@@ -9,23 +9,12 @@ from typing import Self
 from converter.errors import Invalid, Usage
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.transport import TRANSPORTS, Transport
 
 Reference = str | PathLike[str]
 """What callers write: TRANSPORT:LOCATION or a bare path as a text, or a path as one, whatever colons it has."""
 
 DEFAULT_HOST = "docker.io"
-TRANSPORTS = (
-    "docker",
-    "docker-archive",
-    "docker-daemon",
-    "dir",
-    "oci",
-    "oci-archive",
-    "aci",
-    "appc",
-    "rootfs",
-    "bundle",
-)
 
 # Compiled when one is asked for: an image in a file has no name of a registry.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -139,9 +128,14 @@ class Location:
         path, name = _split_path(rest)
         if not path:
             raise Usage(f"got {text!r} without a path, want {transport}:PATH")
-        if transport in ("dir", "rootfs", "bundle", "aci"):
+        if TRANSPORTS[transport].path_only:
             return cls(transport=transport, path=rest)
         return cls(transport=transport, path=path, name=name)
+
+    @property
+    def kind(self) -> Transport:
+        """What is to be known of such places; of a bare path nothing is."""
+        return TRANSPORTS.get(self.transport) or Transport()
 
     def __str__(self) -> str:
         if self.transport == "docker":

@@ -27,9 +27,6 @@ from converter.trust.naming import name_of
 
 __all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign"]
 
-_WITH_MANIFESTS = ("docker", "oci")
-"""Transports that take a signature beside an image which is there."""
-
 
 @frozen
 class Signing:
@@ -93,7 +90,7 @@ def sign(
         if target.transport == "dir":
             there = _root_at(target, root, store)
             return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
-        if target.transport not in _WITH_MANIFESTS:
+        if not target.kind.adds_blobs:
             raise Unsupported(
                 f"got {target}, which is written whole, want convert --sign-by, or a registry or a layout"
             )
