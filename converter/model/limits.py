@@ -43,7 +43,9 @@ class Limits:
     index_depth: int = _bound(8, "indexes within each other")
     images: int = _bound(2_000, "images and indexes read for one conversion")
     layers: int = _bound(1024, "layers of an image, or ACIs that one depends on")
-    entries: int = _bound(500_000, "entries of a tar, or of all layers that become one tree")
+    entries: int = _bound(
+        500_000, "entries of a tar, or of all layers that become one tree, or are validated as one image"
+    )
     names: int = _bound(48 * MIB, "bytes of the names and link targets in them")
     path: int = _bound(16 * KIB, "bytes of a name in a tar")
     path_depth: int = _bound(512, "parts of a name in a tar")
