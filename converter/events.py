@@ -47,7 +47,14 @@ class Warned:
     fact: str
 
 
-Event = Planned | Started | Moved | Finished | Warned
+@frozen(kw_only=False)
+class Failed:
+    """One of many images is not where it should be; the others may go on."""
+
+    fact: str
+
+
+Event = Planned | Started | Moved | Finished | Warned | Failed
 Report = Callable[[Event], None]
 
 

@@ -20,7 +20,7 @@ from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
 from converter.cache import Cache, Memory
 from converter.errors import CalledOff, ConverterError, from_system
-from converter.events import Event, Report, Warned, silent
+from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
 from converter.streams.crew import completed
@@ -87,7 +87,7 @@ def _run(
     def one(job: Job | Unlisted) -> Outcome | None:
         outcome = _outcome(job, ends, elsewhere, telling, wanted, dry_run=run.dry_run)
         if outcome is not None and outcome.state == "failed":
-            telling.report(Warned(f"{outcome.source}: {outcome.error}"))
+            telling.report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
                 stopping.set()
         return outcome

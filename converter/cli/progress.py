@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
-from converter.cli.text import count, on_terminal, printable, say, size, warn
-from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned, silent
+from converter.cli.text import RED, count, on_terminal, printable, say, size, warn
+from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned, silent
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -45,10 +45,10 @@ def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
 
     ``noun`` is what there is a number of from the beginning; without one, how far the work is shows in bytes.
     """
-    if quiet or sys.stderr is None:
+    if sys.stderr is None:
         yield silent
         return
-    view: View = Bars(sys.stderr, noun=noun) if on_terminal(sys.stderr) else Lines(noun=noun)
+    view = _view(sys.stderr, quiet=quiet, noun=noun)
     lock = threading.Lock()
 
     def report(event: Event) -> None:
@@ -60,6 +60,31 @@ def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
     finally:
         with lock:
             view.close()
+
+
+def _view(stream: TextIO, *, quiet: bool, noun: str) -> View:
+    if quiet:
+        return Failures()
+    return Bars(stream, noun=noun) if on_terminal(stream) else Lines(noun=noun)
+
+
+def _tell(event: Warned | Failed) -> None:
+    if isinstance(event, Failed):
+        say(event.fact, colour=RED)
+    else:
+        warn(event.fact)
+
+
+class Failures:
+    """What even those want to know who want no progress."""
+
+    def show(self, event: Event) -> None:
+        """Take an event in, and speak where something has failed."""
+        if isinstance(event, Failed):
+            _tell(event)
+
+    def close(self) -> None:
+        """There is nothing to take back."""
 
 
 class Blob:
@@ -96,7 +121,7 @@ class Sum:
                 blob = self.active.pop(event.name, Blob(0))
                 self.blobs_done += 1
                 self.done += max(0, event.size - blob.done)
-            case Warned():
+            case Warned() | Failed():
                 pass
             case _:
                 assert_never(event)
@@ -118,8 +143,8 @@ class Lines:
 
     def show(self, event: Event) -> None:
         """Take an event in, and speak when it is time."""
-        if isinstance(event, Warned):
-            warn(event.fact)
+        if isinstance(event, Warned | Failed):
+            _tell(event)
             return
         self._sum.add(event)
         now = self._clock()
@@ -161,8 +186,8 @@ class Bars:
     def show(self, event: Event) -> None:
         """Take an event in, and draw what has changed."""
         self._sum.add(event)
-        if isinstance(event, Warned):
-            self._warn(event.fact)
+        if isinstance(event, Warned | Failed):
+            self._interrupted_by(event)
         elif self._clock() - self._began >= DELAY:
             self._draw()
 
@@ -220,10 +245,10 @@ class Bars:
             dynamic_ncols=True,
         )
 
-    def _warn(self, fact: str) -> None:
+    def _interrupted_by(self, event: Warned | Failed) -> None:
         if self._whole is None:
-            warn(fact)
+            _tell(event)
             return
         # tqdm takes the bars away, lets us write, and draws them again.
         with self._whole.external_write_mode(file=self._stream):
-            warn(fact)
+            _tell(event)

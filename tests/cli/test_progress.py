@@ -8,7 +8,7 @@ import pytest
 
 from converter.cli import progress
 from converter.cli.progress import Bars, Lines, Sum
-from converter.events import Event, Finished, Moved, Planned, Started, Warned
+from converter.events import Event, Failed, Finished, Moved, Planned, Started, Warned
 
 MIB = 1024 * 1024
 
@@ -37,6 +37,7 @@ class Terminal(io.StringIO):
         pytest.param([Moved("a", 3), Finished("a", 3)], (3, 1), id="a blob that nobody announced counts"),
         pytest.param([Started("a", -1), Moved("a", 3), Finished("a", -1)], (3, 1), id="a size may be unknown"),
         pytest.param([Warned("odd")], (0, 0), id="a warning is no work"),
+        pytest.param([Failed("gone")], (0, 0), id="a failure is none either"),
     ],
 )
 def test_the_sum_of_the_work(events: Sequence[Event], done: tuple[int, int]) -> None:
@@ -106,6 +107,13 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_failure_is_an_error_for_the_quiet_too(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    with progress.progress(quiet=quiet) as report:
+        report(Failed("app: gone"))
+    assert capsys.readouterr() == ("", "transship: app: gone\n")
+
+
 def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, screen = Clock(), Terminal()
     monkeypatch.setattr("sys.stderr", screen)
@@ -119,12 +127,14 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
         bars.show(Started(f"layer[{number}] \x1b[2J", 5 * MIB))
         bars.show(Moved(f"layer[{number}] \x1b[2J", MIB))
     bars.show(Warned("odd"))
+    bars.show(Failed("gone"))
     drawn = screen.getvalue()
     assert "total" in drawn
     assert "layer[0] \\x1b[2J" in drawn
     assert "\x1b[2J" not in drawn
     assert "layer[7]" not in drawn, "only so many bars fit"
     assert "transship: warning: odd" in drawn
+    assert "transship: gone" in drawn
     for number in range(8):
         bars.show(Finished(f"layer[{number}] \x1b[2J", 5 * MIB))
     bars.close()

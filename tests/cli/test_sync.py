@@ -49,9 +49,21 @@ def test_when_one_fails_the_status_says_so(layout: MemoryStore, here: Path, caps
 
     said = capsys.readouterr()
     assert "2 images: 1 written, 1 failed" in said.out
-    assert "warning: oci:in:none: " in said.err
+    assert said.err.startswith("transship: oci:in:none: ")
     assert main(["sync", "sync.yml", "oci:new", "--images", "1"]) == 1
     assert "1 failed, 1 not begun" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--quiet", "--json"])
+def test_what_failed_is_told_whatever_else_is_not(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    (here / "sync.yml").write_text("images:\n- {from: 'oci:in', tags: [none, app]}\n")
+
+    assert main(["sync", "sync.yml", "oci:out", "--keep-going", flag]) == 1
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:25] for line in lines] == ["transship: oci:in:none: g"]
 
 
 @pytest.mark.parametrize(
