@@ -82,9 +82,10 @@ def from_system(error: OSError) -> ConverterError:
 
 @contextmanager
 def within(part: str) -> Iterator[None]:
-    """Put ``part`` in front of the trail of every error that passes through."""
+    """Put ``part`` in front of the trail of every error that passes through, unless it is there."""
     try:
         yield
     except ConverterError as error:
-        error.trail = (part, *error.trail)
+        if error.trail[:1] != (part,):
+            error.trail = (part, *error.trail)
         raise

@@ -227,7 +227,10 @@ def _fault(found: text.Document, path: text.Path, error: jsonschema_rs.Validatio
         case "additionalProperties":
             unknown = kind.as_dict()["unexpected"]
             line = found.line((*path, unknown[0]))
-            return line, f"{where}got the member {', '.join(map(repr, unknown))}, which means nothing here"
+            return (
+                line,
+                f"{where}got the member {', '.join(map(repr, unknown))}, which means nothing here (docs/sync.md)",
+            )
         case "required":
             return found.line(path), f"{where}got no member {kind.value!r}, want it"
         case "type":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -12,7 +13,7 @@ from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
 from converter.cli.signers import content_trust_option
-from converter.cli.text import BOLD, count, show, show_json, size
+from converter.cli.text import BOLD, count, show, show_json, show_row, size
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
@@ -57,7 +58,7 @@ def command(reference: str, content_trust: dict[str, bytes]) -> None:
             return
         show(reference, colour=BOLD)
         for label, value in (*rows(opened, attached), *signature_rows(signatures)):
-            show(f"  {label:<12}{value}")
+            show_row(f"  {label:<12}", value)
 
 
 def signatures_of(
@@ -161,7 +162,7 @@ def _image(image: Image) -> Rows:
         yield "size", size(image.original.manifest.descriptor.size)
     else:
         yield from _layers(image.layers)
-    steps = (_step(step.created, step.created_by or step.comment, step.empty_layer) for step in image.history)
+    steps = (_step(step.created, step.created_by or step.comment, empty=step.empty_layer) for step in image.history)
     yield from _column("history", steps)
 
 
@@ -224,8 +225,10 @@ def _attachment(attachment: Attachment) -> str:
     return f"{attachment.descriptor.digest}  {what}"
 
 
-def _step(created: str, text: str, empty: bool) -> str:
-    return f"{created:<20.20}  {text or 'no command'}{' (no layer)' if empty else ''}"
+def _step(created: str, text: str, *, empty: bool) -> str:
+    # The fraction of a second says nothing to people; the rest has the same length for all that are in UTC.
+    when = re.sub(r"\.\d+", "", created)
+    return f"{when:<20}  {' '.join(text.split()) or 'no command'}{' (no layer)' if empty else ''}"
 
 
 def _pairs(members: Mapping[str, str]) -> Iterator[str]:

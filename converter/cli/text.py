@@ -53,6 +53,22 @@ def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:
     print(_painted(printable(text), colour if colour and coloured(stream) else ""), file=stream)
 
 
+def show_row(label: str, value: str) -> None:
+    """Write a value behind its label on standard output; what a terminal has no room for goes below it."""
+    lines = [printable(value)]
+    if on_terminal(sys.stdout):
+        import shutil
+        import textwrap
+
+        # Names and digests stay in one piece, for people copy them.
+        room = max(shutil.get_terminal_size().columns - len(label), 20)
+        whole = textwrap.TextWrapper(room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        lines = whole.wrap(lines[0]) or [""]
+    for line in lines:
+        show(label + line)
+        label = " " * len(label)
+
+
 def show_parts(*parts: tuple[str, str]) -> None:
     """Write one line on standard output of texts, each with its colour on terminals."""
     bright = coloured(sys.stdout)

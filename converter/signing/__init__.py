@@ -49,7 +49,8 @@ class Signing:
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
             raise Unsupported("got a schema 1 manifest, want one of schema 2 or OCI to sign (convert it first)")
         if name is None:
-            raise Usage("got an image that goes by no name, want the one to sign (--identity NAME:TAG)")
+            options = "--identity NAME:TAG, or --sign-identity where it is made"
+            raise Usage(f"got an image that goes by no name, want the one to sign ({options})")
         return Subject(root=root, name=name.tagged(), time=self.time)
 
 

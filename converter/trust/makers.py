@@ -72,7 +72,10 @@ class GpgFile:
         try:
             return secret.signer(self.password)
         except (RuntimeError, ValueError):
-            raise Untrusted("got a key that does not open, or holds no key to sign with, want one") from None
+            got = "a password that does not open the key" if self.password else "no password for the key"
+            raise Untrusted(
+                f"got {got}, or no key in it to sign with, want one that opens (TRANSSHIP_GPG_PASSWORD)"
+            ) from None
 
 
 @frozen(kw_only=False)

@@ -39,11 +39,10 @@ class PrivateKey:
             else:
                 locked = b"ENCRYPTED" in data
                 found = load_pem_private_key(data, password if locked else None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, Untrusted):
             if b"ENCRYPTED" in data:
-                raise Untrusted(
-                    f"got a password that does not open {source or 'the key'}, want the right one"
-                ) from None
+                got = "a password that does not open" if password else "no password for"
+                raise Untrusted(f"got {got} {source or 'the key'}, want the right one (COSIGN_PASSWORD)") from None
             raise Invalid(f"got no private key{f' in {source}' if source else ''}, want one in PEM") from None
         strong(found.public_key())
         return cls(found)

@@ -85,7 +85,7 @@ class Trusted:
             wanted = self.rule.reference or found.name
             if wanted is None:
                 raise Untrusted(f"got a signature for the name {signed!r}, want to be told the image's (--identity)")
-            raise Untrusted(f"got a signature for the name {signed!r}, want {str(wanted)!r}")
+            raise Untrusted(f"got a signature for the name {signed!r}, want {str(wanted)!r} (--identity)")
         if self.rule.kind == ANY:
             return "the name is not compared"
         name = ImageName.parse_signed(signed)

@@ -206,6 +206,6 @@ def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict
         return verdict
     name = wanted.identity.partition(":")[0]
     if name and name != question.aci_name and not wanted.map_identity:
-        fact = f"got a signature for the name {question.aci_name!r}, want {name!r}"
+        fact = f"got a signature for the name {question.aci_name!r}, want {name!r} (--identity)"
         return replace(verdict, ok=False, identity=question.aci_name, reason=fact)
     return replace(verdict, identity=question.aci_name)

@@ -221,7 +221,7 @@ class _Tracing:
         item = formats.decode(original.fetch(signed), original.fetch)
         told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
-            raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r}")
+            raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r} (--identity)")
 
 
 def _names(root: Descriptor) -> dict[str, str]:

@@ -64,6 +64,19 @@ def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture
     assert "ENV (no layer)" in told
 
 
+@pytest.mark.parametrize(
+    "created, text, shown",
+    [
+        pytest.param("2024-05-06T07:08:09Z", "RUN x", "2024-05-06T07:08:09Z  RUN x", id="a second"),
+        pytest.param("2024-05-06T07:08:09.123456789Z", "RUN x", "2024-05-06T07:08:09Z  RUN x", id="less than a second"),
+        pytest.param("", "RUN \tx \n  y", f"{'':20}  RUN x y", id="white space of a script"),
+        pytest.param("", "", f"{'':20}  no command", id="nothing"),
+    ],
+)
+def test_a_step_of_the_history(created: str, text: str, shown: str) -> None:
+    assert inspect._step(created, text, empty=False) == shown
+
+
 def test_the_text_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
     told = inspected("oci:multi:app", capsys)
     assert f"  digest      {index.digest}" in told.splitlines()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.cli.text import RED, json_text, printable, say, show, size
+from converter.cli.text import RED, json_text, printable, say, show, show_row, size
 
 
 class Terminal(io.StringIO):
@@ -103,3 +103,34 @@ def test_nobody_is_told_where_standard_error_is_closed(monkeypatch: pytest.Monke
 )
 def test_sizes_are_told_in_binary_units(number: int, shown: str) -> None:
     assert size(number) == shown
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [
+        pytest.param("short", ["  label  short"], id="what fits stays a line"),
+        pytest.param("", ["  label  "], id="nothing is a line, too"),
+        pytest.param(
+            "one two three four five six seven",
+            ["  label  one two three four", "           five six seven"],
+            id="what does not goes below, further in",
+        ),
+        pytest.param(
+            f"sha256:{'0' * 30}  tar",
+            [f"  label  sha256:{'0' * 30}", "           tar"],
+            id="a digest is not cut",
+        ),
+        pytest.param("a\nb", ["  label  a\\nb"], id="a line break is told, not obeyed"),
+    ],
+)
+def test_a_row_has_its_value_beside_its_label(monkeypatch: pytest.MonkeyPatch, value: str, shown: list[str]) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "30")
+    show_row("  label  ", value)
+    assert screen.getvalue().splitlines() == shown
+
+
+def test_a_row_of_a_file_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_row("  label  ", "word " * 100)
+    assert capsys.readouterr().out == f"  label  {'word ' * 100}\n"

@@ -38,6 +38,10 @@ class AppName:
             labels[label] = value
         if not _IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
             raise Invalid(f"got the name {text[:200]!r}, want NAME[:VERSION][,LABEL=VALUE…] in lower case")
+        if "/" in version:
+            raise Invalid(
+                f"got the version {version[:100]!r} in {text[:200]!r}, want one without '/': names have no port"
+            )
         if any(ord(character) <= 32 or ord(character) == 127 for value in labels.values() for character in value):
             raise Invalid(f"got {text[:200]!r} with a space or a control character, want none")
         return cls(name=name, labels=labels)

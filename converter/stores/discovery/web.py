@@ -48,7 +48,8 @@ class Web:
                 if found.endpoints:
                     return found
                 said.append(f"got no ac-discovery that fits from {plain(url)}")
-        raise NotFound(f"got no place for {str(app)[:200]!r}, want one ({'; '.join(said)[:1000]})")
+        how = " over HTTPS, or --tls-verify=false" if self.access.tls_verify else ""
+        raise NotFound(f"got no place for {str(app)[:200]!r}, want one{how} ({'; '.join(said)[:1000]})")
 
     def text(self, url: str) -> str:
         """A page, of at most a document's size. Raises NotFound, Denied, Unreachable, LimitExceeded."""

@@ -56,6 +56,7 @@ def test_names_are_read(text: str, name: str, labels: dict[str, str]) -> None:
         "a,x=1,x=2",
         "a:1,version=2",
         "a:1 2",
+        "example.com:8080/a",
         "a\n",
     ],
 )
@@ -237,6 +238,6 @@ def test_a_proxy_may_want_a_password(site: Site) -> None:
 
 def test_http_is_spoken_only_when_asked(site: Site) -> None:
     site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS)}
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="want one over HTTPS, or --tls-verify=false"):
         get(site, options=replace(site.options, tls_verify=True))
     assert not site.asked
