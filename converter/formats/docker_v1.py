@@ -18,7 +18,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import load_object, type_name
+from converter.model.document import letters, load_object, type_name
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
@@ -37,6 +37,7 @@ EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000f
 _ID = re.compile(r"[a-f0-9]{64}")
 _OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
 """Members of a step that say where it stands in the chain, and so are none of the image's configuration."""
+_OF_THE_STEP = frozenset(("id", "parent", "throwaway", "created", "author", "comment", "container_config"))
 
 
 @frozen
@@ -183,7 +184,11 @@ def _compatibility(row: Any) -> dict[str, Any]:
     text = row.get("v1Compatibility") if isinstance(row, dict) else None
     if not isinstance(text, str):
         raise Invalid("got a row without v1Compatibility, want JSON in a string")
-    return load_object(text.encode())
+    members = load_object(text.encode())
+    for key in members:
+        if key not in _OF_THE_STEP and letters(key) in _OF_THE_STEP:
+            raise Invalid(f"got the key {key[:60]!r}, want {letters(key)!r}: Go would read it so")
+    return members
 
 
 def _history(step: Step) -> History:

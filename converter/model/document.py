@@ -120,6 +120,11 @@ def type_name(value: Any) -> str:
     return next(name for kind, name in names.items() if isinstance(value, kind))
 
 
+def letters(key: str) -> str:
+    """A key as Go compares it with those it knows: without regard to case, and with a long s for an s."""
+    return key.lower().replace("\u017f", "s")
+
+
 def pointer(*parts: str | int) -> str:
     """The JSON pointer (RFC 6901) to a member."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

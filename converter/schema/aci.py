@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from converter.model.document import letters
 from converter.schema.finding import Hit
 from converter.schema.forms import bad_time, repeated
 from converter.schema.walk import lists, numbers, objects, texts
@@ -104,7 +105,7 @@ def own_members(document: Any, known: Collection[str]) -> Any:
 
 def kind_member(document: dict[str, Any]) -> str:
     """The key under which a document says of what kind it is; Go reads keys without regard to case."""
-    return next((key for key in document if key.lower() == "ackind" and "acKind" not in document), "acKind")
+    return next((key for key in document if letters(key) == "ackind" and "acKind" not in document), "acKind")
 
 
 def label_name(document: Any) -> Iterator[Hit]:

@@ -2,99 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from converter.errors import Invalid
 from converter.model import media_types as types
-from converter.model.document import load_object, pointer
+from converter.schema import docker_v1
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous,
     bad_environment,
     bad_ports,
-    bad_time,
     history_mismatch,
     odd_encoding,
     times,
     wrong_media_type,
 )
-from converter.schema.walk import find, lists, objects, texts
-
-_ID = re.compile(r"[0-9a-f]{64}")
+from converter.schema.walk import lists, objects, texts
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests have the length of their algorithm."""
     for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum", "rootfs/diff_ids/*"):
         yield from ((where, fact) for where, text in texts(document, path) if (fact := odd_encoding(text)))
-
-
-def schema1_length(document: Any) -> Iterator[Hit]:
-    """Each layer has a step of history."""
-    for _, layers in lists(document, "fsLayers"):
-        for where, history in lists(document, "history"):
-            if len(history) != len(layers):
-                yield where, f"got {len(history)} steps, want {len(layers)}, one a layer"
-
-
-def v1_configuration(document: Any) -> Iterator[Hit]:
-    """Each step of history is a JSON object with an ID."""
-    for where, text in texts(document, "history/*/v1Compatibility"):
-        try:
-            step = load_object(text.encode("utf-8", "replace"))
-        except Invalid as error:
-            yield where, str(error)
-            continue
-        if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
-            yield where, f"got the id {str(step.get('id'))[:80]!r}, want 64 lower-case hex digits"
-
-
-def v1_parents(document: Any) -> Iterator[Hit]:
-    """Each step's parent is the step that follows it, and the last has none."""
-    steps = _steps(document)
-    for index, (where, step) in enumerate(steps):
-        parent = step.get("parent") or ""
-        wanted = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
-        if parent != wanted and step.get("id") != wanted:
-            yield where, f"got the parent {str(parent)[:80]!r}, want {str(wanted)[:80]!r}"
-
-
-def v1_repeated(document: Any) -> Iterator[Hit]:
-    """An ID stands twice only in a row."""
-    seen: set[str] = set()
-    last = ""
-    for where, step in _steps(document):
-        name = str(step.get("id"))
-        if name in seen and name != last:
-            yield where, f"got the id {name[:80]!r} again, want it once, or in a row"
-        seen.add(name)
-        last = name
-
-
-def v1_times(document: Any) -> Iterator[Hit]:
-    """The times of steps are times."""
-    for where, step in _steps(document):
-        created = step.get("created")
-        if created is not None and (fact := bad_time(str(created))):
-            yield where, fact
-
-
-def protected(document: Any) -> Iterator[Hit]:
-    """A protected header tells how the signed text is put together."""
-    for where, text in texts(document, "signatures/*/protected"):
-        try:
-            header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        except (binascii.Error, ValueError, RecursionError):
-            yield where, "got a protected header that is no JSON in base64, want one"
-            continue
-        length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
-        if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
-            yield where, "got a protected header without formatLength and formatTail, want both"
 
 
 def archive_paths(document: Any) -> Iterator[Hit]:
@@ -125,18 +54,6 @@ def health_test(document: Any) -> Iterator[Hit]:
     for where, test in lists(document, "config/Healthcheck/Test"):
         if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
             yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"
-
-
-def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The steps of a schema1 history that can be read, newest first."""
-    found = []
-    for index, (_, text) in enumerate(find(document, "history/*/v1Compatibility")):
-        try:
-            step = load_object(str(text).encode("utf-8", "replace"))
-        except Invalid:
-            return []
-        found.append((pointer("history", index, "v1Compatibility"), step))
-    return found
 
 
 _V1, _V2 = "distribution manifest-v2-1.md, ", "distribution manifest-v2-2.md, "
@@ -188,42 +105,51 @@ RULES = (
         title="A schema1 manifest has as many steps of history as layers.",
         spec=_V1 + "Manifest Field Descriptions: history",
         kinds=("docker-schema1",),
-        check=schema1_length,
+        check=docker_v1.length,
     ),
     Rule(
         name="docker/v1-configuration",
-        title="Each step of a schema1 history is a JSON object whose id is 64 hex digits.",
+        title="Each step of a schema1 history is a JSON object whose id is 64 hex digits, and its members have types.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=v1_configuration,
+        check=docker_v1.configuration,
+    ),
+    Rule(
+        name="docker/v1-key-case",
+        title="The members of a step are spelt as they are known.",
+        spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=docker_v1.spelling,
+        compat="warning",
+        note="Go reads them without regard to case.",
     ),
     Rule(
         name="docker/v1-parent",
         title="The parent of each step is the next one in the list, and the last has none.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=v1_parents,
+        check=docker_v1.parents,
     ),
     Rule(
         name="docker/v1-repeated-id",
         title="The same id stands twice only in a row.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=v1_repeated,
+        check=docker_v1.repeated,
     ),
     Rule(
         name="docker/v1-created",
         title="The time of a step is an RFC 3339 time.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=v1_times,
+        check=docker_v1.times,
     ),
     Rule(
         name="docker/signature-protected",
         title="The protected header of a signature is JSON with formatLength and formatTail.",
         spec=_V1 + "Signed Manifests: protected",
         kinds=("docker-schema1",),
-        check=protected,
+        check=docker_v1.protected,
     ),
     Rule(
         name="docker/config-history",

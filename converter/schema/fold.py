@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from converter.model.document import pointer
+from converter.model.document import letters, pointer
 from converter.model.frozen import frozen
 from converter.schema.kinds import document
 
@@ -50,7 +50,7 @@ def odd(value: Any, kind: str) -> bool:
         item = waiting.pop()
         if isinstance(item, dict):
             for key, member in item.items():
-                if member is None or (key not in exact and key.lower() in lower):
+                if member is None or (key not in exact and letters(key) in lower):
                     return True
                 if isinstance(member, dict | list):
                     waiting.append(member)
@@ -85,12 +85,12 @@ def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: F
     for place in found:
         for name, member in place.schema.get("properties", {}).items():
             members.setdefault(name, []).extend([Place(place.file, member)] if isinstance(member, dict) else [])
-    names = {name.lower(): name for name in members}
+    names = {letters(name): name for name in members}
     rest = _within(found, "additionalProperties")
     required = {name for place in found for name in place.schema.get("required", ())}
     result: dict[str, Any] = {}
     for key, member in value.items():
-        name = key if key in members else names.get(key.lower(), key)
+        name = key if key in members else names.get(letters(key), key)
         schemas = members.get(name, rest)
         where = path + pointer(name)
         if name != key:
@@ -179,7 +179,7 @@ def _names(file: str) -> tuple[frozenset[str], frozenset[str]]:
         if name not in seen:
             seen.add(name)
             _collect(document(name), exact, files)
-    return frozenset(exact), frozenset(name.lower() for name in exact)
+    return frozenset(exact), frozenset(map(letters, exact))
 
 
 def _collect(value: Any, names: set[str], files: list[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
+from converter.model.document import letters
 from converter.schema.finding import Hit
 from converter.schema.walk import find, lists, objects, texts
 
@@ -57,9 +58,9 @@ def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
     """Members that belong to another kind of manifest, whatever their case (CVE-2021-41190)."""
     if not isinstance(document, dict):
         return
-    foreign = {name.lower() for name in _MANIFEST_MEMBERS if name not in own}
+    foreign = {letters(name) for name in _MANIFEST_MEMBERS if name not in own}
     for key, value in document.items():
-        if key.lower() in foreign and value is not None:
+        if letters(key) in foreign and value is not None:
             yield "/" + key, f"got the member {key!r}, want none of another kind of manifest"
 
 

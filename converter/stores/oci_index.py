@@ -13,7 +13,7 @@ from converter.errors import Invalid, Usage, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object, type_name
+from converter.model.document import dump, letters, load_object, type_name
 from converter.model.limits import Limits
 from converter.model.naming import FULL_NAME, REF_NAME
 from converter.stores.catalogue import Offer, in_full
@@ -46,7 +46,7 @@ def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
     if index.get("mediaType") not in (None, "", types.OCI_INDEX):
         raise Invalid(f"got the mediaType {index['mediaType']!r}, want {types.OCI_INDEX}")
     for member in index:
-        if member.lower() in _OF_MANIFESTS or (member.lower() == "manifests" and member != "manifests"):
+        if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
             raise Invalid(f"got the member {member!r} in an index, want manifests alone (CVE-2021-41190)")
     manifests = index.get("manifests")
     if manifests is not None and not isinstance(manifests, list):

@@ -189,6 +189,9 @@ def test_of_two_rows_with_one_id_the_older_stays() -> None:
             "twice",
             id="a duplicate key inside the text",
         ),
+        pytest.param(
+            manifest((EMPTY, step(BASE, Throwaway=True))), "want 'throwaway'", id="a member that only Go would know"
+        ),
     ],
 )
 def test_what_is_no_chain_is_refused(document: dict[str, Any], fact: str) -> None:

@@ -1,0 +1,141 @@
+"""Rules of schema1 manifests: their steps are JSON within JSON (distribution manifest-v2-1.md)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model.document import letters, load_object, pointer, type_name
+from converter.schema.finding import Hit
+from converter.schema.forms import bad_time
+from converter.schema.walk import find, lists, texts
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_MEMBERS: dict[str, tuple[type, str]] = {
+    "id": (str, "a string"),
+    "parent": (str, "a string"),
+    "comment": (str, "a string"),
+    "created": (str, "a string"),
+    "author": (str, "a string"),
+    "throwaway": (bool, "true or false"),
+    "container_config": (dict, "an object"),
+}
+_NAMES = {letters(name): name for name in _MEMBERS}
+
+
+def length(document: Any) -> Iterator[Hit]:
+    """Each layer has a step of history."""
+    for _, layers in lists(document, "fsLayers"):
+        for where, history in lists(document, "history"):
+            if len(history) != len(layers):
+                yield where, f"got {len(history)} steps, want {len(layers)}, one a layer"
+
+
+def configuration(document: Any) -> Iterator[Hit]:
+    """Each step of history is a JSON object with an ID, and its members have the types that they should."""
+    for where, text in texts(document, "history/*/v1Compatibility"):
+        try:
+            step = _step(text)
+        except Invalid as error:
+            yield where, str(error)
+            continue
+        if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
+            yield where, f"got the id {str(step.get('id'))[:80]!r}, want 64 lower-case hex digits"
+        yield from ((where, fact) for fact in _wrong_types(step))
+
+
+def spelling(document: Any) -> Iterator[Hit]:
+    """Members of steps that Go takes for others."""
+    for where, text in texts(document, "history/*/v1Compatibility"):
+        try:
+            step = load_object(text.encode("utf-8", "replace"))
+        except Invalid:
+            continue
+        for key in step:
+            name = _NAMES.get(letters(key), key)
+            if name != key:
+                yield where, f"got the key {key[:60]!r}, want {name!r}"
+
+
+def parents(document: Any) -> Iterator[Hit]:
+    """Each step's parent is the step that follows it, and the last has none."""
+    steps = _steps(document)
+    for index, (where, step) in enumerate(steps):
+        parent = step.get("parent") or ""
+        wanted = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
+        if parent != wanted and step.get("id") != wanted:
+            yield where, f"got the parent {str(parent)[:80]!r}, want {str(wanted)[:80]!r}"
+
+
+def repeated(document: Any) -> Iterator[Hit]:
+    """An ID stands twice only in a row."""
+    seen: set[str] = set()
+    last = ""
+    for where, step in _steps(document):
+        name = str(step.get("id"))
+        if name in seen and name != last:
+            yield where, f"got the id {name[:80]!r} again, want it once, or in a row"
+        seen.add(name)
+        last = name
+
+
+def times(document: Any) -> Iterator[Hit]:
+    """The times of steps are times."""
+    for where, step in _steps(document):
+        created = step.get("created")
+        if created is not None and (fact := bad_time(str(created))):
+            yield where, fact
+
+
+def protected(document: Any) -> Iterator[Hit]:
+    """A protected header tells how the signed text is put together."""
+    for where, text in texts(document, "signatures/*/protected"):
+        try:
+            header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        except (binascii.Error, ValueError, RecursionError):
+            yield where, "got a protected header that is no JSON in base64, want one"
+            continue
+        length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
+        if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
+            yield where, "got a protected header without formatLength and formatTail, want both"
+
+
+def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
+    for name, (wanted, noun) in _MEMBERS.items():
+        value = step.get(name)
+        if name not in {"id", "created"} and value is not None and not isinstance(value, wanted):
+            yield f"got a JSON {type_name(value)} for {name}, want {noun}"
+    run = step.get("container_config")
+    command = run.get("Cmd") if isinstance(run, dict) else None
+    if command is not None and not (
+        isinstance(command, list) and all(word is None or isinstance(word, str) for word in command)
+    ):
+        yield "got a Cmd in container_config that is no list of strings, want one"
+
+
+def _step(text: str) -> dict[str, Any]:
+    """One step, its members by the names that Go takes them for; raises Invalid."""
+    step: dict[str, Any] = {}
+    for key, value in load_object(text.encode("utf-8", "replace")).items():
+        name = _NAMES.get(letters(key), key)
+        if name in step:
+            raise Invalid(f"got the key {key[:60]!r} beside one that differs in case alone, want one of them")
+        step[name] = value
+    return step
+
+
+def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The steps of a schema1 history that can be read, newest first."""
+    found = []
+    for index, (_, text) in enumerate(find(document, "history/*/v1Compatibility")):
+        try:
+            step = _step(str(text))
+        except Invalid:
+            return []
+        found.append((pointer("history", index, "v1Compatibility"), step))
+    return found
