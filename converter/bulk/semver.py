@@ -13,10 +13,12 @@ _VERSION = re.compile(
     re.ASCII,
 )
 _TERM = re.compile(
-    r"(=|!=|>=|=>|<=|=<|>|<|~>|~|\^)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
+    r"(?:(=|!=|>=|=>|<=|=<|>|<|~>|~|\^)\s*)?v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
     r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
     re.ASCII,
 )
+_BETWEEN = " ,\t\n\r\f\v"
+"""Stands between terms, and is no part of one: it would be gone through again from each of its characters."""
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 """What is longer is none for skopeo, either; Python refuses to read some thousand digits."""
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
@@ -138,10 +140,10 @@ def _terms(part: str, whole: str) -> tuple[Term, ...]:
     found = []
     position = 0
     for match in _TERM.finditer(part):
-        if part[position : match.start()].strip(" ,"):
+        if part[position : match.start()].strip(_BETWEEN):
             break
         found.append(Term.parse(match))
         position = match.end()
-    if not found or part[position:].strip(" ,"):
+    if not found or part[position:].strip(_BETWEEN):
         raise Invalid(f"got the range of versions {whole[:200]!r}, want one such as '>= 1.2, < 2'")
     return tuple(found)

@@ -55,6 +55,9 @@ _FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """What YAML 1.1 calls true and false elsewhere than in a text; a tag may have one of these names."""
 
+LONGEST_PATTERN = 16 * 1024
+"""Characters of a regular expression: compiled, each takes some 200 bytes."""
+
 SHOWN = 20
 """Most faults of a file that are told at once."""
 
@@ -179,6 +182,8 @@ def _list(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _matches(pattern: str) -> Takes:
+    if len(pattern) > LONGEST_PATTERN:
+        raise Invalid(f"got a regular expression of {len(pattern)} characters, want at most {LONGEST_PATTERN}")
     try:
         compiled = re.compile(_CLASS.sub(_characters, pattern), re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,14 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._nodes += 1
         self._limits.require("yaml_values", self._nodes, "values")
+        if self.tag_handles != self.DEFAULT_TAGS:  # a prefix is held once for each tag that has it: gigabytes
+            raise Invalid("got a %TAG directive, want none")
         return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        # What is merged into what is merged multiplies.
+        self._limits.require("yaml_values", len(node.value), "values")
 
     def compose_scalar_node(self, anchor: dict[str, yaml.Node]) -> yaml.ScalarNode:
         node = super().compose_scalar_node(anchor)
@@ -90,6 +98,8 @@ class _Walk:
         if id(node) in self._open:
             raise Invalid(f"line {self.lines[path]}: got a value that holds itself, want an end")
         self._open.add(id(node))
+        # The path of each value is held.
+        self._limits.require("json_depth", len(self._open), "lists and mappings within each other")
         try:
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
@@ -101,8 +111,8 @@ class _Walk:
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
         own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(own)) < len(own):
-            twice = next(name for index, name in enumerate(own) if name in own[:index])
-            raise Invalid(f"line {node.start_mark.line + 1}: got {twice!r} twice in one place, want it once")
+            twice = Counter(own).most_common(1)[0][0]
+            raise Invalid(f"line {node.start_mark.line + 1}: got {twice[:200]!r} twice in one place, want it once")
         self._loader.flatten_mapping(node)
         found = {}
         for key, item in node.value:

@@ -61,10 +61,10 @@ class ImageName:
         if host in ("index.docker.io", DEFAULT_HOST):
             host = DEFAULT_HOST
             repository = repository if "/" in repository else f"library/{repository}"
-        if not re.fullmatch(_HOST, host) or not re.fullmatch(_REPOSITORY, repository):
-            raise Invalid(f"got the reference {text[:300]!r}, want [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case")
         if len(host) + 1 + len(repository) > _NAME_LENGTH:
             raise Invalid(f"got a repository name of {len(host) + 1 + len(repository)} characters, want at most 255")
+        if not re.fullmatch(_HOST, host) or not re.fullmatch(_REPOSITORY, repository):
+            raise Invalid(f"got the reference {text[:300]!r}, want [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case")
         if tag and not re.fullmatch(_TAG, tag):
             raise Invalid(f"got the tag {tag[:140]!r}, want at most 128 letters, digits, '_', '.' and '-'")
         return cls(host=host, repository=repository, tag=tag, digest=digest)

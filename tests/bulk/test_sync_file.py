@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from converter.bulk.sync_file import Entry, read
 from converter.bulk.text import read as read_yaml
 from converter.conversion import Options
-from converter.errors import ConverterError, Invalid, Usage
+from converter.errors import ConverterError, Invalid, LimitExceeded, Usage
 from converter.model.compression import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
@@ -219,9 +219,50 @@ def test_the_richer_form() -> None:
             id="a class of characters that there is not",
         ),
         pytest.param("a: &a [*a]\n", Invalid, "got a value that holds itself", id="a list that holds itself"),
+        pytest.param("%TAG ! x:\n---\n- !a b\n", Invalid, "got a %TAG directive, want none", id="a prefix of tags"),
+        pytest.param("[" * 65 + "]" * 65, LimitExceeded, "limit: json_depth", id="lists too deep within each other"),
+        pytest.param(
+            f"a: &a {'[' * 60}x{']' * 60}\nb: {'[' * 60}*a{']' * 60}\n",
+            LimitExceeded,
+            "limit: json_depth",
+            id="an alias that makes them too deep",
+        ),
+        pytest.param(
+            "a: &a0 {x: 1, y: 1, z: 1}\n"
+            + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 9)),
+            (Invalid, LimitExceeded),
+            "got the member|limit: yaml_values",
+            id="merges of merges of merges",
+        ),
+        pytest.param(
+            "".join(f"k{n}: 1\n" for n in range(9_999)) + "k9998: 1\n",
+            Invalid,
+            "got 'k9998' twice",
+            id="the last of many keys twice",
+        ),
+        pytest.param(
+            f"a.example:\n  images-by-tag-regex:\n    x: '{'a' * 16_385}'\n",
+            Invalid,
+            "line 3: got a regular expression of 16385 characters, want at most 16384",
+            id="a regular expression that takes megabytes",
+        ),
+        pytest.param(
+            f"a.example:\n  images-by-semver:\n    x: '1{' ' * 200_000}y'\n",
+            Invalid,
+            "line 3: got the range of versions",
+            id="a range of versions that is all blanks",
+        ),
+        pytest.param(
+            f"images:\n- from: docker://a.example/{'a/' * 100_000}\n",
+            Invalid,
+            "line 2: got a repository name of 200010 characters",
+            id="a repository whose name is without end",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, error: type[ConverterError], fact: str) -> None:
+def test_what_is_wrong_is_told_with_its_line(
+    text: str, error: type[ConverterError] | tuple[type[ConverterError], ...], fact: str
+) -> None:
     with pytest.raises(error, match=fact):
         entries(text)
 
