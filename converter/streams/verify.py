@@ -1,10 +1,9 @@
-"""Digests and lengths of streams, taken or checked while the bytes pass (image-spec 1.1.1, descriptor.md)."""
+"""Digests and lengths of streams, taken while the bytes pass (image-spec 1.1.1, descriptor.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.model.content import checked
 from converter.model.digest import Digest, new_hasher
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
@@ -34,13 +33,3 @@ def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
         for block in source:
             meter.update(block)
             yield block
-
-
-def verified(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[Block]:
-    """Pass blocks through, as ``checked``, and close what gives them.
-
-    Raises DigestMismatch as soon as there are more than ``size`` bytes, or at their end where size or digest differ.
-    Whoever stops before that end has verified nothing.
-    """
-    with closing(blocks) as source:
-        yield from checked(source, digest, size)

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import DigestMismatch, Unsupported
+from converter.model.content import checked
 from converter.model.digest import Digest
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.verify import Meter, hashed, verified
+from converter.streams.verify import Meter, hashed
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))
@@ -35,7 +36,7 @@ def test_an_algorithm_that_no_image_has_is_unsupported() -> None:
 
 @pytest.mark.parametrize("size", [pytest.param(6, id="size known"), pytest.param(None, id="size unknown")])
 def test_the_right_bytes_pass(size: int | None) -> None:
-    assert list(verified([b"abc", b"def"], Digest.of(b"abcdef"), size)) == [b"abc", b"def"]
+    assert list(checked([b"abc", b"def"], Digest.of(b"abcdef"), size)) == [b"abc", b"def"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_the_right_bytes_pass(size: int | None) -> None:
 def test_wrong_bytes_do_not_pass(blocks: list[bytes], size: int | None, passed: int, fact: str) -> None:
     seen: list[Block] = []
     with pytest.raises(DigestMismatch, match=fact):
-        seen.extend(verified(blocks, Digest.of(b"abcdef"), size))
+        seen.extend(checked(blocks, Digest.of(b"abcdef"), size))
     assert len(seen) == passed
 
 
@@ -65,7 +66,7 @@ def test_whoever_stops_early_closes_the_source() -> None:
         finally:
             closed.append(True)
 
-    for stage in (verified(source(), Digest.of(b"abcdef"), 6), hashed(source(), Meter())):
+    for stage in (checked(source(), Digest.of(b"abcdef"), 6), hashed(source(), Meter())):
         with closing(stage) as blocks:
             assert next(blocks) == b"abc"
     assert closed == [True, True]
