@@ -71,14 +71,14 @@ def validate_image(
     from converter.model.reference import Location
     from converter.stores import StoreOptions
     from converter.validate.blobs import Blobs
+    from converter.validate.examination import Examination
     from converter.validate.findings import Findings
-    from converter.validate.targets import Target, examine
 
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
     blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
     with enforced(options.limits):
-        kind = examine(Target(location, options, blobs))
+        kind = Examination(location, options, blobs).run()
     return Verdict(kind=kind, findings=findings.all())
 
 
@@ -87,8 +87,8 @@ def validate_source(
 ) -> Verdict:
     """The same, of an image in a source that is open; what the source itself is made of is not looked at."""
     from converter.validate.blobs import Blobs
+    from converter.validate.examination import examine_source
     from converter.validate.findings import Findings
-    from converter.validate.targets import examine_source
 
     findings = Findings(profile)
     kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
