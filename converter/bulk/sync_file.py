@@ -51,6 +51,9 @@ _CLASSES = {
 _OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments")}
 """What is yes or no as for ``convert``, with its name there."""
 
+_FIELDS = _OWN | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
+"""What ``defaults`` may say and the command, too, by what ``Options`` calls it."""
+
 _FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """What YAML 1.1 calls true and false elsewhere than in a text; a tag may have one of these names."""
@@ -75,16 +78,20 @@ class Entry:
 
 
 def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[Entry]:
-    """The entries of a file. ``options``, ``to`` and ``rename`` are the command's, and hold where the file is silent.
+    """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they hold where an entry is silent,
+    whatever the file's ``defaults`` are.
 
-    Raises Invalid with every fault and its line, Usage.
+    Raises Invalid with every fault and its line, Usage; also where no entry goes ``to`` the place that was named.
     """
     found = text.read(data)
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
-    reading = _Reading(found, options, to, signing, rename or DEFAULT)
-    return [entry for group in (reading.registries(value), reading.images(value)) for entry in group]
+    reading = _Reading(found, options, to, signing, rename)
+    entries = [*reading.registries(value), *reading.images(value)]
+    if to is not None and entries and all(entry.to != to for entry in entries):
+        raise Usage(f"got the destination {to}, want none: each image of the file has a 'to' of its own")
+    return entries
 
 
 @frozen(kw_only=False)
@@ -130,7 +137,7 @@ class _Reading:
         takes: Callable[[], Takes] | None = None,
     ) -> Entry:
         with self._at(path):
-            said = {**(self.document.value.get("defaults") or {}), **said}
+            said = {**self._defaults(), **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
             if to is None:
                 raise Usage("got no destination, want it as 'to' here, in defaults, or on the command line")
@@ -142,9 +149,16 @@ class _Reading:
                 references=tuple(references),
                 takes=takes() if takes else None,
                 to=to,
-                rename=checked(said.get("rename", self.rename)),
+                rename=checked(said.get("rename", self.rename or DEFAULT)),
                 options=self._options(said),
             )
+
+    def _defaults(self) -> dict[str, Any]:
+        """Those of the file that the command does not overrule."""
+        unsaid = Options()
+        told = {member for member, name in _FIELDS.items() if getattr(self.options, name) != getattr(unsaid, name)}
+        told |= {member for member, given in (("to", self.to), ("rename", self.rename)) if given}
+        return {key: value for key, value in (self.document.value.get("defaults") or {}).items() if key not in told}
 
     def _options(self, said: Mapping[str, Any]) -> Options:
         told: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}

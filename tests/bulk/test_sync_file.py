@@ -150,6 +150,24 @@ def test_the_richer_form() -> None:
     assert str(etcd.to) == "docker://mirror.example/team"
 
 
+def test_the_command_wins_over_defaults_and_an_image_over_both() -> None:
+    command = Options(compress=Compression("gzip"), platforms=("linux/s390x",), attachments=False)
+    etcd, app, archive = read(RICHER.encode(), command, TO, nobody, rename="{name}")
+
+    assert [str(one.to) for one in (etcd, app, archive)] == ["docker://mirror.example", "oci:layouts", str(TO)]
+    assert [str(one.options.compress) for one in (etcd, app, archive)] == ["gzip", "keep", "gzip"]
+    assert [one.options.platforms for one in (etcd, app, archive)] == [("linux/s390x",), ("linux/s390x",), ("all",)]
+    assert {one.rename for one in (etcd, app, archive)} == {"{name}"}
+    assert not etcd.options.attachments
+
+
+def test_a_destination_that_no_image_goes_to_is_refused() -> None:
+    with pytest.raises(Usage, match=r"got the destination docker://mirror\.example, want none"):
+        entries("images: [{from: 'oci:in', to: 'oci:out'}]")
+    assert len(entries("images: [{from: 'oci:in', to: 'oci:out'}, {from: 'oci:other'}]")) == 2
+    assert entries("images: []") == []
+
+
 @pytest.mark.parametrize(
     "text, error, fact",
     [
