@@ -13,11 +13,12 @@ import zlib
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import MIB
+from converter.streams import Block
 
 MESSAGE = 4 * MIB
 """Bytes of a signed message, packed or not; skopeo's limit too."""
 
-_ARMOUR = re.compile(rb"-----BEGIN PGP ([A-Z ]+)-----[ \t]*\r?\n(.*?)\r?\n-----END PGP \1-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
 
 
@@ -41,8 +42,19 @@ def unpacked(data: bytes) -> bytes:
 
 
 def armoured(data: bytes) -> list[bytes]:
-    """What armour holds, block after block; none where there is no armour. Raises Invalid for broken base64."""
-    return [_dearmoured(match[2]) for match in _ARMOUR.finditer(data)]
+    """What armour holds, block after block, as far as each has its end; none where there is no armour.
+
+    Raises Invalid for broken base64.
+    """
+    found, place = [], 0
+    while begin := _BEGIN.search(data, place):
+        mark = b"\n-----END PGP %b-----" % begin[1]
+        end = data.find(mark, begin.end())
+        if end < 0:
+            break
+        found.append(_dearmoured(data[begin.end() : end]))
+        place = end + len(mark)
+    return found
 
 
 def is_signed_message(data: bytes) -> bool:
@@ -70,7 +82,7 @@ def preceded(plain: bytes) -> bytes | None:
     """
     if _tag(plain) != _SIGNATURE:
         return None
-    rest = _behind_signatures(plain)
+    rest: Block = _behind_signatures(plain)
     if _tag(rest) == _COMPRESSED:
         rest = _inflated(_split(rest)[0])
     body, more = _split(rest) if _tag(rest) == _LITERAL else (b"", b"more")
@@ -82,9 +94,10 @@ def preceded(plain: bytes) -> bytes | None:
 
 def _behind_signatures(data: bytes) -> bytes:
     """From the first packet on that is no signature."""
-    while _tag(data) == _SIGNATURE:
-        _, data = _split(data)
-    return data
+    rest: Block = memoryview(data)  # there may be a million of them: what is left is not copied for each
+    while _tag(rest) == _SIGNATURE:
+        _, rest = _split(rest)
+    return bytes(rest)
 
 
 def subpackets(signature: bytes) -> dict[int, bytes]:
@@ -94,11 +107,11 @@ def subpackets(signature: bytes) -> dict[int, bytes]:
     width = 2 if signature[0] == 4 else 4
     start = 4 + width
     area = signature[start : start + int.from_bytes(signature[4:start])]
-    found = {}
-    while area:
-        length, used = _length(area)
-        found[area[used] & 0x7F if length and used < len(area) else 0] = area[used + 1 : used + length]
-        area = area[used + length :]
+    found, place = {}, 0
+    while place < len(area):
+        length, used = _length(area[place : place + 5])
+        kind, place = place + used, place + used + length
+        found[area[kind] & 0x7F if length and kind < len(area) else 0] = area[kind + 1 : place]
     return found
 
 
@@ -114,19 +127,19 @@ def _dearmoured(text: bytes) -> bytes:
         raise Invalid("got armour that is not base64, want it so (OpenPGP)") from None
 
 
-def _tag(data: bytes) -> int:
+def _tag(data: Block) -> int:
     """What the first packet is; 0 for no packet."""
     if not data or not data[0] & 0x80:
         return 0
     return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
 
 
-def _split(data: bytes) -> tuple[bytes, bytes]:
+def _split(data: Block) -> tuple[bytes, Block]:
     """The body of the first packet, joined from its parts, and what stands behind it."""
     if not data[0] & 0x40:
         kind = data[0] & 3
         if kind == 3:
-            return data[1:], b""
+            return bytes(data[1:]), b""
         size = 1 << kind
         length = int.from_bytes(data[1 : 1 + size])
         return _cut(data, 1 + size, length), data[1 + size + length :]
@@ -143,13 +156,13 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
             return b"".join(parts), data[place:]
 
 
-def _cut(data: bytes, start: int, length: int) -> bytes:
+def _cut(data: Block, start: int, length: int) -> bytes:
     if start + length > len(data):
         raise Invalid("got a packet that ends too early, want it whole (OpenPGP)")
-    return data[start : start + length]
+    return bytes(data[start : start + length])
 
 
-def _length(data: bytes) -> tuple[int, int]:
+def _length(data: Block) -> tuple[int, int]:
     """A length, and how many bytes say it."""
     if not data:
         return 0, 1
