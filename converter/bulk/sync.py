@@ -40,7 +40,6 @@ class Run:
     images: int | None = None
     per_host: int = PER_HOST
     keep_going: bool = False
-    dry_run: bool = False
     cache: Path | None = None
 
 
@@ -56,10 +55,11 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
+    writing = not all(entry.options.dry_run for entry in entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
         Hosts(run.per_host) as hosts,
-        helpers(hosts) if helpers and not run.dry_run else nullcontext() as elsewhere,
+        helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
         Spool() as spool,
         _memory(run) as memory,
         workers,
@@ -85,7 +85,7 @@ def _run(
     wanted = _unless(stopping)
 
     def one(job: Job | Unlisted) -> Outcome | None:
-        outcome = _outcome(job, ends, elsewhere, telling, wanted, dry_run=run.dry_run)
+        outcome = _outcome(job, ends, elsewhere, telling, wanted)
         if outcome is not None and outcome.state == "failed":
             telling.report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
@@ -113,8 +113,6 @@ def _outcome(
     elsewhere: Elsewhere | None,
     telling: Telling,
     wanted: Report,
-    *,
-    dry_run: bool,
 ) -> Outcome | None:
     """What became of a job; None where it was called off."""
     if isinstance(job, Unlisted):
@@ -122,7 +120,7 @@ def _outcome(
     began = time.monotonic()
     try:
         with telling.image(job.name, wanted) as report:
-            return work.run(job, ends, report, elsewhere, dry_run=dry_run)
+            return work.run(job, ends, report, elsewhere)
     except CalledOff:
         return None
     except ConverterError as error:

@@ -54,7 +54,7 @@ class Whole:
         return run(self.job, ends, report)
 
 
-def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None, *, dry_run: bool = False) -> Outcome:
+def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None) -> Outcome:
     """Do the job, unless its target has the image already. Raises what ``converter.convert`` raises.
 
     Where there is an ``elsewhere``, other machines bring the layers, or make the whole image; documents that name
@@ -70,7 +70,7 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
             (chosen,) = choose(source, job.source, options, library)
         sink = ends.sink(job, report)
         target = plan(job.destination, sink, chosen, options, library)
-        outcome = _forecast(job, target, ends, dry_run=dry_run)
+        outcome = _forecast(job, target, ends)
         if outcome.state == "written":
             outcome = _write(
                 outcome, job, target, sink=sink, ends=ends, elsewhere=elsewhere, report=report, stack=stack
@@ -89,11 +89,11 @@ def failed(source: Location, destination: Location | None, error: ConverterError
     )
 
 
-def _forecast(job: Job, target: Target, ends: Ends, *, dry_run: bool) -> Outcome:
+def _forecast(job: Job, target: Target, ends: Ends) -> Outcome:
     """What there is to do, and what will come of it as far as that is known."""
     root = target.plan.root
     future = foreseen(root, ends.memory)
-    state: State = "planned" if dry_run else "written"
+    state: State = "planned" if job.options.dry_run else "written"
     if future is not None and _is_there(job, target, future.descriptor, ends):
         state = "there"
     return Outcome(

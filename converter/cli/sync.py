@@ -81,7 +81,7 @@ def command(
     share_heap()
     _check_reports(reports)
     helpers = _cluster(scheduler) if scheduler else None
-    running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going", "dry_run")}
+    running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
     rename = chosen.pop("rename")
     told = {name: value for name, value in chosen.items() if value is not None}
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}

@@ -217,9 +217,9 @@ def test_a_dry_run_needs_nobody(ours: FakeRegistry, tmp_path: Path) -> None:
     def nobody(hosts: Hosts) -> AbstractContextManager[Nearby]:
         raise AssertionError("was called")
 
-    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", dry_run=True)]
 
-    assert states(sync(entries, Run(dry_run=True), helpers=nobody)) == {"planned": 1}
+    assert states(sync(entries, Run(), helpers=nobody)) == {"planned": 1}
 
 
 def test_progress_adds_up(ours: FakeRegistry, theirs: FakeRegistry) -> None:

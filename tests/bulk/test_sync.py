@@ -237,7 +237,7 @@ def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tm
     assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)], Run())) == {"written": 1}
     before = (tmp_path / "layout/index.json").read_bytes()
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", layout)], Run(dry_run=True))
+    summary = sync([entry(f"docker://{ours.host}/team/app", layout, dry_run=True)], Run())
 
     assert [one.state for one in summary.outcomes] == ["planned", "there", "planned"]
     assert all(one.digest and one.before and one.after for one in summary.outcomes)
@@ -277,7 +277,7 @@ def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_pat
     serve(ours, store, roots)
     ours["team/app"].tags[f"sha256-{roots[0].digest.encoded}.sig"] = ours["team/app"].tags["0"]
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(dry_run=True))
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", dry_run=True)], Run())
 
     assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
 
