@@ -61,11 +61,7 @@ def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
     read = _counted(read)
     entries = _flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    found = choose(wanted, offers)
-    if found is None:
-        there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
-        raise NotFound(f"got the platforms {there}, want {wanted} (choose one with --platform, or all)")
-    return _read(entries[found], read)
+    return _read(entries[_suiting(wanted, offers)], read)
 
 
 def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
@@ -75,13 +71,7 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
     read = _counted(read)
     entries = _flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    chosen: set[int] = set()
-    for platform in wanted:
-        found = choose(platform, offers)
-        if found is None:
-            there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
-            raise NotFound(f"got the platforms {there}, want {platform}")
-        chosen.add(found)
+    chosen = {_suiting(platform, offers) for platform in wanted}
     named = {str(entries[number].descriptor.digest) for number in chosen}
     kept = [
         entry
@@ -89,6 +79,14 @@ def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
         if number in chosen or entry.descriptor.annotations.get(REFERENCE) in named
     ]
     return read_whole(replace(item, entries=tuple(kept)), read)
+
+
+def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
+    found = choose(wanted, offers)
+    if found is None:
+        there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
+        raise NotFound(f"got the platforms {there}, want {wanted} (choose one with --platform, or all)")
+    return found
 
 
 def _counted(read: Read) -> Read:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from converter.bulk.plan import Job
-from converter.bulk.spool import Spool, Spooled
+from converter.bulk.spool import Spool, SpooledSource
 from converter.cache import Memory
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.noted import Noted
@@ -62,7 +62,7 @@ class Ends:
     def source(self, job: Job) -> Source:
         """Where the image comes from; what is costly to read again is read once."""
         opened = open_source(job.source, replace(source_store(job.options), hosts=self.hosts))
-        return opened if opened.local else Spooled(opened, self._spool)
+        return opened if opened.local else SpooledSource(opened, self._spool)
 
     def target_store(self, job: Job) -> StoreOptions:
         """How the destination is spoken to."""

@@ -102,7 +102,7 @@ class _Held:
             self.file.close()
 
 
-class Spooled(Around):
+class SpooledSource(Around):
     """A source whose blobs come by way of a spool. It opens and closes the other."""
 
     def __init__(self, source: Source, spool: Spool) -> None:

@@ -31,7 +31,7 @@ class Kept:
     path: Path
 
 
-class Blobs:
+class KeptBlobs:
     """Blobs of ``most`` bytes in all, once ``trim`` has been called. Safe for many threads and processes.
 
     A file that is damaged or gone is no error: it is as if it had never been there.

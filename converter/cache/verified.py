@@ -16,7 +16,7 @@ from converter.model.digest import Digest
 from converter.plan import Made
 
 if TYPE_CHECKING:
-    from converter.cache.blobs import Blobs
+    from converter.cache.blobs import KeptBlobs
 
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
@@ -65,7 +65,7 @@ class Memory:
     All images of a run share one: ``alone`` lets one thread move a blob, and the others find it.
     """
 
-    blobs: Blobs | None = None
+    blobs: KeptBlobs | None = None
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
@@ -154,9 +154,9 @@ class Cache(Memory):
     def __init__(self, folder: Path, most: int = 0) -> None:
         super().__init__()
         if most:
-            from converter.cache.blobs import Blobs
+            from converter.cache.blobs import KeptBlobs
 
-            self.blobs = Blobs(folder / FOLDER, most)
+            self.blobs = KeptBlobs(folder / FOLDER, most)
         self._path = folder / FILE
         self._new: dict[str, list[Fact]] = {}
         self._lock = threading.Lock()

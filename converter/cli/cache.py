@@ -32,12 +32,12 @@ def command() -> None:
 def ls() -> None:
     """Say what is there: digests by the number, blobs one by one, the least recently used first."""
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import Blobs
+    from converter.cache.blobs import KeptBlobs
 
     folder = _folder()
     with Cache(folder) as cache:
         counts = cache.counts()
-    kept = Blobs(folder / FOLDER).kept()
+    kept = KeptBlobs(folder / FOLDER).kept()
     if flags().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
@@ -55,10 +55,10 @@ def ls() -> None:
 def prune(keep: int | None) -> None:
     """Remove what is there: all of it, or with --keep the blobs that do not fit."""
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import Blobs
+    from converter.cache.blobs import KeptBlobs
 
     folder = _folder()
-    removed = Blobs(folder / FOLDER, keep or 0).trim()
+    removed = KeptBlobs(folder / FOLDER, keep or 0).trim()
     if keep is None:
         Cache(folder).forget()
     total = sum(one.size for one in removed)

@@ -26,7 +26,7 @@ LEVELS = {
 
 if TYPE_CHECKING:
     from converter.trust.signature import Verdict
-    from converter.verification import Report
+    from converter.verification import Judgement
     from converter.verification.proof import Proof
 
 EXAMPLES = """\b
@@ -127,36 +127,36 @@ def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
 
     share_heap()
     wanted = Wanted(**chosen, read=read, require=frozenset(require))
-    report = verify(reference, wanted, store())
+    judgement = verify(reference, wanted, store())
     if flags().json:
-        show_json(report.to_json())
+        show_json(judgement.to_json())
     elif not flags().quiet:
-        _show(report)
-    if not report.ok:
-        for fact in report.unmet:
+        _show(judgement)
+    if not judgement.ok:
+        for fact in judgement.unmet:
             say(f"{reference}: {fact}", colour=RED)
         return 1
     return 0
 
 
-def lines(report: Report) -> Iterator[tuple[str, str]]:
-    """The report for people: text and colour, line by line."""
-    yield f"{report.reference}", ""
-    yield f"  digest    {report.root.digest}", ""
-    if report.identity:
-        yield f"  name      {report.identity}", ""
-    for verdict in report.verdicts:
+def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
+    """The judgement for people: text and colour, line by line."""
+    yield f"{judgement.reference}", ""
+    yield f"  digest    {judgement.root.digest}", ""
+    if judgement.identity:
+        yield f"  name      {judgement.identity}", ""
+    for verdict in judgement.verdicts:
         yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
-    for step in report.steps:
+    for step in judgement.steps:
         yield f"  origin    {step.root.digest} ({step.root.media_type})", ""
         for verdict in step.verdicts:
             yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
         yield from _proof(step.proof)
-    if report.content is not None and not report.steps:
-        yield from _proof(report.content)
-    if report.level:
-        yield f"  level     {report.level}", ""
-    if report.ok:
+    if judgement.content is not None and not judgement.steps:
+        yield from _proof(judgement.content)
+    if judgement.level:
+        yield f"  level     {judgement.level}", ""
+    if judgement.ok:
         yield "verified", GREEN
 
 
@@ -170,8 +170,8 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
         yield f"  open      {what}", YELLOW
 
 
-def _show(report: Report) -> None:
-    for text, colour in lines(report):
+def _show(judgement: Judgement) -> None:
+    for text, colour in lines(judgement):
         show(text, colour=colour)
 
 

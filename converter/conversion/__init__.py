@@ -48,10 +48,10 @@ def convert(
         opened = stack.enter_context(open_source(location, source_store(options)))
         places = [Location.parse(destination) for destination in destinations]
         if options.cache is not None and options.cache_blobs and not opened.local:
-            from converter.cache.blobs import Blobs
+            from converter.cache.blobs import KeptBlobs
             from converter.conversion.caching import Caching
 
-            opened = Caching(opened, Blobs(options.cache / FOLDER))
+            opened = Caching(opened, KeptBlobs(options.cache / FOLDER))
         once = None
         if not opened.local:
             from converter.stores.once import Once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 
-from converter.cache.blobs import Blobs
+from converter.cache.blobs import KeptBlobs
 from converter.model.content import Known
 from converter.ports import Source
 from converter.stores.around import Around
@@ -15,7 +15,7 @@ from converter.streams import Block
 class Caching(Around):
     """Another source, which its opener closes, and what was fetched from it earlier."""
 
-    def __init__(self, source: Source, blobs: Blobs) -> None:
+    def __init__(self, source: Source, blobs: KeptBlobs) -> None:
         super().__init__(source)
         self._kept = blobs
 

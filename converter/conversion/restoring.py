@@ -20,7 +20,7 @@ from converter.streams.content import remade
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.verification import proof
-from converter.verification.original import Original, consumed
+from converter.verification.original import OriginalSource, consumed
 
 
 @frozen
@@ -48,7 +48,7 @@ def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Fi
             found = origin.read(descriptor, before.fetch, before.root)
             if found.record.root.media_type == types.ACI:
                 workers = files.enter_context(Workers(jobs))
-                original = Original(
+                original = OriginalSource(
                     found, fetch=before.fetch, root=before.root, item=before.item, files=files, workers=workers
                 )
                 aci = original.fetch(found.record.root)
@@ -61,7 +61,7 @@ def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Fi
     return None
 
 
-def _is_of(aci: Known, original: Original, before: Before, finder: Finder) -> bool:
+def _is_of(aci: Known, original: OriginalSource, before: Before, finder: Finder) -> bool:
     """Whether the image is what the ACI and those that it depends on make; raises what shows that it is not."""
     if not parse(read_manifest(aci)).dependencies:
         return False
@@ -75,7 +75,7 @@ def _image_id(content: Derived) -> str:
     return f"{digest.algorithm}-{digest.encoded}"
 
 
-def _restored(aci: Known, original: Original) -> Restored:
+def _restored(aci: Known, original: OriginalSource) -> Restored:
     attached = attachments.find(original, [aci.descriptor.digest]).attached
     node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
     return Restored(node=node, attached=attached)

@@ -27,7 +27,7 @@ from converter.streams.crew import each
 from converter.streams.workers import Workers
 
 
-class Shelf(Protocol):
+class KeptBlobs(Protocol):
     """Blobs that earlier runs have made."""
 
     def find(self, descriptor: Descriptor) -> Known | None:
@@ -43,7 +43,7 @@ class Memory(Protocol):
     """What this run and earlier ones have verified and made (``converter.cache``)."""
 
     @property
-    def blobs(self) -> Shelf | None:
+    def blobs(self) -> KeptBlobs | None:
         """Where to look for what was made before, and to leave what is made; None where nothing is kept."""
         ...
 

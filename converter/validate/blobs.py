@@ -46,7 +46,7 @@ class Claim:
 
 
 @frozen
-class Layer:
+class SeenLayer:
     """A layer that was read. No ``diff_id`` where it could not be unpacked, no ``codec`` where it is no archive.
 
     ``complete`` says whether every entry was seen.
@@ -139,11 +139,11 @@ class Blobs:
         with self.reading(raw, place, claim):
             pass
 
-    def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> Layer:
+    def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> SeenLayer:
         """A layer and everything in it; ``algorithm`` is that of its diff_id."""
         tell = telling(self.findings, place)
         order = self.findings.wanted("tar/whiteout-order")
-        layer = Layer(entries=LayerEntries(tell, order, self._waiting))
+        layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
             layer = self._unpacked(passing, place, layer.entries, algorithm)
         if layer.codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm:
@@ -151,13 +151,13 @@ class Blobs:
             return replace(layer, diff_id=None if passing.failed or passing.cut else passing.digest)
         return layer
 
-    def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> Layer:
+    def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
         head, whole = peek(passing, HEAD)
         codec = detect(head)
         if codec is None:
             fact = f"got data that starts with {start_of(head)}, want a tar, perhaps compressed"
             self.findings.add("image/layer-format", place, fact)
-            return Layer(entries=entries)
+            return SeenLayer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
         meter = None if hashed_already else Meter(algorithm)
         plain = unpacked(whole, codec, self.limits)
@@ -173,11 +173,11 @@ class Blobs:
             complete = complete and entries.finish()
         except Failed as failed:
             self.findings.failed(place, failed.error, "image/layer-format")
-            return Layer(codec=codec, entries=entries)
+            return SeenLayer(codec=codec, entries=entries)
         finally:
             entries.forget()
         diff_id = None if meter is None else meter.digest(algorithm)
-        return Layer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
+        return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 
     @contextmanager
     def reading(self, raw: Open, place: str, claim: Claim | None = None, most: int | None = None) -> Iterator[Passing]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from converter.stores.catalogue import in_full
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.validate import lower
-from converter.validate.blobs import Blobs, Layer
+from converter.validate.blobs import Blobs, SeenLayer
 from converter.validate.files import Files
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +22,7 @@ class ChainCheck:
         self._files = files
         self._blobs = blobs
         self._findings = blobs.findings
-        self._layers: dict[str, Layer] = {}
+        self._layers: dict[str, SeenLayer] = {}
 
     def run(self, name: str) -> bool:
         """Look at all images, or at that of a name; gives whether there was any."""
@@ -82,7 +82,7 @@ class ChainCheck:
             self._findings.add("docker/archive-chain", source, fact)
         return parent if isinstance(parent, str) else ""
 
-    def _layer(self, layer: str) -> Layer | None:
+    def _layer(self, layer: str) -> SeenLayer | None:
         name = f"{layer}/layer.tar"
         if name not in self._layers:
             if self._files.size(name, name) is None:

@@ -15,7 +15,7 @@ from converter.stores.catalogue import in_full
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import claimed_digest
 from converter.stores.media import Medium
-from converter.validate.blobs import Blobs, Claim, Layer
+from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.chains import ChainCheck
 from converter.validate.files import Files
 from converter.validate.findings import member
@@ -35,7 +35,7 @@ class SavedCheck:
         self._blobs = blobs
         self._findings = blobs.findings
         self._files = Files(medium, blobs.findings, blobs.limits)
-        self._layers: dict[str, Layer] = {}
+        self._layers: dict[str, SeenLayer] = {}
         self._layout = LayoutCheck(medium, blobs, saved=True)
 
     def run(self, name: str = "") -> None:
@@ -116,7 +116,7 @@ class SavedCheck:
         elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
             self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
 
-    def _layer(self, name: str, row: int, number: int, elsewhere: bool) -> Layer | None:
+    def _layer(self, name: str, row: int, number: int, elsewhere: bool) -> SeenLayer | None:
         """A layer, read once; None where it is not there, and need not be if it is ``elsewhere``."""
         claim = member(_MANIFEST, f"/{row}/Layers/{number}")
         if self._files.size(name, claim) is None:

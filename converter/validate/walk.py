@@ -18,7 +18,7 @@ from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import check, guess
 from converter.validate import lower
-from converter.validate.blobs import Blobs, Claim, Layer
+from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.findings import below, member
 
 KINDS = {
@@ -53,7 +53,7 @@ class Walk:
         self._blobs = blobs
         self._findings = blobs.findings
         self._sparse = sparse
-        self._layers: dict[tuple[Digest, str], Layer] = {}
+        self._layers: dict[tuple[Digest, str], SeenLayer] = {}
         self.seen: dict[Digest, Seen] = {}
         """What was read, by digest: manifests and indexes."""
         self.read: set[Digest] = set()
@@ -192,7 +192,7 @@ class Walk:
             self.image(said, read_layers, place)
             self._platform(root.platform, said, place)
 
-    def image(self, config: Mapping[str, Any], layers: Sequence[Layer | None], place: str) -> None:
+    def image(self, config: Mapping[str, Any], layers: Sequence[SeenLayer | None], place: str) -> None:
         """A configuration against its layers, base first; None for a layer that could not be read."""
         here = below(place, "config")
         diff_ids = diff_ids_of(config)
@@ -230,7 +230,7 @@ class Walk:
             if known is not None:
                 self._blobs.opaque(known.raw, place, Claim(descriptor, claim))
 
-    def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> Layer | None:
+    def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> SeenLayer | None:
         known_type = LAYER_TYPES.get(descriptor.media_type)
         if known_type is None:
             self._opaque(descriptor, claim, place)

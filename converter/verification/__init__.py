@@ -30,11 +30,11 @@ from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 _TOLD = 3
 """Reasons that are told in one line."""
 
-__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Report", "Wanted", "judge", "verify", "vouch"]
+__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Wanted", "judge", "verify", "vouch"]
 
 
 @frozen
-class Report:
+class Judgement:
     """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does.
 
     ``steps`` lead from an image that was converted back to what was signed; without any, the image is signed itself.
@@ -83,8 +83,8 @@ class Report:
         }
 
 
-def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) -> Report:
-    """Check every signature of an image. A report that is not ``ok`` says what is missing; nothing is raised for that.
+def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
+    """Check every signature of an image. One that is not ``ok`` says what is missing; nothing is raised for that.
 
     Raises Usage where ``wanted`` names no key, Invalid for a key, a policy or an image that is none.
     """
@@ -92,45 +92,45 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
     location = Location.parse(reference)
     with open_source(location, store or StoreOptions()) as source, within(reference):
         root = source.resolve(location.name)
-        report = vouch(source, location, root, wanted)
-        if not any(one.ok for one in report.verdicts) or not report.ok or report.steps:
-            return report
+        judgement = vouch(source, location, root, wanted)
+        if not any(one.ok for one in judgement.verdicts) or not judgement.ok or judgement.steps:
+            return judgement
         try:
-            return replace(report, content=direct(source, report.root, wanted.platform))
+            return replace(judgement, content=direct(source, judgement.root, wanted.platform))
         except ConverterError as error:
-            return replace(report, unmet=(str(error),))
+            return replace(judgement, unmet=(str(error),))
 
 
-def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
+def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
     """Whether an image is signed as it has to be, itself or by way of its origin records.
 
     The content of one that is signed itself is not read. Of an index whose image for ``wanted.platform`` is asked
-    about, either may be signed: that image is then the report's root.
+    about, either may be signed: that image is then the judgement's root.
     """
-    report = either(_vouch, source, location, root, wanted, platform=wanted.platform)
-    verdicts = [*report.verdicts, *(verdict for step in report.steps for verdict in step.verdicts)]
-    if not report.ok or wanted.identity or wanted.map_identity or not any(one.ok and one.identity for one in verdicts):
-        return report
-    names = names_here(source, location, root)
+    judgement = either(_vouch, source, location, root, wanted, platform=wanted.platform)
+    if not judgement.ok or wanted.identity or wanted.map_identity:
+        return judgement
+    verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
+    names = names_here(source, location, root) if any(one.ok and one.identity for one in verdicts) else ()
     if len(names) < 2:
-        return report
+        return judgement
     fact = f"got an image that goes by {', '.join(names)}, want it asked for by one of them"
-    return replace(report, steps=(), content=None, unmet=(fact,))
+    return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
-def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
-    report = judge(source, location, root, wanted)
+def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
+    judgement = judge(source, location, root, wanted)
     asked_for = ORIGIN in wanted.require
-    if (report.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in report.verdicts):
-        return report
+    if (judgement.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in judgement.verdicts):
+        return judgement
     found = trace(source, location, root, wanted, judge)
     if found.steps:
-        return replace(report, unmet=(), steps=found.steps, content=found.steps[0].proof)
+        return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
     missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
-    return replace(report, unmet=(*found.problems, *report.unmet, *missing))
+    return replace(judgement, unmet=(*found.problems, *judgement.unmet, *missing))
 
 
-def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Report:
+def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
     """The same for an image of a source that is open."""
     wanted.check()
     policy = wanted.read_policy()
@@ -143,7 +143,7 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
             under, problems = policies.judged(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
         unmet = [*_broken(question, trusted), *unmet, *_required(wanted, verdicts)]
-        return Report(
+        return Judgement(
             reference=str(location),
             root=question.root,
             identity=question.aci_name or str(question.subject.name or ""),

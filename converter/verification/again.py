@@ -23,12 +23,12 @@ from converter.model.image import Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.trust.settings import Settings
-from converter.verification.original import Original
+from converter.verification.original import OriginalSource
 
 Read = Callable[[Descriptor], Item]
 
 
-def chosen(original: Original, root: Descriptor) -> Item:
+def chosen(original: OriginalSource, root: Descriptor) -> Item:
     """What was converted of what was signed; raises Untrusted where an index lists it for another platform."""
     settings = original.record.settings
 
@@ -77,7 +77,7 @@ def _listed(index: Index, read: Read, depth: int = 0) -> Iterator[tuple[str, Pla
             yield str(entry.descriptor.digest), entry.descriptor.platform
 
 
-def planned(original: Original, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:
+def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:
     """The plan that must have given ``target``, whose root is ``root``. Raises Untrusted where none could have.
 
     ``finder`` gives what an ACI depended on.

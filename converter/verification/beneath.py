@@ -19,16 +19,16 @@ from converter.formats.aci.manifest import parse
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.trust.signature import Verdict
-from converter.verification.original import Original
+from converter.verification.original import OriginalSource
 
 if TYPE_CHECKING:
-    from converter.verification import Report
+    from converter.verification import Judgement
 
 
 class Beneath:
     """The ACIs of a record; ``verdicts`` are what was found of those that had to be signed."""
 
-    def __init__(self, original: Original, judge: Callable[[Descriptor], Report]) -> None:
+    def __init__(self, original: OriginalSource, judge: Callable[[Descriptor], Judgement]) -> None:
         self._original = original
         self._judge = judge
         self.verdicts: list[Verdict] = []
@@ -37,10 +37,10 @@ class Beneath:
         """A Finder; raises Untrusted where the ACI has to be signed and is not."""
         known = fitting(self._shelf, dependency)
         if known is not None and not pinned(dependency):
-            report = self._judge(known.descriptor)
-            self.verdicts += report.verdicts
-            if not report.ok:
-                raise Untrusted("; ".join(report.unmet))
+            judgement = self._judge(known.descriptor)
+            self.verdicts += judgement.verdicts
+            if not judgement.ok:
+                raise Untrusted("; ".join(judgement.unmet))
         return known
 
     @cached_property

@@ -31,7 +31,7 @@ from converter.trust.origin import IMAGE, TITLE, Evidence, LayerOrigin, Record
 from converter.verification.spooled import Spooled
 
 
-class Original:
+class OriginalSource:
     """A source of one image. Temporary files are closed with ``files``."""
 
     local = True

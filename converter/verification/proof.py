@@ -26,7 +26,7 @@ from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
 from converter.verification import again, differing
-from converter.verification.original import Original, consumed
+from converter.verification.original import OriginalSource, consumed
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = LEVELS = ("P1", "P2", "P3", "P4", "P5")
 
@@ -63,7 +63,7 @@ class Proof:
 
 
 def prove(
-    original: Original, signed: Descriptor, root: Descriptor, target: Item, document: bytes, *, finder: Finder
+    original: OriginalSource, signed: Descriptor, root: Descriptor, target: Item, document: bytes, *, finder: Finder
 ) -> Proof:
     """The proof that ``target`` is what becomes of the image ``signed``; ``document`` is its root, empty for an ACI.
 
@@ -90,7 +90,7 @@ def prove(
     return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
 
 
-def _untold(original: Original, item: Item, root: Descriptor) -> Iterator[str]:
+def _untold(original: OriginalSource, item: Item, root: Descriptor) -> Iterator[str]:
     """What the record says and nothing that is signed does."""
     settings = original.record.settings
     if settings.platforms and isinstance(item, Image) and item.foreign.get("aci", {}).get("platform"):
@@ -138,7 +138,7 @@ def _beneath(item: Item) -> tuple[str, ...]:
     return tuple(f"what it depends on: {name}" for name in names)
 
 
-def _layer(original: Original, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
+def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
     """One layer of the target, read once."""
     known = layer.content
     assert isinstance(known, Known)
@@ -172,7 +172,7 @@ def _check_label(known: Known) -> None:
         raise Untrusted(f"got a layer packed with {codec}, want {want}, as its media type says")
 
 
-def _made_again(original: Original, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
+def _made_again(original: OriginalSource, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted where that gives another."""
     found, _ = remade(content, consumed, notes.__setitem__)
     if found != diff_id:
@@ -180,13 +180,13 @@ def _made_again(original: Original, content: Derived, notes: dict[str, str], dif
     return _worst(original, content)
 
 
-def _worst(original: Original, content: Derived) -> str:
+def _worst(original: OriginalSource, content: Derived) -> str:
     """P5 where any of what it is made of had to be carried."""
     carried = any(original.carries(known.descriptor.digest) for known in sources(content))
     return CARRIED if carried else REBUILT
 
 
-def _acis(original: Original, node: Node, root: Descriptor) -> Proof:
+def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
     """An ACI, with those that it was made to depend on: of each, the tar has to be what the signed image gives."""
     if isinstance(node, Copy):
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
@@ -210,7 +210,7 @@ def _acis(original: Original, node: Node, root: Descriptor) -> Proof:
     return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
 
 
-def _aci(original: Original, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
+def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """One ACI, which is one blob; what it is, how that is proven, and what is not."""
     notes: dict[str, str] = {}
     same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), notes.__setitem__)
@@ -224,7 +224,7 @@ def _aci(original: Original, content: Derived, there: Descriptor) -> tuple[Made,
     return made, row, uncovered
 
 
-def _compared(original: Original, content: Derived, there: Descriptor) -> tuple[str, ...]:
+def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
     wanted, _ = remade(content, differing.read_aci)
     with wanted.files:

@@ -18,28 +18,28 @@ from converter.ports import Fetch, Source
 from converter.verification.wanted import Wanted
 
 if TYPE_CHECKING:
-    from converter.verification import Report
+    from converter.verification import Judgement
 
-Judge = Callable[[Source, Location, Descriptor, Wanted], "Report"]
+Judge = Callable[[Source, Location, Descriptor, Wanted], "Judgement"]
 
 
 def either(
     judge: Judge, source: Source, location: Location, root: Descriptor, wanted: Wanted, *, platform: str
-) -> Report:
+) -> Judgement:
     """What ``judge`` says of an index or, where that does not do, of its image for ``platform`` (empty: of no image).
 
     Anything else than an index is judged as it is. Raises NotFound where no image suits, and as ``of_platform``.
     """
-    report = judge(source, location, root, wanted)
-    if report.ok or not platform or report.root.media_type not in types.INDEXES:
-        return report
-    image = of_platform(source.fetch, report.root, platform)
+    judgement = judge(source, location, root, wanted)
+    if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
+        return judgement
+    image = of_platform(source.fetch, judgement.root, platform)
     assert isinstance(image, Image)
     assert image.original is not None
     child = replace(image.original.manifest.descriptor, annotations=root.annotations)
     below = judge(source, location, child, wanted)
-    unmet = () if below.ok else tuple(dict.fromkeys((*report.unmet, *below.unmet)))
-    return replace(below, verdicts=(*report.verdicts, *below.verdicts), unmet=unmet)
+    unmet = () if below.ok else tuple(dict.fromkeys((*judgement.unmet, *below.unmet)))
+    return replace(below, verdicts=(*judgement.verdicts, *below.verdicts), unmet=unmet)
 
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:

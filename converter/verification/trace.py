@@ -31,13 +31,13 @@ from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof
 from converter.verification.beneath import Beneath
-from converter.verification.original import Original
+from converter.verification.original import OriginalSource
 from converter.verification.proof import Proof
 from converter.verification.taken import Judge, either, of_platform
 from converter.verification.wanted import Wanted
 
 if TYPE_CHECKING:
-    from converter.verification import Report
+    from converter.verification import Judgement
 
 MAX_DEPTH = 8
 """Conversions behind each other."""
@@ -184,36 +184,38 @@ class _Tracing:
         document = b"" if root.media_type == types.ACI else source.fetch(root).read()
         names = names or _names_of_aci(item)
         with ExitStack() as files:
-            original = Original(found, fetch=source.fetch, root=root, item=item, files=files, workers=self.workers)
+            original = OriginalSource(
+                found, fetch=source.fetch, root=root, item=item, files=files, workers=self.workers
+            )
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
-            report = either(self.judge, original, self.location, signed, self.wanted, platform=platform)
+            judgement = either(self.judge, original, self.location, signed, self.wanted, platform=platform)
             further: tuple[Step, ...] = ()
-            if not report.ok:
-                further = self._further(original, signed, names, report, depth + 1)
+            if not judgement.ok:
+                further = self._further(original, signed, names, judgement, depth + 1)
             else:
-                signed = report.root
+                signed = judgement.root
                 self._check_name(original, signed, names)
             beneath = Beneath(original, lambda one: self._judged_below(original, one))
             proven = proof.prove(original, signed, root, item, document, finder=beneath.find)
-        verdicts = (*report.verdicts, *beneath.verdicts)
+        verdicts = (*judgement.verdicts, *beneath.verdicts)
         yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further
 
-    def _judged_below(self, original: Original, root: Descriptor) -> Report:
+    def _judged_below(self, original: OriginalSource, root: Descriptor) -> Judgement:
         """What is said of an ACI that another one depends on, under a name of its own."""
         return self.judge(original, self.location, root, replace(self.wanted, identity="", require=frozenset()))
 
     def _further(
-        self, original: Original, signed: Descriptor, names: dict[str, str], report: Report, depth: int
+        self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
     ) -> tuple[Step, ...]:
         """The steps behind an image that is not signed itself; raises Untrusted where they lead nowhere."""
         trace = self.from_here(original, signed, names, original.record.settings.platform, depth)
         if not trace.steps:
-            raise Untrusted("; ".join((*trace.problems, *report.unmet)))
+            raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))
         return trace.steps
 
-    def _check_name(self, original: Original, signed: Descriptor, names: dict[str, str]) -> None:
+    def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
         """An ACI is signed with its name in it, which has to be the one that the image goes by now."""
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
         if signed.media_type != types.ACI or self.wanted.map_identity or wanted is None:

@@ -10,7 +10,7 @@ import converter
 from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.trust.makers import CosignKey, GpgFile, Maker
-from converter.verification import Report, Wanted, verify
+from converter.verification import Judgement, Wanted, verify
 from tests.signing.images import DOCKER, NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 
@@ -24,7 +24,7 @@ def signing(*makers: Maker, identity: str = "") -> Signing:
     return Signing(makers=makers or (COSIGN, GPG), identity=identity)
 
 
-def check(reference: str, identity: str = "", **more: object) -> Report:
+def check(reference: str, identity: str = "", **more: object) -> Judgement:
     return verify(reference, Wanted(keys=WANTED.keys, keyrings=WANTED.keyrings, identity=identity))
 
 

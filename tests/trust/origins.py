@@ -19,7 +19,7 @@ from converter.signing import Signing, sign
 from converter.stores import open_sink
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile
-from converter.verification import Report, Wanted, verify
+from converter.verification import Judgement, Wanted, verify
 from tests.builders import CONFIG, DOCKER, OCI, Dialect, add_image, add_index, gzipped, sha256
 from tests.formats.aci_archives import aci_tar, manifest
 from tests.strategies.tar import File, archive
@@ -156,7 +156,7 @@ def raw_deflate(data: bytes, level: int, memory: int) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def asked(reference: str, wanted: Wanted = BOTH) -> Report:
+def asked(reference: str, wanted: Wanted = BOTH) -> Judgement:
     """What ``verify`` says."""
     return verify(reference, wanted)
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import converter
 from converter.stores.options import StoreOptions
-from converter.verification import Report, Wanted, verify
+from converter.verification import Judgement, Wanted, verify
 from tests.stores.registry.fake import FakeRegistry
 from tests.trust import origins
 from tests.trust.origins import KEY, NAME, RING
@@ -71,7 +71,7 @@ def source(made: str, folder: Path, host: str) -> str:
     return place
 
 
-def report(made: str, target: str, compress: str, folder: Path, host: str) -> Report:
+def report(made: str, target: str, compress: str, folder: Path, host: str) -> Judgement:
     """What ``verify`` says of a signed image that was converted."""
     destination = PLACES[target].at(folder, host, "target")
     converter.convert(
