@@ -36,7 +36,7 @@ NAMED = {
     ),
     f"{_COMMON}url": Named(
         "url-syntax",
-        "A URL has a scheme, and no blank or backslash.",
+        "A URL has a scheme, and no backslash.",
         "an absolute URL, as in https://example.com/layer",
     ),
     f"{_COMMON}base64": Named(

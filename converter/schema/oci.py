@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,8 +23,11 @@ from converter.schema.forms import (
     wrong_media_type,
 )
 from converter.schema.walk import objects, texts
+from converter.schema.web import is_url
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
+_URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
+_SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*")
 _SYSTEMS = frozenset(
     (
         "aix",
@@ -99,6 +103,20 @@ def data_matches(document: Any) -> Iterator[Hit]:
             yield f"{where}/data", f"got {len(content)} bytes of content, want {size} as size says"
         elif algorithm in HEX_LENGTHS and hashlib.new(algorithm, content).hexdigest() != str(digest).partition(":")[2]:
             yield f"{where}/data", f"got content with another digest, want {str(digest)[:150]}"
+
+
+def url(document: Any) -> Iterator[Hit]:
+    """What stands behind the scheme of a URL can be read."""
+    for where, text in texts(document, *_URLS):
+        if _SCHEMED.fullmatch(text) and not is_url(text):
+            yield where, f"got {text[:100]!r}, want a URL whose host, port and escapes can be read"
+
+
+def url_blank(document: Any) -> Iterator[Hit]:
+    """URLs have no blanks."""
+    for where, text in texts(document, *_URLS):
+        if re.search(r"\s", text) and is_url(text):
+            yield where, f"got a blank in {text[:100]!r}, want %20"
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
@@ -228,6 +246,23 @@ RULES = (
         check=artifact_type,
         compat="warning",
         note="The reference does not ask for it.",
+    ),
+    Rule(
+        name="oci/url",
+        title="What stands behind the scheme of a URL is well-formed.",
+        spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
+        kinds=("oci-descriptor", *_MANIFESTS),
+        check=url,
+        note="Go, in which the reference is written, refuses an escaped letter in a host, which RFC 3986 allows.",
+    ),
+    Rule(
+        name="oci/url-blank",
+        title="A URL has no blank.",
+        spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
+        kinds=("oci-descriptor", *_MANIFESTS),
+        check=url_blank,
+        compat="warning",
+        note="Go, in which the reference is written, takes blanks behind the host.",
     ),
     Rule(
         name="oci/data-content",

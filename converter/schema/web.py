@@ -1,4 +1,4 @@
-"""URLs of the web, as RFC 3986 writes them, with what Go's net/url lets pass besides."""
+"""URLs, as RFC 3986 writes them, with what Go's net/url lets pass besides."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ _ESCAPES = re.compile(rf"([^%]|{_ESCAPED})*")
 
 def is_web_url(text: str) -> bool:
     """Whether a text is an http or https URL; nothing is asked of its query, and its host may be missing."""
-    match = re.fullmatch(r"(?i:https?):([^\x00-\x1f\x7f]*)", text)
+    return re.match("(?i:https?):", text) is not None and is_url(text)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL of any scheme, to Go."""
+    match = re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:([^\x00-\x1f\x7f#]*)(?:#(.*))?", text, re.DOTALL)
     if match is None:
         return False
-    rest, _, fragment = match[1].partition("#")
+    rest, fragment = match[1], match[2] or ""
     path, _, _ = rest.partition("?")
     if path.startswith("//") and not path.startswith("///"):
         authority, _, path = path[2:].partition("/")

@@ -41,7 +41,8 @@ WHY = {
     "json/syntax": "Python's parser, given bytes, takes a byte order mark; Go's does not.",
     "oci/ambiguous": "No schema forbids further members. Readers do, since CVE-2021-41190.",
     "oci/ambiguous-index": "No schema forbids further members. Readers do, since CVE-2021-41190.",
-    "oci/data-base64": "The official schema names the encoding and does not check it; Go's decoder does.",
+    "oci/data-base64": "The official schema names the encoding and does not check it. Go's decoder does, but for"
+    " line breaks, which it passes over and other decoders refuse.",
     "oci/digest-encoding": "The official schema knows the grammar of digests, and no algorithm; go-digest does.",
     "oci/digest-syntax": "Python's `$` stands before a final line break as well.",
     "oci/environment": "The official schema takes any string; the validator around it asks for NAME=VALUE.",
@@ -51,6 +52,8 @@ WHY = {
     " Python's `$` stands before a final line break as well.",
     "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
     "oci/timestamp-syntax": "Python's checker of date-time takes small letters and a final line break.",
+    "oci/url": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
+    "oci/url-blank": "Go takes blanks behind the host, Python's checker of uri does not.",
     "oci/url-syntax": "Python's checker of uri takes a final line break.",
     "schema/oci-descriptor/type": "The official schema of a descriptor does not know platform.",
 }
