@@ -34,8 +34,9 @@ if TYPE_CHECKING:
         Untrusted,
         Usage,
     )
-    from converter.events import Event, Report
+    from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
     from converter.model.compression import Compression
+    from converter.model.content import Known, Layer
     from converter.model.descriptor import Descriptor
     from converter.model.digest import Digest
     from converter.model.image import Artifact, Image, Index
@@ -57,20 +58,27 @@ __all__ = [
     "Digest",
     "DigestMismatch",
     "Event",
+    "Failed",
     "Finding",
+    "Finished",
     "Image",
     "Index",
     "Invalid",
+    "Known",
+    "Layer",
     "LayerResult",
     "LimitExceeded",
     "Limits",
     "Loss",
     "LossRefused",
+    "Moved",
     "NotFound",
     "Options",
+    "Planned",
     "Platform",
     "Report",
     "Result",
+    "Started",
     "StorageFailed",
     "StoreOptions",
     "TargetResult",
@@ -79,6 +87,7 @@ __all__ = [
     "Untrusted",
     "Usage",
     "Verdict",
+    "Warned",
     "__version__",
     "convert",
     "open_image",
@@ -88,8 +97,9 @@ __all__ = [
 
 _HOMES = {
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult", "open_image"),
-    "converter.events": ("Event", "Report"),
+    "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.compression": ("Compression",),
+    "converter.model.content": ("Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),
     "converter.model.digest": ("Digest",),
     "converter.model.image": ("Artifact", "Image", "Index"),
