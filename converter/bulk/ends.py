@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from converter.bulk.plan import Job
-from converter.bulk.spool import Spool, SpooledSource
 from converter.cache import Memory
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.noted import Noted
@@ -18,6 +17,7 @@ from converter.model.reference import ImageName
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
+from converter.stores.spool import Spool, SpooledSource
 from converter.streams.workers import Workers
 
 TRIES = 2

@@ -14,7 +14,6 @@ from converter.bulk import work
 from converter.bulk.ends import Ends
 from converter.bulk.outcome import Outcome, Summary
 from converter.bulk.plan import Job, Unlisted, jobs
-from converter.bulk.spool import Spool
 from converter.bulk.sync_file import Entry
 from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
@@ -23,6 +22,7 @@ from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
+from converter.stores.spool import Spool
 from converter.streams.crew import completed
 from converter.streams.workers import Workers
 

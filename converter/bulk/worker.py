@@ -18,7 +18,6 @@ from distributed import get_worker
 import converter
 from converter.bulk.ends import Ends
 from converter.bulk.plan import Job
-from converter.bulk.spool import Spool
 from converter.bulk.task import Task
 from converter.cache import Memory
 from converter.errors import ConverterError, Unsupported, from_system
@@ -27,6 +26,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import enforced
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
+from converter.stores.spool import Spool
 from converter.streams.workers import Workers
 from converter.version import __version__
 

@@ -54,7 +54,7 @@ def convert(
             opened = Caching(opened, KeptBlobs(options.cache / FOLDER))
         once = None
         if not opened.local:
-            from converter.stores.once import Once
+            from converter.stores.spool import Once
 
             opened = once = stack.enter_context(Once(opened))
         with within(str(source)):

@@ -23,7 +23,7 @@ from converter.model.image import Attachment, images
 from converter.plan import Copy, Write, leaves
 from converter.ports import Fetch
 from converter.stores.disk import disk, write_all
-from converter.stores.media.temporary import spool
+from converter.stores.media.temporary import spool, spooled
 from converter.streams import Blocks
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
@@ -203,11 +203,9 @@ class _Making:
         return fd
 
     def _spooled(self, blocks: Blocks) -> Known:
-        fd = self._temporary()
         meter = Meter()
-        for block in hashed(blocks, meter):
-            with disk("a temporary file", "write"):
-                write_all(fd, block)
+        fd = spooled(hashed(blocks, meter))
+        self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
         return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))
 

@@ -112,7 +112,7 @@ UNDONE = (
     "converter.cli.cache",
     "converter.conversion.noted",
     "converter.execute.making",
-    "converter.stores.once",
+    "converter.stores.spool",
     "converter.stores.patience",
     "converter.streams.compress",
     "converter.streams.decompress",

@@ -15,9 +15,10 @@ from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
-from converter.stores.media.archive import TarMedium, spooled
+from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.target import Documents
+from converter.stores.media.temporary import spooled
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK
 

@@ -12,9 +12,9 @@ from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
-from converter.stores.disk import READ, disk, shown, write_all
-from converter.stores.media.temporary import spool
-from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.stores.disk import READ, disk, shown
+from converter.stores.media.temporary import spooled
+from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect, start_of
 from converter.streams.tar import fields
@@ -174,20 +174,6 @@ def open_bytes(path: Path) -> int:
             raise
         os.close(source)
         return target
-
-
-def spooled(blocks: Blocks) -> int:
-    """The blocks in a file without a name, open for reading."""
-    target = spool()
-    try:
-        with closing(blocks) as source:
-            for block in source:
-                with disk("a temporary file", "write"):
-                    write_all(target, block)
-    except BaseException:
-        os.close(target)
-        raise
-    return target
 
 
 def _piped(fd: int) -> Iterator[bytes]:

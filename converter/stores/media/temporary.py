@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from converter.stores.disk import disk
+from converter.model.content import Blocks
+from converter.stores.disk import disk, write_all
+from converter.streams.blocks import closing
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. One that nobody has locked was left by a writer that was killed."""
@@ -119,6 +121,20 @@ def spool() -> int:
         directory = roomy
     with disk(directory, "write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
         return os.dup(file.fileno())
+
+
+def spooled(blocks: Blocks) -> int:
+    """The blocks in a file without a name, open for reading."""
+    target = spool()
+    try:
+        with closing(blocks) as source:
+            for block in source:
+                with disk("a temporary file", "write"):
+                    write_all(target, block)
+    except BaseException:
+        os.close(target)
+        raise
+    return target
 
 
 def clean(directory: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
 from converter.ports import Source
 from converter.stores.around import Around
+from converter.stores.media.temporary import spooled
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
@@ -48,12 +50,12 @@ class Spool:
         held = self._enter(known.descriptor.digest)
         try:
             with held.lock:
-                if held.file is None:
-                    held.fill(known)
+                if held.fd < 0:
+                    held.fd = spooled(known.blocks())
+                    held.size = os.fstat(held.fd).st_size
                     with self._lock:
-                        self.fetched += known.descriptor.size
-            assert held.file is not None
-            yield from file_blocks(held.file.fileno(), 0, held.size)
+                        self.fetched += held.size
+            yield from file_blocks(held.fd, 0, held.size)
         finally:
             self._leave(held)
 
@@ -82,24 +84,12 @@ class _Held:
         self.lock = threading.Lock()
         self.users = 0
         self.size = 0
-        self.file: IO[bytes] | None = None
-
-    def fill(self, known: Known) -> None:
-        file = tempfile.TemporaryFile(prefix="transship-")  # noqa: SIM115 - closed when it is dropped
-        try:
-            size = 0
-            for block in known.blocks():
-                file.write(block)
-                size += len(block)
-            file.flush()
-        except BaseException:
-            file.close()
-            raise
-        self.size, self.file = size, file
+        self.fd = -1
 
     def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class SpooledSource(Around):
@@ -121,3 +111,27 @@ class SpooledSource(Around):
 
     def _blocks(self, known: Known) -> Blocks:
         return self._spool.blocks(known)
+
+
+class Once(Around):
+    """A source, which its opener closes, for several targets: what they all need is read from it once.
+
+    From ``hold`` on a blob goes through a spool; until then everything is read where it is.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._spool = Spool(sys.maxsize)
+        self._holding = False
+
+    def hold(self) -> None:
+        """Keep what is read from now on, also of what has been fetched before: it will be read again."""
+        self._holding = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.__exit__(kind, error, trace)
+
+    def _blocks(self, known: Known) -> Blocks:
+        return self._spool.blocks(known) if self._holding else known.raw()

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from converter.bulk.spool import Spool
 from converter.cache import Memory
-from converter.errors import DigestMismatch
+from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.stores.media import temporary
+from converter.stores.memory import MemorySource, MemoryStore
+from converter.stores.spool import Once, Spool
 
 
 def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:
@@ -41,6 +44,30 @@ def test_what_is_wrong_is_fetched_again() -> None:
         with pytest.raises(DigestMismatch):
             list(spool.blocks(bad))
         assert b"".join(spool.blocks(good)) == b"good"
+
+
+def test_a_disk_that_is_full_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(temporary, "write_all", full)
+    with Spool() as spool, pytest.raises(StorageFailed, match="no space left on device"):
+        list(spool.blocks(counted(b"data", [])))
+
+
+def test_a_source_for_several_targets_is_read_once_from_when_it_is_held() -> None:
+    store = MemoryStore()
+    root = store.add(b"data", "x/y")
+    source = MemorySource(store)
+    with Once(source) as once:
+        blob = once.fetch(root)
+        for read in (1, 2):
+            assert b"".join(blob.blocks()) == b"data"
+            assert source.opened[root.digest] == read
+        once.hold()
+        for _ in range(3):
+            assert b"".join(blob.blocks()) == b"data"
+            assert source.opened[root.digest] == 3
 
 
 def test_what_was_used_longest_ago_is_dropped_for_room() -> None:
