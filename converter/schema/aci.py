@@ -9,7 +9,7 @@ from typing import Any
 
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.forms import bad_time, repeated
+from converter.schema.forms import bad_go_time, go_time_form, repeated
 from converter.schema.walk import lists, numbers, objects, texts
 from converter.schema.web import is_web_url
 
@@ -132,15 +132,15 @@ def os_arch(document: Any) -> Iterator[Hit]:
 def created(document: Any) -> Iterator[Hit]:
     """The annotation created is a time."""
     for where, text in _annotations(document, "created"):
-        if fact := bad_time(_two_digits(text)):
+        if fact := bad_go_time(text):
             yield where, fact
 
 
 def created_form(document: Any) -> Iterator[Hit]:
     """The annotation created is written as RFC 3339 says, to the letter."""
     for where, text in _annotations(document, "created"):
-        if not bad_time(_two_digits(text)) and ("," in text or bad_time(text)):
-            yield where, f"got {text[:60]!r}, want two digits for the hour, and a point before the fraction"
+        if fact := go_time_form(text):
+            yield where, fact
 
 
 def url(document: Any) -> Iterator[Hit]:
@@ -312,11 +312,6 @@ def host_port(document: Any) -> Iterator[Hit]:
 def _name(item: dict[str, Any]) -> str:
     name = item.get("name")
     return name if isinstance(name, str) else ""
-
-
-def _two_digits(time: str) -> str:
-    """The time with two digits for its hour: Go takes one."""
-    return re.sub("T([0-9]):", r"T0\1:", time, count=1)
 
 
 def _is_address(text: str, version: str) -> bool:

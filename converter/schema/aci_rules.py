@@ -61,7 +61,7 @@ RULES = (
     ),
     Rule(
         name="aci/annotation-created-form",
-        title="The annotation created has two digits for the hour, and a point before a fraction.",
+        title="The annotation created is written as RFC 3339 says, to the letter.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
         check=aci.created_form,

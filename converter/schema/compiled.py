@@ -32,6 +32,8 @@ LENIENT = {
     "aci-pod-manifest.json#/properties/apps/items/properties/image": {"id"},
     "aci-pod-manifest.json#/properties/apps/items/properties/mounts/items": {"volume", "path"},
     "aci-pod-manifest.json#/properties/ports/items": {"name", "hostPort"},
+    "docker-archive-manifest.json#/items": {"Layers"},
+    "docker-config.json#/properties/rootfs": {"type"},
     "docker-schema1.json#": {"name", "tag", "architecture"},
     "docker-manifest-list.json#": {"mediaType"},
     "docker-manifest-list.json#/$defs/entry": {"platform"},

@@ -10,8 +10,10 @@ from converter.schema import docker_v1
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous,
+    bad_diff_ids,
     bad_environment,
     bad_ports,
+    go_time_form,
     history_mismatch,
     odd_encoding,
     times,
@@ -22,8 +24,23 @@ from converter.schema.walk import lists, objects, texts
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests have the length of their algorithm."""
-    for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum", "rootfs/diff_ids/*"):
+    for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"):
         yield from ((where, fact) for where, text in texts(document, path) if (fact := odd_encoding(text)))
+
+
+def time_form(document: Any) -> Iterator[Hit]:
+    """Times that Go takes and RFC 3339 does not."""
+    yield from docker_v1.time_form(document)
+    for where, text in texts(document, "created", "history/*/created"):
+        if fact := go_time_form(text):
+            yield where, fact
+
+
+def rootfs_type(document: Any) -> Iterator[Hit]:
+    """What a root file system is made of."""
+    for where, text in texts(document, "rootfs/type"):
+        if text not in {"layers", "layers+base"}:
+            yield where, f"got {text[:60]!r}, want 'layers' or 'layers+base'"
 
 
 def archive_paths(document: Any) -> Iterator[Hit]:
@@ -86,7 +103,7 @@ RULES = (
         name="docker/digest-encoding",
         title="Digests have the length of their algorithm and lower-case hex digits.",
         spec=_V2 + "Image Manifest Field Descriptions: digest",
-        kinds=("docker-schema1", "docker-schema2", "docker-manifest-list", "docker-config"),
+        kinds=("docker-schema1", "docker-schema2", "docker-manifest-list"),
         check=referenced_digest,
         compat="warning",
         note="The reference reads a manifest without looking into its digests.",
@@ -150,6 +167,33 @@ RULES = (
         spec=_V1 + "Signed Manifests: protected",
         kinds=("docker-schema1",),
         check=docker_v1.protected,
+    ),
+    Rule(
+        name="docker/diff-id",
+        title="A diff_id is a digest of a registered algorithm.",
+        spec=_SPEC + "Image JSON: rootfs, diff_ids",
+        kinds=("docker-config",),
+        check=bad_diff_ids,
+        compat="warning",
+        note="The engine takes any text until it unpacks the layer.",
+    ),
+    Rule(
+        name="docker/rootfs-type",
+        title="A root file system is made of layers.",
+        spec=_SPEC + "Image JSON: rootfs, type",
+        kinds=("docker-config",),
+        check=rootfs_type,
+        compat="warning",
+        note="The engine does not look.",
+    ),
+    Rule(
+        name="docker/timestamp-form",
+        title="A time is written as RFC 3339 says, to the letter.",
+        spec="RFC 3339, section 5.6",
+        kinds=("docker-config", "docker-schema1"),
+        check=time_form,
+        compat="warning",
+        note="Go takes an hour of one digit, a comma before a fraction, and an offset of 24:00.",
     ),
     Rule(
         name="docker/config-history",

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import Invalid
 from converter.model.document import letters, load_object, pointer, type_name
 from converter.schema.finding import Hit
-from converter.schema.forms import bad_time
+from converter.schema.forms import bad_go_time, go_time_form
 from converter.schema.walk import find, lists, texts
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -88,7 +88,14 @@ def times(document: Any) -> Iterator[Hit]:
     """The times of steps are times."""
     for where, step in _steps(document):
         created = step.get("created")
-        if created is not None and (fact := bad_time(str(created))):
+        if created is not None and (fact := bad_go_time(str(created))):
+            yield where, fact
+
+
+def time_form(document: Any) -> Iterator[Hit]:
+    """Times of steps that Go takes and RFC 3339 does not."""
+    for where, step in _steps(document):
+        if fact := go_time_form(str(step.get("created"))):
             yield where, fact
 
 

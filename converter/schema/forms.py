@@ -11,10 +11,15 @@ from converter.model.document import letters
 from converter.schema.finding import Hit
 from converter.schema.walk import find, lists, objects, texts
 
+_DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(
-    r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
-    r"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    rf"{_DATE}T(?:[01][0-9]|2[0-3]):{_MINUTE}:({_MINUTE}|60)(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):{_MINUTE})"
 )
+_GO_TIME = re.compile(
+    rf"{_DATE}T(?:[01]?[0-9]|2[0-3]):{_MINUTE}:({_MINUTE}|60)"
+    rf"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-4]):(?:{_MINUTE}|60))"
+)
+"""What Go takes for a time of RFC 3339: an hour of one digit, a comma and an offset of 24:60 too."""
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
 
 
@@ -25,9 +30,21 @@ def bad_time(text: str) -> str:
     return impossible_time(text)
 
 
+def bad_go_time(text: str) -> str:
+    """Why a text is no time to Go, or nothing."""
+    return impossible_time(text) if _GO_TIME.fullmatch(text) else bad_time(text)
+
+
+def go_time_form(text: str) -> str:
+    """How a text that is a time to Go differs from RFC 3339, or nothing."""
+    if bad_go_time(text) or _TIME.fullmatch(text):
+        return ""
+    return f"got {text[:60]!r}, want two digits for the hour, a point before a fraction, and an offset below 24:00"
+
+
 def impossible_time(text: str) -> str:
-    """Why a well-formed RFC 3339 time is none that a clock shows, or nothing."""
-    match = _TIME.fullmatch(text)
+    """Why a well-formed time is none that a clock shows, or nothing."""
+    match = _GO_TIME.fullmatch(text)
     if match is None:
         return ""
     year, month, day, second = map(int, match.groups())
@@ -75,6 +92,16 @@ def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Ite
             if name in seen:
                 yield f"{where}/{index}", f"got a second {noun} {name!r}, want it once"
             seen.add(name)
+
+
+def bad_diff_ids(document: Any) -> Iterator[Hit]:
+    """The digests of the uncompressed layers that are none of a registered algorithm."""
+    for where, text in texts(document, "rootfs/diff_ids/*"):
+        algorithm, colon, _ = text.partition(":")
+        if not colon or algorithm not in HEX_LENGTHS:
+            yield where, f"got {text[:150]!r}, want a digest such as sha256:…"
+        elif fact := odd_encoding(text):
+            yield where, fact
 
 
 def history_mismatch(document: Any) -> Iterator[Hit]:

@@ -34,6 +34,11 @@ NAMED = {
         "A time is written as RFC 3339 says.",
         "an RFC 3339 time, as in 2015-10-31T22:22:56Z",
     ),
+    "docker-common.json#/$defs/timestamp": Named(
+        "timestamp-syntax",
+        "A time is written as RFC 3339 says.",
+        "an RFC 3339 time, as in 2015-10-31T22:22:56Z",
+    ),
     f"{_COMMON}url": Named(
         "url-syntax",
         "A URL has a scheme, and no backslash.",

@@ -14,6 +14,7 @@ from converter.model.digest import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous,
+    bad_diff_ids,
     bad_environment,
     bad_ports,
     bad_time,
@@ -75,16 +76,6 @@ def descriptor_digest(document: Any) -> Iterator[Hit]:
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """The digests of a manifest's or an index's descriptors."""
     return _odd_digests(document, *(f"{path}/digest" for path in _DESCRIPTORS))
-
-
-def diff_id(document: Any) -> Iterator[Hit]:
-    """The digests of the uncompressed layers."""
-    for where, text in texts(document, "rootfs/diff_ids/*"):
-        algorithm, colon, _ = text.partition(":")
-        if not colon or algorithm not in HEX_LENGTHS:
-            yield where, f"got {text[:150]!r}, want a digest such as sha256:…"
-        elif fact := odd_encoding(text):
-            yield where, fact
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
@@ -206,7 +197,7 @@ RULES = (
         title="A diff_id is a digest of a registered algorithm.",
         spec=_OCI + "config.md, Layer DiffID",
         kinds=("oci-config",),
-        check=diff_id,
+        check=bad_diff_ids,
         compat="warning",
         note="The reference takes any string.",
     ),
