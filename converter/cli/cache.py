@@ -30,7 +30,10 @@ def command() -> None:
 @command.command("ls")
 @common
 def ls() -> None:
-    """Say what is there: digests by the number, blobs one by one, the least recently used first."""
+    """Say what is there, and in which folder.
+
+    Digests are told by the number, blobs one by one, the least recently used first.
+    """
     from converter.cache import FOLDER, Cache
     from converter.cache.blobs import KeptBlobs
 

@@ -313,11 +313,18 @@ def test_completion_offers_commands_options_and_choices() -> None:
     assert complete("transship convert --to a") == ["aci"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell, files",
+    [("bash", "complete -o nosort -o default -F"), ("zsh", "        _files\n"), ("fish", "complete --force-files")],
+)
 @pytest.mark.filterwarnings("default")  # click says on standard error that it cannot find bash's version
-def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_completion_scripts_are_printed_and_offer_files(
+    shell: str, files: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["completion", shell]) == 0
-    assert "_TRANSSHIP_COMPLETE" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    assert "_TRANSSHIP_COMPLETE" in script
+    assert files in script
 
 
 AT_A_MOMENT = (
