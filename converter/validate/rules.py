@@ -45,6 +45,15 @@ _IMAGE = (
         LAYERED,
     ),
     rule(
+        "image/media-type-dialect",
+        "A manifest or an index is in the dialect that its descriptor says, Docker's or OCI's.",
+        SPEC + "manifest.md, Image Manifest Property Descriptions: mediaType",
+        LAYERED,
+        compat="warning",
+        strict="warning",
+        note="Readers go by the descriptor. What each dialect demands of the member, its own rules say.",
+    ),
+    rule(
         "image/diff-id",
         "The digest of an uncompressed layer is its diff_id.",
         SPEC + "config.md, Layer DiffID",
@@ -83,7 +92,7 @@ _IMAGE = (
         SPEC + "image-index.md, Image Index Property Descriptions: platform",
         LAYERED,
         compat="warning",
-        note="Readers go by the index, and do not compare.",
+        note="Readers go by the index, and do not compare; go-containerregistry's validator does.",
     ),
     rule(
         "image/subject",

@@ -141,7 +141,9 @@ class Walk:
         said = document.get("mediaType")
         if isinstance(said, str) and said and descriptor.media_type and said != descriptor.media_type:
             fact = f"got {said[:100]!r}, want {descriptor.media_type!r} as its descriptor says"
-            self._findings.add("image/media-type", member(place, "/mediaType"), fact)
+            alike = any({said, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
+            rule = "image/media-type-dialect" if alike else "image/media-type"
+            self._findings.add(rule, member(place, "/mediaType"), fact)
 
     def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
         rows = _list(document, "manifests")
