@@ -290,6 +290,29 @@ def table(path: Path, name: str = "manifest.json") -> Any:
         return json.load(file)
 
 
+@pytest.mark.parametrize(
+    "data, label, told",
+    [
+        pytest.param(FIRST, types.OCI_LAYER_GZIP, types.OCI_LAYER, id="a plain layer called gzip"),
+        pytest.param(FIRST, types.DOCKER_LAYER_GZIP, types.DOCKER_LAYER, id="a plain layer of Docker's called gzip"),
+        pytest.param(gzipped(FIRST), types.OCI_LAYER, types.OCI_LAYER_GZIP, id="gzip called plain"),
+        pytest.param(gzipped(FIRST), types.DOCKER_LAYER_GZIP, types.DOCKER_LAYER_GZIP, id="what is called right"),
+        pytest.param(FIRST, types.DOCKER_FOREIGN_GZIP, types.DOCKER_FOREIGN, id="a foreign layer"),
+    ],
+)
+def test_layer_sources_say_how_a_layer_is_packed_whatever_its_label(
+    tmp_path: Path, data: bytes, label: str, told: str
+) -> None:
+    store = MemoryStore()
+    dialect = DOCKER if "docker" in label else OCI
+    root = add_image(store, dialect, tars=[FIRST])
+    document = json.loads(store.blobs[root.digest])
+    document["layers"] = [store.add(data, label).to_json()]
+    mislabelled = store.add(json.dumps(document).encode(), root.media_type)
+    copy(store, mislabelled, sink_at("docker-archive", tmp_path / "a.tar"), "app:1")
+    assert table(tmp_path / "a.tar")[0]["LayerSources"][sha256(FIRST)]["mediaType"] == told
+
+
 def test_what_is_written_for_the_engine(tmp_path: Path) -> None:
     store = MemoryStore()
     root = add_image(store)

@@ -27,11 +27,14 @@ from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media.target import Target, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
+from converter.streams.blocks import peek
+from converter.streams.detect import HEAD, Codec, detect
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
 DOCUMENTS = CONFIGS | types.MANIFESTS | types.INDEXES
 
+_SUFFIXES: dict[Codec | None, str] = {"tar": "", "gzip": "gzip", "zstd": "zstd"}
 _FAVOURITE = Platform(os="linux", architecture="amd64")
 
 
@@ -54,6 +57,7 @@ class DockerArchiveSink:
         self._target = target
         self._limits = limits
         self._documents: dict[Digest, bytes] = {}
+        self._codecs: dict[Digest, Codec | None] = {}
         self._named: list[tuple[str, Descriptor]] = []
         self._added = Additions()
 
@@ -79,11 +83,16 @@ class DockerArchiveSink:
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         kept: list[Block] = []
+        head = b""
+        if media_type in LAYERS:
+            head, blocks = peek(blocks, HEAD)
         digest, size = self._target.take(
             _tee(blocks, kept, self._limits.document) if media_type in DOCUMENTS else blocks, expected
         )
         if media_type in DOCUMENTS and size <= self._limits.document:
             self._documents[digest] = b"".join(kept)
+        if media_type in LAYERS:
+            self._codecs[digest] = detect(head)
         made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
         return made.retyped(media_type).sized(size)
 
@@ -152,10 +161,19 @@ class DockerArchiveSink:
             "RepoTags": row.tags or None,
             "Layers": [blob_name(layer.digest) for layer in layers],
             "LayerSources": {
-                diff_id: replace(layer.bare(), urls=layer.urls).to_json()
+                diff_id: replace(self._truthful(layer).bare(), urls=layer.urls).to_json()
                 for diff_id, layer in zip(diff_ids, layers, strict=True)
             },
         }
+
+    def _truthful(self, layer: Descriptor) -> Descriptor:
+        """The layer as its bytes are packed: go-containerregistry takes a plain one called packed for a foreign one."""
+        codec = self._codecs.get(layer.digest)
+        if codec not in _SUFFIXES:
+            return layer
+        plain = layer.media_type[: layer.media_type.rindex("tar") + 3]
+        joint = "+" if layer.media_type in types.OCI_LAYERS else "."
+        return layer.retyped(joint.join(filter(None, (plain, _SUFFIXES[codec]))))
 
     def _diff_ids(self, config: Digest) -> list[str]:
         data = self._documents.get(config)
