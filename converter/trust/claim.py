@@ -68,7 +68,11 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 
 
 def _check_optional(found: dict[str, object]) -> None:
-    optional(found, "creator", str)
-    timestamp = found.get("timestamp", 0)
+    """Raises Invalid for members that containers/image cannot read: null says nothing, a time has 64 bits."""
+    said = {name: value for name, value in found.items() if value is not None}
+    optional(said, "creator", str)
+    timestamp = said.get("timestamp", 0)
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
         raise Invalid("got an optional.timestamp that is no whole number, want seconds since 1970")
+    if not -(2**63) <= float(timestamp) < 2**63:
+        raise Invalid(f"got the optional.timestamp {timestamp}, want seconds since 1970 that fit into 64 bits")

@@ -45,6 +45,13 @@ def test_what_is_rendered_is_read(kind: str) -> None:
     assert Claim.parse(claim().render(kind, "test", 1), kind) == claim()
 
 
+@pytest.mark.parametrize("member", ["creator", "timestamp"])
+def test_what_is_optional_may_be_null(member: str) -> None:
+    document = json.loads(json.dumps(GOOD))
+    document["optional"][member] = None
+    assert Claim.parse(json.dumps(document).encode(), ATOMIC).identity == NAME
+
+
 def test_optional_may_be_null_to_cosign_alone() -> None:
     data = changed("optional", None)[:-1] + b', "optional": null}'
     with pytest.raises(Invalid):
@@ -69,6 +76,8 @@ def test_optional_may_be_null_to_cosign_alone() -> None:
         pytest.param(changed("optional/timestamp", 1.5), id="half a second"),
         pytest.param(changed("optional/timestamp", "1"), id="a time that is a text"),
         pytest.param(changed("optional/timestamp", True), id="a time that is true"),
+        pytest.param(changed("optional/timestamp", 2**63 - 1), id="a time that is 2^63 once it is rounded"),
+        pytest.param(changed("optional/timestamp", 1e300), id="a time that is no time"),
         pytest.param(b'{"critical":{},' + json.dumps(GOOD).encode()[1:], id="a key that stands twice"),
         pytest.param(json.dumps(GOOD).encode() + b"{}", id="something after the end"),
         pytest.param(b"[]", id="a list"),
