@@ -98,6 +98,16 @@ def test_the_platform_of_an_entry_that_names_none_is_that_of_its_config() -> Non
     assert item.platform == ARM64
 
 
+def test_an_image_that_says_nowhere_what_it_runs_on_is_taken_where_none_suits() -> None:
+    shelf = Shelf()
+    silent = add_image(shelf.store, config={"os": "", "architecture": ""}, name="")
+    add_index(shelf.store, [shelf.rows[1], silent.to_json()])
+    item = one_platform(shelf.index(), AMD64, shelf.read)
+    assert isinstance(item, Image)
+    assert item.original is not None
+    assert item.original.manifest.descriptor.digest == silent.digest
+
+
 @pytest.mark.parametrize(
     "wanted, kept",
     [

@@ -77,7 +77,7 @@ def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
     """The index of the offer that suits best, or None.
 
     The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. A variant that
-    nobody knows suits who asks for it, and nobody else.
+    nobody knows suits who asks for it, and nobody else. What says nowhere what it runs on is taken where nothing suits.
     """
     best: tuple[int, int] | None = None
     for index, offer in enumerate(offered):
@@ -88,6 +88,8 @@ def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
 
 
 def _rank(wanted: Platform, offer: Platform) -> int | None:
+    if not (offer.os or offer.architecture):
+        return -1
     want, have = wanted.normalised(), offer.normalised()
     if (have.os, have.architecture) != (want.os, want.architecture):
         return None

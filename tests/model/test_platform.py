@@ -61,6 +61,13 @@ def test_an_entry_without_a_platform_is_never_chosen() -> None:
     assert choose(Platform.parse("linux/amd64"), [None, Platform.parse("linux/amd64")]) == 1
 
 
+def test_what_says_nowhere_what_it_runs_on_is_taken_at_last() -> None:
+    nothing, other = Platform(os="", architecture=""), Platform.parse("linux/arm64")
+    wanted = Platform.parse("linux/amd64")
+    assert choose(wanted, [other, nothing, nothing]) == 1
+    assert choose(wanted, [nothing, wanted]) == 1
+
+
 def test_versions_of_windows_must_agree() -> None:
     wanted = Platform(os="windows", architecture="amd64", os_version="10.0.2")
     other = Platform(os="windows", architecture="amd64", os_version="10.0.1")
