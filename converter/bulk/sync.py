@@ -55,7 +55,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
-    writing = not all(entry.options.dry_run for entry in entries)
+    writing = not any(entry.options.dry_run for entry in entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
         Hosts(run.per_host) as hosts,

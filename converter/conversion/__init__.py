@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from converter.cache import FOLDER, Cache, Memory
 from converter.conversion import acis, origin
@@ -22,9 +23,13 @@ from converter.events import Report, silent
 from converter.formats.documents import remembering
 from converter.model.limits import enforced
 from converter.model.reference import Location, Reference
+from converter.ports import Source
 from converter.stores import open_source
 from converter.stores.hosts import Hosts
 from converter.streams.workers import Workers
+
+if TYPE_CHECKING:
+    from converter.stores.spool import Once
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -47,19 +52,10 @@ def convert(
         stack.enter_context(remembering(memory))
         opened = stack.enter_context(open_source(location, source_store(options)))
         places = [Location.parse(destination) for destination in destinations]
-        if options.cache is not None and options.cache_blobs and not opened.local:
-            from converter.cache.blobs import KeptBlobs
-            from converter.conversion.caching import Caching
-
-            opened = Caching(opened, KeptBlobs(options.cache / FOLDER))
-        once = None
-        if not opened.local:
-            from converter.stores.spool import Once
-
-            opened = once = stack.enter_context(Once(opened))
+        once = None if opened.local else _costly(opened, options, stack)
         with within(str(source)):
             library = library_of(options, location, stack)
-            images = choose(opened, location, options, library)
+            images = choose(once or opened, location, options, library)
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
             once.hold()
@@ -77,6 +73,18 @@ def convert(
                 results = execute(planned, stack, options, report, memory, workers=workers, alone=True)
     results = list(sign_files(results, options))
     return Result(source=str(source), targets=tuple(results), seconds=time.monotonic() - started)
+
+
+def _costly(source: Source, options: Options, stack: ExitStack) -> Once:
+    """A source beyond this machine: what an earlier run has kept is not fetched, and what is held is fetched once."""
+    from converter.stores.spool import Once
+
+    if options.cache is not None and options.cache_blobs:
+        from converter.cache.blobs import KeptBlobs
+        from converter.conversion.caching import Caching
+
+        source = Caching(source, KeptBlobs(options.cache / FOLDER))
+    return stack.enter_context(Once(source))
 
 
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:

@@ -18,7 +18,7 @@ from converter.trust.makers import CosignKey
 from tests.builders import add_image
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
-from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
 from tests.trust.making import ecdsa
 
 ZSTD = Compression("zstd")
@@ -140,27 +140,14 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(
     ours: FakeRegistry, theirs: FakeRegistry, headers: dict[str, str]
 ) -> None:
     serve(ours, *many(10))
-    lock = threading.Lock()
-    now, most, served = [0], [0], [0]
-
-    def busy(request: Request) -> Fault:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-            served[0] += 1
-            refused = served[0] % 3 == 0
-        time.sleep(0.003)
-        with lock:
-            now[0] -= 1
-        return Refuse(status=429, headers=headers) if refused else None
-
+    busy = Busy(3, 0.003, headers)
     ours.fault = busy
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
     summary = sync(entries, Run(images=8, per_host=3))
 
     assert states(summary) == {"written": 10}
-    assert most[0] <= 3
+    assert busy.most <= 3
 
 
 def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: FakeRegistry) -> None:

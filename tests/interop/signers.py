@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.interop.tools import need, run
 
@@ -93,11 +96,17 @@ class Cosign:
         return self.run("verify", "--key", self.public, "--insecure-ignore-tlog", *LOCAL, image, status=status)
 
 
-def make_gpg(folder: Path) -> Gpg:
+@contextmanager
+def keyring() -> Iterator[Gpg]:
     """An empty keyring. The folder's name has to be short: the agent's socket lies in it."""
     need("gpg", "gpg-agent")
-    folder.mkdir(mode=0o700)
-    return Gpg(home=folder)
+    with TemporaryDirectory(prefix="ts-") as folder:
+        home = Path(folder, "g")
+        home.mkdir(mode=0o700)
+        try:
+            yield Gpg(home=home)
+        finally:
+            run("gpgconf", "--homedir", home, "--kill", "all")
 
 
 def make_cosign(folder: Path) -> Cosign:

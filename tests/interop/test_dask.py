@@ -40,7 +40,7 @@ from tests.interop.fault_proxy import FaultProxy
 from tests.interop.registries import PASSWORD, USER
 from tests.interop.services import Registry
 from tests.interop.wiretap import wiretap
-from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
 
 IMAGES = 20
 REPOSITORY = "dask/app"
@@ -136,20 +136,7 @@ def test_an_image_that_costs_too_many_workers_is_a_failure_and_the_others_are_do
 
 
 def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(cluster: DaskCluster) -> None:
-    lock = threading.Lock()
-    now, most, served = [0], [0], [0]
-
-    def busy(request: Request) -> Fault:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-            served[0] += 1
-            refused = served[0] % 4 == 0
-        time.sleep(0.005)
-        with lock:
-            now[0] -= 1
-        return Refuse(status=429, headers={"Retry-After": "0"}) if refused else None
-
+    busy = Busy(4, 0.005, {"Retry-After": "0"})
     with FakeRegistry() as ours, FakeRegistry() as theirs:
         serve(ours, *many(8))
         ours.fault = busy
@@ -158,7 +145,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(cluster: DaskC
         summary = sync(entries, Run(images=8, per_host=2), helpers=helpers(cluster))
 
     assert states(summary) == {"written": 8}
-    assert 1 < most[0] <= 2
+    assert 1 < busy.most <= 2
 
 
 def test_when_a_registry_asks_one_worker_to_wait_all_do(cluster: DaskCluster) -> None:

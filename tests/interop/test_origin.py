@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from tests.interop.images import Layout
 from tests.interop.services import Registry
-from tests.interop.signers import Cosign, Gpg, make_cosign, make_gpg, transship
+from tests.interop.signers import Cosign, Gpg, keyring, make_cosign, transship
 from tests.interop.tools import need, run
 
 NAME = "registry.example/app:1"
@@ -21,12 +20,8 @@ NAME = "registry.example/app:1"
 @pytest.fixture(scope="module")
 def gpg() -> Iterator[Gpg]:
     """A keyring of the tests' own."""
-    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
-        made = make_gpg(Path(folder, "g"))
-        try:
-            yield made
-        finally:
-            run("gpgconf", "--homedir", made.home, "--kill", "all")
+    with keyring() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.interop.images import Layout
 from tests.interop.services import Registry
-from tests.interop.signers import Gpg, make_cosign, make_gpg, transship
+from tests.interop.signers import Gpg, keyring, make_cosign, transship
 from tests.interop.tools import need, run
 
 LOCAL = ("--tls-verify=false", "--quiet")
@@ -51,12 +50,8 @@ def podman(tmp_path: Path) -> Podman:
 @pytest.fixture
 def gpg() -> Iterator[Gpg]:
     """A keyring of the test's own."""
-    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
-        made = make_gpg(Path(folder, "g"))
-        try:
-            yield made
-        finally:
-            run("gpgconf", "--homedir", made.home, "--kill", "all")
+    with keyring() as made:
+        yield made
 
 
 def push(image: Layout, name: str, *options: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from converter.trust.private_keys import PrivateKey
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate
 from tests.interop.services import Registry
-from tests.interop.signers import LOCAL, Cosign, Gpg, make_cosign, make_gpg, transship
+from tests.interop.signers import LOCAL, Cosign, Gpg, keyring, make_cosign, transship
 from tests.interop.tools import need, run
 from tests.trust.making import Chain, pem
 
@@ -26,12 +25,8 @@ PAST = "20200101T000000"
 @pytest.fixture(scope="module")
 def gpg() -> Iterator[Gpg]:
     """A keyring of the tests' own."""
-    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
-        made = make_gpg(Path(folder, "g"))
-        try:
-            yield made
-        finally:
-            run("gpgconf", "--homedir", made.home, "--kill", "all")
+    with keyring() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from converter.errors import ConverterError
 from converter.verification import Wanted, verify
-from tests.interop.signers import Gpg, make_gpg
+from tests.interop.signers import Gpg, keyring
 from tests.interop.tools import need, run
 
 NAME = "registry.example/app:1"
@@ -52,12 +52,8 @@ def signers(small_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The keys, and an image to sign."""
     need("skopeo")
     folder = tmp_path_factory.mktemp("signers")
-    with tempfile.TemporaryDirectory(prefix="ts-") as short:
-        gpg = make_gpg(Path(short, "g"))
-        try:
-            yield _signers(gpg, folder, small_dir)
-        finally:
-            run("gpgconf", "--homedir", gpg.home, "--kill", "all")
+    with keyring() as gpg:
+        yield _signers(gpg, folder, small_dir)
 
 
 def _signers(gpg: Gpg, folder: Path, small_dir: Path) -> Signers:

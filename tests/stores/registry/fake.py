@@ -153,6 +153,29 @@ class FakeRegistry:
         return digest
 
 
+class Busy:
+    """Refuses one request in ``every`` with 429; ``most`` is how many were there at a time."""
+
+    def __init__(self, every: int, seconds: float, headers: dict[str, str]) -> None:
+        """Each request takes so many ``seconds``."""
+        self._every = every
+        self._seconds = seconds
+        self._headers = headers
+        self._lock = threading.Lock()
+        self._now = self._served = self.most = 0
+
+    def __call__(self, request: Request) -> Fault:
+        with self._lock:
+            self._now += 1
+            self._served += 1
+            self.most = max(self.most, self._now)
+            refused = self._served % self._every == 0
+        time.sleep(self._seconds)
+        with self._lock:
+            self._now -= 1
+        return Refuse(status=429, headers=self._headers) if refused else None
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     registry: FakeRegistry
