@@ -72,9 +72,6 @@ _NAMES = (
     *(f"{app}/{part}/*/name" for app in _APPS for part in ("mountPoints", "ports")),
 )
 _PORTS = (*(f"{app}/ports/*" for app in _APPS), "ports/*/podPort")
-_QUANTITIES = tuple(
-    f"{path}isolators/*/value/{part}" for path in ("app/", "apps/*/app/", "") for part in ("request", "limit")
-)
 _IDENTIFIER = r"[a-z0-9]+([-._~/][a-z0-9]+)*"
 _NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
 _IMAGE_ID = r"sha512-[0-9a-f]{128}"
@@ -253,22 +250,22 @@ def capability_conflict(document: Any) -> Iterator[Hit]:
 
 def quantity_kilo(document: Any) -> Iterator[Hit]:
     """Thousands are written k."""
-    for where, text in texts(document, *_QUANTITIES):
-        if text.strip().endswith("K"):
+    for where, text in _quantities(document):
+        if text.strip(" ").endswith("K"):
             yield where, f"got {text[:60]!r}, want k for thousands, or Ki for 1024"
 
 
 def quantity_digits(document: Any) -> Iterator[Hit]:
     """A quantity is a number."""
-    for where, text in texts(document, *_QUANTITIES):
-        if re.fullmatch(_NO_NUMBER, text.strip()):
+    for where, text in _quantities(document):
+        if re.fullmatch(_NO_NUMBER, text.strip(" ")):
             yield where, f"got {text[:60]!r} without a number, want digits: it is read as 0"
 
 
 def quantity_form(document: Any) -> Iterator[Hit]:
     """Quantities are written as the text says."""
-    for where, text in texts(document, *_QUANTITIES):
-        if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip()) and not re.fullmatch(
+    for where, text in _quantities(document):
+        if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" ")) and not re.fullmatch(
             r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text
         ):
             yield where, f"got {text[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
@@ -312,6 +309,14 @@ def host_port(document: Any) -> Iterator[Hit]:
 def _name(item: dict[str, Any]) -> str:
     name = item.get("name")
     return name if isinstance(name, str) else ""
+
+
+def _quantities(document: Any) -> Iterator[tuple[str, str]]:
+    """What resource isolators ask for; the value of any other isolator may have members called so, too."""
+    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+        if _name(isolator).startswith("resource/"):
+            for part, text in texts(isolator, "value/request", "value/limit"):
+                yield where + part, text
 
 
 def _is_address(text: str, version: str) -> bool:

@@ -66,7 +66,7 @@ RULES = (
         kinds=_BOTH,
         check=aci.created_form,
         compat="warning",
-        note="The reference, which is Go's reader of times, takes one digit, and a comma.",
+        note="The reference, which is Go's reader of times, takes one digit, a comma, and an offset of 24:60.",
     ),
     Rule(
         name="aci/annotation-url",

@@ -125,10 +125,24 @@ def test_null_is_read_as_go_reads_it(members: dict[str, Any], valid: bool) -> No
     assert not is_valid(check(data, "aci-image-manifest", "strict"))
 
 
-def test_the_last_of_two_spellings_is_not_chosen_in_silence() -> None:
-    document = b'{"acKind": "ImageManifest", "acVersion": "1.0.0", "name": "a", "Name": "b"}'
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"Name": "b"}, id="in capitals"),
+        pytest.param({"labelſ": []}, id="with an s that is long"),
+        pytest.param({"ac\N{KELVIN SIGN}ind": "ImageManifest"}, id="with the sign for kelvins"),
+    ],
+)
+def test_the_last_of_two_spellings_is_not_chosen_in_silence(more: dict[str, Any]) -> None:
+    document = {"acKind": "ImageManifest", "acVersion": "1.0.0", "name": "a", "labels": [], **more}
 
     assert found(document, "aci-image-manifest") == [("error", "json/ambiguous-key", "")]
+
+
+def test_a_member_is_known_by_whatever_letters_go_knows_it_by() -> None:
+    document = {"acKind": "ImageManifest", "acVerſion": "1.0.0", "name": "a", "labelſ": [{"name": "name"}]}
+
+    assert ("error", "aci/label-name", "/labelſ/0/name") in found(document, "aci-image-manifest")
 
 
 @pytest.mark.parametrize(

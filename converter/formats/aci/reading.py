@@ -12,7 +12,7 @@ from converter.formats.aci import keys
 from converter.formats.aci.kept import Kept
 from converter.formats.aci.manifest import Manifest
 from converter.formats.aci.names import named, platform_labels, platform_of, reference_of
-from converter.model.document import dump
+from converter.model.document import dump, letters
 from converter.model.image import History, Image, RunConfig
 from converter.model.limits import MIB
 from converter.model.platform import Platform
@@ -193,4 +193,4 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
 
 def _supplementary(app: Mapping[str, Any]) -> Sequence[int]:
     """The supplementary groups: the reference reads keys without regard to case, and the text spells them twice."""
-    return next((value or () for key, value in app.items() if key.lower() == "supplementarygids"), ())
+    return next((value or () for key, value in app.items() if letters(key) == "supplementarygids"), ())
