@@ -93,7 +93,7 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
     Numbers are taken as they are; a user's group is that of its account, else 0. Only who is named, without a group,
     gets the further groups that name it. Raises Unsupported for a name that no account has.
     """
-    who, _, which = text.partition(":")
+    who, which, *_ = f"{text}:".split(":")
     account = _row(passwd, who, 4) if who else None
     members = {"uid": 0, "gid": 0}
     if account is not None:

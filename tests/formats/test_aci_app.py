@@ -19,6 +19,7 @@ from converter.model.content import WARNING
         pytest.param("1000:", ("1000", ""), id="an empty group is none"),
         pytest.param("1000:100", ("1000", "100"), id="a user and a group"),
         pytest.param(":100", ("0", "100"), id="a group alone"),
+        pytest.param("1000:100:44", ("1000", "100"), id="what stands behind the group is nothing"),
     ],
 )
 def test_docker_says_user_and_group_in_one(user: str, found: tuple[str, str]) -> None:

@@ -52,6 +52,7 @@ def config(**fields: Any) -> dict[str, Any]:
         pytest.param("web:audio", {"uid": 33, "gid": 29}, id="a named group replaces all others"),
         pytest.param("web:7", {"uid": 33, "gid": 7}, id="a group by number need not be there"),
         pytest.param("1000:1000", {"uid": 1000, "gid": 1000}, id="two numbers are taken as they are"),
+        pytest.param("1000:7:29", {"uid": 1000, "gid": 7}, id="what stands behind the group is nothing"),
         pytest.param(":audio", {"uid": 0, "gid": 29}, id="a group alone"),
         pytest.param("web:", {"uid": 33, "gid": 34, "additionalGids": [29, 44]}, id="an empty group is none"),
     ],

@@ -21,8 +21,11 @@ PORT_MOST = 65535
 
 
 def user_and_group(user: str) -> tuple[str, str]:
-    """What Docker's ``USER[:GROUP]`` says; the group is empty where it says none. Nobody is root."""
-    name, _, group = user.partition(":")
+    """What Docker's ``USER[:GROUP]`` says; the group is empty where it says none. Nobody is root.
+
+    What stands behind another colon is nothing to the Engine.
+    """
+    name, group, *_ = f"{user}:".split(":")
     return name or _ROOT, group if name or group else _ROOT
 
 

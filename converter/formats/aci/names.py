@@ -46,10 +46,14 @@ def sanitised_name(text: str) -> str:
 
 
 def platform_labels(platform: Platform) -> dict[str, str]:
-    """The labels ``arch`` and ``os`` of a platform; none where appc does not know the pair."""
+    """The labels ``arch`` and ``os`` of a platform; none where appc does not know the pair.
+
+    Of the variants of an arm that names none it is the least, as the reference has it: elsewhere it is v7.
+    """
     normal = platform.normalised()
+    bare = (platform.architecture, platform.variant) == ("arm", "")
     for arch, (architecture, variant) in _ARCHITECTURES.get(normal.os, {}).items():
-        if normal.architecture == architecture and variant in ("", normal.variant):
+        if normal.architecture == architecture and (bare or variant in ("", normal.variant)):
             return {"arch": arch, "os": normal.os}
     if (platform.os, platform.architecture) in NAMELESS:
         return {"arch": platform.architecture, "os": platform.os}
