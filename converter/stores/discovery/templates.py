@@ -12,6 +12,7 @@ from converter.model.frozen import frozen
 from converter.stores.discovery.names import AppName
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{.*\}", re.DOTALL)
 _NAMES = ("ac-discovery", "ac-discovery-pubkeys")
 _MOST_TAGS = 1000
 
@@ -72,6 +73,8 @@ def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
     """The number of labels in a template, and its URLs; None where it has a variable that nobody told, or no ext."""
     wanted = set(_VARIABLE.findall(template))
     if not wanted <= {"name", "ext", *app.labels} or "ext" not in wanted:
+        return None
+    if _BRACES.search(_VARIABLE.sub("", template)):
         return None
 
     def filled(ext: str) -> str:

@@ -102,6 +102,9 @@ def endpoint(url: str) -> Endpoint:
             id="a template with a variable that nobody told",
         ),
         pytest.param(
+            page(("ac-discovery", "example.com https://a/{{name}}.{ext}")), Discovered(), id="a variable in a variable"
+        ),
+        pytest.param(
             page(("ac-discovery", "example.com https://a/{name}.aci")), Discovered(), id="a template without ext"
         ),
         pytest.param(page(("ac-discovery", "example.co https://a/{name}.{ext}")), Discovered(), id="a part of a name"),
