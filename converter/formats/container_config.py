@@ -6,6 +6,7 @@ to, only that member is changed. Members that no specification names go wherever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from converter.model.platform import Platform
 T = TypeVar("T")
 
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
+_STEP = ("created", "author", "created_by", "comment", "empty_layer")
 _TOP = ("created", "author", *_PLATFORM, "config", "rootfs", "history")
 _RUN = (
     "User",
@@ -81,7 +83,22 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
     """
     document = load_object(original) if original is not None else _merge(_skeleton(), image.foreign.get("docker", {}))
     changed = _patch(document, from_json(document), image, diff_ids)
-    return original if original is not None and not changed else dump(document)
+    if original is not None and not changed:
+        return original
+    return _as_pulled(document) if original is None and "docker-v1" in image.foreign else dump(document)
+
+
+def _as_pulled(document: Mapping[str, Any]) -> bytes:
+    """The bytes that Docker makes of a schema 1 image as it pulls it: the image has the same ID here as there.
+
+    Go sorts the members of a map, and escapes what means something to HTML. What Docker before 1.8.3 made, it writes
+    anew from what the Engine of the day knows of it; that is not followed here.
+    """
+    ordered = dict(sorted(document.items()))
+    if "history" in ordered:
+        ordered["history"] = [{key: row[key] for key in _STEP if key in row} for row in ordered["history"]]
+    text = dump(ordered).decode()
+    return re.sub("[<>&\u2028\u2029]", lambda mark: f"\\u{ord(mark[0]):04x}", text).encode()
 
 
 def _skeleton() -> dict[str, Any]:

@@ -281,6 +281,25 @@ def test_a_manifest_is_read_the_same_twice() -> None:
     assert load_object(root(DOCUMENT).read())["tag"] == "1.0"
 
 
+def test_its_configuration_is_written_as_docker_writes_it() -> None:
+    """Members sorted, history as Go's structure has it, HTML escaped: the image has the ID that Docker gives it."""
+    top = {"os": "linux", "author": "<a> & b", "architecture": "arm64", "created": "2016-09-23T23:20:45.789Z", "b": "ä"}
+    document = manifest((str(FIRST.descriptor.digest), step(BASE, comment="c", config={"Cmd": ["run"]}, **top)))
+    store = MemoryStore()
+    with MemorySink(store) as sink, Workers(1) as workers:
+        execution = Execution(sink, workers, Running(jobs=1, memory=Memory()))
+        made = execution.run([docker.encode(docker_v1.decode(root(document), fetch), frozenset())])[0]
+    config = load_object(store.blobs[made.descriptor.digest])["config"]["digest"]
+
+    assert store.blobs[Digest.parse(config)].decode() == (
+        r'{"architecture":"arm64","author":"\u003ca\u003e \u0026 b","b":"ä","comment":"c","config":{"Cmd":["run"]},'
+        r'"created":"2016-09-23T23:20:45.789Z","history":[{"created":"2016-09-23T23:20:45.789Z",'
+        r'"author":"\u003ca\u003e \u0026 b","comment":"c"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["'
+        + str(Digest.of(archive([File("first")])))
+        + '"]}}'
+    )
+
+
 def test_it_becomes_a_docker_and_an_oci_image() -> None:
     image = docker_v1.decode(root(DOCUMENT), fetch)
     for target in (docker, oci):

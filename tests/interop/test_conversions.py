@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import converter
 from converter.conversion import open_image
 from converter.diff import compare
+from converter.formats import docker_v1
+from converter.model.digest import Digest
 from converter.model.image import Image
 from tests.interop.images import Layout
 from tests.interop.services import Dockerd
 from tests.interop.tools import run
+from tests.strategies.tar import File, archive
 
 SOURCES = ("small_oci", "awkward_oci", "small_archive", "small_oci_archive", "small_dir", "small_saved")
 TARGETS = {
@@ -175,3 +180,56 @@ def test_invented_times_are_the_epoch_that_is_asked_for(small_oci: Layout, targe
     with tarfile.open(destination.split(":")[1]) as archive:
         times = {member.name: member.mtime for member in archive}
     assert times["manifest" if target == "aci" else "oci-layout"] == 1_000_000_000
+
+
+def test_an_image_of_schema_1_has_the_id_that_skopeo_gives_it(tmp_path: Path) -> None:
+    old = schema_1(tmp_path / "old")
+    run("skopeo", "--insecure-policy", "copy", "--format", "v2s2", old, f"dir:{tmp_path}/theirs")
+    for target in ("dir:{}/docker", "oci:{}/oci:old", "docker-archive:{}/old.tar:example/old:1"):
+        converter.convert(old, target.format(tmp_path), to="oci" if target.startswith("oci") else "docker")
+
+    theirs = config_digest(f"dir:{tmp_path}/theirs")
+    assert config_digest(f"dir:{tmp_path}/docker") == theirs
+    assert config_digest(f"oci:{tmp_path}/oci:old") == theirs
+    assert config_digest(f"docker-archive:{tmp_path}/old.tar") == theirs
+
+
+def schema_1(directory: Path) -> str:
+    """An image of two layers as skopeo keeps it in a directory, with all that Go escapes in its texts."""
+    base, middle, top = "a" * 64, "b" * 64, "c" * 64
+    author = "J\u00e4ne <jane@example.com> & \u2028 others"
+    first, second = (gzip.compress(archive([File(name)]), mtime=0) for name in ("first", "second"))
+    rows: list[tuple[bytes, dict[str, Any]]] = [
+        (
+            docker_v1.EMPTY_LAYER_BYTES,
+            {
+                "id": top,
+                "parent": middle,
+                "throwaway": True,
+                "docker_version": "1.12.1",
+                "unknown": {"z": 1, "a": "<>"},
+                "os": "linux",
+                "architecture": "amd64",
+                "author": author,
+                "created": "2016-09-23T23:20:45.789Z",
+                "config": {"Hostname": "383850eeb47b", "Cmd": ["run"], "ExposedPorts": {"80/tcp": {}}},
+                "container_config": {"Cmd": ["/bin/sh", "-c", "#(nop) ", 'CMD ["run"]']},
+            },
+        ),
+        (second, {"id": middle, "parent": base, "author": author, "created": "2016-09-22T12:00:00Z", "comment": "b"}),
+        (first, {"id": base, "created": "2016-01-01T00:00:00Z", "container_config": {"Cmd": ["make", "it"]}}),
+    ]
+    directory.mkdir()
+    for blob, _ in rows:
+        (directory / Digest.of(blob).encoded).write_bytes(blob)
+    manifest = {
+        "schemaVersion": 1,
+        "name": "library/old",
+        "tag": "1",
+        "architecture": "amd64",
+        "fsLayers": [{"blobSum": str(Digest.of(blob))} for blob, _ in rows],
+        "history": [{"v1Compatibility": json.dumps(step, ensure_ascii=False)} for _, step in rows],
+    }
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "version").write_text("Directory Transport Version: 1.1\n")
+    return f"dir:{directory}"
