@@ -37,7 +37,7 @@ class Limits:
     """Bounds on untrusted input; every error that one of them causes names the field."""
 
     document: int = _bound(4 * MIB, "bytes of a JSON or YAML document")
-    json_depth: int = _bound(64, "arrays and objects within each other")
+    json_depth: int = _bound(64, "arrays and objects within each other, of JSON or YAML")
     json_values: int = _bound(200_000, "members and elements of a JSON document, or of the indexes within an index")
     yaml_values: int = _bound(100_000, "values of a YAML document")
     index_depth: int = _bound(8, "indexes within each other")
