@@ -21,7 +21,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _HOST = (
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
-    r"|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?"
+    r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -52,6 +52,8 @@ class ImageName:
     @classmethod
     def parse_signed(cls, text: str) -> Self:
         """The same for a name that somebody has signed, in which a tag and a digest may stand together."""
+        if re.fullmatch("[0-9a-f]{64}", text):
+            raise Invalid(f"got the name {text}, want another: to Docker 64 hex digits are the ID of an image")
         rest, at, encoded = text.partition("@")
         digest = Digest.parse(encoded) if at else None
         rest, tag = _split_tag(rest)

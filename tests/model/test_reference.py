@@ -18,6 +18,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         pytest.param("team/app", "docker.io/team/app", "team/app", id="no dot, so no host"),
         pytest.param("localhost/app", "localhost/app", "localhost/app", id="localhost is a host"),
         pytest.param("reg:5000/app:x", "reg:5000/app:x", "reg:5000/app", id="a port makes a host"),
+        pytest.param("[::1]:5000/app", "[::1]:5000/app", "[::1]:5000/app", id="an address"),
         pytest.param("index.docker.io/app", "docker.io/library/app", "app", id="the old name of Docker's host"),
         pytest.param(f"a.b/app@{DIGEST}", f"a.b/app@{DIGEST}", "a.b/app", id="by digest"),
     ],
@@ -33,6 +34,8 @@ def test_image_names(typed: str, full: str, familiar: str) -> None:
     [
         pytest.param("", id="nothing"),
         pytest.param("App", id="capitals"),
+        pytest.param("0123456789abcdef" * 4, id="the ID of an image"),
+        pytest.param("[1.2.3.4]/app", id="brackets about an address that needs none"),
         pytest.param("app:", id="an empty tag"),
         pytest.param("a/../b", id="dots alone"),
         pytest.param("app:-x", id="a tag that starts with a dash"),
