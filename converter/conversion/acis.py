@@ -52,6 +52,19 @@ def encode(item: Item, accepts: frozenset[str], compression: Compression | None,
     return aci.encode(item, accepts, compression, options.epoch or 0)
 
 
+def confined(item: Item, target: str) -> Item:
+    """The item with what an ACI's app may do and use, where ``target`` is the format of a runtime."""
+
+    def with_confinement(image: Image) -> Image:
+        if NAME not in image.foreign:
+            return image
+        from converter.formats import aci
+
+        return aci.confined(image, target)
+
+    return each_image(with_confinement)(item)
+
+
 def losses(item: Item, *, layered: bool) -> Iterator[Loss]:
     """What an ACI cannot hold."""
     from converter.formats import aci

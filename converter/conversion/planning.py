@@ -105,6 +105,7 @@ def encode(
         return acis.encode(item, accepts, compression, options)
     if chosen.local:
         item = each_image(lambda image: _labelled(image, target, compression))(item)
+    item = acis.confined(item, target.name)
     edit = each_image(recompressed(compression)) if compression else None
     return target.encode(edit(item) if edit else item, accepts)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from converter.errors import Unsupported
 from converter.formats.accounts import Accounts, noted, process_user
+from converter.formats.capabilities import USUAL
 from converter.model import media_types as types
 from converter.model.compression import NONE
 from converter.model.content import Derived, Known, Note, Open
@@ -24,13 +25,6 @@ from converter.streams.superseded import Replaced
 
 name = "runtime"
 media_types: frozenset[str] = frozenset()
-
-CAPABILITIES = (
-    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID"),
-    *("CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL"),
-    "CAP_AUDIT_WRITE",
-)
-"""What a container gets by default, in Docker as in containerd."""
 
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -97,26 +91,32 @@ def losses(item: Item) -> Iterable[Loss]:
 def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
     """The ``config.json`` of an image, in the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``accounts`` are the notes of Flattened. Raises Unsupported where the image's user is not in them.
+    ``accounts`` are the notes of Flattened; ``image.foreign["runtime"]`` may ask for less than is usual, as ACIs do.
+    Raises Unsupported where the image's user is not in them.
     """
-    config = image.config
+    config, asked = image.config, image.foreign.get(name, {})
+    user = process_user(config.user, accounts.get("passwd", ""), accounts.get("group", ""))
+    groups = {"additionalGids": asked["additionalGids"]} if "additionalGids" in asked else {}
+    limits = {kind: asked[kind] for kind in ("memory", "cpu") if asked.get(kind)}
     return {
         "ociVersion": "1.0.2",
         "process": {
             "terminal": False,
-            "user": process_user(config.user, accounts.get("passwd", ""), accounts.get("group", "")),
+            "user": user | groups,
             "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
             "env": list(_environment(config)),
             "cwd": "/" + config.working_dir.lstrip("/"),
-            "capabilities": {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")},
+            "capabilities": {
+                kind: list(asked.get("capabilities", USUAL)) for kind in ("bounding", "effective", "permitted")
+            },
             "noNewPrivileges": True,
         },
         "root": {"path": "rootfs"},
         "hostname": "container",
-        "mounts": [*_mounts(), *_volumes(config)],
+        "mounts": [*_mounts(), *_volumes(config, asked.get("readOnly", ()))],
         "annotations": dict(_annotations(image)),
         "linux": {
-            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "resources": {"devices": [{"allow": False, "access": "rwm"}], **limits},
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
             "maskedPaths": [*(f"/proc/{part}" for part in MASKED), "/sys/firmware"],
             "readonlyPaths": [f"/proc/{part}" for part in READ_ONLY],
@@ -159,10 +159,11 @@ def _mounts() -> Iterator[dict[str, Any]]:
     yield _mount("/sys/fs/cgroup", "cgroup", [*quiet, "relatime", "ro"])
 
 
-def _volumes(config: RunConfig) -> Iterator[dict[str, Any]]:
+def _volumes(config: RunConfig, read_only: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Memory in their place, which starts with what the image has there: application data stays out of the tree."""
     for path in config.volumes:
-        yield _mount("/" + path.lstrip("/"), "tmpfs", ["nosuid", "nodev", "tmpcopyup"])
+        only = ["ro"] if path in read_only else []
+        yield _mount("/" + path.lstrip("/"), "tmpfs", ["nosuid", "nodev", "tmpcopyup", *only])
 
 
 def _mount(destination: str, kind: str, options: Sequence[str] = ()) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converter.stores.rootfs.rootless import is_root, rootless
+from converter.stores.rootfs.rootless import is_limited, is_root, rootless
 
 SYS = {
     "destination": "/sys",
@@ -61,3 +61,16 @@ def test_the_user_is_root_in_a_namespace_of_his_own() -> None:
     }
     assert (is_root(before), is_root(after)) == (False, True)
     assert before == config(uid=1000), "what was given is as it was"
+
+
+@pytest.mark.parametrize(
+    "resources, limited",
+    [
+        pytest.param({"devices": []}, False, id="devices alone"),
+        pytest.param({"devices": [], "memory": {"limit": 4096}}, True, id="memory"),
+    ],
+)
+def test_limits_are_those_that_need_control_groups(resources: dict[str, Any], limited: bool) -> None:
+    given = config()
+    given["linux"]["resources"] = resources
+    assert is_limited(given) == limited

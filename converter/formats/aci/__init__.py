@@ -6,17 +6,19 @@ depends on the one below. What one side has no word for is kept in annotations (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from converter.errors import NotFound, Unsupported
 from converter.formats.aci import keys, layering
+from converter.formats.aci.app import members
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
+from converter.formats.aci.confinement import confinement
 from converter.formats.aci.dependencies import Finder, own_layer, resolve
 from converter.formats.aci.devices import with_dev_links
 from converter.formats.aci.manifest import Dependency, parse
-from converter.formats.aci.reading import paths_of_owners, to_image
+from converter.formats.aci.reading import no_word_for, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
 from converter.model import media_types as types
@@ -30,6 +32,7 @@ from converter.ports import Fetch
 __all__ = [
     "Dependency",
     "Finder",
+    "confined",
     "conversion_losses",
     "decode",
     "encode",
@@ -43,6 +46,9 @@ __all__ = [
 
 name = "aci"
 media_types = frozenset((types.ACI,))
+
+RUNTIME = "runtime"
+"""The format of bundles, and the key under which an image says what its configuration is to say."""
 
 
 def decode(root: Known, fetch: Fetch) -> Image:
@@ -119,8 +125,30 @@ def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
     for row in known.get("losses", ()):
         if row["field"] == "platform" and not same:
             continue
+        if target == RUNTIME and (row := _beyond(row, str(known["manifest"]))) is None:
+            continue
         # Only an OCI manifest has the annotation that keeps the ACI's own.
         yield Loss(field=row["field"], reason=row["reason"], kept=row["kept"] if target == "oci" else "")
+
+
+def confined(image: Image, target: str) -> Image:
+    """The image with what its app may do and use, where ``target`` is the format of a runtime's configuration."""
+    if target != RUNTIME:
+        return image
+    app = parse(str(image.foreign[name]["manifest"]).encode()).app or {}
+    return replace(image, foreign={**image.foreign, RUNTIME: confinement(app)[0]})
+
+
+def _beyond(row: Mapping[str, str], manifest: str) -> Mapping[str, str] | None:
+    """What a runtime's configuration cannot hold of a field; None where it holds all of it."""
+    if row["field"] in ("app.supplementaryGIDs", "app.mountPoints.readOnly"):
+        return None
+    if row["field"] != "app.isolators":
+        return row
+    app = parse(manifest.encode()).app or {}
+    _, held = confinement(app)
+    left = [one["name"] for one in members(app, "isolators") if one["name"] not in held]
+    return {**row, "reason": no_word_for(left)} if left else None
 
 
 def _image(item: Item) -> Image:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from converter.formats.aci import app as words
 from converter.formats.aci import kept as forms
 from converter.formats.aci import keys
+from converter.formats.aci.confinement import supplementary
 from converter.formats.aci.kept import Kept
 from converter.formats.aci.manifest import Manifest
 from converter.formats.aci.names import named, platform_labels, platform_of, reference_of
-from converter.model.document import dump, letters
+from converter.model.document import dump
 from converter.model.image import History, Image, RunConfig
 from converter.model.limits import MIB
 from converter.model.platform import Platform
@@ -177,20 +178,20 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
     app = manifest.app or {}
     known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.members) or {}).get("config") or {})
     for field, values in (
-        ("app.supplementaryGIDs", () if words.groupless(config.user) else _supplementary(app)),
+        ("app.supplementaryGIDs", () if words.groupless(config.user) else supplementary(app)),
         ("app.eventHandlers", [handler["name"] for handler in words.members(app, "eventHandlers")]),
         ("app.isolators", [row["name"] for row in words.members(app, "isolators") if row not in known]),
         ("app.ports.socketActivated", [p["name"] for p in words.members(app, "ports") if p.get("socketActivated")]),
         ("app.mountPoints.readOnly", [p["name"] for p in words.members(app, "mountPoints") if p.get("readOnly")]),
     ):
         if values:
-            yield row(field, f"other formats have no word for it ({', '.join(map(str, values))})")
+            yield row(field, no_word_for(values))
     if config.user.startswith("/") or ":/" in config.user:
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
 
 
-def _supplementary(app: Mapping[str, Any]) -> Sequence[int]:
-    """The supplementary groups: the reference reads keys without regard to case, and the text spells them twice."""
-    return next((value or () for key, value in app.items() if letters(key) == "supplementarygids"), ())
+def no_word_for(values: Iterable[object]) -> str:
+    """Why a field is lost, with what it held."""
+    return f"other formats have no word for it ({', '.join(map(str, values))})"

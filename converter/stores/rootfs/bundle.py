@@ -19,7 +19,7 @@ from converter.stores.media.temporary import remove
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.flat import no_place_for, only_one
 from converter.stores.rootfs.place import Place
-from converter.stores.rootfs.rootless import is_root, rootless
+from converter.stores.rootfs.rootless import is_limited, is_root, rootless
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.verify import Meter, hashed
 
@@ -155,6 +155,8 @@ class BundleSink(RootfsSink):
         config = load_object(data)
         if not is_root(config):
             self._tell("the container runs as root, who is you outside of it: an ordinary user is nobody else in one")
+        if is_limited(config):
+            self._tell("memory and processors are not limited, for an ordinary user has no control groups")
         return dump(rootless(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:

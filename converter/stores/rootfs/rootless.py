@@ -36,6 +36,11 @@ def is_root(config: dict[str, Any]) -> bool:
     return bool(config["process"]["user"] == _ROOT)
 
 
+def is_limited(config: dict[str, Any]) -> bool:
+    """Whether the container may use less memory or fewer processors than there are: control groups see to it."""
+    return bool(config["linux"]["resources"].keys() - {"devices"})
+
+
 def _mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for mount in mounts:
         if mount["destination"] == "/sys":

@@ -1,0 +1,86 @@
+"""What an app may do and use, for a runtime's configuration (appc spec 0.8.11, ace.md, "Isolators"; config-linux.md).
+
+An image may ask for less than every container gets, and never for more: what would widen it is left to whoever runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from converter.formats.aci import app as words
+from converter.formats.capabilities import USUAL
+from converter.model.document import letters
+
+PERIOD = 100_000
+"""Microseconds over which the use of processors is counted: the kernel's own choice."""
+
+_QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|[KMGTPE]i?|k|)")
+_POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
+
+
+def confinement(app: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """What a configuration is to say, and the names of the isolators that are wholly in it.
+
+    The members: ``capabilities``; ``memory`` and ``cpu``, as ``linux.resources`` has them; ``additionalGids``;
+    ``readOnly``, the paths of volumes that nobody may write to.
+    """
+    found: dict[str, Any] = {}
+    held = set()
+    for row in words.members(app, "isolators"):
+        name, value = row["name"], row["value"]
+        match name:
+            case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
+                retained = name.endswith("retain-set")
+                said, so_far = value["set"], found.get("capabilities", USUAL)
+                found["capabilities"] = [one for one in so_far if (one in said) == retained]
+                whole = not retained or set(said) <= set(USUAL)
+            case "resource/memory":
+                found["memory"], whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
+            case "os/linux/cpu-shares":
+                found["cpu"], whole = {**found.get("cpu", {}), "shares": value}, True
+            case "resource/cpu":
+                made, whole = _limits(value, {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)})
+                period = {"period": PERIOD} if "quota" in made else {}
+                found["cpu"] = {**found.get("cpu", {}), **made, **period}
+            case "os/linux/no-new-privileges":
+                whole = value is True
+            case _:
+                whole = False
+        held |= {name} if whole else set()
+    groups = [number for number in supplementary(app) if 0 <= number < 1 << 32]
+    paths = [point["path"] for point in words.members(app, "mountPoints") if point.get("readOnly")]
+    more = {"additionalGids": groups, "readOnly": paths}
+    return found | {key: value for key, value in more.items() if value}, frozenset(held)
+
+
+def supplementary(app: Mapping[str, Any]) -> Sequence[int]:
+    """The supplementary groups: the reference reads keys without regard to case, and the text spells them twice."""
+    return next((value or () for key, value in app.items() if letters(key) == "supplementarygids"), ())
+
+
+def _limits(value: Mapping[str, Any], called: Mapping[str, tuple[str, int, int]]) -> tuple[dict[str, int], bool]:
+    """The quantities under a runtime's names, each times what it counts in, and whether that is all of them.
+
+    Those are left out that no kernel would take: what is less than the last number, or more than 64 bits.
+    """
+    found = {}
+    for key, (name, by, least) in called.items():
+        number = quantity(value.get(key))
+        if number is not None and least <= int(number * by) < 1 << 63:
+            found[name] = int(number * by)
+    return found, len(found) == len(value.keys() & called.keys())
+
+
+def quantity(text: Any) -> Fraction | None:
+    """``"64Mi"``, ``"1.5G"``, ``"500m"``, 4096; None for another spelling."""
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None:
+        return None
+    number, suffix = Fraction(match[1]), match[2]
+    if suffix == "m":
+        return number / 1000
+    unit = 1024 if suffix.endswith("i") else 1000
+    return number * int(unit ** _POWERS.get(suffix[:1].upper(), 0))
