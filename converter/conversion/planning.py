@@ -11,7 +11,7 @@ from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.signed import Carried
-from converter.conversion.targets import compression_for, format_for, name_for
+from converter.conversion.targets import compression_for, format_for, name_for, unloaded
 from converter.edits import each_image, recompressed, relabelled
 from converter.errors import LossRefused, within
 from converter.model.compression import Compression
@@ -77,7 +77,7 @@ def plan(
         carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = losses(target, chosen.item, options) if back is None else ()
-        planned = Plan(root=root, losses=(*lost, *more))
+        planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, chosen.item)))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,

@@ -1,19 +1,21 @@
-"""Destinations: the format that each is written in, and the name an image gets there."""
+"""Destinations: the format that each is written in, the name an image gets there, and who cannot find it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from converter import formats
 from converter.errors import Usage
 from converter.model.compression import GZIP, KEEP, Compression
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Index, Item
+from converter.model.image import Artifact, Image, Index, Item, images
 from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import ImageName, Location
 from converter.model.transport import TRANSPORTS
+from converter.plan import Loss
 from converter.ports import Format
 from converter.stores.media.out_file import STDOUT
 
@@ -65,6 +67,19 @@ def compression_for(destination: Location, asked: Compression | None, *, unpacke
     if asked is not None:
         return None if asked == KEEP else asked
     return GZIP if unpacked and not destination.kind.plain else None
+
+
+def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
+    """What an archive holds for readers of layouts alone: Docker finds images there, with all of their layers."""
+    if destination.transport != "docker-archive":
+        return
+    if isinstance(item, Artifact):
+        yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
+    layers = (layer.content for image in images(item) for layer in image.layers)
+    away = sum(isinstance(content, Known) and content.absent for content in layers)
+    if away:
+        reason = f"docker load fetches none, and {away} are only where their URLs lead (--download-foreign)"
+        yield Loss(field="layers", reason=reason, kept="LayerSources")
 
 
 def shown_format(destination: Location, chosen: Format) -> str:

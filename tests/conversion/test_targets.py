@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,9 @@ from converter.model.image import Image
 from converter.model.naming import FULL_NAME, REF_NAME, called
 from converter.model.platform import Platform
 from converter.model.reference import Location
-from tests.stores.copying import source_at
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image, tar
+from tests.stores.copying import copy, sink_at, source_at
 from tests.stores.saving import classic, write_tar
 from tests.trust.origins import v1
 
@@ -100,3 +104,32 @@ def test_an_image_keeps_the_name_it_had(source: str, name: str, full: str, desti
 )
 def test_an_image_of_a_layout_is_called_what_the_layout_calls_it(annotations: dict[str, str], told: str) -> None:
     assert called(Location.parse("oci:in:@0"), "@0", replace(ROOT, annotations=annotations)) == told
+
+
+AWAY = Descriptor.of(b"packed", types.OCI_NONDISTRIBUTABLE_GZIP).to_json() | {"urls": ["https://example.com/base"]}
+CHART = {"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}}
+
+
+@pytest.mark.parametrize(
+    "change, target, field",
+    [
+        pytest.param({}, "docker-archive:", "", id="an image is found by docker load"),
+        pytest.param(CHART, "docker-archive:", "artifact", id="an artifact is not"),
+        pytest.param(CHART, "oci-archive:", "", id="but it has its place in a layout"),
+        pytest.param({"layers": [AWAY]}, "docker-archive:", "layers", id="nor is a foreign layer that is elsewhere"),
+        pytest.param({"layers": [AWAY]}, "oci-archive:", "", id="which no layout needs"),
+    ],
+)
+def test_an_archive_is_said_to_hold_what_docker_load_does_not_find(
+    tmp_path: Path, change: dict[str, Any], target: str, field: str
+) -> None:
+    store = MemoryStore()
+    document = json.loads(store.blobs[add_image(store, tars=[tar({"a": b"1"})]).digest])
+    for name, value in change.items():
+        document[name] = value if isinstance(value, list) else document[name] | value
+    away = store.add(b"packed", types.OCI_NONDISTRIBUTABLE_GZIP)
+    root = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+    copy(store, root, sink_at("oci", tmp_path / "in"), "app")
+    (tmp_path / "in/blobs/sha256" / away.digest.encoded).unlink(missing_ok=True)
+    result = converter.convert(f"oci:{tmp_path}/in:app", f"{target}{tmp_path}/out.tar:app:1")
+    assert [loss.field for loss in result.losses] == ([field] if field else [])
