@@ -66,7 +66,7 @@ def require(data: bytes, kind: str) -> None:
         return
     from converter.schema import blocking, check
 
-    errors = blocking(check(data, kind))
+    errors = blocking(check(data, kind), kind)
     if errors:
         first, more = errors[0], len(errors) - 1
         rest = f" (and {more} more: transship validate --kind {kind})" if more else ""

@@ -8,9 +8,18 @@ from converter.model import media_types as types
 from converter.schema.finding import Finding
 
 
-def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The errors that forbid to read, or to pass on, a document. A validator must not ask this: it names them all."""
-    return tuple(finding for finding in findings if finding.severity == "error" and not _forgiven(finding))
+def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
+    """What forbids to read, or to pass on, a document. A validator must not ask this: it names all errors.
+
+    A member in another case is one to Go and none to others, also to us: a user or a variable would be lost unseen.
+    ACIs are read as Go does it.
+    """
+    unseen = () if kind.startswith("aci-") else ("json/key-case",)
+    return tuple(
+        finding
+        for finding in findings
+        if finding.rule in unseen or (finding.severity == "error" and not _forgiven(finding))
+    )
 
 
 def _forgiven(finding: Finding) -> bool:

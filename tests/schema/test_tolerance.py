@@ -18,7 +18,7 @@ DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def stopped(document: Any, kind: str) -> list[str]:
-    return [finding.rule for finding in blocking(check(json.dumps(document).encode(), kind))]
+    return [finding.rule for finding in blocking(check(json.dumps(document).encode(), kind), kind)]
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,21 @@ def test_forgiven(kind: str, document: Any) -> None:
             ["oci/ambiguous"],
             id="two kinds at once",
         ),
+        pytest.param("oci-config", {**CONFIG, "Config": {"User": "1"}}, ["json/key-case"], id="a user for Go alone"),
+        pytest.param("docker-config", {**CONFIG, "config": {"user": "1"}}, ["json/key-case"], id="Docker's likewise"),
     ],
 )
 def test_not_forgiven(kind: str, document: Any, rules: list[str]) -> None:
     assert stopped(document, kind) == rules
 
 
-def test_warnings_stop_nothing() -> None:
-    assert stopped({**CONFIG, "os": "amiga"}, "oci-config") == []
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"os": "amiga"}, id="an odd system"),
+        pytest.param({"config": {"Labels": {"USER": "1", "config": "2"}}}, id="labels called as members are"),
+        pytest.param({"unknown": {"USER": "1"}}, id="members that nobody knows"),
+    ],
+)
+def test_what_stops_nothing(change: dict[str, Any]) -> None:
+    assert stopped({**CONFIG, **change}, "oci-config") == []
