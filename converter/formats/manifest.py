@@ -41,7 +41,12 @@ LAYER_TYPES: Mapping[str, tuple[str, str]] = {
 }
 """What a layer's media type says: whether it may be passed on, and its codec."""
 
-CONFIG_TYPES = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG, "application/octet-stream"))
+_IMAGE_CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
+CONFIG_TYPES: Mapping[str, frozenset[str]] = {
+    "oci": _IMAGE_CONFIGS,
+    "docker": _IMAGE_CONFIGS | {"application/octet-stream"},
+}
+"""What says, by format, that a manifest is an image's. Old engines pushed octets; to OCI those are an artifact."""
 
 _COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked.")
 """Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
@@ -70,7 +75,9 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         config = Descriptor.from_json(document.get("config"))
     layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
     in_force().require("layers", len(layers), "layers")
-    if config.media_type not in CONFIG_TYPES or any(layer.media_type not in LAYER_TYPES for layer in layers):
+    if config.media_type not in CONFIG_TYPES[format_name] or any(
+        layer.media_type not in LAYER_TYPES for layer in layers
+    ):
         return _artifact(document, root, (config, *layers), fetch, format_name)
     stored = fetch(config).pinned()
     with within("config"):

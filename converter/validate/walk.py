@@ -177,7 +177,7 @@ class Walk:
         config = document.get("config")
         layers = [self.descriptor(row, member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
         described = None if config is None else self.descriptor(config, member(here, "/config"))
-        if _artifact(document, root, described, layers):
+        if _artifact(document, root, described, layers, dialect):
             for number, blob in enumerate((described, *layers)):
                 part = "config" if number == 0 else f"layers/{number - 1}"
                 self._opaque(blob, member(here, f"/{part}"), below(place, part))
@@ -296,10 +296,14 @@ def _part(kind: str | None) -> str:
 
 
 def _artifact(
-    document: Mapping[str, Any], root: Descriptor, config: Descriptor | None, layers: Sequence[Descriptor | None]
+    document: Mapping[str, Any],
+    root: Descriptor,
+    config: Descriptor | None,
+    layers: Sequence[Descriptor | None],
+    dialect: str,
 ) -> bool:
     """Whether it is no image: an attestation, a signature, a chart."""
-    if config is not None and config.media_type not in CONFIG_TYPES:
+    if config is not None and config.media_type not in CONFIG_TYPES[dialect]:
         return True
     if (root.platform is not None and not root.platform.known) or document.get("artifactType"):
         return True

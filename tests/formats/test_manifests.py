@@ -231,6 +231,22 @@ def test_an_artifact_is_carried_by_oci_and_refused_by_docker() -> None:
         docker.encode(item, ANY)
 
 
+@pytest.mark.parametrize(
+    "dialect, expected",
+    [
+        pytest.param(DOCKER, Image, id="an image of an old engine"),
+        pytest.param(OCI, Artifact, id="an artifact of nobody knows what"),
+    ],
+)
+def test_a_configuration_of_octets_is(dialect: Dialect, expected: type) -> None:
+    store = MemoryStore()
+    document = json.loads(store.blobs[add_image(store, dialect).digest])
+    document["config"]["mediaType"] = "application/octet-stream"
+    store.named["app:1"] = store.add(json.dumps(document).encode(), document["mediaType"])
+
+    assert type(decoded(store)) is expected
+
+
 @pytest.mark.parametrize("dialect, own", DIALECTS)
 def test_an_index_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: Format) -> None:
     store = MemoryStore()
