@@ -179,7 +179,7 @@ class Client:
                 # What a helper gave an hour ago may no longer hold.
                 self._found = None
             if not (asked and self._authorizer().renew(offered, scopes, sent)):
-                raise refusal(method, url, response, text)
+                raise refusal(method, url, response, text, _LOGIN)
             if body is not None and not isinstance(body, bytes):
                 raise Interrupted(f"got 401 for {method} {plain(url)}, want a token that holds to the end")
             renewals += 1
@@ -225,7 +225,7 @@ class Client:
                     text = self._body(response, url)
                     if response.status == 200:
                         return text
-                    raise refusal(method, url, response, text)
+                    raise refusal(method, url, response, text, _LOGIN)
             except Interrupted as error:
                 failures += 1
                 self.patience.retry(error, failures)
@@ -245,8 +245,14 @@ class Client:
         return "https"
 
 
-def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> ConverterError:
-    """What an unwelcome status means; registries say more in the body (distribution-spec, "Error Codes")."""
+_LOGIN = " (--creds, --authfile, or a login of skopeo, podman or docker)"
+
+
+def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes, login: str = "") -> ConverterError:
+    """What an unwelcome status means; registries say more in the body (distribution-spec, "Error Codes").
+
+    ``login`` is how one gives credentials, where they can be given.
+    """
     status = response.status
     said = _first_error(body)
     fact = f"got {status}{said} for {method} {plain(url)}"
@@ -257,7 +263,7 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes) -> C
     if status == 404:
         return Missing(f"{fact}, want it to be there")
     if status in (401, 403):
-        return Denied(f"{fact}, want credentials that may do this")
+        return Denied(f"{fact}, want credentials that may do this{login}")
     return Rejected(f"{fact}, want success", status)
 
 
