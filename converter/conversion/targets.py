@@ -33,7 +33,9 @@ def check(destinations: Sequence[Location], images: int) -> None:
         place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
         if destination.path == "-" and destination.transport in ("oci", "dir"):
             raise Usage(f"got standard output for {destination.transport}, want a directory")
-        if images > 1 and (destination.name or destination.kind.holds == "name"):
+        if images > 1 and destination.kind.holds != "several":
+            raise Usage(f"got {images} images for {destination}, want one (transship sync has a place for each)")
+        if images > 1 and destination.name:
             raise Usage(f"got {images} images for {destination}, want a destination without a name")
         if place in taken and not (destination.transport == taken[place].transport and destination.kind.grows):
             raise Usage(f"got {taken[place]} and {destination}, want a place for each")

@@ -207,9 +207,7 @@ class AciSink:
         """Make ``root`` the image; a file has no other name than its own. Raises Unsupported for a second image."""
         del name
         if self._root is not None and self._root.digest != root.digest:
-            raise Unsupported(
-                "got two images for one ACI, want one (transship sync SOURCE aci:DIR writes a file for each)"
-            )
+            raise Unsupported("got two images for one ACI, want one")
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
