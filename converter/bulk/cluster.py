@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from distributed import Client, Future, KilledWorker
@@ -70,9 +69,7 @@ class Cluster:
         self._herald.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the cluster. Tasks that have begun end by themselves."""
         self._hosts.told = None
         self._client.unsubscribe_topic(TOPIC)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from converter.cache.edition import edition
@@ -75,9 +74,7 @@ class Memory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is kept."""
 
     def save(self) -> None:
@@ -162,9 +159,7 @@ class Cache(Memory):
         self._lock = threading.Lock()
         self._reading: sqlite3.Connection | None = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Write down what was learned, also by a run that failed later: it is true all the same."""
         try:
             self.save()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 
 from converter.cache.blobs import KeptBlobs
 from converter.model.content import Known
@@ -19,9 +18,7 @@ class Caching(Around):
         super().__init__(source)
         self._kept = blobs
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """The blobs stay; nothing is open."""
 
     def _blocks(self, known: Known) -> Iterator[Block]:

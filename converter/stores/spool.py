@@ -37,9 +37,10 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Free the disk: the files have no names."""
         for held in self._held.values():
             held.close()
@@ -128,10 +129,8 @@ class Once(Around):
         """Keep what is read from now on, also of what has been fetched before: it will be read again."""
         self._holding = True
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._spool.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
 
     def _blocks(self, known: Known) -> Blocks:
         return self._spool.blocks(known) if self._holding else known.raw()

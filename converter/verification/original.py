@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
 from typing import Self
 
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
@@ -61,9 +60,7 @@ class OriginalSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Whoever gave ``files`` closes them."""
 
     def names(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from types import TracebackType
 from typing import Self
 
 from converter.errors import NotFound, within
@@ -57,9 +56,7 @@ class DockerArchive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._medium.close()
 
     def names(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from converter.errors import ConverterError, Usage, within
 from converter.model.content import Blocks
@@ -61,12 +60,10 @@ class DaemonSink(DockerArchiveSink):
         self._reference = reference
         self._engine = engine
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             with within(f"the Docker Engine at {self._engine.host}"):
-                super().__exit__(kind, error, trace)
+                super().__exit__(kind, *rest)
         finally:
             self._engine.close()
 
