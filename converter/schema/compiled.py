@@ -41,6 +41,9 @@ LENIENT = {
 }
 """Members that the text requires and the reference does not: a warning under compat."""
 
+ADVISED = {("oci-manifest.json#/properties/layers", "minItems")}
+"""What the reference demands and the text only advises: a warning under strict."""
+
 
 def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     """What a document, as parsed, breaks of the schema of its kind."""
@@ -59,6 +62,8 @@ def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
             ill_formed.add(path)
         severity: Severity = "error"
         if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
+            severity = "warning"
+        if profile == "strict" and (location, keyword) in ADVISED:
             severity = "warning"
         yield Finding(
             path,
@@ -80,8 +85,14 @@ def schema_rules() -> tuple[Rule, ...]:
             else:
                 title = f"What the schema of {kind} says of: {keyword}."
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
+            advised = (location, keyword) in ADVISED
             found[name] = Rule(
-                name=name, title=title, spec=document(f"{kind}.json")["$comment"], kinds=tuple(dict.fromkeys(kinds))
+                name=name,
+                title=title,
+                spec=document(f"{kind}.json")["$comment"],
+                kinds=tuple(dict.fromkeys(kinds)),
+                strict="warning" if advised else "error",
+                note="The text says SHOULD." if advised else "",
             )
     return tuple(found[name] for name in sorted(found))
 
