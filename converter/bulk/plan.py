@@ -10,9 +10,10 @@ from converter.bulk.names import Called, destination
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.conversion.ends import source_store
-from converter.errors import ConverterError, Invalid, Usage, within
+from converter.errors import ConverterError, Usage, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
+from converter.model.image import Image
 from converter.model.naming import is_of_attachment
 from converter.model.reference import ImageName, Location
 from converter.stores import StoreOptions, open_source
@@ -60,7 +61,7 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
             yield Unlisted(source=entry.source, error=error)
             continue
         for source in sources:
-            job = _job(entry, source)
+            job = _job(entry, source, hosts)
             if isinstance(job, Unlisted):
                 yield job
                 continue
@@ -71,14 +72,29 @@ def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
                 yield job
 
 
-def _job(entry: Entry, source: Location) -> Job | Unlisted:
+def _job(entry: Entry, source: Location, hosts: Hosts) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = Called.of(source, source.name, entry.source.path)
+            called = Called.of(source, _name(source, entry.options, hosts), entry.source.path)
             there = destination(entry.to, called, entry.rename)
-    except Invalid as error:
+    except Usage:
+        raise
+    except ConverterError as error:
         return Unlisted(source=source, error=error)
     return Job(source=source, destination=there, options=entry.options)
+
+
+def _name(source: Location, options: Options, hosts: Hosts) -> str:
+    """What an image is called where it comes from: an ACI by its manifest, for its file may be called anything."""
+    if source.transport == "appc":
+        return source.path.partition(",")[0]
+    if source.transport != "aci" or source.path == "-":
+        return source.name
+    from converter import formats
+
+    with open_source(source, _store(options, hosts)) as opened:
+        item = formats.decode(opened.fetch(opened.resolve("")), opened.fetch)
+    return str(item.foreign["aci"]["reference"]) if isinstance(item, Image) else ""
 
 
 def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
@@ -89,8 +105,8 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
             raise Usage(f"got {place} with a name, and others beside it, want one or the other")
         yield place
         return
-    if place.transport == "docker-daemon":
-        yield place
+    if place.transport in ("docker-daemon", "appc"):
+        yield place  # an image, not a place of several
         return
     if place.transport == "dir" and not Path(place.path, _MANIFEST).is_file():
         yield from _directories(place)

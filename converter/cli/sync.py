@@ -12,7 +12,7 @@ import click
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
 from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
-from converter.cli.image_options import image_options, no_cache_option
+from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
 from converter.cli.signers import maker_of, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
@@ -57,6 +57,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write what was done to a file, .json or .html (repeatable).",
 )
+@aci_path_option
 @no_cache_option
 @trust_options
 @store_options
