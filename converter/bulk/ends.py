@@ -10,7 +10,7 @@ from dataclasses import replace
 from converter.bulk.plan import Job
 from converter.cache import Memory
 from converter.conversion.ends import source_store, target_store
-from converter.conversion.noted import Noted
+from converter.conversion.noted import NotedSink
 from converter.events import Report
 from converter.model.digest import Digest
 from converter.model.reference import ImageName
@@ -84,7 +84,7 @@ class Ends:
         def known(digest: Digest) -> bool:
             return where.repository in self.holders.of(where.host, digest)
 
-        return Noted(open_sink(job.destination, replace(store, holders=holders)), heard, known)
+        return NotedSink(open_sink(job.destination, replace(store, holders=holders)), heard, known)
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:

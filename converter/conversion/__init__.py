@@ -29,7 +29,7 @@ from converter.stores.hosts import Hosts
 from converter.streams.workers import Workers
 
 if TYPE_CHECKING:
-    from converter.stores.spool import Once
+    from converter.stores.spool import SharedSource
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert", "open_image"]
 
@@ -75,16 +75,16 @@ def convert(
     return Result(source=str(source), targets=tuple(results), seconds=time.monotonic() - started)
 
 
-def _costly(source: Source, options: Options, stack: ExitStack) -> Once:
+def _costly(source: Source, options: Options, stack: ExitStack) -> SharedSource:
     """A source beyond this machine: what an earlier run has kept is not fetched, and what is held is fetched once."""
-    from converter.stores.spool import Once
+    from converter.stores.spool import SharedSource
 
     if options.cache is not None and options.cache_blobs:
         from converter.cache.blobs import KeptBlobs
-        from converter.conversion.caching import Caching
+        from converter.conversion.caching import CachedSource
 
-        source = Caching(source, KeptBlobs(options.cache / FOLDER))
-    return stack.enter_context(Once(source))
+        source = CachedSource(source, KeptBlobs(options.cache / FOLDER))
+    return stack.enter_context(SharedSource(source))
 
 
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:

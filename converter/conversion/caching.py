@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from converter.cache.blobs import KeptBlobs
 from converter.model.content import Known
 from converter.ports import Source
-from converter.stores.around import Around
+from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
 
 
-class Caching(Around):
+class CachedSource(WrappedSource):
     """Another source, which its opener closes, and what was fetched from it earlier."""
 
     def __init__(self, source: Source, blobs: KeptBlobs) -> None:

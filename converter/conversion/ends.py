@@ -44,7 +44,7 @@ def open_target(destination: Location, store: StoreOptions, memory: Memory) -> S
     """The destination; in a registry, with what is remembered of its other repositories."""
     if destination.transport != "docker":
         return open_sink(destination, store)
-    from converter.conversion.noted import Noted
+    from converter.conversion.noted import NotedSink
 
     where = ImageName.parse(destination.path)
 
@@ -59,4 +59,4 @@ def open_target(destination: Location, store: StoreOptions, memory: Memory) -> S
         if sent or memory.holder(where.host, digest) is None:
             memory.learn_holder(where.host, digest, where.repository)
 
-    return Noted(open_sink(destination, replace(store, holders=holders)), heard)
+    return NotedSink(open_sink(destination, replace(store, holders=holders)), heard)

@@ -13,7 +13,7 @@ from converter.model.image import Attachment
 from converter.ports import Sink
 
 
-class Noted:
+class NotedSink:
     """``heard`` is told of each blob that is there, and whether it was sent. What is ``known`` is not asked for."""
 
     def __init__(

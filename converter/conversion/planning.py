@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from converter.conversion import acis, origin, signed
 from converter.conversion.chosen import Chosen, speaking
@@ -21,6 +22,9 @@ from converter.model.image import Image, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Node, Plan, forecast
 from converter.ports import Format, Sink
+
+if TYPE_CHECKING:
+    from converter.conversion.restoring import Restored
 
 
 @frozen
@@ -65,15 +69,9 @@ def plan(
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and origin.has_room(place)
-        back = None
-        if recorded and files is not None and target.name == acis.NAME and options.compress is None:
-            from converter.conversion.restoring import restored
-
-            # Whoever gives the ACIs that it depended on has them, and can have it back without them in it.
-            finder = library.find if options.aci_paths and not options.rkt_dev_links else None
-            back = restored(root, chosen.before, files, options.threads, finder)
-            if back is not None:
-                root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
+        back = _restored(root, chosen, options, library, files) if recorded and target.name == acis.NAME else None
+        if back is not None:
+            root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
         carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = losses(target, chosen.item, options) if back is None else ()
@@ -88,6 +86,19 @@ def plan(
             carried=carried,
             origin=recorded,
         )
+
+
+def _restored(
+    root: Node, chosen: Chosen, options: Options, library: Library, files: ExitStack | None
+) -> Restored | None:
+    """The ACI that the image has been before, as it was, where nobody asks for it to be packed in another way."""
+    if files is None or options.compress is not None:
+        return None
+    from converter.conversion.restoring import restored
+
+    # Whoever gives the ACIs that it depended on has them, and can have it back without them in it.
+    finder = library.find if options.aci_paths and not options.rkt_dev_links else None
+    return restored(root, chosen.before, files, options.threads, finder)
 
 
 def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:

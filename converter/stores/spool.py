@@ -13,8 +13,8 @@ from typing import Self
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
 from converter.ports import Source
-from converter.stores.around import Around
 from converter.stores.media.temporary import spooled
+from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
@@ -93,7 +93,7 @@ class _Held:
             self.fd = -1
 
 
-class SpooledSource(Around):
+class SpooledSource(WrappedSource):
     """A source whose blobs come by way of a spool. It opens and closes the other."""
 
     def __init__(self, source: Source, spool: Spool) -> None:
@@ -114,7 +114,7 @@ class SpooledSource(Around):
         return self._spool.blocks(known)
 
 
-class Once(Around):
+class SharedSource(WrappedSource):
     """A source, which its opener closes, for several targets: what they all need is read from it once.
 
     From ``hold`` on a blob goes through a spool; until then everything is read where it is.

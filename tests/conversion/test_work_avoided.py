@@ -78,7 +78,7 @@ def test_what_was_fetched_is_fetched_once(tmp_path: Path) -> None:
     store = MemoryStore()
     add_image(store)
     source = MemorySource(store)
-    cached = caching.Caching(source, KeptBlobs(tmp_path))
+    cached = caching.CachedSource(source, KeptBlobs(tmp_path))
     for digest, data in store.blobs.items():
         root = store.named["app:1"]
         for _ in range(3):

@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.media import temporary
 from converter.stores.memory import MemorySource, MemoryStore
-from converter.stores.spool import Once, Spool
+from converter.stores.spool import SharedSource, Spool
 
 
 def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:
@@ -59,7 +59,7 @@ def test_a_source_for_several_targets_is_read_once_from_when_it_is_held() -> Non
     store = MemoryStore()
     root = store.add(b"data", "x/y")
     source = MemorySource(store)
-    with Once(source) as once:
+    with SharedSource(source) as once:
         blob = once.fetch(root)
         for read in (1, 2):
             assert b"".join(blob.blocks()) == b"data"

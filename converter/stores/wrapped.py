@@ -14,7 +14,7 @@ from converter.model.image import Attachment
 from converter.ports import Source
 
 
-class Around(ABC):
+class WrappedSource(ABC):
     """Wraps a source. Its heirs say where the bytes of a blob come from, and what is closed at the end."""
 
     def __init__(self, source: Source) -> None:
