@@ -15,7 +15,7 @@ from converter.formats.aci.names import sanitised_name
 Member = dict[str, Any]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z_0-9.-]*")
-_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([A-Za-z0-9]+))?")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([A-Za-z0-9]*))?")
 _ROOT = "0"
 PORT_MOST = 65535
 
