@@ -23,6 +23,9 @@ INTERVAL = 5.0
 DELAY = 0.3
 """Seconds before the first bar is drawn."""
 
+NAME = 24
+"""Most characters of a name beside a bar."""
+
 ROWS = 6
 """Most blobs with a bar of their own; the others count in the sum."""
 
@@ -132,6 +135,11 @@ class Sum:
         return self.blobs_done + sum(min(1.0, blob.done / blob.size) for blob in self.active.values() if blob.size)
 
 
+def _end_of(name: str) -> str:
+    """As much of a name as a bar has room for: names of images differ at their end."""
+    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+
+
 class Lines:
     """One line every few seconds, for logs."""
 
@@ -232,7 +240,7 @@ class Bars:
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
         return tqdm(
-            desc=f"{printable(name)[:24]:<10}",
+            desc=f"{_end_of(printable(name)):<10}",
             bar_format=_BAR,
             total=length or None,
             initial=done,

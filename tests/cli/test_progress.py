@@ -150,10 +150,11 @@ def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> N
     bars.show(Moved("app:1", 8 * MIB))
     bars.show(Finished("app:1", 0))
     clock.now += 1
-    bars.show(Started("app:2", 8 * MIB))
+    bars.show(Started("an-image-with-a-long-name:2", 8 * MIB))
     bars.show(Warned("odd"))
     assert "total" in screen.getvalue()
     assert "25%" in screen.getvalue()
+    assert "…mage-with-a-long-name:2" in screen.getvalue(), "of a long name the end, where the tag is"
     assert "1 of 4 images, 8.0 MiB [" in screen.getvalue()
     bars.close()
 
