@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
-from converter.bulk import work
+from converter.bulk import image
 from converter.bulk.ends import Ends
 from converter.bulk.outcome import Outcome, Summary
 from converter.bulk.plan import Job, Unlisted, jobs
@@ -116,17 +116,17 @@ def _outcome(
 ) -> Outcome | None:
     """What became of a job; None where it was called off."""
     if isinstance(job, Unlisted):
-        return work.failed(job.source, None, job.error)
+        return image.failed(job.source, None, job.error)
     began = time.monotonic()
     try:
         with telling.image(job.name, wanted) as report:
-            return work.run(job, ends, report, elsewhere)
+            return image.run(job, ends, report, elsewhere)
     except CalledOff:
         return None
     except ConverterError as error:
-        return work.failed(job.source, job.destination, error, time.monotonic() - began)
+        return image.failed(job.source, job.destination, error, time.monotonic() - began)
     except OSError as error:
-        return work.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
+        return image.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
 
 
 def _unless(stopping: threading.Event) -> Report:

@@ -97,14 +97,14 @@ class Execution:
         """Make every root and what it names. Raises what the first failure raised, once all threads have stopped."""
         roots = list(roots)
         todo = leaves(*roots)
-        self._settings.report(Planned(sum(map(work, todo)), len(todo)))
+        self._settings.report(Planned(sum(map(input_size, todo)), len(todo)))
         self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
         return [self._finish(root) for root in roots]
 
     def _run_leaves(self, todo: list[Copy | Make]) -> None:
         """The largest first, unless the order of the calls shows in the target."""
         if not self._sink.ordered:
-            todo = sorted(todo, key=work, reverse=True)
+            todo = sorted(todo, key=input_size, reverse=True)
         jobs = self._settings.jobs
         threads = 1 if self._sink.ordered else max(jobs, self._settings.copies)
         self._crowded = min(threads, len(todo)) > jobs
@@ -140,7 +140,7 @@ class Execution:
 
     def _leaf(self, leaf: Copy | Make) -> Made:
         with within(leaf.label or "blob"):
-            size = work(leaf)
+            size = input_size(leaf)
             self._settings.report(Started(leaf.label, size))
             made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf)
             self._settings.report(Finished(leaf.label, size, skipped))
@@ -255,7 +255,7 @@ class Execution:
                 yield block
 
 
-def work(leaf: Copy | Make) -> int:
+def input_size(leaf: Copy | Make) -> int:
     """How many bytes of blobs are read for a leaf, as far as that is known before its own inputs are made."""
     return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0
 

@@ -13,11 +13,11 @@ from typing import TypeVar
 import pytest
 
 from converter.bulk.cluster import require_same
+from converter.bulk.image import Whole
 from converter.bulk.move import Move
 from converter.bulk.plan import Job
 from converter.bulk.sync import Run, sync
 from converter.bulk.task import Task, portable
-from converter.bulk.work import Whole
 from converter.bulk.worker import Done, Failed, perform
 from converter.conversion import Options
 from converter.errors import ConverterError, DigestMismatch, Unsupported

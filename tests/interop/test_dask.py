@@ -18,10 +18,10 @@ from distributed import Client
 
 from converter import validate_image
 from converter.bulk.cluster import Cluster
+from converter.bulk.image import Whole
 from converter.bulk.plan import Job
 from converter.bulk.sync import Helpers, Run, sync
 from converter.bulk.task import portable
-from converter.bulk.work import Whole
 from converter.bulk.worker import Failed, program, work
 from converter.cli.environment import variables
 from converter.cli.main import main

@@ -21,7 +21,7 @@ from converter.conversion.executing import execute
 from converter.conversion.planning import Target, plan
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.events import Planned, Report
-from converter.execute import work
+from converter.execute import input_size
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -102,7 +102,7 @@ def _forecast(job: Job, target: Target, ends: Ends) -> Outcome:
         state=state,
         digest=str(future.descriptor.digest) if future else "",
         format=target.format.name,
-        before=sum(map(work, leaves(root))),
+        before=sum(map(input_size, leaves(root))),
         after=size(root, ends.memory),
         losses=target.plan.losses,
     )
