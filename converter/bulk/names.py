@@ -17,6 +17,7 @@ DEFAULT = "{name}"
 
 FIELDS = ("host", "repository", "name", "tag", "digest")
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_OWN_TAG = re.compile(r"[:@][^/]*\Z")
 _DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
 """What ``skopeo sync``, and this program, call the directory of an image."""
 
@@ -55,9 +56,9 @@ class Called:
         return self.repository.rpartition("/")[2]
 
     def rendered(self, template: str) -> str:
-        """The name that a template makes; the tag or digest is added where the template has neither."""
+        """The name that a template makes; the tag or digest is added where it names neither and has none of its own."""
         text = _FIELD.sub(lambda match: str(getattr(self, match[1])), template)
-        if "{tag}" in template or "{digest}" in template:
+        if "{tag}" in template or "{digest}" in template or _OWN_TAG.search(template):
             return text
         return f"{text}@{self.digest}" if self.digest else f"{text}:{self.tag}"
 

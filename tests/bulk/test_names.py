@@ -35,6 +35,9 @@ DIGEST = "sha256:" + "a" * 64
         pytest.param(
             "docker://app", "oci:d", "{repository}:v{tag}", "oci:d:library/app:vlatest", id="a tag of its own"
         ),
+        pytest.param(
+            "docker://app:1", "docker://b.example", "{name}:new", "docker://b.example/app:new", id="another tag"
+        ),
         pytest.param("docker://a.example/x/app:1", "dir:/d/", DEFAULT, "dir:/d/app:1", id="a directory each"),
         pytest.param("docker://a.example/x/app:1", "aci:d", "{repository}", "aci:d/x/app-1.aci", id="a file each"),
         pytest.param(
