@@ -29,7 +29,8 @@ class Copy:
 
     A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way, as the
     documents that name the node wait for it. ``examine`` is a rewrite whose result nobody wants: what it refuses is not
-    copied, and the digest of what it read (``algorithm``) becomes known. ``label`` says what the node is to people.
+    copied, and the digest of what it read becomes known. ``algorithm`` is that of these digests. ``label`` says what
+    the node is to people.
     """
 
     content: Known

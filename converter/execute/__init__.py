@@ -153,6 +153,8 @@ class Execution:
     def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
         diff_id = self._settings.memory.get(expected.digest)
+        if diff_id is not None and diff_id.algorithm != leaf.algorithm:
+            diff_id = None
         if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
             raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)

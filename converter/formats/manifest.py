@@ -205,11 +205,20 @@ def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number:
         with within(label):
             wanted = " or ".join(sorted(dialect.codecs))
             raise Unsupported(f"got a compression that not every reader of {dialect.name} images knows, want {wanted}")
+    algorithm = layer.diff_id.algorithm if layer.diff_id else "sha256"
     if isinstance(layer.content, Derived):
-        return Make(content=layer.content, media_type=media_type, diff_id=layer.diff_id, label=label)
+        content = replace(layer.content, algorithm=algorithm)
+        return Make(content=content, media_type=media_type, diff_id=layer.diff_id, label=label)
     if layer.content.absent:
         return None
-    return Copy(content=layer.content, media_type=media_type, diff_id=layer.diff_id, find_diff_id=True, label=label)
+    return Copy(
+        content=layer.content,
+        media_type=media_type,
+        diff_id=layer.diff_id,
+        find_diff_id=True,
+        algorithm=algorithm,
+        label=label,
+    )
 
 
 def _config_node(image: Image, layers: Sequence[Layer], nodes: Sequence[Copy | Make | None], dialect: Dialect) -> Write:

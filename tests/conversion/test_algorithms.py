@@ -1,0 +1,50 @@
+"""Images whose diff_ids are not of sha256 (image-spec 1.1.1, descriptor.md, Registered Algorithms)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.errors import DigestMismatch
+from converter.model import media_types as types
+from converter.model.digest import Digest
+from converter.stores.memory import MemoryStore
+from tests.builders import LAYERS, add_image
+from tests.stores.copying import copy, sink_at
+
+
+def layout(folder: Path, algorithm: str, tars: tuple[bytes, ...] = LAYERS) -> str:
+    """An image of the usual layers, whose configuration says that they are `tars`."""
+    store = MemoryStore()
+    manifest = json.loads(store.blobs[add_image(store).digest])
+    config = json.loads(store.blobs[Digest.parse(manifest["config"]["digest"])])
+    config["rootfs"]["diff_ids"] = [str(Digest.of(data, algorithm)) for data in tars]
+    manifest["config"] = store.add(json.dumps(config).encode(), types.OCI_CONFIG).to_json()
+    root = store.add(json.dumps(manifest).encode(), types.OCI_MANIFEST)
+    copy(store, root, sink_at("oci", folder / algorithm), "app")
+    return f"oci:{folder / algorithm}:app"
+
+
+@pytest.mark.parametrize("compress", ["keep", "zstd", "none"])
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_it_is_converted_whatever_was_learned_of_its_layers(tmp_path: Path, algorithm: str, compress: str) -> None:
+    sources = layout(tmp_path, "sha256"), layout(tmp_path, algorithm)
+    results = [
+        converter.convert(source, f"{target}:{tmp_path}/{number}.tar", compress=compress, cache=tmp_path / "cache")
+        for target in ("oci-archive", "docker-archive")
+        for number, source in enumerate(sources * 2)
+    ]
+    assert [str(layer.diff_id).partition(":")[0] for layer in results[1].layers] == [algorithm] * len(LAYERS)
+    assert [result.digest for result in results[:2]] == [result.digest for result in results[2:4]]
+
+
+@pytest.mark.parametrize("compress", ["keep", "zstd", "none"])
+def test_one_that_is_wrong_is_refused(tmp_path: Path, compress: str) -> None:
+    cache = tmp_path / "cache"
+    converter.convert(layout(tmp_path, "sha256"), f"oci:{tmp_path}/first", compress=compress, cache=cache)
+    wrong = layout(tmp_path, "sha512", tuple(reversed(LAYERS)))
+    with pytest.raises(DigestMismatch, match="want sha512:"):
+        converter.convert(wrong, f"oci:{tmp_path}/second", compress=compress, cache=cache)
