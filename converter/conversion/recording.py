@@ -83,7 +83,7 @@ class _Making:
     def documents(self) -> None:
         """The original's documents, byte for byte."""
         if self._before.root.media_type != types.ACI:
-            for document in _indexes(self._before.root, self._before.fetch, 0):
+            for document in _indexes(self._before.root, self._before.fetch, set()):
                 self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
         for image in images(self._before.item):
             original = image.original
@@ -94,8 +94,9 @@ class _Making:
 
     def attachments(self) -> Iterator[Attachment]:
         """What spoke of the original, with all that belongs to it."""
+        seen: set[tuple[Digest, str]] = set()
         for one in self._before.attached:
-            for content in _blobs(one.attachment.descriptor, self._before.fetch, 0):
+            for content in _blobs(one.attachment.descriptor, self._before.fetch, 0, seen):
                 self._add(content, "attachment")
             yield one.attachment
 
@@ -233,19 +234,25 @@ def _is_aci(layers: Sequence[Layer]) -> bool:
     return any(isinstance(one.content, Known) and one.content.descriptor.media_type == types.ACI for one in layers)
 
 
-def _indexes(root: Descriptor, fetch: Fetch, depth: int) -> Iterator[Known]:
-    """A root document and, where it is an index, those that it lists."""
+def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Known]:
+    """A root document and, where it is an index, those that it lists; each once, ``seen`` are those already given."""
+    if root.digest in seen:
+        return
+    seen.add(root.digest)
     document = fetch(root).pinned()
     yield document
     if root.media_type in types.INDEXES and depth < MAX_DEPTH:
         for row in load_object(document.read()).get("manifests") or ():
             child = Descriptor.from_json(row)
             if child.media_type in types.INDEXES:
-                yield from _indexes(child, fetch, depth + 1)
+                yield from _indexes(child, fetch, seen, depth + 1)
 
 
-def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int) -> Iterator[Known]:
-    """A blob and, where it is a manifest or an index, all that it names."""
+def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int, seen: set[tuple[Digest, str]]) -> Iterator[Known]:
+    """A blob and, where it is a manifest or an index, all that it names; each once, as above."""
+    if (descriptor.digest, descriptor.media_type) in seen:
+        return
+    seen.add((descriptor.digest, descriptor.media_type))
     content = fetch(descriptor)
     if content.absent:
         return
@@ -257,4 +264,4 @@ def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int) -> Iterator[Known]:
     said = load_object(content.read())
     rows = [said["config"]] if said.get("config") else []
     for row in (*rows, *(said.get("layers") or ()), *(said.get("manifests") or ())):
-        yield from _blobs(Descriptor.from_json(row), fetch, depth + 1)
+        yield from _blobs(Descriptor.from_json(row), fetch, depth + 1, seen)

@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_message import armoured, preceded, unpacked
+from converter.trust.openpgp_message import SIGNERS, armoured, preceded, unpacked
 from converter.trust.trusted import Trusted, at_most
 
 if TYPE_CHECKING:
     from pysequoia import Cert, Sig
 
     from converter.trust.openpgp_keys import Keyring
-
-SIGNERS = 32
-"""Signatures of one file or message, and no more."""
 
 
 @frozen

@@ -13,10 +13,15 @@ import zlib
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import MIB
-from converter.streams import Block
+
+SIGNERS = 32
+"""Signatures of one file or message that are looked at."""
 
 MESSAGE = 4 * MIB
 """Bytes of a signed message, packed or not; skopeo's limit too."""
+
+PARTS = MESSAGE // 512
+"""Parts of one packet; the first has at least 512 bytes (RFC 9580, section 4.2.1.4), and nobody writes smaller ones."""
 
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
@@ -82,7 +87,7 @@ def preceded(plain: bytes) -> bytes | None:
     """
     if _tag(plain) != _SIGNATURE:
         return None
-    rest: Block = _behind_signatures(plain)
+    rest = _behind_signatures(plain)
     if _tag(rest) == _COMPRESSED:
         rest = _inflated(_split(rest)[0])
     body, more = _split(rest) if _tag(rest) == _LITERAL else (b"", b"more")
@@ -94,10 +99,11 @@ def preceded(plain: bytes) -> bytes | None:
 
 def _behind_signatures(data: bytes) -> bytes:
     """From the first packet on that is no signature."""
-    rest: Block = memoryview(data)  # there may be a million of them: what is left is not copied for each
-    while _tag(rest) == _SIGNATURE:
-        _, rest = _split(rest)
-    return bytes(rest)
+    for _ in range(SIGNERS + 1):
+        if _tag(data) != _SIGNATURE:
+            return data
+        _, data = _split(data)
+    raise LimitExceeded(f"got more than {SIGNERS} signatures in a row, want at most that (OpenPGP)")
 
 
 def subpackets(signature: bytes) -> dict[int, bytes]:
@@ -127,24 +133,25 @@ def _dearmoured(text: bytes) -> bytes:
         raise Invalid("got armour that is not base64, want it so (OpenPGP)") from None
 
 
-def _tag(data: Block) -> int:
+def _tag(data: bytes) -> int:
     """What the first packet is; 0 for no packet."""
     if not data or not data[0] & 0x80:
         return 0
     return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
 
 
-def _split(data: Block) -> tuple[bytes, Block]:
+def _split(data: bytes) -> tuple[bytes, bytes]:
     """The body of the first packet, joined from its parts, and what stands behind it."""
     if not data[0] & 0x40:
         kind = data[0] & 3
         if kind == 3:
-            return bytes(data[1:]), b""
+            return data[1:], b""
         size = 1 << kind
         length = int.from_bytes(data[1 : 1 + size])
         return _cut(data, 1 + size, length), data[1 + size + length :]
-    parts, place = [], 1
-    while True:
+    parts: list[bytes] = []
+    place = 1
+    while len(parts) <= PARTS:
         first = data[place] if place < len(data) else 0
         if 224 <= first < 255:
             length, used = 1 << (first & 0x1F), 1
@@ -154,15 +161,16 @@ def _split(data: Block) -> tuple[bytes, Block]:
         place += used + length
         if not 224 <= first < 255:
             return b"".join(parts), data[place:]
+    raise LimitExceeded(f"got a packet in more than {PARTS} parts, want at most that (OpenPGP)")
 
 
-def _cut(data: Block, start: int, length: int) -> bytes:
+def _cut(data: bytes, start: int, length: int) -> bytes:
     if start + length > len(data):
         raise Invalid("got a packet that ends too early, want it whole (OpenPGP)")
-    return bytes(data[start : start + length])
+    return data[start : start + length]
 
 
-def _length(data: Block) -> tuple[int, int]:
+def _length(data: bytes) -> tuple[int, int]:
     """A length, and how many bytes say it."""
     if not data:
         return 0, 1
