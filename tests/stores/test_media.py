@@ -14,7 +14,7 @@ import pytest
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
 from converter.model.limits import Limits
 from converter.stores import disk
-from converter.stores.media import Medium, layout_target
+from converter.stores.media import Medium, layout_target, temporary
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
@@ -138,6 +138,16 @@ def test_temporaries_of_the_dead_are_cleaned_and_those_of_the_living_stay(tmp_pa
     clean(tmp_path)
     assert not any(one.path.exists() for one in living)
     clean(tmp_path / "nowhere")
+
+
+def test_a_directory_is_looked_through_once_for_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(temporary, "clean", looked.append)
+    for part in [temporary_file(tmp_path) for _ in range(5)]:
+        part.remove()
+    assert looked == [tmp_path]
+    temporary_file(tmp_path).remove()
+    assert looked == [tmp_path] * 2
 
 
 def test_a_temporary_that_was_cleaned_at_its_birth_is_made_anew(

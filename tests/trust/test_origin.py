@@ -29,6 +29,7 @@ from tests.strategies.tar import File, archive
 from tests.trust import attacks, origins
 from tests.trust.making import ecdsa, openpgp, public_pem
 from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, asked
+from tests.zoo.members import nested
 
 Make = Callable[[Path], str]
 
@@ -260,6 +261,17 @@ def test_a_record_goes_where_its_image_goes_and_leaves_with_it(tmp_path: Path) -
     assert asked(f"aci:{tmp_path}/copy.aci").ok
     converter.convert(origins.aci(tmp_path / "other.aci"), f"aci:{tmp_path}/copy.aci", compress="none", origin="never")
     assert not (tmp_path / "copy.aci.origin").exists()
+
+
+def test_a_record_goes_through_each_of_many_nested_indexes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    next(member for member in nested() if member.name == "layout: indexes wide and deep").make()
+    converter.convert("oci:layout", "oci:out:app", origin="always", compress="gzip:1")
+    documents = {blob.read_bytes() for blob in (tmp_path / "layout/blobs/sha256").iterdir()}
+    written = {blob.read_bytes() for blob in (tmp_path / "out/blobs/sha256").iterdir()}
+    assert sum(b"image.index.v1+json" in one for one in documents & written) == 7, "all indexes are in the record"
 
 
 def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:

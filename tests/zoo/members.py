@@ -391,5 +391,6 @@ def nested() -> Iterator[Member]:
             *looked_at(source),
             *to(source, "oci:out/o:app", "docker-archive:out/d.tar", more=("--platform", "all")),
             *to(source, "dir:out/dir", "rootfs:out/rootfs"),
+            *to(source, "oci:out/z:x", more=("--origin", "always", "--compress", "gzip:1")),
         )
         yield Member(name=f"layout: indexes {told}", make=made.write, commands=commands)

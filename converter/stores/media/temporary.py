@@ -68,7 +68,7 @@ class Temporary:
 
 def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing, with the mode that the umask leaves."""
-    clean(directory)
+    _clean_first(directory)
     while True:
         path = _new(directory)
         with disk(directory, "write in"):
@@ -79,7 +79,7 @@ def temporary_file(directory: Path) -> Temporary:
 
 def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``, with the mode that the umask leaves."""
-    clean(directory)
+    _clean_first(directory)
     while True:
         path = _new(directory)
         with disk(directory, "write in"):
@@ -144,6 +144,13 @@ def clean(directory: Path) -> None:
             if NAME.fullmatch(entry.name):
                 with suppress(OSError):
                     _clean_one(Path(entry.path))
+
+
+def _clean_first(directory: Path) -> None:
+    """Clean it unless this process has just done so: thousands of parts would each look at all that came before."""
+    newest = list(_MADE)[-1:]
+    if not newest or newest[0].parent != directory:
+        clean(directory)
 
 
 @contextmanager
