@@ -20,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
         # Asked by scripts at every start: answered before click is there.
-        print(f"transship {__version__}")
-        return 0
+        try:
+            print(f"transship {__version__}", flush=True)
+        except OSError:
+            pass  # told below, as for every command, or not where nobody reads any more
+        else:
+            return 0
     import gc
 
     # What is made here seldom refers to itself, and imports make much: looking through it again and again takes time.

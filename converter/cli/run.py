@@ -32,9 +32,9 @@ class Stopped(KeyboardInterrupt):
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and give its exit status; nothing is raised."""
     flags = Flags()
-    reconfigure()
     heard: list[Stopped] = []
     try:
+        reconfigure()  # writes what is waiting
         with stoppable(heard):
             status = _invoke(arguments, flags)
             if sys.stdout is not None:

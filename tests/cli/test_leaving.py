@@ -42,7 +42,7 @@ def test_the_interpreter_is_not_taken_apart() -> None:
 def test_a_full_disk_is_told_as_the_interpreter_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with Path("/dev/full").open("w") as full:
-        call = [sys.executable, "-c", f"import sys; {START}"]
+        call = [sys.executable, "-c", "from converter.__main__ import leave; print('last words'); leave(0)"]
         done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 120
     assert "No space left on device" in done.stderr

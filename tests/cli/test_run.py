@@ -246,17 +246,22 @@ def test_a_hang_up_that_nohup_ignores_is_ignored(monkeypatch: pytest.MonkeyPatch
     assert process.returncode == 0
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+ARGUMENTS = pytest.mark.parametrize("arguments", [("schema", "oci-manifest"), ("--version",)])
+
+
+@ARGUMENTS
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with start("schema", "oci-manifest", stdout=writing) as process:
+    with start(*arguments, stdout=writing) as process:
         os.close(writing)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "")
 
 
-def test_a_full_disk_behind_standard_output_is_told() -> None:
-    with Path("/dev/full").open("w") as full, start("schema", stdout=full) as process:
+@ARGUMENTS
+def test_a_full_disk_behind_standard_output_is_told(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full, start(*arguments, stdout=full) as process:
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "transship: got no space left on device from the system\n")
 
