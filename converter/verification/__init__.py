@@ -37,7 +37,8 @@ __all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Wanted", "judge",
 class Judgement:
     """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does.
 
-    ``steps`` lead from an image that was converted back to what was signed; without any, the image is signed itself.
+    ``signed`` has those of ``Wanted.sources`` that have signed it, or what it was made into. ``steps`` lead from an
+    image that was converted back to what was signed; without any, the image is signed itself.
     ``content`` says how its content is proven to be what was signed, None where that was not looked at.
     """
 
@@ -46,6 +47,7 @@ class Judgement:
     identity: str
     verdicts: tuple[Verdict, ...]
     unmet: tuple[str, ...]
+    signed: frozenset[str] = frozenset()
     steps: tuple[Step, ...] = ()
     content: Proof | None = None
 
@@ -123,7 +125,9 @@ def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted)
     asked_for = ORIGIN in wanted.require
     if (judgement.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in judgement.verdicts):
         return judgement
-    found = trace(source, location, root, wanted, judge)
+    # Who has signed this image itself need not have signed what it was made of, too.
+    before = wanted if judgement.ok else wanted.but_for(judgement.signed)
+    found = trace(source, location, root, before, judge)
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
     missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
@@ -138,7 +142,8 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
         more = [one for folder in wanted.lookasides for one in aside(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.aci_name)
-        verdicts, unmet = _own(question, wanted, trusted)
+        verdicts, signed = _own(question, wanted, trusted)
+        unmet = [_missing(source, verdicts) for source in wanted.sources() if source not in signed]
         if policy is not None:
             under, problems = policies.judged(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
@@ -149,21 +154,21 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
             identity=question.aci_name or str(question.subject.name or ""),
             verdicts=tuple(verdicts),
             unmet=tuple(unmet),
+            signed=signed,
         )
 
 
-def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
-    """The verdicts under the keys that were given one by one, and what is missing of them."""
+def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], frozenset[str]]:
+    """The verdicts under the keys that were given one by one, and which of these have signed."""
     if not wanted.sources():
-        return [], []
+        return [], frozenset()
     signatures = [*question.signatures, *content_trust.beside(wanted.content_trust, str(question.root.digest))]
     verdicts = [
         _about_file(one, question, wanted)
         for signature in signatures
         for one in check_one(signature, question.subject, trusted)
     ]
-    made = {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
-    return verdicts, [_missing(source, verdicts) for source in wanted.sources() if source not in made]
+    return verdicts, wanted.signed | {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
 
 
 def _broken(question: Question, trusted: Trusted) -> Iterator[str]:

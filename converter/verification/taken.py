@@ -37,7 +37,7 @@ def either(
     assert isinstance(image, Image)
     assert image.original is not None
     child = replace(image.original.manifest.descriptor, annotations=root.annotations)
-    below = judge(source, location, child, wanted)
+    below = judge(source, location, child, wanted.but_for(judgement.signed))
     unmet = () if below.ok else tuple(dict.fromkeys((*judgement.unmet, *below.unmet)))
     return replace(below, verdicts=(*judgement.verdicts, *below.verdicts), unmet=unmet)
 

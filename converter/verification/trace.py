@@ -210,7 +210,8 @@ class _Tracing:
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
     ) -> tuple[Step, ...]:
         """The steps behind an image that is not signed itself; raises Untrusted where they lead nowhere."""
-        trace = self.from_here(original, signed, names, original.record.settings.platform, depth)
+        behind = replace(self, wanted=self.wanted.but_for(judgement.signed))
+        trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
         if not trace.steps:
             raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))
         return trace.steps

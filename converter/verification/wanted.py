@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +31,8 @@ File = tuple[str, bytes]
 class Wanted:
     """Everything that is given has to hold.
 
-    Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature;
+    Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature,
+    but for those in ``signed``, which have signed what this was made into;
     ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
     with ``rekor_keys`` (PEM), one of these logs has to have taken in what cosign or Sigstore signed;
     ``lookasides`` are folders with more simple signatures; ``policy`` is skopeo's, and ``read`` gives the files that it
@@ -56,6 +57,7 @@ class Wanted:
     at: datetime | None = None
     allow_weak_digest: bool = False
     require: frozenset[str] = frozenset()
+    signed: frozenset[str] = frozenset()
 
     def trusted(self, name: str) -> Trusted:
         """The same, read. ``name`` is that of an ACI, for rkt's stores. Raises Invalid for a key that is none."""
@@ -69,6 +71,10 @@ class Wanted:
             strict_name=bool(self.identity),
             weak=self.allow_weak_digest,
         )
+
+    def but_for(self, signed: frozenset[str]) -> Wanted:
+        """The same of what an image was made of, which those need not have signed who have signed the image."""
+        return replace(self, signed=self.signed | signed)
 
     def sources(self) -> tuple[str, ...]:
         """The names of everything that has to have signed."""

@@ -7,6 +7,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,32 @@ def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:
 def test_what_is_asked_for(wanted: Wanted, ok: bool, tmp_path: Path) -> None:
     converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
     assert asked(f"aci:{tmp_path}/app.aci", wanted).ok == ok
+
+
+OTHER = (("--key other", public_pem(ecdsa(9))),)
+OTHER_RING = (("--keyring other", bytes(openpgp("other").extract_certificate())),)
+EACH = Wanted(keys=BOTH.keys, keyrings=OPENPGP.keyrings)
+"""The maker of the first image, and whoever made an ACI of it."""
+
+
+@pytest.mark.parametrize(
+    "way, wanted, ok",
+    [
+        pytest.param(["aci:{}/app.aci"], EACH, True, id="the original by one, what became of it by the other"),
+        pytest.param(["aci:{}/app.aci", "oci:{}/out"], EACH, True, id="two originals behind each other"),
+        pytest.param(["aci:{}/app.aci"], replace(EACH, keys=OTHER), False, id="the original by a third"),
+        pytest.param(["aci:{}/app.aci"], replace(EACH, keyrings=OTHER_RING), False, id="the ACI by a third"),
+        pytest.param(["aci:{}/app.aci"], replace(EACH, require=frozenset(("signature",))), False, id="both themselves"),
+    ],
+)
+def test_each_signs_what_they_made(way: list[str], wanted: Wanted, ok: bool, tmp_path: Path) -> None:
+    source = origins.oci(tmp_path / "source")
+    for target in (one.format(tmp_path) for one in way):
+        converter.convert(source, target)
+        if target.startswith("aci:"):
+            sign(target, Signing(makers=(GpgFile(bytes(openpgp())),)))
+        source = target
+    assert asked(source, wanted).ok == ok
 
 
 def test_an_image_that_is_signed_itself_has_no_origin(tmp_path: Path) -> None:
