@@ -53,7 +53,7 @@ class Limits:
     xattr: int = _bound(64 * KIB, "bytes of an extended attribute")
     layer: int = _bound(256 * GIB, "bytes of an unpacked layer, or of a compressed archive")
     ratio: int = _bound(1100, "bytes unpacked from each packed one, once they are 64 MiB")
-    window: int = _bound(128 * MIB, "bytes of the window or dictionary that unpacking a stream needs")
+    window: int = _bound(66 * MIB, "bytes of the window or dictionary that unpacking a stream needs")
     redirects: int = _bound(10, "redirects that a host may answer with in a row")
     headers: int = _bound(64 * KIB, "bytes of the headers of an HTTP answer")
 

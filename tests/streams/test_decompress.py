@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 import zstandard
@@ -168,11 +169,30 @@ def test_a_bomb_is_refused_early(codec: Codec) -> None:
             pass
 
 
+def looking_back(log: int) -> bytes:
+    """A frame with a window of 2^log bytes."""
+    packer = zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters.from_level(1, window_log=log)
+    ).compressobj()
+    return packer.compress(b"data") + packer.flush()
+
+
+@pytest.mark.parametrize(
+    "codec, packed, taken",
+    [
+        pytest.param("xz", lzma.compress(b"data", preset=9), True, id="xz at its best"),
+        pytest.param("zstd", looking_back(26), True, id="zstd that looks far back"),
+        pytest.param("zstd", looking_back(27), False, id="zstd that looks further than two cores may at once"),
+    ],
+)
+def test_windows_that_are_taken_by_default(codec: Codec, packed: bytes, taken: bool) -> None:
+    with nullcontext() if taken else pytest.raises(LimitExceeded, match="limit: window"):
+        assert b"".join(decompress([packed], codec)) == b"data"
+
+
 def test_a_zstd_window_beyond_the_limit_is_refused() -> None:
-    settings = zstandard.ZstdCompressionParameters.from_level(1, window_log=27)
-    packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
-    packed = packer.compress(b"data") + packer.flush()
-    assert b"".join(decompress([packed], "zstd")) == b"data"
+    packed = looking_back(27)
+    assert b"".join(decompress([packed], "zstd", Limits(window=128 * MIB))) == b"data"
     with pytest.raises(LimitExceeded, match="limit: window"):
         list(decompress([packed], "zstd", Limits(window=64 * MIB)))
 
