@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.errors import LimitExceeded
 from converter.formats.aci import app
 from converter.formats.aci.users import with_groups
 from converter.model.content import WARNING
@@ -107,6 +108,11 @@ def test_a_count_is_as_many_ports() -> None:
         port("d", 1, count=0),
     ]
     assert app.exposed_of({"ports": ports}) == ("8000/tcp", "8001/tcp", "8002/tcp", "9/udp", "1/tcp")
+
+
+def test_counts_make_no_more_ports_than_a_document_may_have_values() -> None:
+    with pytest.raises(LimitExceeded, match=r"got 327675000 ports, want at most 200000 \(limit: json_values\)"):
+        app.exposed_of({"ports": [port(f"p{number}", 1, count=65535) for number in range(5000)]})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from posixpath import normpath
 from typing import Any
 
 from converter.formats.aci.names import sanitised_name
+from converter.model.limits import in_force
 
 Member = dict[str, Any]
 
@@ -83,13 +84,16 @@ def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
 
 
 def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
-    """Docker's ``PORT/PROTOCOL``, one for each of a count, in their order; each once."""
-    found = [
-        f"{number}/{port['protocol']}"
+    """Docker's ``PORT/PROTOCOL``, one for each of a count, in their order; each once.
+
+    Raises LimitExceeded: thousands of ports may count 65,535 each.
+    """
+    spans = [
+        (range(port["port"], min(port["port"] + (port.get("count") or 1), PORT_MOST + 1)), port["protocol"])
         for port in members(app, "ports")
-        for number in range(port["port"], min(port["port"] + (port.get("count") or 1), PORT_MOST + 1))
     ]
-    return tuple(dict.fromkeys(found))
+    in_force().require("json_values", sum(len(numbers) for numbers, _ in spans), "ports")
+    return tuple(dict.fromkeys(f"{number}/{protocol}" for numbers, protocol in spans for number in numbers))
 
 
 def mount_points(volumes: Iterable[str]) -> list[Member]:
