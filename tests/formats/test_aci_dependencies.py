@@ -109,6 +109,21 @@ def test_a_whitelist_holds_for_its_image_and_what_is_below(root: Known, kept: se
     assert files.get("rootfs/l", b"1") == b"1"
 
 
+@pytest.mark.parametrize(
+    "paths, limit",
+    [
+        pytest.param(["/" + "d/" * 50_000], "limit 'path'", id="a path that is too long"),
+        pytest.param(["/" + "d/" * 5_000], "limit 'path_depth'", id="a path that is too deep"),
+        pytest.param(
+            [f"/{number}{'/dddddddd' * 500}" for number in range(100)], "limit 'names'", id="all that lies above many"
+        ),
+    ],
+)
+def test_a_whitelist_has_the_bounds_of_the_paths_in_it(paths: list[str], limit: str) -> None:
+    with pytest.raises(LimitExceeded, match=limit):
+        resolved(box("a", pathWhitelist=paths), {})
+
+
 def test_what_is_changed_gives_no_recipe() -> None:
     image = resolved(box("a", pathWhitelist=["/a"]), {})
     notes: dict[str, str] = {}

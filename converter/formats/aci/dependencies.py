@@ -22,7 +22,8 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.image import Image
 from converter.model.limits import in_force
-from converter.streams.tar.names import clean, parent
+from converter.streams.tar import names
+from converter.streams.tar.held import Held
 
 Finder = Callable[[Dependency], Known | None]
 """Looks for the image that a dependency names; None where there is none. What it finds is checked here."""
@@ -190,15 +191,21 @@ class _Resolution:
 
 
 def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
-    """The paths that may stay where ``whitelist`` holds too; an empty one is none (aci.md, pathWhitelist)."""
+    """The paths that may stay where ``whitelist`` holds too; an empty one is none (aci.md, pathWhitelist).
+
+    Raises LimitExceeded: a path of a megabyte has half a million directories above it.
+    """
     if not whitelist:
         return keep
     paths: set[bytes] = set()
+    held = Held(in_force())
     for text in whitelist:
-        path = clean(text.encode())
+        path = names.clean(text.encode())
+        names.check(path, held.limits)
         while path not in paths:
             paths.add(path)
-            path = parent(path)
+            held.add(len(path))
+            path = names.parent(path)
     return frozenset(paths if keep is None else paths & keep)
 
 
