@@ -69,11 +69,16 @@ Render = Callable[[tuple[Made, ...]], bytes]
 
 @frozen
 class Write:
-    """A document that names its inputs; ``render`` is pure and gets them in order."""
+    """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is of its digest."""
 
     media_type: str
     inputs: tuple[Node, ...]
     render: Render
+    algorithm: str = "sha256"
+
+    def described(self, data: bytes) -> Descriptor:
+        """What the document is known by, once it is rendered."""
+        return Descriptor.of(data, self.media_type, self.algorithm)
 
 
 Node = Copy | Make | Write
@@ -116,7 +121,7 @@ def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> 
         if made is None:
             return None
         ready.append(made)
-    return Made(descriptor=Descriptor.of(node.render(tuple(ready)), node.media_type))
+    return Made(descriptor=node.described(node.render(tuple(ready))))
 
 
 def leaves(*nodes: Node) -> list[Copy | Make]:

@@ -115,6 +115,9 @@ BROKEN: list[Any] = [
     pytest.param(diff_ids(lambda ids: [*ids, ids[0]]), id="too many diff_ids"),
     pytest.param(lambda layout: layout.change_config(history=[{"created_by": "one"}]), id="history that lacks a layer"),
     pytest.param(lambda layout: layout.change_manifest(manifests=[]), id="a manifest that is an index too"),
+    pytest.param(
+        lambda layout: layout.change_manifest(mediaType=types.OCI_INDEX), id="a manifest that calls itself an index"
+    ),
     pytest.param(lambda layout: layout.change_manifest(fsLayers=[]), id="a manifest that is schema 1 too"),
     pytest.param(other_case, id="the same in another case"),
     pytest.param(duplicate_key, id="a key twice"),

@@ -131,7 +131,7 @@ class Execution:
         else:
             data = node.render(tuple(self._finish(child) for child in node.inputs))
             require_written(data, node.media_type)
-            descriptor = Descriptor.of(data, node.media_type)
+            descriptor = node.described(data)
             if not self._sink.has(descriptor):
                 descriptor = self._sink.put((data,), node.media_type, descriptor)
             made = Made(descriptor=descriptor)

@@ -45,10 +45,18 @@ def remembering(sound: Sound) -> Iterator[None]:
 
 
 def read_document(known: Known, kind: str) -> dict[str, Any]:
-    """The document as JSON; raises Invalid with what is wrong with it."""
+    """The document as JSON; raises Invalid with what is wrong with it.
+
+    An index does not pass for a manifest, nor a manifest for an index (GHSA-77vh-xpmg-72qh); one that calls itself the
+    other dialect's does, as with all readers.
+    """
     data = known.read()
     require(data, kind)
-    return load_object(data)
+    document = load_object(data)
+    said, told = document.get("mediaType"), known.descriptor.media_type
+    if (said in types.INDEXES and told in types.MANIFESTS) or (said in types.MANIFESTS and told in types.INDEXES):
+        raise Invalid(f"mediaType: got {said}, want {told} as its descriptor says")
+    return document
 
 
 def require_written(data: bytes, media_type: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.errors import Unsupported, within
 from converter.formats.documents import read_document
-from converter.formats.manifest import Dialect, bare, row_json, set_annotations, written_by
+from converter.formats.manifest import Dialect, algorithm_of, bare, row_json, set_annotations, written_by
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
@@ -54,7 +54,12 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
         ]
         return _document(item, made_rows, media_type, dialect)
 
-    return Write(media_type=media_type, inputs=tuple(nodes), render=render)
+    return Write(
+        media_type=media_type,
+        inputs=tuple(nodes),
+        render=render,
+        algorithm=algorithm_of(item.original, dialect.name),
+    )
 
 
 def rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:

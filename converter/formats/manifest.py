@@ -120,16 +120,23 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
         ]
         return _manifest(image, made[0].descriptor, descriptors, dialect)
 
-    return Write(media_type=dialect.manifest, inputs=(config, *present), render=render)
+    return Write(
+        media_type=dialect.manifest,
+        inputs=(config, *present),
+        render=render,
+        algorithm=algorithm_of(image.original, dialect.name),
+    )
 
 
 def carry(artifact: Artifact) -> Node:
     """Plan an artifact as it is, with everything it names."""
-    data = artifact.original.manifest.read()
+    root = artifact.original.manifest
+    data = root.read()
     return Write(
-        media_type=artifact.original.manifest.descriptor.media_type,
+        media_type=root.descriptor.media_type,
         inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
         render=lambda _: data,
+        algorithm=root.descriptor.digest.algorithm,
     )
 
 
@@ -142,6 +149,13 @@ def layer_type(media_type: str, codec: str) -> str | None:
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
     """The manifest an item was read from, where it was of that dialect."""
     return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
+
+
+def algorithm_of(original: Original | None, dialect: str) -> str:
+    """By which a document is known: that of the one an item was read from, where it was of that dialect too."""
+    if original is None or original.format != dialect:
+        return "sha256"
+    return original.manifest.descriptor.digest.algorithm
 
 
 def _descriptor(value: Any, number: int) -> Descriptor:
@@ -236,7 +250,12 @@ def _config_node(image: Image, layers: Sequence[Layer], nodes: Sequence[Copy | M
         diff_ids = tuple(known if known is not None else _must(new) for known, new in zip(told, found, strict=True))
         return container_config.encode(image, diff_ids, data)
 
-    return Write(media_type=media_type, inputs=present if None in told else (), render=render)
+    return Write(
+        media_type=media_type,
+        inputs=present if None in told else (),
+        render=render,
+        algorithm=original.descriptor.digest.algorithm if original is not None else "sha256",
+    )
 
 
 def _must(diff_id: Digest | None) -> Digest:

@@ -37,9 +37,9 @@ class Descriptor:
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: bytes, media_type: str, **more: Any) -> Self:
+    def of(cls, data: bytes, media_type: str, algorithm: str = "sha256", **more: Any) -> Self:
         """Describe bytes in memory."""
-        return cls(media_type=media_type, digest=Digest.of(data), size=len(data), **more)
+        return cls(media_type=media_type, digest=Digest.of(data, algorithm), size=len(data), **more)
 
     @classmethod
     def from_json(cls, value: Any) -> Self:

@@ -176,7 +176,7 @@ def filled(node: Node, made: Mapping[int, Made]) -> tuple[Made, bytes]:
         return Made(descriptor=node.content.descriptor.retyped(node.media_type).bare(), diff_id=node.diff_id), b""
     assert isinstance(node, Write), "every layer of a target is proven before its documents are"
     data = node.render(tuple(filled(child, made)[0] for child in node.inputs))
-    return Made(descriptor=Descriptor.of(data, node.media_type)), data
+    return Made(descriptor=node.described(data)), data
 
 
 def text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Images whose diff_ids are not of sha256 (image-spec 1.1.1, descriptor.md, Registered Algorithms)."""
+"""Images whose digests are not of sha256 (image-spec 1.1.1, descriptor.md, Registered Algorithms)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import converter
+from converter.cli.main import main
 from converter.errors import DigestMismatch
 from converter.model import media_types as types
 from converter.model.digest import Digest
@@ -26,6 +27,45 @@ def layout(folder: Path, algorithm: str, tars: tuple[bytes, ...] = LAYERS) -> st
     root = store.add(json.dumps(manifest).encode(), types.OCI_MANIFEST)
     copy(store, root, sink_at("oci", folder / algorithm), "app")
     return f"oci:{folder / algorithm}:app"
+
+
+def known_by(folder: Path, algorithm: str) -> tuple[str, Digest]:
+    """A layout whose blobs all go by digests of that algorithm, and that of its index."""
+    store = MemoryStore()
+    manifest = json.loads(store.blobs[add_image(store).digest])
+    path = folder / "by"
+    (path / "blobs" / algorithm).mkdir(parents=True)
+
+    def put(data: bytes, row: dict[str, object]) -> dict[str, object]:
+        digest = Digest.of(data, algorithm)
+        (path / "blobs" / algorithm / digest.encoded).write_bytes(data)
+        return row | {"digest": str(digest), "size": len(data)}
+
+    for row in (manifest["config"], *manifest["layers"]):
+        row |= put(store.blobs[Digest.parse(row["digest"])], row)
+    top = put(json.dumps(manifest).encode(), {"mediaType": types.OCI_MANIFEST})
+    index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [top]}
+    root = put(json.dumps(index).encode(), {"mediaType": types.OCI_INDEX})
+    named = {"schemaVersion": 2, "manifests": [root | {"annotations": {"org.opencontainers.image.ref.name": "app"}}]}
+    (path / "index.json").write_text(json.dumps(named))
+    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return f"oci:{path}:app", Digest.parse(str(root["digest"]))
+
+
+@pytest.mark.parametrize("target", ["oci:{}/out:app", "oci-archive:{}/out.tar:app"])
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_a_copy_keeps_the_digests_of_documents_too(tmp_path: Path, algorithm: str, target: str) -> None:
+    source, digest = known_by(tmp_path, algorithm)
+    (made,) = converter.convert(source, target.format(tmp_path), platforms=["all"], preserve_digests=True).targets
+    assert (made.digest, made.preserved) == (digest, True)
+    assert main(["validate", target.format(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("target", ["dir:{}/out", "docker-archive:{}/out.tar", "aci:{}/out.aci"])
+def test_an_image_of_long_digests_goes_anywhere(tmp_path: Path, target: str) -> None:
+    source, _ = known_by(tmp_path, "sha512")
+    converter.convert(source, target.format(tmp_path))
+    assert main(["diff", source, target.format(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize("compress", ["keep", "zstd", "none"])

@@ -39,9 +39,9 @@ class Blobs:
         media_type = self._types.get(descriptor.digest, descriptor.media_type)
         return Known(descriptor.retyped(media_type).sized(held[0]), held[1])
 
-    def add_document(self, data: bytes, media_type: str) -> Descriptor:
-        """Bytes in memory."""
-        descriptor = Descriptor.of(data, media_type)
+    def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
+        """Bytes in memory, by their digest of that algorithm."""
+        descriptor = Descriptor.of(data, media_type, algorithm)
         self._held[descriptor.digest] = len(data), lambda: (data,) if data else ()
         return descriptor
 

@@ -50,9 +50,10 @@ def read(data: bytes, limits: Limits | None = None) -> tuple[Saved, ...]:
 def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
     """The config of an image, by its content: its name is its digest only where it lies below ``blobs/``."""
     with within(shown(saved.config)):
-        descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG)
         claimed = claimed_digest(saved.config)
-        if claimed is not None and claimed.algorithm == "sha256" and claimed != descriptor.digest:
+        algorithm = claimed.algorithm if claimed is not None else "sha256"
+        descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG, algorithm)
+        if claimed is not None and claimed != descriptor.digest:
             raise DigestMismatch(f"got bytes with the digest {descriptor.digest}, want {claimed}")
     return descriptor
 
