@@ -121,6 +121,8 @@ def test_yes_and_no_are_words_that_yaml_has_for_them(word: str, verify: bool) ->
         pytest.param("^[[:alnum:]_]+$", "a1_ Z", "a-1", id="a class among other characters"),
         pytest.param("^[^[:upper:]]+$", "a1", "A", id="all but a class"),
         pytest.param("[0-9]$", "rc1", "1rc", id="a match anywhere"),
+        pytest.param(r"^\pL+\z", "rc", "rc1", id="words of Go's that Python does not know"),
+        pytest.param("^(a+)+$", "a" * 128, "a" * 127 + "b", id="what others need for ever for"),
     ],
 )
 def test_regular_expressions_are_read_as_skopeo_does(pattern: str, inside: str, outside: str) -> None:
@@ -233,7 +235,7 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
         pytest.param(
             "a.example:\n  images-by-tag-regex:\n    x: '[[:odd:]]'\n",
             Invalid,
-            r"line 3: got the class '\[:odd:\]'",
+            r"line 3: got the regular expression .*invalid character class range: \[:odd:\]",
             id="a class of characters that there is not",
         ),
         pytest.param("a: &a [*a]\n", Invalid, "got a value that holds itself", id="a list that holds itself"),
@@ -259,9 +261,9 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
             id="the last of many keys twice",
         ),
         pytest.param(
-            f"a.example:\n  images-by-tag-regex:\n    x: '{'a' * 16_385}'\n",
+            f"a.example:\n  images-by-tag-regex:\n    x: '{'a' * 2_000_000}'\n",
             Invalid,
-            "line 3: got a regular expression of 16385 characters, want at most 16384",
+            "line 3: got the regular expression .*pattern too large",
             id="a regular expression that takes megabytes",
         ),
         pytest.param(

@@ -22,6 +22,7 @@ SLOW = (
     "jsonschema_rs",
     "numpy",  # 85
     "pysequoia",
+    "re2",
     "requests",  # 111
     "tarfile",  # 21
     "tqdm",
