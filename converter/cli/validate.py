@@ -13,8 +13,9 @@ from converter.cli.flags import common, flags
 from converter.cli.progress import progress
 from converter.cli.reports import FORMATS, Checked, report
 from converter.cli.text import show, show_json
-from converter.errors import ConverterError, NotFound, Usage
+from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
+from converter.model import document
 from converter.model.places import places
 from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
@@ -87,10 +88,16 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
     data = _read(target)
     actual = kind or guess(data)
     if actual is None:
-        raise Usage(f"got {target}, whose kind cannot be told, want --kind")
+        return Checked(target=target, kind=UNKNOWN, findings=(unreadable(_of_no_kind(data), profile),))
     findings = validate_document(data, actual, profile)
     found = places(data, (finding.path for finding in findings)) if findings else {}
     return Checked(target=target, kind=actual, findings=findings, places=found)
+
+
+def _of_no_kind(data: bytes) -> Invalid:
+    """What to say of a file that is no document of a known kind, or none at all."""
+    problems = document.read(data).problems
+    return Invalid(problems[0].fact if problems else "got a document whose kind cannot be told, want --kind")
 
 
 def _reference(target: str, kind: str | None) -> str:

@@ -145,7 +145,7 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         start = _SPACE.match(text)
         value, end = decoder.raw_decode(text, start.end() if start else 0)
     except json.JSONDecodeError as error:
-        fact = f"got {_lower(error.msg)} at line {error.lineno}, want a JSON document"
+        fact = f"got text that is no JSON ({_lower(error.msg)} at line {error.lineno}), want a JSON document"
         return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
     except _NoNumber as error:
         fact = f"got {error}, want a JSON number"

@@ -117,9 +117,22 @@ def test_refusals(arguments: list[str], status: int, said: str, capsys: pytest.C
     assert said in capsys.readouterr().err
 
 
-def test_a_document_of_no_known_kind_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["validate", written(tmp_path / "any.json", "{}")]) == 2
-    assert "whose kind cannot be told, want --kind" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        pytest.param("{}", "got a document whose kind cannot be told, want --kind", id="any object"),
+        pytest.param("[]", "got a document whose kind cannot be told, want --kind", id="any array"),
+        pytest.param(
+            "docker", "got text that is no JSON (expecting value at line 1), want a JSON document", id="words"
+        ),
+        pytest.param("", "got text that is no JSON (expecting value at line 1), want a JSON document", id="nothing"),
+    ],
+)
+def test_a_document_of_no_known_kind_is_invalid(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["validate", written(tmp_path / "any.json", text)]) == 1
+    assert f"unknown: invalid\n  error: /: {said}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
