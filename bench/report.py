@@ -87,7 +87,7 @@ def _row(figure: Figure) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-LABELS, PANEL, BAR, TOP, ROW = 250, 180, 110, 58, 26
+LABELS, PANEL, BAR, TOP, ROW = 320, 180, 110, 58, 26
 """Widths of the column of routes, of an image's panel and of a bar that is as long as the peer's; heights."""
 
 STYLE = """
