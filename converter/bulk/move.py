@@ -74,8 +74,8 @@ class Move:
             if self.known is not None:
                 self.learn(self.known, ends.memory)
             limits = self.job.options.store.limits
-            settings = Running(jobs=1, memory=ends.memory, report=report, limits=limits)
-            (made,) = Execution(sink, ends.workers, settings).run([leaf])
+            running = Running(jobs=1, memory=ends.memory, report=report, limits=limits)
+            (made,) = Execution(sink, ends.workers, running).run([leaf])
         return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
 
     def _leaf(self, source: Source) -> Copy | Make:

@@ -70,16 +70,25 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
-    reading = _Reading(found, options, to, signing, rename)
+    reading = _Reading(found, _defaults(value, options, to, rename), options, to, signing, rename)
     entries = [*reading.registries(value), *reading.images(value)]
     if to is not None and entries and all(entry.to != to for entry in entries):
         raise Usage(f"got the destination {to}, want none: each image of the file has a 'to' of its own")
     return entries
 
 
+def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, rename: str) -> dict[str, Any]:
+    """Those of the file that the command does not overrule."""
+    unsaid = Options()
+    told = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(unsaid, name)}
+    told |= {member for member, given in (("to", to), ("rename", rename)) if given}
+    return {key: given for key, given in (value.get("defaults") or {}).items() if key not in told}
+
+
 @frozen(kw_only=False)
 class _Reading:
     document: text.Document
+    defaults: Mapping[str, Any]
     options: Options
     to: Location | None
     signing: MakeSigning
@@ -120,7 +129,7 @@ class _Reading:
         takes: Callable[[], Takes] | None = None,
     ) -> Entry:
         with self._at(path):
-            said = {**self._defaults(), **said}
+            said = {**self.defaults, **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
             if to is None:
                 raise Usage("got no destination, want it as 'to' here, in defaults, or on the command line")
@@ -135,13 +144,6 @@ class _Reading:
                 rename=checked(said.get("rename", self.rename or DEFAULT)),
                 options=self._options(said),
             )
-
-    def _defaults(self) -> dict[str, Any]:
-        """Those of the file that the command does not overrule."""
-        unsaid = Options()
-        told = {member for member, name in _FIELDS.items() if getattr(self.options, name) != getattr(unsaid, name)}
-        told |= {member for member, given in (("to", self.to), ("rename", self.rename)) if given}
-        return {key: value for key, value in (self.document.value.get("defaults") or {}).items() if key not in told}
 
     def _options(self, said: Mapping[str, Any]) -> Options:
         told: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from converter.conversion.options import Options
@@ -25,13 +25,11 @@ def resolved(item: Item, finder: Finder) -> Item:
     """The item with a layer for each image that an ACI depends on; raises NotFound, Invalid."""
 
     def with_dependencies(image: Image) -> Image:
-        if NAME not in image.foreign:
-            return image
         from converter.formats import aci
 
         return aci.resolve(image, finder)
 
-    return each_image(with_dependencies)(item)
+    return _each_aci(item, with_dependencies)
 
 
 def below(item: Item) -> Iterator[Digest]:
@@ -56,13 +54,16 @@ def confined(item: Item, target: str) -> Item:
     """The item with what an ACI's app may do and use, where ``target`` is the format of a runtime."""
 
     def with_confinement(image: Image) -> Image:
-        if NAME not in image.foreign:
-            return image
         from converter.formats import aci
 
         return aci.confined(image, target)
 
-    return each_image(with_confinement)(item)
+    return _each_aci(item, with_confinement)
+
+
+def _each_aci(item: Item, edit: Callable[[Image], Image]) -> Item:
+    """The item with each image edited that was an ACI; where none was, the format need not be there."""
+    return each_image(lambda image: edit(image) if NAME in image.foreign else image)(item)
 
 
 def losses(item: Item, *, layered: bool) -> Iterator[Loss]:

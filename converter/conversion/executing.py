@@ -44,12 +44,12 @@ def execute(
     results = []
     hosts = options.store.hosts
     halt = hosts.stop if hosts else lambda: None
-    settings = Running(jobs=options.threads, memory=memory, report=report, link=options.link, halt=halt)
+    running = Running(jobs=options.threads, memory=memory, report=report, link=options.link, halt=halt)
     for sink, targets in planned:
         stack.enter_context(sink)
         distant = alone and any(target.distant for target in targets)
         copies = options.jobs or DISTANT if distant else options.threads
-        execution = Execution(sink, workers, replace(settings, copies=copies))
+        execution = Execution(sink, workers, replace(running, copies=copies))
         attached = [one for target in targets for one in target.carried.attached]
         execution.run([target.plan.root for target in targets])
         if attached:

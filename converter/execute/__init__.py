@@ -85,10 +85,10 @@ class Running:
 class Execution:
     """One plan on its way into one sink; ``made`` holds what is there, by the identity of its node."""
 
-    def __init__(self, sink: Sink, workers: Workers, settings: Running) -> None:
+    def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
         self._sink = sink
         self._workers = workers
-        self._settings = settings
+        self._running = running
         self._stopping = threading.Event()
         self._crowded = False
         self.made: dict[int, Made] = {}
@@ -97,7 +97,7 @@ class Execution:
         """Make every root and what it names. Raises what the first failure raised, once all threads have stopped."""
         roots = list(roots)
         todo = leaves(*roots)
-        self._settings.report(Planned(sum(map(input_size, todo)), len(todo)))
+        self._running.report(Planned(sum(map(input_size, todo)), len(todo)))
         self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
         return [self._finish(root) for root in roots]
 
@@ -105,8 +105,8 @@ class Execution:
         """The largest first, unless the order of the calls shows in the target."""
         if not self._sink.ordered:
             todo = sorted(todo, key=input_size, reverse=True)
-        jobs = self._settings.jobs
-        threads = 1 if self._sink.ordered else max(jobs, self._settings.copies)
+        jobs = self._running.jobs
+        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
         self._crowded = min(threads, len(todo)) > jobs
         makers = threading.BoundedSemaphore(jobs)
 
@@ -121,7 +121,7 @@ class Execution:
         self._stopping.set()
         if isinstance(error, KeyboardInterrupt):
             self._workers.stop()
-            self._settings.halt()
+            self._running.halt()
 
     def _finish(self, node: Node) -> Made:
         if id(node) in self.made:
@@ -141,25 +141,25 @@ class Execution:
     def _leaf(self, leaf: Copy | Make) -> Made:
         with within(leaf.label or "blob"):
             size = input_size(leaf)
-            self._settings.report(Started(leaf.label, size))
+            self._running.report(Started(leaf.label, size))
             made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf)
-            self._settings.report(Finished(leaf.label, size, skipped))
+            self._running.report(Finished(leaf.label, size, skipped))
             return made
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
-        with self._settings.memory.alone(leaf.content.descriptor.digest):
+        with self._running.memory.alone(leaf.content.descriptor.digest):
             return self._copy_alone(leaf)
 
     def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
-        diff_id = self._settings.memory.get(expected.digest)
+        diff_id = self._running.memory.get(expected.digest)
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
             diff_id = None
         if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
             raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
-        file = leaf.content.file if self._settings.link else None
+        file = leaf.content.file if self._running.link else None
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not wanted):
@@ -177,7 +177,7 @@ class Execution:
         from converter.execute.making import diff_id_of
 
         def look(blocks: Blocks) -> Digest:
-            return diff_id_of(blocks, leaf, self._settings.limits)
+            return diff_id_of(blocks, leaf, self._running.limits)
 
         def write(blocks: Blocks) -> Digest:
             return self._sink.put(blocks, leaf.media_type, expected).digest
@@ -185,7 +185,7 @@ class Execution:
         blocks = self._watched(leaf.content, leaf.label)
         readers = (look, write) if put else (look,)
         diff_id = fan_out(blocks, readers)[0]
-        self._settings.memory.learn(expected.digest, diff_id)
+        self._running.memory.learn(expected.digest, diff_id)
         return diff_id
 
     def _make(self, leaf: Make) -> tuple[Made, bool]:
@@ -196,7 +196,7 @@ class Execution:
         recipe = packing(content)
         if recipe is None:
             return self._make_anew(leaf, content), False
-        memory = self._settings.memory
+        memory = self._running.memory
         with memory.alone(recipe[0]):
             known = memory.packed(*recipe)
             if known is not None:
@@ -218,13 +218,13 @@ class Execution:
         def put(blocks: Blocks, content: Derived) -> Descriptor:
             return self._put(self._wanted(blocks), leaf, content)
 
-        settings = self._settings
-        return make(leaf, content, opened, put, self._workers, limits=settings.limits, report=settings.report)
+        running = self._running
+        return make(leaf, content, opened, put, self._workers, limits=running.limits, report=running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
         from converter.execute.making import packing
 
-        expected, shelf = _foreseen(leaf, content), self._settings.memory.blobs
+        expected, shelf = _foreseen(leaf, content), self._running.memory.blobs
         if shelf is None or packing(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with shelf.keeping(blocks) as (passing, keep):
@@ -234,7 +234,7 @@ class Execution:
 
     def _put_kept(self, wanted: Descriptor) -> bool:
         """Put what an earlier run has made, if that was kept."""
-        shelf = self._settings.memory.blobs
+        shelf = self._running.memory.blobs
         kept = shelf.find(wanted) if shelf is not None else None
         if kept is None:
             return False
@@ -242,7 +242,7 @@ class Execution:
         return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:
-        report = self._settings.report
+        report = self._running.report
         with closing(known.blocks()) as source:
             for block in self._wanted(source):
                 report(Moved(label, len(block)))

@@ -21,9 +21,10 @@ SHORTEST_LIFE = 60.0
 Ask = Callable[[str, str, Mapping[str, str], bytes | None, str | None], bytes]
 """Method, URL, headers, body, authorization → the body of a good answer; raises Denied for 401 and 403."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - the grammar's word for a word
-_SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$|(?=,))")
-_PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_TOKEN})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN}))')
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+"""What the grammar of HTTP calls a token (RFC 9110, section 5.6.2)."""
+_SCHEME = re.compile(rf"\s*({_WORD})(?:\s+|$|(?=,))")
+_PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
 
 
 @frozen(kw_only=False)
