@@ -62,7 +62,7 @@ aci_path_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIRECTORY",
-    help="Where the dependencies of an ACI are looked for (repeatable).",
+    help="Where the dependencies of an ACI are (repeatable). Those that --layered wrote are found beside it.",
 )
 """Gives a command the folders that it looks for dependencies of an ACI in."""
 

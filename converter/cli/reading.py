@@ -40,8 +40,8 @@ class Opened:
         from converter.conversion.dependencies import Library
         from converter.formats.aci import resolve
 
-        discover = Location.parse(self.reference).transport == "appc"
-        return resolve(image, Library(self.aci_paths, self.files, self.store, discover=discover).find)
+        library = Library(self.aci_paths, self.files, self.store, image=Location.parse(self.reference))
+        return resolve(image, library.find)
 
 
 @contextmanager

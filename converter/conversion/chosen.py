@@ -117,5 +117,4 @@ def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Ch
 
 def library_of(options: Options, location: Location, files: ExitStack) -> Library:
     """What the ACI at ``location`` may depend on, signed as it has to be itself."""
-    discover = location.transport == "appc"
-    return Library(options.aci_paths, files, options.store, discover=discover, require=signed.below(options.wanted))
+    return Library(options.aci_paths, files, options.store, image=location, require=signed.below(options.wanted))

@@ -1,9 +1,10 @@
-"""What an ACI depends on, found in folders of ACIs or, for an image that was discovered, as it was."""
+"""What an ACI depends on, found in folders of ACIs, beside it or, for an image that was discovered, as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
     from converter.formats.aci import Dependency
+    from converter.formats.aci.dependencies import Shelf
     from converter.formats.aci.manifest import Manifest
 
 
@@ -34,26 +36,27 @@ class Library:
         files: ExitStack,
         options: StoreOptions,
         *,
-        discover: bool,
+        image: Location,
         require: Require | None = None,
     ) -> None:
-        """``require`` is asked about each ACI whose image ID nothing says that was signed."""
+        """``image`` is the one that depends on others; ``require`` is asked about each ACI whose image ID nothing says
+        that was signed.
+        """
         self._folders = folders
         self._files = files
         self._options = options
-        self._discover = discover
+        self._image = image
         self._require = require
-        self._shelf: list[tuple[Manifest, Known]] | None = None
         self._opened: list[tuple[Location, Source]] = []
 
     def find(self, dependency: Dependency) -> Known | None:
         """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
-        if self._shelf is None:
-            self._shelf = list(self._read())
         from converter.formats.aci.dependencies import fitting, pinned
 
-        found = fitting(self._shelf, dependency)
-        if found is None and self._discover:
+        found = fitting(self._given, dependency)
+        if found is None and pinned(dependency):
+            found = fitting(self._beside, dependency)
+        if found is None and self._image.transport == "appc":
             found = self._discovered(dependency)
         if found is not None and self._require is not None and not pinned(dependency):
             location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
@@ -72,19 +75,32 @@ class Library:
                 return source.fetch(descriptor)
         raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
 
-    def _read(self) -> Iterator[tuple[Manifest, Known]]:
-        from converter.formats.aci.archive import read_manifest
-        from converter.formats.aci.manifest import parse
-
+    @cached_property
+    def _given(self) -> Shelf:
         for folder in self._folders:
             if not folder.is_dir():
                 raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
-            for path in sorted(folder.glob("*.aci")):
-                root = self._open(Location(transport="aci", path=str(path)))
-                try:
-                    yield parse(read_manifest(root)), root
-                except ConverterError:
-                    continue  # not every file in the folder need be an image that somebody asks for
+        return list(self._read(path for folder in self._folders for path in sorted(folder.glob("*.aci"))))
+
+    @cached_property
+    def _beside(self) -> Shelf:
+        """Those that a layered image was written with: nobody chose them, so only an image ID may ask for one."""
+        if self._image.transport not in ("", "aci"):
+            return ()
+        from converter.stores.aci_file import paths_below
+
+        return list(self._read(paths_below(Path(self._image.path))))
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[tuple[Manifest, Known]]:
+        from converter.formats.aci.archive import read_manifest
+        from converter.formats.aci.manifest import parse
+
+        for path in paths:
+            root = self._open(Location(transport="aci", path=str(path)))
+            try:
+                yield parse(read_manifest(root)), root
+            except ConverterError:
+                continue  # not every file there need be an image that somebody asks for
 
     def _discovered(self, dependency: Dependency) -> Known | None:
         try:

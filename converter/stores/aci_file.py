@@ -6,6 +6,7 @@ signature is ``NAME.aci.asc``; manifests, for which an ACI has no room, lie in `
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable
 from functools import cached_property, partial
@@ -291,3 +292,9 @@ def origin_path(path: Path) -> Path:
 def below_path(path: Path, digest: Digest) -> Path:
     """Where an image lies that the one at ``path`` was made to depend on."""
     return path.with_name(f"{path.name.removesuffix('.aci')}-{digest.encoded[:12]}.aci")
+
+
+def paths_below(path: Path) -> list[Path]:
+    """The files that are called as ``below_path`` calls them."""
+    start = glob.escape(path.name.removesuffix(".aci"))
+    return sorted(path.parent.glob(f"{start}-{'[0-9a-f]' * 12}.aci"))

@@ -153,7 +153,7 @@ def test_several_targets_from_one_reading(small_archive: Path, tmp_path: Path) -
 def test_layered_acis_are_one_image_again(small_oci: Layout, tmp_path: Path) -> None:
     converter.convert(small_oci.reference, f"aci:{tmp_path / 'top.aci'}", layered=True)
     assert len(list(tmp_path.glob("*.aci"))) == len(image(small_oci.reference).layers)
-    converter.convert(f"aci:{tmp_path / 'top.aci'}", f"oci:{tmp_path / 'out'}:x", aci_paths=[tmp_path])
+    converter.convert(f"aci:{tmp_path / 'top.aci'}", f"oci:{tmp_path / 'out'}:x")
     assert_same(small_oci.reference, f"oci:{tmp_path / 'out'}:x")
 
 
