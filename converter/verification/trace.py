@@ -103,7 +103,7 @@ def item_at(fetch: Fetch, root: Descriptor) -> Item:
 def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
     """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered.
 
-    With ``platform``, of that one image of an index alone.
+    With ``platform``, of that one image of an index alone, whose documents have to be here; raises NotFound.
     """
 
     def fetch(descriptor: Descriptor) -> Known:
@@ -115,6 +115,8 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
     try:
         item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)
     except NotFound as error:
+        if platform:
+            raise
         return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
     return replace(proof.direct(root, item), platform=platform)
 
