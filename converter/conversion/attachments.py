@@ -5,7 +5,8 @@ An attachment names its subject by digest: it goes wherever that digest goes, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from converter import formats
@@ -91,10 +92,10 @@ def first(fetch: Fetch, other: Listing) -> Fetch:
 
 
 def split(
-    attached: Iterable[Attached], root: Node, elsewhere: str = ""
+    attached: Iterable[Attached], subjects: Iterable[Digest], elsewhere: str = ""
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
-    """Those that hold of what is planned, and a loss for those that do not."""
-    held = {made.descriptor.digest for made in documents(root)}
+    """Those that hold of the subjects, which the target has, and a loss for those that do not."""
+    held = set(subjects)
     kept: list[Attached] = []
     left: list[Attached] = []
     for one in attached:
@@ -110,15 +111,15 @@ def split(
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 
-def documents(node: Node) -> Iterator[Made]:
-    """The roots, of manifests and indexes, that are known before they are written."""
-    made = forecast(node)
-    if made is not None:
-        yield made
+def documents(node: Node, made: Mapping[int, Made] = MappingProxyType({})) -> Iterator[Made]:
+    """The roots, of manifests and indexes, that are ``made``, or known before they are."""
+    there = made.get(id(node)) or forecast(node)
+    if there is not None:
+        yield there
     if isinstance(node, Write):
         for child in node.inputs:
             if isinstance(child, Write):
-                yield from documents(child)
+                yield from documents(child, made)
 
 
 def rendered(node: Node) -> bytes:

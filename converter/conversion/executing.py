@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from converter.conversion import attachments, origin, signed
 from converter.conversion.options import Options
-from converter.conversion.planning import Target
+from converter.conversion.planning import Target, refuse
 from converter.conversion.result import Lookup, TargetResult, image_id, layer_results, size_of
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
@@ -50,34 +50,50 @@ def execute(
         distant = alone and any(target.distant for target in targets)
         copies = options.jobs or DISTANT if distant else options.threads
         execution = Execution(sink, workers, replace(running, copies=copies))
-        attached = [one for target in targets for one in target.carried.attached]
         execution.run([target.plan.root for target in targets])
+        done = [_as_it_was(target, execution.made, options) for target in targets]
+        attached = [one for target in done for one in target.carried.attached]
         if attached:
             with within(attachments.TRAIL):
                 execution.run([one.node for one in attached])
-        for target in targets:
+        for target in done:
             sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
         for one in attached:
             sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
-        for target in targets:
+        for target in done:
             if target.origin:
                 _record(sink, target, execution, workers)
             signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
-            done = result(target, execution.made)
-            results.append(replace(done, signatures=(*done.signatures, *signatures)))
+            told = result(target, execution.made)
+            results.append(replace(told, signatures=(*told.signatures, *signatures)))
     return results
+
+
+def _as_it_was(target: Target, made: Lookup, options: Options) -> Target:
+    """The same with all that speaks of its image, where that has come out as it was and nobody could know before.
+
+    Raises LossRefused where the caller forbids that any of it has no place.
+    """
+    root, chosen = target.plan.root, target.chosen
+    if forecast(root) is not None or made[id(root)].descriptor.digest != chosen.root.digest:
+        return target
+    there = attachments.documents(root, made)
+    carried = signed.carry(chosen.attached, there, origin.place_of(target.destination), chosen.fetch)
+    others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
+    planned = replace(target.plan, losses=(*others, *carried.losses))
+    refuse(planned, chosen.root, options)
+    return replace(target, carried=carried, plan=planned, origin=False)
 
 
 def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) -> None:
     """Write the origin record of what has just been written, before it is committed."""
-    after = origin.After(plan=target.plan.root, made=execution.made)
-    if after.root.digest != target.chosen.root.digest:
-        from converter.conversion.recording import record
+    from converter.conversion.recording import record
 
-        with ExitStack() as files:
-            made = record(target.chosen.before, after, files, workers)
-            execution.run([made.node])
-            sink.attach(made.attachment)
+    after = origin.After(plan=target.plan.root, made=execution.made)
+    with ExitStack() as files:
+        made = record(target.chosen.before, after, files, workers)
+        execution.run([made.node])
+        sink.attach(made.attachment)
 
 
 def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Shown:

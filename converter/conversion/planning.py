@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converter.conversion import acis, origin, signed
+from converter.conversion import acis, attachments, origin, signed
 from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
@@ -72,7 +72,8 @@ def plan(
         back = _restored(root, chosen, options, library, files) if recorded and target.name == acis.NAME else None
         if back is not None:
             root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
-        carried = signed.carry(chosen.attached, root, place, chosen.fetch, origin.KEPT if recorded else "")
+        there = attachments.documents(root)
+        carried = signed.carry(chosen.attached, there, place, chosen.fetch, origin.KEPT if recorded else "")
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = losses(target, chosen.item, options) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, chosen.item)))

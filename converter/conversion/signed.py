@@ -17,7 +17,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import Location
-from converter.plan import Loss, Node
+from converter.plan import Loss, Made
 from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
@@ -73,15 +73,17 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
     return tuple(kept)
 
 
-def carry(attached: Sequence[Attached], root: Node, transport: str, fetch: Fetch, elsewhere: str = "") -> Carried:
-    """Sort out what speaks of the images that the target will have; the rest is kept ``elsewhere``, if anywhere."""
+def carry(
+    attached: Sequence[Attached], there: Iterable[Made], transport: str, fetch: Fetch, elsewhere: str = ""
+) -> Carried:
+    """Sort out what speaks of the images that are ``there`` in the target; the rest is kept ``elsewhere``."""
     if not attached:
         return Carried()
     from converter.conversion.carried import adapted
     from converter.trust import evidence
 
-    held, left = attachments.split(attached, root, elsewhere)
-    subjects = {made.descriptor.digest: made.descriptor for made in attachments.documents(root)}
+    subjects = {made.descriptor.digest: made.descriptor for made in there}
+    held, left = attachments.split(attached, subjects, elsewhere)
     kept, placeless = adapted(held, transport, subjects, fetch)
     found: list[Signature] = [each for one in held for each in evidence.of(one.attachment, fetch)] if kept else []
     return Carried(attached=kept, losses=(*left, *placeless), signatures=tuple(one.to_json() for one in found))

@@ -232,6 +232,14 @@ def test_what_changes_twice_keeps_both_records(tmp_path: Path) -> None:
     assert (report.unmet, report.level, len(report.steps)) == ((), "P2", 2)
 
 
+def test_what_is_packed_again_and_comes_out_as_it_was_keeps_what_speaks_of_it(tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"oci:{tmp_path}/one", compress="gzip:9")
+    result = converter.convert(f"oci:{tmp_path}/one", f"oci:{tmp_path}/two", compress="gzip:9")
+    assert (result.losses, result.targets[0].preserved) == ((), True)
+    report = asked(f"oci:{tmp_path}/two")
+    assert (report.unmet, report.level, len(report.steps)) == ((), "P2", 1)
+
+
 @pytest.mark.parametrize(
     "options, written",
     [
