@@ -8,24 +8,30 @@ from collections.abc import Iterator
 from converter.errors import Invalid
 from converter.model.document import load_object
 from converter.stores.registry.client import Answer, Client
-from converter.stores.registry.urls import followed, plain
+from converter.stores.registry.urls import plain
 
 PAGE = 1000
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
-_NEXT = re.compile(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
+_REL = re.compile(r"\brel\s*=", re.IGNORECASE)
+_NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
 
 def tags(client: Client) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, a page at a time. Raises NotFound where it has no such."""
     for page in pages(client, client.url(f"tags/list?n={PAGE}")):
-        found = load_object(page.body, client.access.limits).get("tags") or ()
+        found = load_object(page.body, client.access.limits).get("tags")
+        found = [] if found is None else found
         if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
             raise Invalid(f"got no list of tags from {plain(page.url)}, want one")
-        yield from found
+        # A tag has no colon: Artifactory lists digests, too.
+        yield from (tag for tag in found if ":" not in tag)
 
 
 def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Answer]:
-    """A list's pages, as long as each links to the next."""
+    """A list's pages, as long as each links to the next.
+
+    Of a link only what it asks for is followed: behind a proxy, registries give themselves other hosts and paths.
+    """
     seen = set()
     while url not in seen:
         seen.add(url)
@@ -34,10 +40,11 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
         link = next_link(page.headers.get("Link") or "")
         if link is None:
             return
-        url = followed(url, link)
+        url = f"{url.partition('?')[0]}?{link.partition('?')[2]}"
     raise Invalid(f"got a list at {plain(url)} whose pages come round again, want it to end")
 
 
 def next_link(header: str) -> str | None:
-    """The page that a ``Link`` header calls the next, None where it names none."""
-    return next((url for url, parameters in _LINK.findall(header) if _NEXT.search(parameters)), None)
+    """The page that a ``Link`` header calls the next, or does not call anything; None where it names none."""
+    found = _LINK.findall(header)
+    return next((url for url, said in found if _NEXT.search(said) or not _REL.search(said)), None)

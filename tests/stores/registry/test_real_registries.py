@@ -10,6 +10,7 @@ import pytest
 from converter.errors import NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.stores.registry import tags
 from converter.stores.registry.auth import Challenge, best
 from converter.stores.registry.urls import followed
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
@@ -107,6 +108,41 @@ def test_where_an_upload_goes_on(location: str, where: str | None) -> None:
             followed("https://host:8443/v2/a/blobs/uploads/", location)
     else:
         assert followed("https://host:8443/v2/a/blobs/uploads/", location) == where
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        pytest.param('</v2/app/tags/list?last=a>; rel="next"', id="as the specification has it"),
+        pytest.param('<http://inside:8081/v2/app/tags/list?last=a>; rel="next"', id="with the host behind a proxy"),
+        pytest.param('</repository/docker/v2/app/tags/list?last=a>; rel="next"', id="with a path of Nexus's own"),
+        pytest.param('</v2/tags/list?last=a>; rel="next"', id="without the repository key of Artifactory"),
+        pytest.param("</v2/app/tags/list?last=a>", id="without a relation"),
+        pytest.param('<?last=z>; rel="first", <?last=a>; rel="next"', id="beside another"),
+    ],
+)
+def test_a_link_to_the_next_page(registry: FakeRegistry, link: str) -> None:
+    pages = {None: (b'{"tags":["a"]}', {"Link": link}), "a": (b'{"tags":["b"]}', {})}
+
+    def answer(request: Request) -> Fault:
+        body, headers = pages[request.query.get("last")]
+        return Refuse(status=200, body=body, headers=headers)
+
+    registry.fault = answer
+    assert list(tags(f"{registry.host}/app", PLAIN)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "page, found",
+    [
+        pytest.param(b'{"name":"app","tags":null}', [], id="null"),
+        pytest.param(b'{"name":"app","tags":[]}', [], id="none"),
+        pytest.param(b'{"tags":["1","sha256:%064d"]}' % 0, ["1"], id="a digest, which is no tag"),
+    ],
+)
+def test_a_list_of_tags(registry: FakeRegistry, page: bytes, found: list[str]) -> None:
+    registry.fault = lambda one: Refuse(status=200, body=page)
+    assert list(tags(f"{registry.host}/app", PLAIN)) == found
 
 
 BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm": "https://host/token"})
