@@ -47,7 +47,8 @@ class Sign1:
         # A map cannot be looked up, and -7.0 would be found for -7.
         name = _ALGORITHMS.get(algorithm) if type(algorithm) is int else None
         if name is None:
-            raise Invalid(f"got the algorithm {algorithm!r}, want one of {sorted(_ALGORITHMS)}")
+            # What it is might be a number of a million digits.
+            raise Invalid(f"got another algorithm than {sorted(_ALGORITHMS)}, want one of them")
         return cls(
             protected=protected,
             payload=payload,

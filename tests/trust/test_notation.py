@@ -236,6 +236,7 @@ DUPLICATE = bytes([0xA2, 0x01, 0x26, 0x01, 0x26])
         pytest.param(cose(Chain(), b"", without("alg")).data, id="no algorithm"),
         pytest.param(cose(Chain(), b"", setting("alg", 5)).data, id="a shared secret"),
         pytest.param(cose(Chain(), b"", setting("alg", {})).data, id="an algorithm that is a map"),
+        pytest.param(cose(Chain(), b"", setting("alg", 1 << 20_000)).data, id="an algorithm of six thousand digits"),
         pytest.param(cose(Chain(), b"", setting("alg", -7.0)).data, id="an algorithm with a fraction"),
         pytest.param(cbor2.dumps(cbor2.CBORTag(18, [b"\xbf\xff", {}, b"", b""])), id="a map without an end"),
         pytest.param(b"\x81" * 5000 + b"\0", id="nested without end"),
