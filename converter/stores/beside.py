@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from converter.errors import NotFound, StorageFailed
+from converter.errors import NotFound
 from converter.model.digest import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
-from converter.stores.disk import disk, regular_size, sync_directory, write_file
+from converter.stores.disk import disk, regular_size, sync_directory, write_all
+from converter.stores.media.temporary import locked, temporary_file
 
 SIGNATURE = 4 * MIB
 """Bytes of a signature, and no more are read."""
@@ -38,11 +40,9 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
 def add_beside(path: Path, data: bytes) -> Path:
     """Put a detached signature next to a file, in place of an older one."""
     beside = path.with_name(path.name + ".asc")
-    staged = beside.with_name(f".{beside.name}.{os.getpid()}")
-    write_file(staged, data)
-    with disk(beside, "write"):
-        staged.replace(beside)
-    sync_directory(beside.parent)
+    with _staged(beside.parent, data) as staged, disk(beside, "write"):
+        staged.rename(beside)
+        sync_directory(beside.parent)
     return beside
 
 
@@ -62,16 +62,24 @@ def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
 
 
 def _add(folder: Path, start: str, data: bytes) -> Path:
-    number = 1
-    while True:
-        path = folder / f"{start}signature-{number}"
-        if not path.exists():
-            try:
-                write_file(path, data)
-            except StorageFailed as error:
-                if not isinstance(error.__cause__, FileExistsError):
-                    raise
-            else:
-                sync_directory(folder)
-                return path
-        number += 1
+    with _staged(folder, data) as staged, locked(folder):
+        number = 1
+        while os.path.lexists(path := folder / f"{start}signature-{number}"):
+            number += 1
+        with disk(path, "write"):
+            staged.rename(path)
+        sync_directory(folder)
+    return path
+
+
+@contextmanager
+def _staged(folder: Path, data: bytes) -> Iterator[Path]:
+    """A durable temporary in the folder with that content, gone at the end unless it was renamed."""
+    temporary = temporary_file(folder)
+    try:
+        with disk(temporary.path, "write"):
+            write_all(temporary.fd, data)
+            os.fsync(temporary.fd)
+        yield temporary.path
+    finally:
+        temporary.remove()

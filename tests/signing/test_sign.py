@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from converter.verification import Judgement, Wanted, verify
+from tests.failing_disk import failing
 from tests.signing.images import DOCKER, NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 
@@ -89,6 +94,23 @@ def test_a_lookaside_is_called_by_name_and_digest(tmp_path: Path) -> None:
         (made,) = sign(reference, signing(GPG), lookaside=tmp_path / "side")
         encoded = str(digest(reference)).partition(":")[2]
         assert made.location == str(tmp_path / f"side/app@sha256={encoded}/signature-{number}")
+
+
+@pytest.mark.parametrize("make, name, identity", [(directory, "app/signature-1", NAME), (aci, "app.asc", "")])
+def test_a_disk_that_fails_leaves_no_part_of_a_signature(
+    make: Callable[[Path], str], name: str, identity: str, tmp_path: Path
+) -> None:
+    reference = make(tmp_path / "app")
+    wanted = Wanted(keyrings=WANTED.keyrings, identity=identity)
+    for moment in itertools.count():
+        with failing(errno.ENOSPC, moment, lasting=False) as disk, suppress(ConverterError, OSError):
+            sign(reference, signing(GPG, identity=NAME))
+        if (tmp_path / name).exists():
+            assert verify(reference, wanted).ok
+            (tmp_path / name).unlink()
+        assert not list(tmp_path.rglob(".*")), moment
+        if not disk.failed:
+            break
 
 
 @pytest.mark.parametrize(
