@@ -90,16 +90,23 @@ def carry(
 
 
 def done(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
-    """Whether an image that is there has every signature that is ordered; of OpenPGP's keys nobody can tell."""
+    """Whether an image that is there has every signature that is ordered."""
     from converter.trust.makers import CosignKey
+    from converter.trust.openpgp_keys import Keyring
     from converter.verification import judge
     from converter.verification.wanted import SIGNATURE, Wanted
 
-    keys = [maker.key.public.der for maker in signing.makers if isinstance(maker, CosignKey)]
-    if len(keys) < len(signing.makers):
-        return False
-    named = tuple((f"key {number}", key) for number, key in enumerate(keys, 1))
-    wanted = Wanted(keys=named, identity=signing.identity, require=frozenset({SIGNATURE}))
+    keys, keyrings = [], []
+    for number, maker in enumerate(signing.makers, 1):
+        if isinstance(maker, CosignKey):
+            keys.append((f"key {number}", maker.key.public.der))
+        else:
+            keyrings.append((f"key {number}", maker.certificate()))
+            if len(Keyring.load(keyrings[-1][1]).certificates) > 1:
+                return False  # several keys of one name: which of them signs is gpg's affair
+    wanted = Wanted(
+        keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
+    )
     return judge(source, location, root, wanted).ok
 
 

@@ -16,7 +16,7 @@ from converter.trust.private_keys import PrivateKey
 from converter.version import __version__
 
 if TYPE_CHECKING:
-    from pysequoia import PySigner
+    from pysequoia import PySigner, Tsk
 
 CREATOR = f"transship {__version__}"
 _PATIENCE = 300
@@ -41,6 +41,10 @@ class GpgFile:
     data: bytes
     password: str | None = None
 
+    def certificate(self) -> bytes:
+        """Its public half; raises Invalid."""
+        return bytes(self._secret().extract_certificate())
+
     def message(self, claim: Claim, time: int) -> bytes:
         """A simple signature: the claim, signed."""
         from pysequoia import SignatureMode, sign
@@ -62,13 +66,16 @@ class GpgFile:
                 raise Untrusted("got a key that cannot sign, want one that can (OpenPGP)") from None
             return out.read_bytes()
 
-    def _signer(self) -> PySigner:
+    def _secret(self) -> Tsk:
         from pysequoia import Tsk
 
         try:
-            secret = Tsk.from_bytes(self.data)
+            return Tsk.from_bytes(self.data)
         except (RuntimeError, ValueError):
             raise Invalid("got no secret key, want an OpenPGP one") from None
+
+    def _signer(self) -> PySigner:
+        secret = self._secret()
         try:
             return secret.signer(self.password)
         except (RuntimeError, ValueError):
@@ -84,6 +91,10 @@ class GpgUser:
 
     name: str
 
+    def certificate(self) -> bytes:
+        """Its public half, with those of others that go by this name; nothing where gpg knows none."""
+        return self._gpg(["--export", "--", self.name], b"")
+
     def message(self, claim: Claim, time: int) -> bytes:
         """A simple signature: the claim, signed."""
         return self._run(["--sign"], claim.render(ATOMIC, CREATOR, time))
@@ -93,7 +104,10 @@ class GpgUser:
         return self._run(["--armor", "--output", "-", "--detach-sign", "--", path], b"")
 
     def _run(self, options: list[str], data: bytes) -> bytes:
-        command = ["gpg", "--batch", "--quiet", "--digest-algo", "SHA256", "--local-user", self.name, *options]
+        return self._gpg(["--digest-algo", "SHA256", "--local-user", self.name, *options], data)
+
+    def _gpg(self, options: list[str], data: bytes) -> bytes:
+        command = ["gpg", "--batch", "--quiet", *options]
         try:
             done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, check=False)
         except FileNotFoundError:

@@ -14,12 +14,12 @@ from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model.compression import Compression
 from converter.signing import Signing
 from converter.stores.memory import MemoryStore
-from converter.trust.makers import CosignKey
+from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
-from tests.trust.making import ecdsa
+from tests.trust.making import ecdsa, openpgp
 
 ZSTD = Compression("zstd")
 
@@ -301,20 +301,28 @@ def test_what_speaks_of_images_comes_along_or_is_left(
     assert bool(ours.seen("GET", "/referrers/")) == attachments
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param((CosignKey(ecdsa(0)), CosignKey(ecdsa(1))), id="cosign's"),
+        pytest.param((GpgFile(bytes(openpgp())), GpgFile(bytes(openpgp("other")))), id="OpenPGP's"),
+    ],
+)
 def test_what_is_signed_is_not_signed_again_but_by_another_key(
-    ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
+    made: tuple[Maker, Maker], ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
 ) -> None:
     serve(ours, *many(2))
 
-    def run(*numbers: int) -> dict[str, int]:
-        signing = Signing(makers=[CosignKey(ecdsa(number)) for number in numbers])
+    def run(*makers: Maker) -> dict[str, int]:
+        signing = Signing(makers=makers)
         to = f"docker://{theirs.host}/copy"
         return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], Run(cache=tmp_path)))
 
-    assert run(0) == {"written": 2}
-    assert run(0) == {"there": 2}
-    assert run(0, 1) == {"written": 2}
-    assert run(1) == run(0, 1) == {"there": 2}
+    first, second = made
+    assert run(first) == {"written": 2}
+    assert run(first) == {"there": 2}
+    assert run(first, second) == {"written": 2}
+    assert run(second) == run(first, second) == {"there": 2}
 
 
 def test_directories_are_images_again_under_the_names_they_had(
