@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
@@ -39,7 +39,7 @@ Examples:
 @click.option(
     "--source-date-epoch",
     "epoch",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     envvar="SOURCE_DATE_EPOCH",
     show_envvar=True,
     metavar="SECONDS",
@@ -54,7 +54,7 @@ Examples:
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads. Default: one a processor, 4 over a network."
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads. Default: one a processor, 4 over a network."
 )
 @click.option("--link", is_flag=True, help="Share files with SOURCE where they stay as they are: reflinks, hard links.")
 @no_cache_option
@@ -71,8 +71,9 @@ Examples:
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
-    Nothing is visible at any DEST before all of it is there. What DEST cannot hold is told on standard error. How
-    SOURCE and DEST are spelled, transship --help says.
+    Nothing is visible at any DEST before all of it is there. An archive that is there, an ACI or a directory is
+    replaced; a layout, a registry or a daemon keeps its other images. What DEST cannot hold is told on standard error.
+    An ACI is called what SOURCE is called. How SOURCE and DEST are spelled, transship --help says.
     """
     from converter.conversion import Options, convert
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import Decorator, hidden, noted, together, told
+from converter.cli.flags import Decorator, Number, WholeNumber, hidden, noted, together, told
 
 if TYPE_CHECKING:
     from converter.stores import StoreOptions
@@ -60,11 +60,11 @@ store_options = together(
     hidden(_GROUP, "--anonymous", is_flag=True, help="Ask registries without a name or a password."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
     _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
-    hidden(_GROUP, "--retries", type=click.IntRange(min=0), metavar="N", help="How often to ask a registry again."),
+    hidden(_GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to ask a registry again."),
     hidden(
         _GROUP,
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         metavar="SECONDS",
         help="How long to wait without progress.",
     ),

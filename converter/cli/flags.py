@@ -19,6 +19,18 @@ class Flags:
         self.failed = 1
 
 
+class WholeNumber(click.IntRange):
+    """A number of things, not below ``min``."""
+
+    name = "whole number"  # as errors call it; click has "integer range"
+
+
+class Number(click.FloatRange):
+    """The same, not only of whole things."""
+
+    name = "number"
+
+
 def flags() -> Flags:
     """Those of the command that runs."""
     found = click.get_current_context().find_object(Flags)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
-from converter.cli.flags import common, flags
+from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
@@ -45,11 +45,9 @@ Examples:
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
 @image_options
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (transship[dask]).")
-@click.option("--images", type=click.IntRange(min=1), metavar="N", help="How many images at a time. Default: 4.")
-@click.option(
-    "--per-host", type=click.IntRange(min=1), metavar="N", help="Requests in flight to a registry. Default: 6."
-)
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Threads that pack. Default: one a processor.")
+@click.option("--images", type=WholeNumber(min=1), metavar="N", help="How many images at a time. Default: 4.")
+@click.option("--per-host", type=WholeNumber(min=1), metavar="N", help="Requests in flight to a registry. Default: 6.")
+@click.option("--jobs", type=WholeNumber(min=1), metavar="N", help="Threads that pack. Default: one a processor.")
 @click.option(
     "--report",
     "reports",

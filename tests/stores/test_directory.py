@@ -104,7 +104,7 @@ def test_a_directory_of_something_else_is_left_alone(
     store: MemoryStore, image: Descriptor, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(Invalid, match="neither empty nor such an image"):
+    with pytest.raises(Invalid, match="neither empty nor a dir: image"):
         copy(store, image, sink_at("dir", tmp_path))
     assert files(tmp_path) == {name: b"mine"}
     (tmp_path / "file").touch()

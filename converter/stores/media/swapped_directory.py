@@ -50,7 +50,7 @@ class SwappedDirectory:
             if self._path.exists() and not self._path.is_dir():
                 raise Invalid(f"got {self._shown}, which is no directory, want one or a new name")
             if not self._empty() and not self._replaceable(self._path):
-                raise Invalid(f"got {self._shown}, which is neither empty nor such an image, want one of them")
+                raise Invalid(f"got {self._shown}, which is neither empty nor a dir: image, want one of them")
             parent = existing_ancestor(self._path)
             if self._path.is_dir():
                 clean(self._path)
