@@ -10,7 +10,7 @@ from converter.bulk.names import Called, destination
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.conversion.ends import source_store
-from converter.errors import ConverterError, Usage, within
+from converter.errors import ConverterError, NotFound, Usage, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.image import Image
@@ -111,6 +111,9 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
     if place.transport == "dir" and not Path(place.path, _MANIFEST).is_file():
         yield from _directories(place)
         return
+    if place.transport == "aci" and Path(place.path).is_dir():
+        yield from _acis(place)
+        return
     references = entry.references or _listed(entry, hosts)
     for reference in references:
         yield _at(place, reference)
@@ -120,6 +123,15 @@ def _directories(place: Location) -> Iterator[Location]:
     """The images below a directory, as ``skopeo sync`` leaves them there; the directory itself where there is none."""
     found = sorted(folder for folder, _, names in walked(Path(place.path)) if _MANIFEST in names)
     yield from (replace(place, path=folder) for folder in found or [place.path])
+
+
+def _acis(place: Location) -> Iterator[Location]:
+    """The ACIs below a directory, as this program leaves them there. Raises NotFound where there is none."""
+    files = (Path(folder, name) for folder, _, names in walked(Path(place.path)) for name in names)
+    found = sorted(str(file) for file in files if file.suffix == ".aci")
+    if not found:
+        raise NotFound(f"got no file *.aci below {place.path}, want one or more")
+    yield from (replace(place, path=file) for file in found)
 
 
 def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:

@@ -341,12 +341,27 @@ def test_directories_are_images_again_under_the_names_they_had(
     assert theirs["one/app"].tags == {"1": ours["team/app"].tags["1"]}
 
 
-def test_a_directory_without_any_image_is_told_as_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport, want", [("dir", "got no file manifest.json"), ("aci", "got no file *.aci below")])
+def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, want: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
-    summary = sync([entry(f"dir:{tmp_path}/empty", "oci:out")], Run())
+    summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")], Run())
 
-    assert "got no file manifest.json" in summary.outcomes[0].error
+    assert want in summary.outcomes[0].error
+
+
+def test_a_directory_of_acis_is_read_under_the_names_of_their_manifests(tmp_path: Path) -> None:
+    store = MemoryStore()
+    for name in ("one/app:1", "two/app:2"):
+        put(store, add_image(store, name=""), name, where=str(tmp_path / "in"))
+    sync([entry(f"oci:{tmp_path}/in", f"aci:{tmp_path}/acis", "{repository}")], Run())
+
+    summary = sync([entry(f"aci:{tmp_path}/acis", f"oci:{tmp_path}/out", "{repository}")], Run())
+
+    assert [one.destination for one in summary.outcomes] == [
+        f"oci:{tmp_path}/out:one/app:1",
+        f"oci:{tmp_path}/out:two/app:2",
+    ]
 
 
 @pytest.mark.parametrize(
