@@ -26,9 +26,6 @@ def foreseen(node: Node, memory: Memory) -> Made | None:
 
 
 def size(root: Node, memory: Memory) -> int:
-    """The bytes of a tree that is foreseen, 0 where it is not."""
-    whole = foreseen(root, memory)
-    if whole is None:
-        return 0
-    below = (foreseen(leaf, memory) for leaf in leaves(root) if leaf is not root)
-    return whole.descriptor.size + sum(made.descriptor.size for made in below if made is not None)
+    """The bytes of the layers of a tree that is foreseen, 0 where it is not."""
+    found = [foreseen(leaf, memory) for leaf in leaves(root)]
+    return sum(made.descriptor.size if made else 0 for made in found) if all(found) else 0

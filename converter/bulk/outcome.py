@@ -16,7 +16,7 @@ State = Literal["written", "there", "planned", "failed"]
 
 @frozen
 class Outcome:
-    """One image. Sizes are in bytes: ``before`` of its blobs at the source, ``after`` at the target (0: not known)."""
+    """One image. Sizes are in bytes: ``before`` of its layers at the source, ``after`` at the target (0: not known)."""
 
     source: str
     destination: str

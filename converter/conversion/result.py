@@ -28,7 +28,7 @@ class TargetResult:
 
     ``name`` is what the image is called there, empty where it has no name or the destination is its name. ``image_id``
     is the digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` says that the root has
-    the digest it had in the source; ``size`` is the sum of the root's blobs in bytes, as far as they are known.
+    the digest it had in the source; ``size`` is that of its layers, or an ACI's files, in bytes, as far as it is known.
     """
 
     destination: str
@@ -99,10 +99,9 @@ def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
 
 
 def size_of(root: Node, made: Lookup) -> int:
-    """The bytes of the root and of all that it names, as far as they are known."""
-    own = made[id(root)].descriptor.size if id(root) in made else 0
-    below = (made.get(id(leaf)) for leaf in leaves(root) if leaf is not root)
-    return own + sum(there.descriptor.size for there in below if there is not None)
+    """The bytes of the layers, or of the files of an ACI, as far as they are known."""
+    found = (made.get(id(leaf)) for leaf in leaves(root))
+    return sum(there.descriptor.size for there in found if there is not None)
 
 
 def _source(leaf: Copy | Make) -> Digest | None:

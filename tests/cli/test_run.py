@@ -316,6 +316,7 @@ def test_completion_offers_commands_options_and_choices() -> None:
     assert complete("transship con") == ["convert"]
     assert "--squash" in complete("transship convert --s")
     assert complete("transship convert --to a") == ["aci"]
+    assert complete("transship convert --compress g") == ["gzip"]
 
 
 @pytest.mark.parametrize(
