@@ -30,6 +30,8 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
     return None if value is None else Compression.parse(value)
 
 
+_PACKINGS = ("keep", "none", "gzip", "zstd")
+
 image_options = together(
     click.option("--to", type=click.Choice(("docker", "oci", "aci")), help="The format, where DEST can hold several."),
     click.option(
@@ -44,6 +46,7 @@ image_options = together(
         "--compress",
         metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
         callback=_compression,
+        shell_complete=lambda _context, _option, start: [one for one in _PACKINGS if one.startswith(start)],
         help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
     ),
     click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest."),
