@@ -47,7 +47,8 @@ class RegistrySink:
         self._client = Client.of(name, access, push=True)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
-        self._there: set[Digest] = set()
+        # The same bytes may be there as a document and not as a blob: these are two stores.
+        self._there: set[tuple[Digest, bool]] = set()
         self._put_here: set[Digest] = set()
         self._sessions: dict[Digest, Session] = {}
         self._tags: dict[str, Descriptor] = {}
@@ -71,16 +72,17 @@ class RegistrySink:
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the repository has it; a blob that another one has is mounted, and then it has."""
+        is_document = descriptor.media_type in WANTED
         with self._lock:
-            if descriptor.digest in self._there:
+            if (descriptor.digest, is_document) in self._there:
                 return True
-        if descriptor.media_type in WANTED:
+        if is_document:
             found = self._documents.has(descriptor.digest)
         else:
             found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
             with self._lock:
-                self._there.add(descriptor.digest)
+                self._there.add((descriptor.digest, is_document))
         return found
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
@@ -93,7 +95,7 @@ class RegistrySink:
             sized = expected if expected is not None and expected.size >= 0 else None
             made = upload(self._client, blocks, sized, session).retyped(media_type)
         with self._lock:
-            self._there.add(made.digest)
+            self._there.add((made.digest, media_type in WANTED))
         return made
 
     def name(self, name: str, root: Descriptor) -> None:

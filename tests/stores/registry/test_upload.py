@@ -177,6 +177,16 @@ def test_an_empty_blob_arrives(registry: FakeRegistry) -> None:
     assert registry["app"].blobs == {str(nothing.digest): b""}
 
 
+def test_what_is_there_as_a_document_is_not_there_as_a_blob(registry: FakeRegistry) -> None:
+    root = push(registry, [LAYER])
+    text = registry["app"].manifests[str(root.digest)][1]
+    with sink_of(registry) as sink:
+        assert sink.has(root)
+        assert not sink.has(root.retyped("text/plain"))
+        sink.put((text,), "text/plain", root.retyped("text/plain"))
+    assert registry["app"].blobs[str(root.digest)] == text
+
+
 def test_more_than_memory_holds_goes_through_a_file(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "IN_MEMORY", 100_000)
     registry.forgets_uploads = True
