@@ -1,8 +1,9 @@
 """rkt's store of trusted keys: which keys may sign which names (rkt, Documentation/signing-and-verification-guide.md).
 
 ``root.d/FINGERPRINT`` signs everything, ``prefix.d/NAME/FINGERPRINT`` the images at or below that name. An empty file
-takes back the key of that name and prefix which an earlier folder has. rkt compares prefixes as raw strings, so that a
-key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix ends where a part of the name does.
+takes the key back for those images; what an earlier folder says goes before, and all that is said of everything. rkt
+compares prefixes as raw strings, so that a key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix
+ends where a part of the name does.
 """
 
 from __future__ import annotations
@@ -20,30 +21,29 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 @frozen(kw_only=False)
 class Keystore:
-    """Keyrings by prefix, which is empty for those that sign everything."""
+    """Prefixes, empty for everything, fingerprints and keys, None for one that is taken back: later ones win."""
 
-    rings: Mapping[str, Keyring]
+    said: tuple[tuple[str, str, Keyring | None], ...]
 
     @classmethod
     def load(cls, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> Keystore:
-        """Read the folders ``trustedkeys``, each with its name for people and its files by path; later ones win.
+        """Read the folders ``trustedkeys``, each with its name for people and its files by path.
 
         Raises Invalid for a file whose name is not the fingerprint of the key in it.
         """
-        keys: dict[tuple[str, str], Keyring | None] = {}
+        said = []
         for source, files in folders:
             for path, data in sorted(files.items()):
                 place = _place(path)
                 if place is not None:
                     with within(source), within(path):
-                        keys[place] = _key(data, place[1], source) if data else None
-        prefixes = {prefix for prefix, _ in keys}
-        found = {prefix: [ring for (at, _), ring in keys.items() if at == prefix and ring] for prefix in prefixes}
-        return cls({prefix: _joined(rings) for prefix, rings in found.items() if rings})
+                        said.append((*place, _key(data, place[1], source) if data else None))
+        return cls(tuple(sorted(said, key=lambda one: one[0] != "")))
 
     def for_name(self, name: str) -> tuple[Keyring, ...]:
         """The keys that may sign the image of that name (an AC Identifier, without version)."""
-        return tuple(ring for prefix, ring in self.rings.items() if _covers(prefix, name))
+        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.said if _covers(prefix, name)}
+        return tuple(ring for ring in trusted.values() if ring is not None)
 
 
 def _place(path: str) -> tuple[str, str] | None:
@@ -64,10 +64,6 @@ def _key(data: bytes, fingerprint: str, source: str) -> Keyring:
     if len(ring.certificates) != 1 or found != fingerprint:
         raise Invalid(f"got the key {found}, want {fingerprint} alone, as the file is named")
     return ring
-
-
-def _joined(rings: list[Keyring]) -> Keyring:
-    return Keyring(tuple(one for ring in rings for one in ring.certificates), rings[0].source)
 
 
 def _covers(prefix: str, name: str) -> bool:
