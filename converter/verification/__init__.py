@@ -206,11 +206,14 @@ def _missing(source: str, verdicts: list[Verdict]) -> str:
 
 
 def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
-    """A signature over an ACI covers the name within, which then has to be the one that was asked for."""
+    """A signature over an ACI covers the name within, and the version if it has one: as the caller asks for them."""
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict
-    name = wanted.identity.partition(":")[0]
-    if name and name != question.aci_name and not wanted.map_identity:
-        fact = f"got a signature for the name {question.aci_name!r}, want {name!r} (--identity)"
-        return replace(verdict, ok=False, identity=question.aci_name, reason=fact)
-    return replace(verdict, identity=question.aci_name)
+    name, version = question.aci_name, question.aci_version
+    want, _, want_version = wanted.identity.partition(":")
+    other = want and (want != name or (version and want_version and version != want_version))
+    if other and not wanted.map_identity:
+        got = f"{name}:{version}" if want == name else name
+        fact = f"got a signature for the name {got!r}, want {wanted.identity!r} (--identity)"
+        return replace(verdict, ok=False, identity=name, reason=fact)
+    return replace(verdict, identity=name)

@@ -27,7 +27,7 @@ from converter.trust.trusted import Subject
 
 @frozen
 class Question:
-    """``aci_name`` is what an ACI calls itself, empty for an image of another format."""
+    """``aci_name`` is what an ACI calls itself, and ``aci_version`` its version; empty for other formats."""
 
     location: Location
     root: Descriptor
@@ -35,6 +35,7 @@ class Question:
     signatures: tuple[Signature, ...]
     source: Source
     aci_name: str = ""
+    aci_version: str = ""
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
     root = replace(root, media_type=known.descriptor.media_type)
     is_file = root.media_type == types.ACI
     manifest = b"" if is_file else known.read()
+    aci_name, aci_version = _called(known, source) if is_file else ("", "")
     with TemporaryDirectory(prefix="transship-") as folder:
         yield Question(
             location=location,
@@ -59,7 +61,8 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
             ),
             signatures=evidence.find(source.attachments(root.digest), source.fetch, manifest, root),
             source=source,
-            aci_name=_aci_name(known, source) if is_file else "",
+            aci_name=aci_name,
+            aci_version=aci_version,
         )
 
 
@@ -91,10 +94,10 @@ def absolute(location: Location) -> str:
     return os.path.realpath(location.path)
 
 
-def _aci_name(known: Known, source: Source) -> str:
+def _called(known: Known, source: Source) -> tuple[str, str]:
     item = formats.decode(known, source.fetch)
     found = item.foreign.get("aci", {}) if isinstance(item, Image) else {}
-    return str(found.get("name", ""))
+    return str(found.get("name", "")), str(found.get("version", ""))
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:

@@ -149,12 +149,14 @@ def test_an_attestation_approves_nothing_unless_the_caller_says_so(tmp_path: Pat
     assert not verify(reference, wanted(require=frozenset(("attestation", "signature")))).ok
 
 
-def test_the_name_of_an_aci_is_within(tmp_path: Path) -> None:
+def test_the_name_of_an_aci_is_within_and_its_version(tmp_path: Path) -> None:
     reference = aci(tmp_path / "app.aci")
     sign(reference, Signing(makers=(GPG,)))
     asked = wanted(keys=(), keyrings=(RING,))
     name = verify(reference, asked).identity
     assert verify(reference, replace(asked, identity=name)).ok
+    assert verify(reference, replace(asked, identity=f"{name}:1")).ok
+    assert not verify(reference, replace(asked, identity=f"{name}:2")).ok
     assert not verify(reference, replace(asked, identity="other.example/app")).ok
     assert verify(reference, replace(asked, identity="other.example/app", map_identity=True)).ok
 
