@@ -11,7 +11,7 @@ from converter.errors import Usage
 from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Image, Index, Item, images
+from converter.model.image import Image, Index, Item, images
 from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import ImageName, Location
 from converter.model.transport import TRANSPORTS
@@ -75,7 +75,7 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
     """What an archive holds for readers of layouts alone: Docker finds images there, with all of their layers."""
     if destination.transport != "docker-archive":
         return
-    if isinstance(item, Artifact):
+    if next(images(item), None) is None:
         yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
     layers = (layer.content for image in images(item) for layer in image.layers)
     away = sum(isinstance(content, Known) and content.absent for content in layers)

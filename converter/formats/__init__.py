@@ -11,7 +11,7 @@ from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
-from converter.model.image import Item
+from converter.model.image import Artifact, Item, Original
 from converter.ports import Fetch, Format
 
 READERS: Mapping[str, str] = {
@@ -25,19 +25,32 @@ READERS: Mapping[str, str] = {
 }
 """The media type of a root document → the module below this one that reads it."""
 
+_UNTOLD = ("", "application/json")
+"""Labels that leave it to a document to say what it is."""
+
 WRITERS = ("oci", "docker", "aci", "runtime")
 """The modules that write; nobody asks for ``runtime`` by name: it is what runtimes take."""
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
-    """Read a root document in whatever format it is; raises Unsupported where it is in none of them."""
+    """Read a root document in whatever format it is; raises Unsupported where it is a manifest that nobody reads.
+
+    An index may also name what is no document, as that of BuildKit's cache does: that is carried as it is.
+    """
     root = labelled(root)
+    if opaque(root.descriptor.media_type):
+        return Artifact(original=Original(format="oci", manifest=root), artifact_type=root.descriptor.media_type)
     return reader_of(root.descriptor.media_type).decode(root, fetch)
+
+
+def opaque(media_type: str) -> bool:
+    """Whether it is that of a blob, which names nothing else."""
+    return media_type not in READERS and media_type not in (*_UNTOLD, types.OCI_ARTIFACT)
 
 
 def labelled(root: Known) -> Known:
     """A root document under its media type; where it lies under none, what it says itself. Raises Invalid."""
-    if root.descriptor.media_type == types.ACI:
+    if root.descriptor.media_type == types.ACI or opaque(root.descriptor.media_type):
         return root
     root = root.pinned()
     if root.descriptor.media_type in READERS:

@@ -47,8 +47,15 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
         raise Unsupported(f"got an artifact of type {item.artifact_type!r}, want an image: Docker has no artifacts")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
-    kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))
+    if index.written(item, name):
+        return index.encode(item, types.DOCKER_LIST, DIALECT, lambda child: _listed(child, accepts))
+    kept = replace(item, entries=tuple(_images(item)))
     return index.encode(kept, types.DOCKER_LIST, DIALECT, lambda child: encode(child, accepts))
+
+
+def _listed(child: Item, accepts: frozenset[str]) -> Node:
+    """What a list of Docker's names: it keeps what else it has than images."""
+    return manifest.carry(child) if isinstance(child, Artifact) else encode(child, accepts)
 
 
 def losses(item: Item) -> Iterable[Loss]:

@@ -12,7 +12,15 @@ from typing import Any
 
 from converter.errors import Unsupported, within
 from converter.formats.documents import read_document
-from converter.formats.manifest import Dialect, algorithm_of, bare, row_json, set_annotations, written_by
+from converter.formats.manifest import (
+    ZSTD_INSTANCE,
+    Dialect,
+    algorithm_of,
+    bare,
+    row_json,
+    set_annotations,
+    written_by,
+)
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
@@ -49,8 +57,8 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
             for entry, new in zip(item.entries, made, strict=True)
         }
         made_rows = [
-            _row(entry.descriptor, new.descriptor, renamed, dialect)
-            for entry, new in zip(item.entries, made, strict=True)
+            _row(entry.descriptor, node, new.descriptor, renamed, dialect)
+            for entry, node, new in zip(item.entries, nodes, made, strict=True)
         ]
         return _document(item, made_rows, media_type, dialect)
 
@@ -73,11 +81,13 @@ def written(item: Index, format_name: str) -> bool:
     return item.original is not None and item.original.format == format_name
 
 
-def _row(entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect) -> Descriptor:
+def _row(entry: Descriptor, node: Node, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect) -> Descriptor:
     annotations = dict(entry.annotations)
     if REFERENCE in annotations:
         annotations[REFERENCE] = renamed.get(annotations[REFERENCE], annotations[REFERENCE])
     same = made.digest == entry.digest
+    if not (same or _of_zstd(node)):
+        annotations.pop(ZSTD_INSTANCE, None)
     row = replace(
         entry,
         media_type=made.media_type,
@@ -87,6 +97,10 @@ def _row(entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialec
         data=entry.data if same else None,
     )
     return bare(row) if dialect.bare else row
+
+
+def _of_zstd(node: Node) -> bool:
+    return isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs)
 
 
 def _document(item: Index, made_rows: Sequence[Descriptor], media_type: str, dialect: Dialect) -> bytes:

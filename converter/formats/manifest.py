@@ -48,8 +48,17 @@ CONFIG_TYPES: Mapping[str, frozenset[str]] = {
 }
 """What says, by format, that a manifest is an image's. Old engines pushed octets; to OCI those are an artifact."""
 
-_COMPRESSED_CONTENT = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked.")
+_COMPRESSED_CONTENT = (
+    "containerd.io/snapshot/overlaybd/blob-",
+    "containerd.io/snapshot/stargz/",
+    "io.containers.estargz.",
+    "io.containers.zstd-chunked.",
+    "io.github.containers.zstd-chunked.",
+)
 """Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
+
+ZSTD_INSTANCE = "io.github.containers.compression.zstd"
+"""The annotation of an image in an index by which containers/image knows that its layers are zstd."""
 
 
 @frozen(kw_only=False)
@@ -129,8 +138,10 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
 
 
 def carry(artifact: Artifact) -> Node:
-    """Plan an artifact as it is, with everything it names."""
+    """Plan an artifact as it is, with everything it names; one that is no document names nothing."""
     root = artifact.original.manifest
+    if root.descriptor.media_type not in types.MANIFESTS:
+        return Copy(content=root, media_type=root.descriptor.media_type)
     data = root.read()
     return Write(
         media_type=root.descriptor.media_type,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from converter import formats
-from converter.edits import recompressed
+from converter.edits import Read, each_image, one_platform, read_whole, recompressed
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.formats import docker, oci
+from converter.formats.manifest import ZSTD_INSTANCE
 from converter.model import media_types as types
-from converter.model.compression import ZSTD
+from converter.model.compression import GZIP, ZSTD, Compression
 from converter.model.content import Derived, Known
+from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Image, Index, Item
-from converter.plan import Copy, Make, Node, Write, forecast, leaves
+from converter.model.platform import Platform
+from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves
 from converter.ports import Format
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
@@ -29,6 +32,12 @@ DIALECTS = [pytest.param(OCI, oci, id="oci"), pytest.param(DOCKER, docker, id="d
 def decoded(store: MemoryStore, name: str = "app:1") -> Item:
     source = MemorySource(store)
     return formats.decode(source.fetch(source.resolve(name)), source.fetch)
+
+
+def reading(store: MemoryStore) -> Read:
+    """What reads what an index names."""
+    source = MemorySource(store)
+    return lambda descriptor: formats.decode(source.fetch(descriptor), source.fetch)
 
 
 def image(store: MemoryStore) -> Image:
@@ -140,7 +149,12 @@ def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
 
 def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() -> None:
     store = MemoryStore()
-    annotations = {"org.example.kept": "yes", "io.github.containers.zstd-chunked.manifest-checksum": "sha256:0"}
+    annotations = {
+        "org.example.kept": "yes",
+        "containerd.io/snapshot/stargz/toc.digest": "sha256:0",
+        "io.containers.zstd-chunked.manifest-position": "1:2:3:1",
+        "io.github.containers.zstd-chunked.manifest-checksum": "sha256:0",
+    }
     root = add_image(store, OCI, tars=LAYERS[:1])
     document = json.loads(store.blobs[root.digest])
     document["layers"][0]["annotations"] = annotations
@@ -154,6 +168,25 @@ def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() ->
     assert isinstance(blob, Make)
     row = json.loads(plan.render((config, replace(config, diff_id=None))))["layers"][0]
     assert row["annotations"] == {"org.example.kept": "yes"}
+
+
+@pytest.mark.parametrize(
+    "codec, told",
+    [
+        pytest.param(None, {"x": "y", ZSTD_INSTANCE: "true"}, id="zstd, which nobody changed"),
+        pytest.param(GZIP, {"x": "y"}, id="gzip, packed from zstd"),
+    ],
+)
+def test_an_index_says_that_an_image_is_of_zstd(codec: Compression | None, told: Mapping[str, str]) -> None:
+    store = MemoryStore()
+    zstd = Dialect(types.OCI_MANIFEST, types.OCI_CONFIG, types.OCI_LAYER_ZSTD, types.OCI_INDEX)
+    first = add_image(store, zstd, tars=LAYERS[:1], name="")
+    add_index(store, [{**first.to_json(), "annotations": {"x": "y", ZSTD_INSTANCE: "true"}}])
+    item = read_whole(decoded(store), reading(store))
+    plan = oci.encode(each_image(recompressed(codec))(item) if codec else item, ANY)
+    assert isinstance(plan, Write)
+    made = forecast(plan.inputs[0]) or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
+    assert json.loads(plan.render((made,)))["manifests"][0]["annotations"] == told
 
 
 def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
@@ -245,6 +278,21 @@ def test_a_configuration_of_octets_is(dialect: Dialect, expected: type) -> None:
     store.named["app:1"] = store.add(json.dumps(document).encode(), document["mediaType"])
 
     assert type(decoded(store)) is expected
+
+
+@pytest.mark.parametrize("dialect, own", DIALECTS)
+def test_an_index_may_list_what_is_no_document(dialect: Dialect, own: Format) -> None:
+    """As BuildKit's cache does (image-spec 1.1.1, image-index.md: unknown media types are no error)."""
+    store = MemoryStore()
+    rows = [store.add(b"\x1f\x8b", dialect.layer), store.add(b"{}", "application/vnd.buildkit.cacheconfig.v0")]
+    root = add_index(store, [row.to_json() for row in rows], dialect)
+    plan = own.encode(read_whole(decoded(store), reading(store)), ANY)
+    assert rendered(plan) == store.blobs[root.digest]
+    assert [(leaf.media_type, forecast(leaf)) for leaf in leaves(plan)] == [
+        (row.media_type, Made(descriptor=row)) for row in rows
+    ]
+    with pytest.raises(NotFound, match="got the platforms none, want linux/amd64"):
+        one_platform(decoded(store), Platform(os="linux", architecture="amd64"), reading(store))
 
 
 @pytest.mark.parametrize("dialect, own", DIALECTS)

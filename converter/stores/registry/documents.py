@@ -10,9 +10,6 @@ from converter.model.digest import Digest, new_hasher
 from converter.model.document import load_object
 from converter.stores.registry.client import Answer, Client, Rejected
 
-OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
-"""Of the release candidates of image-spec 1.1; some registries still hold such."""
-
 SCHEMA1 = (types.DOCKER_SCHEMA1_SIGNED, types.DOCKER_SCHEMA1)
 
 WANTED = (
@@ -20,7 +17,7 @@ WANTED = (
     types.OCI_MANIFEST,
     types.DOCKER_LIST,
     types.DOCKER_MANIFEST,
-    OCI_ARTIFACT,
+    types.OCI_ARTIFACT,
     *SCHEMA1,
 )
 """Best first; a registry rewrites a document of a type that is not here, and it is then no longer what was signed."""

@@ -15,7 +15,6 @@ from converter.model.document import dump
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores.registry import tags
-from converter.stores.registry.documents import OCI_ARTIFACT
 from tests.stores.registry.fake import Cut, FakeRegistry, Flip, Refuse, digest_of, first
 from tests.stores.registry.pushing import CONFIG, PLAIN, data, manifest, pull, push, put, seed, sink_of, source_of
 
@@ -126,7 +125,7 @@ def test_only_documents_are_read_before_a_layer_is_opened(registry: FakeRegistry
         pytest.param("text/plain", {"manifests": []}, types.OCI_INDEX, id="an index by its members"),
         pytest.param("text/plain", {"layers": []}, types.OCI_MANIFEST, id="a manifest by its members"),
         pytest.param("text/plain", {"schemaVersion": 1}, types.DOCKER_SCHEMA1, id="schema 1 by its version"),
-        pytest.param(OCI_ARTIFACT, {"blobs": []}, OCI_ARTIFACT, id="an artifact of the release candidates"),
+        pytest.param(types.OCI_ARTIFACT, {"blobs": []}, types.OCI_ARTIFACT, id="an artifact of the release candidates"),
     ],
 )
 def test_the_type_of_a_document(
