@@ -13,6 +13,7 @@ from converter.model.image import Attachment, Item
 from converter.plan import Loss, Node
 
 Fetch = Callable[[Descriptor], Known]
+Encode = Callable[[Item], Node]
 
 
 class Format(Protocol):

@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from converter import formats
+from converter.edits import read_whole
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Attachment
+from converter.model.image import Attachment, Item
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
 from converter.ports import Fetch
 
@@ -132,7 +133,10 @@ def rendered(node: Node) -> bytes:
 
 
 def _node(source: Listing, attachment: Attachment) -> Node:
-    known = source.fetch(attachment.descriptor)
+    def read(descriptor: Descriptor) -> Item:
+        return formats.decode(source.fetch(descriptor), source.fetch)
+
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
-        return formats.writer("oci").encode(formats.decode(known, source.fetch), frozenset())
+        return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
+    known = source.fetch(attachment.descriptor)
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")

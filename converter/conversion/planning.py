@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from converter import formats
 from converter.conversion import acis, attachments, origin, signed
 from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
@@ -18,7 +19,7 @@ from converter.errors import LossRefused, within
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item
+from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
 from converter.plan import Loss, Node, Plan, forecast
 from converter.ports import Format, Sink
@@ -65,7 +66,8 @@ def plan(
         if options.attachments:
             chosen = _with_dependencies(chosen, library)
         compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
-        root = encode(target, chosen, sink.accepts, compression, options)
+        mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
+        root = encode(target, chosen, sink.accepts, compression, options, mixed=mixed)
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and origin.has_room(place)
@@ -109,22 +111,32 @@ def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
 
 
 def encode(
-    target: Format, chosen: Chosen, accepts: frozenset[str], compression: Compression | None, options: Options
+    target: Format,
+    chosen: Chosen,
+    accepts: frozenset[str],
+    compression: Compression | None,
+    options: Options,
+    *,
+    mixed: bool,
 ) -> Node:
-    """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are)."""
+    """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are).
+
+    ``mixed``: what an index lists keeps the format that it has.
+    """
     item = chosen.item
     if target.name == acis.NAME:
         return acis.encode(item, accepts, compression, options)
     if chosen.local:
-        item = each_image(lambda image: _labelled(image, target, compression))(item)
+        item = each_image(lambda image: _labelled(image, target, compression, mixed=mixed))(item)
     item = acis.confined(item, target.name)
-    edit = each_image(recompressed(compression)) if compression else None
-    return target.encode(edit(item) if edit else item, accepts)
+    item = each_image(recompressed(compression))(item) if compression else item
+    return formats.encode_mixed(item, accepts) if mixed else target.encode(item, accepts)
 
 
-def _labelled(image: Image, target: Format, compression: Compression | None) -> Image:
+def _labelled(image: Image, target: Format, compression: Compression | None, *, mixed: bool) -> Image:
     """The image, no layer of it under a false label where a manifest is written anew: what is copied stays as it is."""
-    copied = compression is None and image.original is not None and image.original.format == target.name
+    before = image.original
+    copied = compression is None and before is not None and (mixed or before.format == target.name)
     return image if copied or not target.media_types else relabelled(image)
 
 

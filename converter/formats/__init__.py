@@ -12,6 +12,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
 from converter.model.image import Artifact, Item, Original
+from converter.plan import Node
 from converter.ports import Fetch, Format
 
 READERS: Mapping[str, str] = {
@@ -70,6 +71,13 @@ def writer(name: str) -> Format:
     """The format of that name, one of WRITERS."""
     assert name in WRITERS
     return _module(name)
+
+
+def encode_mixed(item: Item, accepts: frozenset[str]) -> Node:
+    """Plan an index, and all that it lists, each in the format that it has: Docker's, or OCI."""
+    own = "docker" if item.original is not None and item.original.format.startswith("docker") else "oci"
+    encode = import_module(f"converter.formats.{own}").encode
+    return cast("Node", encode(item, accepts, lambda child: encode_mixed(child, accepts)))
 
 
 def _module(name: str) -> Format:

@@ -11,7 +11,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Entry, Image, Index, Item
 from converter.plan import Loss, Node
-from converter.ports import Fetch
+from converter.ports import Encode, Fetch
 
 name = "docker"
 media_types = frozenset((types.DOCKER_MANIFEST, types.DOCKER_LIST))
@@ -39,23 +39,19 @@ def decode(root: Known, fetch: Fetch) -> Item:
     return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
 
 
-def encode(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan a manifest or a flat list of them; raises Unsupported for an artifact, which Docker cannot name."""
+def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
+    """Plan a manifest or a flat list of them; raises Unsupported for an artifact, which Docker cannot name.
+
+    ``listed`` plans what a list lists.
+    """
     if isinstance(item, Artifact):
         if item.original.format == name:
             return manifest.carry(item)
         raise Unsupported(f"got an artifact of type {item.artifact_type!r}, want an image: Docker has no artifacts")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
-    if index.written(item, name):
-        return index.encode(item, types.DOCKER_LIST, DIALECT, lambda child: _listed(child, accepts))
-    kept = replace(item, entries=tuple(_images(item)))
-    return index.encode(kept, types.DOCKER_LIST, DIALECT, lambda child: encode(child, accepts))
-
-
-def _listed(child: Item, accepts: frozenset[str]) -> Node:
-    """What a list of Docker's names: it keeps what else it has than images."""
-    return manifest.carry(child) if isinstance(child, Artifact) else encode(child, accepts)
+    kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))
+    return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts)))
 
 
 def losses(item: Item) -> Iterable[Loss]:

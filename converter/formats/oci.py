@@ -9,7 +9,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, Item
 from converter.plan import Loss, Node
-from converter.ports import Fetch
+from converter.ports import Encode, Fetch
 
 name = "oci"
 media_types = frozenset((types.OCI_MANIFEST, types.OCI_INDEX))
@@ -38,13 +38,13 @@ def decode(root: Known, fetch: Fetch) -> Item:
     return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
 
 
-def encode(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan a manifest or an index; artifacts are carried as they are."""
+def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
+    """Plan a manifest or an index; artifacts are carried as they are. ``listed`` plans what an index lists."""
     if isinstance(item, Artifact):
         return manifest.carry(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
-    return index.encode(item, types.OCI_INDEX, DIALECT, lambda child: encode(child, accepts))
+    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts)))
 
 
 def losses(item: Item) -> Iterable[Loss]:

@@ -97,7 +97,9 @@ def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item
             return aci.encode_layered(item, NONE, settings.epoch)
         return aci.encode(item, frozenset(), NONE, settings.epoch)
     name = "docker" if root.media_type in (types.DOCKER_MANIFEST, types.DOCKER_LIST) else "oci"
-    return formats.writer(name).encode(_packed_as(item, target), frozenset(_layer_types(target)))
+    packed, took = _packed_as(item, target), frozenset(_layer_types(target))
+    mixed = any(image.original is not None and image.original.format != name for image in images(target))
+    return formats.encode_mixed(packed, took) if mixed else formats.writer(name).encode(packed, took)
 
 
 def _called(image: Image, name: str) -> Image:

@@ -17,8 +17,8 @@ from converter.stores.memory import MemoryStore
 from tests.builders import add_image
 
 
-def layout(path: Path, referrer: bytes | None = None, *, blobs: bool = True) -> Descriptor:
-    """An image, and something that speaks of it: an SBOM, or the manifest that is given."""
+def layout(path: Path, referrer: bytes | None = None, *, blobs: bool = True, listed: bool = False) -> Descriptor:
+    """An image, and something that speaks of it: an SBOM, an index that has it, or the manifest that is given."""
     store = MemoryStore()
     root = add_image(store, name="")
     sbom, config = store.add(b"sbom", "text/plain"), store.add(b"{}", types.OCI_EMPTY)
@@ -31,6 +31,9 @@ def layout(path: Path, referrer: bytes | None = None, *, blobs: bool = True) -> 
         "subject": root.to_json(),
     }
     row = store.add(json.dumps(body).encode() if referrer is None else referrer, types.OCI_MANIFEST)
+    if listed:
+        body = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [row.to_json()]}
+        row = store.add(json.dumps(body | {"subject": root.to_json()}).encode(), types.OCI_INDEX)
     if not blobs:
         del store.blobs[sbom.digest]
     (path / "blobs" / "sha256").mkdir(parents=True)
@@ -54,6 +57,12 @@ def test_it_travels_where_the_digest_stays(target: str, tmp_path: Path) -> None:
     result = converter.convert(f"oci:{tmp_path / 'in'}:app", destination)
     assert result.losses == ()
     assert attached(destination, root) == [types.OCI_MANIFEST]
+
+
+def test_an_index_travels_with_what_it_lists(tmp_path: Path) -> None:
+    root = layout(tmp_path / "in", listed=True)
+    assert converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app").losses == ()
+    assert attached(f"oci:{tmp_path / 'out'}:app", root) == [types.OCI_INDEX]
 
 
 def test_it_stays_behind_where_the_digest_changes_and_that_is_told(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from converter.model.image import Image
 from converter.model.naming import FULL_NAME, REF_NAME, called
 from converter.model.platform import Platform
 from converter.model.reference import Location
+from converter.stores import open_source
 from converter.stores.memory import MemoryStore
-from tests.builders import add_image, tar
+from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
 from tests.stores.copying import copy, sink_at, source_at
 from tests.stores.saving import classic, write_tar
 from tests.trust.origins import v1
@@ -134,3 +135,30 @@ def test_an_archive_is_said_to_hold_what_docker_load_does_not_find(
     (tmp_path / "in/blobs/sha256" / away.digest.encoded).unlink(missing_ok=True)
     result = converter.convert(f"oci:{tmp_path}/in:app", f"{target}{tmp_path}/out.tar:app:1")
     assert [loss.field for loss in result.losses] == ([field] if field else [])
+
+
+@pytest.mark.parametrize("root, listed", [pytest.param(OCI, DOCKER, id="OCI"), pytest.param(DOCKER, OCI, id="Docker")])
+@pytest.mark.parametrize(
+    "target, to, kept",
+    [
+        pytest.param("dir:{}", "", True, id="stays where either may be"),
+        pytest.param("dir:{}", "oci", False, id="becomes one of OCI where that is asked for"),
+        pytest.param("oci:{}:app", "", False, id="becomes one of OCI in a layout"),
+    ],
+)
+def test_an_index_that_lists_an_image_of_the_other_format(
+    tmp_path: Path, root: Dialect, listed: Dialect, target: str, to: str, kept: bool
+) -> None:
+    store = MemoryStore()
+    rows = [
+        add_image(store, one, name="").to_json() | {"platform": {"os": "linux", "architecture": "amd64"}}
+        for one in (root, listed)
+    ]
+    made = add_index(store, rows, root)
+    copy(store, made, sink_at("oci", tmp_path / "in"), "app")
+    result = converter.convert(f"oci:{tmp_path}/in:app", target.format(tmp_path / "out"), platforms=["all"], to=to)
+    assert (result.digest == made.digest) == kept
+    with open_source(Location.parse(target.format(tmp_path / "out"))) as source:
+        document = json.loads(source.fetch(source.resolve("")).read())
+    there = [row["mediaType"] for row in document["manifests"]]
+    assert there == ([root.manifest, listed.manifest] if kept else [types.OCI_MANIFEST] * 2)
