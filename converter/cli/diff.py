@@ -21,7 +21,7 @@ from converter.cli.text import BOLD, count, json_text, show, show_json
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.content import Blocks, Known, sources
-from converter.model.image import Image, Index, Item, images
+from converter.model.image import Artifact, Image, Index, Item, images
 from converter.model.platform import Platform
 from converter.streams.blocks import closing
 
@@ -101,7 +101,8 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
             wanted = other.platform
         item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
         if not isinstance(item, Image):
-            raise Unsupported("got an artifact, want an image: it has no files")
+            what = item if isinstance(item, Artifact) else "an index"
+            raise Unsupported(f"got {what}, want an image of tar layers")
         return opened.whole(item)
 
 

@@ -47,7 +47,7 @@ def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) ->
     if isinstance(item, Artifact):
         if item.original.format == name:
             return manifest.carry(item)
-        raise Unsupported(f"got an artifact of type {item.artifact_type!r}, want an image: Docker has no artifacts")
+        raise Unsupported(f"got {item}, want an image of tar layers: Docker has no artifacts")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
     kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))

@@ -16,7 +16,7 @@ from converter.model.compression import NONE
 from converter.model.content import Derived, Known, Note, Open
 from converter.model.document import dump
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, RunConfig
+from converter.model.image import Artifact, Image, Item, RunConfig
 from converter.plan import Loss, Made, Make, Node, Write
 from converter.ports import Fetch
 from converter.streams import Block
@@ -61,7 +61,8 @@ def decode(root: Known, fetch: Fetch) -> Item:
 def encode(item: Item, accepts: frozenset[str]) -> Node:
     """Plan a root file system, and a ``config.json`` for a target that takes one."""
     if not isinstance(item, Image):
-        raise Unsupported("got something else than one image, want one for a root file system")
+        what = item if isinstance(item, Artifact) else "images for several platforms"
+        raise Unsupported(f"got {what}, want one image for a root file system")
     if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
         raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign)")
     content = Derived(inputs=item.layers, rewrite=Flattened(), compression=NONE)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
+from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -18,6 +19,8 @@ from converter.model.platform import Platform
 
 REFERENCE = "vnd.docker.reference.digest"
 """The annotation that names, in the entry of a BuildKit attestation, the entry it speaks of."""
+
+_OF_IMAGES = types.OCI_LAYERS | types.DOCKER_LAYERS | {types.OCI_CONFIG, types.DOCKER_CONFIG}
 
 
 @frozen
@@ -81,6 +84,13 @@ class Artifact:
     blobs: tuple[Known, ...] = ()
     subject: Digest | None = None
     artifact_type: str = ""
+
+    def __str__(self) -> str:
+        """What it is, for people: one with an image's configuration is told by the layer that makes it none."""
+        odd = [kind for blob in self.blobs if (kind := blob.descriptor.media_type) not in _OF_IMAGES]
+        if self.artifact_type in _OF_IMAGES and odd:
+            return f"an image with a layer of the type {odd[0]!r}"
+        return f"an artifact of the type {self.artifact_type!r}"
 
 
 @frozen

@@ -78,6 +78,9 @@ def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
 
     The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. A variant that
     nobody knows suits who asks for it, and nobody else. What says nowhere what it runs on is taken where nothing suits.
+
+    Of equals it is the first, as the Engine and containerd have it: by custom that of gzip, which all can read, where
+    another is of zstd (containers/image takes that one, and sorts those that it writes so).
     """
     best: tuple[int, int] | None = None
     for index, offer in enumerate(offered):

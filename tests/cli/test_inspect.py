@@ -178,7 +178,7 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
     assert check(text.encode(), "image") == ()
     assert json.loads(text)["attachments"][0]["subject"] == str(image.digest)
     assert main(["diff", "oci:in:app", "oci:in:signature"]) == 2
-    assert "got an artifact, want an image" in capsys.readouterr().err
+    assert "got an artifact of the type 'application/vnd.example.signature', want an image" in capsys.readouterr().err
 
 
 def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:

@@ -25,7 +25,7 @@ from converter.model import media_types as types
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.document import load_object
-from converter.model.image import Artifact, Image, Index, Item, Original
+from converter.model.image import Artifact, Image, Item, Original
 from converter.plan import Copy, Loss, Make, Node
 from converter.ports import Fetch
 
@@ -156,7 +156,7 @@ def _image(item: Item) -> Image:
         if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
             raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign)")
         return item
-    what = {Index: "images for several platforms", Artifact: "an artifact"}[type(item)]
+    what = item if isinstance(item, Artifact) else "images for several platforms"
     raise Unsupported(f"got {what}, want one image for an ACI")
 
 
