@@ -31,7 +31,7 @@ _RENEWALS = 2
 
 @frozen
 class Answer:
-    """A response with its whole body; ``url`` is where the request began."""
+    """A response with its whole body; ``url`` is where it came from, after all redirects."""
 
     status: int
     headers: HTTPHeaderDict
@@ -134,7 +134,8 @@ class Client:
     ) -> Answer:
         """The same, tried once: for a body that comes in a stream. Raises Interrupted where it may be tried again."""
         with self.open(method, url, headers=headers, body=body, expect=expect, reads=reads) as response:
-            return Answer(status=response.status, headers=response.headers, body=self._body(response, url), url=url)
+            found = self._body(response, url)
+            return Answer(status=response.status, headers=response.headers, body=found, url=response.url or url)
 
     @contextmanager
     def open(

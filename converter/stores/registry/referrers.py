@@ -24,7 +24,10 @@ COSIGN = ("sig", "att", "sbom")
 
 
 def fallback_tag(subject: Digest) -> str:
-    """The tag of the index of referrers, where the registry keeps none itself (Referrers Tag Schema)."""
+    """The tag of the index of referrers, where the registry keeps none itself (Referrers Tag Schema).
+
+    GitLab takes it for the digest that it is made of, and gives the subject.
+    """
     return f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
 
 
@@ -42,7 +45,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
-        if (index := held.get(tag)) is not None:
+        if (index := held.get(tag)) is not None and index[0].digest != subject:
             yield from (Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(index[1]))
     for tag in by_tag:
         if (document := held.get(tag)) is not None:
@@ -54,7 +57,7 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
     tag = fallback_tag(subject)
     held = _get(documents, tag)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
-    if held is not None:
+    if held is not None and held[0].digest != subject:
         index = load_object(held[1])
     listed = index.get("manifests") or []
     known = {str(entry.get("digest")) for entry in listed if isinstance(entry, dict)}

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable
 from typing import Self
 from urllib.parse import quote
 
-from converter.errors import Denied, DigestMismatch, Invalid, LimitExceeded, NotFound, Unsupported, Usage, within
+from converter.errors import (
+    ConverterError,
+    Denied,
+    DigestMismatch,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+    Unreachable,
+    Unsupported,
+    Usage,
+    within,
+)
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -125,7 +136,7 @@ class RegistrySink:
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
             try:
                 answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
-            except (Denied, NotFound, Rejected):
+            except (Denied, NotFound, Unreachable):
                 # That we may not take it from there is no reason not to send it.
                 continue
             if answer.status == 201:
@@ -178,7 +189,18 @@ class RegistrySink:
         if root.media_type not in WANTED:
             raise Usage(f"got a root of the type {root.media_type!r}, want a manifest or an index for a registry")
         descriptor, data = self._documents.get(root.digest)
-        self._documents.put(tag, descriptor.media_type, data)
+        try:
+            self._documents.put(tag, descriptor.media_type, data)
+        except (Denied, Rejected):
+            # A tag that may never change is not set again to what it is either (ECR, Harbor, ACR).
+            if not self._is_tagged(tag, root.digest):
+                raise
+
+    def _is_tagged(self, tag: str, digest: Digest) -> bool:
+        try:
+            return self._documents.get(tag)[0].digest == digest
+        except ConverterError:
+            return False
 
 
 def _joined(blocks: Blocks, most: int) -> bytes:

@@ -77,8 +77,8 @@ def begin(client: Client) -> Session:
 
 
 def session_of(answer: Answer) -> Session:
-    """What the registry says of an upload; an offset of 0 where it says nothing."""
-    return Session(answer.location, offset_of(answer.headers), least_part(answer.headers))
+    """The upload that the registry has begun."""
+    return Session(answer.location, least=least_part(answer.headers))
 
 
 def cancel(client: Client, session: Session) -> None:
@@ -167,10 +167,10 @@ class _Job:
             size = self._expected.size - session.offset if self._expected is not None else 0
         if size:
             headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
-        now = session_of(self._send("PATCH", session.location, headers, body, expect=(201, 202, 204)))
-        # A registry that does not say how much it has taken has taken all of it.
-        offset = now.offset or (session.offset + size if size else self._replay.size)
-        return Session(now.location, offset, max(now.least, session.least))
+        answer = self._send("PATCH", session.location, headers, body, expect=(200, 201, 202, 204))
+        # Whatever its Range says: that of ECR stands still, that of zot counts this part alone.
+        offset = session.offset + size if size else self._replay.size
+        return Session(answer.location, offset, max(least_part(answer.headers), session.least))
 
     def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> Digest:
         joint = "&" if "?" in session.location else "?"
@@ -193,6 +193,8 @@ class _Job:
             raise Interrupted(error.fact) from error
         except Rejected as error:
             if error.status == 416:
+                # What it has said of how much it has does not hold, and would not the next time: Quay is one off.
+                self.abandon()
                 raise Interrupted(error.fact) from error
             raise
 
@@ -203,14 +205,18 @@ class _Job:
             return None
         try:
             answer = self._client.call("GET", session.location, expect=(200, 202, 204))
-            found = session_of(answer)
         except (NotFound, Rejected):
             self._session = None
             return (
                 self._expected.digest if self._expected is not None and is_there(self._client, self._expected) else None
             )
-        known = found.offset <= self._replay.size
-        self._session = Session(found.location, found.offset, session.least) if known else None
+        offset = offset_of(answer.headers)
+        if offset is None or offset > self._replay.size:
+            # It may have any part of it.
+            self._session = None
+        else:
+            location = answer.location if "Location" in answer.headers else session.location
+            self._session = Session(location, offset, session.least)
         return None
 
 
@@ -247,8 +253,10 @@ def least_part(headers: Mapping[str, str]) -> int:
     return int(told) if _LENGTH.fullmatch(told) else 0
 
 
-def offset_of(headers: Mapping[str, str]) -> int:
-    """How many bytes of an upload the registry has, as its Range says."""
+def offset_of(headers: Mapping[str, str]) -> int | None:
+    """How many bytes of an upload the registry has, as its Range says; None where it does not."""
     match = _RANGE.fullmatch(headers.get("Range") or "")
+    if match is None:
+        return None
     # The end is that of the last byte, but registries say 0-0 for nothing at all.
-    return int(match[1]) + 1 if match and match[1] != "0" else 0
+    return int(match[1]) + 1 if match[1] != "0" else 0

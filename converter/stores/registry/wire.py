@@ -78,6 +78,7 @@ class Wire:
             self._check_headers(response, url)
             location = response.headers.get("Location")
             if not location or not _may_follow(method, body, response.status):
+                response.url = url
                 return response
             response.drain_conn()
             response.release_conn()

@@ -102,7 +102,10 @@ class FakeRegistry:
         """Whoever asks for one of these gets no token at all, as from GitHub."""
         self.referrers = True
         self.ranges = True
-        self.tells_offset = True
+        self.told_range: Callable[[int], str] = lambda size: f"0-{max(0, size - 1)}"
+        """What is said of an upload that has so many bytes; an empty text for nothing."""
+        self.tells_where_it_stands = True
+        """Whether the state of an upload has a Location, which in Quay it has not."""
         self.patched = 202
         self.forgets_uploads = False
         self.largest_body: int | None = None
@@ -400,10 +403,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _session(self, status: int, name: str, session: str) -> None:
         size = len(self.server.registry.uploads[session])
-        headers = {"Location": f"/v2/{name}/blobs/uploads/{session}?state={size}"}
-        if self.server.registry.tells_offset:
-            headers["Range"] = f"0-{max(0, size - 1)}"
-        self._answer(status, b"", headers)
+        told = {"Location": f"/v2/{name}/blobs/uploads/{session}?state={size}"}
+        if self.command == "GET" and not self.server.registry.tells_where_it_stands:
+            told = {}
+        told["Range"] = self.server.registry.told_range(size)
+        self._answer(status, b"", {key: value for key, value in told.items() if value})
 
     def _tags(self, request: Request, repository: Repository, name: str) -> None:
         every = sorted(tag for tag in repository.tags if tag > request.query.get("last", ""))

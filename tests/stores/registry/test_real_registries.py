@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
-from converter.errors import NotFound, Unreachable, Unsupported
+from converter.errors import Denied, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.stores.registry import tags
@@ -76,7 +78,7 @@ def test_a_mount_asks_for_more_rights_alone(registry: FakeRegistry) -> None:
     assert registry.received > len(LAYER), "the layer was sent"
 
 
-@pytest.mark.parametrize("status", [201, 202, 204])
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_parts_are_taken_by_any_success(registry: FakeRegistry, status: int) -> None:
     registry.patched = status
     with sink_of(registry) as sink:
@@ -158,6 +160,35 @@ BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm"
 )
 def test_a_choice_of_ways_to_authenticate(offered: list[Challenge], chosen: Challenge) -> None:
     assert best(offered) == chosen
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 412])
+def test_a_tag_that_may_never_change_may_be_what_it_is(registry: FakeRegistry, status: int) -> None:
+    push(registry, [LAYER])
+    registry.fault = first(99, Refuse(status=status), method="PUT", path="manifests/1")
+    push(registry, [LAYER])
+    with pytest.raises((Denied, Unreachable), match=f"got {status}"):
+        push(registry, [LAYER[1:]])
+
+
+def test_a_registry_that_takes_a_dash_for_a_colon_has_no_referrers(registry: FakeRegistry) -> None:
+    inner = seed(registry, [LAYER])
+    index = json.dumps({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [inner.to_json()]}).encode()
+    root = Descriptor.of(index, types.OCI_INDEX)
+    registry.referrers = False
+    registry.add_manifest("app", types.OCI_INDEX, index, str(root.digest).replace(":", "-"))
+    with source_of(registry) as source:
+        assert not list(source.attachments(root.digest))
+
+
+def test_a_repository_that_is_served_elsewhere(registry: FakeRegistry) -> None:
+    with FakeRegistry() as there:
+        registry.fault = lambda one: Refuse(
+            status=307, headers={"Location": f"{there.url}{one.path.replace('app', 'k8s/app')}?{urlencode(one.query)}"}
+        )
+        push(registry, [LAYER])
+        assert pull(registry) == [LAYER]
+        assert there["k8s/app"].tags
 
 
 def test_a_registry_without_tls_is_told_of(registry: FakeRegistry) -> None:

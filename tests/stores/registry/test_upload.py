@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -155,10 +155,40 @@ def test_parts_do_not_become_too_small(
         put(registry, once(), options)
 
 
-def test_a_registry_that_does_not_say_how_much_it_has_is_believed_to_have_all(registry: FakeRegistry) -> None:
-    registry.tells_offset = False
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(lambda size: "", id="nothing"),
+        pytest.param(lambda size: "0-199999", id="that it has the first part alone"),
+        pytest.param(lambda size: f"0-{size}", id="one byte too many"),
+    ],
+)
+def test_a_part_that_is_taken_is_there_whatever_the_registry_says(
+    registry: FakeRegistry, told: Callable[[int], str]
+) -> None:
+    registry.told_range = told
     put(registry, once(), PARTS)
     assert registry["app"].blobs == {str(WANT.digest): LAYER}
+    assert len(registry.seen("PATCH")) == 5
+
+
+@pytest.mark.parametrize(
+    "told, parts",
+    [
+        pytest.param(lambda size: f"bytes=0-{size - 1}", ["600000-899999"], id="how far it is"),
+        pytest.param(lambda size: f"bytes=0-{size}", ["600001-899999"], id="one byte too many"),
+        pytest.param(lambda size: "", [], id="nothing"),
+    ],
+)
+def test_an_upload_goes_on_or_begins_anew_by_what_the_registry_says_of_it(
+    registry: FakeRegistry, told: Callable[[int], str], parts: list[str]
+) -> None:
+    registry.told_range = told
+    registry.tells_where_it_stands = False
+    registry.fault = first(1, Cut(after=600_000), method="PUT")
+    put(registry, once())
+    assert registry["app"].blobs == {str(WANT.digest): LAYER}
+    assert [one.headers["content-range"] for one in registry.seen("PATCH")] == parts
 
 
 def test_a_lost_answer_is_no_reason_to_send_a_blob_again(registry: FakeRegistry) -> None:
@@ -358,10 +388,10 @@ def test_a_mount_that_becomes_an_upload_is_used(registry: FakeRegistry) -> None:
     assert not [one for one in registry.seen("POST") if "mount" not in one.query]
 
 
-@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_a_mount_that_is_refused_is_no_failure(registry: FakeRegistry, status: int) -> None:
     registry.fault = lambda request: Refuse(status=status) if "mount" in request.query else None
-    push(registry, [LAYER], options=replace(PLAIN, mount_from=("secret",)))
+    push(registry, [LAYER], options=replace(PLAIN, mount_from=("secret",), retries=0))
     assert str(WANT.digest) in registry["app"].blobs
 
 
