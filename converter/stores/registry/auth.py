@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from converter.errors import Denied, Invalid, Unsupported
+from converter.errors import Denied, Invalid
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.stores.registry.access import Credentials
-from converter.stores.registry.urls import origin_of, plain, refuse_link_local
+from converter.stores.registry.urls import followed, plain
 
 SHORTEST_LIFE = 60.0
 """Seconds that a token holds when its issuer does not say (token.md, "expires_in")."""
@@ -113,13 +113,7 @@ class Authorizer:
         return f"Bearer {token.value}"
 
     def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
-        realm = challenge.parameters.get("realm", "")
-        scheme, host, _ = origin_of(realm)
-        home = origin_of(self._url)
-        if home[0] == "https" and scheme == "http":
-            raise Unsupported(f"got the token server {plain(realm)} for an https registry, want https")
-        if host != home[1]:
-            refuse_link_local(realm)
+        realm = followed(self._url, challenge.parameters.get("realm", ""))
         wanted = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
         start = self._now()

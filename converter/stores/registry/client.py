@@ -16,7 +16,7 @@ from converter.stores.hosts import Hosts
 from converter.stores.patience import RETRYABLE, Interrupted, Patience, asked_wait
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
-from converter.stores.registry.auth import Authorizer, challenges
+from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.urls import followed, origin_of, plain
 from converter.stores.registry.wire import Body, Wire, broken
 
@@ -27,6 +27,8 @@ DOCKER_HUB = "registry-1.docker.io"
 """Where the images named ``docker.io/…`` are served."""
 
 _RENEWALS = 2
+_MESSAGES = ("message", "details", "error_description", "error")
+"""Where a text stands: in a registry's errors, at Docker Hub's tokens, in OAuth's errors."""
 
 
 @frozen
@@ -87,6 +89,7 @@ class Client:
         self._scheme = "https" if access.tls_verify else ""
         self._found: tuple[Credentials | None] | None = None
         self._auth: Authorizer | None = None
+        self._at_root: tuple[Challenge, ...] | None = None
         self.scopes = frozenset((f"repository:{repository}:{'pull,push' if push else 'pull'}",))
 
     def close(self) -> None:
@@ -174,16 +177,42 @@ class Client:
                 return response
             with response:
                 text = self._body(response, url)
-            offered = challenges(response.headers.getlist("WWW-Authenticate"))
-            asked = response.status == 401 and home and offered and renewals < _RENEWALS
-            if asked:
+            offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
+            if offered and sent is not None:
                 # What a helper gave an hour ago may no longer hold.
                 self._found = None
-            if not (asked and self._authorizer().renew(offered, scopes, sent)):
+            if not (offered and self._authorizer().renew(offered, scopes, sent)):
                 raise refusal(method, url, response, text, _LOGIN)
             if body is not None and not isinstance(body, bytes):
-                raise Interrupted(f"got 401 for {method} {plain(url)}, want a token that holds to the end")
+                raise Interrupted(
+                    f"got {response.status} for {method} {plain(url)}, want a token that holds to the end"
+                )
             renewals += 1
+
+    def _offered(self, response: BaseHTTPResponse, sent: str | None) -> tuple[Challenge, ...]:
+        """How one may say who one is, after a refusal.
+
+        There are registries that tell it at ``/v2/`` alone, and until then hide what is not for everybody (403, 404).
+        """
+        offered = _challenges_of(response)
+        if offered or sent is not None or response.status not in (401, 403, 404):
+            return offered
+        url = f"{self._base()}/v2/"
+        with self._lock:
+            if self._at_root is None:
+                self._at_root = self._challenges_at(url)
+        if response.status != 401 and not (self._at_root and self._credentials()):
+            return ()
+        return self._at_root
+
+    def _challenges_at(self, url: str) -> tuple[Challenge, ...]:
+        with self._wire.exchange("GET", url, {}) as response:
+            self._body(response, url)
+        # What scope it names is none of ours: GitHub's is that of "user/image".
+        return tuple(
+            Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
+            for one in _challenges_of(response)
+        )
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         from urllib3.exceptions import HTTPError
@@ -246,6 +275,10 @@ class Client:
         return "https"
 
 
+def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
+    return challenges(response.headers.getlist("WWW-Authenticate")) if response.status == 401 else ()
+
+
 _LOGIN = " (--creds, --authfile, or a login of skopeo, podman or docker)"
 
 
@@ -255,7 +288,7 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes, logi
     ``login`` is how one gives credentials, where they can be given.
     """
     status = response.status
-    said = _first_error(body)
+    said = _said(body)
     fact = f"got {status}{said} for {method} {plain(url)}"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
@@ -280,11 +313,15 @@ class Rejected(Unreachable):
         self.status = status
 
 
-def _first_error(body: bytes) -> str:
+def _said(body: bytes) -> str:
+    """The first of the errors in a body, or what token servers and proxies say in their own ways."""
     try:
-        error = json.loads(body)["errors"][0]
-        code, message = str(error["code"]), str(error.get("message") or "")
+        document = json.loads(body)
+        error = (document.get("errors") or [document])[0]
+        code = str(error.get("code") or "")[:60]
+        message = next((error[key][:200] for key in _MESSAGES if isinstance(error.get(key), str)), "")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
     # Untrusted text on its way to a terminal: repr leaves no control characters.
-    return f" ({code[:60]!r}: {message[:200]!r})" if message else f" ({code[:60]!r})"
+    said = ": ".join(repr(text) for text in (code, message) if text)
+    return f" ({said})" if said else ""

@@ -16,6 +16,8 @@ from converter.stores.registry.access import Access, Credentials
 DOCKER_HUB = "https://index.docker.io/v1/"
 """What Docker calls its own registry in its configuration."""
 
+_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", DOCKER_HUB)
+
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 60
 
@@ -75,7 +77,7 @@ def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: 
                 return ask_helper(helpers[name], name, helper_path)
     plain_names = {_host_of(key): key for key in auths if "://" in key}
     for key in wanted:
-        names = [key, *(plain_names[spelling] for spelling in _spellings(key) if spelling in plain_names)]
+        names = [name for one in _spellings(key) for name in (one, plain_names.get(one, one))]
         for name in names:
             found = _entry(auths.get(name), name)
             if found is not None:
@@ -83,13 +85,13 @@ def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: 
     store = document.get("credsStore")
     if isinstance(store, str) and store:
         host = wanted[-1]
-        return ask_helper(store, DOCKER_HUB if host == "docker.io" else host, helper_path)
+        return ask_helper(store, DOCKER_HUB if host in _HUB else host, helper_path)
     return None
 
 
 def _spellings(key: str) -> tuple[str, ...]:
-    """A key, and what older files call the same host."""
-    return (key, "index.docker.io", DOCKER_HUB) if key == "docker.io" else (key,)
+    """A key, and what other files call the same host."""
+    return (key, *_HUB) if key in _HUB else (key,)
 
 
 def _host_of(url: str) -> str:
@@ -108,6 +110,8 @@ def _entry(value: Any, name: str) -> Credentials | None:
     username, password, encoded, identity, registry = told
     if encoded:
         try:
+            # Who encodes by hand often leaves line breaks in it.
+            encoded = "".join(encoded.split())
             username, _, password = base64.b64decode(encoded, validate=True).decode().rstrip("\0").partition(":")
         except ValueError:
             raise Invalid(f"got an auth for {name!r} that is not base64, want USER:PASSWORD in base64") from None

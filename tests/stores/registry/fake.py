@@ -98,6 +98,8 @@ class FakeRegistry:
         self.basic: tuple[str, str] | None = None
         self.token_life: float | None = None
         self.tokens: dict[str, float] = {}
+        self.scope = ""
+        """What it says that one should ask for, where it refuses."""
         self.forbidden_scopes: set[str] = set()
         """Whoever asks for one of these gets no token at all, as from GitHub."""
         self.referrers = True
@@ -245,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         if registry.token_life is not None:
             if registry.tokens.get(sent.removeprefix("Bearer "), 0) > time.monotonic():
                 return True
-            challenge = f'Bearer realm="{registry.url}/token",service="fake"'
+            challenge = f'Bearer realm="{registry.url}/token",service="fake",scope="{registry.scope}"'
         elif registry.basic is not None:
             if sent == _basic(registry.basic):
                 return True

@@ -177,6 +177,20 @@ def test_an_identity_token_buys_tokens_by_oauth() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "realm",
+    [
+        pytest.param("https://registry.test/token", id="as it should be"),
+        pytest.param("http://registry.test/token", id="as who does not know of the proxy with TLS before it"),
+        pytest.param("/token", id="a path"),
+    ],
+)
+def test_a_token_is_bought_at_the_realm(realm: str) -> None:
+    issuer = Issuer()
+    authorizer(issuer).renew(bearer(realm), SCOPES, None)
+    assert issuer.asked[0][1].partition("?")[0] == "https://registry.test/token"
+
+
 def test_the_scopes_of_the_challenge_are_asked_for_too() -> None:
     issuer = Issuer()
     authorizer(issuer).renew(bearer(), SCOPES, None)
@@ -189,6 +203,7 @@ def test_the_scopes_of_the_challenge_are_asked_for_too() -> None:
         pytest.param(bearer("http://auth.test/"), b"", Unsupported, id="a step down to http"),
         pytest.param(bearer("https://169.254.169.254/"), b"", Unsupported, id="a link-local address"),
         pytest.param(bearer("file:///etc/passwd"), b"", Invalid, id="a file"),
+        pytest.param(bearer("https://["), b"", Invalid, id="no URL"),
         pytest.param(bearer(""), b"", Denied, id="no realm"),
         pytest.param(bearer(), b"[]", Invalid, id="an answer that is no object"),
         pytest.param(bearer(), b"{}", Invalid, id="an answer without a token"),

@@ -90,6 +90,27 @@ def look(tmp_path: Path, path: str, *documents: dict[str, Any] | str, name: str 
             [{"auths": {"reg.test": auth("u", "p:q")}}], "reg.test/a", user("u", "p:q"), id="a password with a colon"
         ),
         pytest.param(
+            [{"auths": {"reg.test": {"auth": "dXNl\ncjpwYXNz\n"}}}],
+            "reg.test/a",
+            user("user", "pass"),
+            id="with line breaks",
+        ),
+        pytest.param(
+            [{"auths": {"registry-1.docker.io": auth("hub")}}],
+            "docker.io/library/a",
+            user("hub"),
+            id="Docker's own, where it is",
+        ),
+        pytest.param(
+            [{"auths": {HUB: auth("hub")}}],
+            "registry-1.docker.io/a/b",
+            user("hub"),
+            id="Docker's own, asked where it is",
+        ),
+        pytest.param(
+            [{"auths": {"index.docker.io": auth("hub")}}], "docker.io/a/b", user("hub"), id="Docker's own, as it was"
+        ),
+        pytest.param(
             [{"auths": {"reg.test": {**auth("u"), "identitytoken": "i"}}}],
             "reg.test/a",
             Credentials(username="u", password="p", identity_token="i"),

@@ -68,6 +68,44 @@ def test_what_may_not_be_looked_for_is_sent(registry: FakeRegistry, status: int)
     assert pull(registry) == [LAYER]
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_who_one_is_is_asked_at_the_root_alone(registry: FakeRegistry, status: int) -> None:
+    seed(registry, [LAYER])
+    registry.token_life, registry.basic = 60, USER
+    registry.scope = "repository:user/image:pull"
+    registry.forbidden_scopes = {registry.scope}
+    registry.fault = lambda one: (
+        Refuse(status=status) if one.path.startswith("/v2/app") and "authorization" not in one.headers else None
+    )
+    known = replace(PLAIN, credentials=USER)
+    assert pull(registry, options=known) == [LAYER]
+    push(registry, [LAYER], "app:2", known)
+    assert len(registry.seen("GET", "/v2/$")) == 2, "once by who reads, once by who writes"
+    with pytest.raises((Denied, NotFound)):
+        pull(registry)
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        pytest.param(b'{"errors":[{"code":"DENIED","message":"m"}]}', r" \('DENIED': 'm'\)", id="an error"),
+        pytest.param(b'{"errors":[{"code":"DENIED"}]}', r" \('DENIED'\)", id="without a text"),
+        pytest.param(b'{"errors":[{"code":403,"message":"m"}]}', r" \('403': 'm'\)", id="with a number"),
+        pytest.param(b'{"errors":[{"status":403,"message":"m"}]}', r" \('m'\)", id="of Artifactory"),
+        pytest.param(b'{"details":"m"}', r" \('m'\)", id="of Docker Hub's token server"),
+        pytest.param(b'{"error":"invalid_grant","error_description":"m"}', r" \('m'\)", id="of OAuth"),
+        pytest.param(b'{"errors":null}', "", id="null"),
+        pytest.param(b'{"errors":{"code":1}}', "", id="no list"),
+        pytest.param(b'["m"]', "", id="no object"),
+        pytest.param(b"<html>", "", id="a web page"),
+    ],
+)
+def test_what_a_registry_says_of_a_refusal_is_told(registry: FakeRegistry, body: bytes, said: str) -> None:
+    registry.fault = lambda one: Refuse(status=403, body=body)
+    with pytest.raises(Denied, match=f"got 403{said} for GET"):
+        pull(registry)
+
+
 def test_a_mount_asks_for_more_rights_alone(registry: FakeRegistry) -> None:
     seed(registry, [LAYER], "shared")
     registry.token_life = 60
