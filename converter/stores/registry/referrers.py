@@ -38,7 +38,8 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     found = _from_api(client, subject) if repository.knows_referrers else None
     if found is None:
         repository.knows_referrers = False
-    fallback = [] if found is not None else [fallback_tag(subject)]
+    # Some answer with an empty list what they do not know.
+    fallback = [] if found else [fallback_tag(subject)]
     # At once: most images have none of these, and each answer is a round trip away.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
     answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.heed)

@@ -218,6 +218,16 @@ def test_a_referrer_is_found_where_it_was_put(registry: FakeRegistry, api: bool)
     assert (tag in registry["app"].tags) != api
 
 
+def test_a_referrer_is_found_where_the_api_always_lists_none(registry: FakeRegistry) -> None:
+    none = Refuse(status=200, body=b'{"manifests":[]}', headers={"Content-Type": types.OCI_INDEX})
+    registry.referrers = False
+    registry.fault = first(9, none, path="/referrers/")
+    subject = push(registry, LAYERS)
+    made = put_signature(registry, subject)
+    with source_of(registry) as source:
+        assert [one.descriptor.digest for one in source.attachments(subject.digest)] == [made.digest]
+
+
 def test_a_referrer_that_an_earlier_run_could_not_list_is_listed(registry: FakeRegistry) -> None:
     registry.referrers = False
     subject = push(registry, LAYERS)
