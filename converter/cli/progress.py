@@ -30,7 +30,8 @@ ROWS = 6
 """Most blobs with a bar of their own; the others count in the sum."""
 
 
-_BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {rate_fmt} {remaining}{postfix}"
+_START = "{desc} {percentage:3.0f}% |{bar}| "
+_BAR = _START + "{n_fmt}/{total_fmt} {rate_fmt} {remaining}{postfix}"
 """Room is left for a bar where a terminal has 80 columns."""
 
 
@@ -214,7 +215,7 @@ class Bars:
             self._whole = self._bar("total", 0, total.share if self._noun else total.done, 0)
         if self._noun:
             read = f"{_of(total, self._noun)}, {size(total.done)}"
-            self._whole.bar_format = f"{{l_bar}}{{bar}}| {read} [{{elapsed}}<{{remaining}}]"
+            self._whole.bar_format = _START + read + " {remaining}"
             self._whole.total = total.blobs or None
             self._whole.update(total.share - self._whole.n)
         else:

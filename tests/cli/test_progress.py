@@ -155,7 +155,7 @@ def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> N
     assert "total" in screen.getvalue()
     assert "25%" in screen.getvalue()
     assert "…mage-with-a-long-name:2" in screen.getvalue(), "of a long name the end, where the tag is"
-    assert "1 of 4 images, 8.0 MiB [" in screen.getvalue()
+    assert "1 of 4 images, 8.0 MiB " in screen.getvalue()
     bars.close()
 
 
