@@ -68,7 +68,8 @@ def prune(keep: int | None) -> None:
     if flags().json:
         show_json({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total})
     elif not flags().quiet:
-        show(f"removed {count(len(removed), 'blob')}, {size(total)}")
+        digests = "all digests and " if keep is None else ""
+        show(f"removed {digests}{count(len(removed), 'blob')}, {size(total)}")
 
 
 def _folder() -> Path:

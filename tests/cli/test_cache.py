@@ -56,7 +56,7 @@ def test_prune_removes(folder: Path, options: list[str], left: tuple[int, int]) 
 
 def test_prune_says_what_it_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "prune"]) == 0
-    assert capsys.readouterr().out == "removed 1 blob, 6.8 KiB\n"
+    assert capsys.readouterr().out == "removed all digests and 1 blob, 6.8 KiB\n"
 
 
 def test_a_size_that_is_none_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
