@@ -126,12 +126,15 @@ def _directories(place: Location) -> Iterator[Location]:
 
 
 def _acis(place: Location) -> Iterator[Location]:
-    """The ACIs below a directory, as this program leaves them there. Raises NotFound where there is none."""
+    """The ACIs below a directory, each with those that it was layered over. Raises NotFound where there is none."""
+    from converter.stores.aci_file import paths_below
+
     files = (Path(folder, name) for folder, _, names in walked(Path(place.path)) for name in names)
-    found = sorted(str(file) for file in files if file.suffix == ".aci")
+    found = {file for file in files if file.suffix == ".aci"}
     if not found:
         raise NotFound(f"got no file *.aci below {place.path}, want one or more")
-    yield from (replace(place, path=file) for file in found)
+    below = {part for file in found for part in paths_below(file)}
+    yield from (replace(place, path=str(file)) for file in sorted(found - below))
 
 
 def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:

@@ -354,7 +354,8 @@ def test_a_directory_of_acis_is_read_under_the_names_of_their_manifests(tmp_path
     store = MemoryStore()
     for name in ("one/app:1", "two/app:2"):
         put(store, add_image(store, name=""), name, where=str(tmp_path / "in"))
-    sync([entry(f"oci:{tmp_path}/in", f"aci:{tmp_path}/acis", "{repository}")], Run())
+    sync([entry(f"oci:{tmp_path}/in", f"aci:{tmp_path}/acis", "{repository}", layered=True)], Run())
+    assert len([*(tmp_path / "acis").rglob("*.aci")]) > 2
 
     summary = sync([entry(f"aci:{tmp_path}/acis", f"oci:{tmp_path}/out", "{repository}")], Run())
 
