@@ -44,7 +44,7 @@ Examples:
 @click.option("--keep-going", is_flag=True, help="Do the others when one fails.")
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
 @image_options
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (transship[dask]).")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (docs/sync.md).")
 @click.option("--images", type=WholeNumber(min=1), metavar="N", help="How many images at a time. Default: 4.")
 @click.option("--per-host", type=WholeNumber(min=1), metavar="N", help="Requests in flight to a registry. Default: 6.")
 @click.option("--jobs", type=WholeNumber(min=1), metavar="N", help="Threads that pack. Default: one a processor.")
@@ -124,7 +124,7 @@ def _cluster(scheduler: str) -> Helpers:
     try:
         from converter.bulk.cluster import Cluster
     except ModuleNotFoundError as error:
-        raise Unsupported(f"got no package {error.name!r}, want it: pip install transship[dask]") from None
+        raise Unsupported(f"got no package {error.name!r}, want it: pip install '.[dask]' in the checkout") from None
     if not flags().debug:
         # What Dask has to say comes as an error, too; it would say it with a traceback.
         for name in ("distributed", "distributed.client", "tornado.application"):

@@ -99,4 +99,4 @@ def test_without_dask_it_is_said_how_to_get_it(
     assert main(["sync", "oci:in", "oci:out", "--scheduler", "tcp://127.0.0.1:1"]) == 1
 
     said = capsys.readouterr().err
-    assert said == "transship: got no package 'distributed', want it: pip install transship[dask]\n"
+    assert said == "transship: got no package 'distributed', want it: pip install '.[dask]' in the checkout\n"
