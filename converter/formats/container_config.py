@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from converter.errors import Invalid
 from converter.model.descriptor import platform_from_json, platform_to_json
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object, type_name
+from converter.model.document import as_known, dump, load_object, type_name
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
@@ -60,6 +60,7 @@ def decode(data: bytes) -> ContainerConfig:
 
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     """Read a configuration that has been parsed; raises Invalid with the member that is wrong."""
+    document = _as_known(document)
     run = _member(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
     rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
@@ -81,11 +82,25 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
 
     ``original`` is what the image was read from, if that was such a document; without a difference it is the result.
     """
-    document = load_object(original) if original is not None else _merge(_skeleton(), image.foreign.get("docker", {}))
+    if original is not None:
+        document = _as_known(load_object(original))
+    else:
+        document = _merge(_skeleton(), image.foreign.get("docker", {}))
     changed = _patch(document, from_json(document), image, diff_ids)
     if original is not None and not changed:
         return original
     return _as_pulled(document) if original is None and "docker-v1" in image.foreign else dump(document)
+
+
+def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as the Engine sees it, to which a member's case is nothing: Guix writes ``env`` for ``Env``."""
+    found = as_known(document, _TOP)
+    run, history = found.get("config"), found.get("history")
+    if isinstance(run, dict):
+        found["config"] = as_known(run, _RUN)
+    if isinstance(history, list):
+        found["history"] = [as_known(step, _STEP) if isinstance(step, dict) else step for step in history]
+    return found
 
 
 def _as_pulled(document: Mapping[str, Any]) -> bytes:

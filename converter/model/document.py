@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -123,6 +123,21 @@ def type_name(value: Any) -> str:
 def letters(key: str) -> str:
     """A key as Go compares it with those it knows: without regard to case, and with a long s for an s."""
     return key.lower().replace("\u017f", "s")
+
+
+def as_known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """An object with its members under the names that are known: Go finds them in any case.
+
+    Raises Invalid where two are one to Go.
+    """
+    known = {letters(name): name for name in names}
+    found: dict[str, Any] = {}
+    for key, value in members.items():
+        name = known.get(letters(key), key)
+        if name in found:
+            raise Invalid(f"got the key {key[:60]!r} beside one that differs in case alone, want one of them")
+        found[name] = value
+    return found
 
 
 def pointer(*parts: str | int) -> str:

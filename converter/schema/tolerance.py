@@ -11,10 +11,10 @@ from converter.schema.finding import Finding
 def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     """What forbids to read, or to pass on, a document. A validator must not ask this: it names all errors.
 
-    A member in another case is one to Go and none to others, also to us: a user or a variable would be lost unseen.
+    A member in another case is one to Go and none to others: a manifest with one is two images. Configurations and
     ACIs are read as Go does it.
     """
-    unseen = () if kind.startswith("aci-") else ("json/key-case",)
+    unseen = () if kind.startswith("aci-") or kind.endswith("-config") else ("json/key-case",)
     return tuple(
         finding
         for finding in findings

@@ -10,6 +10,7 @@ from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.schema import check
+from converter.schema.fold import fold
 from converter.stores import oci_index
 from converter.stores.catalogue import in_full
 from converter.stores.docker_archive import manifest_json, repositories
@@ -65,7 +66,7 @@ class SavedCheck:
         self._findings.add_all(
             _MANIFEST, check(data, "docker-archive-manifest", self._findings.profile, self._blobs.limits)
         )
-        value = self._files.value(data)
+        value = fold(self._files.value(data), "docker-archive-manifest", nulls=False).value
         rows = [row if isinstance(row, dict) else {} for row in value] if isinstance(value, list) else []
         self._tags(rows)
         found = False

@@ -132,6 +132,17 @@ def test_an_edit_changes_its_member_and_no_other() -> None:
     assert config == {**was, "config": {**was["config"], "Cmd": ["--other"]}}
 
 
+def test_a_config_is_read_in_any_case_as_the_engine_reads_it() -> None:
+    store = MemoryStore()
+    root = add_image(store, DOCKER, config={"OS": "linux", "architecture": "arm", "config": {"env": ["A=b"], "x": 1}})
+    before = image(store)
+    assert (before.platform.os, before.config.env) == ("linux", ("A=b",))
+    assert rendered(docker.encode(before, ANY)) == store.blobs[root.digest]
+    plan = docker.encode(replace(before, config=replace(before.config, env=("A=c",))), ANY)
+    assert isinstance(plan, Write)
+    assert json.loads(rendered(plan.inputs[0]))["config"] == {"Env": ["A=c"], "x": 1}
+
+
 def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
     store = MemoryStore()
     add_image(store, OCI)

@@ -32,6 +32,8 @@ def stopped(document: Any, kind: str) -> list[str]:
             "oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": None}, id="layers that are null"
         ),
         pytest.param("oci-index", {"schemaVersion": 2, "manifests": None}, id="an index of docker save"),
+        pytest.param("oci-config", {**CONFIG, "Config": {"User": "1"}}, id="a configuration as only Go reads it"),
+        pytest.param("docker-config", {**CONFIG, "config": {"env": ["A=b"]}}, id="the variables of Guix"),
         pytest.param("docker-schema2", {**SCHEMA2, "mediaType": DOCKER}, id="BuildKit's zstd layers"),
         pytest.param("docker-schema2", SCHEMA2, id="a manifest without its type"),
     ],
@@ -58,8 +60,15 @@ def test_forgiven(kind: str, document: Any) -> None:
             ["oci/ambiguous"],
             id="two kinds at once",
         ),
-        pytest.param("oci-config", {**CONFIG, "Config": {"User": "1"}}, ["json/key-case"], id="a user for Go alone"),
-        pytest.param("docker-config", {**CONFIG, "config": {"user": "1"}}, ["json/key-case"], id="Docker's likewise"),
+        pytest.param(
+            "docker-config", {**CONFIG, "config": {"User": "1", "user": "2"}}, ["json/ambiguous-key"], id="two users"
+        ),
+        pytest.param(
+            "oci-manifest",
+            {"schemaVersion": 2, "config": DESCRIPTOR, "layers": [], "Annotations": {}},
+            ["json/key-case"],
+            id="annotations for Go alone",
+        ),
     ],
 )
 def test_not_forgiven(kind: str, document: Any, rules: list[str]) -> None:

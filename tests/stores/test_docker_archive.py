@@ -78,6 +78,14 @@ def test_the_archive_may_be_packed_and_its_names_begin_anyhow(tmp_path: Path, pa
     assert len(manifest_at(path)["layers"]) == 2
 
 
+def test_a_row_is_read_in_any_case_as_the_engine_reads_it(tmp_path: Path) -> None:
+    files = classic()
+    before = manifest_at(write_tar(tmp_path / "a.tar", files))
+    rows = json.loads(bytes(files["manifest.json"]))  # type: ignore[arg-type]  # it is no link
+    files["manifest.json"] = json.dumps([{name.lower(): value for name, value in row.items()} for row in rows]).encode()
+    assert manifest_at(write_tar(tmp_path / "b.tar", files), "app:1") == before
+
+
 def test_a_directory_of_it_is_the_same_store(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", classic())
     with tarfile.open(path) as archive:
@@ -108,6 +116,7 @@ def test_a_directory_of_it_is_the_same_store(tmp_path: Path) -> None:
         pytest.param({"manifest.json": b"{}"}, Invalid, "array", id="a manifest.json that is no array"),
         pytest.param({"manifest.json": b"[[]]"}, Invalid, "object", id="a row that is no object"),
         pytest.param({"manifest.json": b"[{}]"}, Invalid, "no Config", id="a row without a config"),
+        pytest.param({"manifest.json": b'[{"Config":"a","config":"b"}]'}, Invalid, "in case alone", id="two configs"),
         pytest.param({"manifest.json": b'[{"Config":"../x"}]'}, Invalid, "inside", id="a config out of the archive"),
         pytest.param({"manifest.json": b'[{"Config":"x"}]'}, NotFound, "no entry x", id="a config that is not there"),
         pytest.param({"manifest.json": b"[]"}, NotFound, "without an image", id="no image"),

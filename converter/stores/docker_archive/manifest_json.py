@@ -11,7 +11,7 @@ from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, load, load_object, type_name
+from converter.model.document import as_known, dump, load, load_object, type_name
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.stores.disk import shown
@@ -19,6 +19,9 @@ from converter.stores.docker_archive.blobs import Blobs
 
 NAME = "manifest.json"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+_MEMBERS = ("Config", "RepoTags", "Layers", "LayerSources")
+"""What the Engine finds in any case: containerify writes ``config``."""
+
 _FOREIGN_TYPES = {
     types.OCI_NONDISTRIBUTABLE: types.DOCKER_FOREIGN,
     types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
@@ -111,6 +114,7 @@ def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
 def _row(row: Any, limits: Limits) -> Saved:
     if not isinstance(row, dict):
         raise Invalid(f"got a JSON {type_name(row)}, want an object")
+    row = as_known(row, _MEMBERS)
     config = row.get("Config")
     if not isinstance(config, str) or not config:
         raise Invalid("got no Config, want the name of a file")
