@@ -46,8 +46,15 @@ def rootfs_type(document: Any) -> Iterator[Hit]:
 def archive_paths(document: Any) -> Iterator[Hit]:
     """Paths of an archive stay within it."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
-        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        if ".." in path.split("/") or "\0" in path:
             yield where, f"got the path {path[:100]!r}, want one within the archive"
+
+
+def absolute_paths(document: Any) -> Iterator[Hit]:
+    """Paths of an archive are relative."""
+    for where, path in texts(document, "*/Config", "*/Layers/*"):
+        if path.startswith("/"):
+            yield where, f"got the path {path[:100]!r}, want a relative one"
 
 
 def archive_tags(document: Any) -> Iterator[Hit]:
@@ -253,6 +260,15 @@ RULES = (
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
         check=archive_paths,
+    ),
+    Rule(
+        name="docker/archive-path-absolute",
+        title="Paths in manifest.json are relative.",
+        spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
+        kinds=("docker-archive-manifest",),
+        check=absolute_paths,
+        compat="warning",
+        note="The engine looks for such a path within the archive, where Buildpacks put it.",
     ),
     Rule(
         name="docker/archive-tag",
