@@ -35,7 +35,7 @@ class LayoutCheck:
         self._blobs = blobs
         self._findings = blobs.findings
         self._saved = saved
-        self.walk = Walk(self._fetch, blobs, "docker/archive-sparse" if saved else "image/blob-missing")
+        self.walk = Walk(self._fetch, blobs, saved=saved)
 
     def run(self, name: str = "") -> None:
         """All that is there; with a name, that image and what is attached to it. Raises NotFound for the name."""

@@ -44,15 +44,18 @@ class Seen:
 
 
 class Walk:
-    """Reads whatever is below roots, each blob once. ``sparse`` is the rule that an image breaks which an index names
-    and which is not there.
+    """Reads whatever is below roots, each blob once.
+
+    Where Docker ``saved`` them, an image that an index names may be missing, and a configuration is the Engine's, which
+    writes null for a list that is empty, whatever type it is given.
     """
 
-    def __init__(self, fetch: Fetch, blobs: Blobs, sparse: str = "image/blob-missing") -> None:
+    def __init__(self, fetch: Fetch, blobs: Blobs, *, saved: bool = False) -> None:
         self._fetch = fetch
         self._blobs = blobs
         self._findings = blobs.findings
-        self._sparse = sparse
+        self._saved = saved
+        self._sparse = "docker/archive-sparse" if saved else "image/blob-missing"
         self._layers: dict[tuple[Digest, str], SeenLayer] = {}
         self.seen: dict[Digest, Seen] = {}
         """What was read, by digest: manifests and indexes."""
@@ -222,6 +225,7 @@ class Walk:
         return self._document(data, f"{dialect}-config", below(place, "config"))
 
     def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
+        dialect = "docker" if self._saved else dialect
         known = self.known(descriptor, claim)
         data = None if known is None else self._blobs.document(known.raw, Claim(descriptor, claim))
         return {} if data is None else self.config(data, place, dialect)
