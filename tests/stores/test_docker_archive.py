@@ -353,6 +353,19 @@ def test_an_image_without_a_name_has_no_tags(tmp_path: Path) -> None:
     assert table(tmp_path / "a.tar", "repositories") == {}
 
 
+def test_an_index_without_a_name_comes_after_the_rows(tmp_path: Path) -> None:
+    store = MemoryStore()
+    root, images = add_platforms(store, "linux/amd64", "linux/arm64")
+    copy(store, root, sink_at("docker-archive", tmp_path / "a.tar"))
+    with source_at("docker-archive", tmp_path / "a.tar") as source:
+        assert source.names() == ("@2",)
+        assert [source.resolve(name).digest for name in ("", "@2", "@0")] == [
+            root.digest,
+            root.digest,
+            images[0].digest,
+        ]
+
+
 def add_platforms(store: MemoryStore, *platforms: str, attested: bool = False) -> tuple[Descriptor, list[Descriptor]]:
     rows, images = [], []
     for number, text in enumerate(platforms):

@@ -138,7 +138,9 @@ class DockerArchive:
             if entry.digest not in members:
                 offers.append(oci_index.offer(entry))
                 roots[entry.digest] = _always(entry)
-        positions = tuple(stand_ins) if rows else self._entries
+        # What no row is, such as the index without a name of docker save IMAGE-ID, comes after the rows.
+        others = (offer.root for offer in offers if offer.root.digest not in members)
+        positions = (*stand_ins, *others) if rows else self._entries
         roots |= {entry.digest: _always(entry) for entry in self._entries if entry.digest not in roots}
         return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
 
