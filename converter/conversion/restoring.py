@@ -17,10 +17,11 @@ from converter.model.content import Derived, Known
 from converter.model.frozen import frozen
 from converter.plan import Copy, Make, Node
 from converter.streams.content import remade
+from converter.streams.verify import measured
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.verification import proof
-from converter.verification.original import OriginalSource, consumed
+from converter.verification.original import OriginalSource
 
 
 @frozen
@@ -71,8 +72,8 @@ def _is_of(aci: Known, original: OriginalSource, before: Before, finder: Finder)
 
 
 def _image_id(content: Derived) -> str:
-    digest, _ = remade(content, lambda blocks: consumed(blocks, content.algorithm))
-    return f"{digest.algorithm}-{digest.encoded}"
+    meter, _ = remade(content, lambda blocks: measured(blocks, content.algorithm))
+    return meter.digest().dashed
 
 
 def _restored(aci: Known, original: OriginalSource) -> Restored:

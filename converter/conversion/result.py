@@ -79,7 +79,7 @@ def image_id(root: Node, made: Lookup) -> str | None:
             return None
         return str(made[id(root.inputs[0])].descriptor.digest)
     diff_id = made[id(root)].diff_id if id(root) in made and root.media_type == types.ACI else None
-    return None if diff_id is None else f"{diff_id.algorithm}-{diff_id.encoded}"
+    return None if diff_id is None else diff_id.dashed
 
 
 def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:

@@ -34,7 +34,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy, limits: Limits | None) -> Digest:
     else:
         meter = Meter(leaf.algorithm)
         _drain(_examined(hashed(ahead(tar), meter), leaf))
-        found = meter.digest(leaf.algorithm)
+        found = meter.digest()
     if leaf.diff_id is not None and found != leaf.diff_id:
         raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
     return found
@@ -65,7 +65,7 @@ def make(
             continue
         if warning := notes.pop(WARNING, ""):
             report(Warned(warning))
-        diff_id = leaf.diff_id if told else meter.digest(content.algorithm)
+        diff_id = leaf.diff_id if told else meter.digest()
         return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
 
 

@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
-from converter.errors import DigestMismatch, LimitExceeded
+from converter.errors import ConverterError, DigestMismatch, LimitExceeded
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -56,13 +56,26 @@ class Known:
 
     def pinned(self, limits: Limits | None = None) -> Known:
         """The same document, read once and held in memory."""
-        data = self.read(limits)
-        return Known(self.descriptor, lambda: (data,) if data else ())
+        return Known(self.descriptor, at_hand(self.read(limits)))
 
 
 def known(data: bytes, media_type: str) -> Known:
     """Bytes in memory, under their own digest."""
-    return Known(Descriptor.of(data, media_type), lambda: (data,) if data else ())
+    return Known(Descriptor.of(data, media_type), at_hand(data))
+
+
+def at_hand(data: bytes) -> Open:
+    """Bytes in memory as blocks, none of which is empty."""
+    return lambda: (data,) if data else ()
+
+
+def missing(error: ConverterError) -> Open:
+    """Raises ``error`` when somebody reads a blob that is not there."""
+
+    def raw() -> Blocks:
+        raise error
+
+    return raw
 
 
 def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:

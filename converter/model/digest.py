@@ -49,6 +49,11 @@ class Digest:
         """A fresh hash of this algorithm; raises Unsupported where it is not one we can compute."""
         return new_hasher(self.algorithm)
 
+    @property
+    def dashed(self) -> str:
+        """``sha512-…``: the image ID of an ACI, and the start of the tags that speak of an image."""
+        return f"{self.algorithm}-{self.encoded}"
+
     def __lt__(self, other: Digest) -> bool:
         return (self.algorithm, self.encoded) < (other.algorithm, other.encoded)
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
+from converter.model.content import Blocks, Known, at_hand
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -33,7 +33,7 @@ from converter.stores.media.tar_target import TarTarget
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.verify import Meter
+from converter.streams.verify import measured
 
 
 def open_source(location: Location, options: StoreOptions) -> AciFile:
@@ -80,10 +80,9 @@ class AciFile:
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self._root.digest:
             return Known(descriptor.sized(self._root.size), lambda: self._blocks(self._root.size))
-        signature = self._signature
-        if signature is not None and signature[0].digest == descriptor.digest:
-            data = signature[1]
-            return Known(descriptor.sized(len(data)), lambda: (data,) if data else ())
+        if self._signature is not None and self._signature[0].digest == descriptor.digest:
+            data = self._signature[1]
+            return Known(descriptor.sized(len(data)), at_hand(data))
         if (below := self._below(descriptor)) is not None:
             return below
         if self._beside is not None:
@@ -112,10 +111,7 @@ class AciFile:
             size = os.fstat(self._fd).st_size
         # Before it is read: a file of a terabyte may be a hole.
         self._limits.require("layer", size, "bytes")
-        meter = Meter()
-        for block in self._blocks(size):
-            meter.update(block)
-        return Descriptor(media_type=types.ACI, digest=meter.digest(), size=size)
+        return Descriptor(media_type=types.ACI, digest=measured(self._blocks(size)).digest(), size=size)
 
     @cached_property
     def _signature(self) -> tuple[Descriptor, bytes] | None:

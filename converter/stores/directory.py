@@ -16,7 +16,7 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
+from converter.model.content import Blocks, Known, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -96,10 +96,10 @@ class DirectoryImage:
             size = self._medium.size(name)
             if size is not None:
                 return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
-        missing = NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
+        error = NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
         if not descriptor.urls:
-            raise missing
-        return Known(descriptor, lambda: _raise(missing), absent=True)
+            raise error
+        return Known(descriptor, missing(error), absent=True)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, in the order of their numbers, and what is listed."""
@@ -200,7 +200,3 @@ class DirectorySink:
         self._target.rename(self._names[self._root.digest], MANIFEST)
         self._target.write(VERSION, VERSION_CONTENT)
         self._target.commit(MANIFEST)
-
-
-def _raise(error: NotFound) -> Blocks:
-    raise error

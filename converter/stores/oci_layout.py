@@ -10,7 +10,7 @@ from typing import Self
 
 from converter.errors import ConverterError, NotFound, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
+from converter.model.content import Blocks, Known, at_hand, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -113,16 +113,11 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
     if size is not None:
         return Known(descriptor.sized(size), lambda: medium.open(name), file=medium.file(name))
     if descriptor.data is not None:
-        data = descriptor.data
-        return Known(descriptor, lambda: (data,) if data else ())
-    missing = NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
+        return Known(descriptor, at_hand(descriptor.data))
+    error = NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
     if not descriptor.urls:
-        raise missing
-    return Known(descriptor, lambda: _missing(missing), absent=True)
-
-
-def _missing(error: NotFound) -> Blocks:
-    raise error
+        raise error
+    return Known(descriptor, missing(error), absent=True)
 
 
 def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:

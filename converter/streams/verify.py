@@ -10,21 +10,21 @@ from converter.streams.blocks import closing
 
 
 class Meter:
-    """The length and the digests of the bytes that passed so far."""
+    """The length and the digest of the bytes that have passed so far."""
 
-    def __init__(self, *algorithms: str) -> None:
-        """Digests by these algorithms (none given: sha256). Raises Unsupported for one that cannot be computed."""
+    def __init__(self, algorithm: str = "sha256") -> None:
+        """Raises Unsupported for an algorithm that cannot be computed."""
         self.size = 0
-        self._hashers = {algorithm: new_hasher(algorithm) for algorithm in algorithms or ("sha256",)}
+        self._algorithm = algorithm
+        self._hasher = new_hasher(algorithm)
 
     def update(self, block: Block) -> None:
         self.size += len(block)
-        for hasher in self._hashers.values():
-            hasher.update(block)
+        self._hasher.update(block)
 
-    def digest(self, algorithm: str = "sha256") -> Digest:
-        """The digest so far; KeyError for an algorithm that the meter was not made with."""
-        return Digest(algorithm, self._hashers[algorithm].hexdigest())
+    def digest(self) -> Digest:
+        """The digest so far."""
+        return Digest(self._algorithm, self._hasher.hexdigest())
 
 
 def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
@@ -33,3 +33,11 @@ def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
         for block in source:
             meter.update(block)
             yield block
+
+
+def measured(blocks: Blocks, algorithm: str = "sha256") -> Meter:
+    """The digest and the size of a stream, which is read to its end."""
+    meter = Meter(algorithm)
+    for _ in hashed(blocks, meter):
+        pass
+    return meter

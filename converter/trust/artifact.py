@@ -49,7 +49,7 @@ class Artifact:
 
 def tag_of(subject: Digest) -> str:
     """Where cosign looks for the signatures of an image."""
-    return f"{subject.algorithm}-{subject.encoded}.sig"
+    return f"{subject.dashed}.sig"
 
 
 def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: Iterable[Descriptor] = ()) -> Artifact:

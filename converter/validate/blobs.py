@@ -176,7 +176,7 @@ class Blobs:
             return SeenLayer(codec=codec, entries=entries)
         finally:
             entries.forget()
-        diff_id = None if meter is None else meter.digest(algorithm)
+        diff_id = None if meter is None else meter.digest()
         return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 
     @contextmanager

@@ -18,6 +18,7 @@ from converter.stores.catalogue import Catalogue
 from converter.stores.media import Medium
 from converter.stores.oci_index import INDEX, LAYOUT
 from converter.stores.oci_layout import fetch_blob, subjects
+from converter.streams.verify import measured
 from converter.validate.blobs import Blobs
 from converter.validate.findings import member
 from converter.validate.walk import Walk
@@ -150,15 +151,13 @@ class LayoutCheck:
                 self._content(name, digest)
 
     def _content(self, name: str, digest: Digest) -> None:
-        hasher = digest.hasher()
         try:
-            for block in self._medium.open(name):
-                hasher.update(block)
+            found = measured(self._medium.open(name), digest.algorithm).digest()
         except ConverterError as error:
             self._findings.failed(name, error)
             return
-        if hasher.hexdigest() != digest.encoded:
-            fact = f"got the digest {digest.algorithm}:{hasher.hexdigest()}, want that of its name"
+        if found != digest:
+            fact = f"got the digest {found}, want that of its name"
             self._findings.add("oci/blob-content", name, fact)
 
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, Layer
+from converter.model.content import Blocks, Known, Layer, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Item, images
@@ -93,7 +93,9 @@ class OriginalSource:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
             return self._fetch(descriptor)
-        return Known(descriptor, lambda: _missing(digest))
+        return Known(
+            descriptor, missing(NotFound(f"got a record without the layer {digest}, want what it was made of"))
+        )
 
     def with_layers(self, image: Image) -> Image:
         """The image with those layers that are made again of the target's, plain, in place of what they were."""
@@ -160,8 +162,7 @@ class OriginalSource:
             file = repack(self._aci_tar(row), Packing.parse(row.packing), self._workers)
             held = self._spooled(hashed(file, meter), descriptor.size)
             held.finished()
-            if meter.digest(digest.algorithm) != digest:
-                found = meter.digest(digest.algorithm)
+            if (found := meter.digest()) != digest:
                 raise DigestMismatch(f"got an ACI with the digest {found}, made again of the image, want {digest}")
             self._spools[digest] = held
         return self._spools[digest].blocks()
@@ -209,19 +210,7 @@ def _is_image(part: Descriptor) -> bool:
     return part.annotations.get(TITLE) == IMAGE
 
 
-def _missing(digest: Digest) -> Blocks:
-    raise NotFound(f"got a record without the layer {digest}, want what it was made of")
-
-
 def blobs(item: Item) -> Iterable[Known]:
     """The layers of an image, or of all images of an index."""
     for image in images(item):
         yield from (layer.content for layer in image.layers if isinstance(layer.content, Known))
-
-
-def consumed(blocks: Blocks, algorithm: str = "sha256") -> Digest:
-    """The digest of a stream, read to its end."""
-    meter = Meter(algorithm)
-    for block in blocks:
-        meter.update(block)
-    return meter.digest(algorithm)

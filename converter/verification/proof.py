@@ -25,8 +25,9 @@ from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
+from converter.streams.verify import measured
 from converter.verification import again, differing
-from converter.verification.original import OriginalSource, consumed
+from converter.verification.original import OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = LEVELS = ("P1", "P2", "P3", "P4", "P5")
 
@@ -147,7 +148,7 @@ def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[M
         raise Untrusted(f"got the layer {there.digest}, want {leaf.content.descriptor.digest}, which was signed")
     # Its media type is what the plan says, whatever the target does: some make a reader leave a layer out.
     there = there.bare().retyped(leaf.media_type)
-    diff_id = consumed(ahead(uncompressed(Layer(content=known))))
+    diff_id = measured(ahead(uncompressed(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}, which was signed")
     notes: dict[str, str] = {}
@@ -174,8 +175,8 @@ def _check_label(known: Known) -> None:
 
 def _made_again(original: OriginalSource, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted where that gives another."""
-    found, _ = remade(content, consumed, notes.__setitem__)
-    if found != diff_id:
+    meter, _ = remade(content, measured, notes.__setitem__)
+    if (found := meter.digest()) != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {found}, which the signed image gives")
     return _worst(original, content)
 
@@ -203,7 +204,7 @@ def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
         content = leaf.derived(tuple(made[id(below)] for below in leaf.inputs))
         made[id(leaf)], row, more = _aci(original, content, original.target(place))
         if leaf is not node:  # the one above names it by its image ID
-            image_id = consumed(original.tar(place), "sha512")
+            image_id = measured(original.tar(place), "sha512").digest()
             made[id(leaf)] = replace(made[id(leaf)], diff_id=image_id)
         rows.append(row)
         uncovered += more

@@ -16,7 +16,7 @@ from converter import formats
 from converter.edits import read_whole
 from converter.errors import ConverterError, NotFound, Untrusted, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
+from converter.model.content import Known, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -82,15 +82,6 @@ class Trace:
         return max((step.proof.level for step in self.steps), default="")
 
 
-def _missing(descriptor: Descriptor, error: NotFound) -> Known:
-    """A blob that is not there, which only matters to those who read it."""
-
-    def raw() -> Blocks:
-        raise error
-
-    return Known(descriptor, raw)
-
-
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """The image, or the index with all its images."""
 
@@ -110,7 +101,7 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
         try:
             return source.fetch(descriptor)
         except NotFound as error:
-            return _missing(descriptor, error)
+            return Known(descriptor, missing(error))  # which only matters to those who read it
 
     try:
         item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)

@@ -17,7 +17,7 @@ from converter.streams.detect import HEAD
 from converter.streams.tar import fields, names
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.scan import entries
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import measured
 
 USTAR, USTAR_AT = b"ustar", 257
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
@@ -46,11 +46,7 @@ def read_manifest(root: Known) -> bytes:
 
 def image_id(root: Known) -> str:
     """The ``sha512-…`` of the uncompressed archive, all of which is read."""
-    meter = Meter("sha512")
-    for _ in hashed(unpacked(root), meter):
-        pass
-    digest = meter.digest("sha512")
-    return f"{digest.algorithm}-{digest.encoded}"
+    return measured(unpacked(root), "sha512").digest().dashed
 
 
 def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:

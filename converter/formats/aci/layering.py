@@ -60,7 +60,7 @@ def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
     """The image below, by all that it is known by."""
     row: dict[str, Any] = {"imageName": document["name"]}
     if made.diff_id is not None:
-        row["imageID"] = f"{made.diff_id.algorithm}-{made.diff_id.encoded}"
+        row["imageID"] = made.diff_id.dashed
     if document.get("labels"):
         row["labels"] = document["labels"]
     return row | {"size": made.descriptor.size}
@@ -69,7 +69,7 @@ def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
 def _lower(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
     """The manifest of a layer that is not the top one: it runs nothing, and is called after what is in it."""
     digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
-    last = f"{digest.algorithm}-{digest.encoded}" if digest else f"layer-{number}"
+    last = digest.dashed if digest else f"layer-{number}"
     labels = document.get("labels")
     return {
         "acKind": "ImageManifest",

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, Open
+from converter.model.content import Blocks, Known, Open, at_hand
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.media import Medium
-from converter.streams.blocks import closing
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect
-from converter.streams.verify import Meter
+from converter.streams.verify import measured
 
 PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
 """The media types of packed layers, by codec."""
@@ -42,7 +41,7 @@ class Blobs:
     def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
         """Bytes in memory, by their digest of that algorithm."""
         descriptor = Descriptor.of(data, media_type, algorithm)
-        self._held[descriptor.digest] = len(data), lambda: (data,) if data else ()
+        self._held[descriptor.digest] = len(data), at_hand(data)
         return descriptor
 
     def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
@@ -65,7 +64,8 @@ class Blobs:
         blocks = self.medium.open(name)
         size = self.medium.size(name) or 0
         if digest is None:
-            digest, size = measured(blocks)
+            meter = measured(blocks)
+            digest, size = meter.digest(), meter.size
         self._held[digest] = size, lambda: self.medium.open(name)
         return digest, size
 
@@ -75,15 +75,7 @@ class Blobs:
         def unpacked() -> Blocks:
             return decompress(self.medium.open(name), codec, self.limits)
 
-        digest, size = measured(unpacked())
-        self._held[diff_id or digest] = size, unpacked
-        return diff_id or digest, size
-
-
-def measured(blocks: Blocks) -> tuple[Digest, int]:
-    """The digest of a stream and its size in bytes."""
-    meter = Meter()
-    with closing(blocks) as source:
-        for block in source:
-            meter.update(block)
-    return meter.digest(), meter.size
+        meter = measured(unpacked())
+        digest = diff_id or meter.digest()
+        self._held[digest] = meter.size, unpacked
+        return digest, meter.size

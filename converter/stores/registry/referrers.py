@@ -33,7 +33,7 @@ def fallback_tag(subject: Digest) -> str:
 
 def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
     """Everything that speaks of the subject: referrers first, then what cosign has tagged."""
-    by_tag = [f"{subject.algorithm}-{subject.encoded}.{kind}" for kind in COSIGN]
+    by_tag = [f"{subject.dashed}.{kind}" for kind in COSIGN]
     repository = client.hosts.repository(client.host, client.repository)
     found = _from_api(client, subject) if repository.knows_referrers else None
     if found is None:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Self
 
 from converter.errors import ConverterError, Invalid, NotFound
-from converter.model.content import Known
+from converter.model.content import Known, at_hand
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
@@ -71,20 +71,18 @@ class RegistrySource:
     def fetch(self, descriptor: Descriptor) -> Known:
         """A document from its own place, any other blob from that of blobs; foreign layers as ``Access`` says."""
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
-            data = descriptor.data
-            return Known(descriptor, lambda: (data,) if data else ())
+            return Known(descriptor, at_hand(descriptor.data))
         held = self._documents.held(descriptor.digest)
         if held is None and descriptor.media_type in WANTED:
             held = self._documents.get(descriptor.digest)
         if held is not None:
-            document = held[1]
-            return Known(descriptor.sized(len(document)), lambda: (document,))
+            return Known(descriptor.sized(len(held[1])), at_hand(held[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
             foreign = self._client.access.download_foreign
             return Known(descriptor, lambda: self._foreign(descriptor), absent=not foreign)
         if descriptor.size < 0:
             descriptor = descriptor.sized(self._blob_size(descriptor))
-        url = self._blob_url(descriptor.digest)
+        url = self._client.url(f"blobs/{descriptor.digest}")
         return Known(descriptor, lambda: download(self._client, url, descriptor.size))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
@@ -98,9 +96,6 @@ class RegistrySource:
         if size < 0:
             raise Invalid(f"got no Content-Length for {descriptor.digest}, want the size of a blob")
         return size
-
-    def _blob_url(self, digest: Digest) -> str:
-        return self._client.url(f"blobs/{digest}")
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
         """A layer from the first URL that has it. These come from a document, so each is looked at first."""
