@@ -186,14 +186,13 @@ class AciSink:
                 write_down(file.fd, block)
 
         try:
-            digest, size = poured(blocks, expected, write)
+            made = poured(blocks, expected, write).retyped(media_type)
         except BaseException:
             file.abort()
             raise
-        if self._parts.setdefault(digest, Part(file, media_type)).file is not file:
+        if self._parts.setdefault(made.digest, Part(file, media_type)).file is not file:
             file.abort()
-        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
-        return made.retyped(media_type).sized(size)
+        return made
 
     def name(self, name: str, root: Descriptor) -> None:
         """Make ``root`` the image; a file has no other name than its own. Raises Unsupported for a second image."""

@@ -164,10 +164,10 @@ class DirectorySink:
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         document = media_type in types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
-        digest, size = self._target.take(blocks, expected, ".manifest.json" if document else "")
-        self._names[digest] = f"{digest.encoded}.manifest.json" if document else digest.encoded
-        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
-        return made.retyped(media_type).sized(size)
+        suffix = ".manifest.json" if document else ""
+        made = self._target.take(blocks, expected, suffix)
+        self._names[made.digest] = f"{made.digest.encoded}{suffix}"
+        return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
         """Make ``root`` the image; there is no place for its name. Raises Unsupported for a second image."""

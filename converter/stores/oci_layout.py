@@ -190,9 +190,7 @@ class OciSink:
         return self._target.has(descriptor.digest, descriptor.size)
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        digest, size = self._target.take(blocks, expected)
-        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
-        return made.retyped(media_type).sized(size)
+        return self._target.take(blocks, expected).retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
         self._added.add(root, oci_index.name_annotations(name))

@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.model.platform import Platform
-from converter.stores.media import swapped_directory
+from converter.stores.media import temporary
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, add_image, add_index
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at
@@ -134,7 +134,7 @@ def test_a_mount_point_is_written_in_place(
         (target / "README").write_text("kept")
     target.mkdir(exist_ok=True)
     inode = target.stat().st_ino
-    monkeypatch.setattr(swapped_directory, "renamable", lambda parent, path: False)
+    monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
     copy(store, image, sink_at("dir", target))
     assert target.stat().st_ino == inode
     monkeypatch.undo()

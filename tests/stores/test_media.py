@@ -14,7 +14,7 @@ import pytest
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
 from converter.model.limits import Limits
 from converter.stores import disk
-from converter.stores.media import Medium, layout_target, temporary
+from converter.stores.media import Medium, temporary
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
@@ -196,7 +196,7 @@ def test_a_layout_on_a_mount_point_is_written_in_place(
     if there:
         copy(store, root, sink_at("oci", target), "old")
     inode = target.stat().st_ino
-    monkeypatch.setattr(layout_target, "renamable", lambda parent, path: False)
+    monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
     copy(store, root, sink_at("oci", target), "new")
     assert target.stat().st_ino == inode
     assert not [name for name in files(target) if "transship" in name]

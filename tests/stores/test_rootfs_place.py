@@ -23,7 +23,7 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
-from converter.stores.rootfs import place
+from converter.stores.media import temporary
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.streams.squash import squash
 from tests.stores.unpacking import hard, left, link, sink_at, unpack, unpack_raw
@@ -61,7 +61,7 @@ def test_it_takes_its_place_whole(
     before(target)
     fresh = not (target / "lost+found").exists()
     if inside or not fresh:
-        monkeypatch.setattr(place, "renamable", lambda parent, path: False)
+        monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
     with sink_at(target, transport) as sink:
         sink.put(squash([lambda: (archive([File("d", "dir", mode=0o555), File("d/f")]),)]), types.ROOTFS)
         if transport == "bundle":

@@ -83,15 +83,14 @@ class DockerArchiveSink:
         head = b""
         if media_type in LAYERS:
             head, blocks = peek(blocks, HEAD)
-        digest, size = self._target.take(
-            _tee(blocks, kept, self._limits.document) if media_type in DOCUMENTS else blocks, expected
-        )
-        if media_type in DOCUMENTS and size <= self._limits.document:
-            self._documents[digest] = b"".join(kept)
+        if media_type in DOCUMENTS:
+            blocks = _tee(blocks, kept, self._limits.document)
+        made = self._target.take(blocks, expected)
+        if media_type in DOCUMENTS and made.size <= self._limits.document:
+            self._documents[made.digest] = b"".join(kept)
         if media_type in LAYERS:
-            self._codecs[digest] = detect(head)
-        made = expected or Descriptor(media_type=media_type, digest=digest, size=size)
-        return made.retyped(media_type).sized(size)
+            self._codecs[made.digest] = detect(head)
+        return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
         """Name an image as ``docker load`` will; raises Invalid or Unsupported where the name is no REPO[:TAG]."""

@@ -89,7 +89,7 @@ class EngineTarget:
     def has(self, digest: Digest, size: int) -> bool:
         return self._begun().has(digest, size)
 
-    def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         return self._begun().take(blocks, expected)
 
     def commit(self, documents: Documents) -> None:

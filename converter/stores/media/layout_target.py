@@ -7,9 +7,7 @@ which the next one removes, and in an old layout perhaps blobs that nothing name
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
@@ -18,11 +16,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.disk import (
     disk,
-    existing_ancestor,
     names_in,
     regular_size,
-    renamable,
-    shown,
     sync_directory,
     sync_files,
     sync_names,
@@ -33,136 +28,111 @@ from converter.stores.disk import (
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.pour import poured_file
 from converter.stores.media.target import Documents, blob_name
-from converter.stores.media.temporary import NAME, Temporary, clean, locked, temporary_directory
+from converter.stores.media.temporary import NAME, Staging, locked
 from converter.stores.oci_index import INDEX, check_layout
 
 
-class LayoutTarget:
+class LayoutTarget(Staging):
     """An OCI layout that is made, or added to. Any number of threads may ``take``."""
 
     def __init__(self, path: Path) -> None:
-        self._shown = shown(path)
-        with disk(path, "write"):
-            self._path = Path(os.path.realpath(path))
-        self._staging: Temporary | None = None
+        super().__init__(path)
         self._serial = itertools.count()
         self._relied: set[Digest] = set()
 
     def begin(self) -> None:
         """As in Target: refuses a directory that is neither empty nor a layout."""
-        with disk(self._path, "write"):
+        with disk(self.path, "write"):
             self._is_layout()
-            parent = existing_ancestor(self._path)
-            inside = self._path.is_dir() and not renamable(parent, self._path)
-            if self._path.is_dir():
-                clean(self._path)
-            self._staging = temporary_directory(self._path if inside else parent)
+            self.stage()
 
     def has(self, digest: Digest, size: int) -> bool:
-        staged = regular_size(self._staged.path / blob_name(digest))
-        found = regular_size(self._path / blob_name(digest)) if staged is None else staged
+        staged = regular_size(self.staged / blob_name(digest))
+        found = regular_size(self.path / blob_name(digest)) if staged is None else staged
         if found is None or size not in (-1, found):
             return False
         if staged is None:
             self._relied.add(digest)
         return True
 
-    def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
-        part = self._staged.path / f"part-{next(self._serial)}"
-        digest, size = poured_file(part, self._path, blocks, expected)
-        blob = self._staged.path / blob_name(digest)
-        with disk(self._path, "write"):
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        part = self.staged / f"part-{next(self._serial)}"
+        made = poured_file(part, self.path, blocks, expected)
+        blob = self.staged / blob_name(made.digest)
+        with disk(self.path, "write"):
             blob.parent.mkdir(parents=True, exist_ok=True)
             part.rename(blob)
-        return digest, size
+        return made
 
     def commit(self, documents: Documents) -> None:
         try:
-            with disk(self._path, "write"):
+            with disk(self.path, "write"):
                 for digest in self._relied:
-                    if regular_size(self._path / blob_name(digest)) is None:
-                        raise StorageFailed(f"got no {digest} in {self._shown} any more, want it, as at the start")
+                    if regular_size(self.path / blob_name(digest)) is None:
+                        raise StorageFailed(f"got no {digest} in {self.shown} any more, want it, as at the start")
                 if not self._appears(documents):
                     self._merge(documents)
         finally:
             self.abort()
 
-    def abort(self) -> None:
-        if self._staging is not None:
-            self._staging.remove()
-            self._staging = None
-
-    @property
-    def _staged(self) -> Temporary:
-        if self._staging is None:
-            raise RuntimeError("a sink takes blobs only while it is entered")
-        return self._staging
-
     def _is_layout(self) -> bool:
         """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""
-        if not self._path.exists():
+        if not self.path.exists():
             return False
-        if not self._path.is_dir():
-            raise Invalid(f"got {self._shown}, which is no directory, want a layout or a new name")
-        with disk(self._path, "read"):
-            there = {name for name in names_in(self._path) if not NAME.fullmatch(name)}
+        if not self.path.is_dir():
+            raise Invalid(f"got {self.shown}, which is no directory, want a layout or a new name")
+        with disk(self.path, "read"):
+            there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
         # A writer at the same time, or one that was killed, may be between its first blob and its last file.
         if there <= {"blobs"}:
             return False
         try:
-            check_layout(DirectoryMedium(self._path))
+            check_layout(DirectoryMedium(self.path))
         except NotFound:
-            raise Invalid(f"got {self._shown}, which is neither empty nor an OCI layout, want one of them") from None
+            raise Invalid(f"got {self.shown}, which is neither empty nor an OCI layout, want one of them") from None
         return INDEX in there
 
     def _appears(self, documents: Documents) -> bool:
         """Rename the staging directory into place, where nothing is yet; False where somebody was first."""
-        staging = self._staged
-        if staging.path.parent == self._path or (self._path.is_dir() and names_in(self._path)):
+        if self.inside or (self.path.is_dir() and names_in(self.path)):
             return False
         for name, data in documents(None).items():
-            write_file(staging.path / name, data, durable=False)
-        (staging.path / "blobs").mkdir(exist_ok=True)
-        sync_tree(staging.path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            staging.path.rename(self._path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+            write_file(self.staged / name, data, durable=False)
+        (self.staged / "blobs").mkdir(exist_ok=True)
+        sync_tree(self.staged)
+        if not self.renamed():
             for name in documents(None):
-                (staging.path / name).unlink()
+                (self.staged / name).unlink()
             return False
-        sync_directory(self._path.parent)
+        sync_directory(self.path.parent)
         return True
 
     def _merge(self, documents: Documents) -> None:
-        with locked(self._path):
-            old = DirectoryMedium(self._path).read_document(INDEX) if self._is_layout() else None
+        with locked(self.path):
+            old = DirectoryMedium(self.path).read_document(INDEX) if self._is_layout() else None
             changed = {
                 name: data
                 for name, data in documents(old).items()
-                if regular_size(self._path / name) is None or (name == INDEX and data != old)
+                if regular_size(self.path / name) is None or (name == INDEX and data != old)
             }
-            if not changed and not names_in(self._staged.path):
+            if not changed and not names_in(self.staged):
                 return  # whoever wrote the index has made durable what it names
             self._move_blobs()
             for name, data in changed.items():
-                fresh = self._staged.path / name
+                fresh = self.staged / name
                 write_file(fresh, data)
-                fresh.rename(self._path / name)
-            sync_directory(self._path)
+                fresh.rename(self.path / name)
+            sync_directory(self.path)
 
     def _move_blobs(self) -> None:
-        sync_files(self._staged.path)
-        staged = self._staged.path
-        files = sorted(Path(folder, name) for folder, _, names in walked(staged) for name in names)
-        for blob in (file for file in files if file.parent != staged):
-            place = self._path / blob.relative_to(staged)
+        sync_files(self.staged)
+        files = sorted(Path(folder, name) for folder, _, names in walked(self.staged) for name in names)
+        for blob in (file for file in files if file.parent != self.staged):
+            place = self.path / blob.relative_to(self.staged)
             if regular_size(place) != blob.stat().st_size:
                 # Not the layout itself: one that is gone by now does not come back half.
                 for folder in (place.parent.parent, place.parent):
                     folder.mkdir(exist_ok=True)
                 blob.rename(place)
-        if (self._path / "blobs").is_dir():
-            sync_names(self._path / "blobs")
+        if (self.path / "blobs").is_dir():
+            sync_names(self.path / "blobs")

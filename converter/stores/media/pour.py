@@ -11,7 +11,6 @@ from pathlib import Path
 from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
 from converter.stores.disk import disk, write_down
 from converter.streams import Block
 from converter.streams.blocks import Again, closing
@@ -21,8 +20,8 @@ FICLONE = 0x40049409
 """The request that lets two files share their blocks until one of them is written to (ioctl_ficlonerange(2))."""
 
 
-def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> tuple[Digest, int]:
-    """Write every block; the digest and the size in bytes of what was written.
+def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> Descriptor:
+    """Write every block, and say what was written; the media type is that of ``expected``, if any.
 
     With ``expected`` the blocks are those of a Known, which checks itself: they are not hashed again, only counted.
     """
@@ -34,13 +33,13 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
                 meter.update(block)
             write(block)
     if expected is None:
-        return meter.digest(), size
+        return Descriptor(media_type="", digest=meter.digest(), size=size)
     if expected.size not in (-1, size):
         raise DigestMismatch(f"got {size} bytes, want {expected.size} for {expected.digest}")
-    return expected.digest, size
+    return expected.sized(size)
 
 
-def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
     """The same into a new file, still to be made durable; whatever is raised leaves nothing of it.
 
     What the disk refuses is told of ``target``, which the file is staged for: nobody knows the hidden place.

@@ -37,7 +37,7 @@ class TarTarget:
     def has(self, digest: Digest, size: int) -> bool:
         return digest in self._blobs and size in (-1, self._blobs[digest])
 
-    def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         self._need_directory(f"blobs/{expected.digest.algorithm if expected else 'sha256'}")
         start = self._end
         try:
@@ -45,17 +45,17 @@ class TarTarget:
                 self._write(_long_name(blob_name(expected.digest)))
             header = self._end
             self._seek(header + HEADER)
-            digest, size = poured(blocks, expected, self._write)
-            if digest in self._blobs:
+            made = poured(blocks, expected, self._write)
+            if made.digest in self._blobs:
                 self._cut(start)
             else:
-                self._close_entry(header, blob_name(digest), size)
-                self._blobs[digest] = size
+                self._close_entry(header, blob_name(made.digest), made.size)
+                self._blobs[made.digest] = made.size
         except BaseException:
             with suppress(OSError):
                 self._cut(start)
             raise
-        return digest, size
+        return made
 
     def write(self, name: str, data: bytes) -> None:
         """A document beside the blobs."""

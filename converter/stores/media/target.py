@@ -24,8 +24,8 @@ class Target(Protocol):
         """Whether a blob of that size (-1: any) is there. Its bytes are not read again."""
         ...
 
-    def take(self, blocks: Blocks, expected: Descriptor | None) -> tuple[Digest, int]:
-        """Write a blob: its digest and its size in bytes. With ``expected``, the blocks have checked themselves.
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        """Write a blob, and say what was written. With ``expected``, the blocks check themselves.
 
         Whatever is raised, by the blocks or by the disk, leaves nothing of the blob.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from converter.model.content import Blocks
-from converter.stores.disk import disk, write_all
+from converter.stores.disk import disk, existing_ancestor, renamable, shown, write_all
 from converter.streams.blocks import closing
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
@@ -88,6 +89,52 @@ def temporary_directory(directory: Path) -> Temporary:
                 made = _held(path, os.O_RDONLY | os.O_DIRECTORY)
                 if made is not None:
                     return made
+
+
+class Staging:
+    """A directory that is made beside its place, or ``inside`` it where it could not be renamed: a mount point."""
+
+    def __init__(self, path: Path) -> None:
+        self.shown = shown(path)
+        with disk(path, "write"):
+            self.path = Path(os.path.realpath(path))
+        self.inside = False
+        self._made: Temporary | None = None
+
+    def stage(self) -> Temporary:
+        """Make the hidden directory, and remove what dead writers have left there. Raises StorageFailed, OSError."""
+        parent = existing_ancestor(self.path)
+        if self.path.is_dir():
+            clean(self.path)
+            self.inside = not renamable(parent, self.path)
+        self._made = temporary_directory(self.path if self.inside else parent)
+        return self._made
+
+    @property
+    def staged(self) -> Path:
+        """The hidden directory."""
+        if self._made is None:
+            raise RuntimeError("a sink takes blobs only while it is entered")
+        return self._made.path
+
+    def renamed(self) -> bool:
+        """Rename the hidden directory to its place; False where it is inside, or the place is no longer empty."""
+        if self.inside:
+            return False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.staged.rename(self.path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
+    def abort(self) -> None:
+        """Leave the place as it was. Does nothing after a commit."""
+        if self._made is not None:
+            self._made.remove()
+            self._made = None
 
 
 def _held(path: Path, flags: int) -> Temporary | None:

@@ -50,12 +50,11 @@ class FlatSink:
                 write_all(self._file.fd, block)
 
         try:
-            digest, size = poured(blocks, expected, write)
+            self._made = poured(blocks, expected, write).bare().retyped(media_type)
         except BaseException:
             self._file.abort()
             self._file.begin()
             raise
-        self._made = Descriptor(media_type=media_type, digest=digest, size=size)
         return self._made
 
     def name(self, name: str, root: Descriptor) -> None:

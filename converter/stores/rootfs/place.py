@@ -3,67 +3,44 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import Invalid
-from converter.stores.disk import disk, existing_ancestor, names_in, renamable, shown, sync_directory
-from converter.stores.media.temporary import NAME, Temporary, clean, temporary_directory
+from converter.stores.disk import disk, names_in, sync_directory
+from converter.stores.media.temporary import NAME, Staging
 
 OWN = "lost+found"
 """What a new file system has in it, and is empty all the same."""
 
 
-class Place:
+class Place(Staging):
     """A hidden directory beside the place, or within it where nothing can be renamed to it: a mount point."""
-
-    def __init__(self, path: Path) -> None:
-        self.shown = shown(path)
-        with disk(path, "write"):
-            self.path = Path(os.path.realpath(path))
-        self.inside = False
-        self._staging: Temporary | None = None
 
     def begin(self) -> None:
         """Make the hidden directory, for its owner alone. Raises Invalid where something is there, StorageFailed."""
         with disk(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"got {self.shown}, which is no directory, want a new name or an empty directory")
-            parent = existing_ancestor(self.path)
             if self.path.is_dir():
                 self._require_empty()
-                clean(self.path)
-                self.inside = not renamable(parent, self.path)
-        self._staging = temporary_directory(self.path if self.inside else parent)
+            staging = self.stage()
         try:
             with disk(self.path, "write"):
                 # Nor may its files get the group of the directory around it.
-                os.chown(self._staging.fd, os.geteuid(), os.getegid())
-                os.fchmod(self._staging.fd, 0o700)
+                os.chown(staging.fd, os.geteuid(), os.getegid())
+                os.fchmod(staging.fd, 0o700)
         except BaseException:
             self.abort()
             raise
-
-    @property
-    def staged(self) -> Path:
-        """The hidden directory."""
-        if self._staging is None:
-            raise RuntimeError("a sink takes blobs only while it is entered")
-        return self._staging.path
 
     def rename(self) -> None:
         """Make the hidden directory durable and visible under its name. Raises StorageFailed, Invalid."""
         with disk(self.shown, "write"):
             self.sync()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self.staged.rename(self.path)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                raise Invalid(f"got {self.shown}, which is not empty any more, want it empty") from None
+            if not self.renamed():
+                raise Invalid(f"got {self.shown}, which is not empty any more, want it empty")
             sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
@@ -85,12 +62,10 @@ class Place:
 
     def abort(self) -> None:
         """Take the hidden directory away, where it still is."""
-        if self._staging is not None:
-            if os.geteuid() != 0:
-                with suppress(OSError):
-                    _open_up(self._staging.path)
-            self._staging.remove()
-            self._staging = None
+        if self._made is not None and os.geteuid() != 0:
+            with suppress(OSError):
+                _open_up(self.staged)
+        super().abort()
 
     def _require_empty(self) -> None:
         with disk(self.path, "read"):
