@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import asdict, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class Outcome:
             "size_before": self.before,
             "size_after": self.after,
             "seconds": round(self.seconds, 3),
-            "losses": [{"field": one.field, "reason": one.reason, "kept": one.kept} for one in self.losses],
+            "losses": [asdict(one) for one in self.losses],
             "error": self.error or None,
         }
 

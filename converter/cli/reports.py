@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import asdict, field
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
@@ -68,16 +68,7 @@ def _json(checked: Sequence[Checked]) -> None:
                 "target": one.target,
                 "kind": one.kind,
                 "valid": one.valid,
-                "findings": [
-                    {
-                        "path": finding.path,
-                        "rule": finding.rule,
-                        "message": finding.message,
-                        "spec": finding.spec,
-                        "severity": finding.severity,
-                    }
-                    for finding in one.findings
-                ],
+                "findings": [asdict(finding) for finding in one.findings],
             }
             for one in checked
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from converter.cli.text import size
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
-    from converter.plan import Loss
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -28,16 +28,12 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
         "media_type": target.media_type,
         "image_id": target.image_id,
         "preserved": target.preserved,
-        "losses": [_loss(loss) for loss in target.losses],
+        "losses": [asdict(loss) for loss in target.losses],
         "signatures": [dict(signature) for signature in target.signatures],
         "layers": [_layer(layer) for layer in target.layers],
         "size": target.size,
         "seconds": round(seconds, 3),
     }
-
-
-def _loss(loss: Loss) -> dict[str, str]:
-    return {"field": loss.field, "reason": loss.reason, "kept": loss.kept}
 
 
 def _layer(layer: LayerResult) -> dict[str, str | None]:

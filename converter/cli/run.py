@@ -15,7 +15,7 @@ import click
 from converter.cli.commands import transship
 from converter.cli.flags import Flags
 from converter.cli.text import RED, say, show
-from converter.errors import ConverterError, Usage
+from converter.errors import ConverterError, Usage, from_system
 
 COMPLETION = "_TRANSSHIP_COMPLETE"
 """The variable in which a shell's completion script asks (click's convention)."""
@@ -95,8 +95,7 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
             # Whoever read our output has seen enough.
             return flags.failed, ""
         case OSError():
-            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-            return flags.failed, f"{where}got {(error.strerror or str(error)).lower()} from the system"
+            return flags.failed, str(from_system(error))
         case MemoryError():
             return flags.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
         case RecursionError():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import cast
 
-from converter.errors import Invalid, Unsupported
+from converter.errors import Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.document import load_object
@@ -56,7 +55,7 @@ def labelled(root: Known) -> Known:
     root = root.pinned()
     if root.descriptor.media_type in READERS:
         return root
-    return replace(root, descriptor=root.descriptor.retyped(identify(root.read())))
+    return replace(root, descriptor=root.descriptor.retyped(types.identify(load_object(root.read()))))
 
 
 def reader_of(media_type: str) -> Format:
@@ -81,21 +80,5 @@ def encode_mixed(item: Item, accepts: frozenset[str]) -> Node:
 
 
 def _module(name: str) -> Format:
-    return cast("Format", import_module(f"converter.formats.{name}"))
-
-
-def identify(data: bytes) -> str:
-    """The media type of a document that lies under no label: what it says itself, or what its members say."""
-    document = load_object(data)
-    said = document.get("mediaType")
-    if isinstance(said, str) and said:
-        return said
-    if document.get("schemaVersion") == 1:
-        return types.DOCKER_SCHEMA1_SIGNED if "signatures" in document else types.DOCKER_SCHEMA1
-    if "manifests" in document:
-        return types.OCI_INDEX
-    if "config" in document and "layers" in document:
-        config = document["config"]
-        docker_config = isinstance(config, dict) and config.get("mediaType") == types.DOCKER_CONFIG
-        return types.DOCKER_MANIFEST if docker_config else types.OCI_MANIFEST
-    raise Invalid("got a document that is neither a manifest nor an index, want one of them")
+    module: Format = import_module(f"converter.formats.{name}")
+    return module

@@ -5,6 +5,11 @@ A label says what a blob claims to be; the compression of a layer is what its by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from converter.errors import Invalid
+
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
@@ -60,3 +65,19 @@ OCI_LAYERS = frozenset(
     )
 )
 DOCKER_LAYERS = frozenset((DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_FOREIGN, DOCKER_FOREIGN_GZIP))
+
+
+def identify(document: Mapping[str, Any]) -> str:
+    """The media type of a root document: the one it states, or else the one its members imply. Raises Invalid."""
+    said = document.get("mediaType")
+    if isinstance(said, str) and said:
+        return said
+    if document.get("schemaVersion") == 1:
+        return DOCKER_SCHEMA1_SIGNED if "signatures" in document else DOCKER_SCHEMA1
+    if "manifests" in document:
+        return OCI_INDEX
+    if "config" in document and "layers" in document:
+        config = document["config"]
+        docker_config = isinstance(config, dict) and config.get("mediaType") == DOCKER_CONFIG
+        return DOCKER_MANIFEST if docker_config else OCI_MANIFEST
+    raise Invalid("got a document that is neither a manifest nor an index, want one of them")

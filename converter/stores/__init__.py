@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from types import ModuleType
 
 from converter.errors import Usage
 from converter.model.reference import Location, is_name
@@ -40,28 +40,20 @@ SINKS: Mapping[str, str] = {
 """Transport → the module below this one that writes it."""
 
 
-class _Reads(Protocol):
-    def open_source(self, location: Location, options: StoreOptions) -> Source: ...
-
-
-class _Writes(Protocol):
-    def open_sink(self, location: Location, options: StoreOptions) -> Sink: ...
-
-
 def open_source(location: Location, options: StoreOptions | None = None) -> Source:
     """What lies there, to be read; leaving it as a context manager closes it.
 
     Raises NotFound where there is nothing, Invalid where it is not what the transport says, StorageFailed where the
     disk refuses, Usage for a transport that cannot be read.
     """
-    module = _module(SOURCES, location, "read")
-    return cast("_Reads", module).open_source(location, options or StoreOptions())
+    source: Source = _module(SOURCES, location, "read").open_source(location, options or StoreOptions())
+    return source
 
 
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """A place to write to; nothing is there before it is left without an error. Raises Usage."""
-    module = _module(SINKS, location, "written")
-    return cast("_Writes", module).open_sink(location, options or StoreOptions())
+    sink: Sink = _module(SINKS, location, "written").open_sink(location, options or StoreOptions())
+    return sink
 
 
 def _likely(location: Location) -> str:
@@ -74,7 +66,7 @@ def _likely(location: Location) -> str:
     return f"oci:{location.path}{registry}"
 
 
-def _module(table: Mapping[str, str], location: Location, what: str) -> object:
+def _module(table: Mapping[str, str], location: Location, what: str) -> ModuleType:
     name = table.get(location.transport)
     if name is None and not location.transport:
         raise Usage(f"got the destination {location.path!r}, want a transport before it: {_likely(location)}")

@@ -9,7 +9,7 @@ this program's own, and which others pass over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,7 @@ from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import regular_size
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
-from converter.stores.oci_layout import Additions, attachments, subjects
+from converter.stores.oci_layout import Additions, Attached
 from converter.stores.options import StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
@@ -111,22 +111,16 @@ class DirectoryImage:
             self._signatures[descriptor.digest] = name
             yield Attachment(subject=subject, descriptor=descriptor)
             number += 1
-        yield from self._attachments.get(subject, ())
+        yield from self._listed.to(subject)
 
     @cached_property
-    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
-        return attachments(self._listed, self._subjects)
-
-    @cached_property
-    def _listed(self) -> tuple[Descriptor, ...]:
-        if self._medium.size(ATTACHMENTS) is None:
-            return ()
-        with within(ATTACHMENTS):
-            return oci_index.entries(oci_index.read_index(self._medium.read_document(ATTACHMENTS), self._limits))
-
-    @cached_property
-    def _subjects(self) -> dict[Digest, Digest]:
-        return dict(subjects(self._listed, lambda entry: self.fetch(entry).read(self._limits)))
+    def _listed(self) -> Attached:
+        entries: tuple[Descriptor, ...] = ()
+        if self._medium.size(ATTACHMENTS) is not None:
+            with within(ATTACHMENTS):
+                index = oci_index.read_index(self._medium.read_document(ATTACHMENTS), self._limits)
+                entries = oci_index.entries(index)
+        return Attached(entries, lambda entry: self.fetch(entry).read(self._limits))
 
 
 def media_type_of(data: bytes, limits: Limits) -> str:

@@ -64,6 +64,7 @@ class OciLayout:
             oci_index.check_layout(medium)
             with within(INDEX):
                 self._entries = oci_index.entries(oci_index.read_index(medium.read_document(INDEX), limits))
+            self._attached = Attached(self._entries, lambda entry: self.fetch(entry).read(limits))
         except BaseException:
             medium.close()
             raise
@@ -85,25 +86,13 @@ class OciLayout:
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The entries with that subject, and those that cosign's tags give to it."""
-        return self._attachments.get(subject, ())
-
-    @cached_property
-    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
-        return attachments(self._entries, self._subjects)
-
-    @cached_property
-    def _subjects(self) -> dict[Digest, Digest]:
-        return dict(subjects(self._entries, self.fetch_document))
+        return self._attached.to(subject)
 
     @cached_property
     def _catalogue(self) -> Catalogue:
         offers = [oci_index.offer(entry) for entry in self._entries if oci_index.attached_to(entry) is None]
-        images = tuple(one for one in offers if one.names or one.root.digest not in self._subjects)
+        images = tuple(one for one in offers if one.names or one.root.digest not in self._attached.subjects)
         return Catalogue(where=self._medium.where, offers=images, positions=self._entries)
-
-    def fetch_document(self, entry: Descriptor) -> bytes:
-        """A small blob, checked."""
-        return self.fetch(entry).read(self._limits)
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
@@ -147,6 +136,27 @@ def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
             attachment = Attachment(subject=subject, descriptor=replace(entry, annotations=kept), tag=tag)
             found.setdefault(subject, []).append(attachment)
     return found
+
+
+class Attached:
+    """What some entries say of others; ``read`` gives their documents, when somebody asks for the first time."""
+
+    def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
+        self._entries = entries
+        self._read = read
+
+    @cached_property
+    def subjects(self) -> dict[Digest, Digest]:
+        """The entries whose documents have a subject, with it."""
+        return dict(subjects(self._entries, self._read))
+
+    def to(self, subject: Digest) -> Sequence[Attachment]:
+        """The entries with that subject, and those that cosign's tags give to it."""
+        return self._by_subject.get(subject, ())
+
+    @cached_property
+    def _by_subject(self) -> dict[Digest, list[Attachment]]:
+        return attachments(self._entries, self.subjects)
 
 
 class Additions:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
+from converter.trust.openpgp_keys import moment
 from converter.trust.openpgp_message import SIGNERS, armoured, preceded, unpacked
 from converter.trust.trusted import Trusted, at_most
 
@@ -135,7 +136,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     """Raises Untrusted where the key does not hold at the time that was asked about, or was used only later."""
     for time in made:
         if time > trusted.at:
-            raise Untrusted(f"got a signature made at {_text(time)}, want one made by {_text(trusted.at)}")
+            raise Untrusted(f"got a signature made at {moment(time)}, want one made by {moment(trusted.at)}")
     weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
     if weakness:
         # gpg does not mind.
@@ -145,7 +146,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
 
 def _check_expiry(found: Sig, at: datetime) -> None:
     if found.expiration is not None and found.expiration <= at:
-        raise Untrusted(f"got a signature that expired at {_text(found.expiration)}, want one that holds")
+        raise Untrusted(f"got a signature that expired at {moment(found.expiration)}, want one that holds")
 
 
 def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
@@ -261,7 +262,3 @@ def _binary(certificates: Iterable[Cert]) -> bytes:
 
 def _sources(keyrings: Iterable[Keyring]) -> str:
     return ", ".join(one.source or "the keyring" for one in keyrings)
-
-
-def _text(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -123,12 +123,12 @@ class _Key:
         # What replaces all that was said before speaks for that time, too.
         binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
         if binding is None or self.created > at:
-            raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {_text(at)}")
+            raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {moment(at)}")
         if binding.key_validity_period is None:
             return
         end = self.created + binding.key_validity_period
         if end <= at:
-            raise Untrusted(f"got a signature by the key {self.fingerprint}, which expired at {_text(end)}")
+            raise Untrusted(f"got a signature by the key {self.fingerprint}, which expired at {moment(end)}")
 
 
 def _keys(certificate: Cert) -> list[_Key]:
@@ -183,7 +183,8 @@ def _made(packet: Packet) -> datetime:
     return made
 
 
-def _text(time: datetime) -> str:
+def moment(time: datetime) -> str:
+    """A moment for people, in UTC."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 

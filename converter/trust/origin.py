@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
@@ -21,6 +21,8 @@ from converter.model.image import Attachment
 from converter.ports import Fetch
 from converter.trust.members import member
 from converter.trust.settings import Settings
+
+T = TypeVar("T")
 
 ARTIFACT = "application/vnd.transship.origin.v1"
 """The artifact type of a record."""
@@ -171,15 +173,15 @@ def parse(data: bytes) -> Record:
     return Record(
         root=Descriptor.from_json(said.get("root")),
         settings=Settings(
-            platforms=tuple(_texts(settings, "platforms")),
+            platforms=tuple(_list(settings, "platforms", str)),
             called=member(settings, "called", str),
             squash=settings.get("squash") is True,
             layered=settings.get("layered") is True,
             dev_links=settings.get("devLinks") is True,
             epoch=member(settings, "epoch", int),
         ),
-        attachments=tuple(map(_read_attachment, _rows(said, "attachments"))),
-        layers=tuple(map(_read_layer, _rows(said, "layers"))),
+        attachments=tuple(map(_read_attachment, _list(said, "attachments", dict))),
+        layers=tuple(map(_read_layer, _list(said, "layers", dict))),
     )
 
 
@@ -222,15 +224,9 @@ def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
     return Digest.parse(member(row, name, str)) if name in row else None
 
 
-def _rows(said: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def _list(said: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
     rows = said.get(name)
-    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, dict) for row in rows):
-        raise Invalid(f"got no list of at most {MOST} objects for {name}, want one")
-    return rows
-
-
-def _texts(said: Mapping[str, Any], name: str) -> list[str]:
-    rows = said.get(name)
-    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, str) for row in rows):
-        raise Invalid(f"got no list of texts for {name}, want one")
+    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, kind) for row in rows):
+        what = "objects" if kind is dict else "texts"
+        raise Invalid(f"got no list of at most {MOST} {what} for {name}, want one")
     return rows

@@ -220,8 +220,7 @@ def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
     made = Made(descriptor=there.bare(), notes=notes)
-    found = [known.descriptor.digest for known in sources(content)]
-    row = LayerProof(target=there.digest, source=found[0] if len(found) == 1 else None, level=level)
+    row = LayerProof(target=there.digest, source=_source(content), level=level)
     return made, row, uncovered
 
 

@@ -76,11 +76,6 @@ class Trace:
     steps: tuple[Step, ...] = ()
     problems: tuple[str, ...] = ()
 
-    @property
-    def level(self) -> str:
-        """That of the weakest step."""
-        return max((step.proof.level for step in self.steps), default="")
-
 
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """The image, or the index with all its images."""

@@ -5,7 +5,6 @@ Each is a value: two that compare equal make the same bytes. ``replaced`` is for
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
@@ -29,6 +28,7 @@ from converter.streams.tar.entry import copied
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
+from converter.streams.verify import Meter, hashed
 
 NOTHING: Replaced = frozenset()
 
@@ -184,11 +184,8 @@ def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]
 
 def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
     """Pass the tar of an ACI on; raises DigestMismatch at its end where its ID does not begin as it must."""
-    hasher = hashlib.sha512()
-    with closing(blocks) as source:
-        for block in source:
-            hasher.update(block)
-            yield block
-    found = f"sha512-{hasher.hexdigest()}"
+    meter = Meter("sha512")
+    yield from hashed(blocks, meter)
+    found = meter.digest().dashed
     if not found.startswith(image_id):
         raise DigestMismatch(f"got an ACI with the image ID {found}, want {image_id}")

@@ -9,11 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from converter.errors import ConverterError, Invalid, NotFound, StorageFailed, Unsupported, within
-from converter.model.content import Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.content import Blocks, Known
 from converter.model.document import load_object
-from converter.model.image import Attachment
 from converter.model.limits import in_force
 from converter.model.reference import Location
 from converter.ports import Source
@@ -24,6 +21,7 @@ from converter.stores.discovery.web import Web
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
+from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing, read_blocks
 from converter.streams.decompress import plain
 from converter.streams.tar.scan import entries
@@ -54,39 +52,27 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
         web.close()
 
 
-class DiscoveredImage:
+class DiscoveredImage(WrappedSource):
     """An ACI in a temporary folder, which goes when the source is left."""
 
-    local = True
-
-    def __init__(self, inner: Source, folder: tempfile.TemporaryDirectory[str]) -> None:
-        self.unpacked = inner.unpacked
-        self._inner = inner
+    def __init__(self, source: Source, folder: tempfile.TemporaryDirectory[str]) -> None:
+        super().__init__(source)
         self._folder = folder
 
     def __enter__(self) -> Self:
-        self._inner.__enter__()
+        self._source.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._inner.__exit__(kind, error, trace)
+            self._source.__exit__(kind, error, trace)
         finally:
             self._folder.cleanup()
 
-    def names(self) -> tuple[str, ...]:
-        return self._inner.names()
-
-    def resolve(self, name: str) -> Descriptor:
-        return self._inner.resolve(name)
-
-    def fetch(self, descriptor: Descriptor) -> Known:
-        return self._inner.fetch(descriptor)
-
-    def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        return self._inner.attachments(subject)
+    def _blocks(self, known: Known) -> Blocks:
+        return known.raw()
 
 
 def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:

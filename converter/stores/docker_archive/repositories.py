@@ -34,7 +34,7 @@ def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tup
             for name, top in _names(load_object(medium.read_document(NAME), limits)):
                 named.setdefault(top, []).append(name)
     found = list(_layers(medium))
-    parents = {_parent(_document(medium, top)) for top in found}
+    parents = {_parent(load_object(_document(medium, top))) for top in found}
     for top in found:
         if top not in parents and top not in named:
             named[top] = []
@@ -92,15 +92,15 @@ def _chain(medium: Medium, top: str, limits: Limits) -> Iterator[str]:
             document = load_object(_document(medium, layer), limits)
             if document.get("id") not in (None, layer):
                 raise Invalid(f"got the id {shown(str(document['id'])[:100])}, want that of its directory")
-            layer = _parent(_document(medium, layer))
+            layer = _parent(document)
 
 
 def _document(medium: Medium, layer: str) -> bytes:
     return medium.read_document(f"{layer}/json")
 
 
-def _parent(data: bytes) -> str:
-    parent = load_object(data).get("parent")
+def _parent(document: dict[str, Any]) -> str:
+    parent = document.get("parent")
     if parent is not None and not isinstance(parent, str):
         raise Invalid(f"got a JSON {type_name(parent)} for parent, want a string")
     return parent or ""

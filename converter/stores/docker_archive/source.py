@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Self
 
 from converter.errors import NotFound, within
@@ -23,7 +23,7 @@ from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.docker_archive.listed import Listed, Members, listed
 from converter.stores.docker_archive.manifest_json import Saved
 from converter.stores.media import Medium
-from converter.stores.oci_layout import attachments, fetch_blob, subjects
+from converter.stores.oci_layout import Attached, fetch_blob
 
 
 @frozen(kw_only=False)
@@ -48,6 +48,7 @@ class DockerArchive:
         self._made: dict[Digest, Descriptor] = {}
         try:
             self._entries = self._read_index()
+            self._attached = Attached(self._entries, lambda entry: fetch_blob(medium, entry).read(limits))
             self._contents = self._read_contents()
         except BaseException:
             medium.close()
@@ -79,18 +80,7 @@ class DockerArchive:
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """What ``index.json`` lists as speaking of the subject."""
-        return self._attachments.get(subject, ())
-
-    @cached_property
-    def _attachments(self) -> Mapping[Digest, Sequence[Attachment]]:
-        return attachments(self._entries, self._subjects)
-
-    @cached_property
-    def _subjects(self) -> dict[Digest, Digest]:
-        return dict(subjects(self._entries, self._document))
-
-    def _document(self, descriptor: Descriptor) -> bytes:
-        return fetch_blob(self._medium, descriptor).read(self._limits)
+        return self._attached.to(subject)
 
     def _read_index(self) -> tuple[Descriptor, ...]:
         """The entries of ``index.json``. The Engine writes one without any, and old tools one that is no layout's."""
@@ -118,7 +108,7 @@ class DockerArchive:
 
     def _saved(self, rows: tuple[Saved, ...]) -> Contents:
         """The rows of ``manifest.json``, and what ``index.json`` has beside them or above them."""
-        images = [entry for entry in self._entries if not self._attached(entry)]
+        images = [entry for entry in self._entries if not self._is_attached(entry)]
         index = listed(images, lambda entry: fetch_blob(self._medium, entry), self._limits)
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         stand_ins = [self._stand_in(row, index, roots) for row in rows]
@@ -166,9 +156,9 @@ class DockerArchive:
         positions = tuple(offer.root for offer in offers)
         return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
 
-    def _attached(self, entry: Descriptor) -> bool:
+    def _is_attached(self, entry: Descriptor) -> bool:
         named = bool(oci_index.offer(entry).names)
-        return oci_index.attached_to(entry) is not None or (not named and entry.digest in self._subjects)
+        return oci_index.attached_to(entry) is not None or (not named and entry.digest in self._attached.subjects)
 
 
 def _always(root: Descriptor) -> Callable[[], Descriptor]:

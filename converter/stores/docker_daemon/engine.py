@@ -18,6 +18,7 @@ from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.stores.options import StoreOptions
+from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK
@@ -125,15 +126,10 @@ def _context(folder: Path) -> ssl.SSLContext:
         # On since Python 3.13, and the authority that Docker's own instructions make lacks what it asks for.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if (folder / "cert.pem").exists():
-            context.load_cert_chain(folder / "cert.pem", folder / "key.pem", password=_no_password)
+            context.load_cert_chain(folder / "cert.pem", folder / "key.pem", password=no_password)
     except (OSError, ValueError) as error:
         raise Invalid(f"got certificates in {str(folder)!r} that cannot be loaded, want PEM") from error
     return context
-
-
-def _no_password() -> str:
-    # OpenSSL would ask on the terminal.
-    raise ValueError
 
 
 class _UnixPool(HTTPConnectionPool):

@@ -58,7 +58,7 @@ def _load(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
         elif path.suffix == ".cert":
             if f"{path.stem}.key" not in names:
                 raise Invalid(f"got {str(path)!r} without {path.stem}.key, want both")
-            context.load_cert_chain(path, path.with_suffix(".key"), password=_no_password)
+            context.load_cert_chain(path, path.with_suffix(".key"), password=no_password)
         elif path.suffix == ".key" and f"{path.stem}.cert" not in names:
             raise Invalid(f"got {str(path)!r} without {path.stem}.cert, want both")
     except (OSError, ValueError) as error:
@@ -66,6 +66,6 @@ def _load(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
         raise Invalid(f"got {str(path)!r} that cannot be loaded, want PEM that fits its kind") from error
 
 
-def _no_password() -> str:
-    # OpenSSL would ask on the terminal.
+def no_password() -> str:
+    """Refuses: OpenSSL would ask on the terminal."""
     raise ValueError

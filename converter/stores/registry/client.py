@@ -13,7 +13,7 @@ from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Un
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.stores.hosts import Hosts
-from converter.stores.patience import RETRYABLE, Interrupted, Patience, asked_wait
+from converter.stores.patience import RETRYABLE, Interrupted, asked_wait
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
@@ -73,7 +73,6 @@ class Client:
         access: Access,
         *,
         push: bool = False,
-        patience: Patience | None = None,
     ) -> None:
         """``push`` asks for the right to write."""
         self.host = host
@@ -82,7 +81,7 @@ class Client:
         self.hosts = access.hosts or Hosts()
         self._alone = access.hosts is None
         self.gate = self.hosts.gate(host, push=push)
-        self.patience = patience or self.hosts.patience(host, access.retries)
+        self.patience = self.hosts.patience(host, access.retries)
         self._wire = Wire.of(replace(access, hosts=self.hosts))
         self._api_host = DOCKER_HUB if host == "docker.io" else host
         self._lock = threading.Lock()

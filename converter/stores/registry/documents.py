@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
+from converter.errors import Denied, DigestMismatch, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
@@ -81,17 +81,7 @@ def media_type_of(answer: Answer) -> str:
     told = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if told in WANTED:
         return told
-    document = load_object(answer.body)
-    media_type = document.get("mediaType")
-    if isinstance(media_type, str) and media_type:
-        return media_type
-    if document.get("schemaVersion") == 1:
-        return types.DOCKER_SCHEMA1_SIGNED if "signatures" in document else types.DOCKER_SCHEMA1
-    if "manifests" in document:
-        return types.OCI_INDEX
-    if "layers" in document:
-        return types.OCI_MANIFEST
-    raise Invalid(f"got a document of the type {told[:100]!r}, want a manifest or an index")
+    return types.identify(load_object(answer.body))
 
 
 def _check(answer: Answer, reference: str | Digest, media_type: str) -> None:

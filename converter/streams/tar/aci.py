@@ -28,23 +28,21 @@ MANIFEST, ROOTFS = b"manifest", b"rootfs"
 Hear = Callable[[bytes], None]
 
 
-def unpack_aci(
-    blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None, limits: Limits | None = None
-) -> Iterator[Block]:
+def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None) -> Iterator[Block]:
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
     ``rootfs`` itself becomes ``./``, so that its mode and owner stay. ``note`` gets the recipe, before the end, unless
     it would be too large or would not do. ``reserved`` hears the names of files that a layer's reader takes for
     whiteouts; without it, they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
     """
-    return gathered(_unpacked(blocks, note, reserved, limits or in_force()))
+    return gathered(_unpacked(blocks, note, reserved, in_force()))
 
 
-def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes, limits: Limits | None = None) -> Iterator[Block]:
+def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]:
     """The ACI's tar that ``unpack_aci`` made the layer ``blocks`` and ``recipe`` of. Raises Invalid where these, or the
     ``manifest``, do not belong together. That it is the same ACI is for the caller to see, from its image ID.
     """
-    limits = limits or in_force()
+    limits = in_force()
     read = Recipe.parse(recipe, limits)
     return gathered(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
 
