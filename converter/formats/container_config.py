@@ -53,11 +53,6 @@ class ContainerConfig:
     rest: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode(data: bytes) -> ContainerConfig:
-    """Read a configuration document; raises Invalid."""
-    return from_json(load_object(data))
-
-
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     """Read a configuration that has been parsed; raises Invalid with the member that is wrong."""
     document = _as_known(document)

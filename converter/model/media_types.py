@@ -76,8 +76,8 @@ def identify(document: Mapping[str, Any]) -> str:
         return DOCKER_SCHEMA1_SIGNED if "signatures" in document else DOCKER_SCHEMA1
     if "manifests" in document:
         return OCI_INDEX
-    if "config" in document and "layers" in document:
-        config = document["config"]
+    if "layers" in document:
+        config = document.get("config")
         docker_config = isinstance(config, dict) and config.get("mediaType") == DOCKER_CONFIG
         return DOCKER_MANIFEST if docker_config else OCI_MANIFEST
-    raise Invalid("got a document that is neither a manifest nor an index, want one of them")
+    raise Invalid("got a document without layers or manifests, want a manifest or an index")

@@ -11,7 +11,6 @@ import binascii
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 
 
@@ -36,11 +35,6 @@ def payload(data: bytes) -> bytes:
     if dump(load_object(signed)) != dump(document):
         raise Invalid("got a document that says something else than its signed payload, want the same")
     return signed
-
-
-def digest(data: bytes) -> Digest:
-    """What registries name the document by: the digest of its payload, not of the file."""
-    return Digest.of(payload(data))
 
 
 def _payload(data: bytes, signature: Any) -> bytes:

@@ -13,11 +13,10 @@ SIMPLE_SIGNING = "simple-signing"
 COSIGN = "cosign"
 BUNDLE = "cosign-bundle"
 ATTESTATION = "attestation"
+"""Says something about an image, and does not approve it."""
 NOTATION = "notation"
 CONTENT_TRUST = "content-trust"
 DETACHED = "openpgp"
-KINDS = (LIBTRUST, SIMPLE_SIGNING, COSIGN, BUNDLE, ATTESTATION, NOTATION, CONTENT_TRUST, DETACHED)
-"""Every kind there is; an attestation says something about an image, and does not approve it."""
 
 
 @frozen

@@ -29,7 +29,7 @@ from converter.streams.verify import measured
 from converter.verification import again, differing
 from converter.verification.original import OriginalSource
 
-IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = LEVELS = ("P1", "P2", "P3", "P4", "P5")
+IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
 
 _NOT_HERE = "layer[{}] of image {} is not here: only its digest is signed"
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterator
-from typing import BinaryIO, NamedTuple
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
-from converter.streams.tar.cursor import Cursor, FileCursor
+from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import (
     BLOCK,
@@ -150,48 +148,3 @@ class Scanner:
         if not entries:
             return too_many_names(self._limits)
         return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (the limit 'entries')")
-
-
-class Member(NamedTuple):
-    """Where the payload of an entry lies in a seekable archive: ``size`` bytes from ``offset``."""
-
-    name: bytes
-    """In normal form."""
-    type: bytes
-    linkname: bytes
-    """As it is written; ``b""`` unless the entry is a hard or symbolic link."""
-    offset: int
-    size: int
-    sparse: bool
-    """Whether these bytes are only the data between holes."""
-
-
-@frozen
-class Archive:
-    """The members of an archive by name, the last of a name, and the names that came more than once, in order."""
-
-    members: dict[bytes, Member]
-    duplicates: tuple[bytes, ...]
-
-
-def index(file: BinaryIO, limits: Limits | None = None) -> Archive:
-    """Read the headers of a seekable, uncompressed archive and skip its payloads; the file's position is moved.
-
-    Raises Invalid where the archive is damaged or a payload ends behind the file's end. The payloads are not looked at.
-    """
-    cursor = FileCursor(file)
-    members: dict[bytes, Member] = {}
-    duplicates: dict[bytes, None] = {}
-    for entry in Scanner(cursor, limits):
-        if entry.name in members:
-            duplicates[entry.name] = None
-            del members[entry.name]  # so that the order is that of the entries that count
-        members[entry.name] = Member(
-            name=entry.name,
-            type=entry.type,
-            linkname=entry.linkname,
-            offset=cursor.offset,
-            size=entry.size,
-            sparse=entry.sparse,
-        )
-    return Archive(members=members, duplicates=tuple(duplicates))
