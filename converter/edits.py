@@ -65,7 +65,7 @@ def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
 
 
 def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
-    """An index with just these platforms, and the attestations that speak of them."""
+    """An index with just these platforms, and the attestations that refer to them."""
     if not isinstance(item, Index):
         return item
     read = _counted(read)

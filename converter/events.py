@@ -1,4 +1,4 @@
-"""What execution tells whoever watches: sizes in bytes."""
+"""Progress events of an execution; sizes are in bytes."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Source(Protocol):
         ...
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """What speaks of the image of that digest."""
+        """What refers to the image of that digest."""
         ...
 
 
@@ -107,5 +107,5 @@ class Sink(Protocol):
         ...
 
     def attach(self, attachment: Attachment) -> None:
-        """Make what was put known as speaking of its subject."""
+        """Make what was put known as referring to its subject."""
         ...

@@ -1,1 +1,1 @@
-"""Many images: what is to be done is planned once, and what they share is moved once."""
+"""Many images: planned together, so that content they share is moved only once."""

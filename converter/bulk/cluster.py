@@ -1,4 +1,4 @@
-"""A Dask cluster that runs tasks (docs.dask.org, distributed): this process plans, and writes what names blobs."""
+"""A Dask cluster that runs tasks (docs.dask.org, distributed): this process plans, and writes the documents."""
 
 from __future__ import annotations
 

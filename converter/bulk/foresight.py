@@ -1,4 +1,4 @@
-"""What a plan will come to, as far as this run or an earlier one has made its parts before."""
+"""Predicts the result of a plan from what this run or an earlier one has already made."""
 
 from __future__ import annotations
 

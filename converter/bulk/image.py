@@ -1,4 +1,4 @@
-"""One job: what ``converter.convert`` does for one image, with what all images of a run share."""
+"""One job: what ``converter.convert`` does for one image, using what all images of a run share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an image, and of all."""
+"""What became of each image, and of the whole run."""
 
 from __future__ import annotations
 

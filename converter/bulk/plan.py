@@ -1,4 +1,4 @@
-"""What is to be done: every image of the entries, with where it goes. Registries are asked for their tags, no more."""
+"""What is to be done: every image of the entries and its destination. Registries are asked only for their tags."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Unlisted:
 
 
 def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
-    """One job an image, in the order of the entries; an image that is asked for twice comes once.
+    """One job per image, in the order of the entries; an image that is asked for twice comes once.
 
     Raises Usage where two images would get one name: nothing must be done then.
     """

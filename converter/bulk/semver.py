@@ -42,7 +42,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read a tag; None where it is no version. ``1`` is 1.0.0, and a ``v`` in front is let be."""
+        """Read a tag; None where it is no version. ``1`` is 1.0.0, and a leading ``v`` is ignored."""
         match = _VERSION.fullmatch(text)
         if match is None:
             return None
@@ -81,7 +81,7 @@ class Term:
 
     def holds(self, version: Version) -> bool:
         """Whether a version fits the term."""
-        # A pre-release is only meant where the range itself speaks of one, or of one version that is not meant.
+        # A pre-release only matches where the range itself names one, or excludes one exact version.
         exact = self.known == 3
         meant = not version.pre or bool(self.low.pre) or (self.operator == "!=" and exact)
         return meant and self._fits(version, exact=exact)

@@ -1,4 +1,4 @@
-"""What may be done elsewhere: small, without secrets, and as good done twice as once."""
+"""Work that may be done on another machine: small, free of secrets, and idempotent."""
 
 from __future__ import annotations
 

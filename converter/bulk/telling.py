@@ -1,4 +1,4 @@
-"""Tells of images what conversions tell of blobs: one name an image, and how many bytes of it have been read."""
+"""Progress of whole images, derived from that of their blobs: how many bytes of each have been read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker of a Dask cluster does with a task: with its own credentials, and in a spool that ends with it."""
+"""Runs a task on a worker of a Dask cluster, with the credentials and a temporary spool of that machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier runs have verified, and perhaps what they have made: work that need not be done twice.
+"""What earlier runs have verified, and optionally what they have made: work that need not be repeated.
 
 A digest names its bytes for ever, so an entry can become unused but never wrong. A cache only saves time: where it
 cannot be read or written, there is nothing in it.

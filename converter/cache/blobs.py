@@ -1,4 +1,4 @@
-"""Blobs in a folder, by digest: what was made or fetched at some cost. Those that nobody has used for long go first."""
+"""Blobs in a folder, by digest: what was costly to make or fetch. The least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class KeptBlobs:
         return sorted(found, key=lambda one: one.used)
 
     def trim(self) -> list[Kept]:
-        """Remove what is too much, and what processes left that were killed; gives what was removed."""
+        """Remove what is too much, and what processes left that were killed; returns what was removed."""
         clean(self._folder)
         kept = self.kept()
         over = sum(one.size for one in kept) - self._most

@@ -1,4 +1,4 @@
-"""What was verified and packed, in a file of SQLite: digests alone, no bytes."""
+"""What was verified and compressed, in an SQLite file: digests only, no content."""
 
 from __future__ import annotations
 

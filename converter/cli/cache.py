@@ -1,4 +1,4 @@
-"""``transship cache``: what earlier runs have left, and how to be rid of it."""
+"""``transship cache``: list or remove what earlier runs have cached."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 @click.group("cache")
 @common
 def command() -> None:
-    """Say what earlier runs have left, or remove it.
+    """List what earlier runs have cached, or remove it.
 
-    The cache holds digests that were verified, which repositories have which blobs and, where --cache-blobs asks for
-    them, blobs. Removing them costs time, and nothing else.
+    The cache holds digests that were verified, which repositories have which blobs, and, with --cache-blobs, blobs.
+    Removing it costs nothing but time.
     """
 
 
 @command.command("ls")
 @common
 def ls() -> None:
-    """Say what is there, and in which folder.
+    """List what is there, and in which folder.
 
-    Digests are told by the number, blobs one by one, the least recently used first.
+    Digests are counted; blobs are listed, the least recently used first.
     """
     from converter.cache import FOLDER, Cache
     from converter.cache.blobs import KeptBlobs
@@ -53,10 +53,12 @@ def ls() -> None:
 
 
 @command.command("prune")
-@click.option("--keep", metavar="SIZE", callback=size_option, help="Keep as many blobs as fit, those used last.")
+@click.option(
+    "--keep", metavar="SIZE", callback=size_option, help="Keep as many of the most recently used blobs as fit."
+)
 @common
 def prune(keep: int | None) -> None:
-    """Remove what is there: all of it, or with --keep the blobs that do not fit."""
+    """Remove everything, or, with --keep, the blobs that do not fit."""
     from converter.cache import FOLDER, Cache
     from converter.cache.blobs import KeptBlobs
 

@@ -1,4 +1,4 @@
-"""The commands there are. Each is one module with a ``command``, imported when it is called and not before."""
+"""The list of commands. Each is a module with a ``command``, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
-    "sync": ("converter.cli.sync", "Bring many images to other places: those of a file, or a repository."),
-    "inspect": ("converter.cli.inspect", "Say what it is: format, platforms, config, layers, signatures."),
-    "tags": ("converter.cli.tags", "List the images that are there."),
+    "sync": ("converter.cli.sync", "Copy many images to other places: those in a file, or a repository."),
+    "inspect": ("converter.cli.inspect", "Describe an image: format, platforms, config, layers, signatures."),
+    "tags": ("converter.cli.tags", "List the images in a place."),
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),
-    "validate": ("converter.cli.validate", "Say everything that is wrong with images or documents."),
-    "schema": ("converter.cli.schema", "Print the JSON Schemas that documents are checked with."),
-    "sign": ("converter.cli.sign", "Put a signature beside an image, which stays as it is."),
-    "verify": ("converter.cli.verify", "Say who signed an image, and whether that is what is asked for."),
-    "cache": ("converter.cli.cache", "Say what earlier runs have left, or remove it."),
-    "completion": ("converter.cli.completion", "Print what makes a shell complete these commands."),
+    "validate": ("converter.cli.validate", "Report everything that is wrong with images or documents."),
+    "schema": ("converter.cli.schema", "Print the JSON Schemas used to check documents."),
+    "sign": ("converter.cli.sign", "Add a signature to an image; the image itself does not change."),
+    "verify": ("converter.cli.verify", "Report who signed an image, and whether that is what is required."),
+    "cache": ("converter.cli.cache", "List what earlier runs have cached, or remove it."),
+    "completion": ("converter.cli.completion", "Print a script for shell completion of these commands."),
 }
 """Name → module and short help: all that ``--help`` and completion need to know of a command."""
 
@@ -40,10 +40,10 @@ References:
   oci-archive:PATH[:REF]            an OCI layout in a tar
   dir:PATH                          skopeo's directory
   aci:PATH                          an image of rkt
-  appc:NAME[:VERSION][,LABEL=VALUE] an image of rkt found by its name (to read)
-  rootfs:PATH, bundle:PATH          a root directory, an OCI runtime bundle (to write)
+  appc:NAME[:VERSION][,LABEL=VALUE] an image of rkt, found by its name (read only)
+  rootfs:PATH, bundle:PATH          a root directory, an OCI runtime bundle (write only)
 
-PATH may be - for standard input or output. As a source, a bare path whose content tells what it is will do.
+PATH may be - for standard input or output. A source may also be a bare path; its type is detected from its content.
 """
 
 STATUS = """\

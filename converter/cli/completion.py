@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 from converter.cli.flags import common
 
 HELP = """\
-Print what makes a shell complete these commands.
+Print a script for shell completion of these commands.
 
 \b
 bash: eval "$(transship completion bash)"       (in ~/.bashrc)

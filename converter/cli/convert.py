@@ -1,4 +1,4 @@
-"""``transship convert``: one image, every target in one reading of the source."""
+"""``transship convert``: one image to any number of targets, reading the source once."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ Examples:
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
 @image_options
-@click.option("--squash", is_flag=True, help="Make one layer of all.")
-@click.option("--layered", is_flag=True, help="For ACI: one ACI a layer, with dependencies.")
-@click.option("--all-images", is_flag=True, help="Every image of an archive or a layout.")
+@click.option("--squash", is_flag=True, help="Squash all layers into one.")
+@click.option("--layered", is_flag=True, help="For ACI: one ACI per layer, with dependencies.")
+@click.option("--all-images", is_flag=True, help="Convert every image of an archive or a layout.")
 @aci_path_option
-@click.option("--dry-run", is_flag=True, help="Say what would be lost, and the digest; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be lost, and the digest; write nothing.")
 @click.option(
     "--source-date-epoch",
     "epoch",
@@ -43,26 +43,26 @@ Examples:
     envvar="SOURCE_DATE_EPOCH",
     show_envvar=True,
     metavar="SECONDS",
-    help="The time where one must be invented.",
+    help="The time to use where one must be invented.",
 )
 @click.option(
     "--origin",
     type=click.Choice(("always", "signed", "never")),
-    help="When an image that changes keeps what was signed. Default: signed.",
+    help="When to keep what was signed of an image that changes. Default: signed.",
 )
 @content_trust_option
 @click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option(
-    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads. Default: one a processor, 4 over a network."
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads. Default: one per processor, 4 over a network."
 )
-@click.option("--link", is_flag=True, help="Share files with SOURCE where they stay as they are: reflinks, hard links.")
+@click.option("--link", is_flag=True, help="Share unchanged files with SOURCE by reflinks or hard links.")
 @no_cache_option
 @click.option(
     "--cache-blobs",
     metavar="SIZE",
     callback=size_option,
-    help="Keep as many bytes of what is made or fetched for later runs, say 10G.",
+    help="Keep up to this many bytes of blobs for later runs, e.g. 10G.",
 )
 @trust_options
 @store_options
@@ -71,9 +71,9 @@ Examples:
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
-    Nothing is visible at any DEST before all of it is there. An archive that is there, an ACI or a directory is
-    replaced; a layout, a registry or a daemon keeps its other images. What DEST cannot hold is told on standard error.
-    An ACI is called what SOURCE is called. How SOURCE and DEST are spelled, transship --help says.
+    Nothing is visible at any DEST before all of it is there. An existing archive, ACI or directory is replaced; a
+    layout, a registry or a daemon keeps its other images. What DEST cannot hold is reported on standard error. An ACI
+    is given the name of SOURCE. For the syntax of SOURCE and DEST, see transship --help.
     """
     from converter.conversion import Options, convert
 

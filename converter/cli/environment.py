@@ -54,13 +54,15 @@ store_options = together(
         _GROUP,
         "--authfile",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Where the passwords of registries are, and nowhere else.",
+        help="The only file to read registry credentials from.",
     ),
     _credentials("--creds", "The user and the password for a registry."),
-    hidden(_GROUP, "--anonymous", is_flag=True, help="Ask registries without a name or a password."),
+    hidden(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
     _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
-    hidden(_GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to ask a registry again."),
+    hidden(
+        _GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
+    ),
     hidden(
         _GROUP,
         "--timeout",
@@ -76,7 +78,7 @@ store_options = together(
         is_eager=True,
         expose_value=False,
         callback=_enforce,
-        help="How much input may hold, say layers=2000 or document=8M (repeatable; docs/limits.md).",
+        help="Change a limit on input, e.g. layers=2000 or document=8M (repeatable; docs/limits.md).",
     ),
 )
 """Gives a command the options of registries; ``store()`` has what they say."""
@@ -88,7 +90,7 @@ end_options = together(
     _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
     _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
     _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
-    hidden(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: make device nodes."),
+    hidden(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
 )
 """Gives a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
 

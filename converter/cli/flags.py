@@ -1,4 +1,4 @@
-"""What is asked of every command, ``--quiet``, ``--json`` and ``--debug``; and options that commands have in common."""
+"""The flags of every command, ``--quiet``, ``--json`` and ``--debug``; and how options are shared between commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say which images are meant and what becomes of them, wherever a command has them."""
+"""Options shared by several commands that select images and say what to do with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 _PACKINGS = ("keep", "none", "gzip", "zstd")
 
 image_options = together(
-    click.option("--to", type=click.Choice(("docker", "oci", "aci")), help="The format, where DEST can hold several."),
+    click.option("--to", type=click.Choice(("docker", "oci", "aci")), help="The format, if DEST can hold several."),
     click.option(
         "--platform",
         "platforms",
@@ -47,13 +47,13 @@ image_options = together(
         metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
         callback=_compression,
         shell_complete=lambda _context, _option, start: [one for one in _PACKINGS if one.startswith(start)],
-        help="How layers are packed. Default: keep, but gzip for those that Docker unpacked.",
+        help="How to compress layers. Default: keep, but gzip for those that Docker unpacked.",
     ),
-    click.option("--preserve-digests", is_flag=True, help="Refuse, up front, to change a digest."),
-    click.option("--strict", is_flag=True, help="Refuse, up front, to lose anything."),
+    click.option("--preserve-digests", is_flag=True, help="Refuse, up front, if a digest would change."),
+    click.option("--strict", is_flag=True, help="Refuse, up front, if anything would be lost."),
     click.option("--remove-signatures", is_flag=True, help="Leave signatures behind."),
     click.option(
-        "--attachments/--no-attachments", default=True, help="Take along what speaks of the image. Default: yes."
+        "--attachments/--no-attachments", default=True, help="Take attachments of the image along. Default: yes."
     ),
 )
 """Gives a command what ``convert`` and ``sync`` are told of every image, under the names of ``Options``."""
@@ -70,5 +70,5 @@ aci_path_option = click.option(
 """Gives a command the folders that it looks for dependencies of an ACI in."""
 
 
-no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor keep what was verified earlier.")
+no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor update the cache.")
 """Gives a command the way to do without what earlier runs have left."""

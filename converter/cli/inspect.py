@@ -44,9 +44,9 @@ Examples:
 @store_options
 @common
 def command(reference: str, content_trust: dict[str, bytes]) -> None:
-    """Say what REF is. Only its documents are read, no layer, but all of an ACI.
+    """Describe the image REF. Only its documents are read, not its layers; an ACI is read completely.
 
-    With --json: the neutral model, one form for images of every format (transship schema image).
+    With --json: the neutral model, the same for images of every format (transship schema image).
     """
     with reading(reference, store()) as opened:
         about = subjects(opened.root, opened.item)

@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, a line every few seconds elsewhere, nothing where it is unwanted."""
+"""Progress on standard error: bars on a terminal, otherwise a line every few seconds, or nothing with ``--quiet``."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _json(checked: Sequence[Checked]) -> None:
 
 
 def _junit(checked: Sequence[Checked]) -> None:
-    """One suite, a test case a target: Jenkins' and GitLab's JUnit, which allows one failure a case."""
+    """One suite, one test case per target: Jenkins' and GitLab's JUnit, which allows one failure a case."""
     failures = sum(not one.valid for one in checked)
     totals = {"name": "transship validate", "tests": str(len(checked)), "failures": str(failures), "errors": "0"}
     suites = ET.Element("testsuites", totals)

@@ -50,7 +50,7 @@ def _text(value: object | None) -> str | None:
 
 
 def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
-    """The same for people: a paragraph a target."""
+    """The same for people: one paragraph per target."""
     for target in result.targets:
         yield f"{'would write' if dry_run else 'wrote'} {_named(target)}"
         yield f"  format    {target.format} ({target.media_type})"

@@ -11,7 +11,9 @@ from converter.schema import KINDS, bundle, schema
 
 @click.command("schema")
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
-@click.option("--bundle/--no-bundle", "bundled", default=True, help="With all it refers to, or as it lies in schemas/.")
+@click.option(
+    "--bundle/--no-bundle", "bundled", default=True, help="Include everything it refers to, or print it as in schemas/."
+)
 @common
 def command(kind: str | None, bundled: bool) -> None:
     """Print the JSON Schema of a kind of document, or the kinds there are.

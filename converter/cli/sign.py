@@ -37,24 +37,24 @@ Examples:
     "gpg_keys",
     multiple=True,
     metavar="FILE|ID",
-    help="Sign by OpenPGP: a secret key in a file (TRANSSHIP_GPG_PASSWORD opens it), or one of your gpg (repeatable).",
+    help="Sign with OpenPGP: a secret key file (TRANSSHIP_GPG_PASSWORD opens it), or one in your gpg (repeatable).",
 )
-@click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the one the image goes by.")
+@click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the image's own.")
 @click.option(
-    "--dest", "destination", default="", metavar="REF", help="Put the signature there: the same image elsewhere."
+    "--dest", "destination", default="", metavar="REF", help="Put the signature there: another copy of the same image."
 )
 @click.option(
     "--lookaside",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Put the signature there: a folder of simple signatures, as skopeo and podman look into.",
+    help="Put the signature there: a folder of simple signatures, as read by skopeo and podman.",
 )
 @store_options
 @common
 def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, ...], **where: Any) -> None:
-    """Sign the image REF. Nothing in it changes, and signatures that it has stay.
+    """Sign the image REF. The image does not change, and existing signatures are kept.
 
-    In a registry and a layout the signature lies where cosign looks (--cosign-key), or refers to the image (--gpg-key);
-    in dir: it is signature-N, beside an ACI the file NAME.aci.asc. An archive is written whole: convert --sign-by.
+    In a registry or a layout, the signature is stored where cosign looks (--cosign-key), or refers to the image
+    (--gpg-key); in dir: it is signature-N, next to an ACI the file NAME.aci.asc. For archives use convert --sign-by.
     """
     from converter.signing import Signing, sign
 

@@ -27,14 +27,14 @@ trust_options = together(
         "--sign-by",
         multiple=True,
         metavar="FILE|ID",
-        help="Sign what is written: a private key (PEM), an OpenPGP key, or a key of your own gpg (repeatable).",
+        help="Sign what is written: a private key (PEM), an OpenPGP key, or a key in your gpg (repeatable).",
     ),
-    hidden(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: that at DEST."),
+    hidden(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: the one at DEST."),
     hidden(
         _GROUP,
         "--policy",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="What SOURCE has to be signed by (skopeo's policy.json).",
+        help="What SOURCE must be signed with (skopeo's policy.json).",
     ),
 )
 """Gives a command the options of signatures; ``signing()`` and ``wanted()`` have what they say."""

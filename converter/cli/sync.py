@@ -40,20 +40,24 @@ Examples:
 @click.command("sync", epilog=EXAMPLES)
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and what is there already; write nothing.")
-@click.option("--keep-going", is_flag=True, help="Do the others when one fails.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done, and what is there already; write nothing.")
+@click.option("--keep-going", is_flag=True, help="Continue with the others when one fails.")
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
 @image_options
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Work on this Dask cluster (docs/sync.md).")
-@click.option("--images", type=WholeNumber(min=1), metavar="N", help="How many images at a time. Default: 4.")
-@click.option("--per-host", type=WholeNumber(min=1), metavar="N", help="Requests in flight to a registry. Default: 6.")
-@click.option("--jobs", type=WholeNumber(min=1), metavar="N", help="Threads that pack. Default: one a processor.")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Use this Dask cluster (docs/sync.md).")
+@click.option(
+    "--images", type=WholeNumber(min=1), metavar="N", help="How many images to process at a time. Default: 4."
+)
+@click.option("--per-host", type=WholeNumber(min=1), metavar="N", help="Concurrent requests to a registry. Default: 6.")
+@click.option(
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
+)
 @click.option(
     "--report",
     "reports",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what was done to a file, .json or .html (repeatable).",
+    help="Write a report to a file, .json or .html (repeatable).",
 )
 @aci_path_option
 @no_cache_option
@@ -69,10 +73,10 @@ def command(
     no_cache: bool,
     **chosen: Any,
 ) -> int:
-    """Bring the images that FILE names to their destinations, or all images at SOURCE to DEST.
+    """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
 
-    FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. What images share is fetched and
-    converted once, and what is there is not sent again: a run that was broken off continues when it is started again.
+    FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. Shared content is fetched and converted
+    once, and what is there is not sent again: an interrupted run continues when it is started again.
     """
     from converter.bulk.sync import Run, sync
     from converter.conversion import Options

@@ -1,4 +1,4 @@
-"""What the command line writes: text in which nothing that comes from an image can steer a terminal."""
+"""Output of the command line, escaped so that nothing from an image can control the terminal."""
 
 from __future__ import annotations
 

@@ -38,17 +38,17 @@ Examples:
     "--kind",
     type=click.Choice((*KINDS, *IMAGE_KINDS)),
     metavar="KIND",
-    help="What the targets are; guessed where it is not said (transship schema lists those of documents).",
+    help="What the targets are; default: guessed (transship schema lists the kinds of documents).",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to say it.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Output format.")
 @click.option(
     "--profile",
     type=click.Choice(("compat", "strict")),
     default="compat",
     show_default=True,
-    help="Whom to agree with: the reference implementations, or the text of the specifications.",
+    help="What to follow: the reference implementations, or the text of the specifications.",
 )
-@click.option("--list-rules", is_flag=True, help="Print every rule there is, and do nothing else.")
+@click.option("--list-rules", is_flag=True, help="Print every rule and exit.")
 @store_options
 @common
 def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, list_rules: bool) -> int:

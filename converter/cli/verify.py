@@ -73,7 +73,9 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     "chains",
     "Roots (PEM), one of which has to vouch for the signer's certificate (repeatable).",
 )
-@click.option("--certificate-identity", default="", metavar="EMAIL|URI", help="Whose certificate it has to be.")
+@click.option(
+    "--certificate-identity", default="", metavar="EMAIL|URI", help="The identity that the certificate must have."
+)
 @_keys(
     "--rekor-key",
     "rekor_keys",
@@ -93,26 +95,24 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     "lookasides",
     type=Folder,
     multiple=True,
-    help="A folder with more simple signatures, as skopeo has them (repeatable).",
+    help="A folder with more simple signatures, as used by skopeo (repeatable).",
 )
 @click.option(
     "--policy",
     type=File,
     callback=lambda _context, _option, path: path and read(path),
-    help="A policy.json of skopeo's that has to be met.",
+    help="A skopeo policy.json that must be met.",
 )
-@click.option(
-    "--identity", default="", metavar="NAME", help="The name that has to be signed. Default: the image's own."
-)
-@click.option("--map-identity", is_flag=True, help="Any name will do: the image goes by another one here.")
+@click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")
+@click.option("--map-identity", is_flag=True, help="Accept any signed name: the image has another name here.")
 @click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Of an index, this image. Default: all.")
-@click.option("--at", callback=_time, metavar="TIME", help="The time at which keys have to hold. Default: now.")
-@click.option("--allow-weak-digest", is_flag=True, help="Take forgeable OpenPGP signatures: SHA-1, short keys.")
+@click.option("--at", callback=_time, metavar="TIME", help="The time at which keys must be valid. Default: now.")
+@click.option("--allow-weak-digest", is_flag=True, help="Accept forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
     "--require",
     type=click.Choice(REQUIREMENTS),
     multiple=True,
-    help="More than some signature: one of REF itself, an attestation, an origin record (repeatable).",
+    help="Also require a signature of REF itself, an attestation or an origin record (repeatable).",
 )
 @store_options
 @common

@@ -1,4 +1,4 @@
-"""What a conversion does for ACIs alone; what knows them is imported where there is one."""
+"""What a conversion does only for ACIs; the ACI format is imported only if there is one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def below(item: Item) -> Iterator[Digest]:
 
 
 def encode(item: Item, accepts: frozenset[str], compression: Compression | None, options: Options) -> Node:
-    """Plan an item as one ACI, or as one a layer."""
+    """Plan an item as one ACI, or as one per layer."""
     from converter.formats import aci
 
     if options.rkt_dev_links:

@@ -1,4 +1,4 @@
-"""What speaks of an image — signatures, attestations, SBOMs — travels with it where it still matches.
+"""Attachments of an image (signatures, attestations, SBOMs) travel with it as long as they still match.
 
 An attachment names its subject by digest: it goes wherever that digest goes, and stays behind where it changes.
 """
@@ -26,7 +26,7 @@ MAX_DEPTH = 4
 
 
 class Listing(Protocol):
-    """Where one finds what speaks of images: a source, and what is much like one."""
+    """Where one finds what refers to images: a source, and what is much like one."""
 
     def fetch(self, descriptor: Descriptor) -> Known: ...
 
@@ -34,7 +34,7 @@ class Listing(Protocol):
 
 
 TRAIL = "attachments"
-"""Where an error happened that is about what speaks of the image, and not about the image."""
+"""Where an error happened that is about what refers to the image, and not about the image."""
 
 
 @frozen(kw_only=False)
@@ -47,7 +47,7 @@ class Attached:
 
 @frozen(kw_only=False)
 class Found:
-    """What speaks of an image, and a loss for each that cannot be read: an image need not suffer for those."""
+    """What refers to an image, and a loss for each that cannot be read: an image need not suffer for those."""
 
     attached: tuple[Attached, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -55,7 +55,7 @@ class Found:
 
 @within(TRAIL)
 def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
-    """Everything that speaks of the subjects, and of what speaks of them, each once.
+    """Everything that refers to the subjects, and of what refers to them, each once.
 
     Where it cannot be listed, nobody knows what there is to lose: that is an error, and no loss.
     """

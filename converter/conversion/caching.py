@@ -1,4 +1,4 @@
-"""A source that is costly to read, with a cache of blobs in front: what was fetched once is fetched no more."""
+"""A source that is costly to read, behind a cache of blobs: what was fetched once is not fetched again."""
 
 from __future__ import annotations
 

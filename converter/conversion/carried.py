@@ -1,4 +1,4 @@
-"""Signatures in the form that a target has for them: manifests in registries and layouts, files where skopeo has those.
+"""Signatures in the form that suits the target: manifests in registries and layouts, files where skopeo uses files.
 
 What was signed, and the signature, stay byte for byte; only the wrapping is another.
 """
@@ -31,7 +31,7 @@ _IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
 def adapted(
     attached: Sequence[Attached], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
-    """What speaks of the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
+    """What refers to the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
     form = TRANSPORTS[transport].attached if transport in TRANSPORTS else ""
     if form == "beside":
         return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
@@ -60,7 +60,7 @@ def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
 def _as_manifests(
     attached: Iterable[Attached], subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> Iterator[Attached]:
-    """Files as manifests; those of cosign's kind that speak of one image share one."""
+    """Files as manifests; those of cosign's kind that refer to one image share one."""
     shared: dict[Digest, list[tuple[bytes, Mapping[str, str]]]] = {}
     for one in attached:
         if _type(one) not in _FILES:

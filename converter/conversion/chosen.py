@@ -1,4 +1,4 @@
-"""What of a source is converted: its images, read as far as the options want, with all that speaks of them."""
+"""The images of a source that are converted, read as far as the options require, with their attachments."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> lis
 
 
 def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
-    """The same with what speaks of the subjects elsewhere."""
+    """The same with what refers to the subjects elsewhere."""
     found = attachments.find(listing, subjects)
     return replace(
         chosen,

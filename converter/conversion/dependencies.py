@@ -64,12 +64,12 @@ class Library:
         return found
 
     def attachments(self, subject: Digest) -> Iterator[Attachment]:
-        """What speaks of an ACI that was found."""
+        """What refers to an ACI that was found."""
         for _, source in self._opened:
             yield from source.attachments(subject)
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """An ACI that was found, or what speaks of one; raises NotFound."""
+        """An ACI that was found, or what refers to one; raises NotFound."""
         for _, source in self._opened:
             with suppress(NotFound):
                 return source.fetch(descriptor)

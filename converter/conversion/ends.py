@@ -1,4 +1,4 @@
-"""The two ends of a conversion: each is spoken to in its own way, and registries are told what they share."""
+"""The two ends of a conversion: options for each, and which blobs repositories of one registry share."""
 
 from __future__ import annotations
 

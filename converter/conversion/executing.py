@@ -1,4 +1,4 @@
-"""Plans become images, all or none, and results say what they have become, or would."""
+"""Executes plans, all or none, and reports what they became, or (for a dry run) would become."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def execute(
 
 
 def _as_it_was(target: Target, made: Lookup, options: Options) -> Target:
-    """The same with all that speaks of its image, where that has come out as it was and nobody could know before.
+    """The same with all that refers to its image, where that has come out as it was and nobody could know before.
 
     Raises LossRefused where the caller forbids that any of it has no place.
     """

@@ -1,4 +1,4 @@
-"""The options of a conversion as keywords, with texts where a person would type them."""
+"""The options of a conversion as keyword arguments, which may be strings as on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sink that tells which blobs its target has: what one repository holds, others of its registry need not be sent."""
+"""A sink that reports which blobs its target has, so that other repositories of the registry can mount them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image to look at: its documents are read, and its layers can be for as long as the source is there."""
+"""Opens an image for inspection: its documents are read now, its layers on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversion may be told."""
+"""The options of a conversion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Options:
 
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
     layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
-    is one thread a processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
+    is one thread per processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
     folder that remembers what was verified, None for none, and ``cache_blobs`` how many bytes of what was made or
     fetched it may hold; ``link`` lets blobs that stay as they are share the source's files; ``origin`` is when an
     origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
@@ -59,7 +59,7 @@ class Options:
 
     @property
     def keeps_origin(self) -> bool:
-        """Whether what speaks of the image may go along in an origin record."""
+        """Whether what refers to the image may go along in an origin record."""
         return self.attachments and not self.remove_signatures
 
     @property

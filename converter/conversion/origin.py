@@ -1,4 +1,4 @@
-"""When a conversion keeps what was signed: where a signed image changes its digest, in an origin record.
+"""When to write an origin record, which keeps what was signed: if a signed image changes its digest.
 
 ``recording`` makes one, ``converter.verification`` checks one.
 """
@@ -29,7 +29,7 @@ KEPT = "the origin record"
 
 @frozen(kw_only=False)
 class Before:
-    """What an image was: its root, what of it is converted, and what spoke of it."""
+    """What an image was: its root, what of it is converted, and what referred to it."""
 
     root: Descriptor
     item: Item
@@ -52,7 +52,7 @@ class After:
 
 
 def settings(options: Options, root: Descriptor, item: Item, name: str) -> Settings:
-    """How the image is converted, for whoever does it again."""
+    """How the image is converted, for repeating it."""
     platforms = options.platforms
     if root.media_type in types.INDEXES and isinstance(item, Image) and not platforms:
         # That of this machine: another one has to choose the same.

@@ -105,7 +105,7 @@ def _restored(
 
 
 def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
-    """The same with what speaks of the ACIs that its layers came of, which only an origin record takes along."""
+    """The same with what refers to the ACIs that its layers came of, which only an origin record takes along."""
     below = [digest for digest in acis.below(chosen.item) if digest != chosen.root.digest]
     return speaking(chosen, library, below) if below else chosen
 

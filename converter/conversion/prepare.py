@@ -1,4 +1,4 @@
-"""From what a source has to what a target shall get: the platforms chosen, the edits applied."""
+"""From a source's image to what the target shall get: platforms are selected and edits applied."""
 
 from __future__ import annotations
 

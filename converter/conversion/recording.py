@@ -93,7 +93,7 @@ class _Making:
                     self._add(original.config, "config")
 
     def attachments(self) -> Iterator[Attachment]:
-        """What spoke of the original, with all that belongs to it."""
+        """What referred to the original, with all that belongs to it."""
         seen: set[tuple[Digest, str]] = set()
         for one in self._before.attached:
             for content in _blobs(one.attachment.descriptor, self._before.fetch, 0, seen):

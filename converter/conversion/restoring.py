@@ -1,4 +1,4 @@
-"""An ACI that has become a layer becomes the same file again, with its signature, where its origin record says how."""
+"""Turns an ACI that became a layer back into the same file, with its signature, if its origin record says how."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from converter.verification.original import OriginalSource
 
 @frozen
 class Restored:
-    """The ACI as it was, and what spoke of it."""
+    """The ACI as it was, and what referred to it."""
 
     node: Node
     attached: tuple[Attached, ...]

@@ -83,7 +83,7 @@ def image_id(root: Node, made: Lookup) -> str | None:
 
 
 def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
-    """One row a leaf of the plan, in the order of the document that names them."""
+    """One row per leaf of the plan, in the order of the document that names them."""
     rows = []
     for leaf in leaves(root):
         there = made.get(id(leaf))

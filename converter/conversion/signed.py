@@ -1,4 +1,4 @@
-"""What a conversion does about signatures: asks for them first, carries them along, adds those that are ordered.
+"""Signatures in a conversion: required ones are checked first, existing ones carried along, requested ones added.
 
 What knows signatures is imported where there are some, or where some are wanted: most images have none.
 """
@@ -59,7 +59,7 @@ def below(wanted: Wanted | None) -> Require | None:
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
-    """What speaks of the image and does not sign it; nor what speaks of a signature that goes."""
+    """What refers to the image and does not sign it; nor what refers to a signature that goes."""
     from converter.trust import evidence
     from converter.trust import signature as kinds
 
@@ -76,7 +76,7 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
 def carry(
     attached: Sequence[Attached], there: Iterable[Made], transport: str, fetch: Fetch, elsewhere: str = ""
 ) -> Carried:
-    """Sort out what speaks of the images that are ``there`` in the target; the rest is kept ``elsewhere``."""
+    """Sort out what refers to the images that are ``there`` in the target; the rest is kept ``elsewhere``."""
     if not attached:
         return Carried()
     from converter.conversion.carried import adapted

@@ -1,4 +1,4 @@
-"""Destinations: the format that each is written in, the name an image gets there, and who cannot find it."""
+"""Destinations: the format used for each, the name of the image there, and what readers will not find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of one layer: made of others, or looked into on their way."""
+"""The bytes of one layer: made from others, or inspected while they are copied."""
 
 from __future__ import annotations
 

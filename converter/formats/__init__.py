@@ -1,4 +1,4 @@
-"""How images are written down. A new format is one file here and a row in the tables; it is imported when needed."""
+"""How images are represented. A new format is one file here and a row in the tables; it is imported when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The users and groups of an image, heard while the tar of its files passes (image-spec 1.1.1, conversion.md).
+"""The users and groups of an image, collected while the tar of its files passes (image-spec 1.1.1, conversion.md).
 
 Who ``USER[:GROUP]`` is, the account files in the image say, not those of the machine.
 """

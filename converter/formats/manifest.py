@@ -55,7 +55,7 @@ _COMPRESSED_CONTENT = (
     "io.containers.zstd-chunked.",
     "io.github.containers.zstd-chunked.",
 )
-"""Annotations that speak of the compressed bytes of a layer: they do not survive its recompression."""
+"""Annotations that refer to the compressed bytes of a layer: they do not survive its recompression."""
 
 ZSTD_INSTANCE = "io.github.containers.compression.zstd"
 """The annotation of an image in an index by which containers/image knows that its layers are zstd."""

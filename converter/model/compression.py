@@ -1,4 +1,4 @@
-"""How the bytes of a blob are packed: a codec, and how hard it tries."""
+"""How a blob is compressed: a codec and a level."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def sources(content: Content) -> Iterator[Known]:
 
 @frozen
 class Layer:
-    """One layer: its bytes, the digest of its uncompressed tar where that is told, and its annotations."""
+    """One layer: its bytes, the digest of its uncompressed tar if it is known, and its annotations."""
 
     content: Content
     diff_id: Digest | None = None

@@ -1,6 +1,6 @@
 """The neutral model as JSON: what ``inspect --json`` prints and ``schemas/image.json`` promises.
 
-Members bear the model's own names. An empty text, list or map is left out; so is what nobody told. ``null`` is written
+Members bear the model's own names. An empty text, list or map is left out; so is what is unknown. ``null`` is written
 for ``entrypoint``, ``cmd`` and the like nowhere: a member that is there says something.
 """
 
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
-    """An item of any kind; ``kind`` tells which. ``attachments`` are what speaks of it."""
+    """An item of any kind; ``kind`` tells which. ``attachments`` are what refers to it."""
     return _item(item) | _told(attachments=[attachment(one) for one in attachments])
 
 
@@ -87,7 +87,7 @@ def content(item: Content) -> Document:
 
 
 def descriptor(item: Descriptor) -> Document:
-    """What a blob is; ``size`` in bytes, left out where nobody told it."""
+    """What a blob is; ``size`` in bytes, left out if unknown."""
     size = {"size": item.size} if item.size >= 0 else {}
     return (
         _told(media_type=item.media_type)
@@ -149,7 +149,7 @@ def original(item: Original | None) -> Document | None:
 
 
 def attachment(item: Attachment) -> Document:
-    """Something that speaks of an image."""
+    """Something that refers to an image."""
     return {"subject": str(item.subject), "descriptor": descriptor(item.descriptor)} | _told(tag=item.tag)
 
 

@@ -23,7 +23,7 @@ _KNOWN = frozenset(
 class Descriptor:
     """A promise about bytes that lie elsewhere.
 
-    ``size`` is in bytes, -1 where nobody told it (schema1); ``other`` holds the members that no specification names.
+    ``size`` is in bytes, -1 if unknown (schema1); ``other`` holds the members that no specification names.
     """
 
     media_type: str

@@ -51,7 +51,7 @@ class Digest:
 
     @property
     def dashed(self) -> str:
-        """``sha512-…``: the image ID of an ACI, and the start of the tags that speak of an image."""
+        """``sha512-…``: the image ID of an ACI, and the start of the tags that refer to an image."""
         return f"{self.algorithm}-{self.encoded}"
 
     def __lt__(self, other: Digest) -> bool:

@@ -1,4 +1,4 @@
-"""What the parts of this program hand each other is frozen: dataclasses whose methods are shared by all of them.
+"""Frozen dataclasses that all share the same methods, for everything that the parts of this program exchange.
 
 ``dataclass`` writes the methods of every class as source text and compiles it, 0.3 ms a class: a seventh of a start
 (docs/decisions/0083). Whatever works with a dataclass works with these, too: ``field``, ``replace``, ``match``, mypy.

@@ -18,7 +18,7 @@ from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
 REFERENCE = "vnd.docker.reference.digest"
-"""The annotation that names, in the entry of a BuildKit attestation, the entry it speaks of."""
+"""The annotation that names, in the entry of a BuildKit attestation, the entry it refers to."""
 
 _OF_IMAGES = types.OCI_LAYERS | types.DOCKER_LAYERS | {types.OCI_CONFIG, types.DOCKER_CONFIG}
 
@@ -115,7 +115,7 @@ Item = Image | Index | Artifact
 
 @frozen
 class Attachment:
-    """Something that speaks of an image: a signature, an attestation, an SBOM.
+    """Something that refers to an image: a signature, an attestation, an SBOM.
 
     ``tag`` is the name under which cosign and the referrers fallback store it, empty for a true referrer.
     """
@@ -136,7 +136,7 @@ def images(item: Item) -> Iterator[Image]:
 
 
 def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
-    """The digests that something may speak of: those of the root and of every image that it lists."""
+    """The digests that something may refer to: those of the root and of every image that it lists."""
     yield root.digest
     if item.original is not None and item.original.manifest.descriptor.digest != root.digest:
         yield item.original.manifest.descriptor.digest

@@ -1,4 +1,4 @@
-"""How large an input may be before it is refused: sizes in bytes unless a name says otherwise."""
+"""How large input may be before it is refused; sizes are in bytes unless a name says otherwise."""
 
 from __future__ import annotations
 

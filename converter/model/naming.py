@@ -1,4 +1,4 @@
-"""What an image is called where it lies (image-spec 1.1.1, annotations.md; containerd's own annotation)."""
+"""The name of an image where it is stored (image-spec 1.1.1, annotations.md; containerd's own annotation)."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def is_full(name: str) -> bool:
 
 
 def is_of_attachment(tag: str) -> bool:
-    """Whether a tag is that of what speaks of an image (cosign, the referrers fallback): it goes along with that."""
+    """Whether a tag is that of what refers to an image (cosign, the referrers fallback): it goes along with that."""
     return bool(_SPEAKING.fullmatch(tag))

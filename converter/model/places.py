@@ -1,4 +1,4 @@
-"""Where in the text of a JSON document the values stand that JSON pointers (RFC 6901) name."""
+"""Finds the line and column of JSON pointers (RFC 6901) in the text of a document."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Search:
         return match.end() if match else at
 
     def visit(self, at: int, path: str) -> int:
-        """Look at the value that begins there; gives where it ends."""
+        """Look at the value that begins there; returns where it ends."""
         if path in self.wanted:
             self.found.setdefault(path, at)
         opened = self.text[at]

@@ -1,4 +1,4 @@
-"""The kinds of places that images lie in, and all that is to be known of a kind by those who write to one."""
+"""The kinds of places where images are stored, and what a writer needs to know about each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Transport:
 
     ``holds`` says whether a place has ``one`` image, ``several`` under names of their own, or is itself the ``name`` of
     one. ``grows``: what is written finds its place beside what is there. ``plain``: plain layers are usual, for Docker
-    unpacks what it gets. ``attached`` is what speaks of an image there: ``manifests``, files in a ``directory``, files
+    unpacks what it gets. ``attached`` is what refers to an image there: ``manifests``, files in a ``directory``, files
     ``beside`` an ACI, or nothing. ``path_only``: what follows the colon is a path, whatever colons are in it.
     ``ending`` is that of a file or a directory that is made for an image; None where the place has images itself.
     """

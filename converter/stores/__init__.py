@@ -1,4 +1,4 @@
-"""Where bytes live: one module a transport, imported when it is asked for."""
+"""Where bytes live: one module per transport, imported when it is asked for."""
 
 from __future__ import annotations
 

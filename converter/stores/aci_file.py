@@ -1,6 +1,6 @@
-"""App container images, a file each, with what speaks of them beside them (appc 0.8.11, spec/aci.md).
+"""App container images, one file each, with what refers to them beside them (appc 0.8.11, spec/aci.md).
 
-The digest of an image is that of the file as it lies, for a signature speaks of that; its image ID is another. The
+The digest of an image is that of the file as it lies, for a signature refers to that; its image ID is another. The
 signature is ``NAME.aci.asc``; manifests, for which an ACI has no room, lie in ``NAME.aci.origin``, the tar of a layout.
 """
 
@@ -244,13 +244,13 @@ class AciSink:
             self._write_layout()
             stale = [path for path in stale if path != origin_path(self._path)]
         for path in stale:
-            # It speaks of the image that is replaced: left there, it would call the new one tampered with.
+            # It refers to the image that is replaced: left there, it would call the new one tampered with.
             with disk(path, "remove"):
                 path.unlink()
         root.commit()
 
     def _write_layout(self) -> None:
-        """The manifests that speak of the image, with all that they name."""
+        """The manifests that refer to the image, with all that they name."""
         target = TarTarget(origin_path(self._path))
         target.begin()
         try:
@@ -280,7 +280,7 @@ def signature_path(path: Path) -> Path:
 
 
 def origin_path(path: Path) -> Path:
-    """Where manifests that speak of an image lie."""
+    """Where manifests that refer to an image lie."""
     return path.with_name(path.name + ".origin")
 
 

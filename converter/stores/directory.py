@@ -2,7 +2,7 @@
 
 ``manifest.json`` is the root, blobs are called by the hex of their digests, the manifests of an index
 ``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index. What
-speaks of the image and is no such file lies among the blobs, listed in ``attachments.json``: an OCI index, which is
+refers to the image and is no such file lies among the blobs, listed in ``attachments.json``: an OCI index, which is
 this program's own, and which others pass over.
 """
 

@@ -172,7 +172,7 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
         if value["digest"] == wanted["digest"]:
             same.append((number, value))
         elif shared and _ATTACHED.fullmatch(names.get(REF_NAME, "")):
-            # Without its tag it would speak of nothing, and pass for an image.
+            # Without its tag it would refer to nothing, and pass for an image.
             rows.remove(number)
         else:
             _drop(value, shared)

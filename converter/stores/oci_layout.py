@@ -122,7 +122,7 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
 
 
 def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:
-    """What speaks of each subject, in order: by the subject of its document, or by its tag, which comes first."""
+    """What refers to each subject, in order: by the subject of its document, or by its tag, which comes first."""
     found: dict[Digest, list[Attachment]] = {}
     for entry in entries:
         tagged = oci_index.attached_to(entry)
@@ -171,7 +171,7 @@ class Additions:
         self.entries.append(replace(root, annotations={**kept, **(names or {})}))
 
     def attach(self, attachment: Attachment) -> None:
-        """An entry under its tag, or one without a name: its document says what it speaks of."""
+        """An entry under its tag, or one without a name: its document says what it refers to."""
         self.add(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else None)
 
 

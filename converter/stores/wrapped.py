@@ -1,4 +1,4 @@
-"""A source around another, whose blobs come by another way; all else is the other's."""
+"""A source that wraps another and only obtains its blobs differently."""
 
 from __future__ import annotations
 

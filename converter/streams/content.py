@@ -26,7 +26,7 @@ def unnoted(name: str, text: str) -> None:
 def uncompressed(
     layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, limits: Limits | None = None
 ) -> Iterator[Block]:
-    """The tar of a layer, checked against its diff_id where that is told.
+    """The tar of a layer, checked against its diff_id if it is known.
 
     Each blob is read and hashed in a thread of its own, and inflated in another. Only an iteration that came to its end
     has checked anything. Raises DigestMismatch, Invalid, LimitExceeded.

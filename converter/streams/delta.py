@@ -1,4 +1,4 @@
-"""Bytes told by how they differ from others that are much like them: a zstd frame with those as its dictionary
+"""Bytes encoded as a difference from similar ones: a zstd frame with those as its dictionary
 (RFC 8878).
 
 A frame is input like any other: it gives as many bytes as it is asked for, or Invalid. Dictionary and bytes are held in

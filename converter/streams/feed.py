@@ -1,4 +1,4 @@
-"""Compressed blocks as a decompressor takes them: by the slice, counted."""
+"""Feeds compressed blocks to a decompressor in slices, and counts them."""
 
 from __future__ import annotations
 

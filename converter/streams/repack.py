@@ -1,4 +1,4 @@
-"""Make a compressed stream again, bit for bit, of its plain bytes (RFC 1952; the formats of bzip2 and xz).
+"""Recreate a compressed stream, bit for bit, from its plain bytes (RFC 1952; the formats of bzip2 and xz).
 
 There is no other way than to try: the compressors that people use are tried on the beginning, and the one that gives
 the same bytes on all of it. How a stream was packed is a short text, and input like any other when it is read.

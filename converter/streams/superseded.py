@@ -1,4 +1,4 @@
-"""Files that others of their own layer replace: what a flattening learns too late, and is begun again with."""
+"""Files replaced by later ones in the same layer: flattening learns this too late, and starts again knowing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pool of threads for the blocks of all streams: a single large layer uses every core, and twenty small ones do.
+"""One pool of threads for the blocks of all streams: a single large layer uses every core, and so do twenty small ones.
 
 Threads are enough, as hashing and compressing release the interpreter's lock.
 """

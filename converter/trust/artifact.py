@@ -83,7 +83,7 @@ def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
 
 
 def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
-    """An artifact with the documents of Docker Content Trust, each under its name, that speak of ``subject``."""
+    """An artifact with the documents of Docker Content Trust, each under its name, that refer to ``subject``."""
     more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
     blobs = {name: Blob(media_type=ct.DOCUMENT, data=data) for name, data in sorted(files.items())}
     layers = [Descriptor.of(one.data, one.media_type, annotations={ct.TITLE: name}) for name, one in blobs.items()]

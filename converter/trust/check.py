@@ -1,4 +1,4 @@
-"""Checks signatures of every kind, each by its own rules; a reason takes the place of every error."""
+"""Checks signatures of every kind, each by its own rules; errors become reasons in the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds signatures: everything that speaks of an image, by what it is and not by what it is called.
+"""Finds signatures among the attachments of an image, by their content rather than their name.
 
 Nothing is verified here, and nothing that is found is trusted for being there. What cannot be read is listed as what
 its label says, so that ``verify`` refuses it and a person sees it.

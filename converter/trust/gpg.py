@@ -1,4 +1,4 @@
-"""What ``gpg`` says of a signature: for digests that the library refuses, and for times other than now.
+"""Asks ``gpg`` about a signature: for digests that the library refuses, and for times other than now.
 
 It runs in an empty home directory of its own: no key, setting or agent of the person's is used.
 """

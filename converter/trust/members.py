@@ -1,4 +1,4 @@
-"""Typed members of JSON documents that are evidence: what is missing, of another type, or unknown is refused."""
+"""Typed access to members of JSON evidence: missing, mistyped or unknown members are refused."""
 
 from __future__ import annotations
 

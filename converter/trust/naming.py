@@ -1,4 +1,4 @@
-"""What an image goes by, for signatures that sign a name."""
+"""The name of an image, for signatures that cover a name."""
 
 from __future__ import annotations
 

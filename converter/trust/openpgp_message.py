@@ -1,4 +1,4 @@
-"""OpenPGP packets, as far as one has to look at them before a library does (RFC 9580, sections 4 and 5).
+"""OpenPGP packets, as far as they must be examined before the library sees them (RFC 9580, sections 4 and 5).
 
 A signed message may be compressed, and a few bytes of it may stand for gigabytes: it is unpacked here, within bounds.
 """

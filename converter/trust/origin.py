@@ -32,7 +32,7 @@ EVIDENCE = "application/vnd.transship.origin.evidence.v1"
 """That of each part: a registry would take a manifest among the layers for one that it has to have."""
 
 VERSION = 1
-"""Which way of making targets a record speaks of: another one would have to be kept beside it."""
+"""Which way of making targets a record refers to: another one would have to be kept beside it."""
 
 MOST = 4096
 """Rows of any list in a record."""
@@ -131,7 +131,7 @@ def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descripto
 
 
 def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
-    """The records among what speaks of an image: each is looked into, for a list may call it something else."""
+    """The records among what refers to an image: each is looked into, for a list may call it something else."""
     found: dict[Digest, Descriptor] = {}
     for one in attachments:
         if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST:

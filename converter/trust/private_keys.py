@@ -1,4 +1,4 @@
-"""Private keys to sign with: PEM as everybody writes it, and as ``cosign generate-key-pair`` does, with a password."""
+"""Private keys for signing: ordinary PEM, and password-protected ones from ``cosign generate-key-pair``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""That a signature was logged, and when: the entry of Rekor that cosign keeps beside it (cosign's SIGNATURE_SPEC.md).
+"""Whether and when a signature was logged: the Rekor entry that cosign stores with it (cosign's SIGNATURE_SPEC.md).
 
 The log has signed what it was given and the time at which that came. Nobody is asked over the network.
 """

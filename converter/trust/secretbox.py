@@ -1,4 +1,4 @@
-"""NaCl's secretbox, opened (XSalsa20 and Poly1305): what cosign locks private keys with.
+"""Opens NaCl's secretbox (XSalsa20 and Poly1305), which cosign uses to encrypt private keys.
 
 No library here has it. It opens a few hundred bytes once; for anything else it is too slow.
 """

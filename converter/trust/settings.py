@@ -1,4 +1,4 @@
-"""What an origin record says of how an image was converted; apart from ``origin``, since every conversion has it."""
+"""How an image was converted, as an origin record states it; apart from ``origin``, since every conversion needs it."""
 
 from __future__ import annotations
 

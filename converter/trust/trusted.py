@@ -1,4 +1,4 @@
-"""What a person trusts and asks for, and what the question is about."""
+"""What a person trusts and requires, and the image in question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""App container images against the rules of their archives (appc spec 0.8.11, aci.md, "Image Archives")."""
+"""Checks app container images against the rules of their archives (appc spec 0.8.11, aci.md, "Image Archives")."""
 
 from __future__ import annotations
 

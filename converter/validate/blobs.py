@@ -1,4 +1,4 @@
-"""Reads blobs whatever is claimed of them, and says which claim is not true (image-spec 1.1.1, descriptor.md)."""
+"""Reads blobs whatever their descriptors claim, and reports false claims (image-spec 1.1.1, descriptor.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives from before Docker 1.10: a directory a layer, each with its parent's ID (moby, image/spec/v1.md)."""
+"""Archives from before Docker 1.10: one directory per layer, each with its parent's ID (moby, image/spec/v1.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ChainCheck:
         self._layers: dict[str, SeenLayer] = {}
 
     def run(self, name: str) -> bool:
-        """Look at all images, or at that of a name; gives whether there was any."""
+        """Look at all images, or at that of a name; returns whether there was any."""
         named = self._files.repositories() if self._files.there(repositories.NAME) else {}
         tops = [top for tag, top in named.items() if not name or in_full(tag) == in_full(name)]
         if not named:

@@ -1,4 +1,4 @@
-"""What the entries of a layer say and do to the layers below (image-spec 1.1.1, layer.md)."""
+"""The entries of a layer, and their effect on the layers below (image-spec 1.1.1, layer.md)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class LayerEntries:
             self._link(entry)
 
     def finish(self) -> bool:
-        """All entries were visited: what do the links lead to? Gives whether there is room for those that wait."""
+        """All entries were visited: what do the links lead to? Returns whether there is room for those that wait."""
         try:
             self._judge_links()
             self._remember()

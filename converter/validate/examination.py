@@ -1,4 +1,4 @@
-"""Opens what a reference names as it lies there: the stores that convert refuse what is to be looked at here."""
+"""Opens what a reference names, as is: the stores used for conversion would refuse what is to be examined here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Examination:
         self._path = Path(location.path)
 
     def run(self) -> str:
-        """Gives the kind of what is there.
+        """Returns the kind of what is there.
 
         Raises NotFound where there is nothing, and what says that it could not be looked at: Unreachable, Denied,
         StorageFailed, Usage.

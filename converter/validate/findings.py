@@ -1,4 +1,4 @@
-"""Gathers what is wrong with an image: each finding under its rule, with its place, and no rule without end."""
+"""Collects what is wrong with an image: each finding with its rule and place, up to a maximum per rule."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class LayoutCheck:
             seen.setdefault(key, number)
 
     def _chosen(self, entries: list[Descriptor | None], name: str) -> frozenset[Digest]:
-        """The image of that name, and what speaks of it."""
+        """The image of that name, and what refers to it."""
         there = [entry for entry in entries if entry is not None]
         spoken = dict(subjects(there, self._document))
         offers = [oci_index.offer(entry) for entry in there if oci_index.attached_to(entry) is None]

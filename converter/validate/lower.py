@@ -1,4 +1,4 @@
-"""What hard links lead to in the layers below their own, as these are flattened (image-spec 1.1.1, layer.md)."""
+"""Resolves hard links in the layers below their own, as these are flattened (image-spec 1.1.1, layer.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a rule of whole images is written down."""
+"""Helpers to declare the rules of whole images."""
 
 from __future__ import annotations
 

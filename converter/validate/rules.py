@@ -1,4 +1,4 @@
-"""The rules of whole images: what no document says alone, and what layouts and archives keep to."""
+"""The rules of whole images: what no single document can show, and the rules of layouts and archives."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class SavedCheck:
             raise missing or NotFound(f"got no image {name[:200]!r} in {self._medium.where}, want one")
 
     def _rows(self, name: str) -> bool:
-        """The images of ``manifest.json``; gives whether any has the name."""
+        """The images of ``manifest.json``; returns whether any has the name."""
         data = self._files.read(_MANIFEST, _MANIFEST)
         if data is None:
             return False

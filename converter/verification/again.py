@@ -1,4 +1,4 @@
-"""The conversion, planned again from what was signed: what the target has to be, with its layers left open.
+"""Plans the conversion again from what was signed: what the target has to be, leaving its layers open.
 
 A plan is the Merkle tree of the output, with holes. Execution fills them from the leaves up; whoever verifies fills
 them with what the target has, once that is proven, and compares the root.

@@ -1,4 +1,4 @@
-"""What differs between a converted image and what it had to be, told so that a person sees what was done to it."""
+"""What differs between a converted image and what it should be, in terms that show what was changed."""
 
 from __future__ import annotations
 

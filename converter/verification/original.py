@@ -71,7 +71,7 @@ class OriginalSource:
         return self.record.root
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """What the record says has spoken of the subject."""
+        """What the record says has referred to the subject."""
         return [one for one in self.record.attachments if one.subject == subject]
 
     def carries(self, digest: Digest) -> bool:

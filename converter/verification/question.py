@@ -1,4 +1,4 @@
-"""What is asked about: an image as it lies, its name, and the signatures with it. Nothing in it is verified yet."""
+"""The image in question: as stored, with its name and its signatures. Nothing in it is verified yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that are read more than once, and not in their order: in a file without a name, while they come."""
+"""Bytes that are read repeatedly and out of order, from an unnamed file that is still being filled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image of an index: who has signed the index has signed it too, but it may be signed alone."""
+"""One image of an index: a signature of the index covers it, but it may also be signed itself."""
 
 from __future__ import annotations
 

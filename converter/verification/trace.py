@@ -1,4 +1,4 @@
-"""From a converted image back to what was signed: by its origin record, and by that of what it was made of, and so on.
+"""From a converted image back to what was signed, through its origin record and those of what it was made from.
 
 The order matters: signatures are checked over the bytes that a record holds, then the content is proven, and only a
 record for which both hold counts for anything.

@@ -1,4 +1,4 @@
-"""What a person asks of an image, and the keys they trust: files as bytes, each with its name for people."""
+"""What is required of an image, and the trusted keys: files as bytes, each with a name for messages."""
 
 from __future__ import annotations
 

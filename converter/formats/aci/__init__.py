@@ -84,7 +84,7 @@ def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None
 
 
 def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0) -> Node:
-    """Plan one ACI a layer, each over the one below, which it names by its image ID; the node is the top one's.
+    """Plan one ACI per layer, each over the one below, which it names by its image ID; the node is the top one's.
 
     An image of one layer, and an ACI that nobody changed, are planned as ``encode`` does.
     """

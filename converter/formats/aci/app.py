@@ -117,7 +117,7 @@ def working_directory(path: str) -> str:
 
 
 def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
-    """The limits of a Docker configuration of old, and the names of the members that they stand for."""
+    """The limits of a Docker configuration from long ago, and the names of the members that they stand for."""
     found: list[Member] = []
     used = set()
     shares, memory = run.get("CpuShares"), run.get("Memory")

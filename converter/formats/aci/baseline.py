@@ -1,4 +1,4 @@
-"""The manifest that an image was read from, here or on an earlier way: what it said then, and whether it still does."""
+"""The manifest that an image was originally read from, and whether the image still says the same."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class _Resolution:
         self._finder = finder
         self._manifests: dict[Digest, Manifest] = {}
         self.roots: list[Known] = []
-        """The ACIs, base first, one a layer."""
+        """The ACIs, base first, one per layer."""
 
     def layers(
         self, root: Known, manifest: Manifest, keep: Paths | None, image_id: str, above: Mapping[Digest, str]

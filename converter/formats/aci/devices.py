@@ -1,4 +1,4 @@
-"""The links below ``/dev`` that programs in Docker's containers find, and rkt's do not (rkt and docker2aci)."""
+"""Links below ``/dev`` that exist in Docker containers but not in rkt (rkt and docker2aci)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The annotations that keep what a format has no word for, so that the way back restores it.
+"""Annotations that keep what a format cannot express, so that converting back restores it.
 
 Those below ``appc.io/docker/`` that docker2aci writes have its names and its form. What is kept holds for as long as it
 still says what the manifest itself says; whoever edits the manifest edits the image.

@@ -1,4 +1,4 @@
-"""One ACI a layer, each over the one below (appc spec 0.8.11, aci.md, "dependencies" and "pathWhitelist").
+"""One ACI per layer, each depending on the one below (appc spec 0.8.11, aci.md, "dependencies" and "pathWhitelist").
 
 Which image a dependency is shows only when it is made, so the plan is a chain: each node is made of what the one below
 became. Its manifest stands last in its archive, for the paths that it lists are known by then.

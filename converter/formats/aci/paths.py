@@ -1,4 +1,4 @@
-"""Which paths are there after each layer: what the whitelist of an ACI a layer says (image-spec 1.1.1, layer.md)."""
+"""Which paths exist after each layer, for the whitelist of one ACI per layer (image-spec 1.1.1, layer.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ACI is called, and what it says of the image it was made of, as docker2aci has it said."""
+"""The name of an ACI, and what it records about the image it was made from, in docker2aci's terms."""
 
 from __future__ import annotations
 

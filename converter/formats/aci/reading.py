@@ -167,7 +167,7 @@ def _foreign(
 
 
 def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -> Iterator[dict[str, str]]:
-    """What no other format holds, a row a field, with the place where an OCI image keeps it."""
+    """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
     def row(field: str, reason: str) -> dict[str, str]:

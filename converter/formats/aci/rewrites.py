@@ -1,6 +1,6 @@
-"""The rewrites between ACIs and layers: what is said here once is done while the bytes stream by.
+"""The rewrites between ACIs and layers: declared here, performed while the bytes stream by.
 
-Each is a value: two that compare equal make the same bytes. ``replaced`` is for ``squash``, which see.
+Each is a value: two that compare equal make the same bytes. ``replaced`` is for ``squash`` (see there).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The groups of a user whom an image names without one: those that the Engine runs it in (image-spec 1.1.1,
+"""The groups of a user that an image names without any: those that the Engine would use (image-spec 1.1.1,
 conversion.md). An ACI has to name them; which they are, the account files in the image say.
 """
 

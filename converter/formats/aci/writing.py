@@ -235,7 +235,7 @@ def _author(draft: Draft, author: str) -> None:
 
 
 def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
-    """What the configuration says that no specification names; limits of old become isolators."""
+    """What the configuration says that no specification names; limits from long ago become isolators."""
     rest = dict(container_config.from_json(docker).rest)
     comment = rest.pop("comment", None)
     if isinstance(comment, str):

@@ -1,4 +1,4 @@
-"""``manifest.json``: a config, tags and layers by file name, an image each (moby, image/tarexport; Docker 1.10 on)."""
+"""``manifest.json``: a config, tags and layers by file name, one image each (moby, image/tarexport; Docker 1.10 on)."""
 
 from __future__ import annotations
 

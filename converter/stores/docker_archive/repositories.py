@@ -1,4 +1,4 @@
-"""Archives from before Docker 1.10: a directory a layer, each with its parent's ID (moby, image/spec/v1.md).
+"""Archives from before Docker 1.10: one directory per layer, each with its parent's ID (moby, image/spec/v1.md).
 
 An image in one becomes a schema 1 manifest, unsigned, for that is the format that says what its files say.
 """

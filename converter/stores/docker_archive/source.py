@@ -79,7 +79,7 @@ class DockerArchive:
         return self._blobs.known(descriptor) or fetch_blob(self._medium, descriptor)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """What ``index.json`` lists as speaking of the subject."""
+        """What ``index.json`` lists as referring to the subject."""
         return self._attached.to(subject)
 
     def _read_index(self) -> tuple[Descriptor, ...]:

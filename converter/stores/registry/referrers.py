@@ -1,4 +1,4 @@
-"""What speaks of an image in its repository (distribution-spec 1.1, Listing Referrers; cosign's tags).
+"""What refers to an image in its repository (distribution-spec 1.1, Listing Referrers; cosign's tags).
 
 A registry that knows no referrers keeps them in an index under a tag made of the subject's digest; whoever writes one
 keeps that index. cosign's older signatures, attestations and SBOMs lie under tags of the same kind.
@@ -32,7 +32,7 @@ def fallback_tag(subject: Digest) -> str:
 
 
 def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
-    """Everything that speaks of the subject: referrers first, then what cosign has tagged."""
+    """Everything that refers to the subject: referrers first, then what cosign has tagged."""
     by_tag = [f"{subject.dashed}.{kind}" for kind in COSIGN]
     repository = client.hosts.repository(client.host, client.repository)
     found = _from_api(client, subject) if repository.knows_referrers else None
@@ -68,7 +68,7 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
 
 
 def subject_of(document: dict[str, Any]) -> Digest | None:
-    """The digest of the manifest that a document speaks of."""
+    """The digest of the manifest that a document refers to."""
     subject = document.get("subject")
     return Descriptor.from_json(subject).digest if subject else None
 

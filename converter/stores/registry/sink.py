@@ -123,7 +123,7 @@ class RegistrySink:
     def attach(self, attachment: Attachment) -> None:
         """Give what was put its tag when the sink commits; a referrer is listed by the registry, or by us.
 
-        Raises Unsupported for what is no document, for nothing would say what it speaks of.
+        Raises Unsupported for what is no document, for nothing would say what it refers to.
         """
         if attachment.descriptor.media_type not in WANTED:
             raise Unsupported(f"got an attachment of the type {attachment.descriptor.media_type!r}, want a manifest")

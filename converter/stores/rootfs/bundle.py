@@ -79,7 +79,7 @@ class RootfsSink:
         """There is no place for a name."""
 
     def attach(self, attachment: Attachment) -> None:
-        """Raises Unsupported: nothing here would say what it speaks of."""
+        """Raises Unsupported: nothing here would say what it refers to."""
         raise no_place_for(attachment)
 
     def _make_root(self) -> Path:

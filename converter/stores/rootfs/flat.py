@@ -61,7 +61,7 @@ class FlatSink:
         """There is no place for a name."""
 
     def attach(self, attachment: Attachment) -> None:
-        """Raises Unsupported: nothing here would say what it speaks of."""
+        """Raises Unsupported: nothing here would say what it refers to."""
         raise no_place_for(attachment)
 
 

@@ -114,7 +114,7 @@ def _check_complete(seen: set[bytes]) -> None:
 
 
 def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe, limits: Limits) -> bytes:
-    """Put all but the manifest's content into the recipe; gives the global PAX headers that came before it."""
+    """Put all but the manifest's content into the recipe; returns the global PAX headers that came before it."""
     if entry.size > limits.document:
         raise LimitExceeded(
             f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (the limit 'document')"

@@ -1,4 +1,4 @@
-"""One tar out of another: what a tar is, told by the files that it shares with another, and the rest verbatim.
+"""Describes one tar in terms of another: the files they share by reference, and the rest verbatim.
 
 A recipe is a list of steps: bytes as they are (headers, padding, files that the other tar has not), a piece of the
 other tar, or how bytes differ from a piece of it: a file that was replaced is often much like the one that replaced

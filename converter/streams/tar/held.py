@@ -1,4 +1,4 @@
-"""How much is remembered of the tars that become one: their entries, and the bytes of names."""
+"""How much is kept in memory while several tars become one: number of entries, and bytes of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hard links across layers that are visited from the top down: a link that stays must end up with its content.
+"""Hard links across layers that are visited from the top down: a link that stays must keep its content.
 
 A link names a path; what it links is the file its own layer has there by then, else the one that lower layers have. So
 a link waits until that file comes by. If the file stays, the link follows it. If it does not (something above hides

@@ -1,4 +1,4 @@
-"""Byte strings in a temporary file: what is said of each file of a tree need not fit into the memory."""
+"""Byte strings in a temporary file: the description of every file of a tree need not fit into memory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Records:
             place += _LENGTH + len(record)
 
     def _read(self, place: int, size: int) -> int:
-        """Read the window anew; gives where in it the place is."""
+        """Read the window anew; returns where in it the place is."""
         self._file.seek(place)
         self._window, self._start = self._file.read(max(size, _WINDOW)), place
         return 0

@@ -25,7 +25,7 @@ class Winners:
         self._spent = 0
 
     def add(self, path: bytes, above: bytes, ordinal: int, directory: bool) -> list[int]:
-        """Apply an entry whose parent is ``above``; gives the ordinals of those it replaces, mostly none."""
+        """Apply an entry whose parent is ``above``; returns the ordinals of those it replaces, mostly none."""
         replaced: list[int] = []
         directories, ordinals = self.directories, self.ordinals
         if above not in directories:
