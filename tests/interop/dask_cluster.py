@@ -14,8 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.interop.registries import listens
-from tests.interop.services import free_port, wait
+from tests.interop.services import free_port, listens, wait
 
 ROOT = Path(__file__).parents[2]
 

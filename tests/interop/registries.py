@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import socket
 import threading
 import time
 import uuid
@@ -16,44 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.interop.services import Registry, free_port, started
-from tests.interop.tools import need, run
+from tests.interop.tools import run
 from tests.stores.certificates import Authority, issue
 
 USER, PASSWORD = "user", "pass:word"
-
-
-@contextlib.contextmanager
-def registry(
-    folder: Path, http: dict[str, Any] | None = None, auth: dict[str, Any] | None = None
-) -> Iterator[Registry]:
-    """A registry that stores below `folder`, with these parts of its configuration; stopped at the end."""
-    need("docker-registry")
-    service = Registry(port=free_port(), folder=folder)
-    config = {
-        "version": "0.1",
-        "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": service.host, **(http or {})},
-        **({"auth": auth} if auth else {}),
-    }
-    path = folder / "config.yml"
-    path.write_text(json.dumps(config))  # which is YAML too
-    with started("docker-registry", "serve", path, folder=folder, answers=lambda: listens(service.port)) as log:
-        if log is not None:
-            pytest.fail(f"docker-registry did not start:\n{log}")
-        yield service
-
-
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def password_file(folder: Path) -> dict[str, Any]:

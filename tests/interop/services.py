@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,19 +90,22 @@ def dockerd(folder: Path) -> Iterator[Dockerd]:
 
 
 @contextlib.contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """A registry that stores below `folder`; stopped at the end."""
+def registry(
+    folder: Path, http: dict[str, Any] | None = None, auth: dict[str, Any] | None = None
+) -> Iterator[Registry]:
+    """A registry that stores below `folder`, with these parts of its configuration; stopped at the end."""
     need("docker-registry")
     service = Registry(port=free_port(), folder=folder)
-    config = folder / "config.yml"
-    config.write_text(
-        "version: 0.1\n"
-        "log: {level: warn}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '{service.host}'}}\n"
-    )
-    url = f"http://{service.host}/v2/"
-    with started("docker-registry", "serve", config, folder=folder, answers=lambda: answers_http(url)) as log:
+    config = {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+        "http": {"addr": service.host, **(http or {})},
+        **({"auth": auth} if auth else {}),
+    }
+    path = folder / "config.yml"
+    path.write_text(json.dumps(config))  # which is YAML too
+    with started("docker-registry", "serve", path, folder=folder, answers=lambda: listens(service.port)) as log:
         if log is not None:
             pytest.fail(f"docker-registry did not start:\n{log}")
         yield service
@@ -155,13 +159,10 @@ def answers_ping(path: Path) -> bool:
         return False
 
 
-def answers_http(url: str) -> bool:
-    """Whether the URL can be had."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

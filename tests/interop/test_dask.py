@@ -34,7 +34,7 @@ from tests.builders import add_image
 from tests.bulk.images import OPTIONS, PLAIN, entry, fill, many, serve
 from tests.bulk.test_sync import states
 from tests.cli.conftest import put
-from tests.interop import registries
+from tests.interop import registries, services
 from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.registries import PASSWORD, USER
@@ -178,7 +178,7 @@ def test_workers_use_the_credentials_that_they_have(
     folder = tmp_path / "registry"
     folder.mkdir()
     with (
-        registries.registry(folder, auth=registries.password_file(folder)) as closed,
+        services.registry(folder, auth=registries.password_file(folder)) as closed,
         FakeRegistry() as ours,
         dask_cluster(tmp_path / "dask", workers=1) as cluster,
     ):
@@ -209,7 +209,7 @@ def test_neither_a_secret_nor_a_layer_goes_by_the_scheduler(
     auth = tmp_path / "auth.json"
     store, roots = many(3)
     with (
-        registries.registry(folder, auth=registries.password_file(folder)) as closed,
+        services.registry(folder, auth=registries.password_file(folder)) as closed,
         FakeRegistry() as ours,
         dask_cluster(tmp_path / "dask", workers=0, env=PLAINLY) as cluster,
         wiretap(cluster.port) as tap,

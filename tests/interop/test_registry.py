@@ -25,7 +25,7 @@ from converter.ports import Sink
 from converter.stores import open_sink, open_source
 from converter.stores.options import StoreOptions
 from converter.stores.registry import tags
-from tests.interop import registries
+from tests.interop import registries, services
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.images import Layout
 from tests.interop.registries import PASSWORD, USER
@@ -206,7 +206,7 @@ def test_a_wrong_byte_is_refused_and_nothing_is_tagged(registry: Registry, small
 @pytest.fixture(scope="module")
 def with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("password")
-    with registries.registry(folder, auth=registries.password_file(folder)) as service:
+    with services.registry(folder, auth=registries.password_file(folder)) as service:
         yield service
 
 
@@ -235,7 +235,7 @@ def test_tls_from_an_authority_of_our_own(small_oci: Layout, tmp_path: Path) -> 
     authority = issue(tmp_path, "authority")
     server = issue(tmp_path, "server", authority)
     client = issue(tmp_path, "client", authority)
-    with registries.registry(tmp_path, http=registries.tls(server, clients=authority)) as service:
+    with services.registry(tmp_path, http=registries.tls(server, clients=authority)) as service:
         certs = tmp_path / "home/.config/containers/certs.d" / service.host
         certs.mkdir(parents=True)
         strict = StoreOptions(environment={"HOME": str(tmp_path / "home")}, retries=0)
@@ -258,7 +258,7 @@ def test_tls_from_an_authority_of_our_own(small_oci: Layout, tmp_path: Path) -> 
 def test_tokens(small_oci: Layout, tmp_path: Path) -> None:
     with (
         registries.token_server(tmp_path) as seller,
-        registries.registry(tmp_path, auth=seller.auth()) as service,
+        services.registry(tmp_path, auth=seller.auth()) as service,
     ):
         options = replace(PLAIN, credentials=(USER, PASSWORD))
         digest = copy(small_oci.reference, at(service, "group/token:1"), options)
