@@ -31,7 +31,7 @@ class Opened:
 
     def read(self, descriptor: Descriptor) -> Item:
         """What a descriptor of the item names."""
-        return formats.decode(self.source.fetch(descriptor), self.source.fetch)
+        return formats.reading(self.source.fetch)(descriptor)
 
     def whole(self, image: Image) -> Image:
         """The image with the layers of what it depends on, if it is an ACI; raises NotFound where that is not there."""

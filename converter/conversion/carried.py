@@ -109,11 +109,6 @@ def _type(one: Attached) -> str:
     return one.attachment.descriptor.media_type
 
 
-def bare(tag: str) -> str:
-    """A tag without the repository that a layout may put in front of it."""
-    return tag.rpartition(":")[2]
-
-
 def _retagged(one: Attached) -> Attached:
     """The attachment under its tag alone."""
-    return replace(one, attachment=replace(one.attachment, tag=bare(one.attachment.tag)))
+    return replace(one, attachment=replace(one.attachment, tag=one.attachment.bare_tag))

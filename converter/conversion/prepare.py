@@ -14,7 +14,7 @@ from converter.conversion.options import Options
 from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
-from converter.model.image import REFERENCE, Image, Index, Item
+from converter.model.image import REFERENCE, Image, Index, Item, of_aci
 from converter.model.platform import Platform, choose
 from converter.ports import Source
 
@@ -27,10 +27,7 @@ def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, 
 
     ``finder`` gives what an ACI depends on; ``called`` is the image's name, empty where it has none.
     """
-
-    def read(descriptor: Descriptor) -> Item:
-        return formats.decode(source.fetch(descriptor), source.fetch)
-
+    read = formats.reading(source.fetch)
     item = _chosen(read(root), options.platforms, read)
     return edited(item, _edits(options, finder, called))
 
@@ -77,7 +74,7 @@ def _alone(item: Item, index: Index) -> Item:
 
 def _with_platform(image: Image, wanted: list[Platform]) -> Image:
     """The image, if it suits one of the platforms; an ACI that names none, or none with a name elsewhere, gets it."""
-    if image.foreign.get("aci", {}).get("platform"):
+    if of_aci(image).get("platform"):
         return replace(image, platform=wanted[0])
     if all(choose(platform, (image.platform,)) is None for platform in wanted):
         raise NotFound(f"got an image for {image.platform}, want {', '.join(map(str, wanted))}")

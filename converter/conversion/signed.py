@@ -142,12 +142,11 @@ def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> 
 
 def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ...]:
     """The signatures of cosign's kind that the conversion takes along, as layers."""
-    from converter.conversion.carried import bare
     from converter.trust import artifact
 
     tag = artifact.tag_of(root.digest)
     for one in kept:
-        if bare(one.attachment.tag) == tag:
+        if one.attachment.bare_tag == tag:
             return artifact.layers_of(attachments.rendered(one.node))
     return ()
 

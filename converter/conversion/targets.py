@@ -11,7 +11,7 @@ from converter.errors import Usage
 from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Index, Item, images
+from converter.model.image import Index, Item, images, of_aci
 from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import ImageName, Location
 from converter.model.transport import TRANSPORTS
@@ -101,9 +101,8 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
     """The name an image gets: the one asked for, else the one it had, in ``full`` if there is one."""
     if destination.name or destination.kind.holds != "several":
         return destination.name
-    of_aci = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
     short = root.annotations.get(REF_NAME, "")
-    full = next((text for text in (full, of_aci) if is_full(text)), "")
+    full = next((text for text in (full, of_aci(item).get("reference", "")) if is_full(text)), "")
     if destination.transport == "docker-archive":
         return full
     return full or short or ("" if source_name.startswith("@") else source_name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 
 from converter.errors import Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known
+from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.image import Artifact, Item, Original
 from converter.plan import Node
@@ -48,6 +49,11 @@ def opaque(media_type: str) -> bool:
     return media_type not in READERS and media_type not in (*_UNTOLD, types.OCI_ARTIFACT)
 
 
+def reading(fetch: Fetch) -> Callable[[Descriptor], Item]:
+    """Reads what a descriptor names, in whatever format it is."""
+    return lambda descriptor: decode(fetch(descriptor), fetch)
+
+
 def labelled(root: Known) -> Known:
     """A root document under its media type; where it lies under none, what it says itself. Raises Invalid."""
     if root.descriptor.media_type == types.ACI or opaque(root.descriptor.media_type):
@@ -76,7 +82,8 @@ def encode_mixed(item: Item, accepts: frozenset[str]) -> Node:
     """Plan an index, and all that it lists, each in the format that it has: Docker's, or OCI."""
     own = "docker" if item.original is not None and item.original.format.startswith("docker") else "oci"
     encode = import_module(f"converter.formats.{own}").encode
-    return cast("Node", encode(item, accepts, lambda child: encode_mixed(child, accepts)))
+    node: Node = encode(item, accepts, lambda child: encode_mixed(child, accepts))
+    return node
 
 
 def _module(name: str) -> Format:

@@ -124,6 +124,16 @@ class Attachment:
     descriptor: Descriptor
     tag: str = ""
 
+    @property
+    def bare_tag(self) -> str:
+        """The tag without the repository that a layout may put in front of it."""
+        return self.tag.rpartition(":")[2]
+
+
+def of_aci(item: Item) -> Mapping[str, Any]:
+    """What only ACIs have, of an image that was one; nothing for any other item."""
+    return item.foreign.get("aci", {}) if isinstance(item, Image) else {}
+
 
 def images(item: Item) -> Iterator[Image]:
     """An image, or those of an index that have been read, in its order; artifacts are none."""

@@ -137,7 +137,7 @@ def cosign_layers(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
     """The signatures of cosign's kind that an image has, as layers."""
     tag = artifact.tag_of(root.digest)
     for attachment in source.attachments(root.digest):
-        if attachment.tag.rpartition(":")[2] == tag:
+        if attachment.bare_tag == tag:
             return artifact.layers_of(source.fetch(attachment.descriptor).read())
     return ()
 

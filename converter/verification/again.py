@@ -19,7 +19,7 @@ from converter.model.compression import NONE, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
-from converter.model.image import Image, Index, Item, images
+from converter.model.image import Image, Index, Item, images, of_aci
 from converter.model.platform import Platform
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.trust.settings import Settings
@@ -30,11 +30,7 @@ Read = Callable[[Descriptor], Item]
 
 def chosen(original: OriginalSource, root: Descriptor) -> Item:
     """What was converted of what was signed; raises Untrusted where an index lists it for another platform."""
-    settings = original.record.settings
-
-    def read(descriptor: Descriptor) -> Item:
-        return formats.decode(original.fetch(descriptor), original.fetch)
-
+    settings, read = original.record.settings, formats.reading(original.fetch)
     whole = read(root)
     item = _of_platforms(whole, settings, read)
     if isinstance(whole, Index):
@@ -52,7 +48,7 @@ def _of_platforms(item: Item, settings: Settings, read: Read) -> Item:
         if not wanted:
             raise Untrusted("got a record that does not say which image of an index it is about, want it to")
         return some_platforms(item, wanted, read)
-    if wanted and isinstance(item, Image) and item.foreign.get("aci", {}).get("platform"):
+    if wanted and isinstance(item, Image) and of_aci(item).get("platform"):
         return replace(item, platform=wanted[0])
     return item
 

@@ -19,7 +19,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, images
+from converter.model.image import Image, Item, images, of_aci
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
@@ -94,7 +94,7 @@ def prove(
 def _untold(original: OriginalSource, item: Item, root: Descriptor) -> Iterator[str]:
     """What the record says and nothing that is signed does."""
     settings = original.record.settings
-    if settings.platforms and isinstance(item, Image) and item.foreign.get("aci", {}).get("platform"):
+    if settings.platforms and of_aci(item).get("platform"):
         yield "the platform, which the signed ACI does not say"
     if settings.dev_links and root.media_type == types.ACI:
         yield "the links below /dev, which the record asks for"
@@ -135,8 +135,7 @@ def direct(root: Descriptor, target: Item) -> Proof:
 
 def _beneath(item: Item) -> tuple[str, ...]:
     """What an ACI depends on, which it names and has not in it."""
-    names = item.foreign.get("aci", {}).get("dependencies", ()) if isinstance(item, Image) else ()
-    return tuple(f"what it depends on: {name}" for name in names)
+    return tuple(f"what it depends on: {name}" for name in of_aci(item).get("dependencies", ()))
 
 
 def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:

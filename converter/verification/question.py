@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image
+from converter.model.image import of_aci
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import beside
@@ -95,8 +95,7 @@ def absolute(location: Location) -> str:
 
 
 def _called(known: Known, source: Source) -> tuple[str, str]:
-    item = formats.decode(known, source.fetch)
-    found = item.foreign.get("aci", {}) if isinstance(item, Image) else {}
+    found = of_aci(formats.decode(known, source.fetch))
     return str(found.get("name", "")), str(found.get("version", ""))
 
 

@@ -44,11 +44,7 @@ def either(
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     """The image for a platform; raises Untrusted where it is for another one than the index lists it under."""
-
-    def read(descriptor: Descriptor) -> Item:
-        return formats.decode(fetch(descriptor), fetch)
-
-    wanted = Platform.parse(platform)
+    read, wanted = formats.reading(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
     if isinstance(item, Image) and root.media_type != types.ACI and choose(wanted, (item.platform,)) is None:
         raise Untrusted(f"got an image for {item.platform}, want one for {wanted}")

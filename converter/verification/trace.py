@@ -20,7 +20,7 @@ from converter.model.content import Known, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item
+from converter.model.image import Image, Item, of_aci
 from converter.model.naming import FULL_NAME, REF_NAME
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
@@ -79,10 +79,7 @@ class Trace:
 
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """The image, or the index with all its images."""
-
-    def read(descriptor: Descriptor) -> Item:
-        return formats.decode(fetch(descriptor), fetch)
-
+    read = formats.reading(fetch)
     return read_whole(read(root), read)
 
 
@@ -209,7 +206,7 @@ class _Tracing:
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
         if signed.media_type != types.ACI or self.wanted.map_identity or wanted is None:
             return
-        item = formats.decode(original.fetch(signed), original.fetch)
+        item = formats.reading(original.fetch)(signed)
         told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
             raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r} (--identity)")
@@ -221,5 +218,5 @@ def _names(root: Descriptor) -> dict[str, str]:
 
 def _names_of_aci(item: Item) -> dict[str, str]:
     """What an ACI calls itself, where images are called something by whoever has them."""
-    name = item.foreign.get("aci", {}).get("reference", "") if isinstance(item, Image) else ""
+    name = of_aci(item).get("reference", "")
     return {FULL_NAME: str(name)} if name else {}
