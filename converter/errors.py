@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class ConverterError(Exception):
-    """Something went wrong that the person at the other end can understand and act on."""
+    """Something went wrong that a person can understand and act on."""
 
     def __init__(self, fact: str) -> None:
         super().__init__(fact)
@@ -25,19 +25,19 @@ class ConverterError(Exception):
 
 
 class NotFound(ConverterError):
-    """What was named is not there: choose another name, or put it there."""
+    """What was named does not exist: choose another name, or create it."""
 
 
 class Invalid(ConverterError):
-    """The input breaks its specification and is refused: mend it at its source."""
+    """The input violates its specification and is refused: fix it at its source."""
 
 
 class DigestMismatch(Invalid):
-    """Bytes are not those that were promised: fetch them again, or distrust them."""
+    """The bytes are not the expected ones: fetch them again, or distrust them."""
 
 
 class LimitExceeded(Invalid):
-    """The input is larger or deeper than allowed: raise the limit that is named, or refuse it."""
+    """The input is larger or deeper than allowed: raise the named limit, or reject the input."""
 
 
 class Unsupported(ConverterError):
@@ -49,7 +49,7 @@ class LossRefused(ConverterError):
 
 
 class Untrusted(ConverterError):
-    """A signature or a policy says no."""
+    """A signature or a policy does not allow it."""
 
 
 class Unreachable(ConverterError):
@@ -57,7 +57,7 @@ class Unreachable(ConverterError):
 
 
 class Denied(ConverterError):
-    """A registry or host wants other credentials, or none of them may do this: log in, or ask for the right."""
+    """A registry or host wants other credentials, or denies access: log in, or ask for permission."""
 
 
 class StorageFailed(ConverterError):
@@ -65,7 +65,7 @@ class StorageFailed(ConverterError):
 
 
 class CalledOff(ConverterError):
-    """The work is not wanted any more: another part of it has failed, or a person has had enough."""
+    """The work is no longer wanted: another part of it has failed, or the user has interrupted it."""
 
 
 class Usage(ConverterError):

@@ -16,7 +16,7 @@ from converter.model.frozen import frozen
 
 @frozen
 class Made:
-    """A node that is there: its descriptor, the digest of its uncompressed bytes, and what its making noted."""
+    """A finished node: its descriptor, the digest of its uncompressed bytes, and notes taken while it was made."""
 
     descriptor: Descriptor
     diff_id: Digest | None = None
@@ -27,10 +27,9 @@ class Made:
 class Copy:
     """Bytes that go to the target as they are, perhaps under another media type.
 
-    A ``diff_id`` that is told is checked; with ``find_diff_id`` one that is not told is computed on the way, as the
-    documents that name the node wait for it. ``examine`` is a rewrite whose result nobody wants: what it refuses is not
-    copied, and the digest of what it read becomes known. ``algorithm`` is that of these digests. ``label`` says what
-    the node is to people.
+    A known ``diff_id`` is checked; with ``find_diff_id``, an unknown one is computed on the way, since documents that
+    name the node need it. ``examine`` is a rewrite whose result is discarded: what it refuses is not copied, and the
+    digest of what it read becomes known. ``algorithm`` is that of these digests. ``label`` names the node for people.
     """
 
     content: Known
@@ -47,10 +46,10 @@ Derive = Callable[[tuple[Made, ...]], Derived]
 
 @frozen
 class Make:
-    """Bytes to be made; a ``diff_id`` that is told is what the making must arrive at.
+    """Bytes to be made; the result must have the ``diff_id``, if that is known.
 
-    Where the bytes name other nodes from within, as an ACI names those it depends on, these are its ``inputs``: they
-    are made first, and ``content`` is a pure function of what they became, in order.
+    If the bytes themselves name other nodes, as an ACI names those it depends on, these are its ``inputs``: they are
+    made first, and ``content`` is a pure function of what they became, in order.
     """
 
     content: Derived | Derive
@@ -69,7 +68,7 @@ Render = Callable[[tuple[Made, ...]], bytes]
 
 @frozen
 class Write:
-    """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is of its digest."""
+    """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is for its digest."""
 
     media_type: str
     inputs: tuple[Node, ...]
@@ -98,21 +97,21 @@ class Loss:
 
 @frozen
 class Plan:
-    """What will be in the target, and what will not."""
+    """What will be in the target, and what will be lost."""
 
     root: Node
     losses: tuple[Loss, ...] = ()
 
 
 def told(leaf: Copy | Make) -> Made | None:
-    """What a leaf will be, as far as the plan itself tells it."""
+    """What a leaf will be, as far as the plan itself knows."""
     if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None
     return Made(descriptor=leaf.content.descriptor.retyped(leaf.media_type), diff_id=leaf.diff_id)
 
 
 def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> Made | None:
-    """What a node will be, or None where that depends on leaves of which nothing is ``known``."""
+    """What a node will be, or None if that depends on leaves that are not ``known``."""
     if not isinstance(node, Write):
         return known(node)
     ready: list[Made] = []

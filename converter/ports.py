@@ -17,7 +17,7 @@ Encode = Callable[[Item], Node]
 
 
 class Format(Protocol):
-    """How an image is written down. Pure: it gets bytes only through ``fetch``, and opens no layer."""
+    """How an image is represented. Pure: it gets bytes only through ``fetch``, and opens no layer."""
 
     name: str
     media_types: frozenset[str]
@@ -28,9 +28,9 @@ class Format(Protocol):
         ...
 
     def encode(self, item: Item, accepts: frozenset[str]) -> Node:
-        """Plan the item in this format for a target that takes the media types ``accepts`` (empty: any).
+        """Plan the item in this format for a target that accepts the media types ``accepts`` (empty: any).
 
-        An item that this format wrote and nobody changed gives a plan of copies, byte for byte.
+        An unchanged item that was read from this format yields a plan of copies, byte for byte.
         Raises Unsupported where the format cannot hold such an item at all.
         """
         ...
@@ -44,7 +44,7 @@ class Source(Protocol):
     """Where bytes come from. A context manager: leaving it frees files and connections."""
 
     local: bool
-    """Whether a blob can be opened, and read again, at little cost."""
+    """Whether a blob is cheap to open, and to read again."""
 
     unpacked: bool
     """Whether layers are plain only because the store unpacks what it gets, as Docker's archives do."""
@@ -71,7 +71,7 @@ class Source(Protocol):
         ...
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """What refers to the image of that digest."""
+        """The attachments of the image with that digest."""
         ...
 
 
@@ -91,7 +91,7 @@ class Sink(Protocol):
     ) -> None: ...
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the blob need not be put."""
+        """Whether the blob is there already, and need not be put."""
         ...
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
@@ -107,5 +107,5 @@ class Sink(Protocol):
         ...
 
     def attach(self, attachment: Attachment) -> None:
-        """Make what was put known as referring to its subject."""
+        """List a blob that was put as an attachment of its subject."""
         ...

@@ -145,7 +145,7 @@ class Cluster:
             inbox.put(event_of(name, *fields))
 
     def _pass_on(self) -> None:
-        """Tell all workers which host one of them, or this process, has been asked to let be."""
+        """Tell all workers from which host one of them, or this process, has been asked to back off."""
         for host, seconds in iter(self._holds.get, None):
             # One that is gone, or a scheduler that is, will be noticed by those who wait for it.
             with suppress(OSError):

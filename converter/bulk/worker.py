@@ -39,7 +39,7 @@ Send = Callable[[Event], None]
 
 TOPIC = "transship"
 HELD = "held"
-"""Events go by this topic, each as the name of its class and its fields; that a host is to be let be, as ``HELD``."""
+"""The topic of events, each as its class name and its fields, and of requests to back off from a host (``HELD``)."""
 
 INTERVAL = 0.5
 """Seconds between two messages that say how far a blob has been read."""
@@ -131,25 +131,25 @@ def event_of(name: str, *fields: Any) -> Event:
 
 @cache
 def hosts_of(per_host: int) -> Hosts:
-    """What all tasks of this worker share: when one of them is told to let a host be, all do."""
+    """Shared by all tasks of this worker: when one of them is told to back off from a host, all do."""
     return Hosts(per_host)
 
 
 @cache
 def crew_of(threads: int) -> Workers:
-    """What packs for all tasks of this worker, on as many threads as Dask has given it: one task alone has them all."""
+    """Compresses for all tasks of this worker, on as many threads as Dask has given it; a single task may use all."""
     return Workers(threads)
 
 
 def prepare(per_host: int) -> str:
-    """Import what tasks need: a worker that is at that for a second hears nothing meanwhile. Tells its program."""
+    """Import what tasks need up front, since a worker is unresponsive while it imports. Returns its program."""
     hosts_of(per_host)
     return program()
 
 
 @cache
 def program() -> str:
-    """The version, and what its files come to: two checkouts may be different programs of one version."""
+    """The version and a hash of the files: two checkouts may differ and have the same version."""
     folder = Path(converter.__file__).parent
     files = sorted(path for path in folder.rglob("*.py"))
     parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
@@ -157,13 +157,13 @@ def program() -> str:
 
 
 def hold(per_host: int, host: str, seconds: float) -> None:
-    """Let a host be that has asked another worker for it."""
+    """Back off from a host that has asked another worker to."""
     hosts_of(per_host).hold(host, seconds)
 
 
 @contextmanager
 def _seldom(send: Send) -> Iterator[Report]:
-    """A report for many small steps, of which the sum is sent now and then."""
+    """A report that sums up many small steps, and sends the total now and then."""
     steps: Counter[str] = Counter()
     lock = threading.Lock()
     sent = time.monotonic()

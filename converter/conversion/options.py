@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Options:
-    """What a conversion may be told; the defaults change as little as the target allows.
+    """Options of a conversion; the defaults change as little as the target allows.
 
     ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
     layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0

@@ -1,4 +1,4 @@
-"""Bytes that are known by their digest, and bytes that are still to be made."""
+"""Content: bytes known by their digest, and bytes that are still to be made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Open = Callable[[], Blocks]
 """Gives the same bytes from their start, each time it is called."""
 
 Note = Callable[[str, str], None]
-"""Takes what a rewrite learns on its way and a document wants to say: a name and a text."""
+"""Takes what a rewrite learns on its way for use in a document: a name and a text."""
 
 WARNING = "warning"
 """The name of a text that is for people."""
@@ -29,9 +29,9 @@ WARNING = "warning"
 class Known:
     """Bytes with a claimed digest. They are checked while they are read; nothing switches that off.
 
-    ``raw`` is what a store has under that name; only ``blocks`` may call it, and validation, which tells what is wrong
-    instead of raising it. ``absent`` says that the store has not got them: the descriptor names a foreign layer, whose
-    bytes lie where its URLs point. ``file`` is one that holds these bytes and nothing else, where there is such a file.
+    ``raw`` is what a store has under that name; only ``blocks`` may call it, and validation, which reports instead of
+    raising. ``absent`` says that the store does not have them: the descriptor names a foreign layer, whose bytes are
+    where its URLs point. ``file`` is a file that holds exactly these bytes, if there is one.
     """
 
     descriptor: Descriptor

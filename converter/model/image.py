@@ -25,7 +25,7 @@ _OF_IMAGES = types.OCI_LAYERS | types.DOCKER_LAYERS | {types.OCI_CONFIG, types.D
 
 @frozen
 class RunConfig:
-    """How a container of the image is started. None says that the image is silent, an empty value that it says none."""
+    """How a container of the image is started. None: the image does not say; an empty value: it says there is none."""
 
     user: str = ""
     exposed_ports: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Image:
 
 @frozen
 class Artifact:
-    """What lies where images lie but is none: an attestation, a chart. It is carried whole, or not at all."""
+    """Something stored like an image that is not one: an attestation, a chart. It is carried whole, or not at all."""
 
     original: Original
     blobs: tuple[Known, ...] = ()
@@ -95,7 +95,7 @@ class Artifact:
 
 @frozen
 class Entry:
-    """One row of an index; ``item`` is None until somebody has read what the descriptor names."""
+    """One row of an index; ``item`` is None until what the descriptor names has been read."""
 
     descriptor: Descriptor
     item: Item | None = None

@@ -1,5 +1,5 @@
-"""What all that speaks to registries in one run shares: requests in flight, until when a host is let be, connections,
-and an end.
+"""What all clients of registries share in one run: limits on concurrent requests, back-off times, connections, and a
+stop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from converter.stores.patience import Patience
 
 ASKED = 20
-"""How often in a row one request is put off by a busy host, before it has failed."""
+"""How often in a row a busy host may put off a request before it counts as failed."""
 
 STOPPED = "got a stop, want no more of any host"
 
@@ -46,7 +46,7 @@ S = TypeVar("S", bound=Closable)
 
 
 class Repository:
-    """What a run has heard of one repository. Most images have nothing beside them, and need not be asked for it."""
+    """What a run knows about one repository. Most images have no attachments, and then no request is needed."""
 
     def __init__(self) -> None:
         self.knows_referrers = True
@@ -62,7 +62,7 @@ class Repository:
             self._attached |= {tag}
 
     def may_have(self, tag: str) -> bool:
-        """Whether it is worth asking for a tag of an attachment."""
+        """Whether a tag of an attachment may exist."""
         return self._attached is None or tag in self._attached
 
 
@@ -85,7 +85,7 @@ class Hosts:
     def __init__(self, most: int = 0) -> None:
         self.most = most
         self.told: Callable[[str, float], None] | None = None
-        """Hears which host has asked to be let be, and for how many seconds: others may speak to it elsewhere."""
+        """Is called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
         self._held: dict[str, float] = {}
@@ -125,7 +125,7 @@ class Hosts:
         return found
 
     def stop(self) -> None:
-        """Let nobody wait for a host any longer: who does is woken, and ends with CalledOff."""
+        """Let nobody wait for a host any longer: those who do are woken, and end with CalledOff."""
         with self._lock:
             if not self._stopped.is_set():
                 self._until = time.monotonic() + PARTING
@@ -134,7 +134,7 @@ class Hosts:
                 one.break_off()
 
     def heed(self, error: BaseException) -> None:
-        """Stop where a person has had enough; other errors are the affair of one image."""
+        """Stop on Control-C; other errors concern a single image."""
         if isinstance(error, KeyboardInterrupt):
             self.stop()
 
@@ -168,14 +168,14 @@ class Hosts:
             return self._repositories.setdefault((host, name), Repository())
 
     def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
-        """What one enters for the time of a request."""
+        """A context manager to hold during a request."""
         if not self.most:
             return nullcontext()
         with self._lock:
             return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
 
     def patience(self, host: str, retries: int) -> Patience:
-        """The one for that host: whoever is asked to wait, all do."""
+        """The one for that host: if one request is asked to wait, all do."""
         # Here, since a run between files has no need of it: it reads times as HTTP writes them, 8 ms.
         from converter.stores.patience import Patience
 
@@ -189,7 +189,7 @@ class Hosts:
             return self._patience[host]
 
     def hold(self, host: str, seconds: float) -> None:
-        """Let a host be that has asked somebody else for it, also when nobody here has spoken to it yet."""
+        """Back off from a host that has asked another machine to, even if it has not been contacted from here yet."""
         with self._lock:
             self._held[host] = time.monotonic() + seconds
             if host in self._patience:

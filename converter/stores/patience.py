@@ -1,4 +1,4 @@
-"""How often a request that failed is made again, and how long one waits in between (RFC 9110, 10.2.3, Retry-After)."""
+"""How often a failed request is repeated, and how long to wait in between (RFC 9110, 10.2.3, Retry-After)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Patience:
     ) -> None:
         """``asked`` is how often in a row a request is made again where the host is busy; None: as often as others.
 
-        Where many share a host, one may have bad luck for long. ``told`` hears for how many seconds the host is let be.
+        Where many share a host, one may have bad luck for long. ``told`` hears for how many seconds to back off.
         """
         self._told = told
         self._retries = retries
@@ -80,7 +80,7 @@ class Patience:
         self.wait()
 
     def hold(self, seconds: float) -> None:
-        """Let the host be for so long, as it has asked of somebody."""
+        """Back off for that long, as the host has asked."""
         with self._lock:
             self._not_before = max(self._not_before, self._now() + seconds)
 
