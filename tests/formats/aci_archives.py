@@ -122,12 +122,3 @@ def manifest_of(root: Known) -> dict[str, Any]:
     document = json.loads(found)
     assert isinstance(document, dict)
     return document
-
-
-def unread(media_type: str) -> Known:
-    """A blob that nobody may open."""
-
-    def raw() -> Sequence[bytes]:
-        raise AssertionError("the blob was opened")
-
-    return Known(known(b"x", media_type).descriptor, raw)

@@ -202,7 +202,6 @@ CONFIGS = st.builds(
     shell=WORDS,
     on_build=WORDS,
 )
-STEPS = st.builds(History, created_by=TEXT, comment=TEXT, empty_layer=st.booleans())
 IMAGES = st.builds(
     image,
     CONFIGS,
