@@ -110,7 +110,12 @@ def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
 
 
 def equal(a: Blocks, b: Blocks) -> bool:
-    """Whether two streams are the same bytes; both are read no further than that takes."""
+    """Whether two streams are the same bytes; both are read no further than necessary."""
+    return zeros_behind(a, b) == 0
+
+
+def zeros_behind(a: Blocks, b: Blocks) -> int | None:
+    """How many NULs ``b`` has after the bytes of ``a``; None if it begins otherwise, or has anything else there."""
     with closing(a) as left, closing(b) as right:
         held, place = b"", 0
         for block in left:
@@ -121,9 +126,14 @@ def equal(a: Blocks, b: Blocks) -> bool:
                 size = min(len(one), len(held) - place)
                 # Nothing is copied: views are compared item by item, but a beginning at once.
                 if not size or not held.startswith(one[:size], place):
-                    return False
+                    return None
                 one, place = one[size:], place + size
-        return place == len(held) and not _next(right)
+        count, rest = 0, held[place:] or _next(right)
+        while rest:
+            if rest.strip(b"\0"):
+                return None
+            count, rest = count + len(rest), _next(right)
+        return count
 
 
 def _next(source: Iterator[Block]) -> bytes:

@@ -24,7 +24,7 @@ from converter.model.compression import Compression
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, peek
+from converter.streams.blocks import closing, peek, zeros_behind
 from converter.streams.compress import GZIP_HEADER, compress
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect
@@ -126,35 +126,6 @@ def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block
     yield from _packed(blocks, packing, workers)
     if packing.zeros:
         yield bytes(packing.zeros)
-
-
-def zeros_behind(made: Blocks, packed: Blocks) -> int | None:
-    """How many NULs ``packed`` has behind what ``made`` is; None where it begins otherwise, or has anything else there.
-
-    Both are read no further than that takes.
-    """
-    with closing(made) as left, closing(packed) as right:
-        one, other = memoryview(b""), memoryview(b"")
-        while True:
-            one = one or _next(left)
-            other = other or _next(right)
-            if not one:
-                break
-            size = min(len(one), len(other))
-            if not size or bytes(one[:size]) != bytes(other[:size]):  # views are compared item by item
-                return None
-            one, other = one[size:], other[size:]
-        count = 0
-        while other:
-            if bytes(other).strip(b"\0"):
-                return None
-            count += len(other)
-            other = _next(right)
-        return count
-
-
-def _next(blocks: Iterator[Block]) -> memoryview:
-    return next((memoryview(block) for block in blocks if len(block)), memoryview(b""))
 
 
 def _close(blocks: Iterator[Block]) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from converter.errors import Invalid
 from converter.model.compression import Compression
-from converter.streams.blocks import equal
+from converter.streams.blocks import equal, zeros_behind
 from converter.streams.compress import compress
-from converter.streams.repack import Packing, find, gzip_header, repack, zeros_behind
+from converter.streams.repack import Packing, find, gzip_header, repack
 from converter.streams.workers import Workers
 from tests.strategies.tar import File, archive
 
