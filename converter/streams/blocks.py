@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from converter.errors import Invalid, StorageFailed
+from converter.errors import Invalid, LimitExceeded, StorageFailed
 from converter.model.frozen import frozen
 from converter.streams import BLOCK, Block, Blocks
 
@@ -107,6 +107,27 @@ def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         while held:
             yield held.pop(0)
         yield from rest
+
+
+def skipped(blocks: Blocks, count: int) -> Iterator[Block]:
+    """The same bytes without the first ``count``."""
+    for block in blocks:
+        if count >= len(block):
+            count -= len(block)
+        else:
+            yield memoryview(block)[count:] if count else block
+            count = 0
+
+
+def whole(blocks: Blocks, most: int, what: str) -> bytes:
+    """All bytes of a document; raises LimitExceeded as soon as there are more than ``most``."""
+    parts, size = [], 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size > most:
+            raise LimitExceeded(f"got more than {most} bytes {what}, want less (limit: document)")
+    return b"".join(parts)
 
 
 def equal(a: Blocks, b: Blocks) -> bool:

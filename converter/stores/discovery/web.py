@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from converter.errors import ConverterError, LimitExceeded, NotFound
+from converter.errors import ConverterError, NotFound
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, read
 from converter.stores.patience import Patience
@@ -15,6 +15,7 @@ from converter.stores.registry.download import download
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Wire
 from converter.streams import Block
+from converter.streams.blocks import whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -53,12 +54,7 @@ class Web:
 
     def text(self, url: str) -> str:
         """A page, of at most a document's size. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        most = self.access.limits.document
-        page = bytearray()
-        for block in self.blocks(url):
-            page += block
-            if len(page) > most:
-                raise LimitExceeded(f"got more than {most} bytes from {plain(url)}, want less (limit: document)")
+        page = whole(self.blocks(url), self.access.limits.document, f"from {plain(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:

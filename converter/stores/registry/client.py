@@ -19,6 +19,7 @@ from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.urls import followed, origin_of, plain
 from converter.stores.registry.wire import Body, Wire, broken
+from converter.streams.blocks import whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict
@@ -216,20 +217,16 @@ class Client:
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         from urllib3.exceptions import HTTPError
 
-        most = self.access.limits.document
         try:
-            parts = []
-            size = 0
-            for part in response.stream(64 * 1024, decode_content=False):
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    response.close()
-                    raise LimitExceeded(f"got more than {most} bytes from {plain(url)}, want less (limit: document)")
+            parts = response.stream(64 * 1024, decode_content=False)
+            data = whole(parts, self.access.limits.document, f"from {plain(url)}")
             response.release_conn()
+        except LimitExceeded:
+            response.close()
+            raise
         except (HTTPError, OSError) as error:
             raise broken(error, url) from error
-        return b"".join(parts)
+        return data
 
     def _credentials(self) -> Credentials | None:
         if self._found is None:

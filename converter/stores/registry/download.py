@@ -12,6 +12,7 @@ from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import broken
 from converter.streams import Block
+from converter.streams.blocks import skipped
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -65,7 +66,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
             ranges = False
 
 
-def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes]:
+def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block]:
     """The bytes from ``offset``, whatever the host made of the range that it was asked for."""
     from urllib3.exceptions import HTTPError
 
@@ -74,12 +75,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[bytes
     if skip < 0:
         raise Interrupted(f"got bytes from {start} on from {plain(url)}, want them from {offset} on")
     try:
-        for block in response.stream(READ, decode_content=False):
-            if skip >= len(block):
-                skip -= len(block)
-            else:
-                yield block[skip:] if skip else block
-                skip = 0
+        yield from skipped(response.stream(READ, decode_content=False), skip)
     except (HTTPError, OSError) as error:
         raise broken(error, url) from error
 

@@ -10,7 +10,7 @@ from converter.model.digest import Digest, new_hasher
 from converter.stores.disk import disk, write_all
 from converter.stores.media.temporary import spool
 from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK
+from converter.streams.blocks import COPY_BLOCK, skipped
 
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes held in memory; more go to a temporary file that has no name."""
@@ -60,7 +60,7 @@ class Replay:
     def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
         """The bytes from ``offset``, at most so many; ``offset`` is not beyond what has been read before."""
         if self._kept is None:
-            yield from _from(self._again(), offset)
+            yield from skipped(self._again(), offset)
             return
         end = None if most is None else offset + most
         while end is None or offset < end:
@@ -138,12 +138,3 @@ class _Kept:
     def _write(self, data: Block | bytearray) -> None:
         with disk("a temporary file", "write"):
             write_all(self._fd, memoryview(data))
-
-
-def _from(blocks: Iterator[Block], skip: int) -> Iterator[Block]:
-    for block in blocks:
-        if skip >= len(block):
-            skip -= len(block)
-        else:
-            yield memoryview(block)[skip:] if skip else block
-            skip = 0

@@ -12,7 +12,6 @@ from converter.errors import (
     Denied,
     DigestMismatch,
     Invalid,
-    LimitExceeded,
     NotFound,
     Unreachable,
     Unsupported,
@@ -31,6 +30,7 @@ from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
+from converter.streams.blocks import whole
 
 
 class RegistrySink:
@@ -150,7 +150,9 @@ class RegistrySink:
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
-        data = _joined(blocks, self._client.access.limits.document)
+        data = whole(blocks, self._client.access.limits.document, "of a document")
+        if not data:
+            raise Invalid("got an empty document, want a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
         answer = self._documents.put(descriptor.digest, media_type, data)
         self._documents.remember(descriptor, data)
@@ -201,16 +203,3 @@ class RegistrySink:
             return self._documents.get(tag)[0].digest == digest
         except ConverterError:
             return False
-
-
-def _joined(blocks: Blocks, most: int) -> bytes:
-    parts = []
-    size = 0
-    for block in blocks:
-        parts.append(block)
-        size += len(block)
-        if size > most:
-            raise LimitExceeded(f"got a document of more than {most} bytes, want less (limit: document)")
-    if not size:
-        raise Invalid("got an empty document, want a manifest or an index")
-    return b"".join(parts)
