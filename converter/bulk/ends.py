@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
+from converter.bulk.opened import Opened
 from converter.bulk.plan import Job
 from converter.cache import Memory
 from converter.conversion.ends import source_store, target_store
 from converter.conversion.noted import NotedSink
 from converter.events import Report
 from converter.model.digest import Digest
-from converter.model.reference import ImageName
+from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
@@ -43,6 +44,11 @@ class Holders:
             return self._held.get((host, digest), ())
 
 
+def _has_many(place: Location) -> bool:
+    """Whether other images may lie there, too. What a bare path leads to is not known yet."""
+    return place.kind.holds == "several" or not place.transport
+
+
 def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
     return (name, *(other for other in names if other != name))[:most]
 
@@ -50,19 +56,30 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 class Ends:
     """Opens sources and sinks for the jobs of one run; ``workers`` pack for all of them."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, workers: Workers) -> None:
+    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, opened: Opened, workers: Workers) -> None:
         self.memory = memory
         self.hosts = hosts
         self.workers = workers
         self.holders = Holders()
         self._spool = spool
+        self._opened = opened
         self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def source(self, job: Job) -> Source:
+    def source(self, job: Job) -> AbstractContextManager[Source]:
         """Where the image comes from; what is costly to read again is read once."""
-        opened = open_source(job.source, replace(source_store(job.options), hosts=self.hosts))
+        options = replace(source_store(job.options), hosts=self.hosts)
+        if _has_many(job.source):
+            return self._opened.source(job.source, options)
+        opened = open_source(job.source, options)
         return opened if opened.local else SpooledSource(opened, self._spool)
+
+    def there(self, job: Job) -> AbstractContextManager[Source]:
+        """What the destination has: a place of many images as it was before this run wrote to it."""
+        options = replace(self.target_store(job), hints=False)
+        if _has_many(job.destination):
+            return self._opened.source(job.destination, options)
+        return open_source(job.destination, options)
 
     def target_store(self, job: Job) -> StoreOptions:
         """How the destination is spoken to."""

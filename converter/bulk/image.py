@@ -29,7 +29,6 @@ from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 from converter.plan import leaves
 from converter.ports import Sink
-from converter.stores import open_source
 
 
 @frozen
@@ -153,7 +152,7 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
     if not job.destination.kind.keeps_roots or target.chosen.attached:
         return False
     try:
-        with open_source(job.destination, replace(ends.target_store(job), hints=False)) as there:
+        with ends.there(job) as there:
             if there.resolve(target.name).digest != root.digest:
                 return False
             if signing is not None and not signed.done(there, job.destination, root, signing):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from converter.bulk import image
 from converter.bulk.ends import Ends
+from converter.bulk.opened import Opened
 from converter.bulk.outcome import Outcome, Summary
 from converter.bulk.plan import Job, Unlisted, jobs
 from converter.bulk.sync_file import Entry
@@ -61,11 +62,12 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         Hosts(run.per_host) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
         Spool() as spool,
+        closing(Opened()) as opened,
         _memory(run) as memory,
         workers,
     ):
         todo = list(jobs(entries, hosts))
-        ends = Ends(memory=memory, hosts=hosts, spool=spool, workers=workers)
+        ends = Ends(memory=memory, hosts=hosts, spool=spool, opened=opened, workers=workers)
         telling = Telling(report, len(todo))
         outcomes = _run(todo, ends, elsewhere, run, telling)
         return Summary(

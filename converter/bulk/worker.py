@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple, replace
 from functools import cache
 from hashlib import sha256
@@ -17,6 +17,7 @@ from distributed import get_worker
 
 import converter
 from converter.bulk.ends import Ends
+from converter.bulk.opened import Opened
 from converter.bulk.plan import Job
 from converter.bulk.task import Task
 from converter.cache import Memory
@@ -103,8 +104,13 @@ def perform(
 ) -> Done[R] | Failed:
     """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
     task = replace(task, job=at_home(task.job, environment))
-    with enforced(task.job.options.store.limits), Spool() as spool, _seldom(send) as report:
-        ends = Ends(memory=Memory(), hosts=hosts, spool=spool, workers=workers)
+    with (
+        enforced(task.job.options.store.limits),
+        Spool() as spool,
+        closing(Opened()) as opened,
+        _seldom(send) as report,
+    ):
+        ends = Ends(memory=Memory(), hosts=hosts, spool=spool, opened=opened, workers=workers)
         try:
             return Done(result=task.run(ends, report), fetched=spool.fetched)
         except ConverterError as error:

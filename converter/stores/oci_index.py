@@ -6,6 +6,7 @@ What others wrote into ``index.json`` stays in it: entries, members and their or
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -105,18 +106,44 @@ def full_name(name: str) -> str:
 
 def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
     """``index.json`` with these entries; their names move to them. The same bytes where nothing changes."""
-    if old is None:
-        before = None
-        index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
-    else:
-        with within(INDEX):
-            before, index = read_index(old, limits), read_index(old, limits)
-            entries(index)
-    rows = _Rows(index.get("manifests") or [])
+    index, rows = _last.taken(old) or _parsed(old, limits)
+    before = [dict(row) for row in rows.all()]
     for entry in added:
         _place(rows, entry)
     index["manifests"] = rows.all()
-    return old if old is not None and index == before else dump(index)
+    made = old if old is not None and index["manifests"] == before else dump(index)
+    _last.keep(made, index, rows)
+    return made
+
+
+def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _Rows]:
+    if old is None:
+        return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])
+    with within(INDEX):
+        index = read_index(old, limits)
+        entries(index)
+    return index, _Rows(index.get("manifests") or [])
+
+
+class _Last:
+    """The index that was rendered last: who adds one image after the other need not read them all each time."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[bytes, dict[str, Any], _Rows] | None = None
+        self._lock = threading.Lock()
+
+    def taken(self, data: bytes | None) -> tuple[dict[str, Any], _Rows] | None:
+        """What these bytes say, if they are the last; only one may have it, for it will change."""
+        with self._lock:
+            if self._kept is None or self._kept[0] != data:
+                return None
+            _, index, rows = self._kept
+            self._kept = None
+            return index, rows
+
+    def keep(self, data: bytes, index: dict[str, Any], rows: _Rows) -> None:
+        with self._lock:
+            self._kept = data, index, rows
 
 
 class _Rows:
@@ -212,6 +239,9 @@ def _drop(value: dict[str, Any], keys: set[str]) -> None:
 def _entry(place: int, value: Any) -> Descriptor:
     with within(INDEX), within(f"manifests[{place}]"):
         return Descriptor.from_json(value)
+
+
+_last = _Last()
 
 
 def _tag(name: str) -> str:

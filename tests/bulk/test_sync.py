@@ -12,7 +12,9 @@ from converter.bulk.sync import Run, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.model.compression import Compression
+from converter.model.content import Blocks
 from converter.signing import Signing
+from converter.stores.media.directory import DirectoryMedium
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image
@@ -26,6 +28,18 @@ ZSTD = Compression("zstd")
 
 def blobs_read(registry: FakeRegistry) -> Counter[str]:
     return Counter(one.path.rpartition("/")[2] for one in registry.seen("GET", "/blobs/"))
+
+
+def files_read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each file of a layout is read from now on."""
+    read, blocks = Counter[Path](), DirectoryMedium._blocks
+
+    def counted(path: Path, offset: int, size: int | None) -> Blocks:
+        read[path] += 1
+        return blocks(path, offset, size)
+
+    monkeypatch.setattr(DirectoryMedium, "_blocks", staticmethod(counted))
+    return read
 
 
 def states(summary: Summary) -> dict[str, int]:
@@ -127,6 +141,26 @@ def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_pa
     assert states(sync(back, Run())) == {"written": 6}
     assert sorted(path.name for path in (tmp_path / "dirs/app").iterdir()) == list("012345")
     assert states(sync(entries, Run())) == {"written": 6}  # without a cache nobody knows what they became
+
+
+@pytest.mark.parametrize("bare", [pytest.param("", id="by its path alone"), pytest.param("oci:", id="as what it is")])
+def test_the_documents_of_a_layout_are_read_as_often_whatever_the_number_of_its_images(
+    ours: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: str
+) -> None:
+    read = files_read(monkeypatch)
+    most = []
+    for count in (3, 9):
+        layout, copy = tmp_path / f"layout{count}", tmp_path / f"copy{count}"
+        serve(ours, *many(count))
+        sync([entry(f"docker://{ours.host}/team/app", f"oci:{layout}")], Run())
+        read.clear()
+        for state in ("written", "there"):
+            again = sync([entry(f"{bare}{layout}", f"oci:{copy}")], Run(images=2, cache=tmp_path / "cache"))
+            assert states(again) == {state: count}
+        documents = [path for path in (layout / "blobs/sha256").iterdir() if path.stat().st_size < 2000]
+        most.append((max(read[path] for path in documents), read[layout / "index.json"]))
+
+    assert most[0] == most[1]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from converter.stores.disk import (
     regular_size,
     sync_directory,
     sync_files,
-    sync_names,
     sync_tree,
     walked,
     write_file,
@@ -134,5 +133,9 @@ class LayoutTarget(Staging):
                 for folder in (place.parent.parent, place.parent):
                     folder.mkdir(exist_ok=True)
                 blob.rename(place)
-        if (self.path / "blobs").is_dir():
-            sync_names(self.path / "blobs")
+        blobs = self.path / "blobs"
+        if blobs.is_dir():
+            # Not those below, which may be a hundred thousand: what they hold is durable once it has its name.
+            for folder in (*(blobs / name for name in names_in(blobs)), blobs):
+                if folder.is_dir():
+                    sync_directory(folder)
