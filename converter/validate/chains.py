@@ -23,6 +23,7 @@ class ChainCheck:
         self._blobs = blobs
         self._findings = blobs.findings
         self._layers: dict[str, SeenLayer] = {}
+        self._parents: dict[str, str | None] = {}
 
     def run(self, name: str) -> bool:
         """Look at all images, or at that of a name; returns whether there was any."""
@@ -66,13 +67,19 @@ class ChainCheck:
                 return
             seen.add(layer)
             source = f"{layer}/json"
-            data = self._files.read(source, source)
-            if data is None:
+            if layer not in self._parents:
+                self._parents[layer] = self._parent(layer, source)
+            parent = self._parents[layer]
+            if parent is None:
                 return
             yield layer
-            layer = self._parent(data, layer, source)
+            layer = parent
 
-    def _parent(self, data: bytes, layer: str, source: str) -> str:
+    def _parent(self, layer: str, source: str) -> str | None:
+        """The ID below a layer, empty for none; None where the layer's description cannot be had."""
+        data = self._files.read(source, source)
+        if data is None:
+            return None
         value = self._files.value(data)
         members = value if isinstance(value, dict) else {}
         parent = members.get("parent")

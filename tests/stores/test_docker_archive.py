@@ -20,6 +20,8 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.model.platform import Platform
+from converter.stores.docker_archive import repositories
+from converter.stores.media import Medium
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
 from tests.stores.copying import contents, copy, put_tree, sink_at, source_at
@@ -150,6 +152,23 @@ def test_two_different_tables_of_contents_are_refused(tmp_path: Path) -> None:
 def test_an_archive_may_repeat_itself(tmp_path: Path) -> None:
     files = classic()
     assert manifest_at(write_tar(tmp_path / "a.tar", [*files.items(), *files.items()]))
+
+
+def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"{number:064x}" for number in range(300)]
+    files: dict[str, bytes | Link] = {"repositories": json.dumps({"a": dict(zip(ids, ids, strict=True))}).encode()}
+    for below, layer in zip([None, *ids], ids, strict=False):
+        files[f"{layer}/json"] = json.dumps({"id": layer, "parent": below}).encode()
+    reads: list[str] = []
+    read = repositories._document
+
+    def counted(medium: Medium, layer: str) -> bytes:
+        reads.append(layer)
+        return read(medium, layer)
+
+    monkeypatch.setattr(repositories, "_document", counted)
+    assert len(source_at("docker-archive", write_tar(tmp_path / "a.tar", files)).names()) == 300
+    assert len(reads) < 5 * 300
 
 
 def several() -> dict[str, bytes | Link]:

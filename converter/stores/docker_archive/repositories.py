@@ -38,9 +38,12 @@ def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tup
     for top in found:
         if top not in parents and top not in named:
             named[top] = []
+    known: set[str] = set()
     for top in named:
-        for _ in _chain(medium, top, limits or in_force()):
-            pass
+        for layer in _chain(medium, top, limits or in_force()):
+            if layer in known:
+                break
+            known.add(layer)
     return tuple((top, tuple(names)) for top, names in named.items())
 
 
