@@ -14,7 +14,7 @@ from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
 from converter.trust.openpgp_keys import moment
-from converter.trust.openpgp_message import SIGNERS, armoured, preceded, unpacked
+from converter.trust.openpgp_message import SIGNERS, armoured, preceded, signatures, unpacked
 from converter.trust.trusted import Trusted, at_most
 
 if TYPE_CHECKING:
@@ -218,15 +218,14 @@ def _signatures(data: bytes) -> list[bytes]:
 def _packets(plain: bytes) -> list[Sig]:
     """The signatures in a message that is not packed."""
     from pysequoia import Sig
-    from pysequoia.packet import PacketPile, Tag
 
+    packets = at_most(signatures(plain), SIGNERS, "signatures of one message")
     try:
-        found = [Sig.from_bytes(bytes(one)) for one in PacketPile.from_bytes(plain) if one.tag == Tag.Signature]
+        found = [Sig.from_bytes(one) for one in packets]
     except RuntimeError:
         raise Invalid("got bytes that are no OpenPGP message, want a signed one") from None
     if not found:
         raise Invalid("got an OpenPGP message without a signature, want a signed one")
-    at_most(found, SIGNERS, "signatures of one message")
     return found
 
 

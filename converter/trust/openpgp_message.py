@@ -23,6 +23,9 @@ MESSAGE = 4 * MIB
 PARTS = MESSAGE // 512
 """Parts of one packet; the first has at least 512 bytes (RFC 9580, section 4.2.1.4), and nobody writes smaller ones."""
 
+PACKETS = 2 * SIGNERS + 1
+"""Packets of one message: signatures, each announced, and what they sign."""
+
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
 
@@ -95,6 +98,26 @@ def preceded(plain: bytes) -> bytes | None:
     if more or len(body) < 6 + name:
         raise Invalid("got signatures without a message behind them, want one (OpenPGP)")
     return body[6 + name :]
+
+
+def signatures(plain: bytes) -> list[bytes]:
+    """The signature packets of a message whose packets stand open.
+
+    Here and not in the library, which unpacks without bounds what is packed within, and takes the square of the number
+    of packets in time. Raises Invalid, and LimitExceeded for more packets than anybody signs with.
+    """
+    found, rest = [], plain
+    for _ in range(PACKETS):
+        kind = _tag(rest)
+        if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
+            raise Invalid("got a message that is packed within its signatures, want it packed whole (OpenPGP)")
+        if kind:
+            _, behind = _split(rest)
+            found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
+            rest = behind
+    if _tag(rest):
+        raise LimitExceeded(f"got a message of more than {PACKETS} packets, want at most that (OpenPGP)")
+    return found
 
 
 def _behind_signatures(data: bytes) -> bytes:

@@ -234,6 +234,24 @@ def test_what_is_hostile_is_looked_at_in_linear_time(data: bytes, looks_detached
     assert not is_signed_message(data)
 
 
+ANNOUNCED = b"\xc4\x0d\x03\x00\x08\x16" + b"\x11" * 8 + b"\x01"
+
+
+@pytest.mark.parametrize(
+    "data, error",
+    [
+        pytest.param(ANNOUNCED * 200_000, LimitExceeded, id="signatures announced without end"),
+        pytest.param(ANNOUNCED + b"\xfc\x01x" * 500_000, LimitExceeded, id="packets without end"),
+        pytest.param(ANNOUNCED + packed(ANNOUNCED * 200_000, 2), Invalid, id="packets without end, packed within"),
+        pytest.param(ANNOUNCED + packed(b"\x88" * (100 * MESSAGE), 2), Invalid, id="a bomb within its signatures"),
+    ],
+)
+def test_what_the_library_would_take_hours_or_gigabytes_for(data: bytes, error: type[Exception]) -> None:
+    assert is_signed_message(data)
+    with pytest.raises(error):
+        openpgp.signatures_in(data)
+
+
 def test_what_it_looks_like() -> None:
     assert is_detached(detached(key()))
     assert is_detached(detached(key(), armoured=False))
