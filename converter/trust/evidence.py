@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, NotFound
+from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
+from converter.model.limits import MIB
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
 from converter.trust import signature as kinds
@@ -32,6 +34,26 @@ SIMPLE_FILE = b"\0simple-signing\n"
 MOST = 1024
 """Signatures of one image, and no more are looked at."""
 
+HELD = 64 * MIB
+"""Bytes of them, and of what is listed with them, that are read: all are in memory at once."""
+
+
+class _Bounded:
+    """Fetches until so much has been fetched."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._fetched = 0
+
+    def __call__(self, descriptor: Descriptor) -> Known:
+        self._fetched += max(descriptor.size, 0)
+        self.require()
+        return self._fetch(descriptor)
+
+    def require(self) -> None:
+        if self._fetched > HELD:
+            raise LimitExceeded(f"got more than {HELD} bytes of signatures of one image, want fewer")
+
 
 def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
     """Every signature of the image whose root document is ``manifest``, within it and beside it.
@@ -40,10 +62,12 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
     without content.
     """
     found = [*within(manifest, root)]
+    bounded = _Bounded(fetch)
     number = 0
     for attachment in attachments:
         number += attachment.descriptor.media_type == types.DIR_SIGNATURE
-        found += of(attachment, fetch, number)
+        found += of(attachment, bounded, number)
+        bounded.require()
         if len(found) > MOST:
             raise Invalid(f"got more than {MOST} signatures of one image, want fewer")
     return tuple(found)

@@ -103,10 +103,17 @@ def test_the_index_of_referrers_is_looked_into() -> None:
     assert [one.kind for one in signatures] == ["notation", "notation"]
 
 
-def test_a_flood_of_signatures_is_refused() -> None:
+@pytest.mark.parametrize(
+    "data, times",
+    [
+        pytest.param(b"{}", 600, id="by their number"),
+        pytest.param(b" " * 4_000_000, 12, id="by their size"),
+    ],
+)
+def test_a_flood_of_signatures_is_refused(data: bytes, times: int) -> None:
     store = MemoryStore()
-    layer: dict[str, Any] = store.add(b"{}", notation.JWS).to_json()
-    body = json.dumps({"layers": [layer] * 600}).encode()
+    layer: dict[str, Any] = store.add(data, notation.JWS).to_json()
+    body = json.dumps({"layers": [layer] * times}).encode()
     entry = store.add(body, types.OCI_MANIFEST)
     twice = [Attachment(subject=ROOT.digest, descriptor=entry, tag=tag) for tag in "ab"]
     with pytest.raises(Invalid, match="more than"):
