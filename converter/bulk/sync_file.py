@@ -186,6 +186,7 @@ def _matches(pattern: str) -> Takes:
 
     options = re2.Options()
     options.log_errors = False
+    options.never_capture = True  # each group takes memory once for all that it is in
     try:
         compiled = re2.compile(pattern, options)
     except re2.error as error:

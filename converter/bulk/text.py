@@ -75,8 +75,10 @@ class _Loader(yaml.SafeLoader):
 
     def compose_scalar_node(self, anchor: dict[str, yaml.Node]) -> yaml.ScalarNode:
         node = super().compose_scalar_node(anchor)
+        line = node.start_mark.line + 1
+        if "\0" in node.value:
+            raise Invalid(f"line {line}: got a NUL character, which is in no name or path, want text")
         if any("\ud800" <= letter <= "\udfff" for letter in node.value):
-            line = node.start_mark.line + 1
             raise Invalid(f"line {line}: got half of a surrogate pair, which is no character, want text")
         return node
 

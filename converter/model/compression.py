@@ -26,9 +26,9 @@ class Compression:
         if not colon:
             return cls(codec)
         levels = LEVELS[codec]
-        if not (level.isascii() and level.isdigit() and int(level) in levels):
+        if not (level.isascii() and level.isdigit() and len(level) < 4 and int(level) in levels):
             want = f"{levels[0]} to {levels[-1]}" if levels else "no level"
-            raise Usage(f"got the {codec} level {level!r}, want {want}")
+            raise Usage(f"got the {codec} level {level[:40]!r}, want {want}")
         return cls(codec, int(level))
 
     def __str__(self) -> str:

@@ -159,6 +159,6 @@ def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional:
         raise Invalid(f"got an empty {name}, want keys")
     if "Data" in name:
         return tuple((name, decoded(text, name)) for text in texts)
-    if not all(texts):
-        raise Invalid(f"got an empty {name}, want the path of a file")
+    if not all(texts) or any("\0" in text for text in texts):
+        raise Invalid(f"got an empty {name}, or one with a NUL character, want the path of a file")
     return tuple((text, read(text)) for text in texts)

@@ -189,6 +189,7 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
         ),
         pytest.param("images:\n- to: oci:x\n", Invalid, "line 2: images.0: got no member 'from'", id="no source"),
         pytest.param("- a\n", Invalid, "line 1: got a value of the type array, want object", id="a list"),
+        pytest.param('\nx: "\\0"\n', Invalid, "line 2: got a NUL character", id="a character that no path has"),
         pytest.param('\nx: "\\ud800"\n', Invalid, "line 2: got half of a surrogate pair", id="half a character"),
         pytest.param('"\\udc00": 1\n', Invalid, "line 1: got half of a surrogate pair", id="half a character as a key"),
         pytest.param("", Invalid, "line 1: got a value of the type null, want object", id="nothing"),

@@ -244,6 +244,9 @@ def test_without_a_home_nothing_is_remembered(
         ),
         pytest.param(["oci:a", "oci:b", "--compress", "lzma"], "got the compression 'lzma'", id="an unknown codec"),
         pytest.param(["oci:a", "oci:b", "--compress", "gzip:12"], "got the gzip level '12'", id="an unknown level"),
+        pytest.param(
+            ["oci:a", "oci:b", "--compress", "gzip:" + "9" * 5000], "got the gzip level '999", id="a level without end"
+        ),
         pytest.param(["oci:a", "oci:b", "--jobs", "0"], "--jobs", id="no threads"),
         pytest.param(["oci:a", "oci:b", "--source-date-epoch", "-1"], "--source-date-epoch", id="a time before time"),
         pytest.param(["cd:a", "oci:b"], "got the transport 'cd'", id="an unknown transport"),

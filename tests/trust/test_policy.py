@@ -62,6 +62,7 @@ def scoped(name: str, **scopes: dict[str, Any]) -> list[str]:
         pytest.param({"default": [{**CERTIFIED, "pki": {**PKI, "x": 1}}]}, id="certificates, and more"),
         pytest.param({"default": [{"type": "signedBaseLayer"}]}, id="no base layer"),
         pytest.param({"default": [{**GPG, "keyPath": ""}]}, id="an empty path"),
+        pytest.param({"default": [{**GPG, "keyPath": "/a\0b"}]}, id="a path that no file has"),
         pytest.param({"default": [ACCEPT], "transports": {"dir": {"a": [ACCEPT]}}}, id="a relative path"),
         pytest.param({"default": [ACCEPT], "transports": {"oci": {"/a/../b": [ACCEPT]}}}, id="a path with a detour"),
         pytest.param({"default": [ACCEPT], "transports": {"oci": {"/": [ACCEPT]}}}, id="all paths, but for the name"),
