@@ -38,7 +38,11 @@ def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...
 
     signers = []
     for packet in _signatures(signature):
-        found = Sig.from_bytes(packet)
+        try:
+            found = Sig.from_bytes(packet)
+        except RuntimeError:
+            signers.append(Signer(problem="got a signature in a form that nobody knows, want one of OpenPGP"))
+            continue
         try:
             signers.append(_detached(found, packet, path, trusted))
         except Untrusted as error:

@@ -76,6 +76,7 @@ def test_every_signer_is_told_of(path: str) -> None:
     [
         pytest.param(detached(key("other")), "want one by a key of --keyring keys", id="by another key"),
         pytest.param(detached(key(), b"other"), "does not hold", id="of another file"),
+        pytest.param(b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "in a form", id="longer than its packet"),
     ],
 )
 def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
