@@ -20,7 +20,8 @@ class ConverterError(Exception):
         self.trail: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        where = " > ".join(self.trail)
+        parts = self.trail if len(self.trail) <= 16 else (*self.trail[:4], "…", *self.trail[-4:])
+        where = " > ".join(parts)
         return f"{where}: {self.fact}" if where else self.fact
 
 

@@ -155,6 +155,14 @@ def test_many_paths_to_one_image_are_refused_before_they_are_walked() -> None:
         resolved(shelf["0"], shelf)
 
 
+def test_a_row_of_images_has_an_end() -> None:
+    shelf = {str(n): box(str(n), *([str(n + 1)] if n < 600 else [])) for n in range(601)}
+    assert len(resolved(shelf["88"], shelf).layers) == 513
+    with pytest.raises(LimitExceeded, match="more than 512 deep") as refused:
+        resolved(shelf["87"], shelf)
+    assert len(str(refused.value)) < 300
+
+
 VERSIONED = aci(manifest("b", labels=[{"name": "version", "value": "1"}, {"name": "os", "value": "linux"}]))
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from converter.errors import Invalid, NotFound, within
+from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
@@ -30,6 +30,9 @@ Finder = Callable[[Dependency], Known | None]
 
 Shelf = Sequence[tuple[Manifest, Known]]
 """ACIs to choose from, each with its manifest."""
+
+DEPTH = 512
+"""How far ACIs may depend on one another in a row: the walk goes as deep as they do. ``--layered`` makes such rows."""
 
 Paths = frozenset[bytes]
 
@@ -166,6 +169,8 @@ class _Resolution:
             way = " → ".join((*above.values(), manifest.name))
             raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
         in_force().require("layers", len(self.roots), "dependencies")
+        if len(above) > DEPTH:
+            raise LimitExceeded(f"got dependencies more than {DEPTH} deep, want fewer within each other")
         keep = narrowed(keep, manifest.path_whitelist)
         found: list[Layer] = []
         for dependency in manifest.dependencies:
