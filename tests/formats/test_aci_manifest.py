@@ -421,6 +421,11 @@ def test_a_manifest_that_is_too_long_is_not_kept() -> None:
     assert "manifest" in [row["field"] for row in found.foreign["aci"]["losses"]]
 
 
+@pytest.mark.parametrize("said", ['{"config":7}', '{"rootfs":5}', '{"architecture":"evil"}', "[]"])
+def test_what_is_kept_of_a_configuration_and_is_none_of_it_counts_for_nothing(said: str) -> None:
+    assert "docker" not in to_image(parse(native(annotations=[{"name": keys.CONFIG, "value": said}]))).foreign
+
+
 def test_an_annotation_that_is_no_manifest_is_no_baseline() -> None:
     assert baseline_of(image(annotations={keys.MANIFEST: "{}"})) is None
     assert baseline_of(image()) is None

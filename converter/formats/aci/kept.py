@@ -75,6 +75,11 @@ def history(value: Any) -> tuple[History, ...]:
     return container_config.from_json({"history": value}).history
 
 
+def rest(value: Any) -> Mapping[str, Any]:
+    """Members of a configuration that no specification names."""
+    return container_config.from_json(members(value)).rest
+
+
 def platform(value: Any) -> Platform:
     """A platform, as a descriptor has it."""
     return platform_from_json(members(value))

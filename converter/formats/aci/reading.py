@@ -159,7 +159,7 @@ def _foreign(
         "pathWhitelist": list(manifest.path_whitelist),
         "losses": list(losses),
     }
-    docker = dict(kept.get(keys.CONFIG, forms.members) or {})
+    docker = dict(kept.get(keys.CONFIG, forms.rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
     found: dict[str, Mapping[str, Any]] = {"aci": {key: value for key, value in members.items() if value}}
@@ -176,7 +176,7 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
     if told == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
     app = manifest.app or {}
-    known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.members) or {}).get("config") or {})
+    known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.rest) or {}).get("config") or {})
     for field, values in (
         ("app.supplementaryGIDs", () if words.groupless(config.user) else supplementary(app)),
         ("app.eventHandlers", [handler["name"] for handler in words.members(app, "eventHandlers")]),
