@@ -34,6 +34,9 @@ SIMPLE_FILE = b"\0simple-signing\n"
 MOST = 1024
 """Signatures of one image, and no more are looked at."""
 
+MADE = 32
+"""Signatures within a manifest of schema 1: each is checked over all of it. libtrust makes one."""
+
 HELD = 64 * MIB
 """Bytes of them, and of what is listed with them, that are read: all are in memory at once."""
 
@@ -82,7 +85,10 @@ def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
     except Invalid:
         return
     rows = document.get("signatures") if document.get("schemaVersion") == 1 else ()
-    for place, row in enumerate(rows if isinstance(rows, list) else ()):
+    rows = rows if isinstance(rows, list) else ()
+    if len(rows) > MADE:
+        raise Invalid(f"got {len(rows)} signatures in a manifest, want at most {MADE}")
+    for place, row in enumerate(rows):
         yield Signature(
             kind=kinds.LIBTRUST,
             location=f"manifest, signatures[{place}]",

@@ -120,6 +120,12 @@ def test_a_flood_of_signatures_is_refused(data: bytes, times: int) -> None:
         evidence.find(twice, MemorySource(store).fetch, MANIFEST, ROOT)
 
 
+def test_a_manifest_of_schema_1_has_few_signatures() -> None:
+    data = json.dumps({"schemaVersion": 1, "signatures": [{}] * 33}).encode()
+    with pytest.raises(Invalid, match="want at most 32"):
+        list(evidence.within(data, Descriptor.of(data, types.DOCKER_SCHEMA1_SIGNED)))
+
+
 def test_a_manifest_of_schema_1_without_signatures() -> None:
     root = Descriptor.of(b"{}", types.DOCKER_SCHEMA1_SIGNED)
     assert list(evidence.within(b"{}", root)) == []
