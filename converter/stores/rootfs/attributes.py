@@ -29,6 +29,9 @@ HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.ov
 UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
+_NONE: Mapping[bytes, bytes] = MappingProxyType({})
+
+
 class Attributes(NamedTuple):
     """Those of one file; ``mtime_ns`` in nanoseconds since 1970."""
 
@@ -36,7 +39,7 @@ class Attributes(NamedTuple):
     uid: int = 0
     gid: int = 0
     mtime_ns: int = 0
-    xattrs: Mapping[bytes, bytes] = MappingProxyType({})
+    xattrs: Mapping[bytes, bytes] = _NONE
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
@@ -50,7 +53,7 @@ class Attributes(NamedTuple):
             uid=entry.uid,
             gid=entry.gid,
             mtime_ns=max(-most, min(most, entry.mtime_ns)),
-            xattrs={key: value for key, value in entry.xattrs.items() if not key.startswith(HOSTS)},
+            xattrs={key: value for key, value in entry.xattrs.items() if not key.startswith(HOSTS)} or _NONE,
         )
 
 

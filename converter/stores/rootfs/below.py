@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from converter.errors import Invalid
+from converter.stores.rootfs.attributes import Attributes
 from converter.streams.tar.names import contained, shown
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,7 +30,7 @@ class Below:
         self._open.clear()
         self._root = -1
 
-    def directory(self, path: bytes, made: dict[bytes, None] | None = None) -> int:
+    def directory(self, path: bytes, made: dict[bytes, Attributes | None] | None = None) -> int:
         """A file descriptor of a directory, good until some sixty others have been asked for; nobody else closes it.
 
         Where ``made`` is given, what is missing is made, for its owner alone, and put into it. Raises Invalid where
@@ -45,7 +46,7 @@ class Below:
         self._open[path] = fd
         return fd
 
-    def _reach(self, path: bytes, made: dict[bytes, None] | None) -> int:
+    def _reach(self, path: bytes, made: dict[bytes, Attributes | None] | None) -> int:
         """Go down from the nearest directory that is open."""
         contained(path)
         above = path
@@ -63,7 +64,7 @@ class Below:
             at = below
         return at
 
-    def _step(self, at: int, part: bytes, here: bytes, made: dict[bytes, None] | None) -> int:
+    def _step(self, at: int, part: bytes, here: bytes, made: dict[bytes, Attributes | None] | None) -> int:
         try:
             return os.open(part, DIRECTORY, dir_fd=at)
         except FileNotFoundError:

@@ -40,8 +40,9 @@ class Unpacked:
         self.privileged = privileged
         self._devices = options.devices and privileged
         self._setter = Setter(privileged=privileged)
-        self._directories: dict[bytes, Attributes] = {}
-        self._made: dict[bytes, None] = {}
+        self._directories: dict[bytes, Attributes | None] = {}
+        """Those that are made, and what an entry has said of them."""
+        self._last = UNDESCRIBED
         self._held = Held(options.limits)
         self._below = Below(root)
 
@@ -84,9 +85,9 @@ class Unpacked:
         if root != self._root:
             self._below.close()
             self._below = Below(root)
-        for path in sorted({*self._directories, *self._made} - {b""}, reverse=True):
+        for path in sorted(filter(None, self._directories), reverse=True):
             try:
-                self._setter.on_open(self._below.directory(path), self._directories.get(path, UNDESCRIBED))
+                self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED)
             except OSError as error:
                 raise failed(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
@@ -94,7 +95,7 @@ class Unpacked:
         """Give the root its attributes, wherever it lies now; the last thing to do."""
         fd = os.open(root, DIRECTORY)
         try:
-            self._setter.on_open(fd, self._directories.get(b"", UNDESCRIBED))
+            self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED)
         finally:
             os.close(fd)
 
@@ -106,7 +107,7 @@ class Unpacked:
         above, _, name = path.rpartition(b"/")
         if not name:
             raise Invalid("entry '/': got a file that is no directory, want one")
-        directory = self._below.directory(above, self._made)
+        directory = self._below.directory(above, self._directories)
         if kind == FILE:
             self._make_file(directory, name, entry)
         elif kind == LINK:
@@ -125,10 +126,13 @@ class Unpacked:
             raise Unsupported(f"entry {shown(path)}: got the type {shown(kind)}, want a file of a file system")
 
     def _make_directory(self, path: bytes, entry: Entry) -> None:
-        if path in self._directories:
+        if self._directories.get(path) is not None:
             raise FileExistsError
-        self._below.directory(path, self._made)
-        attributes = self._directories[path] = Attributes.of(entry)
+        self._below.directory(path, self._directories)
+        attributes = Attributes.of(entry)
+        # Most directories have those of the one before: held once, they take half of the memory.
+        attributes = self._last = self._last if attributes == self._last else attributes
+        self._directories[path] = attributes
         self._held.add(sum(map(len, attributes.xattrs.values())))
 
     def _make_file(self, directory: int, name: bytes, entry: Entry) -> None:
@@ -161,7 +165,7 @@ class Unpacked:
         target = contained(clean(entry.linkname))
         above, _, last = target.rpartition(b"/")
         nothing = Invalid(f"hard link {shown(entry.name)}: got no file {shown(target)} before it, want one")
-        if target in self._directories or target in self._made or not last:
+        if target in self._directories or not last:
             raise nothing
         try:
             source = self._below.directory(above)
