@@ -68,12 +68,16 @@ Render = Callable[[tuple[Made, ...]], bytes]
 
 @frozen
 class Write:
-    """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is for its digest."""
+    """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is for its digest.
+
+    One that is ``carried`` is somebody else's, byte for byte; all others have to be as their specifications say.
+    """
 
     media_type: str
     inputs: tuple[Node, ...]
     render: Render
     algorithm: str = "sha256"
+    carried: bool = False
 
     def described(self, data: bytes) -> Descriptor:
         """What the document is known by, once it is rendered."""

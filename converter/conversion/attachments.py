@@ -12,12 +12,14 @@ from typing import Protocol
 from converter import formats
 from converter.edits import read_whole
 from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.formats.manifest import carry
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Attachment, Item
+from converter.model.image import Artifact, Attachment, Item, Original
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
 from converter.ports import Fetch
 
@@ -136,7 +138,20 @@ def _node(source: Listing, attachment: Attachment) -> Node:
     def read(descriptor: Descriptor) -> Item:
         return formats.decode(source.fetch(descriptor), source.fetch)
 
+    known = source.fetch(attachment.descriptor)
+    if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
+        return carry(_of_docker(known, source.fetch))
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
         return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
-    known = source.fetch(attachment.descriptor)
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
+
+
+def _of_docker(manifest: Known, fetch: Fetch) -> Artifact:
+    """cosign's, under COSIGN_DOCKER_MEDIA_TYPES: its layers are of types that no image of Docker's has."""
+    from converter.trust.artifact import layers_of
+
+    data = manifest.read()
+    config = Descriptor.from_json(load_object(data).get("config"))
+    return Artifact(
+        original=Original(format="docker", manifest=manifest), blobs=tuple(map(fetch, (config, *layers_of(data))))
+    )

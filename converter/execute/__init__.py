@@ -130,7 +130,8 @@ class Execution:
             made = self._leaf(node)
         else:
             data = node.render(tuple(self._finish(child) for child in node.inputs))
-            require_written(data, node.media_type)
+            if not node.carried:
+                require_written(data, node.media_type)
             descriptor = node.described(data)
             if not self._sink.has(descriptor):
                 descriptor = self._sink.put((data,), node.media_type, descriptor)

@@ -148,6 +148,7 @@ def carry(artifact: Artifact) -> Node:
         inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
         render=lambda _: data,
         algorithm=root.descriptor.digest.algorithm,
+        carried=True,
     )
 
 

@@ -295,16 +295,17 @@ def test_what_oras_attaches_travels(registry: Registry, small_oci: Layout, tmp_p
     assert (tmp_path / "got/note.txt").read_text() == "a note"
 
 
-def test_what_cosign_signs_stays_signed(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("docker", ["0", "1"], ids=["under OCI's media types", "under Docker's"])
+def test_what_cosign_signs_stays_signed(docker: str, registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
     need("cosign")
-    environment = {"COSIGN_PASSWORD": "x", "HOME": str(tmp_path), "COSIGN_DOCKER_MEDIA_TYPES": "0"}
+    environment = {"COSIGN_PASSWORD": "x", "HOME": str(tmp_path), "COSIGN_DOCKER_MEDIA_TYPES": docker}
     run("cosign", "generate-key-pair", cwd=tmp_path, env=environment)
-    digest = copy(small_oci.reference, at(registry, "signed:1"))
+    digest = copy(small_oci.reference, at(registry, f"signed{docker}:1"))
     sign = ["sign", "--key", "cosign.key", "--tlog-upload=false", "--yes", "--allow-http-registry"]
-    run("cosign", *sign, f"{registry.host}/signed@{digest}", cwd=tmp_path, env=environment)
-    copy(at(registry, "signed:1"), at(registry, "signed-copy:1"))
+    run("cosign", *sign, f"{registry.host}/signed{docker}@{digest}", cwd=tmp_path, env=environment)
+    copy(at(registry, f"signed{docker}:1"), at(registry, f"copied{docker}:1"))
     verify = ["verify", "--key", "cosign.pub", "--insecure-ignore-tlog", "--allow-http-registry"]
-    run("cosign", *verify, f"{registry.host}/signed-copy@{digest}", cwd=tmp_path, env=environment)
+    run("cosign", *verify, f"{registry.host}/copied{docker}@{digest}", cwd=tmp_path, env=environment)
 
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
