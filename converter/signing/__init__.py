@@ -20,7 +20,7 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
 from converter.signing.forms import Subject, as_artifact, as_file
 from converter.stores import StoreOptions, beside, open_sink, open_source
-from converter.trust import artifact
+from converter.trust import artifact, openpgp
 from converter.trust import signature as kinds
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.naming import name_of
@@ -181,6 +181,8 @@ def _beside(known: Known, target: Location, maker: Maker) -> Signed:
             # Copied while it is checked: what is signed is what was read.
             file.writelines(known.blocks())
         data = maker.detached(str(copy))
+    if before := beside.read_beside(path):
+        data = openpgp.added(data, before)
     return Signed(kind=kinds.DETACHED, location=str(beside.add_beside(path, data)), covers=str(known.descriptor.digest))
 
 

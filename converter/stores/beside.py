@@ -37,8 +37,17 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
     return _add(place, "", data)
 
 
+def read_beside(path: Path) -> bytes:
+    """The detached signatures next to a file; nothing where there are none."""
+    beside = path.with_name(path.name + ".asc")
+    if not regular_size(beside):
+        return b""
+    with disk(beside, "read"):
+        return beside.read_bytes()
+
+
 def add_beside(path: Path, data: bytes) -> Path:
-    """Put a detached signature next to a file, in place of an older one."""
+    """Put detached signatures next to a file, in place of those that are there."""
     beside = path.with_name(path.name + ".asc")
     with _staged(beside.parent, data) as staged, disk(beside, "write"):
         staged.rename(beside)

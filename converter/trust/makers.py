@@ -104,7 +104,8 @@ class GpgUser:
         return self._run(["--armor", "--output", "-", "--detach-sign", "--", path], b"")
 
     def _run(self, options: list[str], data: bytes) -> bytes:
-        return self._gpg(["--digest-algo", "SHA256", "--local-user", self.name, *options], data)
+        digests = ["--personal-digest-preferences", "SHA256 SHA384 SHA512"]  # the first that is enough for the key
+        return self._gpg([*digests, "--local-user", self.name, *options], data)
 
     def _gpg(self, options: list[str], data: bytes) -> bytes:
         command = ["gpg", "--batch", "--quiet", *options]

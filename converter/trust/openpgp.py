@@ -71,6 +71,19 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
     return content, tuple(signers)
 
 
+def added(signature: bytes, before: bytes) -> bytes:
+    """Detached signatures and, behind them, those from ``before`` by other keys; raises Invalid for anything else.
+
+    All in one armour, for gpg and rkt read no second one.
+    """
+    from pysequoia import ArmorKind, Sig, armor
+
+    new = _signatures(signature)
+    makers = [_issuer(Sig.from_bytes(one)) for one in new]
+    others = (one for one in _signatures(before) if _issuer(Sig.from_bytes(one)) not in makers)
+    return armor(b"".join((*new, *others)), ArmorKind.Signature).encode()
+
+
 def signatures_in(message: bytes) -> int:
     """How many signatures a signed message has, good or not; raises Invalid for what is none."""
     return len(_packets(unpacked(message)))

@@ -259,14 +259,18 @@ def app(small_oci: Layout, tmp_path: Path) -> Path:
     return tmp_path / "app.aci"
 
 
-def test_gpg_and_sq_accept_our_signature_of_an_aci(app: Path, gpg: Gpg, signer: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["rsa2048", "nistp384"])
+def test_gpg_and_sq_accept_our_signature_of_an_aci(algorithm: str, app: Path, gpg: Gpg, tmp_path: Path) -> None:
     need("sq")
+    signer = gpg.key(f"by-{algorithm}", algorithm)
     keys, beside = gpg.export(tmp_path / "keys", signer), tmp_path / "app.aci.asc"
     for secret in (str(gpg.export_secret(tmp_path / "secret", signer)), signer):
         transship("sign", f"aci:{app}", "--gpg-key", secret, env=gpg.environment)
         gpg.run("--verify", beside, app)
         run("sq", "--home", tmp_path / "sq", "verify", "--signer-file", keys, "--signature-file", beside, app)
         transship("verify", f"aci:{app}", "--keyring", keys)
+    transship("sign", f"aci:{app}", "--gpg-key", gpg.key(f"second-{algorithm}", algorithm), env=gpg.environment)
+    gpg.run("--verify", beside, app)
     with app.open("r+b") as file:
         file.seek(20)
         file.write(b"\xff")

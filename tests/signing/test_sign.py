@@ -79,6 +79,15 @@ def test_an_aci_gets_a_file_beside_it(tmp_path: Path) -> None:
     assert not verify(reference, ring).ok
 
 
+def test_signatures_of_an_aci_add_up_in_one_armour(tmp_path: Path) -> None:
+    reference = aci(tmp_path / "app.aci")
+    sign(reference, signing(GPG))
+    sign(reference, signing(GpgFile(bytes(openpgp("other"))), GPG))
+    assert (tmp_path / "app.aci.asc").read_bytes().count(b"-----BEGIN") == 1
+    report = verify(reference, Wanted(keyrings=WANTED.keyrings))
+    assert [one.ok for one in report.verdicts] == [True, False], "one a key, the latest first"
+
+
 def test_the_same_image_elsewhere_may_get_them(tmp_path: Path) -> None:
     source, copy = layout(tmp_path / "a"), layout(tmp_path / "b")
     sign(source, signing(COSIGN), destination=copy)
