@@ -82,14 +82,14 @@ def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) ->
     return Found(attached=tuple(found.values()), losses=tuple(losses.values()))
 
 
-def first(fetch: Fetch, other: Listing) -> Fetch:
-    """``fetch`` and, for what that does not have, ``other``."""
+def first(other: Listing, fetch: Fetch) -> Fetch:
+    """What ``other`` has and, for all else, ``fetch``: a registry does not tell what it lacks before that is read."""
 
     def either(descriptor: Descriptor) -> Known:
         try:
-            return fetch(descriptor)
-        except NotFound:
             return other.fetch(descriptor)
+        except NotFound:
+            return fetch(descriptor)
 
     return either
 

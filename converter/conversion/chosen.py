@@ -111,7 +111,7 @@ def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Ch
         chosen,
         attached=(*chosen.attached, *found.attached),
         unread=(*chosen.unread, *found.losses),
-        fetch=attachments.first(chosen.fetch, listing),
+        fetch=attachments.first(listing, chosen.fetch),
     )
 
 

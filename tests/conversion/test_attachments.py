@@ -9,11 +9,14 @@ import pytest
 
 import converter
 from converter.conversion import open_image
+from converter.conversion.attachments import first
+from converter.errors import NotFound
 from converter.model import media_types as types
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import open_source
-from converter.stores.memory import MemoryStore
+from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import add_image
 
 
@@ -84,3 +87,16 @@ def test_what_lacks_its_blobs_is_a_loss_and_the_image_arrives(tmp_path: Path) ->
     assert [loss.reason.split(":")[0] for loss in result.losses] == ["it cannot be read"]
     assert result.digest == root.digest
     assert open_image(f"oci:{tmp_path / 'out'}:app").original is not None
+
+
+def test_what_lies_elsewhere_is_found_where_a_registry_tells_only_who_reads() -> None:
+    store = MemoryStore()
+    row = store.add(b"documents", "text/plain")
+
+    def of_registry(descriptor: Descriptor) -> Known:
+        def raw() -> Blocks:
+            raise NotFound("got no such blob, want it")
+
+        return Known(descriptor, raw)
+
+    assert first(MemorySource(store), of_registry)(row).read() == b"documents"
