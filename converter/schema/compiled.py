@@ -11,6 +11,7 @@ from converter.schema.finding import Finding, Profile, Rule, Severity
 from converter.schema.fold import Place, resolve
 from converter.schema.kinds import FAMILIES, KINDS, bundle, document
 from converter.schema.named import NAMED
+from converter.schema.text import SPEC
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -45,33 +46,73 @@ ADVISED = {("oci-manifest.json#/properties/layers", "minItems")}
 """What the reference demands and the text only advises: a warning under strict."""
 
 
+AT_ONCE = 20_000
+"""Values of a document in which all faults are looked for: the validator has them all before it tells one, and each
+takes some kilobytes.
+"""
+
+
 def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
-    """What a document, as parsed, breaks of the schema of its kind."""
+    """What a document, as parsed, breaks of the schema of its kind. Of a large one that is only the first."""
     validator = _validator(kind)
     if validator.is_valid(value):
         return
+    if _has_more_values(value, AT_ONCE):
+        yield from _first(value, kind, profile)
+        return
     ill_formed = set()
     for error in validator.iter_errors(value):
-        path = pointer(*error.instance_path)
-        keyword = error.kind.name
-        location = _location(error, keyword)
-        if keyword in {"pattern", "not"}:
+        found = _finding(error, kind, profile)
+        if error.kind.name in {"pattern", "not"}:
             # A definition forbids line breaks apart from its pattern, for engines whose $ takes one: say it once.
-            if path in ill_formed:
+            if found.path in ill_formed:
                 continue
-            ill_formed.add(path)
-        severity: Severity = "error"
-        if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
-            severity = "warning"
-        if profile == "strict" and (location, keyword) in ADVISED:
-            severity = "warning"
-        yield Finding(
-            path,
-            _rule(kind, keyword, location),
-            _message(error, location),
-            _spec(kind, error.evaluation_path),
-            severity,
-        )
+            ill_formed.add(found.path)
+        yield found
+
+
+def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) -> Finding:
+    keyword = error.kind.name
+    location = _location(error, keyword)
+    severity: Severity = "error"
+    if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
+        severity = "warning"
+    if profile == "strict" and (location, keyword) in ADVISED:
+        severity = "warning"
+    return Finding(
+        pointer(*error.instance_path),
+        _rule(kind, keyword, location),
+        _message(error, location),
+        _spec(kind, error.evaluation_path),
+        severity,
+    )
+
+
+def _first(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+    """The first error, or the first warning where there is none, and that there may be more of them."""
+    import jsonschema_rs
+
+    for validator in (_errors_alone(kind, profile), _validator(kind)):
+        try:
+            validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            found = _finding(error, kind, profile)
+            rest = f"got a fault in a document of more than {AT_ONCE} values, want it mended: no other is looked for"
+            yield found
+            yield Finding("", "json/too-many-findings", rest, SPEC, found.severity)
+            return
+
+
+def _has_more_values(value: Any, most: int) -> bool:
+    waiting, count = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict | list):
+            count += len(item)
+            if count > most:
+                return True
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return False
 
 
 def schema_rules() -> tuple[Rule, ...]:
@@ -100,6 +141,29 @@ def schema_rules() -> tuple[Rule, ...]:
 @cache
 def _validator(kind: str) -> jsonschema_rs.Validator:
     return validator(bundle(kind))
+
+
+@cache
+def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
+    """By the schema without what is at most a warning."""
+    root = bundle(kind)
+
+    def place(location: str) -> Any:
+        file, _, path = location.partition("#")
+        found: Any = root if file == f"{kind}.json" else root.get("$defs", {}).get(file)
+        for part in path.split("/")[1:]:
+            found = found and found[int(part) if isinstance(found, list) else part]
+        return found
+
+    if profile == "strict":
+        for location, keyword in ADVISED:
+            if schema := place(location):
+                del schema[keyword]
+    else:
+        for location, members in LENIENT.items():
+            if schema := place(location):
+                schema["required"] = [name for name in schema["required"] if name not in members]
+    return validator(root)
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:

@@ -10,6 +10,7 @@ import pytest
 from converter.errors import Usage
 from converter.model.limits import Limits
 from converter.schema import KINDS, Finding, check, guess, is_valid, rules
+from converter.schema.compiled import AT_ONCE
 from converter.schema.finding import Rule
 from converter.validate import validate_document
 
@@ -34,6 +35,42 @@ def test_all_that_is_wrong_is_said_not_the_first() -> None:
         ("error", "oci/digest-syntax", "/layers/1/digest"),
         ("error", "oci/ambiguous", "/manifests"),
     ]
+
+
+WHITELIST = [f"/file{number}" for number in range(AT_ONCE)]
+ACI = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app"}
+WITHOUT_EXEC = {**ACI, "app": {"user": "0", "group": "0"}}
+REST = "json/too-many-findings"
+
+
+@pytest.mark.parametrize(
+    "document, kind, expected",
+    [
+        pytest.param(
+            {**MANIFEST, "layers": [{}] * AT_ONCE},
+            "oci-manifest",
+            [("error", "schema/oci-manifest/required", "/layers/0"), ("error", REST, "")],
+            id="the first of very many errors is told",
+        ),
+        pytest.param(
+            {**WITHOUT_EXEC, "pathWhitelist": [*WHITELIST, 1]},
+            "aci-image-manifest",
+            [("error", "schema/aci-image-manifest/type", f"/pathWhitelist/{AT_ONCE}"), ("error", REST, "")],
+            id="an error comes before a warning",
+        ),
+        pytest.param(
+            {**WITHOUT_EXEC, "pathWhitelist": WHITELIST},
+            "aci-image-manifest",
+            [("warning", "schema/aci-image-manifest/required", "/app"), ("warning", REST, "")],
+            id="a warning alone is no error",
+        ),
+        pytest.param({**ACI, "pathWhitelist": WHITELIST}, "aci-image-manifest", [], id="a sound one has nothing"),
+    ],
+)
+def test_of_a_large_document_the_first_fault_is_said(
+    document: Any, kind: str, expected: list[tuple[str, str, str]]
+) -> None:
+    assert found(document, kind) == expected
 
 
 def test_a_finding_says_what_where_and_by_which_section() -> None:
