@@ -1,6 +1,6 @@
 """Moves the contents of a container image from one format to another, intact.
 
-These are the public names; each is imported when it is first asked for. What is not listed here may change.
+These are the public names, each imported on first use. Anything not listed here may change.
 
     >>> import converter
     >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from converter.version import __version__
 
-TYPE_CHECKING = False  # as ``typing`` has it, whose import takes longer than all else that ``--version`` needs
+TYPE_CHECKING = False  # as in ``typing``, which takes longer to import than all else that ``--version`` needs
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
@@ -110,7 +110,7 @@ _HOMES = {
     "converter.stores": ("StoreOptions",),
     "converter.validate": ("Verdict", "validate_document", "validate_image"),
 }
-"""Where the public names live; those that are not here are errors."""
+"""The modules that define the public names; names not listed are in ``converter.errors``."""
 
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -118,13 +118,13 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def convert(
     source: Reference, *destinations: Reference, report: Report | None = None, **keywords: Unpack[Keywords]
 ) -> Result:
-    """Convert the image at ``source`` to every destination, in one reading of it.
+    """Convert the image at ``source`` to every destination, reading it once.
 
-    References are ``TRANSPORT:LOCATION``, as on the command line, or a path to read, whose content tells what it is.
-    Keywords are the fields of ``Options``, where ``compress`` and paths may be texts: ``to="docker"``,
+    References are ``TRANSPORT:LOCATION``, as on the command line, or a path to read, whose format its content decides.
+    Keywords are the fields of ``Options``; ``compress`` and paths may be strings: ``to="docker"``,
     ``platforms="linux/arm64"``, ``compress="zstd"``, ``strict=True``, ``dry_run=True`` and others. ``report`` may be
-    called from several threads at once; what it raises ends the conversion. Conversions may run side by side, too.
-    Raises a ConverterError, and then no destination has changed, or TypeError for arguments that are none.
+    called from several threads at once; an exception from it ends the conversion. Conversions may run concurrently.
+    Raises a ConverterError, in which case no destination has changed, or TypeError for invalid arguments.
     """
     from converter.conversion import convert as run
     from converter.conversion.keywords import options

@@ -1,17 +1,17 @@
-"""The process ``transship``: from its first statement to its last, a signal that ends it is one line and a status.
+"""The process ``transship``: a signal that ends it, at any time, gives one line and an exit status.
 
-``cli/run.py`` unwinds a command that has begun. Before that modules are imported, and after it the interpreter ends:
-there a KeyboardInterrupt would show a traceback of theirs. So this comes before all else, and needs only what every
-interpreter has built in; ``bin/transship`` leaves even ``site`` to it (``python -S``).
+``cli/run.py`` unwinds a command that has begun. Before that, modules are being imported; after it, the interpreter is
+shutting down; at either point KeyboardInterrupt would print an unrelated traceback. So these handlers come first and
+use only modules built into every interpreter; ``bin/transship`` even leaves importing ``site`` to it (``python -S``).
 """
 
-import _signal  # type: ignore[import-not-found]  # what is beneath ``signal``, whose enums take 3 ms
+import _signal  # type: ignore[import-not-found]  # the module beneath ``signal``, whose enums take 3 ms
 import sys
 from posix import _exit, write
 
 
 def start() -> int:
-    """Run the command line of this process, and end it, or give its exit status to ``sys.exit``."""
+    """Run the command line in this process; end the process, or return its exit status for ``sys.exit``."""
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _end)
@@ -27,9 +27,10 @@ def start() -> int:
 
 
 def leave(status: int) -> None:
-    """End the process here, unless something is left that the interpreter has to see to.
+    """End the process here, unless the interpreter still has something to clean up.
 
-    It would take apart all that was made, piece by piece, 4 ms of a start's 60, before the system frees it at once.
+    The interpreter would otherwise free all objects one by one (4 ms of a 60 ms start) before the system frees the
+    memory.
     """
     import atexit
 
@@ -41,13 +42,13 @@ def leave(status: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (OSError, ValueError):  # a full disk, a closed stream: as the interpreter tells it
+    except (OSError, ValueError):  # a full disk, a closed stream: let the interpreter report it
         return
     _exit(status)
 
 
 def _end(number: int, _frame: object) -> None:
-    """Nothing has begun, or all has been told: there is nothing to unwind."""
+    """Exit at once: either nothing has begun or everything has been reported, so there is nothing to unwind."""
     try:
         write(2, b"transship: interrupted\n")
     finally:

@@ -1,6 +1,6 @@
-"""What differs between two images of any formats: their flattened file trees, and how their containers are started.
+"""Differences between two images of any format: their flattened file trees, and how their containers are started.
 
-Layers, history, annotations and compression are how an image came to be, not what it is: they are not compared.
+Layers, history, annotations and compression are how an image was made, not what it is, and are not compared.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from converter.streams.tar.tree import listing
 
 @frozen
 class Difference:
-    """One thing that is not the same.
+    """One difference.
 
-    ``path`` is that of a file, beginning with ``/``, or ``config`` or ``platform``; ``what`` is the property of it.
-    ``a`` and ``b`` are JSON values, None for what is not there.
+    ``path`` is a file's path, beginning with ``/``, or ``config`` or ``platform``; ``what`` names the property that
+    differs. ``a`` and ``b`` are JSON values, None where absent.
     """
 
     path: str
@@ -43,10 +43,10 @@ class Difference:
 def compare(
     a: Image, b: Image, opened: Watch = Known.blocks, names: tuple[str, str] = ("a", "b")
 ) -> Iterator[Difference]:
-    """Everything that differs, configuration first, then files by path. Every layer of both is read once.
+    """All differences, configuration first, then files by path. Reads every layer of both images once.
 
-    ``opened`` opens a blob, perhaps telling somebody how far its reading has come; ``names`` are those of the images in
-    the trail of an error. Raises what reading a layer raises: then nothing can be told.
+    ``opened`` opens a blob, and may report how much of it has been read; ``names`` are the images' names in the trail
+    of an error. Raises what reading a layer raises; the comparison is then incomplete.
     """
     yield from configurations(a, b)
     with ExitStack() as stack:
@@ -58,12 +58,12 @@ def compare(
 
 
 def files(image: Image, opened: Watch = Known.blocks) -> Listing:
-    """The flattened file tree of an image; who gets it closes it."""
+    """The flattened file tree of an image; the caller closes it."""
     layers = image.layers
     while True:
         try:
             return listing([partial(uncompressed, layer, unnoted, opened) for layer in layers])
-        except Superseded as found:  # a layer that is made of one that names a file twice
+        except Superseded as found:  # a layer derived from one that names a file twice
             layers = tuple(_knowing(layer, found) for layer in layers)
 
 
@@ -72,7 +72,7 @@ def _knowing(layer: Layer, found: Superseded) -> Layer:
 
 
 def trees(a: Listing, b: Listing) -> Iterator[Difference]:
-    """What differs between two file trees, by path: a directory before what is in it."""
+    """The differences between two file trees, by path: a directory before its contents."""
     for path, one, other in _paired(a, b):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
@@ -82,14 +82,14 @@ def trees(a: Listing, b: Listing) -> Iterator[Difference]:
             if one.names != other.names:
                 yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
         elif any(row is not None and row.record for row in (one, other)):
-            # Else nobody has said anything of a directory that is only there because something lies in it.
+            # Otherwise it is a directory without an entry, which exists only because something lies in it.
             type_a, type_b = _type(one), _type(other)
             if type_a != type_b:
                 yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
 
 
 def _paired(a: Listing, b: Listing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
-    """Every path, and the rows that both have for it."""
+    """Every path, with its row in each tree."""
     rows_a, rows_b = iter(a), iter(b)
     one, other = next(rows_a, None), next(rows_b, None)
     while one is not None or other is not None:
@@ -110,7 +110,7 @@ def _type(row: Row | None) -> str | None:
 
 def _properties(told: Callable[..., Difference], a: Node, b: Node) -> Iterator[Difference]:
     for what, shown in _PROPERTIES.items():
-        # Nothing obeys the mode of a symbolic link, and every system shows 0777.
+        # A symbolic link's mode has no effect, and every system shows 0777.
         if what == "mode" and a.type == fields.SYMLINK:
             continue
         of_a, of_b = shown(a), shown(b)
@@ -123,7 +123,7 @@ def _text(name: bytes) -> str:
 
 
 def _time(nanoseconds: int) -> str:
-    """RFC 3339, or seconds since 1970 where that has no such year."""
+    """RFC 3339, or seconds since 1970 where RFC 3339 cannot express the year."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
     try:
@@ -139,7 +139,7 @@ def _xattrs(node: Node) -> dict[str, str]:
 
 
 def _names(count: int, first: tuple[bytes, ...]) -> list[str]:
-    """All names of a file, or the first of them and how many there are besides."""
+    """All names of a file, or the first ones and the number of the others."""
     told = ["/" + _text(name) for name in first]
     return told if count <= len(told) else [*told, f"and {count - len(told)} more"]
 
@@ -154,7 +154,7 @@ _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {
     "size": lambda node: node.size,
     "content": lambda node: f"sha256:{node.sha256.hex()}",
 }
-"""What is compared, and how it is told; besides, as ``names``, all that hard links give the file."""
+"""The properties compared, and how each is shown; ``names``, those that hard links give a file, are compared too."""
 
 _TYPES = {
     fields.FILE: "file",
@@ -167,7 +167,7 @@ _TYPES = {
 
 
 def configurations(a: Image, b: Image) -> Iterator[Difference]:
-    """What a container of one gets that a container of the other does not."""
+    """What differs between containers of the two images: platform and configuration."""
     yield from _members("platform", _platform(a.platform), _platform(b.platform))
     yield from _members("config", _run(a.config), _run(b.config))
 
@@ -190,7 +190,7 @@ def _platform(platform: Platform) -> dict[str, Any]:
 
 
 def _run(config: RunConfig) -> dict[str, Any]:
-    """What the configuration means: spellings of the same thing are one, and order counts only where it has a say."""
+    """What the configuration means: equivalent spellings are unified, and order is kept only where it matters."""
     return {
         "user": _user(config.user),
         "exposed_ports": sorted({_port(port) for port in config.exposed_ports}),
@@ -208,7 +208,7 @@ def _run(config: RunConfig) -> dict[str, Any]:
 
 
 def _user(user: str) -> str:
-    # Nobody named is the superuser; its group is 0 too.
+    # No user means the superuser, whose group is 0 too.
     return "0" if user in {"", "0:0"} else user
 
 

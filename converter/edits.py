@@ -1,4 +1,4 @@
-"""Edits: from an item to an item, before it is planned."""
+"""Edits: functions from item to item, applied before planning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from converter.streams.detect import HEAD, detect
 
 Edit = Callable[[Item], Item]
 Read = Callable[[Descriptor], Item]
-"""Reads what a descriptor of an index names."""
+"""Reads the item that a descriptor of an index names."""
 
 
 def each_image(edit: Callable[[Image], Image]) -> Edit:
@@ -41,7 +41,7 @@ def _edited(entry: Entry, apply: Edit) -> Entry:
 
 
 def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
-    """An index with everything it lists read; raises LimitExceeded where indexes are nested too deep."""
+    """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):
         return item
     in_force().require("index_depth", depth, "indexes within each other")
@@ -55,7 +55,7 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
 
 
 def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
-    """The image of an index that suits a platform best; any other item as it is. Raises NotFound with what there is."""
+    """The image of an index that suits a platform best; other items as they are. Raises NotFound."""
     if not isinstance(item, Index):
         return item
     read = _counted(read)
@@ -65,7 +65,7 @@ def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
 
 
 def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
-    """An index with just these platforms, and the attestations that refer to them."""
+    """An index of just these platforms and the attestations that refer to them; raises NotFound."""
     if not isinstance(item, Index):
         return item
     read = _counted(read)
@@ -90,7 +90,7 @@ def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
 
 
 def _counted(read: Read) -> Read:
-    """The same, up to the limit: indexes of indexes of a few rows each name more images than there are."""
+    """The same function up to the limit: nested indexes of a few rows each can name more images than there are."""
     count = 0
 
     def counting(descriptor: Descriptor) -> Item:
@@ -103,9 +103,9 @@ def _counted(read: Read) -> Read:
 
 
 def _flattened(item: Index, read: Read) -> list[Entry]:
-    """The rows of an index and of those within it, each of which counts once, however often it is named.
+    """The entries of an index and of those nested in it; each nested index counts once, however often it is named.
 
-    All together they have no more JSON values than one document may have.
+    Together they may have no more JSON values than one document may have.
     """
     flat: list[Entry] = []
     seen: set[Digest] = set()
@@ -131,11 +131,11 @@ def _flattened(item: Index, read: Read) -> list[Entry]:
 
 
 _LEAST_VALUES = 4
-"""A row of an index, and the three members that it must have."""
+"""An entry of an index, and its three required members."""
 
 
 def _platform(entry: Entry, read: Read) -> Platform | None:
-    """The platform of an entry; where the index does not say, its configuration does."""
+    """The platform of an entry, from its configuration where the index does not state it."""
     if entry.descriptor.platform is not None or entry.descriptor.artifact_type:
         return entry.descriptor.platform
     item = _read(entry, read)
@@ -147,7 +147,7 @@ def _read(entry: Entry, read: Read) -> Item:
 
 
 def recompressed(compression: Compression) -> Callable[[Image], Image]:
-    """Every layer under this compression; one that has its codec already stays, unless a level is asked for."""
+    """An edit that gives every layer this compression; a layer with that codec stays, unless a level is asked for."""
 
     def edit(image: Image) -> Image:
         return replace(image, layers=tuple(_recompressed(layer, compression) for layer in image.layers))
@@ -164,13 +164,13 @@ def _recompressed(layer: Layer, compression: Compression) -> Layer:
 
 
 def codec_of(known: Known) -> str:
-    """The codec that a layer's media type claims."""
+    """The codec that a layer's media type states."""
     media_type = known.descriptor.media_type
     return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
 
 
 def relabelled(image: Image) -> Image:
-    """Every layer under a media type that says what its bytes are packed with."""
+    """Every layer under a media type that states the compression of its bytes."""
     layers = []
     for number, layer in enumerate(image.layers):
         with within(f"layer[{number}]"):
@@ -179,10 +179,10 @@ def relabelled(image: Image) -> Image:
 
 
 def truthful(layer: Layer) -> Layer:
-    """The layer under a media type that says what its bytes are packed with, which no label decides.
+    """The layer under a media type that states how its bytes are compressed, which only the bytes themselves decide.
 
-    One that is packed as no manifest can say (bzip2, xz) is to be packed again. What is no layer at all stays: whoever
-    reads it refuses it.
+    If no media type can state it (bzip2, xz), the layer is recompressed. Bytes that are no layer at all are left for
+    the reader to refuse.
     """
     content = layer.content
     if isinstance(content, Derived) or content.absent:
@@ -199,7 +199,7 @@ def truthful(layer: Layer) -> Layer:
 
 
 def squashed(image: Image) -> Image:
-    """The image with one layer that has the file tree of all; its history is one step, which names the others."""
+    """The image with one layer holding the file tree of all; its history becomes one step that lists the others."""
     if len(image.layers) < 2:
         return image
     from converter.streams.flatten import Flatten

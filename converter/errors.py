@@ -1,4 +1,4 @@
-"""Every error a caller can meet, one class per reaction it can have.
+"""The errors that callers see: one class for each way in which a caller can react.
 
 An error is a lower-case fact (got, want) and a trail that says where it happened:
 ``app:1 > manifest > layer[3]: got 11 diff_ids, want 12``.
@@ -26,7 +26,7 @@ class ConverterError(Exception):
 
 
 class NotFound(ConverterError):
-    """What was named does not exist: choose another name, or create it."""
+    """The named thing does not exist: choose another name, or create it."""
 
 
 class Invalid(ConverterError):
@@ -46,11 +46,11 @@ class Unsupported(ConverterError):
 
 
 class LossRefused(ConverterError):
-    """The target cannot hold all of the source, and the caller asked for no loss."""
+    """The target cannot hold all of the source, and the caller allowed no loss."""
 
 
 class Untrusted(ConverterError):
-    """A signature or a policy does not allow it."""
+    """A signature or a policy forbids it."""
 
 
 class Unreachable(ConverterError):
@@ -74,7 +74,7 @@ class Usage(ConverterError):
 
 
 def from_system(error: OSError) -> ConverterError:
-    """What the system said, as a fact, and of which file."""
+    """The system's error as a fact, with the file it concerns."""
     found = ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
     if isinstance(error.filename, str | bytes):
         found.trail = (os.fsdecode(error.filename),)

@@ -1,4 +1,4 @@
-"""Progress events of an execution; sizes are in bytes."""
+"""Progress events of a conversion; sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from converter.model.frozen import frozen
 
 @frozen(kw_only=False)
 class Planned:
-    """Work has been laid out: so many bytes will be read, for so many blobs."""
+    """The work is planned: how many bytes will be read, for how many blobs."""
 
     size: int
     blobs: int
@@ -25,7 +25,7 @@ class Started:
 
 @frozen(kw_only=False)
 class Moved:
-    """So many more bytes of a blob have been read."""
+    """This many more bytes of a blob have been read."""
 
     name: str
     size: int
@@ -33,7 +33,7 @@ class Moved:
 
 @frozen(kw_only=False)
 class Finished:
-    """A blob is in the target; ``skipped`` when it was there before."""
+    """A blob is in the target; ``skipped`` if it was already there."""
 
     name: str
     size: int
@@ -42,14 +42,14 @@ class Finished:
 
 @frozen(kw_only=False)
 class Warned:
-    """Something a person should know that stops nothing."""
+    """Something a person should know, which stops nothing."""
 
     fact: str
 
 
 @frozen(kw_only=False)
 class Failed:
-    """One of many images is not where it should be; the others may go on."""
+    """One of many images did not reach its target; the others may go on."""
 
     fact: str
 
@@ -59,4 +59,4 @@ Report = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Nobody watches."""
+    """Ignore all events."""

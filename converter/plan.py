@@ -1,6 +1,6 @@
 """A plan is the Merkle tree of the output, with holes; execution fills the holes from the leaves up.
 
-Where every leaf is a copy there are no holes, and the digest of the root is known before a byte has moved.
+If every leaf is a copy there are no holes, and the digest of the root is known before any byte is moved.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ class Made:
 
 @frozen
 class Copy:
-    """Bytes that go to the target as they are, perhaps under another media type.
+    """Bytes that go to the target unchanged, perhaps under another media type.
 
-    A known ``diff_id`` is checked; with ``find_diff_id``, an unknown one is computed on the way, since documents that
-    name the node need it. ``examine`` is a rewrite whose result is discarded: what it refuses is not copied, and the
-    digest of what it read becomes known. ``algorithm`` is that of these digests. ``label`` names the node for people.
+    A known ``diff_id`` is verified; with ``find_diff_id``, an unknown one is computed during the copy, because
+    documents that name the node need it. ``examine`` is a rewrite whose result is discarded: input that it refuses is
+    not copied, and the digest of what it read becomes known. ``algorithm`` is that of these digests. ``label`` names
+    the node for people.
     """
 
     content: Known
@@ -46,10 +47,10 @@ Derive = Callable[[tuple[Made, ...]], Derived]
 
 @frozen
 class Make:
-    """Bytes to be made; the result must have the ``diff_id``, if that is known.
+    """Bytes to be made; the result must match the ``diff_id``, if that is known.
 
-    If the bytes themselves name other nodes, as an ACI names those it depends on, these are its ``inputs``: they are
-    made first, and ``content`` is a pure function of what they became, in order.
+    If the bytes name other nodes, as an ACI names its dependencies, those are its ``inputs``: they are made first, and
+    ``content`` is a pure function of the results, in order.
     """
 
     content: Derived | Derive
@@ -59,7 +60,7 @@ class Make:
     label: str = ""
 
     def derived(self, made: tuple[Made, ...]) -> Derived:
-        """What is to be made, once the inputs are."""
+        """The content to make, given the finished inputs."""
         return self.content if isinstance(self.content, Derived) else self.content(made)
 
 
@@ -70,7 +71,7 @@ Render = Callable[[tuple[Made, ...]], bytes]
 class Write:
     """A document that names its inputs; ``render`` is pure and gets them in order. ``algorithm`` is for its digest.
 
-    One that is ``carried`` is somebody else's, byte for byte; all others have to be as their specifications say.
+    A ``carried`` document is passed on byte for byte; all others must conform to their specifications.
     """
 
     media_type: str
@@ -80,7 +81,7 @@ class Write:
     carried: bool = False
 
     def described(self, data: bytes) -> Descriptor:
-        """What the document is known by, once it is rendered."""
+        """The descriptor of the rendered document."""
         return Descriptor.of(data, self.media_type, self.algorithm)
 
 
@@ -89,7 +90,7 @@ Node = Copy | Make | Write
 
 @frozen
 class Loss:
-    """Something the target cannot hold: which field, why, and where it was kept instead (empty: nowhere)."""
+    """Something the target cannot hold: which field, why, and where it is kept instead (empty: nowhere)."""
 
     field: str
     reason: str
@@ -108,14 +109,14 @@ class Plan:
 
 
 def told(leaf: Copy | Make) -> Made | None:
-    """What a leaf will be, as far as the plan itself knows."""
+    """The result of a leaf, if the plan alone determines it, else None."""
     if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None
     return Made(descriptor=leaf.content.descriptor.retyped(leaf.media_type), diff_id=leaf.diff_id)
 
 
 def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> Made | None:
-    """What a node will be, or None if that depends on leaves that are not ``known``."""
+    """The result of a node, or None if it depends on leaves that are not ``known``."""
     if not isinstance(node, Write):
         return known(node)
     ready: list[Made] = []
@@ -128,7 +129,7 @@ def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> 
 
 
 def leaves(*nodes: Node) -> list[Copy | Make]:
-    """The copies and makes below nodes, each once, in the order of what names them; a make after its own inputs."""
+    """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
     return list({id(leaf): leaf for node in nodes for leaf in _leaves(node)}.values())
 
 

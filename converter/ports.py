@@ -17,37 +17,37 @@ Encode = Callable[[Item], Node]
 
 
 class Format(Protocol):
-    """How an image is represented. Pure: it gets bytes only through ``fetch``, and opens no layer."""
+    """How an image is represented. Pure: reads bytes only through ``fetch``, and opens no layer."""
 
     name: str
     media_types: frozenset[str]
-    """The media types of the root documents it reads."""
+    """The media types of the root documents that it reads."""
 
     def decode(self, root: Known, fetch: Fetch) -> Item:
-        """Read a root document and what it names, but no layer. Raises Invalid."""
+        """Read a root document and the documents it names, but no layer. Raises Invalid."""
         ...
 
     def encode(self, item: Item, accepts: frozenset[str]) -> Node:
         """Plan the item in this format for a target that accepts the media types ``accepts`` (empty: any).
 
-        An unchanged item that was read from this format yields a plan of copies, byte for byte.
-        Raises Unsupported where the format cannot hold such an item at all.
+        An unchanged item that was read from this format yields a plan of copies, byte for byte. Raises Unsupported
+        where the format cannot hold such an item at all.
         """
         ...
 
     def losses(self, item: Item) -> Iterable[Loss]:
-        """What ``encode`` would leave out or keep elsewhere, once per field."""
+        """What ``encode`` would omit or keep elsewhere, once per field."""
         ...
 
 
 class Source(Protocol):
-    """Where bytes come from. A context manager: leaving it frees files and connections."""
+    """Where bytes come from. A context manager: leaving it closes files and connections."""
 
     local: bool
-    """Whether a blob is cheap to open, and to read again."""
+    """Whether opening a blob, and reading it again, is cheap."""
 
     unpacked: bool
-    """Whether layers are plain only because the store unpacks what it gets, as Docker's archives do."""
+    """Whether layers are uncompressed only because the store unpacks them, as in Docker's archives."""
 
     def __enter__(self) -> Self: ...
 
@@ -56,33 +56,33 @@ class Source(Protocol):
     ) -> None: ...
 
     def names(self) -> tuple[str, ...]:
-        """The names of the images that are there, ``@0``, ``@1`` … for those without one."""
+        """The names of the images there; ``@0``, ``@1`` … for those without a name."""
         ...
 
     def resolve(self, name: str) -> Descriptor:
-        """The root of the image of that name; an empty name is the only image.
+        """The root of the image of that name; an empty name stands for the only image.
 
-        Raises NotFound with what there is where the name fits none, or an empty name several.
+        Raises NotFound, listing the names, where none matches, or where an empty name matches several images.
         """
         ...
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """The blob of that digest, unopened, its descriptor completed (a size of -1 is filled in). Raises NotFound."""
+        """The blob of that digest, unopened, with a size of -1 in its descriptor filled in. Raises NotFound."""
         ...
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The attachments of the image with that digest."""
+        """What refers to the image with that digest."""
         ...
 
 
 class Sink(Protocol):
-    """Where bytes go. A context manager: leaving it commits everything, leaving it with an error commits nothing."""
+    """Where bytes go. A context manager: leaving it commits everything; leaving it with an error commits nothing."""
 
     accepts: frozenset[str]
-    """The media types it takes; empty when it takes any."""
+    """The media types that it takes; empty for any."""
 
     ordered: bool
-    """True where the bytes of the target depend on the order of the calls: then they come one after the other."""
+    """True where the target's bytes depend on the order of calls, which are then made one at a time."""
 
     def __enter__(self) -> Self: ...
 
@@ -91,21 +91,21 @@ class Sink(Protocol):
     ) -> None: ...
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the blob is there already, and need not be put."""
+        """Whether the blob is already there and need not be put."""
         ...
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Take a blob. ``expected`` says what it will be: then ``blocks`` checks itself, raising where it is not.
+        """Take a blob. If ``expected`` is given, ``blocks`` verifies itself against it and raises on a mismatch.
 
-        Its size may be -1: not told. The blocks are read to their end; an error that they raise leaves nothing of the
-        blob.
+        The expected size may be -1 (unknown). Reads the blocks to their end; if they raise, nothing of the blob
+        remains.
         """
         ...
 
     def name(self, name: str, root: Descriptor) -> None:
-        """Make ``root`` the image of that name (empty: an image without one) when the sink commits."""
+        """Make ``root`` the image of that name (empty: an unnamed image) when the sink commits."""
         ...
 
     def attach(self, attachment: Attachment) -> None:
-        """List a blob that was put as an attachment of its subject."""
+        """List a blob that has been put as an attachment of its subject."""
         ...

@@ -1,6 +1,6 @@
-"""For test suites of programs that write images: fixtures and markers that validate (entry point ``pytest11``).
+"""Fixtures and markers that validate images, for test suites of programs that write them (entry point ``pytest11``).
 
-It is loaded wherever pytest and this package are installed, so it does nothing until somebody asks for it.
+It is loaded wherever pytest and this package are installed, so it does nothing until it is used.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MARKERS = (
 )
 
 Document = bytes | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
-"""A document's bytes, the path of a file, or what is to be written as JSON."""
+"""A document's bytes, the path of a file, or a value to be written as JSON."""
 
 
 class ValidatesImage(Protocol):
-    """What the fixture ``validate_image`` gives."""
+    """The type of the fixture ``validate_image``."""
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class ValidatesImage(Protocol):
 
 
 class ValidatesDocument(Protocol):
-    """What the fixture ``validate_document`` gives."""
+    """The type of the fixture ``validate_document``."""
 
     def __call__(
         self,
@@ -53,14 +53,14 @@ class ValidatesDocument(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Register the markers."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
-    """Validate what the markers name, once the fixtures have made it and before the test itself runs."""
+    """Validate what the markers name, after the fixtures are set up and before the test runs."""
     for name, check in (("valid_image", _check_image), ("valid_document", _check_document)):
         for marker in item.iter_markers(name):
             if not marker.args:
@@ -72,16 +72,17 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
 
 @pytest.fixture(scope="session")
 def validate_image() -> ValidatesImage:
-    """Call it with a reference (``oci:PATH:NAME``, a path …): the test fails where the image is invalid.
+    """A function of a reference (``oci:PATH:NAME``, a path …) that fails the test if the image is invalid.
 
-    ``warnings`` makes warnings count too; ``ignore`` are rules that are passed over. What it gives has all findings.
+    With ``warnings``, warnings count too; the rules in ``ignore`` do not count. The verdict it returns has all
+    findings.
     """
     return _check_image
 
 
 @pytest.fixture(scope="session")
 def validate_document() -> ValidatesDocument:
-    """Call it with a JSON document and its kind (guessed without): the test fails where the document is invalid."""
+    """A function of a JSON document and its kind (guessed without one): fails the test if the document is invalid."""
     return _check_document
 
 
@@ -133,7 +134,7 @@ def _read(document: Document) -> tuple[str, bytes]:
 
 
 def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
-    """Fail the test with every finding, in one text."""
+    """Fail the test with all findings in one message."""
     __tracebackhide__ = True
     passed_over = _known({ignore} if isinstance(ignore, str) else ignore)
     counted = [one for one in findings if one.rule not in passed_over]
@@ -145,7 +146,7 @@ def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Co
 
 
 def _known(names: Collection[str]) -> Collection[str]:
-    """The names of rules; raises Usage for one that there is not, which would pass over nothing."""
+    """The names of rules; raises Usage for a name that is not a rule's, since ignoring it would have no effect."""
     if names:
         from converter.errors import Usage
         from converter.validate import rules
@@ -156,7 +157,7 @@ def _known(names: Collection[str]) -> Collection[str]:
 
 
 def _without_trace(check: Callable[..., Any], target: Any, options: Mapping[str, Any]) -> None:
-    """No line of the test has failed, and those of this file help nobody."""
+    """Run a check and fail without a traceback: no line of the test failed, and those of this file help nobody."""
     try:
         check(target, **options)
     except AssertionError as error:

@@ -1,1 +1,1 @@
-"""Many images: planned together, so that content they share is moved only once."""
+"""Many images, planned together so that content they share is moved only once."""

@@ -1,4 +1,4 @@
-"""A Dask cluster that runs tasks (docs.dask.org, distributed): this process plans, and writes the documents."""
+"""Runs tasks on a Dask cluster (docs.dask.org, distributed), while this process plans and writes the documents."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from converter.stores.hosts import Hosts
 R = TypeVar("R")
 
 SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
-"""What must have one version everywhere: records travel between these, and the packed bytes depend on them."""
+"""What must have the same version everywhere: it determines compressed bytes, and what unpickling gives."""
 
 CONNECT = 10.0
 """Seconds to wait for the scheduler, and for its first worker."""
 
 ALIVE = 1.0
-"""Seconds between two looks whether the run is to stop."""
+"""Seconds between two checks whether the run is to stop."""
 
 MOST_IMAGES = 32
 
@@ -36,11 +36,11 @@ MOST_IMAGES = 32
 class Cluster:
     """The cluster of one scheduler, for one run. A context manager.
 
-    A task counts as a request to each of its two hosts for as long as it takes: ``hosts`` bounds them over all workers.
+    A running task counts as one request to each of its two hosts, which ``hosts`` bounds over all workers.
     """
 
     def __init__(self, address: str, environment: Environment, hosts: Hosts) -> None:
-        """``address`` is that of the scheduler, as in tcp://HOST:PORT; nothing is asked yet."""
+        """``address`` is the scheduler's, as in tcp://HOST:PORT; no connection is made yet."""
         self.images = 0
         self.fetched = 0
         self._address = address
@@ -53,7 +53,7 @@ class Cluster:
         self._herald = threading.Thread(target=self._pass_on, name="herald", daemon=True)
 
     def __enter__(self) -> Self:
-        """Connect. Raises Usage, Unreachable, and Unsupported where a version differs."""
+        """Connect. Raises Usage, Unreachable, and Unsupported if a version differs."""
         self._client = _connect(self._address)
         try:
             found: Any = self._client.get_versions(packages=SAME)
@@ -70,7 +70,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the cluster. Tasks that have begun end by themselves."""
+        """Leave the cluster. Running tasks end by themselves."""
         self._hosts.told = None
         self._client.unsubscribe_topic(TOPIC)
         self._holds.put(None)
@@ -78,10 +78,10 @@ class Cluster:
         self._client.close()
 
     def run(self, task: Task[R], report: Report) -> R:
-        """As in Elsewhere. Raises Unreachable where no worker lives long enough, or the scheduler is gone."""
+        """As in Elsewhere. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
         key, inbox = task.key, SimpleQueue[Event | None]()
         with self._places(task.job):
-            # Whoever has waited long for a place may not be wanted any more.
+            # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
             told = (task, self._environment, self._hosts.most, program())
@@ -117,9 +117,9 @@ class Cluster:
 
     @contextmanager
     def _places(self, job: Job) -> Iterator[None]:
-        """One request to each host for as long as a task takes. Only one task at a time waits in the way of others.
+        """Hold one request slot of each host while a task runs; only one task per pair of hosts waits for slots.
 
-        First the place for writing, as an upload that reads does.
+        The slot for writing is taken first, as in an upload that reads.
         """
         target, source = _host(job.destination), _host(job.source)
         with self._lock:
@@ -133,7 +133,7 @@ class Cluster:
             yield
 
     def _hear(self, message: tuple[float, Any]) -> None:
-        """What a worker says on its way; called by the loop of Dask's client, which must not be kept."""
+        """Handle a worker's message; called in the event loop of Dask's client, which must not be blocked."""
         _, told = message
         name, *fields = told["event"]
         if name == HELD:
@@ -145,9 +145,9 @@ class Cluster:
             inbox.put(event_of(name, *fields))
 
     def _pass_on(self) -> None:
-        """Tell all workers from which host one of them, or this process, has been asked to back off."""
+        """Tell all workers which hosts have asked one of them, or this process, to back off."""
         for host, seconds in iter(self._holds.get, None):
-            # One that is gone, or a scheduler that is, will be noticed by those who wait for it.
+            # A lost worker or scheduler is noticed by those who wait for it.
             with suppress(OSError):
                 self._client.run(hold, self._hosts.most, host, seconds, on_error="ignore")
 
@@ -168,9 +168,9 @@ def _connect(address: str) -> Client:
 
 
 def require_same(found: Mapping[str, Any]) -> None:
-    """Raises Unsupported where a machine has other versions (``Client.get_versions``) than this one.
+    """Raises Unsupported if a machine has other versions (``Client.get_versions``) than this one.
 
-    A scheduler passes records on without reading them: what it has not got does not matter there.
+    A scheduler passes objects on without unpickling them, so packages that it lacks do not matter.
     """
     here = found["client"]["packages"]
     machines = {"the scheduler": found["scheduler"]["packages"]}
@@ -184,7 +184,7 @@ def require_same(found: Mapping[str, Any]) -> None:
 
 
 def require_same_program(found: Mapping[str, str]) -> None:
-    """Raises Unsupported where the files of a worker are not those of this machine, by its address."""
+    """Raises Unsupported if the program of a worker (``found`` is by address) is not that of this machine."""
     for worker, got in found.items():
         if got != program():
             raise Unsupported(f"got transship {got} on the worker {worker}, want {program()}, as here")
@@ -192,7 +192,7 @@ def require_same_program(found: Mapping[str, str]) -> None:
 
 def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
     version = packages.get(name)
-    # Patch levels of Python read each other's records.
+    # Patch levels of Python read each other's pickles.
     return ".".join(version.split(".")[:2]) if version and name == "python" else version
 
 

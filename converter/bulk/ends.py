@@ -1,4 +1,4 @@
-"""The two ends of every job: sources share what they fetch, and repositories of one registry what they hold."""
+"""The two ends of every job: sources share what they fetch, and repositories of a registry share their blobs."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from converter.stores.spool import Spool, SpooledSource
 from converter.streams.workers import Workers
 
 TRIES = 2
-"""Most repositories to be asked for one blob."""
+"""The most repositories remembered for one blob."""
 
 
 class Holders:
-    """Which repositories of the targets hold a blob, as far as this run has seen; of each only the last few."""
+    """The target repositories that hold a blob, as far as this run has seen; only the last few for each blob."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, Digest], tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def learn(self, host: str, repository: str, digest: Digest) -> None:
-        """The repository has the blob; a layout is a host with one repository, which has no name."""
+        """Note that a repository has a blob; a layout counts as a host with one unnamed repository."""
         with self._lock:
             key = (host, digest)
             self._held[key] = _first(repository, self._held.get(key, ()), TRIES)
 
     def of(self, host: str, digest: Digest) -> tuple[str, ...]:
-        """The repositories of the host that have it, the last one first."""
+        """The repositories of the host that have the blob, the latest first."""
         with self._lock:
             return self._held.get((host, digest), ())
 
 
 def _has_many(place: Location) -> bool:
-    """Whether other images may lie there, too. What a bare path leads to is not known yet."""
+    """Whether the place may hold other images too; true for a bare path, whose type is not yet known."""
     return place.kind.holds == "several" or not place.transport
 
 
@@ -54,7 +54,7 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run; ``workers`` pack for all of them."""
+    """Opens sources and sinks for the jobs of one run; ``workers`` compress for all of them."""
 
     def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, opened: Opened, workers: Workers) -> None:
         self.memory = memory
@@ -67,7 +67,7 @@ class Ends:
         self._lock = threading.Lock()
 
     def source(self, job: Job) -> AbstractContextManager[Source]:
-        """Where the image comes from; what is costly to read again is read once."""
+        """The source of the image; what is costly to read again is read once."""
         options = replace(source_store(job.options), hosts=self.hosts)
         if _has_many(job.source):
             return self._opened.source(job.source, options)
@@ -75,18 +75,18 @@ class Ends:
         return opened if opened.local else SpooledSource(opened, self._spool)
 
     def there(self, job: Job) -> AbstractContextManager[Source]:
-        """What the destination has: a place of many images as it was before this run wrote to it."""
+        """The destination as a source; one of many images is seen as it was before this run wrote to it."""
         options = replace(self.target_store(job), hints=False)
         if _has_many(job.destination):
             return self._opened.source(job.destination, options)
         return open_source(job.destination, options)
 
     def target_store(self, job: Job) -> StoreOptions:
-        """How the destination is spoken to."""
+        """The store options for the destination."""
         return replace(target_store(job.options, job.source, job.destination), hosts=self.hosts)
 
     def sink(self, job: Job, report: Report) -> Sink:
-        """Where it goes."""
+        """The destination of the image."""
         store = replace(self.target_store(job), report=report)
         if job.destination.transport != "docker":
             return open_sink(job.destination, store)
@@ -105,8 +105,8 @@ class Ends:
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
-        """The time in which a job writes. A layout shows blobs only when an image is committed: one after the other,
-        so that each finds what those before it have brought.
+        """Hold the job's turn to write. A layout shows blobs only once an image is committed, so jobs write to it one
+        after the other, and each finds what earlier ones brought.
         """
         if job.destination.transport in ("docker", "docker-daemon"):
             yield

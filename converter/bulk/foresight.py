@@ -9,7 +9,7 @@ from converter.plan import Copy, Made, Make, Node, forecast, leaves
 
 
 def foreseen(node: Node, memory: Memory) -> Made | None:
-    """What a node will be, as far as its bytes were made before: by this run or an earlier one. None: not known."""
+    """What a node will become, if this run or an earlier one already made its bytes; None if unknown."""
 
     def known(leaf: Copy | Make) -> Made | None:
         if isinstance(leaf, Copy):
@@ -26,6 +26,6 @@ def foreseen(node: Node, memory: Memory) -> Made | None:
 
 
 def size(root: Node, memory: Memory) -> int:
-    """The bytes of the layers of a tree that is foreseen, 0 where it is not."""
+    """The total bytes of a tree's layers if all are foreseen, else 0."""
     found = [foreseen(leaf, memory) for leaf in leaves(root)]
     return sum(made.descriptor.size if made else 0 for made in found) if all(found) else 0

@@ -1,4 +1,4 @@
-"""One job: what ``converter.convert`` does for one image, using what all images of a run share."""
+"""Runs one job: what ``converter.convert`` does for one image, with what all images of a run share."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from converter.ports import Sink
 
 @frozen
 class Whole:
-    """An image that one machine makes from its source to its end: a file, or what is more than layers packed anew.
+    """An image that one machine makes as a whole: a file, or one whose layers need more than recompression.
 
-    ``root`` is the digest of its root at the source, ``size`` what there is to read.
+    ``root`` is the digest of its root at the source, ``size`` the bytes to read.
     """
 
     job: Job
@@ -44,20 +44,20 @@ class Whole:
 
     @property
     def key(self) -> str:
-        """Content, target, and all that is to be done."""
+        """A key made of content, target, and options."""
         how = sha256(repr(self.job.options).encode()).hexdigest()
         return f"image-{self.root}-{how}-{self.job.destination}"
 
     def run(self, ends: Ends, report: Report) -> Outcome:
-        """As on a machine that is alone."""
+        """Run the job as without other machines."""
         return run(self.job, ends, report)
 
 
 def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None) -> Outcome:
-    """Do the job, unless its target has the image already. Raises what ``converter.convert`` raises.
+    """Run the job, unless its target already has the image. Raises what ``converter.convert`` raises.
 
-    Where there is an ``elsewhere``, other machines bring the layers, or make the whole image; documents that name
-    layers, and what needs keys, are this machine's affair.
+    With ``elsewhere``, other machines bring the layers, or make the whole image; this machine writes the documents that
+    name layers, and does what needs keys.
     """
     began = time.monotonic()
     _require_room(job.destination)
@@ -81,7 +81,7 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
 
 def failed(source: Location, destination: Location | None, error: ConverterError, seconds: float = 0.0) -> Outcome:
     """The outcome of a job that raised."""
-    # The source is told beside it.
+    # The source is reported separately.
     error.trail = tuple(place for place in error.trail if place != str(source))
     return Outcome(
         source=str(source), destination=str(destination or ""), state="failed", error=str(error), seconds=seconds
@@ -89,7 +89,7 @@ def failed(source: Location, destination: Location | None, error: ConverterError
 
 
 def _forecast(job: Job, target: Target, ends: Ends) -> Outcome:
-    """What there is to do, and what will come of it as far as that is known."""
+    """What has to be done, and its result as far as it is known beforehand."""
     root = target.plan.root
     future = foreseen(root, ends.memory)
     state: State = "planned" if job.options.dry_run else "written"
@@ -118,7 +118,7 @@ def _write(
     report: Report,
     stack: ExitStack,
 ) -> Outcome:
-    """Write the image; it is there once ``stack`` is left."""
+    """Write the image; it is visible once ``stack`` is closed."""
     options = job.options
     if elsewhere is not None and travels(job):
         todo = moves(job, target)
@@ -137,16 +137,16 @@ def _write(
 
 
 def _require_room(place: Location) -> None:
-    """Raises Invalid where something is that cannot be judged."""
+    """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
     if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         told = f"got files at {place}, which do not tell of which image they are, want none"
         raise Invalid(f"{told} (remove them to have it written again)")
 
 
 def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
-    """Whether the target has this image under its name, and nothing is to be added to it.
+    """Whether the target already has this image under its name, and nothing is to be added to it.
 
-    What lies beside an image (signatures) is looked at blob by blob, as ever.
+    An image with attachments (signatures) never counts as there: those are checked blob by blob.
     """
     signing = job.options.signing
     if not job.destination.kind.keeps_roots or target.chosen.attached:
@@ -158,7 +158,7 @@ def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
             if signing is not None and not signed.done(there, job.destination, root, signing):
                 return False
     except (NotFound, Denied, Invalid):
-        # Nothing is there yet; who may not read may still be allowed to write.
+        # Nothing is there yet; without permission to read, writing may still be allowed.
         return False
     if job.destination.transport == "docker":
         where = ImageName.parse(job.destination.path)

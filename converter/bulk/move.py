@@ -1,4 +1,4 @@
-"""One blob on its way: fetched, perhaps packed in another way, and put where the images that name it will look."""
+"""Moves one blob: fetches it, recompresses it if needed, and puts it where the images that name it will look."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from converter.ports import Sink, Source
 from converter.streams.crew import each
 
 AT_ONCE = 6
-"""Moves that one image may wait for; they share the places that its registries have."""
+"""The most concurrent moves of one image; they share the request slots of its registries."""
 
 
 @frozen
 class Brought:
-    """A blob that is there, and in which repository of its registry (empty: the destination has none)."""
+    """A blob at its destination, and the repository of the registry (empty: the destination has none)."""
 
     made: Made
     repository: str = ""
@@ -37,10 +37,10 @@ class Brought:
 
 @frozen
 class Move:
-    """``blob`` to the destination of ``job``, packed as ``how`` says (empty: as it is); ``known`` is what it became
-    when somebody did it before.
+    """Moves ``blob`` to the destination of ``job``, compressed as ``how`` says (empty: unchanged); ``known`` is its
+    result if it was made before.
 
-    ``apart`` is for a registry that does not let one repository have what another has.
+    ``apart`` is for a registry that does not mount blobs from one repository into another.
     """
 
     job: Job
@@ -55,18 +55,18 @@ class Move:
 
     @property
     def key(self) -> str:
-        """Content, packing and target: which image wants it does not matter, nor what it says of the blob."""
+        """A key made of content, compression and target, whichever image wants the blob and however it describes it."""
         place, repository = _place(self.job)
         how = self.how or ("layer" if self.layer else "blob")
         return f"move-{self.blob.digest}-{how}-{place}/{repository if self.apart else ''}"
 
     @property
     def size(self) -> int:
-        """Its bytes at the source."""
+        """The blob's bytes at the source."""
         return self.blob.size
 
     def run(self, ends: Ends, report: Report) -> Brought:
-        """Bring it there, unless it is. Its diff_id is computed, never believed. Raises what Execution does."""
+        """Move the blob unless it is there. Its diff_id is computed, never trusted. Raises what Execution raises."""
         with ExitStack() as stack:
             source = stack.enter_context(ends.source(self.job))
             sink = stack.enter_context(ends.sink(self.job, report))
@@ -91,7 +91,7 @@ class Move:
         return Make(content=content, media_type=self.media_type, label=self.label)
 
     def made_before(self, memory: Memory) -> Made | None:
-        """What this will come to, where it was done before, by whomever."""
+        """The result, if this run or an earlier one already made it."""
         if self.how:
             made = memory.packed(self.blob.digest, self.how)
             return None if made is None else replace(made, descriptor=made.descriptor.retyped(self.media_type))
@@ -101,7 +101,7 @@ class Move:
         return Made(descriptor=self.blob.retyped(self.media_type), diff_id=diff_id)
 
     def learn(self, made: Made, memory: Memory) -> None:
-        """Remember what it came to."""
+        """Remember the result."""
         if self.how:
             memory.learn_packed(self.blob.digest, self.how, made)
         elif made.diff_id is not None:
@@ -109,7 +109,7 @@ class Move:
 
 
 def moves(job: Job, target: Target) -> list[Move] | None:
-    """Every layer of a target as a task; None where not all of them can be there before the documents are."""
+    """Every layer of a target as a task; None if not all can be stored before the documents are."""
     if not job.destination.kind.adds_blobs:
         return None
     light = portable(job)
@@ -118,7 +118,7 @@ def moves(job: Job, target: Target) -> list[Move] | None:
 
 
 def _move(job: Job, leaf: Copy | Make) -> Move | None:
-    """A leaf as a task; None where it is more than one blob packed anew."""
+    """A leaf as a task; None if it needs more than copying or recompressing one blob."""
     if isinstance(leaf, Copy):
         if leaf.examine is not None or leaf.algorithm != "sha256":
             return None
@@ -141,9 +141,9 @@ def _move(job: Job, leaf: Copy | Make) -> Move | None:
 
 
 def bring(todo: Sequence[Move], sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Report) -> None:
-    """Have layers brought to where their image will find them, each blob once for all images.
+    """Have layers brought to where their image will find them, each blob only once for all images.
 
-    What was learned of them is in the memory of ``ends`` then. Raises what the first failure raised.
+    The memory of ``ends`` then has the results. Raises what the first failure raised.
     """
 
     def one(move: Move) -> None:
@@ -167,7 +167,7 @@ def _bring(move: Move, sink: Sink, ends: Ends, elsewhere: Elsewhere, report: Rep
 
 
 def _place(job: Job) -> tuple[str, str]:
-    """What shares its blobs, and the part of it that the job writes to: registry and repository, or a layout."""
+    """The registry and repository that the job writes to, or the path of the layout and an empty text."""
     if job.destination.transport != "docker":
         return job.destination.path, ""
     name = ImageName.parse(job.destination.path)
@@ -175,7 +175,7 @@ def _place(job: Job) -> tuple[str, str]:
 
 
 def _reading(report: Report) -> Report:
-    """Of one blob only how far its reading has come: the image that waits for it tells the rest."""
+    """Pass on only how far a blob has been read, and warnings: the image that waits for it reports the rest."""
 
     def hear(event: Event) -> None:
         if isinstance(event, Moved | Warned):

@@ -1,4 +1,4 @@
-"""What an image is called at its destination: a template for its repository, and the tag it had."""
+"""The name of an image at its destination: from a template for its repository, and its tag at the source."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 
 DEFAULT = "{name}"
-"""As skopeo: the last part of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
+"""As skopeo: the last component of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
 
 FIELDS = ("host", "repository", "name", "tag", "digest")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _OWN_TAG = re.compile(r"[:@][^/]*\Z")
 _DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
-"""What ``skopeo sync``, and this program, call the directory of an image."""
+"""The name that ``skopeo sync``, and this program, give to the directory of an image."""
 
 
 @frozen
 class Called:
-    """What an image is called where it comes from; ``name`` is the last part of ``repository``."""
+    """The name of an image at its source; ``name`` is the last component of ``repository``."""
 
     host: str = ""
     repository: str
@@ -33,7 +33,7 @@ class Called:
 
     @classmethod
     def of(cls, source: Location, name: str, place: str = "") -> Self:
-        """From a reference, and a name within it; a directory is called what it is below ``place``. Raises Invalid."""
+        """Of a reference, and a name within it; a directory is named by its path below ``place``. Raises Invalid."""
         if source.transport == "docker":
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
@@ -52,11 +52,11 @@ class Called:
 
     @property
     def name(self) -> str:
-        """The last part of the repository."""
+        """The last component of the repository."""
         return self.repository.rpartition("/")[2]
 
     def rendered(self, template: str) -> str:
-        """The name that a template makes; the tag or digest is added where it names neither and has none of its own."""
+        """Render a template; tag or digest is appended if the template has no field for them and no tag of its own."""
         text = _FIELD.sub(lambda match: str(getattr(self, match[1])), template)
         if "{tag}" in template or "{digest}" in template or _OWN_TAG.search(template):
             return text
@@ -64,13 +64,13 @@ class Called:
 
 
 def _below(path: str, place: str) -> str:
-    """The path from a place on; of the place itself its last part."""
+    """The path relative to a place; for the place itself, its last component."""
     below = os.path.relpath(path, place or path)
     return Path(path).absolute().name if below == "." else below
 
 
 def checked(template: str) -> str:
-    """The template itself; raises Usage where it has a field that there is not."""
+    """The template itself; raises Usage for an unknown field."""
     for found in _FIELD.findall(template):
         if found not in FIELDS:
             want = ", ".join(f"{{{field}}}" for field in FIELDS)
@@ -79,7 +79,7 @@ def checked(template: str) -> str:
 
 
 def destination(to: Location, called: Called, template: str) -> Location:
-    """Where an image goes below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
+    """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
     if to.name:
         raise Usage(f"got the destination {str(to)!r} with the name of an image, want it without")
     name = called.rendered(template)

@@ -1,4 +1,4 @@
-"""Places of many images, opened once for all who read them: what a layout's index says, it says of all its images."""
+"""Stores of many images, opened once for all readers: a layout's index describes all of its images."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 
 KEPT = 8
-"""Most places that stay open while nobody reads them: each may hold a file."""
+"""The most stores that stay open without readers: each may hold a file open."""
 
 Key = tuple[str, str, Limits]
 
 
 class Opened:
-    """Any number of threads may read. A place is seen as it was when it was opened; closing closes all."""
+    """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[Key, _Place] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """Close all stores; there must be no readers left."""
         for place in self._places.values():
             place.close()
         self._places.clear()
 
     @contextmanager
     def source(self, location: Location, options: StoreOptions) -> Iterator[Source]:
-        """What lies there, whatever image of it is meant. Raises what ``open_source`` raises."""
+        """The store at a location, whichever of its images is meant. Raises what ``open_source`` raises."""
         place = self._enter((location.transport, location.path, options.limits))
         try:
             yield place.opened(location, options)

@@ -1,4 +1,4 @@
-"""What became of each image, and of the whole run."""
+"""The outcome of each image, and of the whole run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from converter.model.frozen import frozen
 from converter.plan import Loss
 
 State = Literal["written", "there", "planned", "failed"]
-"""``there``: the target had it before; ``planned``: a dry run would write it."""
+"""``there``: the target already had it; ``planned``: a dry run would write it."""
 
 
 @frozen
 class Outcome:
-    """One image. Sizes are in bytes: ``before`` of its layers at the source, ``after`` at the target (0: not known)."""
+    """The outcome of one image. Sizes of its layers in bytes: ``before`` at the source, ``after`` at the target (0:
+    unknown).
+    """
 
     source: str
     destination: str
@@ -30,7 +32,7 @@ class Outcome:
     error: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As a report has it."""
+        """The JSON of a report."""
         return {
             "source": self.source,
             "destination": self.destination,
@@ -47,8 +49,8 @@ class Outcome:
 
 @frozen
 class Summary:
-    """All of a run, in the order of the plan. ``fetched`` are bytes of blobs that sources beyond this machine sent;
-    ``unstarted`` is how many images nobody began with, because one before them failed.
+    """The outcomes of a run, in the order of the plan. ``fetched`` are the bytes of blobs fetched from remote sources;
+    ``unstarted`` is the number of images not begun, because an earlier one failed.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -59,7 +61,7 @@ class Summary:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many images are in which state."""
+        """The number of images in each state."""
         counts = {"written": 0, "there": 0, "planned": 0, "failed": 0}
         for one in self.outcomes:
             counts[one.state] += 1
@@ -67,12 +69,12 @@ class Summary:
 
     @property
     def failed(self) -> bool:
-        """Whether some image is not where it should be."""
+        """Whether an image failed, or was not begun."""
         return bool(self.counts["failed"] or self.unstarted)
 
     @property
     def before(self) -> int:
-        """The sum over all images; what they share counts each time."""
+        """The bytes of all images at the sources; what they share counts each time."""
         return sum(one.before for one in self.outcomes)
 
     @property
@@ -82,7 +84,7 @@ class Summary:
 
     @property
     def losses(self) -> Mapping[Loss, list[str]]:
-        """Each loss once, with the destinations that have it: thousands of images have the same ones."""
+        """Each loss once, with the destinations that have it: thousands of images may share the same ones."""
         found: dict[Loss, list[str]] = {}
         for one in self.outcomes:
             for loss in one.losses:
@@ -90,7 +92,7 @@ class Summary:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """As a report has it."""
+        """The JSON of a report."""
         return {
             "images": len(self.outcomes) + self.unstarted,
             **self.counts,

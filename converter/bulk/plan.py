@@ -1,4 +1,4 @@
-"""What is to be done: every image of the entries and its destination. Registries are asked only for their tags."""
+"""Plans a run: every image of the entries and its destination. Registries are asked only for their tags."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from converter.stores.disk import walked
 from converter.stores.hosts import Hosts
 
 _MANIFEST = "manifest.json"
-"""What makes a directory an image (skopeo(1), dir:)."""
+"""The file that makes a directory an image (skopeo(1), dir:)."""
 
 
 @frozen
 class Job:
-    """One image on its way; both ends as ``converter.convert`` takes them."""
+    """One image to convert; both ends are as ``converter.convert`` takes them."""
 
     source: Location
     destination: Location
@@ -34,22 +34,22 @@ class Job:
 
     @property
     def name(self) -> str:
-        """A short text for people."""
+        """A short name for display."""
         return self.destination.name or self.destination.path.rpartition("/")[2]
 
 
 @frozen
 class Unlisted:
-    """A place whose images could not be listed, or named at their destination."""
+    """A source whose images could not be listed, or named at their destination."""
 
     source: Location
     error: ConverterError
 
 
 def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
-    """One job per image, in the order of the entries; an image that is asked for twice comes once.
+    """One job per image, in the order of the entries; an image listed twice is planned once.
 
-    Raises Usage where two images would get one name: nothing must be done then.
+    Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location, Location] = {}
     for entry in entries:
@@ -85,7 +85,7 @@ def _job(entry: Entry, source: Location, hosts: Hosts) -> Job | Unlisted:
 
 
 def _name(source: Location, options: Options, hosts: Hosts) -> str:
-    """What an image is called where it comes from: an ACI by its manifest, for its file may be called anything."""
+    """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
     if source.transport == "appc":
         return source.path.partition(",")[0]
     if source.transport != "aci" or source.path == "-":
@@ -120,13 +120,13 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
 
 
 def _directories(place: Location) -> Iterator[Location]:
-    """The images below a directory, as ``skopeo sync`` leaves them there; the directory itself where there is none."""
+    """The images below a directory, as ``skopeo sync`` writes them; the directory itself if there is none."""
     found = sorted(folder for folder, _, names in walked(Path(place.path)) if _MANIFEST in names)
     yield from (replace(place, path=folder) for folder in found or [place.path])
 
 
 def _acis(place: Location) -> Iterator[Location]:
-    """The ACIs below a directory, each with those that it was layered over. Raises NotFound where there is none."""
+    """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
     from converter.stores.aci_file import paths_below
 
     files = (Path(folder, name) for folder, _, names in walked(Path(place.path)) for name in names)
@@ -155,7 +155,7 @@ def _is_named(place: Location) -> bool:
 
 def _at(place: Location, reference: str) -> Location:
     if place.transport != "docker":
-        # What holds one image, such as a directory, has no name for it.
+        # A store of one image, such as a directory, has no name for it.
         return place if place.transport in ("dir", "aci", "appc") else replace(place, name=reference)
     joint = "@" if reference.partition(":")[0] in HEX_LENGTHS else ":"
     return replace(place, path=f"{place.path}{joint}{reference}")

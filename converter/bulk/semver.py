@@ -1,4 +1,4 @@
-"""Ranges of versions as skopeo's ``images-by-semver`` has them (Masterminds/semver v3; semver.org, item 11)."""
+"""Version ranges as in skopeo's ``images-by-semver`` (Masterminds/semver v3; semver.org, item 11)."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _TERM = re.compile(
     re.ASCII,
 )
 _BETWEEN = " ,\t\n\r\f\v"
-"""Stands between terms, and is no part of one: it would be gone through again from each of its characters."""
+"""Separators between terms; not part of the pattern of a term, which would rescan them from each character."""
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
-"""What is longer is none for skopeo, either; Python refuses to read some thousand digits."""
+"""A longer number is not one for skopeo either, and Python refuses to parse thousands of digits."""
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
 Key = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
 
 _MOST = 2**64
-"""Numbers of versions are below this for skopeo; a tag with a larger one is none."""
+"""For skopeo, the numbers of a version are below this; a tag with a larger one is not a version."""
 
 _LAST = (2, 0, "")
-"""Sorts behind every identifier of a pre-release: a release is later than all of its own."""
+"""Sorts after every pre-release identifier: a release is later than all of its pre-releases."""
 
 
 @frozen(kw_only=False)
 class Version:
-    """A version; ``pre`` is what stands behind its hyphen."""
+    """A version; ``pre`` is the pre-release, the part after its hyphen."""
 
     numbers: tuple[int, int, int]
     pre: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read a tag; None where it is no version. ``1`` is 1.0.0, and a leading ``v`` is ignored."""
+        """Parse a tag; None if it is not a version. ``1`` is 1.0.0, and a leading ``v`` is ignored."""
         match = _VERSION.fullmatch(text)
         if match is None:
             return None
@@ -53,14 +53,14 @@ class Version:
 
     @property
     def key(self) -> Key:
-        """Sorts as versions do."""
+        """A sort key in the order of versions."""
         parts = tuple((0, int(one), "") if _NUMBER.fullmatch(one) else (1, 0, one) for one in self.pre.split("."))
         return (*self.numbers, parts if self.pre else (_LAST,))
 
 
 @frozen(kw_only=False)
 class Term:
-    """An operator before a version, of which the first ``known`` numbers were written."""
+    """An operator and a version, of which only the first ``known`` numbers were given."""
 
     operator: str
     low: Version
@@ -68,7 +68,7 @@ class Term:
 
     @classmethod
     def parse(cls, match: re.Match[str]) -> Self:
-        """Read a match of ``_TERM``; raises Invalid."""
+        """Parse a match of ``_TERM``; raises Invalid."""
         operator = _ALIASES.get(match[1], match[1])
         if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
             raise Invalid(f"got the range of versions {match[0][:200]!r}, want numbers below 2^64")
@@ -81,7 +81,7 @@ class Term:
 
     def holds(self, version: Version) -> bool:
         """Whether a version fits the term."""
-        # A pre-release only matches where the range itself names one, or excludes one exact version.
+        # A pre-release matches only if the term itself names one, or excludes one exact version.
         exact = self.known == 3
         meant = not version.pre or bool(self.low.pre) or (self.operator == "!=" and exact)
         return meant and self._fits(version, exact=exact)
@@ -94,7 +94,7 @@ class Term:
             case "!=":
                 if exact:
                     return key != low
-                # 2.0-rc is each 2.0.x that is one; 2-rc is every 2.
+                # 2.0-rc excludes only versions 2.0.x with that pre-release; 2-rc excludes every 2.
                 other = self.known == 2 and version.pre != self.low.pre
                 return other or not self._shares(version, self.known)
             case ">":
@@ -124,7 +124,7 @@ class Range:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``>= 1.2, < 2 || ^3``; raises Invalid."""
+        """Parse a range such as ``>= 1.2, < 2 || ^3``; raises Invalid."""
         return cls(tuple(_terms(part, text) for part in text.split("||")))
 
     def holds(self, tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the jobs of some entries: so many images at a time, and so many requests to a host."""
+"""Runs the jobs of entries, with bounds on concurrent images and on requests to a host."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PER_HOST = 6
 
 @frozen
 class Run:
-    """``images`` at a time, None for as many as keep busy those who work; ``per_host`` requests in flight to a host,
-    for reading and for writing each; ``cache`` is the folder that remembers what was verified and packed, None for
-    this run only.
+    """The settings of a run: ``images`` at a time, None for as many as keep the workers busy; ``per_host`` concurrent
+    requests to a host, for reading and for writing each; ``cache`` is the folder that remembers what was verified and
+    compressed, None to remember it for this run only.
     """
 
     images: int | None = None
@@ -45,14 +45,14 @@ class Run:
 
 
 Helpers = Callable[[Hosts], AbstractContextManager[Elsewhere]]
-"""Finds other machines, which keep to the same bounds for hosts."""
+"""Makes the port to other machines, which keep to the same bounds for hosts."""
 
 
 def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: Helpers | None = None) -> Summary:
-    """Bring every image of the entries to its destination; ``helpers`` do the work, None: this machine alone.
+    """Bring every image of the entries to its destination; ``helpers`` do the work (None: only this machine).
 
-    An image that fails is an outcome, no error; without ``keep_going`` it ends the run. Raises Usage, before anything
-    is done, where two images would get one name.
+    A failed image is an outcome, not an error; without ``keep_going`` it ends the run. Raises Usage, before anything
+    is written, if two images would get the same name.
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
@@ -82,7 +82,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
 def _run(
     todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, run: Run, telling: Telling
 ) -> list[Outcome]:
-    """The outcomes in the order of the jobs, without those that nobody began with."""
+    """The outcomes in the order of the jobs, without those of jobs not begun."""
     stopping = threading.Event()
     wanted = _unless(stopping)
 
@@ -116,7 +116,7 @@ def _outcome(
     telling: Telling,
     wanted: Report,
 ) -> Outcome | None:
-    """What became of a job; None where it was called off."""
+    """Run a job and return its outcome; None if it was called off."""
     if isinstance(job, Unlisted):
         return image.failed(job.source, None, job.error)
     began = time.monotonic()
@@ -132,7 +132,7 @@ def _outcome(
 
 
 def _unless(stopping: threading.Event) -> Report:
-    """A report that ends whoever makes it once the run is stopping."""
+    """A report that raises CalledOff in its caller once the run is stopping."""
 
     def report(_event: Event) -> None:
         if stopping.is_set():

@@ -1,6 +1,6 @@
-"""What ``transship sync`` reads: skopeo's sync YAML as it is (skopeo-sync(1)), and our own richer form of it.
+"""The file that ``transship sync`` reads: skopeo's sync YAML as it is (skopeo-sync(1)), or our richer form of it.
 
-Members of the file other than ``defaults`` and ``images`` are registries, as skopeo has them.
+Members of the file other than ``defaults`` and ``images`` are registries, as in skopeo's.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 Takes = Callable[[str], bool]
 MakeSigning = Callable[[Sequence[str]], "Signing"]
-"""Gives those who sign, by what a file calls them: only the caller knows where keys and their passwords are."""
+"""Makes signers from the names in a file: only the caller knows where keys and their passwords are."""
 
 _OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments")}
-"""What is yes or no as for ``convert``, with its name there."""
+"""The boolean members, with their names in ``Options``."""
 
 _FIELDS = _OWN | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
-"""What ``defaults`` may say and the command, too, by what ``Options`` calls it."""
+"""Members of ``defaults`` that the command line can set too, with their names in ``Options``."""
 
 _FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
-"""What YAML 1.1 calls true and false elsewhere than in a text; a tag may have one of these names."""
+"""Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
 
 SHOWN = 20
-"""Most faults of a file that are told at once."""
+"""The most faults of a file that are reported at once."""
 
 
 @frozen
 class Entry:
-    """Some images of one place: those named by ``references`` (tags or digests), or all whose name ``takes``."""
+    """Some images of one source: those in ``references`` (tags or digests), or all whose name ``takes`` accepts."""
 
     source: Location
     references: tuple[str, ...] = ()
@@ -61,10 +61,10 @@ class Entry:
 
 
 def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[Entry]:
-    """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they hold where an entry is silent,
-    whatever the file's ``defaults`` are.
+    """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they apply unless an entry itself
+    says otherwise, and override the file's ``defaults``.
 
-    Raises Invalid with every fault and its line, Usage; also where no entry goes ``to`` the place that was named.
+    Raises Invalid with every fault and its line, and Usage, also if every entry has another ``to`` than the command's.
     """
     found = text.read(data)
     _name_flags(found.value)
@@ -78,7 +78,7 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
 
 
 def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, rename: str) -> dict[str, Any]:
-    """Those of the file that the command does not overrule."""
+    """The file's defaults that the command does not override."""
     unsaid = Options()
     told = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(unsaid, name)}
     told |= {member for member, given in (("to", to), ("rename", rename)) if given}
@@ -166,7 +166,7 @@ class _Reading:
             store = replace(store, tls_verify=said["tls-verify"])
         if "cert-dir" in said:
             store = replace(store, cert_dir=Path(said["cert-dir"]))
-        # What a file says of a source does not hold for its destinations.
+        # What a file says about a source does not apply to its destinations.
         target = self.options.target_store or self.options.store
         return replace(self.options, store=store, target_store=target, **told)
 
@@ -181,12 +181,12 @@ def _list(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _matches(pattern: str) -> Takes:
-    """As Go's regular expressions do, which are skopeo's: in linear time, within 8 MiB."""
+    """Match as Go's regular expressions, which skopeo uses: in linear time, within 8 MiB."""
     import re2
 
     options = re2.Options()
     options.log_errors = False
-    options.never_capture = True  # each group takes memory once for all that it is in
+    options.never_capture = True  # each capture group multiplies the memory of those around it
     try:
         compiled = re2.compile(pattern, options)
     except re2.error as error:
@@ -200,7 +200,7 @@ def _within(versions: str) -> Takes:
 
 
 def _name_flags(value: Any) -> None:
-    """Make true and false of the words for them, where one of these is meant."""
+    """Replace the words for true and false where a boolean is meant."""
     if not isinstance(value, dict):
         return
     images = value.get("images")
@@ -235,7 +235,7 @@ def _fault(found: text.Document, path: text.Path, error: jsonschema_rs.Validatio
             return found.line(path), f"{where}got no member {kind.value!r}, want it"
         case "type":
             want = " or ".join(kind.as_dict()["types"])
-            # What stands in the wrong place there may be a password.
+            # A misplaced value there may be a password.
             got = "something else" if "credentials" in path else _kind(error.instance)
             return found.line(path), f"{where}got {got}, want {want}"
         case "enum":

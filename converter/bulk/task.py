@@ -18,47 +18,47 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Task(Protocol[R_co]):
-    """A frozen dataclass that can be pickled, with a job that is ``portable``."""
+    """A picklable frozen dataclass, whose job is ``portable``."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    """What makes it one for ``dataclasses.replace``."""
+    """Lets ``dataclasses.replace`` accept it."""
 
     @property
     def key(self) -> str:
-        """The same for two tasks when one will do for both."""
+        """Equal for two tasks of which one suffices for both."""
         ...
 
     @property
     def size(self) -> int:
-        """About how many bytes it reads: the largest are begun first, so that none is left alone at the end."""
+        """About how many bytes it reads: the largest tasks begin first, so that none is left alone at the end."""
         ...
 
     @property
     def job(self) -> Job:
-        """The job that this is a part of, or all of."""
+        """The job that this task is part or all of."""
         ...
 
     def run(self, ends: Ends, report: Report) -> R_co:
-        """Do it, and tell what is there now: digests and sizes, never bytes. Raises what ``converter.convert`` does."""
+        """Run, and return what was made: digests and sizes, never bytes. Raises what ``converter.convert`` raises."""
         ...
 
 
 class Elsewhere(Protocol):
-    """The port to where tasks run when they do not run here."""
+    """The port to other machines that run tasks."""
 
     images: int
-    """How many images at a time keep it busy."""
+    """The number of concurrent images that keeps those machines busy."""
 
     fetched: int
-    """Bytes of blobs that sources beyond those machines have sent to them."""
+    """Bytes of blobs that those machines have fetched from remote sources."""
 
     def run(self, task: Task[R], report: Report) -> R:
-        """What ``task.run`` returns or raises there; ``report``, which may end it by raising, is called here."""
+        """What ``task.run`` returns or raises there; ``report`` is called here, and may end the task by raising."""
         ...
 
 
 def travels(job: Job) -> bool:
-    """Whether another machine has both ends: not a daemon's socket, not standard input."""
+    """Whether another machine can reach both ends: neither is a daemon's socket or a standard stream."""
     return not any(
         place.transport == "docker-daemon" or place.path in ("-", "/dev/stdin", "/dev/stdout")
         for place in (job.source, job.destination)
@@ -66,10 +66,10 @@ def travels(job: Job) -> bool:
 
 
 def portable(job: Job) -> Job:
-    """The job without any secret, or anything else that only this process has.
+    """The job without secrets or anything else that only this process has.
 
-    Who speaks to a registry elsewhere finds credentials there. Keys and policies stay here: what they are for is done
-    before a task is made, or after.
+    Other machines use their own credentials for registries. Keys and policies stay here: they are used before a task is
+    made, or after it.
     """
     options = job.options
     target = target_store(options, job.source, job.destination)
@@ -93,7 +93,7 @@ def _public(store: StoreOptions) -> StoreOptions:
     return replace(
         store,
         credentials=None,
-        # None is given: a worker has its own.
+        # None is passed: a worker has its own.
         token="",  # nosec B106
         environment={},
         docker_host="",

@@ -1,4 +1,4 @@
-"""Progress of whole images, derived from that of their blobs: how many bytes of each have been read."""
+"""Progress of whole images, derived from the bytes read of their blobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from converter.events import Event, Finished, Moved, Planned, Report, Started
 
 
 class Telling:
-    """Of one run; its ``report`` may be called by any thread."""
+    """The progress of one run; its ``report`` may be called by any thread."""
 
     def __init__(self, report: Report, images: int) -> None:
         self.report = report
@@ -19,7 +19,7 @@ class Telling:
 
     @contextmanager
     def image(self, name: str, also: Report) -> Iterator[Report]:
-        """A report for one image on its way; ``also`` hears every event first, and may end the image by raising."""
+        """A report for one image; ``also`` gets every event first, and may end the image by raising."""
         image = _Image(name, self.report, also)
         over = True
         try:
@@ -52,7 +52,7 @@ class _Image:
                 self._read[event.name] += event.size
                 self._report(Moved(self._name, event.size))
             case Finished():
-                # What was there, or was made earlier, counts as read.
+                # What was already there, or was made earlier, counts as read.
                 rest = event.size - self._read[event.name]
                 if rest > 0:
                     self._report(Moved(self._name, rest))
@@ -63,7 +63,7 @@ class _Image:
 
 
 def rest(report: Report, planned: int) -> Report:
-    """A report that has told so many bytes of the next plan before."""
+    """A report that leaves out of the next plan the bytes already reported as ``planned``."""
     left = planned
 
     def hear(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""YAML that knows its lines (YAML 1.1, as PyYAML reads it); scalars keep their spelling, so ``1.10`` is a tag."""
+"""Reads YAML with line numbers (YAML 1.1, as PyYAML does); scalars keep their spelling, so ``1.10`` is a tag."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _PLAIN: Mapping[str, bool | None] = {"true": True, "false": False, "null": None,
 
 @frozen
 class Document:
-    """What a file says: mappings, lists, texts, true, false and null; ``lines`` count from 1, by path."""
+    """The value of a file, of mappings, lists, texts, true, false and null; ``lines``, by path, count from 1."""
 
     value: Any
     lines: Mapping[Path, int]
 
     def line(self, path: Path) -> int:
-        """Where the value at a path stands, or the nearest above it."""
+        """The line of the value at a path, or of the nearest value above it."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def read(text: str | bytes) -> Document:
-    """Read one YAML document (JSON is one, too). Raises Invalid with the line, LimitExceeded."""
+    """Read one YAML document (JSON is YAML too). Raises Invalid with the line, LimitExceeded."""
     limits = in_force()
     limits.require("document", len(text), "bytes of YAML")
     try:
@@ -54,7 +54,7 @@ def read(text: str | bytes) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Counts the nodes as they are made: each takes the memory of hundreds of bytes of text."""
+    """Counts the nodes as they are made: each takes as much memory as hundreds of bytes of text."""
 
     def __init__(self, text: str | bytes, limits: Limits) -> None:
         super().__init__(text)
@@ -64,13 +64,13 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._nodes += 1
         self._limits.require("yaml_values", self._nodes, "values")
-        if self.tag_handles != self.DEFAULT_TAGS:  # a prefix is held once for each tag that has it: gigabytes
+        if self.tag_handles != self.DEFAULT_TAGS:  # a prefix is stored again for each tag that uses it: gigabytes
             raise Invalid("got a %TAG directive, want none")
         return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        # What is merged into what is merged multiplies.
+        # Nested merges multiply.
         self._limits.require("yaml_values", len(node.value), "values")
 
     def compose_scalar_node(self, anchor: dict[str, yaml.Node]) -> yaml.ScalarNode:
@@ -92,7 +92,7 @@ class _Walk:
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
-        # Aliases make of a short file a long one.
+        # Aliases can make a short file a long one.
         self._limits.require("yaml_values", len(self.lines), "values")
         if isinstance(node, yaml.ScalarNode):
             plain = node.style is None and node.value.lower() in _PLAIN
@@ -100,7 +100,7 @@ class _Walk:
         if id(node) in self._open:
             raise Invalid(f"line {self.lines[path]}: got a value that holds itself, want an end")
         self._open.add(id(node))
-        # The path of each value is held.
+        # The path of each value is stored.
         self._limits.require("json_depth", len(self._open), "lists and mappings within each other")
         try:
             if isinstance(node, yaml.SequenceNode):

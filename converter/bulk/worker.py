@@ -1,4 +1,4 @@
-"""Runs a task on a worker of a Dask cluster, with the credentials and a temporary spool of that machine."""
+"""Runs a task on a worker of a Dask cluster, with that machine's credentials and a temporary spool."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from converter.version import __version__
 R = TypeVar("R")
 
 Environment = Callable[[], Mapping[str, str]]
-"""A function of some module, called on the worker: the variables that say where its credentials are."""
+"""A module-level function, called on the worker: returns the environment that says where its credentials are."""
 
 Send = Callable[[Event], None]
 
 TOPIC = "transship"
 HELD = "held"
-"""The topic of events, each as its class name and its fields, and of requests to back off from a host (``HELD``)."""
+"""The topic for events, each as class name and fields, and for requests to back off from a host (``HELD``)."""
 
 INTERVAL = 0.5
-"""Seconds between two messages that say how far a blob has been read."""
+"""Seconds between two messages about how far blobs have been read."""
 
 _EVENTS: Mapping[str, Callable[..., Event]] = {
     kind.__name__: kind for kind in (Planned, Started, Moved, Finished, Warned)
@@ -52,7 +52,7 @@ _EVENTS: Mapping[str, Callable[..., Event]] = {
 
 @frozen
 class Done(Generic[R]):
-    """What became of a task; ``fetched`` are bytes that a source beyond the worker sent."""
+    """The result of a task; ``fetched`` are the bytes that the worker fetched from remote sources."""
 
     result: R
     fetched: int
@@ -60,7 +60,7 @@ class Done(Generic[R]):
 
 @frozen
 class Failed:
-    """A ConverterError on its way to another process, where only those of ``converter.errors`` are known."""
+    """A ConverterError to be sent to another process, where only the classes of ``converter.errors`` are known."""
 
     kind: type[ConverterError]
     fact: str
@@ -68,20 +68,20 @@ class Failed:
 
     @classmethod
     def of(cls, error: ConverterError) -> Failed:
-        """The nearest kind that a caller can react to."""
+        """The error as the nearest class that a caller can react to."""
         kind = next(one for one in type(error).__mro__ if one.__module__ == ConverterError.__module__)
         return cls(kind=kind, fact=error.fact, trail=error.trail)
 
     def error(self) -> ConverterError:
-        """The error, anew."""
+        """The error, made again."""
         error = self.kind(self.fact)
         error.trail = self.trail
         return error
 
 
 def work(task: Task[R], environment: Environment, per_host: int, wanted: str) -> Done[R] | Failed:
-    """Do a task on the worker that calls this, whose ``program()`` is to be the one wanted; the events on the way go
-    to whoever listens to ``TOPIC``.
+    """Run a task on the worker that calls this; its ``program()`` must be the one ``wanted``. Events are sent to the
+    subscribers of ``TOPIC``.
     """
     worker, key, hosts = get_worker(), task.key, hosts_of(per_host)
 
@@ -102,7 +102,7 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
 def perform(
     task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
 ) -> Done[R] | Failed:
-    """Do a task with the variables of this machine. A failure that a person can act on is a result, too."""
+    """Run a task with this machine's environment. A ConverterError or OSError is returned as Failed, not raised."""
     task = replace(task, job=at_home(task.job, environment))
     with (
         enforced(task.job.options.store.limits),
@@ -120,7 +120,7 @@ def perform(
 
 
 def at_home(job: Job, environment: Mapping[str, str]) -> Job:
-    """A job that came without any, with the variables of this machine."""
+    """The job, which came without environment variables, with those of this machine."""
 
     def store(options: StoreOptions) -> StoreOptions:
         return replace(options, environment=environment)
@@ -131,31 +131,31 @@ def at_home(job: Job, environment: Mapping[str, str]) -> Job:
 
 
 def event_of(name: str, *fields: Any) -> Event:
-    """An event, from its message."""
+    """Make an event from its message."""
     return _EVENTS[name](*fields)
 
 
 @cache
 def hosts_of(per_host: int) -> Hosts:
-    """Shared by all tasks of this worker: when one of them is told to back off from a host, all do."""
+    """The hosts shared by all tasks of this worker: when one is told to back off from a host, all do."""
     return Hosts(per_host)
 
 
 @cache
 def crew_of(threads: int) -> Workers:
-    """Compresses for all tasks of this worker, on as many threads as Dask has given it; a single task may use all."""
+    """The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
     return Workers(threads)
 
 
 def prepare(per_host: int) -> str:
-    """Import what tasks need up front, since a worker is unresponsive while it imports. Returns its program."""
+    """Import in advance what tasks need, as a worker is unresponsive while it imports. Returns its program."""
     hosts_of(per_host)
     return program()
 
 
 @cache
 def program() -> str:
-    """The version and a hash of the files: two checkouts may differ and have the same version."""
+    """The version and a hash of the files, since two checkouts of the same version may differ."""
     folder = Path(converter.__file__).parent
     files = sorted(path for path in folder.rglob("*.py"))
     parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
@@ -163,13 +163,13 @@ def program() -> str:
 
 
 def hold(per_host: int, host: str, seconds: float) -> None:
-    """Back off from a host that has asked another worker to."""
+    """Back off from a host that has asked another machine to."""
     hosts_of(per_host).hold(host, seconds)
 
 
 @contextmanager
 def _seldom(send: Send) -> Iterator[Report]:
-    """A report that sums up many small steps, and sends the total now and then."""
+    """A report that sums up small steps, and sends the totals at intervals."""
     steps: Counter[str] = Counter()
     lock = threading.Lock()
     sent = time.monotonic()

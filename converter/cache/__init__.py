@@ -1,7 +1,7 @@
-"""What earlier runs have verified, and optionally what they have made: work that need not be repeated.
+"""Results that later runs can reuse: what was verified, and optionally the blobs that were made.
 
-A digest names its bytes for ever, so an entry can become unused but never wrong. A cache only saves time: where it
-cannot be read or written, there is nothing in it.
+A digest names its bytes for ever, so an entry can become unused but never wrong. A cache only saves time: one that
+cannot be read or written counts as empty.
 """
 
 from __future__ import annotations

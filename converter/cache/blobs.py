@@ -1,4 +1,4 @@
-"""Blobs in a folder, by digest: what was costly to make or fetch. The least recently used are removed first."""
+"""Keeps blobs that were costly to make or fetch in a folder, by digest; the least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from converter.streams import Block
 from converter.streams.blocks import closing, file_blocks
 
 Keep = Callable[[Digest], None]
-"""Says under which digest the blocks that have passed are to be found again."""
+"""Keeps the blocks that have passed, under this digest."""
 
 
 @frozen
 class Kept:
-    """A blob that is there: ``size`` in bytes, ``used`` in seconds since 1970."""
+    """A blob in the folder: ``size`` in bytes, ``used`` in seconds since 1970."""
 
     digest: Digest
     size: int
@@ -32,9 +32,9 @@ class Kept:
 
 
 class KeptBlobs:
-    """Blobs of ``most`` bytes in all, once ``trim`` has been called. Safe for many threads and processes.
+    """A folder of blobs, at most ``most`` bytes in all after ``trim``. Safe for concurrent threads and processes.
 
-    A file that is damaged or gone is no error: it is as if it had never been there.
+    A damaged or missing file is not an error; the blob counts as absent.
     """
 
     def __init__(self, folder: Path, most: int = 0) -> None:
@@ -42,7 +42,7 @@ class KeptBlobs:
         self._most = most
 
     def find(self, descriptor: Descriptor) -> Known | None:
-        """The blob, if it is there and sound: it is read for that, so that no conversion fails for our damage."""
+        """The blob, if present and intact: it is verified first, so that damage here never fails a conversion."""
         path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
         known = Known(descriptor, lambda: _blocks(path))
         try:
@@ -61,7 +61,9 @@ class KeptBlobs:
 
     @contextmanager
     def keeping(self, blocks: Blocks) -> Iterator[tuple[Iterator[Block], Keep]]:
-        """The same blocks, written down as they pass; and what keeps them, once all have. Else nothing stays."""
+        """The same blocks, saved as they pass, and a function that keeps them once all have passed. Otherwise nothing
+        stays.
+        """
         part = _Part(self._folder)
         try:
             yield part.passing(blocks), part.keep
@@ -69,7 +71,7 @@ class KeptBlobs:
             part.remove()
 
     def kept(self) -> list[Kept]:
-        """What is there, the least recently used first."""
+        """The blobs in the folder, least recently used first."""
         found = []
         with suppress(OSError):
             for path in self._folder.glob("sha*/*"):
@@ -80,7 +82,7 @@ class KeptBlobs:
         return sorted(found, key=lambda one: one.used)
 
     def trim(self) -> list[Kept]:
-        """Remove what is too much, and what processes left that were killed; returns what was removed."""
+        """Remove blobs beyond ``most`` bytes and temporary files of killed processes; returns the removed blobs."""
         clean(self._folder)
         kept = self.kept()
         over = sum(one.size for one in kept) - self._most
@@ -96,7 +98,7 @@ class KeptBlobs:
 
 
 class _Part:
-    """A blob on its way. The first error of the disk ends the keeping, and nothing else."""
+    """A blob being written. After the first disk error nothing is kept, but the blocks still pass."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,7 +125,7 @@ class _Part:
                 self._file.path.rename(place / digest.encoded)
 
     def remove(self) -> None:
-        """Does nothing after ``keep``: the file has another name by then."""
+        """Remove the unfinished file; does nothing after ``keep``, which has renamed it."""
         if self._file is not None:
             self._file.remove()
             self._file = None

@@ -1,4 +1,4 @@
-"""Which rules a document was checked by."""
+"""Identifies the rules that a document was checked by."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from converter.version import __version__
 
 _PACKAGE = Path(__file__).parent.parent
 _RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
-"""The rules and the schemas, where they lie in a wheel and where in a checkout."""
+"""Where the rules and schemas may be: in a wheel and in a checkout."""
 
 
 @cache
 def edition() -> str:
-    """The version, and what tells one state of a checkout from another: in one, a rule changes between two versions.
+    """The version and a checksum of the rule files: in a checkout, rules change between versions.
 
-    All files count, not the newest: one that is put back may be older than the rest, and a clock may have gone back.
+    Every file counts, not just the newest: a restored file may be older than the rest, and clocks can go backwards.
     """
     files = []
     for folder in _RULES:

@@ -1,4 +1,4 @@
-"""What was verified and compressed, in an SQLite file: digests only, no content."""
+"""Remembers what was verified and compressed, in an SQLite file that holds only digests, no content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = "blobs.sqlite3"
 FOLDER = "blobs"
 _NO_TYPE = "application/octet-stream"
 _BUSY = 10.0
-"""Seconds to wait for another process that is writing."""
+"""Seconds to wait for another process to finish writing."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS diff_ids (digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID, STRICT;
@@ -59,9 +59,11 @@ Fact = tuple[str | int, ...]
 
 
 class Memory:
-    """Remembers for one run only: blob digests, their diff_ids, what became of them, who has them, sound documents.
+    """Remembers, for one run: diff_ids by blob digest, recompressed blobs, repositories that hold a blob, sound
+    documents.
 
-    All images of a run share one: ``alone`` lets one thread move a blob, and the others find it.
+    All images of a run share one instance; ``alone`` lets one thread move a blob while the others wait and then find
+    it.
     """
 
     blobs: KeptBlobs | None = None
@@ -75,22 +77,22 @@ class Memory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
     def save(self) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
     def get(self, digest: Digest) -> Digest | None:
-        """The digest of the blob's uncompressed bytes, where it has been computed before."""
+        """The digest of the blob's uncompressed bytes; None if it has not been computed yet."""
         fact = self._find("diff_ids", str(digest))
         return None if fact is None else Digest.parse(str(fact[0]))
 
     def learn(self, digest: Digest, diff_id: Digest) -> None:
-        """Remember what was computed from bytes that had this digest."""
+        """Remember the diff_id computed from the bytes with this digest."""
         self._learn("diff_ids", str(digest), told=(str(diff_id),))
 
     def packed(self, source: Digest, how: str) -> Made | None:
-        """What a blob became when it was unpacked and packed again in this way; the media type is the plan's affair."""
+        """The result of unpacking a blob and packing it again in this way; its media type is left to the plan."""
         fact = self._find("packed", str(source), how)
         if fact is None:
             return None
@@ -98,31 +100,33 @@ class Memory:
         return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])))
 
     def learn_packed(self, source: Digest, how: str, made: Made) -> None:
-        """Remember what was made of the bytes with this digest."""
+        """Remember what the bytes with this digest were packed into."""
         if made.diff_id is not None:
             told = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
             self._learn("packed", str(source), how, told=told)
 
     def holder(self, host: str, digest: Digest) -> str | None:
-        """A repository of a registry that had the blob when it was last heard of."""
+        """A repository of the registry that last was known to have the blob; None if there is none."""
         fact = self._find("holders", host, str(digest))
         return None if fact is None else str(fact[0])
 
     def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
-        """Remember a repository that has the blob, in place of the one that was known."""
+        """Remember a repository that has the blob, replacing the one known before."""
         self._learn("holders", host, str(digest), told=(repository,))
 
     def is_sound(self, digest: Digest, kind: str) -> bool:
-        """Whether nothing was wrong with a document when it was checked by the rules that there are today."""
+        """Whether the document was found valid under the current rules."""
         return self._find("sound", str(digest), kind) == (edition(),)
 
     def learn_sound(self, digest: Digest, kind: str) -> None:
-        """Remember that nothing is wrong with a document."""
+        """Remember that a document is valid."""
         self._learn("sound", str(digest), kind, told=(edition(),))
 
     @contextmanager
     def alone(self, digest: Digest) -> Iterator[None]:
-        """Wait until nobody else moves the blob. Whoever holds one waits for no other, so all come to their turn."""
+        """Wait until no other thread is moving the blob. Nobody waits for a second blob while holding one: no
+        deadlocks.
+        """
         with self._turns:
             turn, waiting = self._at_work.setdefault(digest, (threading.Lock(), []))
             waiting.append(None)
@@ -143,9 +147,9 @@ class Memory:
 
 
 class Cache(Memory):
-    """A memory that is kept in a folder for the runs to come. Safe for threads and processes.
+    """A memory kept in a folder for later runs. Safe for concurrent threads and processes.
 
-    ``blobs`` has the bytes of ``most`` bytes of them; None where none are to be kept.
+    ``blobs`` keeps up to ``most`` bytes of blobs; it is None if ``most`` is 0.
     """
 
     def __init__(self, folder: Path, most: int = 0) -> None:
@@ -160,7 +164,7 @@ class Cache(Memory):
         self._reading: sqlite3.Connection | None = None
 
     def __exit__(self, *_: object) -> None:
-        """Write down what was learned, also by a run that failed later: it is true all the same."""
+        """Save what was learned, even if the run failed: it remains true."""
         try:
             self.save()
         finally:
@@ -172,7 +176,7 @@ class Cache(Memory):
             self.blobs.trim()
 
     def save(self) -> None:
-        """Write down what was learned since the last time: a process that is killed remembers nothing else."""
+        """Save what was learned since the last call; a process that is killed loses the rest."""
         with self._lock:
             new, self._new = self._new, {}
         if new:
@@ -196,17 +200,17 @@ class Cache(Memory):
             self._new.setdefault(table, []).append((*key, *told))
 
     def counts(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """The number of rows in each table."""
         with self._lock:
             return {table: (self._row(query) or (0,))[0] for table, query in _COUNT.items()}
 
     def forget(self) -> None:
-        """Start anew, with nothing."""
+        """Delete the database, to start anew."""
         with suppress(OSError):
             self._path.unlink()
 
     def _row(self, query: str, *values: str) -> tuple[Any, ...] | None:
-        """The first row of an answer; None where there is none, or no database."""
+        """The first row of the result; None if there is none, or no database."""
         with suppress(sqlite3.Error, OSError):
             if self._reading is None:
                 if not self._path.exists():

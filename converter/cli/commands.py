@@ -26,7 +26,7 @@ COMMANDS = {
     "cache": ("converter.cli.cache", "List what earlier runs have cached, or remove it."),
     "completion": ("converter.cli.completion", "Print a script for shell completion of these commands."),
 }
-"""Name → module and short help: all that ``--help`` and completion need to know of a command."""
+"""Name → module and short help: all that ``--help`` and completion need to know about a command."""
 
 ABOUT = """\
 Move the contents of a container image from one format to another, intact.
@@ -52,7 +52,7 @@ Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 wro
 
 
 class Commands(click.Group):
-    """A group that knows its commands' names and short help without importing them."""
+    """A group that knows the names and short help of its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -80,7 +80,7 @@ class Commands(click.Group):
         from click.shell_completion import CompletionItem
 
         found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
-        # Not those of click.Group, which would import every command to ask its short help.
+        # click.Group's own would import every command for its short help.
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
 

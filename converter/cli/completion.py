@@ -1,4 +1,4 @@
-"""``transship completion``: a script that makes a shell complete the commands, their options, and names of files."""
+"""``transship completion``: a script that makes a shell complete commands, options, and file names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FILES = {
         "complete --force-files --command transship --condition 'not __fish_use_subcommand'\ncomplete --no-files",
     ),
 }
-"""What is put in the place of what, so that a shell offers files where click has nothing to offer: for references."""
+"""Replacements in click's scripts that make a shell offer files if click has nothing to offer, as for references."""
 
 
 @click.command("completion", help=HELP)

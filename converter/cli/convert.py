@@ -86,7 +86,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
-    # Where an image went to standard output, its report goes beside it.
+    # If an image goes to standard output, its report goes to standard error.
     out = sys.stderr if to_stdout else sys.stdout
     if flags().json:
         show_json(document(result), to=out)
@@ -100,7 +100,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
 
 @contextmanager
 def _advising() -> Iterator[None]:
-    """Name the option that does without what failed: only the command line knows it."""
+    """Name the option that avoids what failed: only the command line knows it."""
     try:
         yield
     except ConverterError as error:
@@ -110,14 +110,14 @@ def _advising() -> Iterator[None]:
 
 
 def is_standard_output(destination: str) -> bool:
-    """Whether the bytes of an image go there."""
+    """Whether a destination is standard output."""
     from converter.model.reference import Location
 
     return Location.parse(destination).path in {"-", "/dev/stdout", "/dev/fd/1"}
 
 
 def check_terminals(source: str, *, to_stdout: bool) -> None:
-    """Raises Usage where an image would be typed in, or thrown at a person."""
+    """Raises Usage if an image would be read from or written to a terminal."""
     from converter.model.reference import Location
 
     if Location.parse(source).path in {"-", "/dev/stdin"} and on_terminal(sys.stdin):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from converter.streams.tar.records import Records
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
-"""The exit status, as that of diff(1)."""
+"""The exit status, as in diff(1)."""
 
 
 EXAMPLES = """\b
@@ -66,14 +66,14 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
             reading(second, options, aci_paths) as b,
             progress(quiet=flags().quiet) as report,
         ):
-            for one in differences(a, b, platform, report):  # a million, perhaps; none is told before all are known
+            for one in differences(a, b, platform, report):  # perhaps a million; printed once all are known
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
         tell(found)
         return DIFFERENT if found else EQUAL
 
 
 def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> Iterator[Difference]:
-    """Those of every image. Of two indexes the platform stands before the path. Raises what a comparison raises."""
+    """The differences of all images; for two indexes, the platform precedes the path. Raises what comparing raises."""
     from converter.diff import Difference, compare
 
     names = a.reference, b.reference
@@ -93,7 +93,7 @@ def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> I
 
 
 def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
-    """The image itself, or that of the index which is wanted, or which suits the image that it is compared to."""
+    """The image itself, or the one of an index that is wanted or that suits the other image."""
     from converter.edits import one_platform
 
     with within(opened.reference):
@@ -107,7 +107,7 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
 
 
 def by_platform(opened: Opened) -> dict[str, Image]:
-    """The images of an index; a platform that it has twice is numbered."""
+    """The images of an index, by platform; repeated platforms are numbered."""
     from converter.edits import read_whole
 
     found: dict[str, Image] = {}
@@ -119,7 +119,7 @@ def by_platform(opened: Opened) -> dict[str, Image]:
 
 
 def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
-    """Opens blobs, and tells how far their reading has come."""
+    """Returns a function that opens blobs and reports how far they have been read."""
     layers = [known for image in compared for layer in image.layers for known in sources(layer.content)]
     report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
     numbers = itertools.count(1)
@@ -137,7 +137,7 @@ def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
 
 
 def tell(found: Records) -> None:
-    """Print what differs, as JSON or for people."""
+    """Print the differences, as JSON or as text."""
     if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
@@ -153,7 +153,7 @@ def tell(found: Records) -> None:
 
 
 def difference(row: bytes) -> Difference:
-    """What ``command`` has put down."""
+    """Read back a difference that ``command`` stored."""
     from converter.diff import Difference
 
     path, what, a, b = json.loads(row)
@@ -161,12 +161,12 @@ def difference(row: bytes) -> Difference:
 
 
 def sentence(one: Difference) -> str:
-    """What differs, for people."""
+    """A difference as text."""
     if one.what == "entry":
         return f"only in {'A' if one.b is None else 'B'} ({one.a or one.b})"
     return f"{one.what} is {value(one.a)} in A, {value(one.b)} in B"
 
 
 def value(member: Any) -> str:
-    """A JSON value for people."""
+    """A JSON value as text."""
     return member if isinstance(member, str) and member else json.dumps(member, ensure_ascii=False)

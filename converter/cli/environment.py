@@ -1,4 +1,4 @@
-"""What the stores need to know from the options and from the environment, which only this package reads."""
+"""Store options from the command line and from the environment, which only this package reads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str | None)
 
 
 def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
-    """Put limits in force for as long as the command runs."""
+    """Put limits in force while the command runs."""
     if values:
         from converter.model.limits import Limits, enforced
 
@@ -81,7 +81,7 @@ store_options = together(
         help="Change a limit on input, e.g. layers=2000 or document=8M (repeatable; docs/limits.md).",
     ),
 )
-"""Gives a command the options of registries; ``store()`` has what they say."""
+"""Gives a command the options for registries; ``store()`` returns their values."""
 
 end_options = together(
     _credentials("--src-creds", "As --creds, for the source alone."),
@@ -92,11 +92,11 @@ end_options = together(
     _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
     hidden(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
 )
-"""Gives a command that has a source and destinations options for one of them alone; ``store`` has what they say."""
+"""Gives a command options for its source or its destinations alone; ``store()`` returns their values."""
 
 
 def store(end: str = "") -> StoreOptions:
-    """The options of the command that runs, for one ``end`` (``src``, ``dest``), and what the environment says."""
+    """The store options of the running command, for one ``end`` (``src``, ``dest``), and from the environment."""
     from converter.stores import StoreOptions
 
     given = told(_GROUP)
@@ -112,17 +112,17 @@ def store(end: str = "") -> StoreOptions:
 
 
 def variables() -> dict[str, str]:
-    """The variables of the process that calls this, perhaps on another machine."""
+    """The environment variables of the calling process, perhaps on another machine."""
     return dict(os.environ)
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def cache_folder() -> Path | None:
-    """Where to remember what was verified (XDG base directories); None for somebody without a home."""
+    """The folder for the cache (XDG base directories); None without a home directory."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     if named.startswith("/"):
         return Path(named, "transship")
@@ -131,7 +131,7 @@ def cache_folder() -> Path | None:
 
 
 def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """A size that a person typed, in bytes; raises Usage."""
+    """Parse a size from the command line into bytes; raises Usage."""
     from converter.model.limits import parse_size
 
     return None if value is None else parse_size(value)

@@ -1,4 +1,4 @@
-"""The flags of every command, ``--quiet``, ``--json`` and ``--debug``; and how options are shared between commands."""
+"""The flags of every command, ``--quiet``, ``--json`` and ``--debug``, and helpers to share options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Decorator = Callable[[Function], Function]
 
 
 class Flags:
-    """The flags, and ``failed``: the exit status when the command cannot do its work."""
+    """The flags, and ``failed``, the exit status if the command fails."""
 
     def __init__(self) -> None:
         self.quiet = self.json = self.debug = False
@@ -20,25 +20,25 @@ class Flags:
 
 
 class WholeNumber(click.IntRange):
-    """A number of things, not below ``min``."""
+    """A whole number, not below ``min``."""
 
-    name = "whole number"  # as errors call it; click has "integer range"
+    name = "whole number"  # for error messages, in place of click's "integer range"
 
 
 class Number(click.FloatRange):
-    """The same, not only of whole things."""
+    """The same, with fractions."""
 
     name = "number"
 
 
 def flags() -> Flags:
-    """Those of the command that runs."""
+    """The flags of the running command."""
     found = click.get_current_context().find_object(Flags)
     return Flags() if found is None else found
 
 
 def together(*options: Decorator[Any]) -> Decorator[Any]:
-    """One decorator that gives a command several options, in the order of its help."""
+    """One decorator that gives a command several options, in the order of the help."""
 
     def give(function: Function) -> Function:
         for option in reversed(options):
@@ -49,7 +49,7 @@ def together(*options: Decorator[Any]) -> Decorator[Any]:
 
 
 def hidden(group: str, name: str, **how: Any) -> Decorator[Any]:
-    """An option that its command is not handed: ``told(group)`` has its value, where it was given."""
+    """An option that is not passed to its command: ``told(group)`` has its value if it was given."""
 
     def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value is not None:
@@ -59,18 +59,18 @@ def hidden(group: str, name: str, **how: Any) -> Decorator[Any]:
 
 
 def told(group: str) -> dict[str, Any]:
-    """What the hidden options of the command that runs say, by their names."""
+    """The values of the running command's hidden options, by name."""
     return noted(click.get_current_context(), group)
 
 
 def noted(context: click.Context, group: str) -> dict[str, Any]:
-    """The same while options are still being read."""
+    """The same while options are still being parsed."""
     found: dict[str, Any] = context.meta.setdefault(f"{__name__}.{group}", {})
     return found
 
 
 def _flag(*names: str, text: str) -> Decorator[Any]:
-    # Eager: --debug holds for an error in another option, wherever it stands.
+    # Eager, so that --debug applies to an error in another option, wherever it is on the command line.
     return click.option(*names, is_flag=True, is_eager=True, expose_value=False, callback=_raise, help=text)
 
 
@@ -85,4 +85,4 @@ common = together(
     _flag("--json", text="Print one JSON document on standard output."),
     _flag("--debug", text="Show where an error comes from."),
 )
-"""Gives a command the flags that all have."""
+"""Gives a command the flags that all commands have."""

@@ -1,4 +1,4 @@
-"""Fits the C library's heap to blocks that pass from thread to thread (glibc, mallopt(3))."""
+"""Tunes the C library's heap for blocks that pass from thread to thread (glibc, mallopt(3))."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ MIB = 1024 * 1024
 
 
 def share_heap() -> None:
-    """Let every thread allocate from one arena, which keeps what is free; nothing happens with another C library.
+    """Let all threads allocate from one arena, which keeps free memory; with another C library, do nothing.
 
-    Blocks are made in one thread and freed in another, so with a heap a thread the free memory of each cannot serve
-    the others: 330 MiB for an image of 520 MB, where 54 MiB do. What is free is needed again at once; to give it to the
-    system meanwhile costs half of all page faults, and 5 % of the time. A library must not decide this for its process;
-    a program may.
+    Blocks are allocated in one thread and freed in another, so with one arena per thread the free memory of each cannot
+    serve the others: 330 MiB for an image of 520 MB, where 54 MiB suffice. Freed memory is needed again at once, so
+    returning it to the system causes half of all page faults, and takes 5 % of the time. A library must not decide this
+    for its process; a program may.
     """
     import ctypes
 

@@ -1,4 +1,4 @@
-"""Options shared by several commands that select images and say what to do with them."""
+"""Options shared by several commands, which select images and say what to do with them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ image_options = together(
         "--attachments/--no-attachments", default=True, help="Take attachments of the image along. Default: yes."
     ),
 )
-"""Gives a command what ``convert`` and ``sync`` are told of every image, under the names of ``Options``."""
+"""Gives a command the options for images that ``convert`` and ``sync`` share, under the names of ``Options``."""
 
 
 aci_path_option = click.option(
@@ -67,8 +67,8 @@ aci_path_option = click.option(
     metavar="DIRECTORY",
     help="Where the dependencies of an ACI are (repeatable). Those that --layered wrote are found beside it.",
 )
-"""Gives a command the folders that it looks for dependencies of an ACI in."""
+"""Gives a command the folders in which to look for the dependencies of an ACI."""
 
 
 no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor update the cache.")
-"""Gives a command the way to do without what earlier runs have left."""
+"""Gives a command the option to ignore what earlier runs have cached."""

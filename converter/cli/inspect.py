@@ -1,4 +1,4 @@
-"""``transship inspect``: what a reference names, from its documents alone."""
+"""``transship inspect``: describes an image from its documents alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Rows = Iterator[tuple[str, str]]
 """Labels and values; a row without a label continues the one above."""
 
 MOST = 200
-"""Characters of an annotation or a label that are shown."""
+"""The most characters shown of an annotation or a label."""
 
 
 EXAMPLES = """\b
@@ -64,9 +64,9 @@ def command(reference: str, content_trust: dict[str, bytes]) -> None:
 def signatures_of(
     opened: Opened, attached: Sequence[Attachment], content_trust: Mapping[str, bytes]
 ) -> tuple[Signature, ...]:
-    """What is signed, within the image and beside it."""
+    """The signatures embedded in the image and attached to it."""
     if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
-        return ()  # a schema 1 manifest alone holds signatures itself
+        return ()  # only a schema 1 manifest embeds signatures
     from converter.trust.content_trust import beside
     from converter.trust.evidence import find
 
@@ -77,17 +77,17 @@ def signatures_of(
 
 
 def manifest_of(opened: Opened) -> bytes:
-    """The root document; nothing for an ACI, which is none."""
+    """The bytes of the root document; empty for an ACI, which is not a document."""
     return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
 
 
 def signature_rows(signatures: Iterable[Signature]) -> Rows:
-    """Where signatures lie. Nobody has verified them."""
+    """The kinds and places of signatures, which are not verified."""
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
 def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
-    """What there is to say, most important first."""
+    """All rows about an image, most important first."""
     item = opened.item
     yield from _identity(opened)
     match item:
@@ -122,7 +122,7 @@ def _name(opened: Opened) -> str:
 
 
 def _image_id(opened: Opened) -> str:
-    """The ID under which a runtime knows the image; that of an ACI is the digest of all of its tar."""
+    """The ID by which a runtime knows the image; that of an ACI is the digest of its whole uncompressed tar."""
     item = opened.item
     if _is_aci(item):
         from converter.formats.aci.archive import image_id
@@ -137,7 +137,7 @@ def _is_aci(item: Item) -> TypeGuard[Image]:
 
 
 def _annotations(item: Item) -> Mapping[str, str]:
-    """What an image says of itself; the manifest of an ACI, which other formats get as an annotation, is all of it."""
+    """The annotations of an image, without the one in which other formats keep the whole manifest of an ACI."""
     if isinstance(item, Artifact):
         return {}
     if not _is_aci(item):
@@ -226,7 +226,7 @@ def _attachment(attachment: Attachment) -> str:
 
 
 def _step(created: str, text: str, *, empty: bool) -> str:
-    # The fraction of a second says nothing to people; the rest has the same length for all that are in UTC.
+    # Nobody needs the fraction of a second; without it, all times in UTC have the same length.
     when = re.sub(r"\.\d+", "", created)
     return f"{when:<20}  {' '.join(text.split()) or 'no command'}{' (no layer)' if empty else ''}"
 
@@ -236,7 +236,7 @@ def _pairs(members: Mapping[str, str]) -> Iterator[str]:
 
 
 def _cut(value: str) -> str:
-    """As much of a value as a person reads: some are whole documents. JSON has them in full."""
+    """The start of a value, as some are whole documents; ``--json`` prints them in full."""
     return value if len(value) <= MOST else f"{value[:MOST]}… ({count(len(value), 'character')})"
 
 
@@ -247,7 +247,7 @@ def _column(label: str, values: Iterable[Any]) -> Rows:
 
 
 def _short(media_type: str) -> str:
-    """A media type without what is the same for nearly all of them."""
+    """A media type without the common prefixes."""
     for common_part in ("application/vnd.oci.image.layer.v1.", "application/vnd.docker.image.rootfs.diff."):
         media_type = media_type.removeprefix(common_part)
     return media_type.removeprefix("application/vnd.") or "no media type"

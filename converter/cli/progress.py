@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 Clock = Callable[[], float]
 
 INTERVAL = 5.0
-"""Seconds between two lines where no terminal is."""
+"""Seconds between two lines without a terminal."""
 
 DELAY = 0.3
 """Seconds before the first bar is drawn."""
 
 NAME = 24
-"""Most characters of a name beside a bar."""
+"""The most characters of a name next to a bar."""
 
 ROWS = 6
-"""Most blobs with a bar of their own; the others count in the sum."""
+"""The most blobs with a bar of their own; the others count only in the sum."""
 
 
 _START = "{desc} {percentage:3.0f}% |{bar}| "
 _BAR = _START + "{n_fmt}/{total_fmt} {rate_fmt} {remaining}{postfix}"
-"""Room is left for a bar where a terminal has 80 columns."""
+"""Leaves room for a bar on a terminal with 80 columns."""
 
 
 class View(Protocol):
-    """What shows progress. Its methods are called one at a time, in the order of the events."""
+    """Shows progress. Its methods are called one at a time, in the order of the events."""
 
     def show(self, event: Event) -> None: ...
 
@@ -45,9 +45,9 @@ class View(Protocol):
 
 @contextmanager
 def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
-    """Give a report that any thread may call; leaving takes the bars off the screen.
+    """Yield a report that any thread may call; leaving removes the bars from the screen.
 
-    ``noun`` is what there is a number of from the beginning; without one, how far the work is shows in bytes.
+    ``noun`` names the things whose number is known from the beginning; without one, progress is shown in bytes.
     """
     if sys.stderr is None:
         yield silent
@@ -80,19 +80,19 @@ def _tell(event: Warned | Failed) -> None:
 
 
 class Failures:
-    """What even those want to know who want no progress."""
+    """Shows failures only, for ``--quiet``."""
 
     def show(self, event: Event) -> None:
-        """Take an event in, and speak where something has failed."""
+        """Print an event if it is a failure."""
         if isinstance(event, Failed):
             _tell(event)
 
     def close(self) -> None:
-        """There is nothing to take back."""
+        """Nothing to remove."""
 
 
 class Blob:
-    """One that is being read: how many bytes it has (0: nobody told), and how many of them are read."""
+    """A blob that is being read: its size in bytes (0: unknown), and how many of them have been read."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -100,9 +100,9 @@ class Blob:
 
 
 class Sum:
-    """How much of the work is done: bytes, blobs, and the blobs at work by name.
+    """How much of the work is done: bytes, blobs, and the active blobs by name.
 
-    A blob that was skipped, or whose size nobody had told, counts with the size it turned out to have.
+    A blob that was skipped, or whose size was unknown, counts with the size it turned out to have.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Sum:
         self.active: dict[str, Blob] = {}
 
     def add(self, event: Event) -> None:
-        """Take in what happened."""
+        """Count an event."""
         match event:
             case Planned():
                 self.size += event.size
@@ -132,12 +132,12 @@ class Sum:
 
     @property
     def share(self) -> float:
-        """How many blobs are done; one at work counts as far as it has been read."""
+        """The number of blobs done; an active one counts by the fraction read."""
         return self.blobs_done + sum(min(1.0, blob.done / blob.size) for blob in self.active.values() if blob.size)
 
 
 def _end_of(name: str) -> str:
-    """As much of a name as a bar has room for: names of images differ at their end."""
+    """The end of a name, as a bar has room for it: names of images differ at their end."""
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
@@ -151,7 +151,7 @@ class Lines:
         self._began = self._told = clock()
 
     def show(self, event: Event) -> None:
-        """Take an event in, and speak when it is time."""
+        """Count an event, and print a line when it is time."""
         if isinstance(event, Warned | Failed):
             _tell(event)
             return
@@ -162,7 +162,7 @@ class Lines:
             say(self._line(now - self._began))
 
     def close(self) -> None:
-        """There is nothing to take back."""
+        """Nothing to remove."""
 
     def _line(self, seconds: float) -> str:
         done = self._sum
@@ -181,7 +181,7 @@ def _of(done: Sum, noun: str) -> str:
 
 
 class Bars:
-    """A bar for the whole and one for each blob at work; none for what is done before anybody could read it."""
+    """A bar for the whole and one for each active blob; none for work that is done before anybody could read it."""
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "") -> None:
         self._noun = noun
@@ -193,7 +193,7 @@ class Bars:
         self._rows: dict[str, tqdm[NoReturn]] = {}
 
     def show(self, event: Event) -> None:
-        """Take an event in, and draw what has changed."""
+        """Count an event, and draw what has changed."""
         self._sum.add(event)
         if isinstance(event, Warned | Failed):
             self._interrupted_by(event)
@@ -201,7 +201,7 @@ class Bars:
             self._draw()
 
     def close(self) -> None:
-        """Take the bars off the screen."""
+        """Remove the bars from the screen."""
         for bar in self._rows.values():
             bar.close()
         self._rows.clear()
@@ -234,10 +234,10 @@ class Bars:
                 self._rows[name] = self._bar(name, blob.size, blob.done, row)
 
     def _bar(self, name: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
-        # Here, since its import costs as much as all of --help.
+        # Imported here, since that takes as long as all of --help.
         from tqdm import tqdm
 
-        # There are threads here, but no processes and nothing to watch over.
+        # There are threads, but no processes, and no monitor is needed.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
         return tqdm(
@@ -258,6 +258,6 @@ class Bars:
         if self._whole is None:
             _tell(event)
             return
-        # tqdm takes the bars away, lets us write, and draws them again.
+        # tqdm removes the bars, lets us write, and draws them again.
         with self._whole.external_write_mode(file=self._stream):
             _tell(event)

@@ -19,7 +19,7 @@ from converter.stores.options import StoreOptions
 
 @frozen(kw_only=False)
 class Opened:
-    """What a reference names, its root, and the source that has its bytes as long as it is open."""
+    """What a reference names, its root, and its source, which is open until ``reading`` is left."""
 
     reference: str
     item: Item
@@ -30,11 +30,11 @@ class Opened:
     aci_paths: Sequence[Path] = ()
 
     def read(self, descriptor: Descriptor) -> Item:
-        """What a descriptor of the item names."""
+        """Read what a descriptor of the item names."""
         return formats.reading(self.source.fetch)(descriptor)
 
     def whole(self, image: Image) -> Image:
-        """The image with the layers of what it depends on, if it is an ACI; raises NotFound where that is not there."""
+        """The image, with the layers of its dependencies if it is an ACI; raises NotFound if one is missing."""
         if not image.foreign.get("aci"):
             return image
         from converter.conversion.dependencies import Library

@@ -1,4 +1,4 @@
-"""How the findings of validation are written: for people, for programs, and for the common CI servers."""
+"""Writes the findings of validation, for people, for programs, and for the common CI servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from converter.version import __version__
 
 @frozen
 class Checked:
-    """One target, what it was taken for, and what is wrong with it; of a document, where in its text that is."""
+    """One target, the kind it was taken for, its findings and, for a document, their places in the text."""
 
     target: str
     kind: str
@@ -27,12 +27,12 @@ class Checked:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong with it but for warnings."""
+        """Whether the findings are warnings at most."""
         return is_valid(self.findings)
 
 
 def report(checked: Sequence[Checked], form: str, *, quiet: bool = False) -> None:
-    """Write all findings on standard output; ``quiet`` leaves out, for people, what is well."""
+    """Write all findings to standard output; ``quiet`` omits valid targets from the text format."""
     if form == "text":
         _text(checked, quiet)
     else:
@@ -45,7 +45,7 @@ def _text(checked: Sequence[Checked], quiet: bool) -> None:
             continue
         verdict = "valid" if one.valid else "invalid"
         show_parts((f"{one.target}: {one.kind}: ", BOLD), (verdict, GREEN if one.valid else RED))
-        # In a document of one line the number says nothing.
+        # In a document of one line, line numbers are useless.
         lines = any(place.line > 1 for place in one.places.values())
         for finding in one.findings:
             place = one.places.get(finding.path)
@@ -76,7 +76,7 @@ def _json(checked: Sequence[Checked]) -> None:
 
 
 def _junit(checked: Sequence[Checked]) -> None:
-    """One suite, one test case per target: Jenkins' and GitLab's JUnit, which allows one failure a case."""
+    """JUnit as Jenkins and GitLab read it, with one failure per case: one suite, one test case per target."""
     failures = sum(not one.valid for one in checked)
     totals = {"name": "transship validate", "tests": str(len(checked)), "failures": str(failures), "errors": "0"}
     suites = ET.Element("testsuites", totals)
@@ -107,7 +107,7 @@ def _github(checked: Sequence[Checked]) -> None:
 
 
 def _sarif(checked: Sequence[Checked]) -> None:
-    """SARIF 2.1.0, one run; a JSON pointer is a logical location, beside the line and column of a document."""
+    """SARIF 2.1.0, one run; a JSON pointer is a logical location, next to the line and column of a document."""
     used = {finding.rule for one in checked for finding in one.findings}
     described = [
         {
@@ -151,7 +151,7 @@ def _result(one: Checked, finding: Finding) -> dict[str, Any]:
 
 
 def _xml(text: str) -> str:
-    """Text that an XML 1.0 document may hold."""
+    """The text as an XML 1.0 document may hold it."""
     return printable(text)
 
 

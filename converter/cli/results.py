@@ -1,4 +1,4 @@
-"""The result of a conversion as people and as programs read it."""
+"""The result of a conversion, as text for people and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """What ``convert --json`` prints; null for a digest that a dry run cannot know. ``seconds`` is the wall time."""
+    """The JSON of ``convert --json``; null for a digest that a dry run cannot know. ``seconds`` is the wall time."""
     return {"source": result.source, "targets": [_target(target, result.seconds) for target in result.targets]}
 
 
@@ -50,7 +50,7 @@ def _text(value: object | None) -> str | None:
 
 
 def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
-    """The same for people: one paragraph per target."""
+    """The same as text: one paragraph per target."""
     for target in result.targets:
         yield f"{'would write' if dry_run else 'wrote'} {_named(target)}"
         yield f"  format    {target.format} ({target.media_type})"
@@ -70,7 +70,7 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
 
 
 def _needed(target: TargetResult) -> Iterator[str]:
-    """The ACIs beside one that depends on them, base first: where it goes, they have to go."""
+    """The ACIs that a layered ACI depends on, base first: they have to be moved along with it."""
     others = [layer.target for layer in target.layers if layer.target is not None and layer.target != target.digest]
     if target.format == "aci" and others:
         from converter.model.reference import Location

@@ -1,4 +1,4 @@
-"""Runs one command, and turns whatever ends it into one line and an exit status."""
+"""Runs one command, and turns whatever ends it into one line of text and an exit status."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from converter.cli.text import RED, say, show
 from converter.errors import ConverterError, Usage, from_system
 
 COMPLETION = "_TRANSSHIP_COMPLETE"
-"""The variable in which a shell's completion script asks (click's convention)."""
+"""The environment variable that a shell's completion script sets (click's convention)."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the process to end: what runs unwinds as it does after Control-C."""
+    """A signal asks the process to end; it unwinds the program as Control-C does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -30,24 +30,24 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and give its exit status; nothing is raised."""
+    """Run a command line and return its exit status; nothing is raised."""
     flags = Flags()
     heard: list[Stopped] = []
     try:
-        reconfigure()  # writes what is waiting
+        reconfigure()  # flushes buffered output
         with stoppable(heard):
             status = _invoke(arguments, flags)
             if sys.stdout is not None:
-                # Here, where a full disk is still an error that is told.
+                # Flushed here, where a full disk is still reported as an error.
                 sys.stdout.flush()
             return status
-    except BaseException as error:  # noqa: BLE001 - the one place where everything ends that nobody below expected
+    except BaseException as error:  # noqa: BLE001 - the one place that handles everything that nothing below expected
         if flags.debug and not isinstance(error, click.exceptions.Exit):
             import traceback
 
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
-        # A signal is what ended it also where a class or a module that was being made told it as an error of its own.
+        # A signal counts as the cause even if a class or module being created turned it into another error.
         status, text = verdict(heard[0] if heard else error, flags)
         if text:
             say(text, colour=RED)
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def reconfigure() -> None:
-    """Let a character that the locale cannot write be told by its number; that is no error."""
+    """Let output escape characters that the locale cannot encode, rather than raise."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -75,7 +75,7 @@ def _invoke(arguments: Sequence[str], flags: Flags) -> int:
 
 
 def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
-    """The exit status for what ended the command, and the line that says so (empty: none is needed)."""
+    """The exit status for what ended the command, and the line to print (empty: none)."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code, ""
@@ -92,7 +92,7 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
         case KeyboardInterrupt() | click.Abort():
             return 130, "interrupted"
         case BrokenPipeError():
-            # Whoever read our output has seen enough.
+            # The reader of our output has closed it on purpose.
             return flags.failed, ""
         case OSError():
             return flags.failed, str(from_system(error))
@@ -100,7 +100,7 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
             return flags.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
         case RecursionError():
             return flags.failed, "got input that is nested too deep, want less"
-    # Its text may hold anything, secrets too; --debug is asked for by whoever wants to see it.
+    # The text may hold anything, even secrets; --debug shows it.
     name = type(error).__name__
     return flags.failed, f"got an internal error ({name}), want none: run with --debug, and please report it"
 
@@ -118,7 +118,7 @@ def _usage(error: click.ClickException) -> str:
 
 @contextmanager
 def stoppable(heard: list[Stopped]) -> Iterator[None]:
-    """Let Control-C, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
+    """Let SIGINT, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         heard.append(Stopped(number))
@@ -136,7 +136,7 @@ def stoppable(heard: list[Stopped]) -> Iterator[None]:
 
 
 def _silence_broken_pipe() -> None:
-    # The interpreter flushes once more when it ends, and would complain.
+    # The interpreter flushes once more at exit, and would print an error.
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``transship schema``: the JSON Schemas that documents are checked with."""
+"""``transship schema``: the JSON Schemas that documents are checked against."""
 
 from __future__ import annotations
 

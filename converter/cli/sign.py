@@ -1,4 +1,4 @@
-"""``transship sign``: put a signature beside an image, which stays as it is."""
+"""``transship sign``: adds a signature to an image, which stays as it is."""
 
 from __future__ import annotations
 

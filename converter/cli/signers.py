@@ -1,4 +1,4 @@
-"""Keys to sign with, and what has to be signed, as the options of a conversion say it."""
+"""Signing keys and required signatures, from the options of a conversion."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ trust_options = together(
         help="What SOURCE must be signed with (skopeo's policy.json).",
     ),
 )
-"""Gives a command the options of signatures; ``signing()`` and ``wanted()`` have what they say."""
+"""Gives a command the options for signatures; ``signing()`` and ``wanted()`` return their values."""
 
 
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
@@ -54,11 +54,11 @@ content_trust_option = click.option(
     metavar="DIRECTORY",
     help="Docker Content Trust of the image: a folder with root.json and targets.json.",
 )
-"""Gives a command the documents of Docker Content Trust that lie in a folder, by their path in it."""
+"""Gives a command the documents of Docker Content Trust in a folder, by their path in it."""
 
 
 def signing() -> Signing | None:
-    """Who signs; None for nobody. Raises Invalid for a key that is none."""
+    """How to sign, None for not at all. Raises Invalid for a malformed key."""
     given = told(_GROUP)
     if not given.get("sign_by"):
         return None
@@ -69,7 +69,7 @@ def signing() -> Signing | None:
 
 
 def wanted() -> Wanted | None:
-    """What has to be signed; None where nobody asks."""
+    """The required signatures; None if there is no policy."""
     path: Path | None = told(_GROUP).get("policy")
     if path is None:
         return None
@@ -79,7 +79,7 @@ def wanted() -> Wanted | None:
 
 
 def read(path: str | Path) -> bytes:
-    """A file that a person or a policy names; raises LimitExceeded where it is larger than a document may be."""
+    """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
     most = in_force().document
     with Path(path).open("rb") as file:
         data = file.read(most + 1)
@@ -89,13 +89,13 @@ def read(path: str | Path) -> bytes:
 
 
 def below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
-    """The files of a folder and of those below it, by their path in it."""
+    """Read the files at any depth below a folder, by their path in it."""
     found = sorted(path for path in folder.rglob(pattern) if path.is_file())
     return {str(path.relative_to(folder)): read(path) for path in found}
 
 
 def maker_of(text: str) -> Maker:
-    """A key in a file, of either kind, or a key of the person's own; raises Invalid, Untrusted."""
+    """A signer with a key file of either kind, or with one of the user's gpg keys; raises Invalid, Untrusted."""
     path = Path(text)
     if path.is_file():
         data = read(path)
@@ -105,7 +105,7 @@ def maker_of(text: str) -> Maker:
 
 
 def cosign_maker(path: Path) -> Maker:
-    """A private key in a file; raises Invalid, or Untrusted where the password is wrong."""
+    """A signer with a private key file; raises Invalid, or Untrusted if the password is wrong."""
     from converter.trust.makers import CosignKey
     from converter.trust.private_keys import PrivateKey
 
@@ -114,7 +114,7 @@ def cosign_maker(path: Path) -> Maker:
 
 
 def gpg_maker(text: str) -> Maker:
-    """A file, where there is one of that name, else a key of the person's own."""
+    """A signer with a key file if there is one of that name, else with one of the user's gpg keys."""
     from converter.trust.makers import GpgFile, GpgUser
 
     path = Path(text)

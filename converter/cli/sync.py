@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml", ".json")
 ROWS = 40
-"""Most rows of the summary's table; failures are always told."""
+"""The most rows of the summary's table; failures are always shown."""
 
 
 EXAMPLES = """\b
@@ -111,7 +111,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         with within(source):
             with Path(source).open("rb") as file:
-                # One byte too many is told as such; the file may be larger than memory.
+                # One byte too many suffices for the error; the file may be larger than memory.
                 data = file.read(options.store.limits.document + 1)
             return read(data, options, to, _signing, checked(rename))
     location = Location.parse(source)
@@ -130,7 +130,7 @@ def _cluster(scheduler: str) -> Helpers:
     except ModuleNotFoundError as error:
         raise Unsupported(f"got no package {error.name!r}, want it: pip install '.[dask]' in the checkout") from None
     if not flags().debug:
-        # What Dask has to say comes as an error, too; it would say it with a traceback.
+        # Dask would log, with tracebacks, what is raised as an error anyway.
         for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     return partial(Cluster, scheduler, variables)
@@ -159,7 +159,7 @@ def _write(path: Path, summary: Summary) -> None:
 
 
 def _show(summary: Summary) -> None:
-    """The table, the sum, and every loss once."""
+    """Print the table, the sum, and every loss once."""
     shown = summary.outcomes if len(summary.outcomes) <= ROWS else _failures(summary)
     for row in shown:
         show(_row(row), colour=RED if row.state == "failed" else "")

@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page that needs nothing else: no script, no network."""
+"""The report of a run as one self-contained HTML page: no script, no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from converter.plan import Loss
 from converter.version import __version__
 
 BARS = 20
-"""Most images in the plot, the largest first."""
+"""The most images in the plot, the largest first."""
 
 _WIDTH, _LABEL, _SIZES, _ROW = 960, 260, 190, 30
 _WORDS = {"written": "written", "there": "already there", "planned": "would be written", "failed": "failed"}
@@ -47,7 +47,7 @@ svg text.faint { fill: var(--faint); }
 
 
 def page(summary: Summary) -> str:
-    """The whole page. Texts that come from images are escaped, and nothing on it is a link."""
+    """The whole page. Texts from images are escaped, and nothing on it is a link."""
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -162,14 +162,14 @@ def _losses(found: Mapping[Loss, Sequence[str]]) -> Iterator[str]:
 
 
 def _ends(outcomes: Iterable[Outcome]) -> tuple[list[str], list[str]]:
-    """Where images came from, and where they went, as far as that is known."""
+    """The sources of images, and their destinations as far as known."""
     rows = list(outcomes)
     return [one.source for one in rows], [one.destination for one in rows if one.destination]
 
 
 def shared(names: Sequence[str]) -> str:
-    """What all names begin with, to the end of one of their parts."""
-    start = commonprefix(names)  # noqa: RUF071 - these are no paths, and their parts end at colons, too
+    """The common prefix of all names, up to the end of a component."""
+    start = commonprefix(names)  # noqa: RUF071 - these are not paths, and their components also end at colons
     if len(set(names)) == 1:
         start = start[:-1]
     return start[: max(start.rfind("/"), start.rfind(":")) + 1]
@@ -190,5 +190,5 @@ def _short(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text on the page."""
+    """The text, escaped for the page."""
     return escape(printable(text))

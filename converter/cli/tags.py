@@ -1,4 +1,4 @@
-"""``transship tags``: the images that are there."""
+"""``transship tags``: lists the images in a store."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from typing import Any, TextIO
 RED, GREEN, YELLOW, BOLD, FAINT = "31", "32", "33", "1", "2"
 
 LONGEST = 1600
-"""Characters of an error that are shown."""
+"""The most characters shown of an error."""
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _NOT_PRINTABLE = re.compile(r"[^\n -~]")
 
 
 def printable(text: str) -> str:
-    r"""The text with every character escaped that a terminal might obey, or that turns the reading direction.
+    r"""The text with every character escaped that a terminal might obey, or that changes the text direction.
 
-    Bytes of file names that are no UTF-8 (PEP 383) come out as ``\xNN``.
+    Bytes of file names that are not UTF-8 (PEP 383) become ``\xNN``.
     """
     if text.isprintable():
         return text
@@ -36,7 +36,7 @@ def _escape(character: str) -> str:
 
 def json_text(value: Any) -> str:
     """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped."""
-    # Here, since --help has no need of it.
+    # Imported here, since --help does not need it.
     import json
 
     def escaped(match: re.Match[str]) -> str:
@@ -48,19 +48,19 @@ def json_text(value: Any) -> str:
 
 
 def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:
-    """Write one line, by default on standard output; it is coloured on terminals only."""
+    """Write one line, by default to standard output, coloured only on terminals."""
     stream = sys.stdout if to is None else to
     print(_painted(printable(text), colour if colour and coloured(stream) else ""), file=stream)
 
 
 def show_row(label: str, value: str) -> None:
-    """Write a value behind its label on standard output; what a terminal has no room for goes below it."""
+    """Write a label and a value to standard output, wrapped on terminals below the value's start."""
     lines = [printable(value)]
     if on_terminal(sys.stdout):
         import shutil
         import textwrap
 
-        # Names and digests stay in one piece, for people copy them.
+        # Names and digests stay in one piece, since people copy them.
         room = max(shutil.get_terminal_size().columns - len(label), 20)
         whole = textwrap.TextWrapper(room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         lines = whole.wrap(lines[0]) or [""]
@@ -70,7 +70,7 @@ def show_row(label: str, value: str) -> None:
 
 
 def show_parts(*parts: tuple[str, str]) -> None:
-    """Write one line on standard output of texts, each with its colour on terminals."""
+    """Write one line of texts to standard output, each in its colour on terminals."""
     bright = coloured(sys.stdout)
     print("".join(_painted(printable(text), colour if bright else "") for text, colour in parts))
 
@@ -80,18 +80,18 @@ def _painted(text: str, colour: str) -> str:
 
 
 def show_json(value: Any, *, to: TextIO | None = None) -> None:
-    """Write one JSON document, by default on standard output."""
+    """Write one JSON document, by default to standard output."""
     print(json_text(value), file=sys.stdout if to is None else to)
 
 
 def say(text: str, *, colour: str = "") -> None:
-    """Tell the person, on standard error, in one line that a person would read."""
+    """Write one line to standard error, shortened to readable length."""
     if sys.stderr is not None:
         show(f"transship: {shortened(text)}", to=sys.stderr, colour=colour)
 
 
 def shortened(text: str) -> str:
-    """The text without its middle where it is long: an image may hold a name of megabytes."""
+    """The text, without its middle if it is long: an image may hold a name of megabytes."""
     left_out = len(text) - LONGEST
     if left_out <= 0:
         return text
@@ -100,22 +100,22 @@ def shortened(text: str) -> str:
 
 
 def warn(fact: str) -> None:
-    """Tell the person something that stops nothing."""
+    """Write a warning to standard error."""
     say(f"warning: {fact}", colour=YELLOW)
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether colour is wanted there (no-color.org)."""
+    """Whether colour is wanted on the stream (no-color.org)."""
     return on_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def on_terminal(stream: TextIO | None) -> bool:
-    """Whether a person looks at the stream."""
+    """Whether the stream is open and a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
 def size(count: int) -> str:
-    """A number of bytes for people: ``31.2 MiB``."""
+    """A number of bytes for display: ``31.2 MiB``."""
     if count < 1024:
         return f"{count} byte" if count == 1 else f"{count} bytes"
     power = 1

@@ -1,4 +1,4 @@
-"""``transship validate``: what is wrong with images and documents."""
+"""``transship validate``: reports what is wrong with images and documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
 from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
 
 _HEAD = 512
-"""Bytes of a file that tell whether it is a document."""
+"""The bytes read of a file to tell whether it is a document."""
 
 
 EXAMPLES = """\b
@@ -74,7 +74,7 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
 
 
 def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
-    """As ``_checked``; that a target cannot be looked at is a finding, and the others are looked at."""
+    """As ``_checked``, but that a target cannot be examined is a finding, so that the others still are."""
     try:
         return _checked(target, kind, profile, watch)
     except ConverterError as error:
@@ -95,13 +95,13 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
 
 
 def _of_no_kind(data: bytes) -> Invalid:
-    """What to say of a file that is no document of a known kind, or none at all."""
+    """The error for a file that is not a document of a known kind, or not a document at all."""
     problems = document.read(data).problems
     return Invalid(problems[0].fact if problems else "got a document whose kind cannot be told, want --kind")
 
 
 def _reference(target: str, kind: str | None) -> str:
-    """A bare path as what it is said to be; what its content says counts where nobody says."""
+    """The reference for a bare path of a given kind; without a kind, its content decides."""
     path = Path(target)
     if kind is None or not path.exists():
         return target
@@ -115,7 +115,7 @@ def _reference(target: str, kind: str | None) -> str:
 
 
 def _is_image(target: str) -> bool:
-    """Whether nothing in a target is a document's: a reference, a directory, a file of bytes that are no text."""
+    """Whether a target cannot be a document: it is a reference, a directory, or a file that is not text."""
     path = Path(target)
     if target.partition(":")[0] in TRANSPORTS and ":" in target and not path.is_file():
         return True
@@ -132,12 +132,12 @@ def _read(target: str) -> bytes:
     from converter.model.limits import in_force
     from converter.stores.disk import READ
 
-    # One byte more than a document may have: what is longer is refused, and what never ends (a device) is left.
+    # One byte more than a document may have: longer input is refused, and endless input (a device) is not read on.
     most = in_force().document + 1
     if target == "-":
         return sys.stdin.buffer.read(most)
     try:
-        # Not to wait for a writer that a FIFO may never get.
+        # Opened without waiting for a writer, which a FIFO may never get.
         with open(target, "rb", opener=lambda path, _: os.open(path, READ)) as file:
             os.set_blocking(file.fileno(), True)
             return file.read(most)

@@ -1,4 +1,4 @@
-"""``transship verify``: who signed an image, and whether that is what was asked for."""
+"""``transship verify``: reports who signed an image, and whether that is what is required."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
-    """The judgement for people: text and colour, line by line."""
+    """The judgement as lines of text, each with its colour."""
     yield f"{judgement.reference}", ""
     yield f"  digest    {judgement.root.digest}", ""
     if judgement.identity:
@@ -161,7 +161,7 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
 
 
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
-    """How the content is proven, layer by layer, and what is not."""
+    """How the content is proven, layer by layer, and what is not covered."""
     platform = f" for {proof.platform}" if proof.platform else ""
     yield f"  {proof.level:<10}{LEVELS[proof.level]}{platform}", ""
     for number, row in enumerate(proof.layers):

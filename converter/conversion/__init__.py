@@ -1,4 +1,4 @@
-"""The main path: resolve, decode, edit, plan, execute. Everything is refused before anything is written."""
+"""The main path: resolve, decode, edit, plan, execute. All refusals come before anything is written."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def convert(
 ) -> Result:
     """Convert the image at ``source`` to every destination, each ``TRANSPORT:LOCATION``.
 
-    Raises a ConverterError, and then no destination has changed: as Invalid or DigestMismatch for what breaks its
-    specification, as LossRefused for what ``strict`` or ``preserve_digests`` forbid.
+    Raises a ConverterError, and then no destination has changed: Invalid or DigestMismatch for a violation of a
+    specification, LossRefused for what ``strict`` or ``preserve_digests`` forbids.
     """
     options = with_hosts(options or Options(), hosts := Hosts())
     if not destinations:
@@ -76,7 +76,9 @@ def convert(
 
 
 def _costly(source: Source, options: Options, stack: ExitStack) -> SharedSource:
-    """A source beyond this machine: what an earlier run has kept is not fetched, and what is held is fetched once."""
+    """Wrap a source that is not on this machine: cached blobs are not fetched, and blobs that are held are fetched
+    once.
+    """
     from converter.stores.spool import SharedSource
 
     if options.cache is not None and options.cache_blobs:
@@ -88,9 +90,10 @@ def _costly(source: Source, options: Options, stack: ExitStack) -> SharedSource:
 
 
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
-    """Whether planning reads layers that are read again.
+    """Whether planning reads layers that are read again later.
 
-    An ACI is made of all layers; its origin record, and what tells whether it has been one before, need them again.
+    An ACI is made from all layers; its origin record, and the check whether the image was an ACI before, read them
+    again.
     """
     aci = any(place.transport == acis.NAME for place in places)
     return aci and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)

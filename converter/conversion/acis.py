@@ -1,4 +1,4 @@
-"""What a conversion does only for ACIs; the ACI format is imported only if there is one."""
+"""The parts of a conversion that only ACIs need; imports the ACI format only if one is involved."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from converter.formats.aci import Finder
 
 NAME = "aci"
-"""The format's name, and the key under which an image that was an ACI keeps what only ACIs have."""
+"""The format's name, and the key in ``Image.foreign`` under which a former ACI keeps what only ACIs have."""
 
 
 def resolved(item: Item, finder: Finder) -> Item:
-    """The item with a layer for each image that an ACI depends on; raises NotFound, Invalid."""
+    """The item with a layer for each image that its ACI depends on; raises NotFound, Invalid."""
 
     def with_dependencies(image: Image) -> Image:
         from converter.formats import aci
@@ -33,14 +33,14 @@ def resolved(item: Item, finder: Finder) -> Item:
 
 
 def below(item: Item) -> Iterator[Digest]:
-    """The ACIs that the layers of an image come of, each once."""
+    """The digests of the ACIs that the image's layers were made from, each once."""
     if isinstance(item, Image) and NAME in item.foreign:
         found = (known for layer in item.layers for known in sources(layer.content))
         yield from dict.fromkeys(one.descriptor.digest for one in found if one.descriptor.media_type == types.ACI)
 
 
 def encode(item: Item, accepts: frozenset[str], compression: Compression | None, options: Options) -> Node:
-    """Plan an item as one ACI, or as one per layer."""
+    """Plan an item as a single ACI, or as one ACI per layer."""
     from converter.formats import aci
 
     if options.rkt_dev_links:
@@ -51,7 +51,7 @@ def encode(item: Item, accepts: frozenset[str], compression: Compression | None,
 
 
 def confined(item: Item, target: str) -> Item:
-    """The item with what an ACI's app may do and use, where ``target`` is the format of a runtime."""
+    """The item with its ACI app's permissions and resource limits, if ``target`` is a runtime's format."""
 
     def with_confinement(image: Image) -> Image:
         from converter.formats import aci
@@ -62,7 +62,7 @@ def confined(item: Item, target: str) -> Item:
 
 
 def _each_aci(item: Item, edit: Callable[[Image], Image]) -> Item:
-    """The item with each image edited that was an ACI; where none was, the format need not be there."""
+    """The item with ``edit`` applied to each image that was an ACI; without any, the format is not imported."""
     return each_image(lambda image: edit(image) if NAME in image.foreign else image)(item)
 
 
@@ -74,7 +74,7 @@ def losses(item: Item, *, layered: bool) -> Iterator[Loss]:
 
 
 def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
-    """What the neutral form of an ACI could not hold, or the format ``target`` cannot; raises Unsupported, NotFound."""
+    """What the neutral form of an ACI, or the format ``target``, cannot hold; raises Unsupported, NotFound."""
     if isinstance(item, Image) and NAME in item.foreign:
         from converter.formats import aci
 

@@ -1,6 +1,6 @@
-"""Attachments of an image (signatures, attestations, SBOMs) travel with it as long as they still match.
+"""Carries attachments (signatures, attestations, SBOMs) along with an image as long as they still match.
 
-An attachment names its subject by digest: it goes wherever that digest goes, and stays behind where it changes.
+An attachment names its subject by digest: it goes wherever that digest goes, and stays behind if the digest changes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from converter.plan import Copy, Loss, Made, Node, Write, forecast
 from converter.ports import Fetch
 
 MAX_DEPTH = 4
-"""A signature can be signed, and an attestation attested: so far, and no further."""
+"""Signatures can be signed, and attestations attested; they are followed to this depth."""
 
 
 class Listing(Protocol):
-    """Where one finds what refers to images: a source, and what is much like one."""
+    """Lists and fetches what refers to images: a source, or something that acts like one."""
 
     def fetch(self, descriptor: Descriptor) -> Known: ...
 
@@ -36,7 +36,7 @@ class Listing(Protocol):
 
 
 TRAIL = "attachments"
-"""Where an error happened that is about what refers to the image, and not about the image."""
+"""The error trail for what concerns an image's attachments, not the image itself."""
 
 
 @frozen(kw_only=False)
@@ -49,7 +49,7 @@ class Attached:
 
 @frozen(kw_only=False)
 class Found:
-    """What refers to an image, and a loss for each that cannot be read: an image need not suffer for those."""
+    """What refers to an image, and a loss for each attachment that cannot be read: those do not fail the image."""
 
     attached: tuple[Attached, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -57,9 +57,9 @@ class Found:
 
 @within(TRAIL)
 def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
-    """Everything that refers to the subjects, and of what refers to them, each once.
+    """Everything that refers to the subjects, directly or indirectly, each once.
 
-    Where it cannot be listed, nobody knows what there is to lose: that is an error, and no loss.
+    A listing that fails is an error, not a loss, because nobody can tell what would be lost.
     """
     found: dict[tuple[Digest, Digest], Attached] = {}
     losses: dict[Digest, Loss] = {}
@@ -83,7 +83,9 @@ def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) ->
 
 
 def first(other: Listing, fetch: Fetch) -> Fetch:
-    """What ``other`` has and, for all else, ``fetch``: a registry does not tell what it lacks before that is read."""
+    """Fetch from ``other`` and, if it lacks the blob, with ``fetch``; a registry shows what it lacks only when it is
+    read.
+    """
 
     def either(descriptor: Descriptor) -> Known:
         try:
@@ -97,7 +99,7 @@ def first(other: Listing, fetch: Fetch) -> Fetch:
 def split(
     attached: Iterable[Attached], subjects: Iterable[Digest], elsewhere: str = ""
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
-    """Those that hold of the subjects, which the target has, and a loss for those that do not."""
+    """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""
     held = set(subjects)
     kept: list[Attached] = []
     left: list[Attached] = []
@@ -115,7 +117,7 @@ def split(
 
 
 def documents(node: Node, made: Mapping[int, Made] = MappingProxyType({})) -> Iterator[Made]:
-    """The roots, of manifests and indexes, that are ``made``, or known before they are."""
+    """The manifests and indexes in the tree of ``node``, as far as they are ``made`` or known in advance."""
     there = made.get(id(node)) or forecast(node)
     if there is not None:
         yield there
@@ -126,7 +128,7 @@ def documents(node: Node, made: Mapping[int, Made] = MappingProxyType({})) -> It
 
 
 def rendered(node: Node) -> bytes:
-    """The manifest of an attachment, as it will be: all that it names is known."""
+    """The manifest of an attachment, as it will be written; all that it names is known in advance."""
     if isinstance(node, Copy):
         return node.content.read()
     assert isinstance(node, Write), "nothing of an attachment is made"
@@ -147,7 +149,7 @@ def _node(source: Listing, attachment: Attachment) -> Node:
 
 
 def _of_docker(manifest: Known, fetch: Fetch) -> Artifact:
-    """cosign's, under COSIGN_DOCKER_MEDIA_TYPES: its layers are of types that no image of Docker's has."""
+    """What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image."""
     from converter.trust.artifact import layers_of
 
     data = manifest.read()

@@ -1,4 +1,4 @@
-"""A source that is costly to read, behind a cache of blobs: what was fetched once is not fetched again."""
+"""Puts a cache of blobs in front of a source that is costly to read, so that no blob is fetched twice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from converter.streams import Block
 
 
 class CachedSource(WrappedSource):
-    """Another source, which its opener closes, and what was fetched from it earlier."""
+    """Another source, which its opener closes, in front of which cached blobs are looked up."""
 
     def __init__(self, source: Source, blobs: KeptBlobs) -> None:
         super().__init__(source)
         self._kept = blobs
 
     def __exit__(self, *_: object) -> None:
-        """The blobs stay; nothing is open."""
+        """Nothing is open here; the cached blobs stay."""
 
     def _blocks(self, known: Known) -> Iterator[Block]:
         there = self._kept.find(known.descriptor)

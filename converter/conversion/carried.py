@@ -1,6 +1,7 @@
-"""Signatures in the form that suits the target: manifests in registries and layouts, files where skopeo uses files.
+"""Puts signatures into the form that the target stores: manifests in registries and layouts, files where skopeo uses
+files.
 
-What was signed, and the signature, stay byte for byte; only the wrapping is another.
+The signed bytes and the signature stay byte for byte; only the wrapping changes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
 def adapted(
     attached: Sequence[Attached], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
-    """What refers to the images ``subjects``, as the transport stores it, and a loss for what it cannot store."""
+    """The attachments of the images ``subjects`` as the transport stores them, and a loss for those it cannot store."""
     form = TRANSPORTS[transport].attached if transport in TRANSPORTS else ""
     if form == "beside":
         return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
@@ -44,7 +45,7 @@ def adapted(
 
 
 def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
-    """The signatures of an attachment as files ``signature-N``; none where it holds anything else."""
+    """The signatures of an attachment as files ``signature-N``; empty if it holds anything else."""
     if _type(one) == types.DIR_SIGNATURE:
         yield one
     elif _type(one) in types.MANIFESTS:
@@ -60,7 +61,7 @@ def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
 def _as_manifests(
     attached: Iterable[Attached], subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> Iterator[Attached]:
-    """Files as manifests; those of cosign's kind that refer to one image share one."""
+    """Files as manifests; cosign signatures of the same image share one manifest."""
     shared: dict[Digest, list[tuple[bytes, Mapping[str, str]]]] = {}
     for one in attached:
         if _type(one) not in _FILES:
@@ -110,5 +111,5 @@ def _type(one: Attached) -> str:
 
 
 def _retagged(one: Attached) -> Attached:
-    """The attachment under its tag alone."""
+    """The attachment with only its bare tag."""
     return replace(one, attachment=replace(one.attachment, tag=one.attachment.bare_tag))

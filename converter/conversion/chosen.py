@@ -1,4 +1,4 @@
-"""The images of a source that are converted, read as far as the options require, with their attachments."""
+"""The images of a source to convert, read as far as the options require, with their attachments."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from converter.trust.settings import Settings
 class Chosen:
     """An image of the source: its name there, its root, and what is to become of it.
 
-    ``called`` is what it is called beyond there, as ``naming.called`` has it; ``local`` says that its layers are opened
-    at little cost.
+    ``called`` is its name outside the source, from ``naming.called``; ``local`` means that opening its layers costs
+    little.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Chosen:
 
     @property
     def before(self) -> origin.Before:
-        """What it was, for an origin record."""
+        """The image before the conversion, as an origin record needs it."""
         return origin.Before(
             root=labelled(self.fetch(self.root)).descriptor,
             item=self.item,
@@ -58,7 +58,7 @@ class Chosen:
 
 
 def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
-    """The images that a conversion is about, prepared for it."""
+    """The images to convert, read and edited as the options require."""
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f"got the image {asked!r} and --all-images, want one of them")
     names = source.names() if options.all_images else (location.name,)
@@ -93,7 +93,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
 
 
 def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:
-    """The same with the documents of Docker Content Trust that the caller has; raises Usage where none fits any."""
+    """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
     from converter.conversion.content_trust import listing
 
     known = [labelled(one.fetch(one.root)) for one in chosen]
@@ -105,7 +105,7 @@ def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> lis
 
 
 def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
-    """The same with what refers to the subjects elsewhere."""
+    """The same image with what refers to the subjects in ``listing``."""
     found = attachments.find(listing, subjects)
     return replace(
         chosen,
@@ -116,5 +116,5 @@ def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Ch
 
 
 def library_of(options: Options, location: Location, files: ExitStack) -> Library:
-    """What the ACI at ``location`` may depend on, signed as it has to be itself."""
+    """The library of ACIs that the ACI at ``location`` may depend on, with the same demands on their signatures."""
     return Library(options.aci_paths, files, options.store, image=location, require=signed.below(options.wanted))

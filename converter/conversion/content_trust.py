@@ -1,4 +1,4 @@
-"""Docker Content Trust is stored apart from the image: its documents are carried along as an artifact."""
+"""Carries Docker Content Trust documents, which are stored apart from the image, along as an artifact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from converter.trust import artifact, content_trust
 
 
 def listing(files: Mapping[str, bytes], root: Known) -> MemorySource:
-    """The documents that refer to one image, where ``attachments.find`` finds them; nothing where they do not."""
+    """The documents that refer to one image, as a source for ``attachments.find``; empty if none refers to it."""
     store = MemoryStore()
     if content_trust.speak_of(files, root.read()):
         made = artifact.content_trust(files, root.descriptor)

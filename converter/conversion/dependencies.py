@@ -1,4 +1,4 @@
-"""What an ACI depends on, found in folders of ACIs, beside it or, for an image that was discovered, as it was."""
+"""Finds the dependencies of an ACI: in given folders, next to it or, for a discovered image, by discovery."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 Require = Callable[[Source, Location, Descriptor], None]
-"""Raises Untrusted where an image is not signed as it has to be."""
+"""Raises Untrusted if an image is not signed as required."""
 
 
 class Library:
-    """Finds ACIs by what a dependency says of them; what it finds stays open until ``files`` is closed."""
+    """Finds ACIs by the criteria of a dependency; those found stay open until ``files`` is closed."""
 
     def __init__(
         self,
@@ -39,8 +39,8 @@ class Library:
         image: Location,
         require: Require | None = None,
     ) -> None:
-        """``image`` is the one that depends on others; ``require`` is asked about each ACI whose image ID nothing says
-        that was signed.
+        """``image`` is the ACI that has the dependencies. ``require`` checks each ACI found that no signed document
+        pins by image ID.
         """
         self._folders = folders
         self._files = files
@@ -50,7 +50,9 @@ class Library:
         self._opened: list[tuple[Location, Source]] = []
 
     def find(self, dependency: Dependency) -> Known | None:
-        """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
+        """The ACI with the dependency's name, chosen by its image ID if given, else by its labels; None if there is
+        none.
+        """
         from converter.formats.aci.dependencies import fitting, pinned
 
         found = fitting(self._given, dependency)
@@ -64,12 +66,12 @@ class Library:
         return found
 
     def attachments(self, subject: Digest) -> Iterator[Attachment]:
-        """What refers to an ACI that was found."""
+        """What refers to the ACIs found."""
         for _, source in self._opened:
             yield from source.attachments(subject)
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """An ACI that was found, or what refers to one; raises NotFound."""
+        """An ACI found, or an attachment of one; raises NotFound."""
         for _, source in self._opened:
             with suppress(NotFound):
                 return source.fetch(descriptor)
@@ -84,7 +86,9 @@ class Library:
 
     @cached_property
     def _beside(self) -> Shelf:
-        """Those that a layered image was written with: nobody chose them, so only an image ID may ask for one."""
+        """The ACIs that a layered image was written with: nobody chose these files, so only a pinned image ID may
+        select one.
+        """
         if self._image.transport not in ("", "aci"):
             return ()
         from converter.stores.aci_file import paths_below
@@ -100,7 +104,7 @@ class Library:
             try:
                 yield parse(read_manifest(root)), root
             except ConverterError:
-                continue  # not every file there need be an image that somebody asks for
+                continue  # not every .aci file there need be a valid image
 
     def _discovered(self, dependency: Dependency) -> Known | None:
         try:

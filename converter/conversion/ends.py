@@ -15,7 +15,7 @@ from converter.stores.hosts import Hosts
 
 
 def with_hosts(options: Options, hosts: Hosts) -> Options:
-    """The same, where both ends share what there is to know of hosts."""
+    """The same options, with both ends sharing what is known of hosts."""
     target = options.target_store
     return replace(
         options,
@@ -25,12 +25,12 @@ def with_hosts(options: Options, hosts: Hosts) -> Options:
 
 
 def source_store(options: Options) -> StoreOptions:
-    """How the source is spoken to."""
+    """How to access the source."""
     return replace(options.store, download_foreign=options.download_foreign)
 
 
 def target_store(options: Options, source: Location, destination: Location) -> StoreOptions:
-    """How a destination is spoken to; within one registry, blobs of the source's repository need no transfer."""
+    """How to access a destination; within one registry, blobs of the source's repository need no transfer."""
     store = replace(options.target_store or options.store, epoch=options.epoch or 0)
     if source.transport != "docker" or destination.transport != "docker":
         return store
@@ -41,7 +41,7 @@ def target_store(options: Options, source: Location, destination: Location) -> S
 
 
 def open_target(destination: Location, store: StoreOptions, memory: Memory) -> Sink:
-    """The destination; in a registry, with what is remembered of its other repositories."""
+    """Open the destination; in a registry, with what is remembered of its other repositories."""
     if destination.transport != "docker":
         return open_sink(destination, store)
     from converter.conversion.noted import NotedSink
@@ -55,7 +55,7 @@ def open_target(destination: Location, store: StoreOptions, memory: Memory) -> S
         yield from (other for other in store.mount_from if other != known)
 
     def heard(digest: Digest, sent: bool) -> None:
-        # A repository that a blob could be had from will do for the next one as well.
+        # A repository that the blob could be mounted from will serve the next one as well.
         if sent or memory.holder(where.host, digest) is None:
             memory.learn_holder(where.host, digest, where.repository)
 

@@ -1,4 +1,4 @@
-"""Executes plans, all or none, and reports what they became, or (for a dry run) would become."""
+"""Executes plans, all or none, and reports the results or, for a dry run, what they would be."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from converter.ports import Sink
 from converter.streams.workers import Workers
 
 DISTANT = 4
-"""Blobs on their way at once over a network, of one image: many servers give a connection only so much. Docker has 3;
-first copies, which are inflated on the way, stay below 100 MB of memory."""
+"""Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
+first copies, which are inflated on the way, stay below 100 MB of memory.
+"""
 
 
 def execute(
@@ -39,7 +40,7 @@ def execute(
 ) -> list[TargetResult]:
     """Run every plan. The sinks commit when the caller leaves ``stack``, so all do or none does.
 
-    ``alone`` says that no other conversion runs meanwhile.
+    ``alone`` means that no other conversion runs at the same time.
     """
     results = []
     hosts = options.store.hosts
@@ -70,9 +71,9 @@ def execute(
 
 
 def _as_it_was(target: Target, made: Lookup, options: Options) -> Target:
-    """The same with all that refers to its image, where that has come out as it was and nobody could know before.
+    """The target with all attachments of its image, if its digest could not be known in advance and did not change.
 
-    Raises LossRefused where the caller forbids that any of it has no place.
+    Raises LossRefused if the caller forbids losses and the target has no place for some of them.
     """
     root, chosen = target.plan.root, target.chosen
     if forecast(root) is not None or made[id(root)].descriptor.digest != chosen.root.digest:
@@ -86,7 +87,7 @@ def _as_it_was(target: Target, made: Lookup, options: Options) -> Target:
 
 
 def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) -> None:
-    """Write the origin record of what has just been written, before it is committed."""
+    """Write the origin record of the image just written, before the sink commits."""
     from converter.conversion.recording import record
 
     after = origin.After(plan=target.plan.root, made=execution.made)
@@ -97,7 +98,7 @@ def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) 
 
 
 def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Shown:
-    """Add the signatures that are ordered to what is about to be committed."""
+    """Add the requested signatures before the sink commits."""
     if options.signing is None:
         return ()
     location = replace(target.destination, name=target.name)
@@ -106,7 +107,7 @@ def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Sho
 
 
 def sign_files(results: list[TargetResult], options: Options) -> Iterator[TargetResult]:
-    """The results, once what is signed as a file has been, too: that needs the file to be there."""
+    """The results, after signing those whose signature is over a file, which must exist first."""
     for done in results:
         if options.signing is not None and not options.dry_run and done.media_type == types.ACI:
             more = signed.add_beside(Location.parse(done.destination), options.signing, options.store)
@@ -115,7 +116,7 @@ def sign_files(results: list[TargetResult], options: Options) -> Iterator[Target
 
 
 def result(target: Target, made: Lookup) -> TargetResult:
-    """What a target is, as far as its nodes are made or foreseen."""
+    """The result for a target, as far as its nodes are made or forecast."""
     root = target.plan.root
     there = made.get(id(root))
     return TargetResult(
@@ -134,7 +135,7 @@ def result(target: Target, made: Lookup) -> TargetResult:
 
 
 def foreseen(target: Target) -> TargetResult:
-    """What a target would be: digests only where they do not depend on bytes still to be made."""
+    """The result that a target would have: digests only where they do not depend on bytes still to be made."""
     made: dict[int, Made] = {}
     _foresee(target.plan.root, made)
     return result(target, made)

@@ -19,8 +19,8 @@ from converter.verification.wanted import Wanted
 
 
 class Keywords(TypedDict, total=False):
-    """The fields of Options; ``compress`` may be a text as on the command line, paths may be texts, and one is enough
-    where there may be several.
+    """The fields of Options. ``compress`` may be a string as on the command line, paths may be strings, and a single
+    value may stand for several.
     """
 
     to: str
@@ -51,9 +51,9 @@ class Keywords(TypedDict, total=False):
 
 
 def options(keywords: Keywords) -> Options:
-    """The options that keywords say.
+    """The Options for the keywords.
 
-    Raises TypeError for a keyword that there is not, or a value of another type; Usage for one that means nothing.
+    Raises TypeError for an unknown keyword or a value of the wrong type, Usage for a meaningless value.
     """
     told: dict[str, Any] = dict(keywords)
     _check(told)

@@ -14,7 +14,9 @@ from converter.ports import Sink
 
 
 class NotedSink:
-    """``heard`` is told of each blob that is there, and whether it was sent. What is ``known`` is not asked for."""
+    """Calls ``heard`` for each blob in the target, with whether it was sent; the sink is not asked about ``known``
+    blobs.
+    """
 
     def __init__(
         self, sink: Sink, heard: Callable[[Digest, bool], None], known: Callable[[Digest], bool] = lambda _: False

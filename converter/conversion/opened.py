@@ -19,7 +19,7 @@ from converter.streams.blocks import closing
 def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
     """The neutral model of an image or an index: its documents are read, its layers are not.
 
-    Nothing stays open: whoever reads a layer later opens the source again. Raises what reading it raises.
+    Nothing stays open: reading a layer later opens the source again. Raises what reading raises.
     """
     location, options = Location.parse(reference), store or StoreOptions()
     with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
@@ -31,7 +31,7 @@ def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
 
 
 class _Lasting:
-    """Gives blobs that outlive the opening of their source; ``source`` is None once it is closed."""
+    """Fetches blobs that outlive their source; ``source`` is None once it is closed."""
 
     def __init__(self, location: Location, options: StoreOptions, source: Source) -> None:
         self._location = location
@@ -46,11 +46,11 @@ class _Lasting:
         return Known(known.descriptor, lambda: self._raw(known), absent=known.absent)
 
     def _raw(self, known: Known) -> Blocks:
-        """Not verified here: the blob that this is the raw side of does it."""
+        """The raw blocks, not verified here: the blob built on them verifies."""
         return known.raw() if self.source is not None else self._again(known.descriptor)
 
     def _again(self, descriptor: Descriptor) -> Iterator[bytes | memoryview]:
         with open_source(self._location, self._options) as source:
-            source.resolve(self._location.name)  # an archive of Docker's learns its blobs' digests here
+            source.resolve(self._location.name)  # a Docker archive learns its blobs' digests here
             with closing(source.fetch(descriptor).raw()) as blocks:
                 yield from blocks

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class Options:
     """Options of a conversion; the defaults change as little as the target allows.
 
-    ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, but for
-    layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0
-    is one thread per processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the
-    folder that remembers what was verified, None for none, and ``cache_blobs`` how many bytes of what was made or
-    fetched it may hold; ``link`` lets blobs that stay as they are share the source's files; ``origin`` is when an
-    origin record is written: ``always`` when the digest changes, ``signed`` when that of a signed image does,
-    ``never``; ``content_trust`` are documents of Docker Content Trust, by name, that go along; ``target_store`` is
-    how destinations are spoken to, None for as the source is.
+    ``platforms`` are ``OS/ARCH[/VARIANT]``, or just ``all``; ``compress`` None keeps what the target takes, except for
+    layers that are plain only because Docker unpacked them (docs/decisions/0003); ``jobs`` 0 means one thread per
+    processor; ``epoch``, in seconds, is used only where a time must be invented; ``cache`` is the folder that remembers
+    what was verified, or None, and ``cache_blobs`` how many bytes of made or fetched blobs it may hold; ``link`` lets
+    unchanged blobs share the source's files; ``origin`` is when to write an origin record: ``always`` when the digest
+    changes, ``signed`` when the digest of a signed image does, or ``never``; ``content_trust`` holds Docker Content
+    Trust documents, by name, to carry along; ``target_store`` is how to access destinations, None for the same as the
+    source.
     """
 
     to: str = ""

@@ -1,6 +1,6 @@
-"""When to write an origin record, which keeps what was signed: if a signed image changes its digest.
+"""Decides when to write an origin record, which keeps what was signed when a signed image changes its digest.
 
-``recording`` makes one, ``converter.verification`` checks one.
+``recording`` makes a record, ``converter.verification`` checks it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SIGNED, ALWAYS, NEVER = "signed", "always", "never"
 MODES = (ALWAYS, SIGNED, NEVER)
 
 KEPT = "the origin record"
-"""Where a loss says that something is kept which is in the record, byte for byte: that is none, for ``strict``."""
+"""``Loss.kept`` for what the record holds byte for byte: ``strict`` does not count that as a loss."""
 
 
 @frozen(kw_only=False)
 class Before:
-    """What an image was: its root, what of it is converted, and what referred to it."""
+    """An image before its conversion: its root, the part that is converted, and what refers to it."""
 
     root: Descriptor
     item: Item
@@ -40,22 +40,22 @@ class Before:
 
 @frozen(kw_only=False)
 class After:
-    """What it has become: the plan, and what its nodes are."""
+    """An image after its conversion: the plan, and what its nodes became."""
 
     plan: Node
     made: Mapping[int, Made]
 
     @property
     def root(self) -> Descriptor:
-        """The converted image."""
+        """The root of the converted image."""
         return self.made[id(self.plan)].descriptor
 
 
 def settings(options: Options, root: Descriptor, item: Item, name: str) -> Settings:
-    """How the image is converted, for repeating it."""
+    """The settings that repeat this conversion."""
     platforms = options.platforms
     if root.media_type in types.INDEXES and isinstance(item, Image) and not platforms:
-        # That of this machine: another one has to choose the same.
+        # This machine's platform: verification on another machine must choose the same image.
         platforms = (str(item.platform),)
     return Settings(
         platforms=platforms,
@@ -68,37 +68,37 @@ def settings(options: Options, root: Descriptor, item: Item, name: str) -> Setti
 
 
 def place_of(destination: Location) -> str:
-    """Where signatures and records go, for those who sort them: an ACI that is piped has nothing beside it."""
+    """Where signatures and records go: the transport, except that nothing can lie next to an ACI that is piped."""
     piped = destination.transport == "aci" and destination.path in STDOUT
     return "standard output" if piped else destination.transport
 
 
 def due(before: Before, plan: Node, mode: str) -> bool:
-    """Whether there is to be a record, as far as that is known before the image is written."""
+    """Whether a record is due, as far as that is known before the image is written."""
     future = forecast(plan)
     changed = future is None or future.descriptor.digest != before.root.digest
     return changed and may_be_due(before, mode)
 
 
 def may_be_due(before: Before, mode: str) -> bool:
-    """The same where nobody knows yet what becomes of the image."""
+    """Whether a record would be due if the digest changed."""
     return mode == ALWAYS or (mode != NEVER and is_signed(before))
 
 
 def has_room(place: str) -> bool:
-    """Whether a record can be there."""
+    """Whether a record can be stored there."""
     return place in TRANSPORTS and bool(TRANSPORTS[place].attached)
 
 
 def losses(place: str) -> Iterator[Loss]:
-    """What is lost where a record is due and has no place."""
+    """The loss when a record is due but has no place."""
     if not has_room(place):
         reason = f"{place} has no place for an origin record: nobody can tell from the image that it was signed"
         yield Loss(field="origin", reason=reason)
 
 
 def is_signed(before: Before) -> bool:
-    """Whether somebody has signed the image, or what it was made of."""
+    """Whether the image, or the one it was converted from, is signed."""
     if not before.attached and before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
     from converter.trust import evidence, origin

@@ -1,4 +1,4 @@
-"""What a target will be, and what it cannot hold: decided before anything is written."""
+"""Plans what a target will be and what it cannot hold, before anything is written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Target:
-    """One image on its way to one destination, under ``name``."""
+    """One image to be written to one destination, under ``name``."""
 
     destination: Location
     name: str
@@ -42,7 +42,7 @@ class Target:
 
     @property
     def distant(self) -> bool:
-        """Whether its blobs come or go over a network."""
+        """Whether its blobs are read or written over a network."""
         return not self.chosen.local or self.destination.transport == "docker"
 
 
@@ -55,13 +55,13 @@ def plan(
     *,
     files: ExitStack | None = None,
 ) -> Target:
-    """Plan one image for one destination. Nothing is written; raises LossRefused where the caller forbids a loss.
+    """Plan one image for one destination. Nothing is written; raises LossRefused for a loss that the caller forbids.
 
-    With ``files``, which closes what that needs, an ACI that has been another format's meanwhile becomes itself again.
+    With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
     """
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
-        if target.name != acis.NAME:  # an ACI may go on depending on others
+        if target.name != acis.NAME:  # an ACI may keep its dependencies
             chosen = replace(chosen, item=acis.resolved(chosen.item, library.find))
         if options.attachments:
             chosen = _with_dependencies(chosen, library)
@@ -94,18 +94,18 @@ def plan(
 def _restored(
     root: Node, chosen: Chosen, options: Options, library: Library, files: ExitStack | None
 ) -> Restored | None:
-    """The ACI that the image has been before, as it was, where nobody asks for it to be packed in another way."""
+    """The original ACI, unchanged, if the image was one before and no other packing is requested."""
     if files is None or options.compress is not None:
         return None
     from converter.conversion.restoring import restored
 
-    # Whoever gives the ACIs that it depended on has them, and can have it back without them in it.
+    # With the original's dependencies at hand, it can be restored without their layers merged in.
     finder = library.find if options.aci_paths and not options.rkt_dev_links else None
     return restored(root, chosen.before, files, options.threads, finder)
 
 
 def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
-    """The same with what refers to the ACIs that its layers came of, which only an origin record takes along."""
+    """The image with the attachments of the ACIs that its layers came from, which only an origin record carries."""
     below = [digest for digest in acis.below(chosen.item) if digest != chosen.root.digest]
     return speaking(chosen, library, below) if below else chosen
 
@@ -119,9 +119,9 @@ def encode(
     *,
     mixed: bool,
 ) -> Node:
-    """Plan an item with its layers, or an ACI as a whole, under a compression (None: as they are).
+    """Plan an item with its layers, or as a whole ACI, under a compression (None: unchanged).
 
-    ``mixed``: what an index lists keeps the format that it has.
+    ``mixed``: each image listed by an index keeps its own format.
     """
     item = chosen.item
     if target.name == acis.NAME:
@@ -134,7 +134,9 @@ def encode(
 
 
 def _labelled(image: Image, target: Format, compression: Compression | None, *, mixed: bool) -> Image:
-    """The image, no layer of it under a false label where a manifest is written anew: what is copied stays as it is."""
+    """The image with falsely labelled layers relabelled if its manifest is rewritten; a copied manifest stays
+    unchanged.
+    """
     before = image.original
     copied = compression is None and before is not None and (mixed or before.format == target.name)
     return image if copied or not target.media_types else relabelled(image)
@@ -152,7 +154,7 @@ def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
-    """Raises LossRefused where a plan loses something, or a digest, that the caller wants kept."""
+    """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
         count = "one loss" if len(lost) == 1 else f"{len(lost)} losses"

@@ -1,4 +1,4 @@
-"""From a source's image to what the target shall get: platforms are selected and edits applied."""
+"""Turns a source's image into what the target gets: selects platforms and applies edits."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, called: str) -> Item:
-    """The item at ``root``, read as far as the options want it, and edited as they say.
+    """The item at ``root``, read as far as the options require, and edited as they request.
 
-    ``finder`` gives what an ACI depends on; ``called`` is the image's name, empty where it has none.
+    ``finder`` finds an ACI's dependencies; ``called`` is the image's name, or empty.
     """
     read = formats.reading(source.fetch)
     item = _chosen(read(root), options.platforms, read)
@@ -33,7 +33,7 @@ def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, 
 
 
 def alone(options: Options) -> str:
-    """The platform of the one image that is taken of an index; empty where it may be more than one."""
+    """The one platform selected from an index; empty if there may be several."""
     wanted = options.platforms or (str(host()),)
     return wanted[0] if len(wanted) == 1 and wanted != ("all",) else ""
 
@@ -60,7 +60,7 @@ def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor],
 
 
 def _alone(item: Item, index: Index) -> Item:
-    """The image, with a loss for what the index has about it and no image alone can hold."""
+    """The image, with a loss for attestations in the index that refer to it and that a single image cannot hold."""
     if not isinstance(item, Image) or item.original is None:
         return item
     digest = str(item.original.manifest.descriptor.digest)
@@ -73,7 +73,7 @@ def _alone(item: Item, index: Index) -> Item:
 
 
 def _with_platform(image: Image, wanted: list[Platform]) -> Image:
-    """The image, if it suits one of the platforms; an ACI that names none, or none with a name elsewhere, gets it."""
+    """The image, if it suits a wanted platform; an ACI with none, or none known elsewhere, gets the first."""
     if of_aci(image).get("platform"):
         return replace(image, platform=wanted[0])
     if all(choose(platform, (image.platform,)) is None for platform in wanted):
@@ -82,5 +82,5 @@ def _with_platform(image: Image, wanted: list[Platform]) -> Image:
 
 
 def host() -> Platform:
-    """The platform this program runs on."""
+    """The platform that this program runs on."""
     return Platform(os=sys.platform, architecture=os.uname().machine).normalised()

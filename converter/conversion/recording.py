@@ -1,4 +1,4 @@
-"""Makes the origin record of a conversion (``converter.trust.origin`` says what that is)."""
+"""Makes the origin record of a conversion (its format is described in ``converter.trust.origin``)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from converter.trust.origin import LayerOrigin, Record
 
 MAX_DEPTH = 8
 SMALL = 64 * 1024
-"""Bytes that a recipe may have more than the layer itself, which proves the same in a weaker way."""
+"""How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 
 def record(before: Before, after: After, files: ExitStack, workers: Workers) -> Attached:
-    """The record, ready to be written; temporary files that hold parts of it are closed with ``files``."""
+    """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())
     making.documents()
@@ -69,7 +69,7 @@ def record(before: Before, after: After, files: ExitStack, workers: Workers) -> 
 
 
 class _Making:
-    """A record in the making."""
+    """An origin record under construction."""
 
     def __init__(self, before: Before, after: After, files: ExitStack, workers: Workers) -> None:
         self._before = before
@@ -77,11 +77,11 @@ class _Making:
         self._files = files
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
-        # What was made of this image before is made again of it, so its very blobs are wanted.
+        # An earlier original is rebuilt from this image's blobs, so these are needed exactly, not just by diff_id.
         self._converted = bool(origin.find((one.attachment for one in before.attached), before.fetch))
 
     def documents(self) -> None:
-        """The original's documents, byte for byte."""
+        """Add the original's documents, byte for byte."""
         if self._before.root.media_type != types.ACI:
             for document in _indexes(self._before.root, self._before.fetch, set()):
                 self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
@@ -93,7 +93,7 @@ class _Making:
                     self._add(original.config, "config")
 
     def attachments(self) -> Iterator[Attachment]:
-        """What referred to the original, with all that belongs to it."""
+        """The attachments of the original; adds the blobs they consist of."""
         seen: set[tuple[Digest, str]] = set()
         for one in self._before.attached:
             for content in _blobs(one.attachment.descriptor, self._before.fetch, 0, seen):
@@ -101,7 +101,7 @@ class _Making:
             yield one.attachment
 
     def layers(self) -> Iterator[LayerOrigin]:
-        """The layers of the target, and those that any of them was put together of."""
+        """The layers of the target, and the layers that any of them was merged from."""
         made = self._after.made
         rows = layer_results(self._after.plan, made)
         nodes = leaves(self._after.plan)
@@ -119,7 +119,9 @@ class _Making:
                 yield self._recompressed(known_layers(content), told, anchored=leaf.diff_id is not None)
 
     def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
-        """An ACI is made again of its layer, with how its file was compressed; where that fails, it is carried."""
+        """An ACI is rebuilt from its layer and the way its file was compressed; if that fails, the record carries the
+        ACI.
+        """
         roots = [one.content for one in known_layers(content) if isinstance(one.content, Known)]
         plain = content.rewrite is None
         again = plain or (isinstance(content.rewrite, UnpackAci) and RECIPE in notes)
@@ -136,7 +138,7 @@ class _Making:
         return replace(told, recipe=recipe, manifest=manifest)
 
     def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:
-        """A layer whose digest is not signed is carried; one whose blob is wanted is, unless it can be packed again."""
+        """Carry a layer whose digest is not signed; carry one whose blob is needed unless it can be packed again."""
         if anchored and not self._converted:
             return told
         content = layers[0].content
@@ -148,7 +150,7 @@ class _Making:
         return replace(told, packing=packing)
 
     def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
-        """The layers that became one: each is made again of that one, with a recipe, if its digest was signed."""
+        """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
         found: list[tuple[Files, Lend]] = []
         yield told
         for layer in known_layers(content):
@@ -180,7 +182,7 @@ class _Making:
                 self._add(layer.content, "layer")
 
     def _lent(self, tar: Blocks) -> tuple[Files, Lend]:
-        """The files of the tar that the layers became, and a way to read pieces of it."""
+        """The files in the merged layer's tar, and a function that reads pieces of it."""
         fd = self._temporary()
 
         def kept() -> Blocks:
@@ -192,7 +194,7 @@ class _Making:
         return Files.of(kept()), partial(file_blocks, fd)
 
     def _recipe(self, layer: Layer, files: Files, lend: Lend) -> tuple[Known, int]:
-        """The recipe of a layer, in a file without a name, and the size of the layer's tar."""
+        """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
         passed = Meter()
         tar = hashed(uncompressed(layer), passed)
         content = self._spooled(pack_small(described(tar, files, lend)))
@@ -223,7 +225,7 @@ def _opener(content: Known) -> Callable[[], Blocks]:
 
 
 def known_layers(content: Derived) -> list[Layer]:
-    """The layers that are there, of which some are to be made, base first."""
+    """The existing layers that this one is made from, base first."""
     found: list[Layer] = []
     for layer in content.inputs:
         found += [layer] if isinstance(layer.content, Known) else known_layers(layer.content)
@@ -235,7 +237,7 @@ def _is_aci(layers: Sequence[Layer]) -> bool:
 
 
 def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Known]:
-    """A root document and, where it is an index, those that it lists; each once, ``seen`` are those already given."""
+    """A root document and, if it is an index, the indexes below it, each once; ``seen`` holds those already given."""
     if root.digest in seen:
         return
     seen.add(root.digest)
@@ -249,7 +251,7 @@ def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) 
 
 
 def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int, seen: set[tuple[Digest, str]]) -> Iterator[Known]:
-    """A blob and, where it is a manifest or an index, all that it names; each once, as above."""
+    """A blob and, if it is a manifest or an index, all that it names; each once, as above."""
     if (descriptor.digest, descriptor.media_type) in seen:
         return
     seen.add((descriptor.digest, descriptor.media_type))

@@ -1,4 +1,4 @@
-"""Turns an ACI that became a layer back into the same file, with its signature, if its origin record says how."""
+"""Restores the file of an ACI that became a layer, with its signature, if its origin record says how."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from converter.verification.original import OriginalSource
 
 @frozen
 class Restored:
-    """The ACI as it was, and what referred to it."""
+    """The original ACI, and what referred to it."""
 
     node: Node
     attached: tuple[Attached, ...]
 
 
 def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Finder | None = None) -> Restored | None:
-    """The file that ``plan`` makes anew, from the image's origin record; None where that does not give the same ACI.
+    """The file that ``plan`` would make anew, restored from the image's origin record; None if that does not give the
+    same ACI.
 
-    Both are read whole and compared by their image ID, for a record is nothing to be trusted. An ACI that depended on
-    others has another one than what stands alone: it is given back where ``finder`` has all of these, and where the
-    image is proven to be what they make together.
+    Both are read whole and compared by image ID, because a record is not to be trusted. An ACI that had dependencies
+    differs from the self-contained one: it is restored if ``finder`` finds all of them and the image is proven to be
+    what they make together.
     """
     if not isinstance(plan, Make) or not isinstance(plan.content, Derived):
         return None
@@ -63,7 +64,7 @@ def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Fi
 
 
 def _is_of(aci: Known, original: OriginalSource, before: Before, finder: Finder) -> bool:
-    """Whether the image is what the ACI and those that it depends on make; raises what shows that it is not."""
+    """Whether the image is what the ACI and its dependencies make; raises if the proof fails."""
     if not parse(read_manifest(aci)).dependencies:
         return False
     document = before.fetch(before.root).read()

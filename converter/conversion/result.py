@@ -24,11 +24,11 @@ class LayerResult:
 
 @frozen
 class TargetResult:
-    """What is at a destination. ``digest`` and ``image_id`` are None where a dry run cannot know them.
+    """What is at a destination. ``digest`` and ``image_id`` are None if a dry run cannot know them.
 
-    ``name`` is what the image is called there, empty where it has no name or the destination is its name. ``image_id``
-    is the digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` says that the root has
-    the digest it had in the source; ``size`` is that of its layers, or an ACI's files, in bytes, as far as it is known.
+    ``name`` is the image's name there, empty if it has none or the destination itself is its name. ``image_id`` is the
+    digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` means that the root's digest has not
+    changed; ``size`` is that of its layers, or of an ACI's files, in bytes, as far as known.
     """
 
     destination: str
@@ -46,7 +46,7 @@ class TargetResult:
 
 @frozen
 class Result:
-    """What a conversion did; ``seconds`` is the wall time."""
+    """What a conversion did; ``seconds`` is the elapsed wall time."""
 
     source: str
     targets: tuple[TargetResult, ...]
@@ -59,21 +59,21 @@ class Result:
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """What some target could not hold."""
+        """What any of the targets could not hold."""
         return tuple(loss for target in self.targets for loss in target.losses)
 
     @property
     def layers(self) -> tuple[LayerResult, ...]:
-        """What became of each layer, in the first target."""
+        """What became of each layer in the first target."""
         return self.targets[0].layers
 
 
 Lookup = Mapping[int, Made]
-"""What each node became, by its identity."""
+"""What each node became, by the node's ``id()``."""
 
 
 def image_id(root: Node, made: Lookup) -> str | None:
-    """The ID under which a runtime knows the image, None for an index, or where it is not known."""
+    """The ID by which a runtime knows the image; None for an index, or if not known yet."""
     if isinstance(root, Write):
         if root.media_type not in types.MANIFESTS or not root.inputs or id(root.inputs[0]) not in made:
             return None
@@ -99,7 +99,7 @@ def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
 
 
 def size_of(root: Node, made: Lookup) -> int:
-    """The bytes of the layers, or of the files of an ACI, as far as they are known."""
+    """The size in bytes of the layers, or of an ACI's files, as far as known."""
     found = (made.get(id(leaf)) for leaf in leaves(root))
     return sum(there.descriptor.size for there in found if there is not None)
 

@@ -1,6 +1,6 @@
 """Signatures in a conversion: required ones are checked first, existing ones carried along, requested ones added.
 
-What knows signatures is imported where there are some, or where some are wanted: most images have none.
+Modules about signatures are imported only when needed: most images have none.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Shown = tuple[dict[str, Any], ...]
 
 @frozen(kw_only=False)
 class Carried:
-    """What goes along, in the target's form; what does not; and the signatures among what goes, for people."""
+    """What is carried along, in the target's form; the losses; and the carried signatures as shown to people."""
 
     attached: tuple[Attached, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -39,9 +39,9 @@ class Carried:
 
 
 def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
-    """Raises Untrusted where the image at ``root`` is not signed as it is wanted to be: before it is parsed.
+    """Raise Untrusted unless the image at ``root`` is signed as ``wanted``; called before the image is parsed.
 
-    Where it is an index that is not, its image for ``platform`` has to be; without one, all of the index.
+    If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
         from converter.verification import vouch
@@ -51,7 +51,7 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
 
 
 def below(wanted: Wanted | None) -> Require | None:
-    """The same for what an ACI depends on, each under its own name; None where nothing is wanted."""
+    """The same check for an ACI's dependencies, each under its own name; None if nothing is wanted."""
     if wanted is None:
         return None
     plain = replace(wanted, identity="", require=frozenset())
@@ -59,7 +59,7 @@ def below(wanted: Wanted | None) -> Require | None:
 
 
 def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
-    """What refers to the image and does not sign it; nor what refers to a signature that goes."""
+    """The attachments that are not signatures and do not refer to a removed signature."""
     from converter.trust import evidence
     from converter.trust import signature as kinds
 
@@ -76,7 +76,7 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
 def carry(
     attached: Sequence[Attached], there: Iterable[Made], transport: str, fetch: Fetch, elsewhere: str = ""
 ) -> Carried:
-    """Sort out what refers to the images that are ``there`` in the target; the rest is kept ``elsewhere``."""
+    """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``."""
     if not attached:
         return Carried()
     from converter.conversion.carried import adapted
@@ -90,7 +90,7 @@ def carry(
 
 
 def done(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
-    """Whether an image that is there has every signature that is ordered."""
+    """Whether an image at the destination already has every requested signature."""
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
     from converter.verification import judge
@@ -103,7 +103,7 @@ def done(source: Source, location: Location, root: Descriptor, signing: Signing)
         else:
             keyrings.append((f"key {number}", maker.certificate()))
             if len(Keyring.load(keyrings[-1][1]).certificates) > 1:
-                return False  # several keys of one name: which of them signs is gpg's affair
+                return False  # several keys share the name: which one signs is up to gpg
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )
@@ -119,7 +119,7 @@ def add(
     signing: Signing,
     store: StoreOptions,
 ) -> Shown:
-    """Sign what has just been written, before it is committed. An ACI is signed later: by ``add_beside``."""
+    """Sign what has just been written, before the sink commits. ACIs are signed later, by ``add_beside``."""
     if root.media_type == types.ACI:
         return ()
     from converter.signing import attach, attach_files
@@ -134,14 +134,14 @@ def add(
 
 
 def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> Shown:
-    """Sign an ACI once it is there: its signature is over the file."""
+    """Sign an ACI after it has been committed: its signature is over the file."""
     from converter.signing import sign
 
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
 
 
 def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ...]:
-    """The signatures of cosign's kind that the conversion takes along, as layers."""
+    """The cosign signatures that the conversion carries along, as layers."""
     from converter.trust import artifact
 
     tag = artifact.tag_of(root.digest)
@@ -152,7 +152,7 @@ def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ..
 
 
 def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
-    """Those that are at the destination already."""
+    """The cosign signatures already at the destination."""
     from converter.signing import cosign_layers
 
     if not destination.kind.adds_blobs:
@@ -161,5 +161,5 @@ def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tupl
         with open_source(replace(destination, name=""), store) as source:
             return cosign_layers(source, root)
     except NotFound:
-        # A repository, or a layout, that this conversion makes.
+        # This conversion creates the repository or layout.
         return ()

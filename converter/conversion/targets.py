@@ -1,4 +1,4 @@
-"""Destinations: the format used for each, the name of the image there, and what readers will not find."""
+"""Destinations: the format used for each, the image's name there, and what readers will not find."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ V1 = "docker-v1"
 """Docker's manifests of schema 1."""
 
 ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
-"""The formats that hold an image for one platform, and what people call them."""
+"""The formats that hold an image for one platform only, and their names for people."""
 
 
 def check(destinations: Sequence[Location], images: int) -> None:
-    """Whether so many images find room at every destination; raises Usage where one would replace another."""
+    """Check that every destination can hold so many images; raises Usage if one would replace another."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
         place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
@@ -43,9 +43,9 @@ def check(destinations: Sequence[Location], images: int) -> None:
 
 
 def format_for(destination: Location, item: Item, asked: str, *, preserve: bool = False) -> Format:
-    """The format an item is written in there: the one asked for, else its own where it is possible.
+    """The format in which to write an item: the one asked for, else its own if possible.
 
-    Nobody writes schema 1 but to ``preserve`` it. Raises Usage where the destination cannot hold that format.
+    Schema 1 is written only to ``preserve`` it. Raises Usage if the destination cannot hold the format.
     """
     holds = destination.kind.formats
     if not holds:
@@ -65,14 +65,16 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool 
 
 
 def compression_for(destination: Location, asked: Compression | None, *, unpacked: bool) -> Compression | None:
-    """How layers are packed there, None to leave them as they are."""
+    """How to pack layers there; None leaves them unchanged."""
     if asked is not None:
         return None if asked == KEEP else asked
     return GZIP if unpacked and not destination.kind.plain else None
 
 
 def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
-    """What an archive holds for readers of layouts alone: Docker finds images there, with all of their layers."""
+    """What a docker-archive holds only for readers of layouts: ``docker load`` reads nothing but images with all their
+    layers.
+    """
     if destination.transport != "docker-archive":
         return
     if next(images(item), None) is None:
@@ -85,12 +87,12 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
 
 
 def shown_format(destination: Location, chosen: Format) -> str:
-    """The format's name for people: what ``docker load`` reads is Docker's, whatever manifest lies in it."""
+    """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
     return "docker" if destination.kind.plain else chosen.name
 
 
 def asked_for(location: Location) -> str:
-    """The one image that a source's reference names, of those that are there; empty where it names none."""
+    """The image that the source's reference names; empty if it names none."""
     if location.transport == "docker":
         name = ImageName.parse(location.path)
         return name.tag or str(name.digest or "")
@@ -98,7 +100,7 @@ def asked_for(location: Location) -> str:
 
 
 def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
-    """The name an image gets: the one asked for, else the one it had, in ``full`` if there is one."""
+    """The image's name: the one asked for, else the one it had, in ``full`` if there is one."""
     if destination.name or destination.kind.holds != "several":
         return destination.name
     short = root.annotations.get(REF_NAME, "")

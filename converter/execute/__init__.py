@@ -1,6 +1,6 @@
 """Runs a plan: leaves first, each blob once, in as many threads as allowed; the sink then holds the root's tree.
 
-The bytes that arrive do not depend on the number of threads. Nothing is visible in the target before the sink commits.
+The bytes written do not depend on the number of threads. Nothing is visible in the target before the sink commits.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from converter.streams.workers import Workers
 
 
 class KeptBlobs(Protocol):
-    """Blobs that earlier runs have made."""
+    """Blobs made by earlier runs."""
 
     def find(self, descriptor: Descriptor) -> Known | None:
-        """The blob, if it is there and sound."""
+        """The blob, if present and intact."""
         ...
 
     def keeping(self, blocks: Blocks) -> AbstractContextManager[tuple[Iterator[Block], Callable[[Digest], None]]]:
-        """The same blocks, and what keeps them under a digest once all have passed."""
+        """The same blocks, and a function that keeps them under a digest once all have passed."""
         ...
 
 
@@ -44,23 +44,23 @@ class Memory(Protocol):
 
     @property
     def blobs(self) -> KeptBlobs | None:
-        """Where to look for what was made before, and to leave what is made; None where nothing is kept."""
+        """Where blobs that were made are looked up and kept; None if none are kept."""
         ...
 
     def get(self, digest: Digest) -> Digest | None:
-        """The diff_id of a blob, where it has been computed before."""
+        """The diff_id of a blob; None if it has not been computed yet."""
         ...
 
     def learn(self, digest: Digest, diff_id: Digest) -> None: ...
 
     def packed(self, source: Digest, how: str) -> Made | None:
-        """What a blob has become that was unpacked and packed again; ``how`` says all that decides the bytes."""
+        """What a blob became when unpacked and packed again; ``how`` is all that determines the bytes."""
         ...
 
     def learn_packed(self, source: Digest, how: str, made: Made) -> None: ...
 
     def alone(self, digest: Digest) -> AbstractContextManager[object]:
-        """Keep others from moving what is made of the same blob meanwhile: they find it there afterwards."""
+        """Keep other threads from moving what is made from the same blob: they find the result afterwards."""
         ...
 
 
@@ -68,9 +68,9 @@ class Memory(Protocol):
 class Running:
     """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
 
-    ``copies`` is how many blobs are on their way at once where that is more: whoever waits for a network needs no
-    processor. Layers are made by ``jobs`` threads all the same: packing takes memory. ``halt`` is called when a person
-    has had enough: it wakes whoever waits for a network.
+    ``copies`` is the number of concurrent transfers if larger than ``jobs``: waiting for a network needs no processor.
+    Layers are still made by ``jobs`` threads, because packing takes memory. ``halt`` is called on an interrupt to wake
+    threads that wait for a network.
     """
 
     jobs: int
@@ -83,7 +83,7 @@ class Running:
 
 
 class Execution:
-    """One plan on its way into one sink; ``made`` holds what is there, by the identity of its node."""
+    """Runs plans into one sink; ``made`` holds what each node became, by the node's ``id()``."""
 
     def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
         self._sink = sink
@@ -94,7 +94,7 @@ class Execution:
         self.made: dict[int, Made] = {}
 
     def run(self, roots: Iterable[Node]) -> list[Made]:
-        """Make every root and what it names. Raises what the first failure raised, once all threads have stopped."""
+        """Make every root and all that it names. Raises the first failure, once all threads have stopped."""
         roots = list(roots)
         todo = leaves(*roots)
         self._running.report(Planned(sum(map(input_size, todo)), len(todo)))
@@ -102,7 +102,7 @@ class Execution:
         return [self._finish(root) for root in roots]
 
     def _run_leaves(self, todo: list[Copy | Make]) -> None:
-        """The largest first, unless the order of the calls shows in the target."""
+        """Run the leaves, largest first unless the order of calls shows in the target."""
         if not self._sink.ordered:
             todo = sorted(todo, key=input_size, reverse=True)
         jobs = self._running.jobs
@@ -169,12 +169,12 @@ class Execution:
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
     def _read(self, leaf: Copy) -> Iterator[Block]:
-        """The blocks of a copy, read and hashed while others are written, unless more copies than cores do that."""
+        """The blocks of a copy, read and hashed ahead of the writer, unless more copies run than there are cores."""
         blocks = self._watched(leaf.content, leaf.label)
         return blocks if self._crowded else ahead(blocks)
 
     def _copy_and_look(self, leaf: Copy, expected: Descriptor, *, put: bool) -> Digest:
-        """Inflate the blob to learn its diff_id, and copy it on the way unless that is not wanted."""
+        """Inflate the blob to learn its diff_id, copying it at the same time if ``put``."""
         from converter.execute.making import diff_id_of
 
         def look(blocks: Blocks) -> Digest:
@@ -190,7 +190,7 @@ class Execution:
         return diff_id
 
     def _make(self, leaf: Make) -> tuple[Made, bool]:
-        # What packs and unpacks is imported where that is to be done: most of what is converted is copied.
+        # Packing and unpacking code is imported only when needed: most conversions only copy.
         from converter.execute.making import packing
 
         content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
@@ -234,7 +234,7 @@ class Execution:
         return made
 
     def _put_kept(self, wanted: Descriptor) -> bool:
-        """Put what an earlier run has made, if that was kept."""
+        """Put the blob that an earlier run made; returns False if it was not kept."""
         shelf = self._running.memory.blobs
         kept = shelf.find(wanted) if shelf is not None else None
         if kept is None:
@@ -250,7 +250,7 @@ class Execution:
                 yield block
 
     def _wanted(self, blocks: Blocks) -> Iterator[Block]:
-        """The blocks for as long as no other layer has failed: at both ends, for much may lie between them."""
+        """The blocks until another layer fails: checked at both ends, as much may lie between them."""
         with closing(blocks) as source:
             for block in source:
                 if self._stopping.is_set():
@@ -259,12 +259,12 @@ class Execution:
 
 
 def input_size(leaf: Copy | Make) -> int:
-    """How many bytes of blobs are read for a leaf, as far as that is known before its own inputs are made."""
+    """The bytes of blobs to read for a leaf, as far as known before its own inputs are made."""
     return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0
 
 
 def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:
-    """What a layer will be that is made plain: its diff_id is told, and checked on the way."""
+    """The descriptor of a layer made uncompressed: its diff_id is known, and checked on the way."""
     if leaf.diff_id is None or leaf.diff_id.algorithm != "sha256" or content.compression.codec != "none":
         return None
     return Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)

@@ -1,4 +1,4 @@
-"""The bytes of one layer: made from others, or inspected while they are copied."""
+"""Makes the bytes of one layer from others, or inspects them while they are copied."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
 Put = Callable[[Blocks, Derived], Descriptor]
-"""Takes the packed bytes of what is made to where they belong."""
+"""Puts the packed bytes of a layer into the target."""
 
 
 def diff_id_of(blocks: Blocks, leaf: Copy, limits: Limits | None) -> Digest:
-    """The digest of a blob's uncompressed bytes; raises DigestMismatch where another one is told."""
+    """The digest of a blob's uncompressed bytes; raises DigestMismatch if it is not the leaf's diff_id."""
     codec, tar = plain(blocks, limits)
     if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
@@ -50,7 +50,7 @@ def make(
     limits: Limits | None,
     report: Report,
 ) -> Made:
-    """Make a layer of its inputs, and put it where it belongs."""
+    """Make a layer from its inputs and put it into the target."""
     while True:
         notes: dict[str, str] = {}
         meter = Meter(content.algorithm)
@@ -70,7 +70,7 @@ def make(
 
 
 def packing(content: Derived) -> tuple[Digest, str] | None:
-    """What decides the bytes of a blob that is only packed in another way: its source, and how; None for all else."""
+    """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
     if content.rewrite is not None or len(content.inputs) != 1:
         return None
     (layer,) = content.inputs

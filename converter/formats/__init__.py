@@ -1,4 +1,4 @@
-"""How images are represented. A new format is one file here and a row in the tables; it is imported when needed."""
+"""How images are represented. A new format is one file here and a row in the tables; it is imported on first use."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ READERS: Mapping[str, str] = {
     types.DOCKER_SCHEMA1_SIGNED: "docker_v1",
     types.ACI: "aci",
 }
-"""The media type of a root document → the module below this one that reads it."""
+"""The media type of a root document → the submodule that reads it."""
 
 _UNTOLD = ("", "application/json")
-"""Labels that leave it to a document to say what it is."""
+"""Media types that leave it to the document to state its type."""
 
 WRITERS = ("oci", "docker", "aci", "runtime")
-"""The modules that write; nobody asks for ``runtime`` by name: it is what runtimes take."""
+"""The modules that write; ``runtime`` is never asked for by name: it is the input of runtimes."""
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
-    """Read a root document in whatever format it is; raises Unsupported where it is a manifest that nobody reads.
+    """Read a root document in whatever format it is; raises Unsupported for a manifest type that is not supported.
 
-    An index may also name what is no document, as that of BuildKit's cache does: that is carried as it is.
+    An index may also name blobs that are not documents, as that of BuildKit's cache does; these are carried unchanged.
     """
     root = labelled(root)
     if opaque(root.descriptor.media_type):
@@ -45,17 +45,17 @@ def decode(root: Known, fetch: Fetch) -> Item:
 
 
 def opaque(media_type: str) -> bool:
-    """Whether it is that of a blob, which names nothing else."""
+    """Whether the media type is that of a blob, which names nothing else."""
     return media_type not in READERS and media_type not in (*_UNTOLD, types.OCI_ARTIFACT)
 
 
 def reading(fetch: Fetch) -> Callable[[Descriptor], Item]:
-    """Reads what a descriptor names, in whatever format it is."""
+    """A function that reads what a descriptor names, in whatever format it is."""
     return lambda descriptor: decode(fetch(descriptor), fetch)
 
 
 def labelled(root: Known) -> Known:
-    """A root document under its media type; where it lies under none, what it says itself. Raises Invalid."""
+    """A root document with its media type; if it has none, the one that its content states. Raises Invalid."""
     if root.descriptor.media_type == types.ACI or opaque(root.descriptor.media_type):
         return root
     root = root.pinned()
@@ -65,7 +65,7 @@ def labelled(root: Known) -> Known:
 
 
 def reader_of(media_type: str) -> Format:
-    """The format whose root documents have this media type."""
+    """The format whose root documents have this media type; raises Unsupported if there is none."""
     name = READERS.get(media_type)
     if name is None:
         raise Unsupported(f"got the media type {media_type!r}, want an image's")
@@ -79,7 +79,7 @@ def writer(name: str) -> Format:
 
 
 def encode_mixed(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan an index, and all that it lists, each in the format that it has: Docker's, or OCI."""
+    """Plan an index and everything it lists, each item in the format it has: Docker's or OCI."""
     own = "docker" if item.original is not None and item.original.format.startswith("docker") else "oci"
     encode = import_module(f"converter.formats.{own}").encode
     node: Node = encode(item, accepts, lambda child: encode_mixed(child, accepts))

@@ -1,6 +1,6 @@
 """The users and groups of an image, collected while the tar of its files passes (image-spec 1.1.1, conversion.md).
 
-Who ``USER[:GROUP]`` is, the account files in the image say, not those of the machine.
+``USER[:GROUP]`` is looked up in the account files of the image, not in those of the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from converter.streams.tar.write import END
 PASSWD, GROUP = b"etc/passwd", b"etc/group"
 MOST_BYTES = 1024 * 1024
 MOST_FILES = 64
-"""An account file may be a link to one elsewhere, as in images of Nix; so many, of that size, are remembered."""
+"""An account file may be a link to one elsewhere, as in Nix images; up to this many files of that size are kept."""
 MOST_LINKS = 8
 MOST_ID = 2**32 - 2
 
@@ -29,7 +29,7 @@ MOST_ID = 2**32 - 2
 class Accounts:
     """The account files of a tree, whose names begin with ``prefix`` in its tar.
 
-    Links are followed by their names alone, never through linked directories.
+    Links are followed by name only, never through linked directories.
     """
 
     def __init__(self, prefix: bytes = b"") -> None:
@@ -38,17 +38,17 @@ class Accounts:
         self._links: dict[bytes, bytes] = {}
 
     def watched(self, blocks: Blocks) -> Iterator[Block]:
-        """Pass the entries of a tar on; what is heard is complete once the iteration has come to its end."""
+        """Pass on the entries of a tar; the accounts are complete once the iteration has reached its end."""
         return gathered(chain(self.heard(blocks), (END,)))
 
     def heard(self, blocks: Blocks) -> Iterator[Block]:
-        """The same, without the end of the archive."""
+        """The same, without the end-of-archive blocks."""
         with closing(blocks) as source:
             for entry in entries(source):
                 yield from self.hear(entry)
 
     def hear(self, entry: Entry) -> Iterator[Block]:
-        """Pass one entry on."""
+        """Pass on one entry."""
         yield entry.raw
         if entry.name.endswith((b"passwd", b"group")):
             yield from self._heard(entry, entry.name.removeprefix(self._prefix))
@@ -56,7 +56,7 @@ class Accounts:
             yield from entry.body
 
     def text(self, path: bytes) -> str:
-        """An account file as text; empty where there is none."""
+        """An account file as text; empty if there is none."""
         for _ in range(MOST_LINKS):
             if path not in self._links:
                 break
@@ -77,7 +77,7 @@ class Accounts:
 
 
 def _resolved(directory: bytes, target: bytes) -> bytes:
-    """Where a symbolic link leads, from its text alone; ``..`` of the root is the root."""
+    """The target of a symbolic link, computed from names only; ``..`` of the root is the root."""
     parts = [] if target.startswith(b"/") else directory.split(b"/")
     for part in clean(target).split(b"/"):
         if part != b"..":
@@ -90,8 +90,8 @@ def _resolved(directory: bytes, target: bytes) -> bytes:
 def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
     """The ``process.user`` of ``USER[:GROUP]`` (conversion.md, "Config.User"; config.md, "User").
 
-    Numbers are taken as they are; a user's group is that of its account, else 0. Only who is named, without a group,
-    gets the further groups that name it. Raises Unsupported for a name that no account has.
+    Numbers are used as given; a user's group is that of its account, else 0. Supplementary groups are added only for a
+    user given by name without a group. Raises Unsupported for a name that has no account.
     """
     who, which, *_ = f"{text}:".split(":")
     account = _row(passwd, who, 4) if who else None
@@ -108,12 +108,12 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
 
 
 def has_account(user: str, passwd: str) -> bool:
-    """Whether a user, given by name or number, is in the image's password file."""
+    """Whether the image's password file has the user, given by name or number."""
     return _row(passwd, user, 4) is not None
 
 
 def _row(text: str, key: str, width: int) -> list[str] | None:
-    """The first row whose name is ``key``, or whose number is; one without numbers counts for nothing."""
+    """The first row whose name, or number, is ``key``; rows with malformed numbers are ignored."""
     rows = [row for row in _rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
     if _is_number(key):
         return next((row for row in rows if int(row[2]) == int(key)), None)
@@ -147,5 +147,5 @@ def _named(text: str, what: str, file: str) -> int:
 
 
 def noted(accounts: Accounts) -> Mapping[str, str]:
-    """What a rewrite notes of them."""
+    """The accounts as notes of a rewrite."""
     return {"passwd": accounts.text(PASSWD), "group": accounts.text(GROUP)}

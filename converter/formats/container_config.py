@@ -1,7 +1,7 @@
 """The configuration document that Docker and OCI share (image-spec 1.1.1, config.md; moby image spec v1.2).
 
-Its bytes are the image's ID, so they stay as they are wherever nothing in them has to change; and where something has
-to, only that member is changed. Members that no specification names go wherever their document goes.
+Its digest is the image's ID, so its bytes stay unchanged if nothing in them has to change; otherwise only the members
+concerned are changed. Members that no specification names stay in the document.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RUN = (
 
 @frozen
 class ContainerConfig:
-    """What a configuration document says, base first; ``rest`` has the document's shape and what is not named here."""
+    """What a configuration document says, base first; ``rest`` holds the members not named here, in document form."""
 
     platform: Platform
     config: RunConfig
@@ -54,7 +54,7 @@ class ContainerConfig:
 
 
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
-    """Read a configuration that has been parsed; raises Invalid with the member that is wrong."""
+    """Read a parsed configuration; raises Invalid with the member that is wrong."""
     document = _as_known(document)
     run = _member(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
@@ -75,7 +75,7 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
 def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -> bytes:
     """The document of an image whose layers have these diff_ids.
 
-    ``original`` is what the image was read from, if that was such a document; without a difference it is the result.
+    ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
     if original is not None:
         document = _as_known(load_object(original))
@@ -88,7 +88,7 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
 
 
 def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document as the Engine sees it, to which a member's case is nothing: Guix writes ``env`` for ``Env``."""
+    """The document as the Engine, which ignores the case of member names, sees it: Guix writes ``env`` for ``Env``."""
     found = as_known(document, _TOP)
     run, history = found.get("config"), found.get("history")
     if isinstance(run, dict):
@@ -99,10 +99,10 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_pulled(document: Mapping[str, Any]) -> bytes:
-    """The bytes that Docker makes of a schema 1 image as it pulls it: the image has the same ID here as there.
+    """The bytes that Docker makes of a schema 1 image on pulling it, so that the image has the same ID here as there.
 
-    Go sorts the members of a map, and escapes what means something to HTML. What Docker before 1.8.3 made, it writes
-    anew from what the Engine of the day knows of it; that is not followed here.
+    Go sorts the members of a map, and escapes characters special to HTML. An image made before Docker 1.8.3 is
+    rewritten by Docker from what its current Engine knows of it; that is not reproduced here.
     """
     ordered = dict(sorted(document.items()))
     if "history" in ordered:
@@ -125,7 +125,7 @@ def _merge(document: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _patch(document: dict[str, Any], before: ContainerConfig, image: Image, diff_ids: tuple[Digest, ...]) -> bool:
-    """Write into the document what differs from what it said before; whether anything did."""
+    """Write into the document what differs from its previous state; returns whether anything did."""
     changed = False
     if before.platform != image.platform:
         for key in _PLATFORM:
@@ -157,7 +157,7 @@ def _patch_run(run: dict[str, Any], before: RunConfig, after: RunConfig) -> None
 
 
 def _run_json(config: RunConfig) -> dict[str, Any]:
-    """Every member that is named here; None for what the document then leaves out."""
+    """All members named here; None for those that the document leaves out."""
     return {
         "User": config.user or None,
         "ExposedPorts": {port: {} for port in config.exposed_ports} or None,

@@ -33,16 +33,16 @@ DIALECT = manifest.Dialect(
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
-    """Read a manifest with its configuration, or a list without what it names."""
+    """Read a manifest with its configuration, or a list without the manifests it names."""
     if root.descriptor.media_type == types.DOCKER_LIST:
         return index.decode(root, name, "docker-manifest-list")
     return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
 
 
 def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
-    """Plan a manifest or a flat list of them; raises Unsupported for an artifact, which Docker cannot name.
+    """Plan a manifest or a flat list of manifests; raises Unsupported for an artifact, which Docker cannot name.
 
-    ``listed`` plans what a list lists.
+    ``listed`` plans the items of a list.
     """
     if isinstance(item, Artifact):
         if item.original.format == name:
@@ -55,7 +55,7 @@ def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) ->
 
 
 def losses(item: Item) -> Iterable[Loss]:
-    """What OCI can say and Docker cannot, once per field."""
+    """What OCI can express and Docker cannot, once per field."""
     original = item.original
     if original is not None and original.format == name:
         return

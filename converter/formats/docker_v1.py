@@ -1,6 +1,6 @@
 """Docker image manifests of the first kind, signed or not (distribution, image manifest version 2 schema 1).
 
-They are read, and written back as they are; into the other formats they go by the neutral image.
+They are read, and written back unchanged; other formats are made from the neutral image.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ name = "docker-v1"
 media_types = frozenset((types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED))
 
 EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
-"""The gzipped tar without an entry that stands for a step that changed no file."""
+"""The empty gzipped tar that represents a step that changed no file."""
 
 EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
 
 _ID = re.compile(r"[a-f0-9]{64}")
 _OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
-"""Members of a step that say where it stands in the chain, and so are none of the image's configuration."""
+"""Members of a step that describe its place in the chain and are not part of the image's configuration."""
 _OF_THE_STEP = frozenset(("id", "parent", "throwaway", "created", "author", "comment", "container_config"))
 
 
 @frozen
 class Step:
-    """One row of a manifest: what was done, and the blob that came of it."""
+    """One row of a manifest: a build step and the blob it produced."""
 
     digest: Digest
     compatibility: Mapping[str, Any]
@@ -59,15 +59,15 @@ class Step:
 
     @property
     def throwaway(self) -> bool:
-        """Whether the step changed no file, so that its blob is none of the image's layers."""
+        """Whether the step changed no file, so that its blob is not a layer of the image."""
         return self.compatibility.get("throwaway") is True
 
 
 def decode(root: Known, fetch: Fetch) -> Image:
     """Read a manifest; no blob is read, and their sizes come from ``fetch``. No signature is verified.
 
-    ``foreign["docker"]`` is the configuration that the Engine would make of it, without what the manifest alone knows.
-    Raises Invalid where IDs and parents make no chain, or signatures no payload.
+    ``foreign["docker"]`` is the configuration that the Engine would make of it, without what only the manifest knows.
+    Raises Invalid if IDs and parents form no chain, or if signatures do not give one payload.
     """
     document = read_document(root, "docker-schema1")
     payload(root.read())
@@ -97,7 +97,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
 
 
 def encode(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan a manifest that was read and not changed, as it was; raises Unsupported for anything else."""
+    """Plan a manifest that was read and not changed, byte for byte; raises Unsupported for anything else."""
     if not isinstance(item, Image) or item.original is None or item.original.format != name:
         raise Unsupported("got an image of another format, want a schema 1 manifest: this program writes no new ones")
     blobs = {
@@ -125,13 +125,13 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
 
 
 def losses(item: Item) -> Iterable[Loss]:
-    """Nothing: what would lose anything is not encoded at all."""
+    """Nothing: an item that would lose anything is not encoded at all."""
     del item
     return ()
 
 
 def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The rows of a manifest, base first, each ID once; raises Invalid where they make no chain."""
+    """The rows of a manifest, base first, each ID once; raises Invalid if they form no chain."""
     layers, history = document.get("fsLayers"), document.get("history")
     if not isinstance(layers, list) or not isinstance(history, list) or not layers or len(layers) != len(history):
         counts = f"{_count(layers)} fsLayers and {_count(history)} rows of history"
@@ -148,7 +148,7 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
 
 
 def _chain(steps: Sequence[Step]) -> list[Step]:
-    """The same steps, newest first, without those that stand twice in a row: the older of them stays."""
+    """The same steps, newest first, without repetitions in a row, of which the oldest stays."""
     if steps[-1].parent:
         raise Invalid(f"got the parent {steps[-1].parent[:80]!r} in the base layer, want none")
     chain = [step for step, below in zip(steps, (*steps[1:], None)) if below is None or below.id != step.id]
@@ -164,12 +164,12 @@ def _chain(steps: Sequence[Step]) -> list[Step]:
 
 
 def _same(item: Image, read: Image) -> bool:
-    """Whether an image still says what was read; a name that somebody gave it does not count."""
+    """Whether an image still matches what was read; a name given to it since does not count."""
     return replace(item, foreign=read.foreign, original=read.original) == read
 
 
 def _descriptor(step: Step) -> Descriptor:
-    # Schema 1 tells no sizes, and every blob of its time was gzip; what a blob is, its bytes say.
+    # Schema 1 states no sizes, and every blob of its time was gzip; only the bytes say what a blob really is.
     return Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)
 
 

@@ -1,4 +1,4 @@
-"""Documents on their way in and out: checked against their digest, their schema and their rules."""
+"""Documents that are read or written: checked against their digest, their schema and their rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS = {
 
 
 class Sound(Protocol):
-    """Which documents were found to be sound before: those of earlier runs, or of this one."""
+    """The documents already found to be sound, in earlier runs or in this one."""
 
     def is_sound(self, digest: Digest, kind: str) -> bool: ...
 
@@ -36,7 +36,7 @@ _REMEMBERED: ContextVar[Sound | None] = ContextVar("sound documents", default=No
 
 @contextmanager
 def remembering(sound: Sound) -> Iterator[None]:
-    """Check no document here that is known to be sound, and learn which are: a schema's validator is slow to begin."""
+    """Skip the check of documents known to be sound, and record new ones: a schema's validator is slow to start."""
     token = _REMEMBERED.set(sound)
     try:
         yield
@@ -47,8 +47,8 @@ def remembering(sound: Sound) -> Iterator[None]:
 def read_document(known: Known, kind: str) -> dict[str, Any]:
     """The document as JSON; raises Invalid with what is wrong with it.
 
-    An index does not pass for a manifest, nor a manifest for an index (GHSA-77vh-xpmg-72qh); one that calls itself the
-    other dialect's does, as with all readers.
+    An index is not accepted as a manifest, nor a manifest as an index (GHSA-77vh-xpmg-72qh); one that states the other
+    dialect's media type is, as in all readers.
     """
     data = known.read()
     require(data, kind)
@@ -60,7 +60,7 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
 
 
 def require_written(data: bytes, media_type: str) -> None:
-    """Raises Invalid where a document that is about to be written breaks its specification."""
+    """Raise Invalid if a document about to be written violates its specification."""
     kind = _KINDS.get(media_type)
     if kind is not None:
         with within(f"written {kind}"):
@@ -68,7 +68,7 @@ def require_written(data: bytes, media_type: str) -> None:
 
 
 def require(data: bytes, kind: str) -> None:
-    """Raises Invalid with the first error of a document, and how many more there are."""
+    """Raise Invalid with a document's first error and the number of further ones."""
     remembered, digest = _REMEMBERED.get(), Digest.of(data)
     if remembered is not None and remembered.is_sound(digest, kind):
         return

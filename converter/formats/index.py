@@ -1,7 +1,7 @@
 """The list of images that Docker and OCI share, under two media types (image-spec 1.1.1, image-index.md).
 
-Encoding starts from the document that was read, as that of manifests does. An index names only what is there: an entry
-that was left out is left out of the document too.
+As for manifests, encoding starts from the document that was read. An index names only what is present: an entry that
+was left out is left out of the document too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from converter.plan import Made, Node, Write
 
 
 def decode(root: Known, format_name: str, kind: str) -> Index:
-    """Read the rows of an index; nothing that they name is read."""
+    """Read the entries of an index, but not what they name."""
     document = read_document(root, kind)
     entries = []
     for number, row in enumerate(document.get("manifests") or ()):
@@ -43,7 +43,7 @@ def decode(root: Known, format_name: str, kind: str) -> Index:
 
 
 def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callable[[Item], Node]) -> Node:
-    """Plan an index of everything it lists, in its order."""
+    """Plan an index and everything it lists, in its order."""
     nodes = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
@@ -71,7 +71,7 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
 
 
 def rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
-    """The rows of the document an index was read from, where it was of that format."""
+    """The rows of the document an index was read from, if it was of that format."""
     document = written_by(item.original, format_name) or {}
     return document.get("manifests") or ()
 

@@ -1,7 +1,7 @@
 """The manifest that Docker and OCI share: a configuration and layers by digest, under two sets of media types.
 
-Encoding starts from the document an image was read from and writes into it what differs. Where nothing does, the bytes
-are those that were read (image-spec 1.1.1, manifest.md; distribution, image manifest version 2 schema 2).
+Encoding starts from the document an image was read from and writes into it what differs. If nothing does, the bytes are
+those that were read (image-spec 1.1.1, manifest.md; distribution, image manifest version 2 schema 2).
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ LAYER_TYPES: Mapping[str, tuple[str, str]] = {
     types.DOCKER_FOREIGN: (NONDISTRIBUTABLE, "none"),
     types.DOCKER_FOREIGN_GZIP: (NONDISTRIBUTABLE, "gzip"),
 }
-"""What a layer's media type says: whether it may be passed on, and its codec."""
+"""What a layer's media type says: whether it may be distributed, and its codec."""
 
 _IMAGE_CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
 CONFIG_TYPES: Mapping[str, frozenset[str]] = {
     "oci": _IMAGE_CONFIGS,
     "docker": _IMAGE_CONFIGS | {"application/octet-stream"},
 }
-"""What says, by format, that a manifest is an image's. Old engines pushed octets; to OCI those are an artifact."""
+"""The config types of image manifests, by format. Old engines pushed octet-stream; to OCI that is an artifact."""
 
 _COMPRESSED_CONTENT = (
     "containerd.io/snapshot/overlaybd/blob-",
@@ -55,18 +55,18 @@ _COMPRESSED_CONTENT = (
     "io.containers.zstd-chunked.",
     "io.github.containers.zstd-chunked.",
 )
-"""Annotations that refer to the compressed bytes of a layer: they do not survive its recompression."""
+"""Annotations that refer to the compressed bytes of a layer and are dropped when it is recompressed."""
 
 ZSTD_INSTANCE = "io.github.containers.compression.zstd"
-"""The annotation of an image in an index by which containers/image knows that its layers are zstd."""
+"""The annotation by which containers/image knows that an image in an index has zstd layers."""
 
 
 @frozen(kw_only=False)
 class Dialect:
     """One set of media types.
 
-    ``codecs`` are those that every reader of the dialect knows; a target that knows more says so. ``bare`` descriptors
-    have neither annotations nor an artifact type.
+    ``codecs`` are those that every reader of the dialect supports; targets that support more say so. ``bare``
+    descriptors have no annotations and no artifact type.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Dialect:
 
 
 def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: str) -> Image | Artifact:
-    """Read a manifest and its configuration; raises Invalid where they do not fit each other."""
+    """Read a manifest and its configuration; raises Invalid if they do not match."""
     document = read_document(root, kind)
     with within("config"):
         config = Descriptor.from_json(document.get("config"))
@@ -113,7 +113,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
 
 
 def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
-    """Plan a manifest of this dialect; base first, as its layers are."""
+    """Plan a manifest of this dialect; layers are base first."""
     before = written_by(image.original, dialect.name) or {}
     listed = frozenset(row["digest"] for row in before.get("layers") or ())
     layers = [_fitting(layer, listed, dialect, accepts) for layer in image.layers]
@@ -138,7 +138,7 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
 
 
 def carry(artifact: Artifact) -> Node:
-    """Plan an artifact as it is, with everything it names; one that is no document names nothing."""
+    """Plan an artifact unchanged, with everything it names; one that is not a manifest names nothing."""
     root = artifact.original.manifest
     if root.descriptor.media_type not in types.MANIFESTS:
         return Copy(content=root, media_type=root.descriptor.media_type)
@@ -153,18 +153,18 @@ def carry(artifact: Artifact) -> Node:
 
 
 def layer_type(media_type: str, codec: str) -> str | None:
-    """The media type of such a layer under that codec, in either dialect; None where neither has one."""
+    """The media type of such a layer with that codec, in either dialect; None if neither has one."""
     wanted = (LAYER_TYPES[media_type][0], codec)
     return next((label for label, says in LAYER_TYPES.items() if says == wanted), None)
 
 
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
-    """The manifest an item was read from, where it was of that dialect."""
+    """The manifest an item was read from, if it was of that dialect."""
     return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
 
 
 def algorithm_of(original: Original | None, dialect: str) -> str:
-    """By which a document is known: that of the one an item was read from, where it was of that dialect too."""
+    """The algorithm for a document's digest: that of the one an item was read from, if of this dialect, else sha256."""
     if original is None or original.format != dialect:
         return "sha256"
     return original.manifest.descriptor.digest.algorithm
@@ -188,9 +188,9 @@ def _artifact(
 
 
 def _fitting(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> Layer:
-    """The layer in a compression that the target takes: what it does not take becomes gzip.
+    """The layer in a compression that the target accepts; one that it does not accept becomes gzip.
 
-    ``listed`` are the digests in the manifest that is written again: that may hold what it held.
+    ``listed`` are the digests in the manifest being rewritten, which may keep what it had.
     """
     if isinstance(layer.content, Derived) or layer.content.absent:
         return layer
@@ -202,14 +202,14 @@ def _fitting(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: fr
 
 
 def _taken(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:
-    """Whether a target takes layers of this type: one that says what it accepts, or any that knows the dialect."""
+    """Whether a target accepts layers of this type: by its own list, or else as any reader of the dialect does."""
     if accepts:
         return media_type in accepts
     return media_type is not None and LAYER_TYPES[media_type][1] in dialect.codecs
 
 
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:
-    """The media type of a layer in this dialect, None where the dialect has none for it."""
+    """The media type of a layer in this dialect; None if the dialect has none for it."""
     if isinstance(layer.content, Derived):
         return dialect.layers.get((_kind(layer), layer.content.compression.codec))
     media_type = layer.content.descriptor.media_type
@@ -277,7 +277,7 @@ def _must(diff_id: Digest | None) -> Digest:
 
 
 def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Descriptor:
-    """The row of a layer: what was said of the blob where that is still so, and what its making noted."""
+    """The descriptor of a layer: what still holds of its previous one, plus the notes from its making."""
     if isinstance(layer.content, Known):
         row = layer.content.descriptor
         row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
@@ -299,7 +299,7 @@ def _still_true(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 def bare(row: Descriptor) -> Descriptor:
-    """A descriptor as Docker has them: no annotations, no artifact type, no data."""
+    """A descriptor as Docker has it: no annotations, no artifact type, no data."""
     return replace(row, annotations={}, artifact_type="", data=None)
 
 
@@ -318,7 +318,7 @@ def _manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], di
 
 
 def row_json(row: Descriptor, before: Any) -> Any:
-    """The row as it stood in the document where it still says the same, otherwise anew."""
+    """The row as it was in the document if it still says the same, otherwise a new one."""
     if before is not None:
         old = Descriptor.from_json(before)
         if old == row or old.bare() == row:
@@ -327,7 +327,7 @@ def row_json(row: Descriptor, before: Any) -> Any:
 
 
 def set_annotations(document: dict[str, Any], annotations: Mapping[str, str]) -> None:
-    """Write the annotations of a document where they differ; absent where empty."""
+    """Set the annotations of a document if they differ; remove them if empty."""
     if (document.get("annotations") or {}) == annotations:
         return
     document.pop("annotations", None)

@@ -32,14 +32,14 @@ DIALECT = manifest.Dialect(
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
-    """Read a manifest with its configuration, or an index without what it names."""
+    """Read a manifest with its configuration, or an index without the documents it names."""
     if root.descriptor.media_type == types.OCI_INDEX:
         return index.decode(root, name, "oci-index")
     return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
 
 
 def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
-    """Plan a manifest or an index; artifacts are carried as they are. ``listed`` plans what an index lists."""
+    """Plan a manifest or an index; artifacts are carried unchanged. ``listed`` plans the items of an index."""
     if isinstance(item, Artifact):
         return manifest.carry(item)
     if isinstance(item, Image):

@@ -1,6 +1,6 @@
-"""What a runtime takes: a root file system, alone or with a ``config.json`` (image-spec 1.1.1, conversion.md).
+"""Input for runtimes: a root file system, alone or with a ``config.json`` (image-spec 1.1.1, conversion.md).
 
-It is written and never read: a bundle does not say which image it was.
+It is written and never read: a bundle does not say which image it came from.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ COMMANDING = (
     "io.katacontainers.",
     "dev.gvisor.",
 )
-"""Annotations that crun, runc, Kata and gVisor obey: an image must not set them (conversion.md, "Annotations")."""
+"""Annotations that control crun, runc, Kata and gVisor: an image must not set them (conversion.md, "Annotations")."""
 
 
 @frozen
 class Flattened:
-    """The rewrite of all layers into one tree; notes the accounts that are in it."""
+    """The rewrite of all layers into one tree; notes the accounts in it."""
 
     replaced: Replaced = frozenset()
 
@@ -53,13 +53,13 @@ class Flattened:
 
 
 def decode(root: Known, fetch: Fetch) -> Item:
-    """Raises Unsupported: a bundle does not say which image it was."""
+    """Raises Unsupported: a bundle does not say which image it came from."""
     del fetch
     raise Unsupported(f"got {root.descriptor.media_type}, want an image: a bundle is only written")
 
 
 def encode(item: Item, accepts: frozenset[str]) -> Node:
-    """Plan a root file system, and a ``config.json`` for a target that takes one."""
+    """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
     if not isinstance(item, Image):
         what = item if isinstance(item, Artifact) else "images for several platforms"
         raise Unsupported(f"got {what}, want one image for a root file system")
@@ -79,7 +79,7 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
 
 
 def losses(item: Item) -> Iterable[Loss]:
-    """What a runtime's configuration should say and cannot, or must not. That files have no history goes unsaid."""
+    """What a runtime's configuration cannot or must not express. That files have no history is not reported."""
     if not isinstance(item, Image):
         return
     if item.config.healthcheck:
@@ -90,10 +90,10 @@ def losses(item: Item) -> Iterable[Loss]:
 
 
 def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
-    """The ``config.json`` of an image, in the namespaces of an ordinary container (runtime-spec, config.md).
+    """The ``config.json`` of an image, with the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``accounts`` are the notes of Flattened; ``image.foreign["runtime"]`` may ask for less than is usual, as ACIs do.
-    Raises Unsupported where the image's user is not in them.
+    ``accounts`` are the notes of Flattened; ``image.foreign["runtime"]`` may ask for less than the defaults, as ACIs
+    do. Raises Unsupported if the image's user is not among the accounts.
     """
     config, asked = image.config, image.foreign.get(name, {})
     user = process_user(config.user, accounts.get("passwd", ""), accounts.get("group", ""))
@@ -132,7 +132,7 @@ def _environment(config: RunConfig) -> Iterator[str]:
 
 
 def _annotations(image: Image) -> Iterator[tuple[str, str]]:
-    """Those that conversion.md names; what the image says itself wins over what is derived."""
+    """The annotations that conversion.md names; labels of the image override derived ones."""
     config, platform = image.config, image.platform
     derived = {
         "os": platform.os,
@@ -161,7 +161,7 @@ def _mounts() -> Iterator[dict[str, Any]]:
 
 
 def _volumes(config: RunConfig, read_only: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Memory in their place, which starts with what the image has there: application data stays out of the tree."""
+    """A tmpfs per volume, initialised with the image's files there, so that application data stays out of the tree."""
     for path in config.volumes:
         only = ["ro"] if path in read_only else []
         yield _mount("/" + path.lstrip("/"), "tmpfs", ["nosuid", "nodev", "tmpcopyup", *only])

@@ -12,7 +12,7 @@ LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": rang
 
 @frozen(kw_only=False)
 class Compression:
-    """A codec that can be written, or ``keep``; ``level`` None is this program's choice for it."""
+    """A codec that can be written, or ``keep``; a ``level`` of None is this program's default for the codec."""
 
     codec: str
     level: int | None = None

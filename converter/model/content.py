@@ -1,4 +1,4 @@
-"""Content: bytes known by their digest, and bytes that are still to be made."""
+"""Content: bytes known by their digest, and bytes still to be made."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from converter.model.limits import Limits, in_force
 
 Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
-"""Gives the same bytes from their start, each time it is called."""
+"""Returns the same bytes from the start, each time it is called."""
 
 Note = Callable[[str, str], None]
-"""Takes what a rewrite learns on its way for use in a document: a name and a text."""
+"""Takes what a rewrite learns along the way, for use in a document: a name and a text."""
 
 WARNING = "warning"
-"""The name of a text that is for people."""
+"""The name of a note meant for people."""
 
 
 @frozen(kw_only=False)
 class Known:
-    """Bytes with a claimed digest. They are checked while they are read; nothing switches that off.
+    """Bytes with a claimed digest, verified while they are read; the check cannot be switched off.
 
-    ``raw`` is what a store has under that name; only ``blocks`` may call it, and validation, which reports instead of
-    raising. ``absent`` says that the store does not have them: the descriptor names a foreign layer, whose bytes are
-    where its URLs point. ``file`` is a file that holds exactly these bytes, if there is one.
+    ``raw`` opens what the store has under that digest; only ``blocks`` may call it, and validation, which reports
+    instead of raising. ``absent`` means that the store does not have them: the descriptor names a foreign layer, whose
+    bytes are at its URLs. ``file`` is a file that holds exactly these bytes, if there is one.
     """
 
     descriptor: Descriptor
@@ -40,14 +40,14 @@ class Known:
     file: Path | None = field(default=None, compare=False, repr=False)
 
     def blocks(self) -> Iterator[bytes | memoryview]:
-        """The bytes, in order. Until the iteration has ended without an error, none of them is to be trusted.
+        """The bytes, in order. None may be trusted until the iteration has ended without an error.
 
-        Raises DigestMismatch where size or digest differ from the descriptor's.
+        Raises DigestMismatch if size or digest differ from the descriptor's.
         """
         return checked(self.raw(), self.descriptor.digest, self.descriptor.size)
 
     def read(self, limits: Limits | None = None) -> bytes:
-        """A whole document in memory; raises LimitExceeded where it is larger than a document may be."""
+        """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
         most = (limits or in_force()).document
         if self.descriptor.size > most:
             got = f"got a document of {self.descriptor.size} bytes"
@@ -55,7 +55,7 @@ class Known:
         return b"".join(self.blocks())
 
     def pinned(self, limits: Limits | None = None) -> Known:
-        """The same document, read once and held in memory."""
+        """The same document, read once and kept in memory."""
         return Known(self.descriptor, at_hand(self.read(limits)))
 
 
@@ -65,12 +65,12 @@ def known(data: bytes, media_type: str) -> Known:
 
 
 def at_hand(data: bytes) -> Open:
-    """Bytes in memory as blocks, none of which is empty."""
+    """Bytes in memory as blocks, none of them empty."""
     return lambda: (data,) if data else ()
 
 
 def missing(error: ConverterError) -> Open:
-    """Raises ``error`` when somebody reads a blob that is not there."""
+    """An ``Open`` for a blob that is not there: raises ``error`` when it is read."""
 
     def raw() -> Blocks:
         raise error
@@ -79,7 +79,7 @@ def missing(error: ConverterError) -> Open:
 
 
 def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:
-    """Pass blocks through; raises DigestMismatch as soon as there are too many bytes, or at their end."""
+    """Pass blocks through; raises DigestMismatch as soon as there are too many bytes, or at the end."""
     hasher = digest.hasher()
     passed = 0
     for block in blocks:
@@ -97,7 +97,7 @@ def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator
 class Rewrite(Protocol):
     """A pure function from uncompressed tar streams, base first, to one uncompressed stream.
 
-    It opens each input at most once, and holds none in memory.
+    It opens each input at most once and does not hold any in memory.
     """
 
     def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks: ...
@@ -107,8 +107,8 @@ class Rewrite(Protocol):
 class Derived:
     """Bytes still to be made: the inputs are uncompressed, rewritten into one stream, and compressed.
 
-    Without a ``rewrite`` there is one input, whose uncompressed bytes stay as they are. ``algorithm`` is that of the
-    digest of the uncompressed result: a diff_id is sha256, the image ID of an ACI sha512.
+    Without a ``rewrite`` there is one input, whose uncompressed bytes are kept. ``algorithm`` is for the digest of the
+    uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI.
     """
 
     inputs: tuple[Layer, ...]
@@ -121,7 +121,7 @@ Content = Known | Derived
 
 
 def sources(content: Content) -> Iterator[Known]:
-    """The blobs that content is, or is made of, base first."""
+    """The blobs that the content consists of or is made from, base first."""
     if isinstance(content, Known):
         yield content
     else:
@@ -131,7 +131,7 @@ def sources(content: Content) -> Iterator[Known]:
 
 @frozen
 class Layer:
-    """One layer: its bytes, the digest of its uncompressed tar if it is known, and its annotations."""
+    """One layer: its content, the digest of its uncompressed tar if known, and its annotations."""
 
     content: Content
     diff_id: Digest | None = None

@@ -1,7 +1,7 @@
 """The neutral model as JSON: what ``inspect --json`` prints and ``schemas/image.json`` promises.
 
-Members bear the model's own names. An empty text, list or map is left out; so is what is unknown. ``null`` is written
-for ``entrypoint``, ``cmd`` and the like nowhere: a member that is there says something.
+Members have the model's own names. Empty strings, lists and maps are left out, as are unknown values. ``entrypoint``,
+``cmd`` and the like are never ``null``: they are present only if the image states them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
-    """An item of any kind; ``kind`` tells which. ``attachments`` are what refers to it."""
+    """An item of any kind, which ``kind`` tells; ``attachments`` are what refers to it."""
     return _item(item) | _told(attachments=[attachment(one) for one in attachments])
 
 
@@ -50,14 +50,14 @@ def image(item: Image) -> Document:
 
 
 def index(item: Index) -> Document:
-    """Several images; the items of its entries where they were read."""
+    """Several images, with the items of its entries where they have been read."""
     return {"kind": "index", "entries": [entry(one) for one in item.entries]} | _told(
         annotations=dict(item.annotations), original=original(item.original)
     )
 
 
 def artifact(item: Artifact) -> Document:
-    """What lies where images lie but is none."""
+    """Something stored like an image that is not one."""
     return {"kind": "artifact"} | _told(
         artifact_type=item.artifact_type,
         subject=str(item.subject) if item.subject else "",
@@ -67,19 +67,19 @@ def artifact(item: Artifact) -> Document:
 
 
 def entry(item: Entry) -> Document:
-    """One row of an index."""
+    """One entry of an index."""
     return {"descriptor": descriptor(item.descriptor)} | _told(item=_item(item.item) if item.item else None)
 
 
 def layer(item: Layer) -> Document:
-    """One layer: what it is, or of what it would be made."""
+    """One layer: what it is, or what it would be made of."""
     return content(item.content) | _told(
         diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations)
     )
 
 
 def content(item: Content) -> Document:
-    """A descriptor, or the recipe of bytes that are still to be made."""
+    """A descriptor, or the recipe for bytes still to be made."""
     if isinstance(item, Known):
         return descriptor(item.descriptor)
     assert isinstance(item, Derived)
@@ -87,7 +87,7 @@ def content(item: Content) -> Document:
 
 
 def descriptor(item: Descriptor) -> Document:
-    """What a blob is; ``size`` in bytes, left out if unknown."""
+    """What identifies a blob; ``size`` in bytes, left out if unknown."""
     size = {"size": item.size} if item.size >= 0 else {}
     return (
         _told(media_type=item.media_type)
@@ -105,14 +105,14 @@ def descriptor(item: Descriptor) -> Document:
 
 
 def platform(item: Platform) -> Document:
-    """What the programs run on."""
+    """The platform that the programs run on."""
     return {"os": item.os, "architecture": item.architecture} | _told(
         variant=item.variant, os_version=item.os_version, os_features=list(item.os_features)
     )
 
 
 def config(item: RunConfig) -> Document:
-    """How a container is started. ``entrypoint`` and its like are left out where nobody told them, not where empty."""
+    """How a container is started. ``entrypoint`` and the like are left out if not stated, but not if empty."""
     return _told(
         user=item.user,
         exposed_ports=list(item.exposed_ports),
@@ -158,7 +158,7 @@ def _told(**members: Any) -> Document:
 
 
 def _plain(value: Any) -> Any:
-    """The value in JSON's own types."""
+    """The value in JSON types."""
     if isinstance(value, Mapping):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, tuple | list):

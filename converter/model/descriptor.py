@@ -1,4 +1,4 @@
-"""Descriptors: what a blob is, by digest (image-spec 1.1.1, descriptor.md)."""
+"""Descriptors: what identifies a blob, by digest (image-spec 1.1.1, descriptor.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KNOWN = frozenset(
 
 @frozen
 class Descriptor:
-    """A promise about bytes that lie elsewhere.
+    """A claim about bytes that are stored elsewhere.
 
     ``size`` is in bytes, -1 if unknown (schema1); ``other`` holds the members that no specification names.
     """
@@ -43,7 +43,7 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Read a descriptor of a document; raises Invalid with the member that is wrong."""
+        """Read a descriptor from a document; raises Invalid with the member that is wrong."""
         if not isinstance(value, dict):
             raise Invalid(f"got a JSON {type_name(value)} for a descriptor, want an object")
         media_type, digest, size = value.get("mediaType", ""), value.get("digest"), value.get("size")
@@ -69,7 +69,7 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The members in the order that Go writes them; absent where empty."""
+        """The members in the order in which Go writes them; empty ones are left out."""
         members: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.urls:
             members["urls"] = list(self.urls)
@@ -84,7 +84,7 @@ class Descriptor:
         return members | dict(self.other)
 
     def bare(self) -> Descriptor:
-        """Only what names the bytes: media type, digest, size."""
+        """Only what identifies the bytes: media type, digest, size."""
         return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
 
     def retyped(self, media_type: str) -> Descriptor:
@@ -92,12 +92,12 @@ class Descriptor:
         return replace(self, media_type=media_type)
 
     def sized(self, size: int) -> Descriptor:
-        """The same blob with its size told, in bytes, where it was not; a size that was told stays."""
+        """The same blob with its size in bytes filled in if it was unknown; a known size stays."""
         return replace(self, size=size) if self.size == -1 else self
 
 
 def platform_from_json(value: Any) -> Platform:
-    """Read the ``platform`` object of a descriptor, or those members of a configuration."""
+    """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
     if not isinstance(value, dict):
         raise Invalid(f"got a JSON {type_name(value)} for a platform, want an object")
     texts = {key: value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")}
@@ -114,7 +114,7 @@ def platform_from_json(value: Any) -> Platform:
 
 
 def platform_to_json(platform: Platform) -> dict[str, Any]:
-    """The members in the order that Go writes them."""
+    """The members in the order in which Go writes them."""
     members: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
     if platform.os_version:
         members["os.version"] = platform.os_version
@@ -126,7 +126,7 @@ def platform_to_json(platform: Platform) -> dict[str, Any]:
 
 
 def _texts(value: Mapping[str, Any], member: str) -> tuple[str, ...]:
-    """An array of strings; none where it is null or absent, as Go reads it."""
+    """An array of strings; empty if null or absent, as in Go."""
     texts = value.get(member) or []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise Invalid(f"got {member} that is no array of strings, want one")

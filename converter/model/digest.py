@@ -14,7 +14,7 @@ HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class Hasher(Protocol):
-    """A running hash: what hashlib gives."""
+    """A running hash, as in hashlib."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
 
@@ -30,7 +30,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``algorithm:encoded``; raises Invalid where the grammar, or a known algorithm's length, is broken."""
+        """Read ``algorithm:encoded``; raises Invalid for wrong syntax, or a wrong length for a known algorithm."""
         match = GRAMMAR.fullmatch(text)
         if match is None:
             raise Invalid(f"got the digest {text[:100]!r}, want algorithm:encoded")
@@ -46,12 +46,12 @@ class Digest:
         return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
 
     def hasher(self) -> Hasher:
-        """A fresh hash of this algorithm; raises Unsupported where it is not one we can compute."""
+        """A fresh hash of this algorithm; raises Unsupported if it cannot be computed."""
         return new_hasher(self.algorithm)
 
     @property
     def dashed(self) -> str:
-        """``sha512-…``: the image ID of an ACI, and the start of the tags that refer to an image."""
+        """``sha512-…``: the image ID of an ACI, and the prefix of tags that refer to an image."""
         return f"{self.algorithm}-{self.encoded}"
 
     def __lt__(self, other: Digest) -> bool:
@@ -62,7 +62,7 @@ class Digest:
 
 
 def new_hasher(algorithm: str) -> Hasher:
-    """A fresh hash; raises Unsupported for an algorithm that image specifications do not register."""
+    """A fresh hash; raises Unsupported for an algorithm that the image specifications do not register."""
     if algorithm not in HEX_LENGTHS:
         raise Unsupported(f"got the digest algorithm {algorithm!r}, want one of {', '.join(HEX_LENGTHS)}")
     return hashlib.new(algorithm)

@@ -1,4 +1,4 @@
-"""JSON documents, read strictly: RFC 8259, and nothing that two parsers could read in two ways."""
+"""Strict reading of JSON documents: RFC 8259, without anything that two parsers could read differently."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INT64 = range(-(2**63), 2**63)
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""A string; one without an end lasts to that of the text, so that this takes linear time."""
+"""A string; if unterminated, it extends to the end of the text, so that matching takes linear time."""
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
 @frozen(kw_only=False)
 class Problem:
-    """One way in which bytes are not a document that every parser reads alike; ``path`` is a JSON pointer."""
+    """One reason why parsers may not read a document alike; ``path`` is a JSON pointer."""
 
     rule: str
     path: str
@@ -31,12 +31,12 @@ class Problem:
 
 
 class WrittenAsFloat(float):
-    """A number with a fraction or an exponent: no integer to Go, though 1.0 is one to JSON Schema."""
+    """A number with a fraction or an exponent: not an integer to Go, although 1.0 is one to JSON Schema."""
 
 
 @frozen(kw_only=False)
 class Reading:
-    """What was read of a document, as far as it could be, and everything wrong with its text."""
+    """What could be read of a document, and everything wrong with its text."""
 
     value: Any
     problems: tuple[Problem, ...] = ()
@@ -47,9 +47,9 @@ class Reading:
 def load(data: bytes, limits: Limits | None = None) -> Any:
     """Parse one JSON document.
 
-    Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8,
-    or data after the document; LimitExceeded for a document that is too large or too deep. Half of a surrogate pair,
-    which nobody could write down again, becomes U+FFFD, as Go reads it.
+    Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8, or data after the
+    document; LimitExceeded for a document that is too large or too deep. An unpaired surrogate, which could not be
+    written again, becomes U+FFFD, as in Go.
     """
     reading = read(data, limits)
     for problem in reading.problems:
@@ -59,7 +59,7 @@ def load(data: bytes, limits: Limits | None = None) -> Any:
 
 
 def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
-    """Parse a document whose root is an object, as that of every image document but one is."""
+    """Parse a document whose root is an object, as that of every image document but one is; raises as ``load`` does."""
     value = load(data, limits)
     if not isinstance(value, dict):
         raise Invalid(f"got a JSON {type_name(value)}, want an object")
@@ -67,12 +67,12 @@ def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
 
 
 def has_surrogates(data: bytes) -> bool:
-    """Whether there may be halves of surrogate pairs in the texts of a document."""
+    """Whether the document's strings may contain unpaired surrogates."""
     return b"\\ud" in data or b"\\uD" in data
 
 
 def whole(value: Any) -> Any:
-    """The value with each half of a surrogate pair replaced: no other parser would take it."""
+    """The value with each unpaired surrogate replaced, as no other parser would accept it."""
     if isinstance(value, dict):
         return {whole(key): whole(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -83,9 +83,9 @@ def whole(value: Any) -> Any:
 
 
 def read(data: bytes, limits: Limits | None = None) -> Reading:
-    """Parse one JSON document and name all that is wrong with its text, not only the first; raises nothing.
+    """Parse one JSON document and report every problem in its text, not only the first; raises nothing.
 
-    ``complete`` is false where the text could not be parsed to its end, so that ``value`` means nothing.
+    ``complete`` is false if the text could not be parsed to its end; ``value`` is then meaningless.
     """
     limits = limits or in_force()
     if len(data) > limits.document:
@@ -121,14 +121,14 @@ def type_name(value: Any) -> str:
 
 
 def letters(key: str) -> str:
-    """A key as Go compares it with those it knows: without regard to case, and with a long s for an s."""
+    """A key as Go compares it with known ones: case-insensitively, with a long s as s."""
     return key.lower().replace("\u017f", "s")
 
 
 def as_known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """An object with its members under the names that are known: Go finds them in any case.
+    """An object with its members under their known names, which Go matches in any case.
 
-    Raises Invalid where two are one to Go.
+    Raises Invalid if two members are the same to Go.
     """
     known = {letters(name): name for name in names}
     found: dict[str, Any] = {}
@@ -179,17 +179,17 @@ def _lower(message: str) -> str:
 
 
 class _NoNumber(Exception):
-    """NaN or an infinity, which Python's parser would take."""
+    """NaN or an infinity, which Python's parser would accept."""
 
 
 class _TooLarge(int):
-    """Stands for a number that needs more than 64 bits; ``text`` is how it was written."""
+    """Stands for a number that needs more than 64 bits; ``text`` is its original spelling."""
 
     text: str
 
 
 class _Hooks:
-    """Notes, while a document is parsed, what Python would let pass in silence."""
+    """Records, while a document is parsed, what Python would silently accept."""
 
     def __init__(self) -> None:
         self.odd = False
@@ -201,12 +201,12 @@ class _Hooks:
         if len(found) < len(pairs):
             counts = Counter(key for key, _ in pairs)
             self.odd = True
-            # An object is known by its identity, which is its own only as long as something holds it.
+            # Objects are identified by id(), which stays unique only while they are alive.
             self.repeated[id(found)] = found, [key for key, count in counts.items() if count > 1]
         return found
 
     def integer(self, digits: str) -> int:
-        # Go, which wrote nearly all of these documents, has int64 there; Python's own limit on digits comes later.
+        # Go, which wrote nearly all of these documents, uses int64; Python's own limit on digits is higher.
         if len(digits) < 19:
             return int(digits)
         if len(digits) <= 20 and int(digits) in INT64:
@@ -228,7 +228,7 @@ class _Hooks:
 
 
 def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]]]) -> Iterator[Problem]:
-    """Find again, with their places, what the hooks have seen."""
+    """Locate the problems that the hooks have seen."""
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         path, member = waiting.pop()
@@ -258,7 +258,7 @@ def _deeper_than(text: str, most: int) -> bool:
 
 
 def _more_values_than(text: str, most: int) -> bool:
-    """Whether there are more: a parser makes a hundred bytes of each of them, and ``[{},{},…`` spends three on it."""
+    """Whether there are more: a parser needs a hundred bytes for each value, and ``[{},{},…`` only three."""
     if text.count(",") <= most // 2 and text.count("[") + text.count("{") <= most // 2:
         return False
     bare = _STRING.sub("", text)

@@ -1,7 +1,7 @@
-"""Frozen dataclasses that all share the same methods, for everything that the parts of this program exchange.
+"""Frozen dataclasses that share the same methods, for all values that the parts of this program exchange.
 
-``dataclass`` writes the methods of every class as source text and compiles it, 0.3 ms a class: a seventh of a start
-(docs/decisions/0083). Whatever works with a dataclass works with these, too: ``field``, ``replace``, ``match``, mypy.
+``dataclass`` generates and compiles the methods of every class, 0.3 ms each: a seventh of the start-up time
+(docs/decisions/0083). Everything that works with a dataclass works with these: ``field``, ``replace``, ``match``, mypy.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 def frozen(cls: type[T] | None = None, /, *, kw_only: bool = True) -> type[T] | Callable[[type[T]], type[T]]:
     """Make a class what ``dataclass(frozen=True, slots=True, kw_only=True)`` would.
 
-    It knows neither ``init=False`` nor ``__post_init__``: what follows from the fields is a property. An instance takes
-    a microsecond more to make: what there is one of for each file of an image is better a named tuple.
+    Neither ``init=False`` nor ``__post_init__`` is supported: derived values are properties. An instance takes a
+    microsecond longer to make, so objects that exist once per file of an image are better named tuples.
     """
     if cls is None:
         return lambda cls: _made(cls, kw_only)
@@ -45,7 +45,7 @@ def _made(cls: type[T], kw_only: bool) -> type[T]:
 
 
 class _Shape(NamedTuple):
-    """What the methods ask of a class: its fields, and what they are when nobody says it."""
+    """What the methods need to know of a class: its fields and their defaults."""
 
     names: frozenset[str]
     defaults: Mapping[str, Any]
@@ -95,7 +95,7 @@ def _init(self: Any, /, *placed: Any, **named: Any) -> None:
 
 
 def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """All arguments by their names."""
+    """All arguments by name."""
     names = cls.__match_args__[: len(placed)]
     if len(placed) > len(names) or not named.keys().isdisjoint(names):
         raise TypeError(f"{cls.__qualname__}: got {len(placed)} values in order and {sorted(named)}, want each once")
@@ -138,7 +138,7 @@ def _again(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
 
 
 class _Signature:
-    """Tells ``inspect``, and so ``help``, what a class takes; found out when somebody asks."""
+    """The signature of a class, for ``inspect`` and ``help``, computed on demand."""
 
     def __get__(self, instance: object, owner: Any) -> Signature:
         if instance is not None:

@@ -1,7 +1,7 @@
-"""Images of any format in one neutral form: what runs, on what, from which layers.
+"""Images of any format in one neutral form: what runs, on which platform, from which layers.
 
-The names are those of image-spec 1.1.1, config.md. Reading an image never changes its bytes: ``original`` keeps them,
-and ``foreign`` keeps, by format, what the neutral form has no name for.
+Names follow image-spec 1.1.1, config.md. Reading an image never changes its bytes: ``original`` keeps them, and
+``foreign`` keeps, by format, what the neutral form cannot express.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
 REFERENCE = "vnd.docker.reference.digest"
-"""The annotation that names, in the entry of a BuildKit attestation, the entry it refers to."""
+"""The annotation by which a BuildKit attestation's index entry names the entry it refers to."""
 
 _OF_IMAGES = types.OCI_LAYERS | types.DOCKER_LAYERS | {types.OCI_CONFIG, types.DOCKER_CONFIG}
 
 
 @frozen
 class RunConfig:
-    """How a container of the image is started. None: the image does not say; an empty value: it says there is none."""
+    """How a container of the image is started. None: not stated by the image; an empty value: stated to be empty."""
 
     user: str = ""
     exposed_ports: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Image:
 
 @frozen
 class Artifact:
-    """Something stored like an image that is not one: an attestation, a chart. It is carried whole, or not at all."""
+    """Something stored like an image that is not one: an attestation, a chart. It is carried whole or not at all."""
 
     original: Original
     blobs: tuple[Known, ...] = ()
@@ -86,7 +86,7 @@ class Artifact:
     artifact_type: str = ""
 
     def __str__(self) -> str:
-        """What it is, for people: one with an image's configuration is told by the layer that makes it none."""
+        """A description for people; one with an image's configuration is named by its first non-image layer."""
         odd = [kind for blob in self.blobs if (kind := blob.descriptor.media_type) not in _OF_IMAGES]
         if self.artifact_type in _OF_IMAGES and odd:
             return f"an image with a layer of the type {odd[0]!r}"
@@ -95,7 +95,7 @@ class Artifact:
 
 @frozen
 class Entry:
-    """One row of an index; ``item`` is None until what the descriptor names has been read."""
+    """One entry of an index; ``item`` is None until what the descriptor names has been read."""
 
     descriptor: Descriptor
     item: Item | None = None
@@ -103,7 +103,7 @@ class Entry:
 
 @frozen
 class Index:
-    """Several images under one name, usually one a platform."""
+    """Several images under one name, usually one per platform."""
 
     entries: tuple[Entry, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -117,7 +117,7 @@ Item = Image | Index | Artifact
 class Attachment:
     """Something that refers to an image: a signature, an attestation, an SBOM.
 
-    ``tag`` is the name under which cosign and the referrers fallback store it, empty for a true referrer.
+    ``tag`` is the tag under which cosign and the referrers fallback store it; empty for a true referrer.
     """
 
     subject: Digest
@@ -126,17 +126,17 @@ class Attachment:
 
     @property
     def bare_tag(self) -> str:
-        """The tag without the repository that a layout may put in front of it."""
+        """The tag without the repository that a layout may prefix to it."""
         return self.tag.rpartition(":")[2]
 
 
 def of_aci(item: Item) -> Mapping[str, Any]:
-    """What only ACIs have, of an image that was one; nothing for any other item."""
+    """The ACI-specific data of an image that was read from an ACI; empty for any other item."""
     return item.foreign.get("aci", {}) if isinstance(item, Image) else {}
 
 
 def images(item: Item) -> Iterator[Image]:
-    """An image, or those of an index that have been read, in its order; artifacts are none."""
+    """An image, or the images of an index that have been read, in index order; artifacts are left out."""
     if isinstance(item, Image):
         yield item
     elif isinstance(item, Index):
@@ -146,7 +146,7 @@ def images(item: Item) -> Iterator[Image]:
 
 
 def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
-    """The digests that something may refer to: those of the root and of every image that it lists."""
+    """The digests that a referrer may name as its subject: those of the root and of every image it lists."""
     yield root.digest
     if item.original is not None and item.original.manifest.descriptor.digest != root.digest:
         yield item.original.manifest.descriptor.digest

@@ -1,4 +1,4 @@
-"""How large input may be before it is refused; sizes are in bytes unless a name says otherwise."""
+"""How large input may be before it is refused; sizes are in bytes unless a field says otherwise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _bound(default: int, what: str) -> int:
 
 
 def parse_size(text: str, what: str = "for a size") -> int:
-    """A number that may end in K, M or G (times 1024 each); raises Usage."""
+    """Read a number with an optional suffix K, M or G (times 1024 each); raises Usage."""
     match = re.fullmatch(_VALUE, text)
     if match is None:
         raise Usage(f"got {text!r} {what}, want a number, perhaps with K, M or G")
@@ -34,7 +34,7 @@ def parse_size(text: str, what: str = "for a size") -> int:
 
 @frozen
 class Limits:
-    """Bounds on untrusted input; every error that one of them causes names the field."""
+    """Bounds on untrusted input; an error caused by one names its field."""
 
     document: int = _bound(4 * MIB, "bytes of a JSON or YAML document")
     json_depth: int = _bound(64, "arrays and objects within each other, of JSON or YAML")
@@ -59,7 +59,7 @@ class Limits:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Limits:
-        """From ``NAME=VALUE``, where a value may end in K, M or G (times 1024 each). Raises Usage."""
+        """Read ``NAME=VALUE`` texts, each value with an optional suffix K, M or G (times 1024 each). Raises Usage."""
         known = {one.name for one in fields(cls)}
         told: dict[str, int] = {}
         for text in texts:
@@ -71,7 +71,7 @@ class Limits:
         return cls(**told)
 
     def require(self, name: str, count: int, noun: str) -> None:
-        """Raises LimitExceeded where there are more than the limit ``name`` allows."""
+        """Raise LimitExceeded if ``count`` exceeds the limit ``name``."""
         most = getattr(self, name)
         if count > most:
             raise LimitExceeded(f"got {count} {noun}, want at most {most} (limit: {name})")
@@ -83,16 +83,15 @@ _IN_FORCE: ContextVar[Limits] = ContextVar("limits", default=DEFAULT)
 
 
 def in_force() -> Limits:
-    """The limits for input that nobody gives others for."""
+    """The limits for input where no others are given."""
     return _IN_FORCE.get()
 
 
 @contextmanager
 def enforced(limits: Limits) -> Iterator[None]:
-    """Put limits in force, here and in the threads that are started meanwhile for the same work.
+    """Put limits in force, in this context and in threads started within it for the same work.
 
-    Documents are read in many places that know nothing but bytes; those that follow an option of the caller's would
-    all have to be handed it.
+    Documents are read in many places that see only bytes; otherwise all of them would have to be passed the limits.
     """
     token = _IN_FORCE.set(limits)
     try:

@@ -1,6 +1,6 @@
 """The media types of image documents and layers (image-spec 1.1.1, media-types.md; distribution's schema 1 and 2).
 
-A label says what a blob claims to be; the compression of a layer is what its bytes say.
+A media type says what a blob claims to be; how a layer is compressed, only its bytes say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from converter.errors import Invalid
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
-"""Of the release candidates of image-spec 1.1; some registries still hold such."""
+"""From the release candidates of image-spec 1.1; some registries still have such manifests."""
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -37,16 +37,16 @@ DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyj
 ACI = "application/vnd.appc.image.aci"
 
 ROOTFS = "application/x-tar"
-"""A whole root file system; no specification of images names it."""
+"""A whole root file system; no image specification names it."""
 
 RUNTIME_CONFIG = "application/vnd.oci.runtime.config.v1+json"
-"""The ``config.json`` of a bundle (runtime-spec, config.md, which gives it no media type)."""
+"""The ``config.json`` of a bundle (runtime-spec, config.md, which assigns no media type)."""
 
 PGP_SIGNATURE = "application/pgp-signature"
-"""A detached OpenPGP signature, armoured or not (RFC 3156): what lies beside an ACI as ``.asc``."""
+"""A detached OpenPGP signature, armoured or not (RFC 3156): the ``.asc`` file beside an ACI."""
 
 DIR_SIGNATURE = "application/vnd.containers.dir.signature"
-"""A file ``signature-N`` of a ``dir:`` image, raw: a simple signature, or cosign's in skopeo's wrapping."""
+"""A raw ``signature-N`` file of a ``dir:`` image: a simple signature, or cosign's as skopeo wraps it."""
 
 MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 """Documents that name one image: a config and layers."""

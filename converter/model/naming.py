@@ -9,17 +9,17 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName, Location
 
 REF_NAME = "org.opencontainers.image.ref.name"
-"""Where layouts keep a name; beside FULL_NAME it is only the tag."""
+"""Where layouts keep a name; only the tag if FULL_NAME is there too."""
 FULL_NAME = "io.containerd.image.name"
-"""Where Docker and containerd write the name in full."""
+"""Where Docker and containerd keep the full name."""
 
 _SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 
 
 def called(location: Location, name: str, root: Descriptor) -> str:
-    """What an image is called where it comes from: its full name, else a layout's short one; empty where it has none.
+    """The name of an image at its source: its full name, else a layout's short one; empty if it has none.
 
-    ``name`` is its name there.
+    ``name`` is its name within the location.
     """
     if location.transport == "docker":
         repository = ImageName.parse(location.path)
@@ -30,7 +30,7 @@ def called(location: Location, name: str, root: Descriptor) -> str:
 
 
 def is_full(name: str) -> bool:
-    """Whether a name says more than a tag: Docker loads names of the form REPO:TAG."""
+    """Whether a name is more than a tag: Docker loads names of the form REPO:TAG."""
     try:
         return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
     except Invalid:
@@ -38,5 +38,5 @@ def is_full(name: str) -> bool:
 
 
 def is_of_attachment(tag: str) -> bool:
-    """Whether a tag is that of what refers to an image (cosign, the referrers fallback): it goes along with that."""
+    """Whether a tag belongs to an image's referrer (cosign, the referrers fallback), which is moved with the image."""
     return bool(_SPEAKING.fullmatch(tag))

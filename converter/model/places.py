@@ -1,4 +1,4 @@
-"""Finds the line and column of JSON pointers (RFC 6901) in the text of a document."""
+"""Find the line and column of JSON pointers (RFC 6901) in the text of a document."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from converter.model.document import pointer
 from converter.model.frozen import frozen
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-# Numbers stay text: nobody asks for their value, and Python refuses to read those of many digits.
+# Numbers stay text: their values are not needed, and Python refuses very long ones.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 @frozen(kw_only=False)
 class Place:
-    """A line and a column of it, both from 1 on, in characters."""
+    """A line and a column, both counted from 1, in characters."""
 
     line: int
     column: int
 
 
 def places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
-    """The place of each pointer's value that there is, in one pass; where a key stands twice, that of the first."""
+    """The places of those pointers that have a value, found in one pass; for a duplicate key, that of the first."""
     text = data.decode("utf-8", "replace")
     search = _Search(text, frozenset(pointers))
-    # What is no JSON has no places from there on; that it is none is said elsewhere.
+    # Text that is not JSON has no places from there on; that error is reported elsewhere.
     with suppress(ValueError, IndexError, RecursionError):
         search.visit(search.skip(0), "")
     return {name: Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in search.found.items()}
@@ -42,7 +42,7 @@ class _Search:
     ways: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Name the values within which something is wanted: all others are passed over."""
+        """Collect the paths of the values that contain a wanted one; all others are skipped."""
         self.ways = frozenset(name[: match.start()] for name in self.wanted for match in re.finditer("/", name))
 
     def skip(self, at: int) -> int:
@@ -50,7 +50,7 @@ class _Search:
         return match.end() if match else at
 
     def visit(self, at: int, path: str) -> int:
-        """Look at the value that begins there; returns where it ends."""
+        """Visit the value that begins there; returns where it ends."""
         if path in self.wanted:
             self.found.setdefault(path, at)
         opened = self.text[at]

@@ -1,4 +1,4 @@
-"""What a program in an image can run on, and which of several images a platform gets.
+"""The platform that an image runs on, and which of several images suits a platform.
 
 Names are Go's, as in image-spec 1.1.1, config.md, "Properties"; aliases are those of containerd's platforms package.
 """
@@ -39,7 +39,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what a user types; raises Usage where it is not ``OS/ARCH[/VARIANT]``."""
+        """Read a platform that a user has typed; raises Usage unless it is ``OS/ARCH[/VARIANT]``."""
         parts = text.split("/")
         if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
             raise Usage(f"got the platform {text!r}, want OS/ARCH[/VARIANT], as in linux/arm64")
@@ -47,7 +47,7 @@ class Platform:
 
     @property
     def known(self) -> bool:
-        """False for what is no platform at all: attestations are listed under ``unknown/unknown``."""
+        """False for what is not a platform: attestations are listed under ``unknown/unknown``."""
         return "unknown" not in (self.os, self.architecture)
 
     def normalised(self) -> Platform:
@@ -76,11 +76,12 @@ class Platform:
 def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
     """The index of the offer that suits best, or None.
 
-    The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. A variant that
-    nobody knows suits who asks for it, and nobody else. What says nowhere what it runs on is taken where nothing suits.
+    The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. An unknown
+    variant suits only a request for that same variant. An offer that names no platform at all is taken only if nothing
+    else suits.
 
-    Of equals it is the first, as the Engine and containerd have it: by custom that of gzip, which all can read, where
-    another is of zstd (containers/image takes that one, and sorts those that it writes so).
+    Of equals the first wins, as in the Engine and containerd: by convention the gzip one, which every reader supports,
+    is listed before a zstd one (containers/image prefers the latter, but lists gzip first in the indexes it writes).
     """
     best: tuple[int, int] | None = None
     for index, offer in enumerate(offered):

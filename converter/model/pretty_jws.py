@@ -1,7 +1,7 @@
-"""JSON documents that carry their signatures inside: libtrust's "pretty" JWS, as in Docker's schema 1.
+"""JSON documents that contain their signatures: libtrust's "pretty" JWS, as in Docker's schema 1.
 
-The signatures stand as a last member of the document that they cover. Each says in its protected header how many bytes
-in front of it are the payload's, and what the payload ends with.
+The signatures are the last member of the document they cover. Each states in its protected header how many of the
+preceding bytes belong to the payload, and what the payload ends with.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from converter.model.document import dump, load_object
 
 
 def payload(data: bytes) -> bytes:
-    """The bytes that are signed: ``data`` itself where it has no member ``signatures``.
+    """The bytes that are signed: ``data`` itself if it has no member ``signatures``.
 
-    No signature is verified. Raises Invalid where the signatures do not all tell the same payload, or one that says
-    something else than the document around them: what is signed would not be what is read.
+    No signature is verified. Raises Invalid if the signatures do not all give the same payload, or if it differs from
+    the document around them: what is signed would not be what is read.
     """
     document = load_object(data)
     if "signatures" not in document:
@@ -31,7 +31,7 @@ def payload(data: bytes) -> bytes:
         raise Invalid(f"got signatures of {len(found)} different payloads, want one")
     signed = found.pop()
     del document["signatures"]
-    # As text, for to Python 1 is True.
+    # Compare as text, since 1 == True in Python.
     if dump(load_object(signed)) != dump(document):
         raise Invalid("got a document that says something else than its signed payload, want the same")
     return signed
@@ -51,7 +51,7 @@ def _payload(data: bytes, signature: Any) -> bytes:
 
 
 def decode(text: str) -> bytes:
-    """The bytes behind base64url without its padding (RFC 7515, appendix C); raises Invalid."""
+    """Decode base64url without padding (RFC 7515, appendix C); raises Invalid."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

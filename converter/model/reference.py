@@ -1,4 +1,4 @@
-"""The names of images: Docker references (distribution/reference) and TRANSPORT:LOCATION, in the field's spelling."""
+"""Image names: Docker references (distribution/reference), and TRANSPORT:LOCATION as containers/image spells it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from converter.model.frozen import frozen
 from converter.model.transport import TRANSPORTS, Transport
 
 Reference = str | PathLike[str]
-"""What callers write: TRANSPORT:LOCATION or a bare path as a text, or a path as one, whatever colons it has."""
+"""What callers pass: TRANSPORT:LOCATION or a bare path as str, or a path object, which may contain any colons."""
 
 DEFAULT_HOST = "docker.io"
 
-# Compiled when one is asked for: an image in a file has no name of a registry.
+# Compiled on first use: an image in a file has no registry name.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _HOST = (
@@ -30,7 +30,7 @@ _NAME_LENGTH = 255
 
 @frozen
 class ImageName:
-    """A repository on a host, with a tag or a digest; ``str`` gives it in full."""
+    """A repository on a host, with a tag or a digest; ``str`` gives the full name."""
 
     host: str
     repository: str
@@ -41,8 +41,8 @@ class ImageName:
     def parse(cls, text: str) -> Self:
         """Read ``[HOST[:PORT]/]REPO[:TAG|@DIGEST]``; raises Invalid.
 
-        The first part is a host only when it has a dot or a colon, or is ``localhost``. Without a slash the
-        repository is in ``docker.io/library``.
+        The first part is a host only if it has a dot or a colon, or is ``localhost``. A name without a slash is in
+        ``docker.io/library``.
         """
         found = cls.parse_signed(text)
         if found.tag and found.digest:
@@ -51,7 +51,7 @@ class ImageName:
 
     @classmethod
     def parse_signed(cls, text: str) -> Self:
-        """The same for a name that somebody has signed, in which a tag and a digest may stand together."""
+        """Like ``parse``, but for names in signatures, which may have both a tag and a digest."""
         if re.fullmatch("[0-9a-f]{64}", text):
             raise Invalid(f"got the name {text}, want another: to Docker 64 hex digits are the ID of an image")
         rest, at, encoded = text.partition("@")
@@ -84,7 +84,7 @@ class ImageName:
         return self.repository.removeprefix("library/")
 
     def tagged(self) -> ImageName:
-        """The same with the tag ``latest`` where there is neither tag nor digest."""
+        """The same name, with the tag ``latest`` if it has neither tag nor digest."""
         if self.tag or self.digest:
             return self
         return ImageName(host=self.host, repository=self.repository, tag="latest")
@@ -96,7 +96,7 @@ class ImageName:
 
 @frozen
 class Location:
-    """Where an image lies; ``transport`` is empty for a bare path, whose content tells what it is."""
+    """Where an image is stored; ``transport`` is empty for a bare path, whose content decides the format."""
 
     transport: str
     path: str
@@ -104,9 +104,9 @@ class Location:
 
     @classmethod
     def parse(cls, text: Reference) -> Self:
-        """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage, and TypeError for what is neither text nor path.
+        """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage, or TypeError for anything but a str or a path.
 
-        The path ends at its first colon; that of a Windows drive letter does not count.
+        The path ends at its first colon, not counting that of a Windows drive letter.
         """
         if isinstance(text, PathLike):
             return cls(transport="", path=fspath(text))
@@ -136,7 +136,7 @@ class Location:
 
     @property
     def kind(self) -> Transport:
-        """What is to be known of such places; of a bare path nothing is."""
+        """The properties of the transport; the defaults for a bare path."""
         return TRANSPORTS.get(self.transport) or Transport()
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class Location:
 
 
 def is_name(text: str) -> bool:
-    """Whether a registry could have an image of that name."""
+    """Whether the text is a valid image name for a registry."""
     try:
         return bool(ImageName.parse(text))
     except Invalid:

@@ -10,13 +10,14 @@ from converter.model.frozen import frozen
 
 @frozen
 class Transport:
-    """``formats`` are those that an image can have there, the preferred one first: none where nobody can write.
+    """``formats`` are those that an image can have there, the preferred one first; empty if the place is read-only.
 
     ``holds`` says whether a place has ``one`` image, ``several`` under names of their own, or is itself the ``name`` of
-    one. ``grows``: what is written finds its place beside what is there. ``plain``: plain layers are usual, for Docker
-    unpacks what it gets. ``attached`` is what refers to an image there: ``manifests``, files in a ``directory``, files
-    ``beside`` an ACI, or nothing. ``path_only``: what follows the colon is a path, whatever colons are in it.
-    ``ending`` is that of a file or a directory that is made for an image; None where the place has images itself.
+    one. ``grows``: new content is added to what is there. ``plain``: layers are usually uncompressed, because Docker
+    unpacks them. ``attached`` is how the place stores what refers to an image: as ``manifests``, as files in a
+    ``directory``, as files ``beside`` an ACI, or not at all. ``path_only``: everything after the colon is a path, even
+    if it has colons. ``ending`` is that of a file or directory made for an image; None where the place itself holds
+    images.
     """
 
     formats: tuple[str, ...] = ()
@@ -29,12 +30,12 @@ class Transport:
 
     @property
     def adds_blobs(self) -> bool:
-        """Whether blobs can be put there before an image names them, and signatures beside one that is there."""
+        """Whether blobs can be put before an image names them, and signatures added to an image that is there."""
         return self.grows and self.attached == "manifests"
 
     @property
     def keeps_roots(self) -> bool:
-        """Whether a place can tell which image it has, by the digest of its root."""
+        """Whether a place can identify its image by the digest of its root."""
         return self.attached in ("manifests", "directory")
 
 

@@ -1,4 +1,4 @@
-"""Validation of documents: JSON Schemas, and rules beyond them. Documents in, findings out."""
+"""Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
 from converter.schema.check import check, is_valid, rules
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity

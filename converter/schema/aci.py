@@ -19,7 +19,7 @@ ARCHITECTURES = {
     "freebsd": ("amd64", "i386", "arm"),
     "darwin": ("x86_64", "i386"),
 }
-"""For each operating system that the specification knows, its processors."""
+"""The processors of each operating system that the specification knows."""
 
 ISOLATORS = frozenset(
     (
@@ -83,9 +83,9 @@ _NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 
 def actual_kind(document: Any, kind: str) -> str:
-    """The kind that an App Container document says it is, where that is another than the one that was asked for.
+    """The kind that an App Container document states, if it is not the requested one.
 
-    The reference, given a manifest, goes by its acKind; there is no asking it for one kind.
+    The reference decides by a manifest's acKind; no kind can be requested of it.
     """
     if kind not in KINDS.values() or not isinstance(document, dict):
         return kind
@@ -94,26 +94,26 @@ def actual_kind(document: Any, kind: str) -> str:
 
 
 def own_members(document: Any, known: Collection[str]) -> Any:
-    """What a document says that its kind knows: a pod has no labels, and what is called so in one means nothing."""
+    """The members that the document's kind defines: a pod, for example, has no labels, and any in it mean nothing."""
     if not isinstance(document, dict):
         return document
     return {key: value for key, value in document.items() if key in known}
 
 
 def kind_member(document: dict[str, Any]) -> str:
-    """The key under which a document says of what kind it is; Go reads keys without regard to case."""
+    """The key under which a document states its kind; Go reads keys case-insensitively."""
     return next((key for key in document if letters(key) == "ackind" and "acKind" not in document), "acKind")
 
 
 def label_name(document: Any) -> Iterator[Hit]:
-    """No label is called name."""
+    """Labels called name."""
     for where, text in texts(document, *(f"{path}/*/name" for path in _LABELS)):
         if text == "name":
             yield where, "got the label 'name', want another name: it would be taken for the image's"
 
 
 def os_arch(document: Any) -> Iterator[Hit]:
-    """Operating system and processor are a pair that is known."""
+    """Pairs of operating system and processor that are not known."""
     for where, labels in lists(document, *_LABELS):
         values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
         system, arch = values.get("os"), values.get("arch")
@@ -127,80 +127,80 @@ def os_arch(document: Any) -> Iterator[Hit]:
 
 
 def created(document: Any) -> Iterator[Hit]:
-    """The annotation created is a time."""
+    """Annotations created that are not a time."""
     for where, text in _annotations(document, "created"):
         if fact := bad_go_time(text):
             yield where, fact
 
 
 def created_form(document: Any) -> Iterator[Hit]:
-    """The annotation created is written as RFC 3339 says, to the letter."""
+    """Annotations created that are not written exactly as RFC 3339 requires."""
     for where, text in _annotations(document, "created"):
         if fact := go_time_form(text):
             yield where, fact
 
 
 def url(document: Any) -> Iterator[Hit]:
-    """The annotations homepage and documentation are URLs of the web."""
+    """Annotations homepage and documentation that are not web URLs."""
     for where, text in _annotations(document, "homepage", "documentation"):
         if not is_web_url(text):
             yield where, f"got {text[:100]!r}, want an http or https URL"
 
 
 def version_zero(document: Any) -> Iterator[Hit]:
-    """The version is more than nothing."""
+    """The version 0.0.0."""
     for where, text in texts(document, "acVersion"):
         if re.fullmatch(r"0+\.0+\.0+-?\+?", text):
             yield where, f"got the version {text!r}, want more than 0.0.0"
 
 
 def version_strict(document: Any) -> Iterator[Hit]:
-    """The version is one of SemVer 2.0.0."""
+    """Versions that are not SemVer 2.0.0."""
     for where, text in texts(document, "acVersion"):
         if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text) and not re.fullmatch(_SEMVER, text):
             yield where, f"got {text[:60]!r}, want a version of SemVer 2.0.0"
 
 
 def identifier_marks(document: Any) -> Iterator[Hit]:
-    """No two marks stand in a row in an identifier."""
+    """Identifiers with two separators in a row."""
     for where, text in texts(document, *_IDENTIFIERS):
         if re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text):
             yield where, f"got {text[:100]!r}, want one of -._~/ at a time"
 
 
 def name_marks(document: Any) -> Iterator[Hit]:
-    """No two marks stand in a row in a name."""
+    """Names with two separators in a row."""
     for where, text in texts(document, *_NAMES):
         if "--" in text and not re.fullmatch(_NAME, text):
             yield where, f"got {text[:100]!r}, want one - at a time"
 
 
 def image_id(document: Any) -> Iterator[Hit]:
-    """An image ID is a whole SHA-512 in lower-case hex."""
+    """Image IDs that are not a full SHA-512 in lower-case hex."""
     for where, text in texts(document, "dependencies/*/imageID", "apps/*/image/id"):
         if re.fullmatch(r"sha512-[^-]+", text) and not re.fullmatch(_IMAGE_ID, text):
             yield where, f"got {text[:150]!r}, want 128 lower-case hex digits after sha512-"
 
 
 def event_handlers(document: Any) -> Iterator[Hit]:
-    """An app has one handler of each event."""
+    """Second handlers of the same event in an app."""
     return repeated(document, "event handler", *(f"{app}/eventHandlers" for app in _APPS))
 
 
 def environment(document: Any) -> Iterator[Hit]:
-    """A variable is set once."""
+    """Variables that are set twice."""
     return repeated(document, "variable", *(f"{app}/environment" for app in _APPS))
 
 
 def groups(document: Any) -> Iterator[Hit]:
-    """Numbers of groups are not negative."""
+    """Negative group IDs."""
     for where, number in numbers(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
         if number < 0:
             yield where, f"got the group {number}, want at least 0"
 
 
 def port_range(document: Any) -> Iterator[Hit]:
-    """The last port of a range is one."""
+    """Port ranges that end above 65535."""
     for where, port in objects(document, *_PORTS):
         first, count = port.get("port"), port.get("count")
         if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
@@ -208,14 +208,14 @@ def port_range(document: Any) -> Iterator[Hit]:
 
 
 def port_count(document: Any) -> Iterator[Hit]:
-    """A range has a port."""
+    """Port ranges without a port."""
     for where, count in numbers(document, *(f"{path}/count" for path in _PORTS)):
         if count == 0:
             yield where, "got 0 ports, want at least 1"
 
 
 def isolator_known(document: Any) -> Iterator[Hit]:
-    """An app's isolators are of the specification."""
+    """Isolators of an app that the specification does not define."""
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS)):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
@@ -223,14 +223,14 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 
 
 def isolator_value(document: Any) -> Iterator[Hit]:
-    """An isolator has a value, also one that nobody knows."""
+    """Isolators without a value, including unknown ones."""
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if "value" not in isolator and _name(isolator) not in ISOLATORS:
             yield where, "got no member 'value', want it"
 
 
 def isolator_once(document: Any) -> Iterator[Hit]:
-    """Isolators that hold for all of an app are there once."""
+    """Isolators that apply to a whole app and are there more than once."""
     for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
         names = Counter(_name(item) for item in isolators if isinstance(item, dict))
         for name in sorted(_ONCE & names.keys()):
@@ -239,31 +239,31 @@ def isolator_once(document: Any) -> Iterator[Hit]:
 
 
 def isolator_conflict(document: Any) -> Iterator[Hit]:
-    """System calls are either retained or removed."""
+    """System calls both retained and removed."""
     return _both(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set")
 
 
 def capability_conflict(document: Any) -> Iterator[Hit]:
-    """Capabilities are either retained or removed."""
+    """Capabilities both retained and removed."""
     return _both(document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set")
 
 
 def quantity_kilo(document: Any) -> Iterator[Hit]:
-    """Thousands are written k."""
+    """Thousands written K instead of k."""
     for where, text in _quantities(document):
         if text.strip(" ").endswith("K"):
             yield where, f"got {text[:60]!r}, want k for thousands, or Ki for 1024"
 
 
 def quantity_digits(document: Any) -> Iterator[Hit]:
-    """A quantity is a number."""
+    """Quantities without digits."""
     for where, text in _quantities(document):
         if re.fullmatch(_NO_NUMBER, text.strip(" ")):
             yield where, f"got {text[:60]!r} without a number, want digits: it is read as 0"
 
 
 def quantity_form(document: Any) -> Iterator[Hit]:
-    """Quantities are written as the text says."""
+    """Quantities not written as the text says."""
     for where, text in _quantities(document):
         if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" ")) and not re.fullmatch(
             r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text
@@ -272,35 +272,35 @@ def quantity_form(document: Any) -> Iterator[Hit]:
 
 
 def whitelist(document: Any) -> Iterator[Hit]:
-    """Paths of the whitelist are absolute."""
+    """Whitelisted paths that are not absolute."""
     for where, text in texts(document, "pathWhitelist/*"):
         if not text.startswith("/"):
             yield where, f"got {text[:100]!r}, want an absolute path"
 
 
 def mount_path(document: Any) -> Iterator[Hit]:
-    """Mount points have a path."""
+    """Mount points without a path."""
     for where, text in texts(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
         if not text:
             yield where, "got an empty path, want one"
 
 
 def host_address(document: Any) -> Iterator[Hit]:
-    """The address at which the host listens is an IP address."""
+    """Host addresses that are not IP addresses."""
     for where, text in texts(document, "ports/*/hostIP"):
         if text and not _is_address(text, ""):
             yield where, f"got {text[:60]!r}, want an IP address"
 
 
 def host_address_4(document: Any) -> Iterator[Hit]:
-    """The address at which the host listens is of IPv4."""
+    """Host addresses that are not IPv4."""
     for where, text in texts(document, "ports/*/hostIP"):
         if not text or (_is_address(text, "") and not _is_address(text, "4")):
             yield where, f"got {text[:60]!r}, want an IPv4 address"
 
 
 def host_port(document: Any) -> Iterator[Hit]:
-    """The port of the host is one."""
+    """Host ports out of range."""
     for where, number in numbers(document, "ports/*/hostPort"):
         if number == 0 or number > 65535:
             yield where, f"got the port {number}, want 1 to 65535"
@@ -312,7 +312,7 @@ def _name(item: dict[str, Any]) -> str:
 
 
 def _quantities(document: Any) -> Iterator[tuple[str, str]]:
-    """What resource isolators ask for; the value of any other isolator may have members called so, too."""
+    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if _name(isolator).startswith("resource/"):
             for part, text in texts(isolator, "value/request", "value/limit"):
@@ -323,7 +323,7 @@ def _is_address(text: str, version: str) -> bool:
     from ipaddress import IPv4Address, ip_address
 
     try:
-        # Python takes a zone behind the address, Go does not.
+        # Python accepts a zone after the address, Go does not.
         address = ip_address(text.replace("%", " "))
     except ValueError:
         return False

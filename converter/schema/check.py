@@ -1,4 +1,4 @@
-"""Checks one document: its text, its schema, and the rules that no schema states. All findings, not the first."""
+"""Checks one document: its text, its schema, and the rules that no schema states. Reports all findings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from converter.schema.kinds import FAMILIES, document, known
 
 RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
 MOST = 1000
-"""A document says no more after this many findings; whoever made it knows enough."""
+"""Findings that are reported of one document; more would help nobody."""
 
 
 def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits | None = None) -> tuple[Finding, ...]:
-    """Everything wrong with a document of a kind, in no promised order; () where there is nothing.
+    """Everything wrong with a document of a kind, in no particular order; () if nothing is.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is
-    valid where no finding is an ``error``. Raises Usage for an unknown kind or profile, and nothing for any ``data``.
+    valid if no finding is an ``error``. Raises Usage for an unknown kind or profile, and nothing for any ``data``.
     """
     known(kind)
     if profile not in PROFILES:
@@ -39,7 +39,7 @@ def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits | 
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Every rule there is: of the text, of the families, and of the schemas."""
+    """All rules: those of JSON text, of the families, and of the schemas."""
     return (*RULES, *schema_rules())
 
 
@@ -101,7 +101,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> I
 
 
 def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
-    """Members that a schema knows in other letters."""
+    """Members that a schema knows in different case."""
     folded = fold(value, kind, nulls=False)
     for path, key in folded.clashes:
         fact = f"got the key {key!r} beside one that differs in case alone, want one of them"

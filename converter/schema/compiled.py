@@ -1,4 +1,4 @@
-"""Runs the schemas, and turns what their validator says into findings with stable names."""
+"""Runs the schemas, and turns the validator's errors into findings with stable names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 _FORMS = frozenset(("pattern", "not", "minimum", "maximum", "enum"))
-"""The keywords by which a value has the wrong form. A value of the wrong type is not named after the definition."""
+"""The keywords by which a value has the wrong form; only these errors are named after the definition."""
 
 LENIENT = {
     "aci-common.json#/$defs/label": {"name", "value"},
@@ -43,17 +43,17 @@ LENIENT = {
 """Members that the text requires and the reference does not: a warning under compat."""
 
 ADVISED = {("oci-manifest.json#/properties/layers", "minItems")}
-"""What the reference demands and the text only advises: a warning under strict."""
+"""What the reference requires and the text only recommends: a warning under strict."""
 
 
 AT_ONCE = 20_000
-"""Values of a document in which all faults are looked for: the validator has them all before it tells one, and each
-takes some kilobytes.
+"""Most values of a document whose violations are all reported: the validator collects them before it yields the first,
+and each takes some kilobytes.
 """
 
 
 def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
-    """What a document, as parsed, breaks of the schema of its kind. Of a large one that is only the first."""
+    """The violations of the schema of its kind by a parsed document; of a large document only the first."""
     validator = _validator(kind)
     if validator.is_valid(value):
         return
@@ -64,7 +64,8 @@ def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     for error in validator.iter_errors(value):
         found = _finding(error, kind, profile)
         if error.kind.name in {"pattern", "not"}:
-            # A definition forbids line breaks apart from its pattern, for engines whose $ takes one: say it once.
+            # Definitions forbid line breaks separately from their pattern, for engines whose $ allows one: report this
+            # once.
             if found.path in ill_formed:
                 continue
             ill_formed.add(found.path)
@@ -89,7 +90,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) 
 
 
 def _first(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
-    """The first error, or the first warning where there is none, and that there may be more of them."""
+    """The first error, or else the first warning, and a finding that says that there may be more."""
     import jsonschema_rs
 
     for validator in (_errors_alone(kind, profile), _validator(kind)):
@@ -116,7 +117,7 @@ def _has_more_values(value: Any, most: int) -> bool:
 
 
 def schema_rules() -> tuple[Rule, ...]:
-    """Every rule that a schema states, by name."""
+    """All rules that the schemas state, sorted by name."""
     found: dict[str, Rule] = {}
     for kind in KINDS:
         for keyword, location in sorted(_keywords(f"{kind}.json")):
@@ -145,7 +146,7 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 
 @cache
 def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
-    """By the schema without what is at most a warning."""
+    """The schema of a kind without the constraints whose violation is only a warning."""
     root = bundle(kind)
 
     def place(location: str) -> Any:
@@ -167,17 +168,17 @@ def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    """What checks values by a schema in which nothing is looked up elsewhere."""
-    import decimal  # noqa: F401 - the next one imports it, and panics where Control-C ends that
+    """A validator for a self-contained schema."""
+    import decimal  # noqa: F401 - jsonschema_rs imports it, and panics if Control-C interrupts that
 
-    # Imported where it is used: most commands never validate (17 ms).
+    # Imported on use: most commands never validate (17 ms).
     import jsonschema_rs
 
     return jsonschema_rs.validator_for(schema, offline=True)
 
 
 def _location(error: jsonschema_rs.ValidationError, keyword: str) -> str:
-    """The schema that was broken: its file and its place there."""
+    """The location of the violated schema: its file and the pointer in it."""
     absolute = error.absolute_keyword_location or ""
     name = absolute.rpartition("/")[2] if "#" not in absolute else absolute.partition("#")[0].rpartition("/")[2]
     place = absolute.partition("#")[2]
@@ -211,7 +212,7 @@ def _message(error: jsonschema_rs.ValidationError, location: str) -> str:
 
 
 _PATTERNS = {"^/": "an absolute path"}
-"""What the patterns ask for that stand in no definition with a name."""
+"""What patterns outside the named definitions ask for."""
 
 
 def _wanted(kind: jsonschema_rs.ValidationErrorKind, location: str) -> str:
@@ -242,7 +243,7 @@ def _short(value: Any) -> str:
 
 
 def _spec(kind: str, path: list[str | int]) -> str:
-    """The section that the innermost schema on the way to the breach names."""
+    """The specification section named by the innermost schema on the way to the violation."""
     place = Place(f"{kind}.json", document(f"{kind}.json"))
     spec = str(place.schema["$comment"])
     current: Any = place.schema
@@ -250,7 +251,7 @@ def _spec(kind: str, path: list[str | int]) -> str:
         if part == "$ref":
             place = resolve(place.file, current["$ref"])
             current = place.schema
-            # What refers knows better what the thing is for than the definition does.
+            # The referring schema names the purpose better than the definition does.
             continue
         try:
             current = current[part]
@@ -262,7 +263,7 @@ def _spec(kind: str, path: list[str | int]) -> str:
 
 
 def _keywords(file: str) -> set[tuple[str, str]]:
-    """Each keyword in reach of a schema file, with the place where it stands."""
+    """The keywords reachable from a schema file, each with its location."""
     found: set[tuple[str, str]] = set()
     seen: set[str] = set()
 

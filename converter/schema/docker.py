@@ -23,13 +23,13 @@ from converter.schema.walk import lists, objects, texts
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
-    """Digests have the length of their algorithm."""
+    """Digests whose length is not that of their algorithm."""
     for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"):
         yield from ((where, fact) for where, text in texts(document, path) if (fact := odd_encoding(text)))
 
 
 def time_form(document: Any) -> Iterator[Hit]:
-    """Times that Go takes and RFC 3339 does not."""
+    """Times that Go accepts and RFC 3339 does not."""
     yield from docker_v1.time_form(document)
     for where, text in texts(document, "created", "history/*/created"):
         if fact := go_time_form(text):
@@ -37,42 +37,42 @@ def time_form(document: Any) -> Iterator[Hit]:
 
 
 def rootfs_type(document: Any) -> Iterator[Hit]:
-    """What a root file system is made of."""
+    """A rootfs type other than layers."""
     for where, text in texts(document, "rootfs/type"):
         if text not in {"layers", "layers+base"}:
             yield where, f"got {text[:60]!r}, want 'layers' or 'layers+base'"
 
 
 def archive_paths(document: Any) -> Iterator[Hit]:
-    """Paths of an archive stay within it."""
+    """Paths that lead out of the archive."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
         if ".." in path.split("/") or "\0" in path:
             yield where, f"got the path {path[:100]!r}, want one within the archive"
 
 
 def zstd_layers(document: Any) -> Iterator[Hit]:
-    """Layers are plain, or gzip."""
+    """Layers of the media type for zstd."""
     for where, media_type in texts(document, "layers/*/mediaType"):
         if media_type == types.DOCKER_LAYER_ZSTD:
             yield where, f"got {media_type!r}, want {types.DOCKER_LAYER_GZIP!r}, as every reader knows"
 
 
 def absolute_paths(document: Any) -> Iterator[Hit]:
-    """Paths of an archive are relative."""
+    """Paths in the archive's manifest that are absolute."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
         if path.startswith("/"):
             yield where, f"got the path {path[:100]!r}, want a relative one"
 
 
 def archive_tags(document: Any) -> Iterator[Hit]:
-    """Names of images have a tag."""
+    """Image names without a tag."""
     for where, name in texts(document, "*/RepoTags/*"):
         if ":" not in name.rpartition("/")[2]:
             yield where, f"got the name {name[:100]!r}, want NAME:TAG"
 
 
 def negative_durations(document: Any) -> Iterator[Hit]:
-    """Durations and counts of a health check are not negative."""
+    """Negative durations and counts of a health check."""
     for where, check in objects(document, "config/Healthcheck"):
         for name in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"):
             value = check.get(name)
@@ -81,7 +81,7 @@ def negative_durations(document: Any) -> Iterator[Hit]:
 
 
 def health_test(document: Any) -> Iterator[Hit]:
-    """The test of a health check begins with what it is."""
+    """Health check tests that do not begin with their type."""
     for where, test in lists(document, "config/Healthcheck/Test"):
         if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
             yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"

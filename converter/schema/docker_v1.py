@@ -29,7 +29,7 @@ _NAMES = {letters(name): name for name in _MEMBERS}
 
 
 def length(document: Any) -> Iterator[Hit]:
-    """Each layer has a step of history."""
+    """A history whose steps do not match the layers in number."""
     for _, layers in lists(document, "fsLayers"):
         for where, history in lists(document, "history"):
             if len(history) != len(layers):
@@ -37,7 +37,7 @@ def length(document: Any) -> Iterator[Hit]:
 
 
 def configuration(document: Any) -> Iterator[Hit]:
-    """Each step of history is a JSON object with an ID, and its members have the types that they should."""
+    """Steps of history that are not a JSON object with an ID, or whose members have wrong types."""
     for where, text in texts(document, "history/*/v1Compatibility"):
         try:
             step = _step(text)
@@ -63,7 +63,7 @@ def spelling(document: Any) -> Iterator[Hit]:
 
 
 def parents(document: Any) -> Iterator[Hit]:
-    """Each step's parent is the step that follows it, and the last has none."""
+    """Steps whose parent is not the next step, or, for the last, not empty."""
     steps = _steps(document)
     for index, (where, step) in enumerate(steps):
         parent = step.get("parent") or ""
@@ -73,7 +73,7 @@ def parents(document: Any) -> Iterator[Hit]:
 
 
 def repeated(document: Any) -> Iterator[Hit]:
-    """An ID stands twice only in a row."""
+    """IDs that are repeated, but not in a row."""
     seen: set[str] = set()
     last = ""
     for where, step in _steps(document):
@@ -85,7 +85,7 @@ def repeated(document: Any) -> Iterator[Hit]:
 
 
 def times(document: Any) -> Iterator[Hit]:
-    """The times of steps are times."""
+    """Times of steps that are not times."""
     for where, step in _steps(document):
         created = step.get("created")
         if created is not None and (fact := bad_go_time(str(created))):
@@ -93,14 +93,14 @@ def times(document: Any) -> Iterator[Hit]:
 
 
 def time_form(document: Any) -> Iterator[Hit]:
-    """Times of steps that Go takes and RFC 3339 does not."""
+    """Times of steps that Go accepts and RFC 3339 does not."""
     for where, step in _steps(document):
         if fact := go_time_form(str(step.get("created"))):
             yield where, fact
 
 
 def protected(document: Any) -> Iterator[Hit]:
-    """A protected header tells how the signed text is put together."""
+    """Protected headers that do not say how the signed text is assembled."""
     for where, text in texts(document, "signatures/*/protected"):
         try:
             header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
@@ -126,7 +126,7 @@ def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
 
 
 def _step(text: str) -> dict[str, Any]:
-    """One step, its members by the names that Go takes them for; raises Invalid."""
+    """One step, with its members under the names that Go takes them for; raises Invalid."""
     step: dict[str, Any] = {}
     for key, value in load_object(text.encode("utf-8", "replace")).items():
         name = _NAMES.get(letters(key), key)
@@ -137,7 +137,7 @@ def _step(text: str) -> dict[str, Any]:
 
 
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The steps of a schema1 history that can be read, newest first."""
+    """The steps of a schema1 history, newest first; none if any cannot be read."""
     found = []
     for index, (_, text) in enumerate(find(document, "history/*/v1Compatibility")):
         try:

@@ -1,4 +1,4 @@
-"""What validation says: findings, and the rules they come from."""
+"""The results of validation: findings, and the rules behind them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Profile = Literal["compat", "strict"]
 PROFILES: tuple[Profile, ...] = ("compat", "strict")
 
 Hit = tuple[str, str]
-"""A JSON pointer (RFC 6901), and a message with what was got and what was wanted."""
+"""A JSON pointer (RFC 6901), and a message with what was found and what was expected."""
 
 
 @frozen(kw_only=False)
 class Finding:
     """One thing wrong with a document or an image; only an ``error`` makes it invalid.
 
-    ``path`` is a JSON pointer (RFC 6901) into the document, empty for the whole of it. Of an image it begins with the
-    part that is meant (docs/validation.md).
+    ``path`` is a JSON pointer (RFC 6901) into the document, empty for the whole document. For an image it begins with
+    the part of the image concerned (docs/validation.md).
     """
 
     path: str
@@ -32,11 +32,11 @@ class Finding:
 
 @frozen
 class Rule:
-    """One thing that a document must, or should, keep to.
+    """One thing that a document must or should comply with.
 
-    ``compat`` and ``strict`` are the severities under the two profiles; None: the profile has no such rule. ``note``
-    says where the reference and the text differ. ``check`` finds the breaches of a document; it is None for what the
-    reader of JSON and the schemas find. It is called for documents that break their schema too, and must bear them.
+    ``compat`` and ``strict`` are the severities under the two profiles; None if the profile lacks the rule. ``note``
+    says where the reference and the text differ. ``check`` finds the violations in a document; it is None for rules
+    that the JSON reader or a schema checks. It must also cope with documents that violate their schema.
     """
 
     name: str
@@ -49,5 +49,5 @@ class Rule:
     note: str = ""
 
     def severity(self, profile: Profile) -> Severity | None:
-        """How much a breach weighs under a profile."""
+        """The severity of a violation under a profile."""
         return self.compat if profile == "compat" else self.strict

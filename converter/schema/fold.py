@@ -1,7 +1,7 @@
-"""Reads a document as Go's encoding/json does: members by name without regard to case, null as if it were not there.
+"""Reads a document as Go's encoding/json does: member names case-insensitively, null as if absent.
 
-The reference implementations of Docker's and App Container's documents decode in this way, so that a document which no
-JSON Schema accepts may still be one to them.
+The reference implementations of Docker's and App Container's documents decode this way, so they may accept a document
+that no JSON Schema does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": Fal
 
 @frozen(kw_only=False)
 class Place:
-    """A schema, and the file it stands in: references in it start there."""
+    """A schema and the file it is in, which its references are relative to."""
 
     file: str
     schema: dict[str, Any]
@@ -28,14 +28,14 @@ class Place:
 
 @dataclass(slots=True)
 class Folded:
-    """The document as Go sees it; ``renamed`` leads from the pointers in it to those in the document."""
+    """The document as Go sees it; ``renamed`` maps pointers in it to the original keys."""
 
     value: Any = None
     renamed: dict[str, str] = field(default_factory=dict)
     clashes: list[tuple[str, str]] = field(default_factory=list)
 
     def original(self, path: str) -> str:
-        """The pointer, in the document as it is written, of a pointer into the folded one."""
+        """The pointer in the original document for a pointer in the folded one."""
         for folded in sorted(self.renamed, key=len, reverse=True):
             if path == folded or path.startswith(folded + "/"):
                 return self.original(folded.rpartition("/")[0]) + self.renamed[folded] + path[len(folded) :]
@@ -43,7 +43,7 @@ class Folded:
 
 
 def odd(value: Any, kind: str) -> bool:
-    """Whether there is anything for ``fold`` to do: a null, or a member that a schema knows in other letters."""
+    """Whether ``fold`` would change anything: there is a null, or a member that a schema knows in different case."""
     exact, lower = _names(f"{kind}.json")
     waiting = [value]
     while waiting:
@@ -62,7 +62,7 @@ def odd(value: Any, kind: str) -> bool:
 
 
 def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
-    """Read a document of a kind as Go does; nulls are kept where ``nulls`` is false."""
+    """Read a document of a kind as Go does; keep nulls if ``nulls`` is false."""
     name = f"{kind}.json"
     folded = Folded()
     folded.value = _fold(value, [Place(name, document(name))], "", folded, nulls)
@@ -100,7 +100,7 @@ def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: F
         if member is None and nulls and not _takes_null(schemas):
             if name in members:
                 if name in required and _has_form(schemas):
-                    # Go asks the type of such a text to read the null, and that refuses it as it does "".
+                    # Go hands the null to the decoder of such a type, which refuses it as it does "".
                     result[name] = None
                 continue
             member = _zero(schemas)
@@ -127,7 +127,7 @@ def _expanded(place: Place, value: Any) -> Iterator[Place]:
 
 
 def _holds(condition: dict[str, Any], value: Any) -> bool:
-    """Whether a condition of the few forms that the schemas use holds."""
+    """Whether a condition holds, for the few forms that the schemas use."""
     if condition.get("type", "object") != "object" or not isinstance(value, dict):
         return False
     if not all(name in value for name in condition.get("required", ())):

@@ -1,4 +1,4 @@
-"""Small grammars that rules of several families share."""
+"""Small grammars shared by the rules of several families."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _GO_TIME = re.compile(
     rf"{_DATE}T(?:[01]?[0-9]|2[0-3]):{_MINUTE}:({_MINUTE}|60)"
     rf"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-4]):(?:{_MINUTE}|60))"
 )
-"""What Go takes for a time of RFC 3339: an hour of one digit, a comma and an offset of 24:60 too."""
+"""What Go accepts as an RFC 3339 time: also an hour of one digit, a comma, and an offset of 24:60."""
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
 
 
 def bad_time(text: str) -> str:
-    """Why a text is no RFC 3339 time, or nothing."""
+    """Why a text is not an RFC 3339 time; empty if it is."""
     if _TIME.fullmatch(text) is None:
         return f"got {text[:60]!r}, want an RFC 3339 time, as in 2015-10-31T22:22:56Z"
     return impossible_time(text)
 
 
 def bad_go_time(text: str) -> str:
-    """Why a text is no time to Go, or nothing."""
+    """Why Go does not accept a text as a time; empty if it does."""
     return impossible_time(text) if _GO_TIME.fullmatch(text) else bad_time(text)
 
 
 def go_time_form(text: str) -> str:
-    """How a text that is a time to Go differs from RFC 3339, or nothing."""
+    """How a text that Go accepts as a time differs from RFC 3339; empty if it does not."""
     if bad_go_time(text) or _TIME.fullmatch(text):
         return ""
     return f"got {text[:60]!r}, want two digits for the hour, a point before a fraction, and an offset below 24:00"
 
 
 def impossible_time(text: str) -> str:
-    """Why a well-formed time is none that a clock shows, or nothing."""
+    """Why a well-formed time cannot occur on a clock; empty if it can."""
     match = _GO_TIME.fullmatch(text)
     if match is None:
         return ""
@@ -62,7 +62,7 @@ def _days(year: int, month: int) -> int:
 
 
 def odd_encoding(text: str) -> str:
-    """Why the encoded part of a well-formed digest is none of its algorithm, or nothing."""
+    """Why the encoded part of a well-formed digest is wrong for its algorithm; empty if it is not."""
     match = GRAMMAR.fullmatch(text)
     algorithm, encoded = match.groups() if match else ("", "")
     length = HEX_LENGTHS.get(algorithm)
@@ -82,7 +82,7 @@ def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
 
 
 def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
-    """Items of the lists at the paths whose ``member`` an earlier one has as well."""
+    """Items of the lists at the paths whose ``member`` repeats that of an earlier one."""
     for where, items in lists(document, *paths):
         seen: set[str] = set()
         for index, item in enumerate(items):
@@ -95,7 +95,7 @@ def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Ite
 
 
 def bad_diff_ids(document: Any) -> Iterator[Hit]:
-    """The digests of the uncompressed layers that are none of a registered algorithm."""
+    """Diff IDs that are not digests of a registered algorithm."""
     for where, text in texts(document, "rootfs/diff_ids/*"):
         algorithm, colon, _ = text.partition(":")
         if not colon or algorithm not in HEX_LENGTHS:
@@ -105,7 +105,7 @@ def bad_diff_ids(document: Any) -> Iterator[Hit]:
 
 
 def history_mismatch(document: Any) -> Iterator[Hit]:
-    """History of a configuration whose steps with layers are not as many as the layers."""
+    """A history in which the number of steps with a layer is not the number of layers."""
     for _, diff_ids in find(document, "rootfs/diff_ids"):
         layers = [] if diff_ids is None else diff_ids
         for where, history in lists(document, "history"):
@@ -121,7 +121,7 @@ def _is_step(step: Any) -> bool:
 
 
 def times(document: Any, *paths: str) -> Iterator[Hit]:
-    """Times at the paths that no clock shows."""
+    """Times at the paths that cannot occur on a clock."""
     return ((where, fact) for where, text in texts(document, *paths) if (fact := impossible_time(text)))
 
 
@@ -144,7 +144,7 @@ def bad_environment(document: Any) -> Iterator[Hit]:
 
 
 def wrong_media_type(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
-    """Media types at the path that are none of those wanted."""
+    """Media types at the path that are not among those wanted."""
     for where, value in find(document, path):
         if isinstance(value, str) and "/" in value and value not in wanted:
             yield where, f"got {value[:100]!r}, want {' or '.join(wanted)}"

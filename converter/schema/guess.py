@@ -1,4 +1,4 @@
-"""Tells from a document what kind it is, where nobody says."""
+"""Guesses the kind of a document if none is given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "pa
 
 
 def guess(data: bytes) -> str | None:
-    """The kind that a document most likely is, or None; it says nothing about whether the document is valid."""
+    """The most likely kind of a document, or None; says nothing about whether the document is valid."""
     value = read(data).value
     if isinstance(value, list):
         return "docker-archive-manifest" if value and _has(value[0], "Config") else None
@@ -27,7 +27,7 @@ def guess(data: bytes) -> str | None:
 
 
 def _labelled(value: dict[str, Any]) -> str | None:
-    """By a member that is there to tell."""
+    """The kind according to a member that identifies it."""
     if "acKind" in value:
         return "aci-pod-manifest" if value["acKind"] == "PodManifest" else "aci-image-manifest"
     if "imageLayoutVersion" in value:
@@ -41,7 +41,7 @@ def _labelled(value: dict[str, Any]) -> str | None:
 
 
 def _shaped(value: dict[str, Any]) -> str | None:
-    """By the members that are there."""
+    """The kind according to which members are present."""
     if "manifests" in value:
         return "oci-index"
     if "layers" in value:

@@ -1,4 +1,4 @@
-"""The kinds of document there are, and the JSON Schema of each (2020-12; the files in ``schemas/``)."""
+"""The kinds of document, and the JSON Schema of each (2020-12; the files in ``schemas/``)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ FAMILIES = {
 KINDS = tuple(FAMILIES)
 
 _PACKAGE = Path(__file__).parent.parent
-# In a wheel the schemas lie in the package; in a checkout they stand at its top.
+# In a wheel the schemas are in the package; in a checkout they are at the top level.
 _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The schema of a kind as it is written, with references to its neighbours; raises Usage for an unknown kind."""
+    """The schema of a kind as written, with references to other files; raises Usage for an unknown kind."""
     return copy.deepcopy(document(f"{known(kind)}.json"))
 
 
 def bundle(kind: str) -> dict[str, Any]:
-    """The schema of a kind with all that it refers to inside (core specification, section 9.3); raises Usage."""
+    """The schema of a kind with everything it refers to embedded (core specification, section 9.3); raises Usage."""
     root = schema(kind)
     embedded: dict[str, Any] = {}
     waiting = _neighbours(root)
@@ -54,7 +54,7 @@ def bundle(kind: str) -> dict[str, Any]:
 
 
 def known(kind: str) -> str:
-    """The kind itself; raises Usage where there is no such kind."""
+    """The kind itself; raises Usage if there is no such kind."""
     if kind not in FAMILIES:
         raise Usage(f"got the kind {kind!r}, want one of {', '.join(KINDS)}")
     return kind
@@ -62,7 +62,7 @@ def known(kind: str) -> str:
 
 @cache
 def document(name: str) -> dict[str, Any]:
-    """One schema file, shared: not to be changed."""
+    """One schema file; shared, so it must not be modified."""
     folder = next(folder for folder in _FOLDERS if (folder / name).is_file())
     loaded: dict[str, Any] = json.loads((folder / name).read_bytes())
     return loaded

@@ -1,4 +1,4 @@
-"""The definitions in the schemas whose breach has a name of its own, and what they ask for in words."""
+"""The schema definitions whose violations have a rule of their own, and what they ask for in words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Named(NamedTuple):
-    """One definition: its rule, without the family of the document (``oci/digest-syntax``).
+    """One definition: its rule, without the document's family (``oci/digest-syntax``).
 
-    ``form`` says what its pattern asks for; it is empty where there is no pattern.
+    ``form`` says what its pattern asks for; it is empty if there is no pattern.
     """
 
     rule: str

@@ -69,17 +69,17 @@ _ARCHITECTURES = frozenset(
 
 
 def descriptor_digest(document: Any) -> Iterator[Hit]:
-    """The digest of a descriptor that stands alone."""
+    """A digest of the wrong length in a descriptor that stands alone."""
     return _odd_digests(document, "digest")
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
-    """The digests of a manifest's or an index's descriptors."""
+    """Digests of the wrong length in the descriptors of a manifest or an index."""
     return _odd_digests(document, *(f"{path}/digest" for path in _DESCRIPTORS))
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
-    """Embedded content is what its descriptor says."""
+    """Embedded content that does not match its descriptor."""
     for where, descriptor in objects(document, "", *_DESCRIPTORS):
         data = descriptor.get("data")
         if not isinstance(data, str):
@@ -97,21 +97,21 @@ def data_matches(document: Any) -> Iterator[Hit]:
 
 
 def url(document: Any) -> Iterator[Hit]:
-    """What stands behind the scheme of a URL can be read."""
+    """URLs whose part after the scheme is malformed."""
     for where, text in texts(document, *_URLS):
         if _SCHEMED.fullmatch(text) and not is_url(text):
             yield where, f"got {text[:100]!r}, want a URL whose host, port and escapes can be read"
 
 
 def url_blank(document: Any) -> Iterator[Hit]:
-    """URLs have no blanks."""
+    """URLs with blanks."""
     for where, text in texts(document, *_URLS):
         if re.search(r"\s", text) and is_url(text):
             yield where, f"got a blank in {text[:100]!r}, want %20"
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
-    """Layers of an image are tars in a form that is registered."""
+    """Layers of an image whose media type the specification does not define."""
     if next((media for _, media in texts(document, "config/mediaType")), "") != types.OCI_CONFIG:
         return
     for where, media in texts(document, "layers/*/mediaType"):
@@ -120,18 +120,18 @@ def layer_type(document: Any) -> Iterator[Hit]:
 
 
 def artifact_type(document: Any) -> Iterator[Hit]:
-    """Who has no configuration says what it is."""
+    """Manifests with neither a configuration nor an artifactType."""
     for where, media in texts(document, "config/mediaType"):
         if media == types.OCI_EMPTY and not document.get("artifactType"):
             yield where, f"got {types.OCI_EMPTY} without artifactType, want artifactType to say what this is"
 
 
 def platform(document: Any) -> Iterator[Hit]:
-    """Operating systems and processors have Go's names."""
+    """Operating systems and processors that do not have Go's names."""
     for where, item in objects(document, "", "manifests/*/platform"):
         names = [item.get("os"), item.get("architecture")]
         if "unknown" in names:
-            # How attestations are listed.
+            # Attestations are listed this way.
             continue
         for name, allowed in zip(("os", "architecture"), (_SYSTEMS, _ARCHITECTURES), strict=True):
             value = item.get(name)
@@ -140,14 +140,14 @@ def platform(document: Any) -> Iterator[Hit]:
 
 
 def environment_lines(document: Any) -> Iterator[Hit]:
-    """No variable has a line break in its value."""
+    """Variables with a line break in their value."""
     for where, text in texts(document, "config/Env/*"):
         if "\n" in text and text.partition("=")[0]:
             yield where, f"got a line break in {text[:60]!r}, want one line"
 
 
 def created_annotation(document: Any) -> Iterator[Hit]:
-    """The annotation of the time of creation is a time."""
+    """Annotations of the creation time that are not a time."""
     for where, notes in objects(document, "annotations", "manifests/*/annotations"):
         text = notes.get("org.opencontainers.image.created")
         if isinstance(text, str) and (fact := bad_time(text)):

@@ -1,4 +1,4 @@
-"""What can be wrong with a document as JSON, before anybody asks what it means (RFC 8259)."""
+"""What can be wrong with a document as JSON, regardless of its meaning (RFC 8259)."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ BY_NAME = {rule.name: rule for rule in RULES}
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types, where no number that was written as a float is an integer.
+    """The value in JSON types, with no number that was written as a float appearing as an integer.
 
-    JSON Schema calls 1.0 an integer; Go, which reads these documents, refuses it.
+    JSON Schema accepts 1.0 as an integer; Go, which reads these documents, refuses it.
     """
     if isinstance(value, dict):
         return {key: plain(member) for key, member in value.items()}

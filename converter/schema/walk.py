@@ -1,4 +1,4 @@
-"""Finds members of documents whose shape nobody has vouched for."""
+"""Finds members of documents whose shape has not been validated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from converter.model.document import pointer
 def find(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The members at a path such as ``layers/*/digest``, each with its JSON pointer; ``*`` is every item of a list.
 
-    A path that leads nowhere finds nothing. The path ``""`` finds the document itself.
+    A path that does not exist finds nothing. The path ``""`` finds the document itself.
     """
     places: Iterable[tuple[str, Any]] = [("", value)]
     for part in path.split("/") if path else ():

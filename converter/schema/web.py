@@ -1,4 +1,4 @@
-"""URLs, as RFC 3986 writes them, with what Go's net/url lets pass besides."""
+"""URLs as RFC 3986 defines them, plus what Go's net/url also accepts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 _ESCAPED = r"%[0-9A-Fa-f]{2}"
 _USER = rf"([A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})*"
-# Only bytes beyond ASCII are escaped in a host, and the % before a zone.
+# In a host, only non-ASCII bytes are escaped, and the % before a zone.
 _LETTER = r"([A-Za-z0-9._~!$&'()*+,;=<>\"\[\]-]|[^\x00-\x7f]|%25|%[89A-Fa-f][0-9A-Fa-f])"
 _HOST = rf"((?!\[)({_LETTER}*|({_LETTER}|:)*:[0-9]*)|\[({_LETTER}|:)*\](:[0-9]*)?)"
 _AUTHORITY = re.compile(rf"({_USER}@)?{_HOST}")
@@ -14,12 +14,12 @@ _ESCAPES = re.compile(rf"([^%]|{_ESCAPED})*")
 
 
 def is_web_url(text: str) -> bool:
-    """Whether a text is an http or https URL; nothing is asked of its query, and its host may be missing."""
+    """Whether a text is an http or https URL; its query is not checked, and its host may be missing."""
     return re.match("(?i:https?):", text) is not None and is_url(text)
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL of any scheme, to Go."""
+    """Whether Go accepts a text as a URL of any scheme."""
     match = re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:([^\x00-\x1f\x7f#]*)(?:#(.*))?", text, re.DOTALL)
     if match is None:
         return False
@@ -30,6 +30,6 @@ def is_url(text: str) -> bool:
         if _AUTHORITY.fullmatch(authority) is None:
             return False
     elif not path.startswith("/"):
-        # No path but an opaque part, which is taken as it is.
+        # An opaque part instead of a path, which is accepted as it is.
         path = ""
     return bool(_ESCAPES.fullmatch(path) and _ESCAPES.fullmatch(fragment))

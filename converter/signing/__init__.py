@@ -1,4 +1,4 @@
-"""Signs images: what is signed stays as it is, and the signature goes where those look who check it."""
+"""Signs images: the signed image stays as it is, and the signature goes where verifiers look for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign
 
 @frozen
 class Signing:
-    """By whom, and as what: ``identity`` is the name to sign, empty for the one that the image goes by.
+    """How to sign: with which keys, and ``identity``, the name to sign, empty for the name that the image has.
 
     ``epoch`` is the time of signing in seconds since 1970, None for now.
     """
@@ -45,7 +45,7 @@ class Signing:
         return int(time.time()) if self.epoch is None else self.epoch
 
     def subject(self, root: Descriptor, name: ImageName | None) -> Subject:
-        """What is to be signed. Raises Usage where the image has no name, Unsupported for one of schema 1."""
+        """What is to be signed. Raises Usage if the image has no name, Unsupported for one of schema 1."""
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
             raise Unsupported("got a schema 1 manifest, want one of schema 2 or OCI to sign (convert it first)")
         if name is None:
@@ -56,7 +56,7 @@ class Signing:
 
 @frozen
 class Signed:
-    """A signature that was made: its kind, where it is, the digest that it covers, and the name, where it signs one."""
+    """A signature that was made: its kind, location, the digest that it covers, and the name, if it signs one."""
 
     kind: str
     location: str
@@ -71,10 +71,10 @@ def sign(
     lookaside: Path | None = None,
     store: StoreOptions | None = None,
 ) -> tuple[Signed, ...]:
-    """Sign the image at ``reference`` once with each key; it stays as it is, and so do the signatures that it has.
+    """Sign the image at ``reference`` once with each key; neither it nor its existing signatures change.
 
-    They go where it lies, or to the same image at ``destination``, or, simple ones, into the folder ``lookaside``.
-    Raises Usage where nobody says the image's name, Unsupported where a place cannot hold such a signature.
+    The signatures are stored with it, or with the same image at ``destination``, or, if simple, in the folder
+    ``lookaside``. Raises Usage if the image's name is unknown, Unsupported if the place cannot hold such a signature.
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
@@ -103,9 +103,9 @@ def sign(
 def attach(
     sink: Sink, makers: Iterable[Maker], subject: Subject, before: Iterable[Descriptor] = ()
 ) -> tuple[Signed, ...]:
-    """Put signatures as manifests into a sink that has the image, or gets it too.
+    """Put signatures as manifests into a sink that has the image or is to receive it too.
 
-    ``before`` are cosign's signatures that are there, as layers.
+    ``before`` are the layers of cosign's signatures that the image already has.
     """
     layers = tuple(before)
     made = []
@@ -123,7 +123,7 @@ def attach(
 
 
 def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple[Signed, ...]:
-    """The same for a sink that takes signatures as files: ``dir:``."""
+    """The same for a sink that stores signatures as files: ``dir:``."""
     made = []
     for maker in makers:
         data = as_file(maker, subject)
@@ -134,7 +134,7 @@ def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple
 
 
 def cosign_layers(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
-    """The signatures of cosign's kind that an image has, as layers."""
+    """The layers of the cosign signatures that an image has."""
     tag = artifact.tag_of(root.digest)
     for attachment in source.attachments(root.digest):
         if attachment.bare_tag == tag:
@@ -143,14 +143,14 @@ def cosign_layers(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
 
 
 def _there_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
-    """The same elsewhere; raises NotFound where the image is not there."""
+    """The same at ``target``; raises NotFound if the image is not there."""
     with open_source(target, store) as source, within(str(target)):
         source.fetch(root).read()
         return cosign_layers(source, root)
 
 
 def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
-    """The root of the directory that has the image; raises NotFound where it does not."""
+    """The digest of the root of a directory; raises NotFound if it does not have the image."""
     with open_source(target, store) as source, within(str(target)):
         source.fetch(root).read()
         return source.resolve("").digest
@@ -169,7 +169,7 @@ def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
 
 
 def _beside(known: Known, target: Location, maker: Maker) -> Signed:
-    """Sign an ACI: the file as it lies."""
+    """Sign an ACI: the file as stored."""
     if isinstance(maker, CosignKey):
         raise Unsupported("got an ACI and a cosign key, want an OpenPGP key (--gpg-key)")
     path = Path(target.path)
@@ -178,7 +178,7 @@ def _beside(known: Known, target: Location, maker: Maker) -> Signed:
     with TemporaryDirectory(prefix="transship-") as folder:
         copy = Path(folder, "image")
         with copy.open("wb") as file:
-            # Copied while it is checked: what is signed is what was read.
+            # Copied while its digest is checked, so that the bytes signed are those that were read.
             file.writelines(known.blocks())
         data = maker.detached(str(copy))
     if before := beside.read_beside(path):

@@ -15,7 +15,7 @@ from converter.trust.makers import CosignKey, Maker
 
 @frozen
 class Subject:
-    """What is to be signed: that this digest goes by that name. ``time`` is that of signing, in seconds since 1970."""
+    """What is to be signed: an image's root and its name. ``time`` of signing is in seconds since 1970."""
 
     root: Descriptor
     name: ImageName
@@ -23,14 +23,14 @@ class Subject:
 
     @property
     def claim(self) -> Claim:
-        """The same, as it is signed."""
+        """The claim to sign: this digest has that name."""
         return Claim(digest=self.root.digest, identity=str(self.name))
 
 
 def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
-    """Sign an image; the signature as a manifest, and the tag that it goes by, empty for a referrer.
+    """Sign an image; returns the signature as a manifest, and its tag, empty for a referrer.
 
-    ``before`` are cosign's signatures that are there already: they share one manifest.
+    ``before`` are the layers of existing cosign signatures: all share one manifest.
     """
     if isinstance(maker, CosignKey):
         return artifact.cosign_image([maker.sign(subject.claim, subject.time)], before), artifact.tag_of(
@@ -40,7 +40,7 @@ def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) ->
 
 
 def as_file(maker: Maker, subject: Subject) -> bytes:
-    """Sign an image; the signature as a file ``signature-N``."""
+    """Sign an image; returns the signature as the content of a file ``signature-N``."""
     if isinstance(maker, CosignKey):
         return artifact.sigstore_file(*maker.sign(subject.claim, subject.time))
     return maker.message(subject.claim, subject.time)

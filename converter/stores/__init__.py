@@ -1,4 +1,4 @@
-"""Where bytes live: one module per transport, imported when it is asked for."""
+"""Access to the places that hold images: one module per transport, imported on demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCES: Mapping[str, str] = {
     "oci": "oci_layout",
     "oci-archive": "oci_layout",
 }
-"""Transport → the module below this one that reads it; a bare path has none, and its content decides."""
+"""Transport → the module below this one that reads it. A bare path has no transport: its content decides."""
 
 SINKS: Mapping[str, str] = {
     "aci": "aci_file",
@@ -41,23 +41,23 @@ SINKS: Mapping[str, str] = {
 
 
 def open_source(location: Location, options: StoreOptions | None = None) -> Source:
-    """What lies there, to be read; leaving it as a context manager closes it.
+    """Open the location for reading; leaving the source as a context manager closes it.
 
-    Raises NotFound where there is nothing, Invalid where it is not what the transport says, StorageFailed where the
-    disk refuses, Usage for a transport that cannot be read.
+    Raises NotFound if nothing is there, Invalid if it is not what the transport says, StorageFailed for a disk error,
+    Usage for a transport that cannot be read.
     """
     source: Source = _module(SOURCES, location, "read").open_source(location, options or StoreOptions())
     return source
 
 
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
-    """A place to write to; nothing is there before it is left without an error. Raises Usage."""
+    """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
     sink: Sink = _module(SINKS, location, "written").open_sink(location, options or StoreOptions())
     return sink
 
 
 def _likely(location: Location) -> str:
-    """What somebody may have meant who named a destination by its path alone."""
+    """What may have been meant by a destination that is only a path."""
     if location.path.endswith(".aci"):
         return f"aci:{location.path}"
     if ".tar" in location.path:

@@ -1,7 +1,8 @@
-"""App container images, one file each, with what refers to them beside them (appc 0.8.11, spec/aci.md).
+"""App container images, one file each, with what refers to them in files next to them (appc 0.8.11, spec/aci.md).
 
-The digest of an image is that of the file as it lies, for a signature refers to that; its image ID is another. The
-signature is ``NAME.aci.asc``; manifests, for which an ACI has no room, lie in ``NAME.aci.origin``, the tar of a layout.
+The digest of an image is that of the file as stored, because signatures refer to it; the image ID is a different
+digest. The signature is ``NAME.aci.asc``; manifests, for which an ACI has no room, are in ``NAME.aci.origin``, the tar
+of a layout.
 """
 
 from __future__ import annotations
@@ -37,23 +38,23 @@ from converter.streams.verify import measured
 
 
 def open_source(location: Location, options: StoreOptions) -> AciFile:
-    """``-`` is standard input."""
+    """Read an ACI; ``-`` is standard input."""
     return AciFile(Path(location.path), options.limits)
 
 
 def open_sink(location: Location, options: StoreOptions) -> AciSink:
-    """``-`` is standard output."""
+    """Write an ACI; ``-`` is standard output."""
     return AciSink(Path(location.path), options.limits)
 
 
 class AciFile:
-    """The one image of a file. What is in it is not looked at here."""
+    """The single image of a file, whose content is not examined here."""
 
     local = True
     unpacked = False
 
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
-        """``source`` is the file where it is open already; it is closed at the end. Raises NotFound, StorageFailed."""
+        """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
         self._path = path
         self._limits = limits or in_force()
         self._fd = open_bytes(path) if source is None else source
@@ -90,14 +91,14 @@ class AciFile:
         raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The detached signature that lies beside the file, if there is one, and what lies in the layout there."""
+        """The detached signature next to the file, if any, and the attachments in the layout next to it."""
         if self._signature is not None and subject == self._root.digest:
             yield Attachment(subject=subject, descriptor=self._signature[0])
         if self._beside is not None:
             yield from self._beside.attachments(subject)
 
     def _below(self, descriptor: Descriptor) -> Known | None:
-        """An image that this one was made to depend on, where it lies beside it."""
+        """An image that a layered image depends on, if it is next to the file."""
         path = below_path(self._path, descriptor.digest)
         size = regular_size(path)
         if descriptor.media_type != types.ACI or str(self._path) in STDIN or size is None:
@@ -109,7 +110,7 @@ class AciFile:
     def _root(self) -> Descriptor:
         with disk(self._path, "read"):
             size = os.fstat(self._fd).st_size
-        # Before it is read: a file of a terabyte may be a hole.
+        # Checked before reading: a sparse file may claim a terabyte.
         self._limits.require("layer", size, "bytes")
         return Descriptor(media_type=types.ACI, digest=measured(self._blocks(size)).digest(), size=size)
 
@@ -135,17 +136,17 @@ class AciFile:
 
 @frozen(kw_only=False)
 class Part:
-    """A blob that has been taken, in a file without its name yet."""
+    """A blob that was taken, in a file not yet renamed."""
 
     file: OutFile
     media_type: str
 
 
 class AciSink:
-    """Writes an image to its file, its signature beside it, and the images it depends on beside both.
+    """Writes an image to its file, its signature next to it, and the images it depends on next to both.
 
-    A dependency is called after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
-    The image itself appears last, when all that it needs is there. Standard output has room for one image alone.
+    A dependency is named after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
+    The image itself appears last, when all that it needs is there. Standard output holds a single image only.
     """
 
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
@@ -160,7 +161,7 @@ class AciSink:
         self._beside = Additions()
 
     def __enter__(self) -> Self:
-        # Whether it can be written at all is known before any work is done.
+        # Fail before any work is done if the file cannot be written.
         probe = OutFile(self._path)
         probe.begin()
         probe.abort()
@@ -195,14 +196,14 @@ class AciSink:
         return made
 
     def name(self, name: str, root: Descriptor) -> None:
-        """Make ``root`` the image; a file has no other name than its own. Raises Unsupported for a second image."""
+        """Make ``root`` the image; its only name is that of the file. Raises Unsupported for a second image."""
         del name
         if self._root is not None and self._root.digest != root.digest:
             raise Unsupported("got two images for one ACI, want one")
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
-        """Put a detached signature, or a manifest, beside the image; raises Unsupported for anything else."""
+        """Add a detached signature or a manifest next to the image; raises Unsupported for anything else."""
         if attachment.descriptor.media_type in types.MANIFESTS:
             self._beside.attach(attachment)
             return
@@ -244,17 +245,17 @@ class AciSink:
             self._write_layout()
             stale = [path for path in stale if path != origin_path(self._path)]
         for path in stale:
-            # It refers to the image that is replaced: left there, it would call the new one tampered with.
+            # It refers to the replaced image: next to the new one, it would make that look tampered with.
             with disk(path, "remove"):
                 path.unlink()
         root.commit()
 
     def _write_layout(self) -> None:
-        """The manifests that refer to the image, with all that they name."""
+        """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
         target = TarTarget(origin_path(self._path))
         target.begin()
         try:
-            for digest, part in sorted(self._parts.items()):  # threads have put them, in any order
+            for digest, part in sorted(self._parts.items()):  # threads put them in any order
                 if part.media_type not in self.accepts:
                     with disk(part.file.shown, "read"):
                         size = os.fstat(part.file.fd).st_size
@@ -275,21 +276,21 @@ class AciSink:
 
 
 def signature_path(path: Path) -> Path:
-    """Where the signature of an image lies (spec/aci.md, "Image Archives": the same name and ``.asc``)."""
+    """The path of an image's signature (spec/aci.md, "Image Archives": the same name and ``.asc``)."""
     return path.with_name(path.name + ".asc")
 
 
 def origin_path(path: Path) -> Path:
-    """Where manifests that refer to an image lie."""
+    """The path of the manifests that refer to an image."""
     return path.with_name(path.name + ".origin")
 
 
 def below_path(path: Path, digest: Digest) -> Path:
-    """Where an image lies that the one at ``path`` was made to depend on."""
+    """The path of an image that the layered one at ``path`` depends on."""
     return path.with_name(f"{path.name.removesuffix('.aci')}-{digest.encoded[:12]}.aci")
 
 
 def paths_below(path: Path) -> list[Path]:
-    """The files that are called as ``below_path`` calls them."""
+    """The files next to ``path`` whose names are as ``below_path`` makes them."""
     start = glob.escape(path.name.removesuffix(".aci"))
     return sorted(path.parent.glob(f"{start}-{'[0-9a-f]' * 12}.aci"))

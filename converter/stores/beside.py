@@ -1,6 +1,6 @@
-"""Signatures that are put beside an image which stays as it is: in a ``dir:``, in a lookaside, next to an ACI.
+"""Adds signatures to an image without changing it: in a ``dir:``, in a lookaside, or next to an ACI.
 
-A lookaside is a folder, or a web server's, of simple signatures by name and digest (containers/image,
+A lookaside is a folder or a web server's directory of simple signatures by name and digest (containers/image,
 docs/signature-protocols.md): ``NAMESPACE/NAME@sha256=HEX/signature-N``.
 """
 
@@ -19,18 +19,18 @@ from converter.stores.disk import disk, regular_size, sync_directory, write_all
 from converter.stores.media.temporary import locked, temporary_file
 
 SIGNATURE = 4 * MIB
-"""Bytes of a signature, and no more are read."""
+"""The largest signature that is read, in bytes."""
 
 
 def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
-    """Add a signature to a ``dir:`` image, under the first number that is free."""
+    """Add a signature to a ``dir:`` image, under the first free number."""
     if regular_size(folder / "manifest.json") is None:
         raise NotFound(f"got no image in {folder}, want one")
     return _add(folder, "" if subject == root else f"{subject.encoded}.", data)
 
 
 def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes) -> Path:
-    """Add a signature to a lookaside, under the first number that is free."""
+    """Add a signature to a lookaside, under the first free number."""
     place = lookaside_path(folder, name, subject)
     with disk(place, "make"):
         place.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
 
 
 def read_beside(path: Path) -> bytes:
-    """The detached signatures next to a file; nothing where there are none."""
+    """The detached signatures next to a file; empty if there are none."""
     beside = path.with_name(path.name + ".asc")
     if not regular_size(beside):
         return b""
@@ -47,7 +47,7 @@ def read_beside(path: Path) -> bytes:
 
 
 def add_beside(path: Path, data: bytes) -> Path:
-    """Put detached signatures next to a file, in place of those that are there."""
+    """Put detached signatures next to a file, replacing existing ones."""
     beside = path.with_name(path.name + ".asc")
     with _staged(beside.parent, data) as staged, disk(beside, "write"):
         staged.rename(beside)
@@ -56,7 +56,7 @@ def add_beside(path: Path, data: bytes) -> Path:
 
 
 def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[tuple[Path, bytes]]:
-    """The signatures of an image in a lookaside, in the order of their numbers."""
+    """The signatures of an image in a lookaside, in the order of their numbers; oversized ones are skipped."""
     number = 1
     while (size := regular_size(path := lookaside_path(folder, name, subject) / f"signature-{number}")) is not None:
         if size <= SIGNATURE:
@@ -66,7 +66,7 @@ def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[t
 
 
 def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
-    """Where the signatures of an image lie."""
+    """The folder of an image's signatures."""
     return folder / f"{name.repository}@{subject.algorithm}={subject.encoded}"
 
 
@@ -83,7 +83,7 @@ def _add(folder: Path, start: str, data: bytes) -> Path:
 
 @contextmanager
 def _staged(folder: Path, data: bytes) -> Iterator[Path]:
-    """A durable temporary in the folder with that content, gone at the end unless it was renamed."""
+    """A durable temporary file in the folder with that content, removed at the end unless it was renamed."""
     temporary = temporary_file(folder)
     try:
         with disk(temporary.path, "write"):

@@ -1,4 +1,4 @@
-"""Which image a name means, among those of one archive, layout or directory."""
+"""Resolves image names within one archive, layout or directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 50
 
 @frozen(kw_only=False)
 class Offer:
-    """An image: the names it is listed under, other spellings of them, and the tags that may stand for them."""
+    """An image: the names it is listed under, their other spellings, and the tags that may stand for them."""
 
     root: Descriptor
     names: tuple[str, ...] = ()
@@ -28,14 +28,14 @@ class Offer:
 
 @frozen
 class Catalogue:
-    """What there is. ``positions`` are what ``@0``, ``@1`` … mean; ``where`` is for people."""
+    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people."""
 
     where: str
     offers: tuple[Offer, ...]
     positions: tuple[Descriptor, ...]
 
     def names(self) -> tuple[str, ...]:
-        """A name for each image, ``@N`` for one that has none, or none of its own."""
+        """A name for each image; ``@N`` for one without a name of its own."""
         listed: dict[str, set[Digest]] = {}
         for offer in self.offers:
             for name in (*offer.names, *offer.aliases):
@@ -45,7 +45,7 @@ class Catalogue:
             positions.setdefault(root.digest, f"@{index}")
         found: list[str] = []
         for offer in self.offers:
-            # A name that is listed is matched by the first rule of all, and by nothing but what is listed under it.
+            # A listed name is matched by the first rule, so it is usable only if a single image is listed under it.
             own = [name for name in offer.names if name and len(listed[name]) == 1]
             found += own or [positions[root.digest] for root in (offer.root,) if root.digest in positions]
         return tuple(dict.fromkeys(found))
@@ -53,7 +53,7 @@ class Catalogue:
     def resolve(self, name: str) -> Descriptor:
         """The image that ``name`` means: exactly, else as a reference in another spelling, else by its tag.
 
-        An empty name means the only image. Raises NotFound with what there is.
+        An empty name means the only image. Raises NotFound, listing the images there are.
         """
         if position := _POSITION.fullmatch(name):
             if int(position[1]) >= len(self.positions):
@@ -74,7 +74,7 @@ class Catalogue:
         return tuple(name for offer in self.offers if offer.root.digest == root.digest for name in offer.names)
 
     def _matching(self, name: str) -> list[Descriptor]:
-        """The distinct roots at the first rule that fits any."""
+        """The distinct roots that match by the first rule with any match."""
         if not name:
             return _distinct(offer.root for offer in self.offers)
         reference = in_full(name)
@@ -99,7 +99,7 @@ def _distinct(roots: Iterable[Descriptor]) -> list[Descriptor]:
 
 
 def in_full(name: str) -> str:
-    """The name in full, with its tag; empty where it is no reference."""
+    """The name as a full reference with its tag; empty if it is not a reference."""
     try:
         return str(ImageName.parse(name).tagged())
     except Invalid:

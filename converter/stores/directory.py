@@ -1,9 +1,9 @@
 """The directory of an image that skopeo and podman write as ``dir:`` (containers/image, docs/containers-transports.5).
 
-``manifest.json`` is the root, blobs are called by the hex of their digests, the manifests of an index
-``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index. What
-refers to the image and is no such file lies among the blobs, listed in ``attachments.json``: an OCI index, which is
-this program's own, and which others pass over.
+``manifest.json`` is the root; blobs are named by the hex of their digests, the manifests of an index
+``HEX.manifest.json``; signatures are files ``signature-N``, and ``HEX.signature-N`` for an image of an index. Other
+attachments are stored among the blobs and listed in ``attachments.json``, an OCI index that only this program uses and
+others ignore.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
 
 
 def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
-    """A new directory, which takes the place of an old ``dir:`` image."""
+    """A new directory, which replaces an existing ``dir:`` image."""
     del options
     return DirectorySink(Path(location.path))
 
 
 def is_image(path: Path) -> bool:
-    """Whether a directory says that it is an image of this kind."""
+    """Whether the directory's ``version`` file marks it as a ``dir:`` image."""
     if regular_size(path / VERSION) is None:
         return False
     return bool(_VERSION.fullmatch(DirectoryMedium(path).read_document(VERSION)))
 
 
 class DirectoryImage:
-    """Reads a directory. A missing ``version`` is no fault: old tools wrote none."""
+    """Reads a directory. A missing ``version`` is accepted: old tools wrote none."""
 
     local = True
     unpacked = False
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        """Raises NotFound where there is no manifest, Invalid for another version."""
+        """Raises NotFound if there is no manifest, Invalid for another version."""
         self._medium = DirectoryMedium(path, limits)
         self._limits = limits
         self._signatures: dict[Digest, str] = {}
@@ -102,7 +102,7 @@ class DirectoryImage:
         return Known(descriptor, missing(error), absent=True)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The signatures of the root, or of an image in it, in the order of their numbers, and what is listed."""
+        """The signatures of the root, or of an image in it, by number, then the listed attachments."""
         start = "" if subject == self._root.digest else f"{subject.encoded}."
         number = 1
         while self._medium.size(name := f"{start}signature-{number}") is not None:
@@ -124,13 +124,13 @@ class DirectoryImage:
 
 
 def media_type_of(data: bytes, limits: Limits) -> str:
-    """What a manifest says it is, or nothing: then its content must tell."""
+    """The media type that a manifest states; if empty, its content must tell."""
     said = load_object(data, limits).get("mediaType")
     return said if isinstance(said, str) else ""
 
 
 class DirectorySink:
-    """Writes a directory, with one image or index. Any number of threads may ``put``."""
+    """Writes a directory with one image or index. Any number of threads may ``put``."""
 
     accepts: frozenset[str] = frozenset()
     ordered = False
@@ -164,7 +164,7 @@ class DirectorySink:
         return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
-        """Make ``root`` the image; there is no place for its name. Raises Unsupported for a second image."""
+        """Make ``root`` the image; its name is not stored. Raises Unsupported for a second image."""
         del name
         if self._root is not None and self._root.digest != root.digest:
             raise Unsupported("got two images for one directory, want one")

@@ -1,4 +1,4 @@
-"""Files and directories on a disk: opened without waiting, made durable, and their failures told as facts."""
+"""Opens files without blocking, makes files and directories durable, and reports failures as facts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from converter.errors import Invalid, NotFound, StorageFailed
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""Opening a FIFO or a device with these flags does not wait for anybody at its other end."""
+"""With these flags, opening a FIFO or a device does not wait for a peer."""
 
 
 AT_ONCE = 4 * 1024 * 1024
-"""Bytes that a disk is given to write at a time."""
+"""How many bytes the disk is given to write at a time."""
 
 
 def shown(text: str | Path) -> str:
-    """A path or a name for an error's text: what a terminal could act on is escaped."""
+    """A path or a name for an error message, with control characters escaped for the terminal."""
     plain = str(text)
     return plain if plain.isprintable() else ascii(plain)
 
 
 @contextmanager
 def disk(path: str | Path, want: str) -> Iterator[None]:
-    """Tell an OSError on ``path`` as NotFound or StorageFailed; ``want`` completes "want to … it"."""
+    """Turn an OSError on ``path`` into NotFound or StorageFailed; ``want`` completes "want to … it"."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -37,13 +37,13 @@ def disk(path: str | Path, want: str) -> Iterator[None]:
 
 
 def failed(error: OSError, path: str | Path, want: str) -> StorageFailed:
-    """What the system said about ``path``, as a fact."""
+    """The error that the system reported for ``path``, as a fact."""
     reason = (error.strerror or str(error)).lower()
     return StorageFailed(f"got {reason!r} for {shown(path)}, want to {want} it")
 
 
 def open_regular(path: Path) -> int:
-    """A file descriptor of a regular file. Raises Invalid for anything else, NotFound, StorageFailed."""
+    """A file descriptor of a regular file. Raises Invalid for any other type, NotFound, StorageFailed."""
     with disk(path, "read"):
         fd = os.open(path, READ)
         try:
@@ -56,7 +56,7 @@ def open_regular(path: Path) -> int:
 
 
 def regular_size(path: Path) -> int | None:
-    """The size in bytes of a regular file, perhaps behind a symlink; None where there is none."""
+    """The size in bytes of a regular file, following symlinks; None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -72,7 +72,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def walked(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As ``os.walk``, which passes over what cannot be read: here that raises NotFound, StorageFailed."""
+    """As ``os.walk``, but raises NotFound or StorageFailed for what cannot be read instead of skipping it."""
 
     def stop(error: OSError) -> None:
         with disk(error.filename or path, "read"):
@@ -82,16 +82,16 @@ def walked(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str]
 
 
 def write_all(fd: int, block: bytes | memoryview) -> None:
-    """Write a whole block at the file's position, however many calls that takes."""
+    """Write the whole block at the file's position, in as many calls as that takes."""
     view = memoryview(block)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def write_down(fd: int, block: bytes | memoryview) -> None:
-    """The same into a file that will be made durable: the disk begins with it now, so that there is little to wait for.
+    """As ``write_all``, for a file to be made durable later: starts writing to disk now, which shortens the final wait.
 
-    (Linux starts to write dirty pages when it is told that nobody needs them, and drops only those that are clean.)
+    (With POSIX_FADV_DONTNEED, Linux starts writing dirty pages and drops only clean ones.)
     """
     write_all(fd, block)
     end = os.lseek(fd, 0, os.SEEK_CUR)
@@ -101,7 +101,7 @@ def write_down(fd: int, block: bytes | memoryview) -> None:
 
 
 def pwrite_all(fd: int, block: bytes, offset: int) -> None:
-    """Write a whole block at an offset; the file's position does not move."""
+    """Write the whole block at an offset, leaving the file's position unchanged."""
     view = memoryview(block)
     while view:
         written = os.pwrite(fd, view, offset)
@@ -109,8 +109,8 @@ def pwrite_all(fd: int, block: bytes, offset: int) -> None:
 
 
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """A new file with that content, on the disk when this returns unless it shall be made ``durable`` with others
-    (``sync_tree``); its mode is what the umask leaves of 0666.
+    """Write a new file, synced before this returns unless not ``durable``, when a later ``sync_tree`` syncs it with
+    others; its mode is 0666 less the umask.
     """
     with disk(path, "write"):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -123,7 +123,7 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, where the file system can."""
+    """Make the names in a directory durable, if the file system supports that."""
     with disk(path, "write"):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -136,9 +136,9 @@ def sync_directory(path: Path) -> None:
 
 
 def sync_files(path: Path) -> None:
-    """Make the content of all files in a directory and below it durable.
+    """Make the content of all files in and below a directory durable.
 
-    One after the other, at the end, is the quickest: what one makes durable of the journal is so for all.
+    One after the other at the end is fastest: each fsync commits the journal for all.
     """
     for directory, _, names in walked(path):
         for name in names:
@@ -151,19 +151,19 @@ def sync_files(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Make all that is in a directory durable: content first, then the names."""
+    """Make everything in a directory durable: content first, then names."""
     sync_files(path)
     sync_names(path)
 
 
 def sync_names(path: Path) -> None:
-    """Make the names in a directory and in all below it durable, the deepest first."""
+    """Make the names in a directory and all directories below it durable, deepest first."""
     for directory, _, _ in walked(path, topdown=False):
         sync_directory(Path(directory))
 
 
 def existing_ancestor(path: Path) -> Path:
-    """The nearest directory above ``path`` that is there."""
+    """The nearest existing directory above ``path``."""
     with disk(path, "write"):
         for parent in path.parents:
             if parent.is_dir():
@@ -172,9 +172,9 @@ def existing_ancestor(path: Path) -> Path:
 
 
 def renamable(parent: Path, path: Path) -> bool:
-    """Whether what is made in ``parent`` can be renamed to ``path``, which is there: on one file system, and writable.
+    """Whether entries of ``parent`` can be renamed to the existing ``path``: same file system, and ``parent`` writable.
 
-    A mount point has its own file system, and a parent may belong to somebody else.
+    A mount point has its own file system, and a parent may belong to another user.
     """
     with disk(path, "write"):
         return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

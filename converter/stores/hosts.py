@@ -1,6 +1,4 @@
-"""What all clients of registries share in one run: limits on concurrent requests, back-off times, connections, and a
-stop.
-"""
+"""What all registry clients of a run share: limits on concurrent requests, back-off times, connections, and a stop."""
 
 from __future__ import annotations
 
@@ -21,24 +19,24 @@ if TYPE_CHECKING:
     from converter.stores.patience import Patience
 
 ASKED = 20
-"""How often in a row a busy host may put off a request before it counts as failed."""
+"""How many times in a row a busy host may postpone a request before the request fails."""
 
 STOPPED = "got a stop, want no more of any host"
 
 PARTING = 1.0
-"""Seconds after a stop in which hosts may still be told what will not go on."""
+"""Seconds after a stop in which hosts may still be told what is cancelled."""
 
 _parting = ContextVar("parting", default=False)
 
 MOST_SHARED = 256
-"""Things that a run shares at a time: a mirror of a large registry speaks to many repositories, and once to each."""
+"""The most objects that a run shares at a time: mirroring a large registry uses each of many repositories only once."""
 
 
 class Closable(Protocol):
     """Something that holds connections."""
 
     def close(self) -> None:
-        """Close those that nobody uses: it may be used again."""
+        """Close the connections not in use; the object can be used again."""
         ...
 
 
@@ -46,46 +44,45 @@ S = TypeVar("S", bound=Closable)
 
 
 class Repository:
-    """What a run knows about one repository. Most images have no attachments, and then no request is needed."""
+    """What a run knows about a repository; it saves requests, because most images have no attachments."""
 
     def __init__(self) -> None:
         self.knows_referrers = True
         self._attached: frozenset[str] | None = None
 
     def list(self, tags: Iterable[str]) -> None:
-        """Remember all of its tags; of images there may be many, which nobody asks about."""
+        """Remember the tags of attachments from a complete list; image tags are not needed, and may be many."""
         self._attached = frozenset(tag for tag in tags if is_of_attachment(tag))
 
     def add(self, tag: str) -> None:
-        """Remember one that was written since."""
+        """Remember a tag written after ``list``."""
         if self._attached is not None and is_of_attachment(tag):
             self._attached |= {tag}
 
     def may_have(self, tag: str) -> bool:
-        """Whether a tag of an attachment may exist."""
+        """Whether an attachment's tag may exist."""
         return self._attached is None or tag in self._attached
 
 
 class Connection(Protocol):
-    """A connection that somebody may be waiting for."""
+    """A connection that a thread may be waiting for."""
 
     def break_off(self) -> None:
-        """Wake whoever waits for it, as if the host had hung up."""
+        """Wake the threads waiting for it, as if the host had hung up."""
         ...
 
 
 class Hosts:
-    """One for a run, and closed at its end; ``most`` requests are in flight to a host, 0 for any number.
+    """Shared by a run, and closed at its end; at most ``most`` requests are in flight to a host, 0 means no limit.
 
-    Reading and writing are counted apart: an upload waits for the download that feeds it, and were both to wait for the
-    same places, all places could be taken by uploads. Whoever reads within an upload must therefore not hold a place
-    for reading meanwhile.
+    Reads and writes are limited separately: an upload waits for the download that feeds it, and under a common limit
+    uploads could take every slot. Code that reads within an upload must therefore not hold a read slot meanwhile.
     """
 
     def __init__(self, most: int = 0) -> None:
         self.most = most
         self.told: Callable[[str, float], None] | None = None
-        """Is called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
+        """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, Patience] = {}
         self._held: dict[str, float] = {}
@@ -103,14 +100,14 @@ class Hosts:
         self.close()
 
     def close(self) -> None:
-        """Close what is shared."""
+        """Close the shared objects."""
         with self._lock:
             gone, self._shared = self._shared, OrderedDict()
         for one in gone.values():
             one.close()
 
     def shared(self, key: Hashable, make: Callable[[], S]) -> S:
-        """The one thing of this key: whoever asks first makes it. What nobody has asked for lately is made again."""
+        """The shared object for this key, made on first request; one not requested for long may be made again."""
         with self._lock:
             if key in self._shared:
                 self._shared.move_to_end(key)
@@ -125,7 +122,7 @@ class Hosts:
         return found
 
     def stop(self) -> None:
-        """Let nobody wait for a host any longer: those who do are woken, and end with CalledOff."""
+        """Let no thread wait for a host any longer: waiting ones are woken, and end with CalledOff."""
         with self._lock:
             if not self._stopped.is_set():
                 self._until = time.monotonic() + PARTING
@@ -140,7 +137,7 @@ class Hosts:
 
     @contextmanager
     def parting(self) -> Iterator[None]:
-        """What this thread says meanwhile it may say after a stop, too: over new connections, and for a moment."""
+        """Let this thread send requests even after a stop, over new connections and for a moment only."""
         before = _parting.set(True)
         try:
             yield
@@ -148,11 +145,11 @@ class Hosts:
             _parting.reset(before)
 
     def left(self) -> float | None:
-        """Seconds that a host may take to answer at the most; None before a stop."""
+        """The most seconds that a host may still take to answer; None before a stop."""
         return max(0.001, self._until - time.monotonic()) if self._stopped.is_set() else None
 
     def connected(self, one: Connection) -> None:
-        """Remember a connection, to be broken when nobody wants to wait any longer. Raises CalledOff then."""
+        """Register a connection, so that a stop can break it. Raises CalledOff after a stop."""
         with self._lock:
             self._connections.add(one)
         if self._stopped.is_set() and not _parting.get():
@@ -163,7 +160,7 @@ class Hosts:
             raise CalledOff(STOPPED)
 
     def repository(self, host: str, name: str) -> Repository:
-        """The one of that name, for all who speak to it."""
+        """The repository of that name, shared by all its clients."""
         with self._lock:
             return self._repositories.setdefault((host, name), Repository())
 
@@ -175,8 +172,8 @@ class Hosts:
             return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
 
     def patience(self, host: str, retries: int) -> Patience:
-        """The one for that host: if one request is asked to wait, all do."""
-        # Here, since a run between files has no need of it: it reads times as HTTP writes them, 8 ms.
+        """The shared back-off for that host: if one request is asked to wait, all do."""
+        # Imported here because conversions between files do not need it: parsing HTTP dates costs 8 ms.
         from converter.stores.patience import Patience
 
         with self._lock:
@@ -189,7 +186,7 @@ class Hosts:
             return self._patience[host]
 
     def hold(self, host: str, seconds: float) -> None:
-        """Back off from a host that has asked another machine to, even if it has not been contacted from here yet."""
+        """Back off from a host because it asked another machine to, even if this one has not contacted it yet."""
         with self._lock:
             self._held[host] = time.monotonic() + seconds
             if host in self._patience:

@@ -1,4 +1,4 @@
-"""Images in memory: what the tests use in place of a disk, and a store as simple as the contract allows."""
+"""Images in memory: tests use it instead of a disk, and it is the simplest store that fulfils the contract."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from converter.stores.catalogue import Catalogue, Offer
 
 @dataclass(slots=True)
 class MemoryStore:
-    """What is there. A sink changes it only when it commits."""
+    """The images. A sink changes them only when it commits."""
 
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     named: dict[str, Descriptor] = field(default_factory=dict)
     attached: list[Attachment] = field(default_factory=list)
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
-        """Put bytes there at once."""
+        """Add bytes immediately."""
         descriptor = Descriptor.of(data, media_type)
         self.blobs[descriptor.digest] = data
         return descriptor
 
 
 class MemorySource:
-    """Reads a MemoryStore; ``opened`` counts how often the bytes of each blob were asked for."""
+    """Reads a MemoryStore; ``opened`` counts how often each blob was opened."""
 
     local = True
     unpacked = False
@@ -43,7 +43,7 @@ class MemorySource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
     def names(self) -> tuple[str, ...]:
         return self._catalogue().names()

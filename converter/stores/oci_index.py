@@ -1,6 +1,6 @@
-"""The two documents of a layout: which images it has, and under which names (image-spec 1.1.1, image-layout.md).
+"""The two documents of a layout, which list its images and their names (image-spec 1.1.1, image-layout.md).
 
-What others wrote into ``index.json`` stays in it: entries, members and their order. Only names move.
+What others wrote into ``index.json`` stays: entries, members and their order. Only names move.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
 
 
 def check_layout(medium: Medium) -> None:
-    """Raises NotFound where there is no ``oci-layout``, Invalid for another version than 1.0.0 (which 1.1 is too)."""
+    """Raise NotFound if there is no ``oci-layout``, Invalid for a version other than 1.0.0 (which 1.1 uses as well)."""
     version = load_object(medium.read_document(LAYOUT)).get("imageLayoutVersion")
     if version != "1.0.0":
         raise Invalid(f"got the imageLayoutVersion {version!r} in {medium.where}, want '1.0.0'")
 
 
 def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
-    """``index.json``; raises Invalid where it is none, or could be read as something else as well.
+    """Parse ``index.json``; raises Invalid if it is no index, or could be read as something else as well.
 
-    ``manifests`` may be null: Docker writes that where an archive has images that are in ``manifest.json`` only.
+    ``manifests`` may be null: Docker writes that for an archive whose images are only in ``manifest.json``.
     """
     index = load_object(data, limits)
     if index.get("schemaVersion") != 2:
@@ -56,12 +56,12 @@ def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
 
 
 def entries(index: dict[str, Any]) -> tuple[Descriptor, ...]:
-    """The entries in order, with their annotations; raises Invalid with the place of the first that is wrong."""
+    """The entries in order, with their annotations; raises Invalid with the position of the first that is wrong."""
     return tuple(_entry(place, value) for place, value in enumerate(index.get("manifests") or ()))
 
 
 def offer(entry: Descriptor) -> Offer:
-    """What an entry is called: in full where that is known, else by its reference name."""
+    """The names of an entry: in full if that is known, else its reference name."""
     short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")
     names = dict.fromkeys(name for name in (full, short) if name)
     listed = short if not full or _tag(short) else full
@@ -70,7 +70,7 @@ def offer(entry: Descriptor) -> Offer:
 
 
 def attached_to(entry: Descriptor) -> Digest | None:
-    """The subject that an entry's tag gives, as cosign and the fallback of the referrers API name things."""
+    """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
     name = entry.annotations.get(REF_NAME, "")
     match = _ATTACHED.fullmatch(_tag(name) or name)
     if match is None:
@@ -82,7 +82,7 @@ def attached_to(entry: Descriptor) -> Digest | None:
 
 
 def name_annotations(name: str) -> dict[str, str]:
-    """How a name is written into an entry. Raises Usage for one that a layout cannot hold (annotations.md)."""
+    """The annotations for a name. Raises Usage for a name that a layout cannot hold (annotations.md)."""
     if not name:
         return {}
     if not _NAME.fullmatch(name):
@@ -92,20 +92,20 @@ def name_annotations(name: str) -> dict[str, str]:
 
 
 def docker_annotations(name: str) -> dict[str, str]:
-    """How Docker and containerd write a reference into an entry: in full, and its tag."""
+    """The annotations of Docker and containerd for a reference: in full, and its tag."""
     full = in_full(name)
     return {FULL_NAME: full, REF_NAME: _tag(full)}
 
 
 def full_name(name: str) -> str:
-    """The reference in full, or nothing where the name is only a tag."""
+    """The reference in full; empty if the name is only a tag."""
     if not any(mark in name for mark in ":/"):
         return ""
     return in_full(name)
 
 
 def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
-    """``index.json`` with these entries; their names move to them. The same bytes where nothing changes."""
+    """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
     index, rows = _last.taken(old) or _parsed(old, limits)
     before = [dict(row) for row in rows.all()]
     for entry in added:
@@ -126,14 +126,14 @@ def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _
 
 
 class _Last:
-    """The index that was rendered last: who adds one image after the other need not read them all each time."""
+    """The last index rendered: adding image after image need not parse all entries each time."""
 
     def __init__(self) -> None:
         self._kept: tuple[bytes, dict[str, Any], _Rows] | None = None
         self._lock = threading.Lock()
 
     def taken(self, data: bytes | None) -> tuple[dict[str, Any], _Rows] | None:
-        """What these bytes say, if they are the last; only one may have it, for it will change."""
+        """The parsed index, if these bytes are the last; only one caller gets it, because it will change it."""
         with self._lock:
             if self._kept is None or self._kept[0] != data:
                 return None
@@ -147,7 +147,7 @@ class _Last:
 
 
 class _Rows:
-    """The entries of an index as JSON, in order, found by digest and by name: there may be thousands."""
+    """The entries of an index as JSON, in order, looked up by digest and name, since there may be thousands."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self._rows: dict[int, dict[str, Any]] = {}
@@ -168,13 +168,13 @@ class _Rows:
         del self._rows[number]
 
     def name(self, number: int, names: dict[str, str]) -> None:
-        """Give names to a row, in the place of those it has."""
+        """Give names to a row, replacing those it has."""
         row = self._rows[number]
         row["annotations"] = {**(row.get("annotations") or {}), **names}
         self._know(number, row)
 
     def like(self, row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Rows, with their numbers, that may have its digest or one of its names."""
+        """The rows, with their numbers, that may share its digest or one of its names."""
         numbers = {number for key in _keys(row) for number in self._known.get(key, ())}
         yield from [(number, self._rows[number]) for number in sorted(numbers) if number in self._rows]
 
@@ -199,7 +199,7 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
         if value["digest"] == wanted["digest"]:
             same.append((number, value))
         elif shared and _ATTACHED.fullmatch(names.get(REF_NAME, "")):
-            # Without its tag it would refer to nothing, and pass for an image.
+            # Without its tag it would refer to nothing, and look like an image.
             rows.remove(number)
         else:
             _drop(value, shared)
@@ -219,7 +219,7 @@ def _names(value: dict[str, Any]) -> dict[str, str]:
 
 
 def _shared(value: dict[str, Any], names: dict[str, str]) -> set[str]:
-    """The annotations of an entry that say the same name. Tags that are equal under two full names do not."""
+    """The annotations of an entry that state one of these names. Equal tags under different full names do not."""
     own = _names(value)
     short = own.get(REF_NAME, "")
     full, wanted = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
@@ -245,6 +245,6 @@ _last = _Last()
 
 
 def _tag(name: str) -> str:
-    """The tag of a reference; empty where the name has none, or is only a tag."""
+    """The tag of a reference; empty if the name has none, or is only a tag."""
     head, colon, tail = name.rpartition(":")
     return tail if head and colon and "/" not in tail else ""

@@ -31,7 +31,7 @@ FetchDocument = Callable[[Descriptor], bytes]
 
 
 def open_source(location: Location, options: StoreOptions) -> OciLayout:
-    """``oci:`` reads a directory, ``oci-archive:`` a tar, perhaps compressed, perhaps from standard input."""
+    """``oci:`` reads a directory; ``oci-archive:`` a tar, possibly compressed or from standard input."""
     path = Path(location.path)
     if location.transport == "oci-archive":
         from converter.stores.media.archive import TarMedium
@@ -41,7 +41,7 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
 
 
 def open_sink(location: Location, options: StoreOptions) -> OciSink:
-    """``oci:`` makes a layout or adds to one, ``oci-archive:`` writes a tar, and takes the place of an old one."""
+    """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar, replacing an existing one."""
     path = Path(location.path)
     if location.transport == "oci-archive":
         from converter.stores.media.tar_target import TarTarget
@@ -51,13 +51,13 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
 
 
 class OciLayout:
-    """The images of a layout. Blobs are found by digest, and checked when they are read."""
+    """The images of a layout. Blobs are found by digest, and verified when read."""
 
     local = True
     unpacked = False
 
     def __init__(self, medium: Medium, limits: Limits) -> None:
-        """Raises NotFound, or Invalid where it is no layout of version 1.0.0. Closes the medium when it is left."""
+        """Raises NotFound, or Invalid if it is not a layout of version 1.0.0. Leaving the source closes the medium."""
         self._medium = medium
         self._limits = limits
         try:
@@ -85,7 +85,7 @@ class OciLayout:
         return fetch_blob(self._medium, descriptor)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """The entries with that subject, and those that cosign's tags give to it."""
+        """The entries with that subject, by their documents or by cosign's tags."""
         return self._attached.to(subject)
 
     @cached_property
@@ -96,7 +96,7 @@ class OciLayout:
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
-    """A blob of a layout, unopened. Absent where it is a foreign layer that only its URLs lead to. Raises NotFound."""
+    """A blob of a layout, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound."""
     name = blob_name(descriptor.digest)
     size = medium.size(name)
     if size is not None:
@@ -110,7 +110,9 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
 
 
 def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
-    """The entries whose documents have a ``subject`` (manifest.md), with it. What cannot be read has none."""
+    """The entries whose documents have a ``subject`` (manifest.md), with that subject. Unreadable ones count as having
+    none.
+    """
     readable = types.MANIFESTS | types.INDEXES
     for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
         try:
@@ -122,7 +124,7 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
 
 
 def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:
-    """What refers to each subject, in order: by the subject of its document, or by its tag, which comes first."""
+    """What refers to each subject, in order: by the subject of its document, or by its tag, which takes precedence."""
     found: dict[Digest, list[Attachment]] = {}
     for entry in entries:
         tagged = oci_index.attached_to(entry)
@@ -139,7 +141,7 @@ def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
 
 
 class Attached:
-    """What some entries say of others; ``read`` gives their documents, when somebody asks for the first time."""
+    """Which entries refer to others; ``read`` fetches their documents on first use."""
 
     def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
         self._entries = entries
@@ -147,11 +149,11 @@ class Attached:
 
     @cached_property
     def subjects(self) -> dict[Digest, Digest]:
-        """The entries whose documents have a subject, with it."""
+        """The entries whose documents have a subject, with that subject."""
         return dict(subjects(self._entries, self._read))
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
-        """The entries with that subject, and those that cosign's tags give to it."""
+        """The entries with that subject, by their documents or by cosign's tags."""
         return self._by_subject.get(subject, ())
 
     @cached_property
@@ -160,23 +162,23 @@ class Attached:
 
 
 class Additions:
-    """What a sink will list in ``index.json``, in the order of the calls."""
+    """The entries that a sink will list in ``index.json``, in the order of the calls."""
 
     def __init__(self) -> None:
         self.entries: list[Descriptor] = []
 
     def add(self, root: Descriptor, names: Mapping[str, str] | None = None) -> None:
-        """An entry under these names and no others."""
+        """Add an entry under exactly these names."""
         kept = {key: text for key, text in root.annotations.items() if key not in (REF_NAME, FULL_NAME)}
         self.entries.append(replace(root, annotations={**kept, **(names or {})}))
 
     def attach(self, attachment: Attachment) -> None:
-        """An entry under its tag, or one without a name: its document says what it refers to."""
+        """Add an entry under its tag, or without a name: its document says what it refers to."""
         self.add(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else None)
 
 
 class OciSink:
-    """Writes a layout. ``name`` moves a name that is there already; what had it stays, without one."""
+    """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one."""
 
     accepts: frozenset[str] = frozenset()
 

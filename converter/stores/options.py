@@ -1,4 +1,4 @@
-"""What a caller may decide about stores: bounds, credentials, patience."""
+"""A caller's options for stores: bounds, credentials, patience."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @frozen
 class StoreOptions:
-    """One set for every transport; each store reads what concerns it.
+    """One set for all transports; each store reads what concerns it.
 
     ``credentials`` are a user and a password, ``token`` is a bearer token; neither is ever shown, and with
-    ``anonymous`` none are looked for. ``timeout`` is in seconds without any progress; ``chunk`` the size in bytes of
-    the parts of an upload, None for a blob in one part. ``mount_from`` are repositories of the target's registry that
-    may hold its blobs already; ``holders`` tells which are to be tried for one, None that these are; ``hosts`` is what
-    a run of many images shares. ``environment`` holds the variables that say where auth files, certificates, proxies
-    and a daemon's socket are: nothing below the command line reads the process's own. ``devices`` allows device nodes
-    where files are unpacked; ``hints`` lets an error ask what there is instead; ``epoch`` is the time, in seconds, of
-    an archive's own entries; ``report`` hears what could not be kept there.
+    ``anonymous`` none are looked up. ``timeout`` is in seconds without any progress; ``chunk`` is the size in bytes of
+    upload parts, None for a blob in one part. ``mount_from`` are repositories of the target's registry that may hold
+    its blobs already; ``holders`` says which to try for a blob, None for all of those; ``hosts`` is what a run of many
+    images shares. ``environment`` holds the variables that locate auth files, certificates, proxies and a daemon's
+    socket: nothing below the command line reads the process's own. ``devices`` allows device nodes when files are
+    unpacked; ``hints`` lets an error look up what exists instead; ``epoch`` is the time, in seconds, of an archive's
+    own entries; ``report`` receives what could not be kept there.
     """
 
     limits: Limits = DEFAULT

@@ -1,4 +1,4 @@
-"""How often a failed request is repeated, and how long to wait in between (RFC 9110, 10.2.3, Retry-After)."""
+"""How often a failed request is retried, and how long to wait in between (RFC 9110, 10.2.3, Retry-After)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LONGEST_ASKED = 300.0
 
 
 class Interrupted(Unreachable):
-    """The exchange broke off, or the host asks to come back: the same may work later.
+    """The exchange broke off, or the host asks to retry later: the same request may succeed then.
 
-    ``wait`` is for how many seconds the host asks, None where it does not; ``busy`` says that it has too much to do
-    (429), which is nobody's fault.
+    ``wait`` is the number of seconds that the host asks for, None if it does not; ``busy`` means that it is overloaded
+    (429), which is no fault of the request.
     """
 
     def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False) -> None:
@@ -34,7 +34,7 @@ class Interrupted(Unreachable):
 
 
 class Patience:
-    """One for all threads that speak to a host: when it asks one of them to wait, all of them do."""
+    """The back-off for one host, shared by all threads: when one is asked to wait, all do."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Patience:
         asked: int | None = None,
         told: Callable[[float], None] | None = None,
     ) -> None:
-        """``asked`` is how often in a row a request is made again where the host is busy; None: as often as others.
+        """``asked`` is how often in a row a request to a busy host is retried; None means like any other.
 
-        Where many share a host, one may have bad luck for long. ``told`` hears for how many seconds to back off.
+        If many share a host, one may be unlucky for long. ``told`` is called with the seconds to back off.
         """
         self._told = told
         self._retries = retries
@@ -64,11 +64,11 @@ class Patience:
             self._sleep(seconds)
 
     def retry(self, error: Interrupted, failures: int) -> None:
-        """Wait before the next try, after so many failures in a row; raises ``error`` when there is to be none."""
+        """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none."""
         busy = error.busy or error.wait is not None
         if failures > (self._asked if busy else self._retries) or (error.wait or 0) > LONGEST_ASKED:
             raise error
-        # Jitter, so that threads that were cut together do not come back together.
+        # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
         seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - no secret
         if not busy:
@@ -80,15 +80,15 @@ class Patience:
         self.wait()
 
     def hold(self, seconds: float) -> None:
-        """Back off for that long, as the host has asked."""
+        """Back off for that many seconds, as the host has asked."""
         with self._lock:
             self._not_before = max(self._not_before, self._now() + seconds)
 
 
 def asked_wait(value: str | None, date: str | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for; None where there is none, or it says nothing.
+    """The seconds that a Retry-After header asks for; None if it is missing or malformed.
 
-    A moment is counted from the answer's ``date``: it is the host's clock that it was told by.
+    A point in time is relative to the response's ``date``, which is by the same clock.
     """
     if value is None:
         return None

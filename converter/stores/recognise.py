@@ -1,4 +1,4 @@
-"""What lies under a bare path, told by its content."""
+"""Recognises what is at a bare path by its content."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.scan import Scanner
 
 _SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")
-"""Of files, and of no image's name."""
+"""Suffixes of files, which no image name ends in."""
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
-    """A layout or an archive of one, a ``dir:`` image, an archive of ``docker save``, an ACI; Invalid for the rest."""
+    """A layout or an archive of one, a ``dir:`` image, a ``docker save`` archive, or an ACI; raises Invalid for the
+    rest.
+    """
     path, limits = Path(location.path), options.limits
     if path.is_dir():
         if is_image(path):
@@ -47,7 +49,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
 
 
 def _opened(text: str) -> int:
-    """The file at a bare path; raises NotFound, with what may have been meant instead of a path."""
+    """Open the file at a bare path; raises NotFound, suggesting what may have been meant instead."""
     try:
         return open_bytes(Path(text))
     except NotFound as error:
@@ -72,10 +74,10 @@ def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
 
 
 def _starts_as_aci(file: int, limits: Limits) -> bool:
-    """Whether the first entry is one that an ACI alone has: ``manifest``, or something of ``rootfs``."""
+    """Whether the first entry is one that only an ACI has: ``manifest``, or something in ``rootfs``."""
     blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
     _, tar = plain(blocks, limits)
     with closing(tar) as source:
-        # Not ``entries``, which reads what lies behind the last one: a file of zeros may be endless.
+        # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source), limits)), None)
     return entry is not None and entry.name.split(b"/")[0] in (b"manifest", b"rootfs")

@@ -1,4 +1,4 @@
-"""Blobs that were fetched lately, on disk: a source is asked once for what several images or targets need."""
+"""Keeps recently fetched blobs on disk, so that several images or targets fetch them only once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
 MOST = 4 * 1024**3
-"""Bytes that are kept on disk for images to come. A blob in use is never dropped."""
+"""Bytes kept on disk for later images. A blob in use is never dropped."""
 
 
 class Spool:
@@ -41,13 +41,13 @@ class Spool:
         self.close()
 
     def close(self) -> None:
-        """Free the disk: the files have no names."""
+        """Free the disk space: the files are unnamed."""
         for held in self._held.values():
             held.close()
         self._held.clear()
 
     def blocks(self, known: Known) -> Iterator[Block]:
-        """The bytes of a blob, from its source once."""
+        """The bytes of a blob, fetched from its source only once."""
         held = self._enter(known.descriptor.digest)
         try:
             with held.lock:
@@ -94,7 +94,7 @@ class _Held:
 
 
 class SpooledSource(WrappedSource):
-    """A source whose blobs come by way of a spool. It opens and closes the other."""
+    """A source whose blobs pass through a spool. It opens and closes the wrapped source."""
 
     def __init__(self, source: Source, spool: Spool) -> None:
         super().__init__(source)
@@ -117,7 +117,7 @@ class SpooledSource(WrappedSource):
 class SharedSource(WrappedSource):
     """A source, which its opener closes, for several targets: what they all need is read from it once.
 
-    From ``hold`` on a blob goes through a spool; until then everything is read where it is.
+    After ``hold``, blobs go through a spool; until then they are read directly.
     """
 
     def __init__(self, source: Source) -> None:
@@ -126,7 +126,7 @@ class SharedSource(WrappedSource):
         self._holding = False
 
     def hold(self) -> None:
-        """Keep what is read from now on, also of what has been fetched before: it will be read again."""
+        """Keep what is read from now on, even of blobs from an earlier ``fetch``: it will be read again."""
         self._holding = True
 
     def __exit__(self, *_: object) -> None:

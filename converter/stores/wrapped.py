@@ -15,7 +15,7 @@ from converter.ports import Source
 
 
 class WrappedSource(ABC):
-    """Wraps a source. Its heirs say where the bytes of a blob come from, and what is closed at the end."""
+    """Wraps a source. Subclasses define where a blob's bytes come from, and what to close at the end."""
 
     def __init__(self, source: Source) -> None:
         self.local = source.local
@@ -24,7 +24,7 @@ class WrappedSource(ABC):
 
     @abstractmethod
     def _blocks(self, known: Known) -> Blocks:
-        """The bytes of a blob of the other source, from their start."""
+        """The bytes of a blob of the wrapped source, from their start."""
 
     def __enter__(self) -> Self:
         return self
@@ -33,7 +33,7 @@ class WrappedSource(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close what is this source's own."""
+        """Close what this source itself has opened."""
 
     def names(self) -> tuple[str, ...]:
         return self._source.names()

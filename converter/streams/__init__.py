@@ -1,7 +1,7 @@
-"""Verbs on bytes: verify, compress, read and write tar, squash.
+"""Operations on byte streams: verify, compress, read and write tar, squash.
 
-Everything here takes and gives *blocks*: an iterable of non-empty byte strings (or views of them) that stay valid
-for as long as somebody holds them. A consumer that stops early closes the generator; that closes what it reads from.
+Everything here takes and returns *blocks*: an iterable of non-empty byte strings (or views of them) that stay valid as
+long as they are referenced. A consumer that stops early closes the generator, which closes its source.
 """
 
 from __future__ import annotations
@@ -13,4 +13,4 @@ __all__ = ["BLOCK", "Block", "Blocks"]
 Block = bytes | memoryview
 
 BLOCK = 1024 * 1024
-"""The size of a block, in bytes, where nothing else decides it."""
+"""The default size of a block, in bytes."""

@@ -1,6 +1,6 @@
-"""Threads between the stages of a stream: one stage works while the next one does, and several read one stream.
+"""Threads between the stages of a stream: stages work concurrently, and several can read one stream.
 
-Each thread here ends before the call, or the generator, that started it does.
+Each thread ends before the call or generator that started it does.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from converter.streams.blocks import closing
 T = TypeVar("T")
 
 DEPTH = 2
-"""Blocks that wait between two threads."""
+"""Blocks that may wait between two threads."""
 
 
 def ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
-    """Read up to ``depth`` blocks ahead, in a thread of its own from the first block that is asked for.
+    """Read up to ``depth`` blocks ahead, in a separate thread that starts when the first block is requested.
 
-    An error of the source comes after the blocks before it. Closing ends the thread as soon as the source has given
-    the block it is working on, and closes the source there.
+    An error of the source is raised after the blocks before it. Closing ends the thread as soon as the source has
+    produced the current block, and closes the source there.
     """
     channel = _Channel(depth)
     thread = Thread(target=copy_context().run, args=(_pump, blocks, channel), name="ahead", daemon=True)
-    del blocks  # the thread's alone now
+    del blocks  # only the thread may hold it now
     thread.start()
     try:
         yield from channel.received()
@@ -40,16 +40,16 @@ def ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
 class Abandoned(BaseException):
     """Ends a reader of a stream that will not be finished, because its source or another reader failed.
 
-    Not an Exception, as nobody is to take it for one: what was written so far must not be kept.
+    Not an Exception, so that no handler takes it for one: what was written so far must not be kept.
     """
 
 
 def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], depth: int = DEPTH) -> list[T]:
-    """Let several readers, each in a thread of its own, read one stream; give what they return, in their order.
+    """Let several readers, each in a thread of its own, read one stream; returns their results in order.
 
-    The slowest one sets the pace. A reader may return before the end; then the others go on, and when none is left
-    the rest is not read. The first error of the source or of a reader is raised here once all have ended; the others'
-    streams end with Abandoned, so none of them takes a part for the whole.
+    The slowest one sets the pace. A reader may return early; the others go on, and once none is left the rest is not
+    read. The first error of the source or of a reader is raised here once all have ended; the others' streams end with
+    Abandoned, so that none takes a part for the whole.
     """
     channels = [_Channel(depth) for _ in readers]
     results: dict[int, T] = {}
@@ -94,7 +94,7 @@ def _distribute(blocks: Blocks, channels: Sequence[_Channel], errors: Sequence[B
 
 
 class _Channel:
-    """A bounded queue between two threads. Either end may go first: the reader leaves, the writer finishes."""
+    """A bounded queue between two threads. Either end may stop first: the reader leaves, the writer finishes."""
 
     def __init__(self, depth: int) -> None:
         self._blocks: SimpleQueue[Block | _End] = SimpleQueue()
@@ -104,7 +104,7 @@ class _Channel:
             self._room.put(None)
 
     def put(self, block: Block) -> bool:
-        """Wait for room, and give a block; False where nobody will take it."""
+        """Wait for room, then put a block; False if the reader has left."""
         self._room.get()
         if self._left:
             self._room.put(None)
@@ -116,7 +116,7 @@ class _Channel:
         self._blocks.put(_End(error))
 
     def received(self) -> Iterator[Block]:
-        """The blocks until the writer finishes; raises the error that it finished with."""
+        """The blocks until the writer finishes; raises the error it finished with."""
         while True:
             block = self._blocks.get()
             if isinstance(block, _End):
@@ -125,19 +125,19 @@ class _Channel:
                 try:
                     raise block.error
                 finally:
-                    del block  # or the error would hold this frame, and this frame the error
+                    del block  # otherwise the error would hold this frame, and this frame the error
             self._room.put(None)
             yield block
             del block  # while waiting for the next one
 
     def leave(self) -> None:
-        """Take no more blocks; a writer that waits for room learns so at once."""
+        """Take no more blocks; a writer waiting for room is released at once."""
         self._left = True
         self._room.put(None)
 
 
 class _End:
-    """Follows the last block."""
+    """Marks the end, after the last block."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error

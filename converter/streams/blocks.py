@@ -1,4 +1,4 @@
-"""Blocks cut to size, looked into, read from files: what every stage of a stream does with them."""
+"""Blocks cut to size, peeked at, read from files: what every stage of a stream needs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from converter.model.frozen import frozen
 from converter.streams import BLOCK, Block, Blocks
 
 COPY_BLOCK = 256 * 1024
-"""Bytes a read from a pipe or a network, and of what small blocks are joined to."""
+"""Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
 
 @frozen(kw_only=False)
 class Again:
-    """Blocks that can be read again from their start: a registry that forgets an upload wants them so.
+    """Blocks that can be read again from their start, as a registry that loses an upload requires.
 
-    ``file`` is one that holds them and nothing else, where a target may share it.
+    ``file`` is one that holds exactly them, if a target may share it.
     """
 
     read: Callable[[], Iterator[Block]]
@@ -31,14 +31,14 @@ class Again:
 
 
 class Readable(Protocol):
-    """A file that is read from its start to its end: a pipe, a response, a spool."""
+    """A file that is read sequentially: a pipe, a response, a spool."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 @contextmanager
 def closing(blocks: Blocks) -> Iterator[Iterator[Block]]:
-    """Iterate over blocks and, however that ends, close what gives them: a stage's duty to the stage before it."""
+    """Iterate over blocks and, however that ends, close their source: a stage's duty to the stage before it."""
     source = iter(blocks)
     try:
         yield source
@@ -49,7 +49,7 @@ def closing(blocks: Blocks) -> Iterator[Iterator[Block]]:
 
 
 def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
-    """The same bytes in blocks of exactly ``size``, the last one shorter. A block of that size passes uncopied."""
+    """The same bytes in blocks of exactly ``size``, the last one shorter. A block of that size is not copied."""
     parts: list[Block] = []
     missing = size
     with closing(blocks) as source:
@@ -72,7 +72,7 @@ def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
 
 
 def gathered(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
-    """The same bytes with small blocks joined until they hold ``least`` bytes, but for the last one."""
+    """The same bytes with small blocks joined into ones of at least ``least`` bytes, except for the last."""
     parts: list[Block] = []
     length = 0
     with closing(blocks) as source:
@@ -90,7 +90,7 @@ def gathered(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
 
 
 def peek(blocks: Blocks, size: int) -> tuple[bytes, Iterator[Block]]:
-    """The first ``size`` bytes (fewer where there are no more), and the whole stream, these bytes included."""
+    """The first ``size`` bytes (fewer if the stream is shorter), and the whole stream, these bytes included."""
     source = iter(blocks)
     held: list[Block] = []
     head = b""
@@ -136,7 +136,7 @@ def equal(a: Blocks, b: Blocks) -> bool:
 
 
 def zeros_behind(a: Blocks, b: Blocks) -> int | None:
-    """How many NULs ``b`` has after the bytes of ``a``; None if it begins otherwise, or has anything else there."""
+    """The number of NULs in ``b`` after the bytes of ``a``; None if it begins or continues otherwise."""
     with closing(a) as left, closing(b) as right:
         held, place = b"", 0
         for block in left:
@@ -145,7 +145,7 @@ def zeros_behind(a: Blocks, b: Blocks) -> int | None:
                 if place == len(held):
                     held, place = _next(right), 0
                 size = min(len(one), len(held) - place)
-                # Nothing is copied: views are compared item by item, but a beginning at once.
+                # Nothing is copied: comparing views goes item by item, but startswith compares at once.
                 if not size or not held.startswith(one[:size], place):
                     return None
                 one, place = one[size:], place + size
@@ -158,15 +158,15 @@ def zeros_behind(a: Blocks, b: Blocks) -> int | None:
 
 
 def _next(source: Iterator[Block]) -> bytes:
-    """The next block that is not empty; an empty one at the end."""
+    """The next non-empty block; ``b""`` at the end."""
     return next((bytes(block) for block in source if len(block)), b"")
 
 
 def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:
     """``size`` bytes of an open file from ``offset``. The file's position is neither used nor moved.
 
-    So any number of threads may read one file at once. Whoever opened the file closes it. Raises Invalid where the
-    file is shorter, StorageFailed where it cannot be read.
+    So any number of threads may read one file at once. Whoever opened the file closes it. Raises Invalid if the file is
+    shorter, StorageFailed if it cannot be read.
     """
     end = offset + size
     while offset < end:
@@ -181,7 +181,7 @@ def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator
 
 
 def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
-    """All that is left of a file that can only be read in order. Raises StorageFailed where it cannot be read."""
+    """The rest of a file that can only be read sequentially. Raises StorageFailed if it cannot be read."""
     count = 0
     while True:
         try:

@@ -1,6 +1,6 @@
-"""Pack blocks: one gzip member of independent blocks (RFC 1952, RFC 1951), or zstd frames (RFC 8878).
+"""Packs blocks: one gzip member of independent blocks (RFC 1952, RFC 1951), or zstd frames (RFC 8878).
 
-The same bytes for any number of threads, on any processor, and however the input was cut (docs/decisions).
+The output is the same for any number of threads, on any processor, and however the input was cut (docs/decisions).
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ from converter.streams.blocks import closing, reblock
 from converter.streams.workers import Workers
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""No name, no time, and no system: nothing that would tell two runs apart."""
+"""No name, time or system: nothing that would distinguish two runs."""
 
 LAST_BLOCK = b"\x03\x00"
-"""An empty deflate block that says it is the last, so that those before it need not know whether they are."""
+"""An empty final deflate block, so that the blocks before it need not know whether they are last."""
 
 DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 2}
 ISAL_MOST = 2
-"""isal's level 3 gives other bytes on other processors; from there on zlib-ng compresses, which does not."""
+"""isal's level 3 gives different bytes on different processors; from there on zlib-ng is used, which does not."""
 ISAL_MEMORY = 3
 ZSTD_FRAME = 2 * BLOCK
-"""Every reader takes frames that follow each other, as pzstd and zstd:chunked write them."""
+"""Bytes packed per frame. Every reader accepts concatenated frames, as pzstd and zstd:chunked write them."""
 ZSTD_NEAR, ZSTD_WINDOW = 2, 18
-"""Up to this level zstd looks no further back than 256 KiB: what processors hold near, which costs 0 to 1 % of size and
-gives 8 to 20 % of time (docs/decisions/0012)."""
+"""Up to this level zstd looks back at most 256 KiB, which fits processor caches.
+
+It costs 0 to 1 % of size and saves 8 to 20 % of time (docs/decisions/0012).
+"""
 
 SMALL_LEVEL, SMALL_WINDOW = 9, 21
-"""Of what is packed once and kept: level 12 takes twice the time and 50 MiB more for 3 % less, a window of 4 MiB gives
-0.5 %."""
+"""For what is packed once and kept.
+
+Level 12 takes twice the time and 50 MiB more for 3 % less, a window of 4 MiB gives 0.5 %.
+"""
 
 
 def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iterator[Block]:
-    """The packed bytes of a stream; ``none`` passes it as it is.
+    """The packed bytes of a stream; ``none`` passes it through.
 
     The blocks are read in the caller's thread. Memory, for all streams together: about ``3 * workers.jobs`` MiB for
     gzip, twice as much for zstd and, for each worker, what the library needs at a level.
@@ -49,7 +53,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
 
 
 def pack_small(blocks: Blocks) -> Iterator[Block]:
-    """One zstd frame, for what is kept long and read seldom: slower to make than by ``compress``, and smaller."""
+    """One zstd frame, for what is kept long and read seldom: slower to make than with ``compress``, and smaller."""
     from zstandard import ZstdCompressionParameters, ZstdCompressor
 
     parameters = ZstdCompressionParameters.from_level(SMALL_LEVEL, window_log=SMALL_WINDOW, write_checksum=True)
@@ -62,9 +66,9 @@ def pack_small(blocks: Blocks) -> Iterator[Block]:
 
 
 def engine(compression: Compression) -> str:
-    """What decides the packed bytes besides the data: the library's version, the level, and how blocks are cut.
+    """What determines the packed bytes besides the data: the library's version, the level, and how blocks are cut.
 
-    Two equal engines give the same bytes for the same data. ``none`` has none: the empty string.
+    Equal engines give the same bytes for the same data. The empty string for ``none``.
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "zstd":
@@ -108,7 +112,7 @@ def _gzip(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
 
 def _deflater(level: int) -> Callable[[Block], bytes]:
-    """Packs one block so that it ends on a byte and refers to nothing before it."""
+    """A function that packs one block so that it ends on a byte and refers to nothing before it."""
     if level <= ISAL_MOST:
         from isal import isal_zlib
 
@@ -131,7 +135,7 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
     window = {"window_log": ZSTD_WINDOW} if level <= ZSTD_NEAR else {}
     parameters = ZstdCompressionParameters.from_level(level, write_checksum=True, **window)
-    idle: list[ZstdCompressor] = []  # one serves one thread at a time
+    idle: list[ZstdCompressor] = []  # each serves one thread at a time
 
     def frame(block: Block) -> bytes:
         packer = idle.pop() if idle else ZstdCompressor(compression_params=parameters)

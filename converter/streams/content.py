@@ -1,4 +1,4 @@
-"""The uncompressed bytes of content, known or derived: what a diff_id is the digest of (image-spec, config.md)."""
+"""The uncompressed bytes of content, known or derived, whose digest is the diff_id (image-spec, config.md)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from converter.streams.decompress import plain
 from converter.streams.superseded import Superseded
 
 Watch = Callable[[Known], Blocks]
-"""Opens a known blob, perhaps telling somebody how far its reading has come."""
+"""Opens a known blob, and may report how much of it has been read."""
 
 
 def unnoted(name: str, text: str) -> None:
-    """Nobody wants to know what a rewrite learns."""
+    """Ignore what a rewrite notes."""
 
 
 def uncompressed(
     layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, limits: Limits | None = None
 ) -> Iterator[Block]:
-    """The tar of a layer, checked against its diff_id if it is known.
+    """The tar of a layer, checked against its diff_id if that is known.
 
-    Each blob is read and hashed in a thread of its own, and inflated in another. Only an iteration that came to its end
-    has checked anything. Raises DigestMismatch, Invalid, LimitExceeded.
+    Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
+    reached its end. Raises DigestMismatch, Invalid, LimitExceeded.
     """
     content = layer.content
     if isinstance(content, Derived):
@@ -52,9 +52,9 @@ def uncompressed(
 
 
 def knowing(content: Derived, found: Superseded) -> Derived:
-    """``content`` with its rewrite that raised ``found`` told what that says, so that it can be made from the start.
+    """``content`` with ``found.replaced`` passed to the rewrite that raised ``found``, so that it can be started again.
 
-    Raises ``found`` itself where that rewrite has no ``replaced`` to be told by, or knew already.
+    Raises ``found`` itself if that rewrite has no ``replaced``, or has these already.
     """
     rewrite: Any = content.rewrite
     if content is found.content:
@@ -72,9 +72,9 @@ T = TypeVar("T")
 
 
 def remade(content: Derived, use: Callable[[Blocks], T], note: Note = unnoted) -> tuple[T, Derived]:
-    """What ``use`` gives of the uncompressed bytes of ``content``, and the content as it can be made in one go.
+    """What ``use`` returns for the uncompressed bytes of ``content``, and the content as it can be made in one pass.
 
-    ``use`` is called again where these have to be made from the start.
+    ``use`` is called again if the bytes have to be made from the start.
     """
     while True:
         try:

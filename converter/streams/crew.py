@@ -1,6 +1,6 @@
-"""A few threads that share a list of tasks: whole images, or whole layers where ``workers`` does their blocks.
+"""A few threads that share a list of tasks: whole images, or whole layers if ``workers`` processes their blocks.
 
-The caller does nothing but wait, so that whatever it is told meanwhile, Control-C above all, is passed on at once.
+The caller only waits, so that it responds to signals, above all Control-C, at once.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 GRACE = 1.5
-"""Seconds that a caller who was interrupted waits for its threads. One that hangs in a call to the system is left."""
+"""Seconds that an interrupted caller waits for its threads. One that hangs in a system call is abandoned."""
 
 GLANCE = 0.2
-"""Seconds after which a caller that waits looks up. The system may give a signal to any thread, one that starts another
-for example, and Python lets only the first one answer it, whom that does not wake.
+"""Seconds after which a waiting caller checks for signals.
+
+The system may deliver one to any thread, for example one that starts another; Python handles signals only in the main
+thread, which this does not wake.
 """
 
 Stop = Callable[[BaseException], None]
-"""Hears why those at work should end early; KeyboardInterrupt says that nobody waits for them for long."""
+"""Called with the reason for running tasks to end early; KeyboardInterrupt means nobody waits for them for long."""
 
 
 def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -> list[R]:
-    """``work`` of every task, begun in their order and given in it, by so many threads at once.
+    """The results of ``work`` for every task, in order; tasks start in order, on up to ``threads`` threads at once.
 
-    After the first error no task is begun any more, ``stop`` is called so that those at work end early, and once all
-    have, the error is raised.
+    After the first error no further task starts, ``stop`` is called so that running ones end early, and once all have
+    ended, the error is raised.
     """
     if not tasks:
         return []
@@ -42,7 +44,7 @@ def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -
 def completed(
     work: Callable[[T], R], tasks: Iterable[T], threads: int, stop: Stop
 ) -> Generator[tuple[int, R], None, None]:
-    """The same, each result with the number of its task, as soon as it is there."""
+    """Each result, with the number of its task, as soon as it is available."""
     waiting, lock = enumerate(tasks), Lock()
     news: SimpleQueue[tuple[int, R] | BaseException | None] = SimpleQueue()
     errors: list[BaseException] = []
@@ -94,9 +96,9 @@ def _next(news: SimpleQueue[T]) -> T:
 
 
 def _join(crew: Sequence[Thread], seconds: float | None = None) -> None:
-    """Wait for the end of all, together no longer than that."""
+    """Wait for all threads to end, up to ``seconds`` in total."""
     until = None if seconds is None else time.monotonic() + seconds
     for thread in crew:
-        if thread.ident is None:  # it was to be started when Control-C came
+        if thread.ident is None:  # Control-C came before it was started
             continue
         thread.join(None if until is None else max(0.0, until - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Inflate what a blob holds, whatever it was packed with, within limits (gzip: RFC 1952; zstd: RFC 8878)."""
+"""Inflates a blob, however it was packed, within limits (gzip: RFC 1952; zstd: RFC 8878)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.feed import Feed
 
 RATIO_FROM = 64 * 1024 * 1024
-"""The ratio is judged from this many bytes of output on: a short run of zeros may shrink as far as it likes."""
+"""Bytes of output from which on the ratio is checked: a short run of zeros may shrink to any ratio."""
 
 SLICE_FIRST, SLICE_MOST = 1024, 64 * 1024
-"""How much a decompressor gets at once, from the start of a stream on: what it leaves over is copied, and thousands
-of tiny streams in one file must not copy a large block each."""
+"""Bytes that a decompressor gets at once, from the start of a stream on.
+
+What it leaves over is copied, and thousands of tiny streams in one file must not copy a large block each.
+"""
 
 
 def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> Iterator[Block]:
-    """The bytes that were packed, in blocks of 256 KiB to about 1 MiB; ``tar`` passes as it is.
+    """The unpacked bytes, in blocks of 256 KiB to about 1 MiB; ``tar`` is passed through.
 
-    Streams that follow each other are read as one, and zeros after the last of a gzip, bzip2 or xz stream are padding.
-    Raises Invalid for a stream that is cut, broken or followed by anything else, LimitExceeded for one that grows
-    beyond ``limits.layer`` bytes or ``limits.ratio`` times its packed size, Unsupported for an encrypted one.
-    Only an iteration that came to its end has seen the whole stream and its checksums.
+    Concatenated streams are read as one, and zeros after the last gzip, bzip2 or xz stream are padding. Raises Invalid
+    for a stream that is cut, broken or followed by anything else, LimitExceeded for one that exceeds ``limits.layer``
+    bytes or ``limits.ratio`` times its packed size, Unsupported for an encrypted one. Only an iteration that has
+    reached its end has seen the whole stream and its checksums.
     """
     if codec == "openpgp":
         raise Unsupported("got an OpenPGP-encrypted image, want it decrypted first (gpg --decrypt)")
@@ -34,7 +36,7 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
 
 
 def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
-    """What a stream is packed with, and its bytes unpacked. Raises Invalid where it is neither packed nor a tar."""
+    """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar."""
     head, whole = peek(blocks, HEAD)
     codec = detect(head)
     if codec is None:
@@ -81,9 +83,9 @@ def _gunzip(feed: Feed) -> Iterator[Block]:
 
     from isal import igzip
 
-    # Its reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
+    # This reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
     library: Any = igzip
-    # It raises OverflowError where the name or the comment of a member is longer than its buffer.
+    # It raises OverflowError if the name or comment of a member is longer than its buffer.
     failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error, OverflowError)
     reader = library.IGzipFile(fileobj=feed, mode="rb")
     while True:
@@ -99,7 +101,7 @@ def _gunzip(feed: Feed) -> Iterator[Block]:
 
 
 class Unpacker(Protocol):
-    """The decompressors of bz2 and lzma: one stream each."""
+    """The decompressors of bz2 and lzma, each for one stream."""
 
     @property
     def eof(self) -> bool: ...
@@ -129,7 +131,7 @@ def _unxz(feed: Feed, limits: Limits) -> Iterator[bytes]:
 
 
 def _streams(feed: Feed, start: Callable[[], Unpacker], failure: type[Exception], window: int) -> Iterator[bytes]:
-    """Stream after stream, a fresh decompressor each, until nothing but zeros is left."""
+    """Decompress stream after stream, each with a fresh decompressor, until only zeros are left."""
     rest = bytes(feed.take(SLICE_FIRST))
     while rest:
         unpacker = start()

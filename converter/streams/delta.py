@@ -1,8 +1,7 @@
-"""Bytes encoded as a difference from similar ones: a zstd frame with those as its dictionary
-(RFC 8878).
+"""Bytes encoded as a difference from similar ones: a zstd frame with those as its dictionary (RFC 8878).
 
-A frame is input like any other: it gives as many bytes as it is asked for, or Invalid. Dictionary and bytes are held in
-memory, so both are bounded by whoever calls.
+A frame is untrusted input: it gives exactly the requested number of bytes, or raises Invalid. Dictionary and bytes are
+held in memory, so callers must bound both.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 from converter.errors import Invalid
 
 LEVEL = 7
-"""From here on zstd finds what moved about in a file; below, half of it is missed in the caches of apt."""
+"""From this level on zstd finds data that moved within a file; below it, half is missed in apt's caches."""
 
 WORTH = 0.7
-"""A difference has to be smaller than this of the bytes packed alone, as the rest of a recipe is."""
+"""A difference must be smaller than this fraction of the bytes packed on their own, as they would be in the recipe."""
 
 
 def differing(data: bytes, other: bytes) -> bytes | None:
-    """``data``, as a frame that takes from ``other`` what both have; None where that is not worth it."""
+    """``data`` as a frame that borrows from ``other``; None if that does not pay."""
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressionParameters, ZstdCompressor
 
     parameters = ZstdCompressionParameters.from_level(
@@ -29,12 +28,12 @@ def differing(data: bytes, other: bytes) -> bytes | None:
 
 
 def restored(frame: bytes, other: bytes, size: int) -> bytes:
-    """The ``size`` bytes that a frame gives with ``other``; raises Invalid where it gives anything else."""
+    """The ``size`` bytes that a frame gives with ``other``; raises Invalid if it gives anything else."""
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdDecompressor, ZstdError, frame_content_size
 
     try:
         told = frame_content_size(frame)
-        if told == size:  # or nothing is made room for
+        if told == size:  # otherwise no memory is reserved
             dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
             return ZstdDecompressor(dict_data=dictionary).decompress(frame, allow_extra_data=False)
     except ZstdError:

@@ -1,4 +1,4 @@
-"""What a stream of bytes is, told by its first bytes and never by a name or a media type."""
+"""The format of a stream of bytes, from its first bytes, never from a name or a media type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
 
 HEAD = 512
-"""How many bytes ``detect`` wants to see: a tar header is that long."""
+"""How many bytes ``detect`` needs: the length of a tar header."""
 
 GZIP = b"\x1f\x8b"
 XZ = b"\xfd7zXZ\x00"
@@ -20,9 +20,9 @@ ARMOUR = b"-----BEGIN PGP MESSAGE-----"
 
 
 def detect(head: bytes) -> Codec | None:
-    """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None where it is none of them.
+    """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None if unknown.
 
-    ``tar`` is a tar that is not compressed. ``openpgp`` is an encrypted image, which nothing here can read.
+    ``tar`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.
     """
     if head.startswith(GZIP):
         return "gzip"
@@ -40,12 +40,12 @@ def detect(head: bytes) -> Codec | None:
 
 
 def start_of(head: bytes) -> str:
-    """How a stream that is nothing known starts, for an error's text: a zip shows its PK, a page its words."""
+    """How an unknown stream starts, for an error message: a zip shows its PK, a web page its text."""
     return repr(head[:8])[1:] if head else "nothing"
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a tar starts here: with a header that says so or has the right checksum (v7), or with its end."""
+    """Whether a tar starts here: a header that says so or has the right checksum (v7), or the end of an archive."""
     if len(head) < HEAD:
         return False
     block = head[:HEAD]
@@ -57,7 +57,7 @@ def is_tar(head: bytes) -> bool:
     if not digits or digits.strip(b"01234567"):
         return False
     blank = block[:148] + b" " * 8 + block[156:]
-    # The low half of an Adler-32 is one more than the sum of the bytes, modulo a prime that a header's sum can pass.
+    # The low half of an Adler-32 is one more than the sum of the bytes, modulo a prime that a header's sum can exceed.
     return (int(digits, 8) + 1) % 65521 == zlib.adler32(blank) & 0xFFFF
 
 

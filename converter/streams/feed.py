@@ -1,4 +1,4 @@
-"""Feeds compressed blocks to a decompressor in slices, and counts them."""
+"""Feeds compressed blocks to a decompressor in slices, and counts the bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from converter.streams import Block
 
 
 class Feed:
-    """Gives a stream piece by piece; ``count`` is how many bytes it gave."""
+    """Hands out a stream piece by piece; ``count`` is how many bytes have been handed out."""
 
     def __init__(self, codec: str, blocks: Iterator[Block]) -> None:
         self._codec = codec
@@ -18,7 +18,7 @@ class Feed:
         self.count = 0
 
     def take(self, most: int) -> memoryview:
-        """Between one and ``most`` bytes; none at the end."""
+        """Between one and ``most`` bytes; empty at the end."""
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:
@@ -29,7 +29,7 @@ class Feed:
         return taken
 
     def exactly(self, size: int) -> bytes:
-        """That many bytes; raises Invalid where the stream ends before them."""
+        """Exactly ``size`` bytes; raises Invalid if the stream ends before."""
         taken: Block = self.take(size)
         while len(taken) < size:
             more = self.take(size - len(taken))
@@ -39,11 +39,11 @@ class Feed:
         return bytes(taken)
 
     def read(self, most: int) -> bytes:
-        """As of a file: the library that reads gzip wants this and ``readinto`` of one."""
+        """As in a file: the gzip library requires this and ``readinto``."""
         return bytes(self.take(most))
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill a part of a buffer, as a file would; 0 at the end."""
+        """Fill part of a buffer, as in a file; returns 0 at the end."""
         taken = self.take(len(buffer))
         buffer[: len(taken)] = taken
         return len(taken)

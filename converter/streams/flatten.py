@@ -12,7 +12,7 @@ from converter.streams.superseded import Replaced
 
 @frozen(kw_only=False)
 class Flatten:
-    """Squashes; ``replaced`` is for ``squash`` (see there)."""
+    """Squashes layers; for ``replaced``, see ``squash``."""
 
     replaced: Replaced = frozenset()
 

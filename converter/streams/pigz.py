@@ -1,7 +1,7 @@
-"""Deflate as pigz writes it: blocks by any number of threads, each with the one before it as its dictionary (RFC 1951).
+"""Deflate as pigz writes it: blocks packed in parallel, each with the previous one as its dictionary (RFC 1951).
 
-pigz 2.8 with zlib: a block of 128 KiB, packed on its own with the last 32 KiB before it known, goes to the next byte by
-empty blocks: static ones, of ten bits each, where those get there, and one stored block where they do not.
+pigz 2.8 with zlib: each 128 KiB block is packed on its own, with the last 32 KiB before it as dictionary, and then
+padded to a whole byte by empty blocks: static ones of ten bits each if these get there, else one stored block.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from converter.streams.blocks import reblock
 SIZE = 128 * 1024
 DICTIONARY = 32 * 1024
 _EMPTY, _EMPTY_BITS = 0b10, 10
-"""A static block that is not the last and has nothing in it but its end."""
+"""A static block that is not the last and contains only its end marker."""
 
 Piece = tuple[Block, bytes, bool]
-"""A block, what is known before it, and whether it is the last."""
+"""A block, its dictionary, and whether it is the last."""
 
 
 def pieces(blocks: Blocks) -> Iterator[Piece]:
@@ -33,7 +33,7 @@ def pieces(blocks: Blocks) -> Iterator[Piece]:
 
 
 def deflater(level: int) -> Callable[[Piece], bytes]:
-    """Packs one block."""
+    """A function that packs one block."""
 
     def deflate(piece: Piece) -> bytes:
         block, known, last = piece
@@ -54,7 +54,7 @@ def deflater(level: int) -> Callable[[Piece], bytes]:
 
 
 def _pending(packer: zlib._Compress) -> tuple[int, int]:
-    """The bits behind the last whole byte, and how many they are: an empty block behind them shows where they end."""
+    """The bits after the last whole byte, and their number, which an empty block appended to them reveals."""
     bits = int.from_bytes(packer.copy().flush(zlib.Z_PARTIAL_FLUSH), "little")
     count = bits.bit_length() - _EMPTY.bit_length()
     return bits & ((1 << count) - 1), count

@@ -1,7 +1,7 @@
-"""Recreate a compressed stream, bit for bit, from its plain bytes (RFC 1952; the formats of bzip2 and xz).
+"""Recreates a compressed stream, bit for bit, from its plain bytes (RFC 1952; the formats of bzip2 and xz).
 
-There is no other way than to try: the compressors that people use are tried on the beginning, and the one that gives
-the same bytes on all of it. How a stream was packed is a short text, and input like any other when it is read.
+This is found by trial: each common compressor is tried on the beginning, and the one that reproduces it, on the whole.
+How a stream was packed is a short text, and as untrusted as any input when it is read.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from converter.streams.workers import Workers
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
 
 TRIED = 1 * MIB
-"""Plain bytes that each compressor is tried on before one is given the whole."""
+"""Plain bytes that each compressor is tried on before one gets the whole."""
 
 HEADER_MOST = 64 * 1024
 PROGRAM_BLOCK = 128 * 1024
-"""Bytes of a block of gzip's, at most."""
+"""The most bytes in a block of gzip's output."""
 
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
-"""Presets by the binary logarithm of their dictionary; 8 and 9 would take more memory than anybody should be asked."""
+"""Presets by the binary logarithm of their dictionary; 8 and 9 are left out, as they would take too much memory."""
 _LEVELS: Mapping[str, Sequence[int]] = {
     OWN: range(10),
     ZLIB: range(1, 10),
@@ -55,7 +55,7 @@ _LEVELS: Mapping[str, Sequence[int]] = {
 
 @frozen
 class Packing:
-    """A compressor, its level (of xz, 10 more for the extreme presets), a gzip header, and NULs behind the stream."""
+    """A compressor, its level (for xz, plus 10 for the extreme presets), a gzip header, and NULs after the stream."""
 
     by: str
     level: int = 0
@@ -64,7 +64,7 @@ class Packing:
     zeros: int = 0
 
     def text(self) -> str:
-        """The packing as a record keeps it."""
+        """The packing as text, for a record."""
         members = {"by": self.by, "level": self.level, "header": self.header.hex(), "check": self.check}
         return json.dumps(members | {"zeros": self.zeros}, separators=(",", ":"))
 
@@ -88,7 +88,7 @@ class Packing:
 
 
 class Packer(Protocol):
-    """A compressor of the standard library's."""
+    """A compressor of the standard library."""
 
     def compress(self, data: Block, /) -> bytes: ...
 
@@ -96,7 +96,7 @@ class Packer(Protocol):
 
 
 def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None = None) -> str | None:
-    """How a stream was packed, as text; None where no known compressor gives the same bytes.
+    """How a stream was packed, as text; None if no known compressor gives the same bytes.
 
     ``packed`` opens the stream; it is read several times.
     """
@@ -122,7 +122,7 @@ def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None =
 
 
 def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
-    """The stream that these plain bytes make. Raises Unsupported where the program that packed it is not here."""
+    """The packed stream of these plain bytes. Raises Unsupported if the program that packed it is not installed."""
     yield from _packed(blocks, packing, workers)
     if packing.zeros:
         yield bytes(packing.zeros)
@@ -150,7 +150,7 @@ def _candidates(codec: str, head: bytes) -> Iterator[Packing]:
 
 
 def _xz_candidates(head: bytes) -> Iterator[Packing]:
-    """One block without its sizes told, one filter: what a single thread writes. The dictionary tells the preset."""
+    """One block without its sizes, one filter: what a single thread writes. The dictionary size implies the preset."""
     if len(head) < 18 or head[13] != 0 or head[14:16] != b"\x21\x01" or head[16] & 1:
         return
     for preset in _XZ_DICTIONARIES.get(head[16] // 2 + 12, ()):
@@ -159,7 +159,7 @@ def _xz_candidates(head: bytes) -> Iterator[Packing]:
 
 
 def gzip_header(head: bytes) -> bytes:
-    """The header of the first member; empty where it is none, or longer than anybody's."""
+    """The header of the first member; empty if it is malformed, or longer than any real one."""
     if len(head) < 10 or head[2] != 8 or head[3] & 0xE0:
         return b""
     flags, end = head[3], 10
@@ -175,14 +175,14 @@ def gzip_header(head: bytes) -> bytes:
 
 
 def _begins(packing: Packing, sample: bytes, head: bytes) -> bool:
-    """Whether the packed stream may begin as ``head`` does, judged by a sample of what is in it."""
+    """Whether the packed stream may begin with ``head``, judged by packing a sample of its plain bytes."""
     if packing.by == OWN:
-        return True  # its blocks are independent, and equal all the way or in none: the whole is tried at once
+        return True  # its blocks are independent and match either all or not at all, so the whole is tried at once
     if packing.by == PIGZ:
         made = packing.header + deflater(packing.level)(next(pieces([sample])))
     elif packing.by == PROGRAM:
         done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
-        # Its last block depends on where the data end, so nothing of it is looked at.
+        # Its last block depends on where the data end, so it is not compared.
         made = packing.header + _gzip_body(done.stdout)[:-PROGRAM_BLOCK]
     else:
         made = packing.header + _packer(packing).compress(sample)
@@ -250,12 +250,12 @@ def _program(packing: Packing) -> list[str]:
 
 
 def _gzip_body(data: bytes) -> bytes:
-    """Without the ten bytes of a header that has no name, and the eight behind the last block."""
+    """Without the ten bytes of a header that has no name, and the eight after the last block."""
     return data[10:-8]
 
 
 def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
-    """What the program packs, fed in a thread of its own; an error of the source comes at the end."""
+    """The program's output, its input fed by a separate thread; an error of the source is raised at the end."""
     with subprocess.Popen(_program(packing), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -1,6 +1,6 @@
-"""Flatten layers into one tar in a single pass (image-spec 1.1.1, layer.md, "Applying Changesets").
+"""Flattens layers into one tar in a single pass (image-spec 1.1.1, layer.md, "Applying Changesets").
 
-The top layer is read first, so that what is hidden is known before it comes: nothing of an entry is held but its name.
+The top layer is read first, so that what is hidden is known before it is read: only the names of entries are kept.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def squash(
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
 
-    ``prefix`` (it ends in ``/``) goes before every name. ``keep`` are the only paths that stay, with the directories
-    above them. ``root`` are the header blocks of an entry for the root, put out where no layer has one. ``before`` and
-    ``after`` are whole entries. Headers are otherwise verbatim, but for global PAX records, which become the entries'
-    own, and for hard links, whose target always comes before them and may be another name of the same file. With
-    ``dangling`` a hard link to nothing stays as it is: what it names lies in an image below.
+    ``prefix`` (it ends in ``/``) goes before every name. If ``keep`` is given, only these paths stay, with the
+    directories above them. ``root`` is the header blocks of an entry for the root, written if no layer has one.
+    ``before`` and ``after`` are whole entries. Headers are otherwise verbatim, except for global PAX records, which
+    become the entries' own, and hard links, whose target always precedes them and may be another name of the same file.
+    With ``dangling`` a hard link to nothing is kept: its target is in an image below.
 
-    A directory may come after what is in it: a tar reader makes it, and sets its attributes when its entry comes.
+    A directory may come after its contents: a tar reader creates it, and sets its attributes when its entry comes.
 
-    Raises Invalid for names that lead out of the root and for hard links to nothing, LimitExceeded, StorageFailed when
-    hidden files, which a link may still ask for, find no room on disk, and Superseded (an Invalid), after which the
+    Raises Invalid for names that lead out of the root and for hard links to nothing, LimitExceeded, StorageFailed if
+    hidden files, which a link may still refer to, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
     limits = limits or in_force()
@@ -60,7 +60,7 @@ def squash(
 
 
 def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
-    """What Superseded would say of ``layers``, for those who cannot start again. Reads all of them to the end."""
+    """What Superseded would report of ``layers``, for callers that cannot start again. Reads all of them to the end."""
     limits = limits or in_force()
     found = set()
     for layer, opened in enumerate(layers):
@@ -91,7 +91,7 @@ def _kept(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[b
 
 
 class _Squash:
-    """One run: what is known when a layer is read is what lies in the layers above it."""
+    """One run; while a layer is read, the contents of the layers above it are known."""
 
     def __init__(
         self,
@@ -184,14 +184,14 @@ class _Squash:
     def _superseded(
         self, layer: int, path: bytes, replaced: list[int], winners: Winners, rest: Iterator[tuple[int, Entry]]
     ) -> Superseded:
-        """Read what is left of all layers for its names alone, so that starting again once is enough."""
+        """Read the names in the rest of all layers, so that starting again once is enough."""
         found = {*self._replaced, *((layer, other) for other in replaced)}
         found |= _survey_layer(layer, winners, rest)
         return Superseded(path, frozenset(found) | survey(self._layers[:layer], self._limits))
 
 
 def _marks(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
-    """Whether ``path`` is a whiteout rather than a file; what it hides is added to one of the lists."""
+    """Whether ``path`` is a whiteout rather than a file; adds what it hides to one of the lists."""
     mark = whiteout(path)
     if isinstance(mark, Removes):
         gone.append(mark.path)
@@ -201,7 +201,7 @@ def _marks(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
 
 
 def _own(entry: Entry) -> bytes:
-    """The header blocks of an entry that needs no global PAX header; a global comment (git's) is not one of its own."""
+    """An entry's header blocks, independent of global PAX headers; a global comment (git's) is dropped."""
     extra = entry.extra
     if extra is None:
         return entry.head
@@ -212,6 +212,6 @@ def _own(entry: Entry) -> bytes:
 
 
 def _refuse(entry: Entry) -> None:
-    """Pass over GNU's records that are no files (volume labels, old lists of long names); refuse what is no record."""
+    """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
     if entry.type not in {b"V", b"N"}:
         raise Unsupported(f"entry {shown(entry.name)}: got the type {shown(entry.type)}, want a file of a file system")

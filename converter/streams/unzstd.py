@@ -1,7 +1,8 @@
-"""Zstandard frames one by one, so that neither a cut nor a bomb passes (RFC 8878, 3.1).
+"""Reads Zstandard frames one by one, so that neither truncation nor a bomb goes unnoticed (RFC 8878, 3.1).
 
-The library's streaming reader takes a cut stream for a whole one, and its incremental one has no bound on its output.
-So the frames are walked here, and the library gets whole blocks: one of them gives at most 2 MiB, by its own header.
+The library's streaming reader takes a truncated stream for a whole one, and its incremental one does not bound its
+output. So the frames are parsed here, and the library gets whole blocks, each of which gives at most 2 MiB, as its own
+header says.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from converter.streams.detect import ZSTD, ZSTD_SKIPPABLE
 from converter.streams.feed import Feed
 
 BLOCKS_AT_ONCE = 8
-"""Blocks handed over together: 128 KiB each where the writer was not out to harm, and so 1 MiB."""
+"""Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
 
 RLE, RESERVED = 1, 3
 
 
 def unzstd(feed: Feed, limits: Limits) -> Iterator[bytes]:
-    """Inflate all frames. Raises Invalid where they are cut or broken, LimitExceeded for a window that is too large."""
+    """Inflate all frames. Raises Invalid if they are cut or broken, LimitExceeded for a window that is too large."""
     from zstandard import ZstdDecompressor, ZstdError
 
     unpacker = ZstdDecompressor(max_window_size=limits.window).decompressobj(read_across_frames=True)
@@ -49,7 +50,7 @@ def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _frames(feed: Feed) -> Iterator[bytes]:
-    """Each header, each block and each checksum of all frames but the skippable ones."""
+    """Each header, block and checksum of all frames but the skippable ones."""
     while first := feed.take(1):
         magic = bytes(first) + feed.exactly(3)
         if magic == ZSTD:

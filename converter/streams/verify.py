@@ -1,4 +1,4 @@
-"""Digests and lengths of streams, taken while the bytes pass (image-spec 1.1.1, descriptor.md)."""
+"""Digests and lengths of streams, computed as the bytes pass (image-spec 1.1.1, descriptor.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Meter:
 
 
 def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
-    """Pass blocks through a meter, which is right about the whole stream once the iteration has come to its end."""
+    """Pass blocks through a meter, which covers the whole stream once the iteration has reached its end."""
     with closing(blocks) as source:
         for block in source:
             meter.update(block)
@@ -36,7 +36,7 @@ def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
 
 
 def measured(blocks: Blocks, algorithm: str = "sha256") -> Meter:
-    """The digest and the size of a stream, which is read to its end."""
+    """The digest and size of a stream, which is read to its end."""
     meter = Meter(algorithm)
     for _ in hashed(blocks, meter):
         pass

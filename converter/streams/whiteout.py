@@ -13,31 +13,31 @@ _AUFS = b".wh..wh."
 
 @frozen(kw_only=False)
 class Removes:
-    """``.wh.NAME``: ``path`` and all below it, of lower layers only."""
+    """``.wh.NAME``: removes ``path`` and everything below it, from lower layers only."""
 
     path: bytes
 
 
 @frozen(kw_only=False)
 class Empties:
-    """``.wh..wh..opq``: all below ``directory``, of lower layers only, wherever in its layer it stands."""
+    """``.wh..wh..opq``, anywhere in its layer: removes everything below ``directory``, from lower layers only."""
 
     directory: bytes
 
 
 @frozen(kw_only=False)
 class Ignored:
-    """What aufs kept for itself (``.wh..wh.plnk/…``, ``.wh..wh.aufs``): neither a file nor a removal."""
+    """Internal files of aufs (``.wh..wh.plnk/…``, ``.wh..wh.aufs``): neither a file nor a removal."""
 
 
 Whiteout = Removes | Empties | Ignored
 
 
 def whiteout(path: bytes) -> Whiteout | None:
-    """What the clean ``path`` of an entry of a layer means; None for an ordinary file.
+    """What the clean ``path`` of a layer's entry means as a whiteout; None for an ordinary file.
 
-    Raises Invalid for the removal of ``.`` or ``..`` and for files below a name that is reserved. The caller may first
-    look whether ``.wh.`` is in the path at all.
+    Raises Invalid for the removal of ``.`` or ``..`` and for files below a reserved name. The caller may skip the call
+    if ``.wh.`` is not in the path.
     """
     directory, _, base = path.rpartition(b"/")
     for part in directory.split(b"/"):

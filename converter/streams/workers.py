@@ -1,6 +1,6 @@
-"""One pool of threads for the blocks of all streams: a single large layer uses every core, and so do twenty small ones.
+"""One thread pool for the blocks of all streams: one large layer uses every core, and so do twenty small ones.
 
-Threads are enough, as hashing and compressing release the interpreter's lock.
+Threads suffice, as hashing and compressing release the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ R = TypeVar("R")
 
 
 class Workers:
-    """A context manager; leaving it ends the threads, unless Control-C does: nobody waits for a block then, which may
-    take seconds, and touches nothing but memory. ``jobs`` is how many blocks are worked on at once.
+    """A context manager that ends its threads on exit; ``jobs`` is how many blocks are processed at once.
 
-    Any number of threads may share one. Streams take turns block by block, in the order they ask.
+    After Control-C it does not wait for them: a block may take seconds, and touches nothing but memory. Any number of
+    threads may share one. Streams take turns block by block, in the order of their requests.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -50,7 +50,7 @@ class Workers:
                 thread.join()
 
     def stop(self) -> None:
-        """Keep nobody waiting: every stream ends with CalledOff at once, and what is worked on comes to nothing."""
+        """Make every stream end with CalledOff at once, and discard the work in progress."""
         with self._lock:
             self._stopped = True
             pending = list(self._pending)
@@ -58,17 +58,17 @@ class Workers:
             task.call_off()
 
     def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
-        """``map``, by all workers at once: results come in the order of the items, which are read in this thread.
+        """``map`` on all workers at once: results come in the order of the items, which are read in this thread.
 
-        At most ``jobs + 1`` items are read before their turn, by all streams together, however slow a consumer is; but
-        each stream may have one, so that none waits for another. ``work`` must not wait for other work of these
-        workers. An error of ``work`` is raised in its item's turn.
+        At most ``jobs + 1`` items are read ahead by all streams together, however slow a consumer is; but each stream
+        may have one, so that none waits for another. ``work`` must not wait for other work of these workers. An error
+        of ``work`` is raised in its item's turn.
         """
         pending: deque[_Task[T, R]] = deque()
         try:
             for item in items:
                 pending.append(self._start(work, item))
-                del item  # the worker lets go of a block when it is done with it, and so must this frame
+                del item  # the worker drops a block once it is done with it, and so must this frame
                 if len(pending) > 1 and len(self._pending) > self.jobs + 1:
                     yield self._finish(pending.popleft())
             while pending:
@@ -103,7 +103,7 @@ class Workers:
 
 
 class _Task(Generic[T, R]):
-    """One call that some thread will make, and its outcome."""
+    """One call to be made by some thread, and its outcome."""
 
     __slots__ = ("_item", "_outcome", "_work", "cancelled")
 
@@ -122,19 +122,19 @@ class _Task(Generic[T, R]):
             self._outcome.put(error)
 
     def call_off(self) -> None:
-        """Let whoever waits for the outcome have none."""
+        """Raise CalledOff in the thread that waits for the outcome."""
         self.cancelled = True
         self._outcome.put(CalledOff(STOPPED))
 
     def result(self) -> R:
-        """Wait for the outcome; once only."""
+        """Wait for the outcome; call it only once."""
         outcome = self._outcome.get()
         if isinstance(outcome, tuple):
             return outcome[0]
         try:
             raise outcome
         finally:
-            del outcome  # or the error would hold this frame, and this frame the error
+            del outcome  # otherwise the error would hold this frame, and this frame the error
 
 
 def _labour(tasks: SimpleQueue[Callable[[], None] | None]) -> None:

@@ -1,5 +1,5 @@
 """Whether an image is what was signed: signatures, keys and policies, as pure functions over bytes.
 
-Nothing here reads a disk, a network or an environment; what a key file or a signature holds is handed in. The one
-exception is ``gpg``, which is run where a person allows what the library refuses.
+Nothing here reads a disk, a network or an environment: callers pass the content of key files and signatures. The one
+exception is ``gpg``, which is run for what the library refuses or cannot judge.
 """

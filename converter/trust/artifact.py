@@ -1,7 +1,7 @@
-"""Signatures as manifests, where images have no other place for them (cosign's SIGNATURE_SPEC.md; image-spec 1.1.1).
+"""Signatures stored as manifests, in registries and layouts (cosign's SIGNATURE_SPEC.md; image-spec 1.1.1).
 
-cosign's go into an image of its own form, one layer each; a simple signature, which nobody else keeps in registries or
-layouts, goes into an artifact whose subject is the image.
+cosign signatures go into an image of cosign's own form, one layer each. A simple signature, which no other tool stores
+in registries or layouts, goes into an artifact whose subject is the image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 @frozen
 class Blob:
-    """Bytes to be stored, and what they are."""
+    """Bytes to be stored, and their media type."""
 
     media_type: str
     data: bytes
@@ -36,24 +36,24 @@ class Blob:
 
 @frozen
 class Artifact:
-    """A manifest, and the blobs it names that are new: those come first."""
+    """A manifest, and the new blobs it refers to, which must be stored before it."""
 
     manifest: Blob
     blobs: tuple[Blob, ...]
 
     @property
     def descriptor(self) -> Descriptor:
-        """The manifest's."""
+        """The descriptor of the manifest."""
         return Descriptor.of(self.manifest.data, self.manifest.media_type)
 
 
 def tag_of(subject: Digest) -> str:
-    """Where cosign looks for the signatures of an image."""
+    """The tag under which cosign looks for the signatures of an image."""
     return f"{subject.dashed}.sig"
 
 
 def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: Iterable[Descriptor] = ()) -> Artifact:
-    """An image of signatures: payloads with their annotations, after the layers that are there ``before``."""
+    """An image of signatures: the layers it already had (``before``), then payloads with their annotations."""
     blobs = [Blob(media_type=cosign.PAYLOAD, data=payload) for payload, _ in signatures]
     layers = [*before]
     for blob, (_, told) in zip(blobs, signatures, strict=True):
@@ -75,7 +75,7 @@ def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: 
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
-    """An artifact with one simple signature of the image ``subject``."""
+    """An artifact that holds one simple signature of the image ``subject``."""
     blob = Blob(media_type=types.DIR_SIGNATURE, data=message)
     more = {"artifactType": SIMPLE_SIGNING, "subject": subject.bare().to_json()}
     empty = Blob(media_type=types.OCI_EMPTY, data=b"{}")
@@ -83,7 +83,7 @@ def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
 
 
 def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
-    """An artifact with the documents of Docker Content Trust, each under its name, that refer to ``subject``."""
+    """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
     more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
     blobs = {name: Blob(media_type=ct.DOCUMENT, data=data) for name, data in sorted(files.items())}
     layers = [Descriptor.of(one.data, one.media_type, annotations={ct.TITLE: name}) for name, one in blobs.items()]
@@ -99,7 +99,7 @@ def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
 
 
 def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: str = cosign.PAYLOAD) -> bytes:
-    """A signature of cosign's as a file ``signature-N`` of a directory, in skopeo's wrapping."""
+    """A cosign signature as a file ``signature-N`` of a directory, in skopeo's wrapping."""
     members = {
         "mimeType": media_type,
         "payload": base64.b64encode(payload).decode(),

@@ -1,7 +1,7 @@
-"""Sigstore bundles, version 0.1 to 0.3, as cosign attaches them to images (sigstore's protobuf-specs, bundle.proto).
+"""Sigstore bundles, versions 0.1 to 0.3, as cosign attaches them to images (sigstore's protobuf-specs, bundle.proto).
 
-The entry of a transparency log counts where the caller trusts one (``--rekor-key``), and says when a certificate has to
-be valid, as ``--at`` does otherwise; other timestamps in a bundle are not looked at.
+A transparency log entry counts only if the caller trusts its log (``--rekor-key``); it then sets the time at which a
+certificate has to be valid, in place of ``--at``. Other timestamps in a bundle are ignored.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, joined
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"
-"""How the media types of all versions start."""
+"""The prefix of the media types of all versions."""
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check what a bundle signs: a statement, or the manifest's own bytes. Raises Untrusted, Invalid."""
+    """Verify a bundle, which signs a statement or the manifest's own bytes. Raises Untrusted, Invalid."""
     bundle = load_object(signature.data)
     if not member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
         raise Invalid(f"got the mediaType {bundle['mediaType'][:80]!r}, want a sigstore bundle")
@@ -43,7 +43,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
 
 
 def predicate_of(data: bytes) -> str:
-    """The predicate's type in a bundle, unverified; that of a signature where it signs bytes, not a statement."""
+    """The unverified predicate type in a bundle; ``dsse.SIGN`` if it signs bytes rather than a statement."""
     try:
         bundle = load_object(data)
         if "dsseEnvelope" not in bundle:

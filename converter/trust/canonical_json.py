@@ -8,7 +8,7 @@ from converter.errors import Invalid
 
 
 def dump(value: Any) -> bytes:
-    r"""The one form of a value: keys sorted, no spaces, only ``\`` and ``"`` escaped. Raises Invalid for fractions."""
+    r"""Encode a value: keys sorted, no spaces, only ``\`` and ``"`` escaped. Raises Invalid for fractions."""
     return _text(value).encode()
 
 

@@ -1,7 +1,7 @@
-"""Certificates of those who sign, up to a root that the caller trusts (RFC 5280, section 6).
+"""Signers' certificates, validated up to a root that the caller trusts (RFC 5280, section 6).
 
-Built for code signing: no host names, no revocation lists. What a certificate says critically and is not understood
-here is a reason to refuse it.
+Built for code signing: a host name is checked only if the caller requires one, revocation lists never. A certificate
+with a critical extension that is not understood here is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate, SubjectAlternativeName
 
 DEPTH = 10
-"""Certificates of a chain, and no more."""
+"""The most certificates in a chain."""
 
 _SIGSTORE = "1.3.6.1.4.1.57264.1."
 _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
@@ -28,10 +28,10 @@ _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", 
 
 @frozen
 class Roots:
-    """Certificates that a person trusts.
+    """Certificates that the caller trusts.
 
-    ``identity``, where told, is the e-mail address or URI that a signer must have, ``hostname`` the name of a machine,
-    ``issuer`` who has told Fulcio about the signer.
+    If not empty, ``identity`` is the e-mail address or URI that a signer must have, ``hostname`` the host name, and
+    ``issuer`` the identity provider that authenticated the signer to Fulcio.
     """
 
     roots: tuple[Certificate, ...]
@@ -43,17 +43,17 @@ class Roots:
 
     @classmethod
     def load(cls, data: bytes, identity: str = "", source: str = "") -> Roots:
-        """Read a PEM file: those signed by themselves are roots, or, where none is, the last one. Raises Invalid."""
+        """Read a PEM file: self-signed certificates are roots or, if there are none, the last one. Raises Invalid."""
         found = load_pem(data)
         roots = tuple(one for one in found if one.issuer == one.subject) or found[-1:]
         others = tuple(one for one in found if one not in roots)
         return cls(roots=roots, intermediates=others, identity=identity, source=source)
 
     def check(self, leaf: Certificate, sent: Sequence[Certificate], at: datetime) -> PublicKeyTypes:
-        """The signer's key. ``sent`` are certificates that came with the signature, which prove nothing by themselves.
+        """The signer's key. ``sent`` are certificates that came with the signature and prove nothing by themselves.
 
-        Raises Untrusted where no path leads to a root, a certificate on it does not hold at the time ``at``, or the
-        signer is not the one who was asked for.
+        Raises Untrusted if no path leads to a root, a certificate on it is not valid at the time ``at``, or the signer
+        is not the required one.
         """
         _check_leaf(leaf)
         self._check_signer(leaf)
@@ -67,7 +67,7 @@ class Roots:
         return strong(public_key(leaf))
 
     def _check_signer(self, leaf: Certificate) -> None:
-        """Raises Untrusted where the certificate is of somebody else than was asked for."""
+        """Raises Untrusted if the certificate does not name the required signer."""
         who = subject(leaf)
         if self.identity and self.identity not in _names(leaf):
             raise Untrusted(f"got a certificate of {who!r}, want one of {self.identity!r}")
@@ -76,7 +76,7 @@ class Roots:
         if self.issuer and not _is_told_by(leaf, self.issuer):
             raise Untrusted(f"got a certificate of {who!r} by the word of somebody else, want {self.issuer!r}")
         if not self.identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in leaf.extensions):
-            # Anybody who has an e-mail address can have such a certificate.
+            # Anybody with an e-mail address can get such a certificate.
             raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
 
     def _path(self, leaf: Certificate, others: Iterable[Certificate]) -> list[Certificate] | None:
@@ -116,13 +116,13 @@ def load_der(data: bytes) -> Certificate:
 
 
 def _read(certificate: Certificate) -> Certificate:
-    """The same; raises now what the library would when it looks at one of these for the first time."""
+    """The certificate; raises now what the library would otherwise raise when one of these is first accessed."""
     _ = certificate.subject, certificate.issuer, certificate.extensions
     return certificate
 
 
 def public_key(certificate: Certificate) -> PublicKeyTypes:
-    """Its key; raises Invalid for one that cannot be read."""
+    """The certificate's key; raises Invalid if it cannot be read."""
     try:
         return certificate.public_key()
     except broken():
@@ -130,12 +130,12 @@ def public_key(certificate: Certificate) -> PublicKeyTypes:
 
 
 def subject(certificate: Certificate) -> str:
-    """Whom it names, for people: the e-mail address or URI where there is one, else the distinguished name."""
+    """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
     return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
 
 
 def der(certificate: Certificate) -> bytes:
-    """Its bytes."""
+    """The certificate's DER encoding."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.DER)
@@ -167,7 +167,7 @@ def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
 
 
 def _covers(pattern: str, hostname: str) -> bool:
-    """Whether a name in a certificate is that of the host: a star stands for one whole label, the first (RFC 9525)."""
+    """Whether a name in a certificate matches the host; a star stands for the whole first label (RFC 9525)."""
     pattern, hostname = pattern.lower().rstrip("."), hostname.lower().rstrip(".")
     if pattern.startswith("*."):
         label, _, hostname = hostname.partition(".")
@@ -176,7 +176,7 @@ def _covers(pattern: str, hostname: str) -> bool:
 
 
 def _is_told_by(certificate: Certificate, issuer: str) -> bool:
-    """Whether Fulcio has it that the issuer told it about the signer: in its older form, the newer one, or both."""
+    """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
     told = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
     older, newer = told.get(_SIGSTORE + "1"), told.get(_SIGSTORE + "8")
     text = issuer.encode()
@@ -184,13 +184,13 @@ def _is_told_by(certificate: Certificate, issuer: str) -> bool:
 
 
 def _utf8_string(text: bytes) -> bytes:
-    """The text in DER (X.690, section 8.1)."""
+    """The text as a UTF8String in DER (X.690, section 8.1)."""
     length = bytes((len(text),)) if len(text) < 128 else bytes((0x81, len(text)))
     return b"\x0c" + length + text
 
 
 def issued(child: Certificate, parent: Certificate) -> bool:
-    """Whether the parent's key, under the parent's name, has signed the child; SHA-1 is no signature."""
+    """Whether the child names the parent as its issuer and the parent's key signed it; SHA-1 does not count."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:
@@ -210,7 +210,7 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
 
 
 def _check_issuer(certificate: Certificate, below: int) -> None:
-    """Raises Untrusted where a certificate may not sign others; ``below`` are the CAs between it and the signer."""
+    """Raises Untrusted if a certificate may not sign others; ``below`` counts the CAs between it and the signer."""
     from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
 
     _check_critical(certificate)
@@ -247,7 +247,7 @@ def _check_leaf(certificate: Certificate) -> None:
 
 
 def _for_code(certificate: Certificate) -> bool:
-    """Whether code signing is among the purposes of a certificate; one that names none is for all of them."""
+    """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound
     from cryptography.x509.oid import ExtendedKeyUsageOID
 

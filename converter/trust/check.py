@@ -1,4 +1,4 @@
-"""Checks signatures of every kind, each by its own rules; errors become reasons in the verdict."""
+"""Verifies signatures of every kind, each by its own rules; errors become reasons in the verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE_VERDICT = {
 
 
 def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
-    """One verdict or more for every signature, in order. Raises nothing for what a signature holds."""
+    """One or more verdicts for each signature, in order. The content of a signature never makes it raise."""
     return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
 
 

@@ -1,7 +1,7 @@
-"""The JSON that simple signing and cosign sign: this digest goes by that name (containers-signature(5)).
+"""The JSON that simple signing and cosign sign: an image's digest and name (containers-signature(5)).
 
-It is parsed strictly, and only after its signature has held: unknown members of ``critical`` are refused, those of
-``optional`` are not.
+It is parsed strictly, and only after its signature has been verified: unknown members of ``critical`` are refused,
+those of ``optional`` are not.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ COSIGN = "cosign container image signature"
 
 @frozen
 class Claim:
-    """That the manifest with this digest is the image of this name."""
+    """The claim that the manifest with this digest is the image of this name."""
 
     digest: Digest
     identity: str
 
     @classmethod
     def parse(cls, data: bytes, kind: str) -> Claim:
-        """Read a claim of that ``critical.type``; raises Invalid."""
+        """Parse a claim whose ``critical.type`` is ``kind``; raises Invalid."""
         document = load_object(data)
         only(document, ("critical", "optional"), "a claim")
         critical = member(document, "critical", dict)
@@ -58,9 +58,9 @@ class Claim:
 
 
 def digest_matches(manifest: bytes, digest: Digest) -> bool:
-    """Whether a manifest goes by that digest: that of its bytes, or, where it is signed within, of its payload.
+    """Whether a manifest has that digest: that of its bytes or, if it embeds signatures, of its payload.
 
-    Raises Unsupported for an algorithm that nobody can compute here, Invalid for a broken JWS within.
+    Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
     """
     hasher = new_hasher(digest.algorithm)
     hasher.update(pretty_jws.payload(manifest))
@@ -68,7 +68,7 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 
 
 def _check_optional(found: dict[str, object]) -> None:
-    """Raises Invalid for members that containers/image cannot read: null says nothing, a time has 64 bits."""
+    """Raises Invalid for members that containers/image cannot read: null counts as absent, a time has 64 bits."""
     said = {name: value for name, value in found.items() if value is not None}
     optional(said, "creator", str)
     timestamp = said.get("timestamp", 0)

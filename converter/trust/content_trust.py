@@ -1,7 +1,7 @@
 """Docker Content Trust: which manifest a tag stands for, signed for one repository (TUF 1.0; notary's metadata).
 
-``root.json`` says which keys sign targets, ``targets.json`` which digest a tag has, or which keys of others may say so
-in ``targets/NAME.json``. The root is trusted because the caller knows one of its keys.
+``root.json`` says which keys sign targets; ``targets.json`` says which digest a tag has, or delegates that to other
+keys, which sign ``targets/NAME.json``. The root is trusted because the caller knows one of its keys.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
-"""The media type of a document that an image has taken along, and the artifact type of them all."""
+"""The media type of a document stored with an image, and the artifact type of all of them together."""
 TITLE = "org.opencontainers.image.title"
-"""The annotation that has its name."""
+"""The annotation that holds the document's name."""
 
 ROOT, TARGETS = "root", "targets"
 ROOT_FILE = "root.json"
@@ -41,10 +41,9 @@ class Target:
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check a targets document, up to a key of the caller's.
+    """Verify a targets document, up to one of the caller's keys.
 
-    The repository's name is not in these documents: it is the caller's, who has chosen the root. Raises Untrusted,
-    Invalid.
+    These documents do not name the repository: the caller chose it by choosing the root. Raises Untrusted, Invalid.
     """
     files = signature.files
     with within("root.json"):
@@ -80,7 +79,7 @@ class Role:
 
 
 def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Iterator[Signature]:
-    """The targets among the documents, which lie beside the image of the digest ``covers``."""
+    """The targets among the documents, which are stored with the image whose digest is ``covers``."""
     for name, data in files.items():
         if is_targets(data):
             yield Signature(
@@ -94,7 +93,7 @@ def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Itera
 
 
 def speak_of(files: Mapping[str, bytes], manifest: bytes) -> bool:
-    """Whether there are a root and targets that have the manifest under some tag. Nothing is verified."""
+    """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
     rows = [row for one in documents for row in _targets(member(one, "signed", dict)).values()]
     return ROOT_FILE in files and any(_same(row.hashes, manifest) for row in rows)
@@ -122,7 +121,7 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
 
 
 def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
-    """The role that targets.json gives to others, if it covers the tag."""
+    """The delegated role of that name in targets.json; raises Untrusted if it does not cover the tag."""
     targets = _checked(files.get(f"{TARGETS}.json", b""), role, "targets", at)
     delegations = member(targets, "delegations", dict)
     for row in at_most(objects(delegations, "roles"), 64, "delegations"):
@@ -161,7 +160,7 @@ def _made(document: dict[str, Any], key: Key) -> bool:
             if method in _METHODS and jws_signed(key, _METHODS[method], raw, data):
                 return True
         except ConverterError:
-            # A method that does not go with this key: another key's signature.
+            # The method does not fit this key, so another key made the signature.
             continue
     return False
 
@@ -173,7 +172,7 @@ def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
 
 
 def _key(name: str, row: dict[str, Any]) -> Key:
-    """A key, whose name has to be the hash of what it is."""
+    """Parse a key; its ID has to be the hash of its content."""
     kind, value = member(row, "keytype", str), member(row, "keyval", dict)
     public = member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}

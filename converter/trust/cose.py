@@ -17,7 +17,7 @@ _DEPTH = 16
 
 @frozen
 class Sign1:
-    """An envelope as it is written; ``signed`` are the bytes under its signature, ``algorithm`` has JOSE's name."""
+    """A parsed envelope; ``signed`` are the bytes that its signature covers, ``algorithm`` is JOSE's name for it."""
 
     protected: dict[Any, Any]
     payload: bytes
@@ -28,7 +28,7 @@ class Sign1:
 
     @classmethod
     def parse(cls, data: bytes) -> Sign1:
-        """Read a tagged envelope; raises Invalid, also for a key that stands twice in a map."""
+        """Parse a tagged envelope; raises Invalid, also for a duplicate key in a map."""
         from cbor2 import CBORTag, dumps
 
         found = _load(data)
@@ -44,10 +44,10 @@ class Sign1:
         if set(protected) & set(loose):
             raise Invalid("got a header both protected and unprotected, want it once")
         algorithm = protected.get(1)
-        # A map cannot be looked up, and -7.0 would be found for -7.
+        # A map is not hashable, and -7.0 would match -7.
         name = _ALGORITHMS.get(algorithm) if type(algorithm) is int else None
         if name is None:
-            # What it is might be a number of a million digits.
+            # The message does not quote it: it might be a number of a million digits.
             raise Invalid(f"got another algorithm than {sorted(_ALGORITHMS)}, want one of them")
         return cls(
             protected=protected,

@@ -25,7 +25,7 @@ CHAIN = "dev.sigstore.cosign/chain"
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check the payload's signature, and only then read what it claims. Raises Untrusted, Invalid."""
+    """Verify the payload's signature, and only then parse its claim. Raises Untrusted, Invalid."""
     raw = decoded(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
         raise Untrusted(f"got a payload without the annotation {SIGNATURE}, want a signature")
@@ -39,9 +39,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
 def maker(
     signature: Signature, raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
-    """The trusted key that signed ``data``, alone or by its certificate, and its name; raises Untrusted.
+    """The trusted key that signed ``data``, given by itself or by its certificate, and its name; raises Untrusted.
 
-    ``envelope`` is the payload of a DSSE envelope, where ``data`` is its encoding.
+    ``envelope`` is the payload of a DSSE envelope if ``data`` is its encoding.
     """
     key = trusted.signer(lambda one: signed(one, raw, data))
     if key is not None:
@@ -63,7 +63,7 @@ def maker(
 
 
 def unlogged(signature: Signature, trusted: Trusted) -> str:
-    """What a good verdict leaves open of the entry beside a signature."""
+    """What a good verdict leaves open about the log entry stored with a signature."""
     return rekor.unasked(rekor.ENTRY in signature.annotations, trusted)
 
 
@@ -78,7 +78,7 @@ def by_certificate(
 
 
 def no_key(trusted: Trusted) -> str:
-    """Why no key fits, as a fact."""
+    """The message that says why no key fits."""
     if not trusted.keys:
         return "got a signature by a key that was not given, want it (--key)"
     names = ", ".join(key.source or key.fingerprint for key in trusted.keys)

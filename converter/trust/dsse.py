@@ -19,14 +19,14 @@ from converter.trust.trusted import Subject, Trusted, at_most, joined
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 STATEMENT = "application/vnd.in-toto+json"
 SIGN = "https://sigstore.dev/cosign/sign/v1"
-"""The predicate that approves an image; all others say something about it."""
+"""The predicate that approves an image; all others state something about it."""
 
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 
 @frozen(kw_only=False)
 class Payload:
-    """Bytes whose signature holds: what they are, the trusted key that signed them, and who that is."""
+    """Bytes whose signature is verified: their type, the trusted key that signed them, and the signer's name."""
 
     kind: str
     data: bytes
@@ -35,13 +35,13 @@ class Payload:
 
 
 def pae(kind: str, payload: bytes) -> bytes:
-    """What is signed: type and payload, each with its length, so that neither can be taken for the other."""
+    """The bytes that are signed: type and payload, each with its length, so that neither can pass for the other."""
     name = kind.encode()
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check an envelope, and only then read its statement. Raises Untrusted, Invalid."""
+    """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
     kind, payload, signatures = opened(load_object(signature.data))
     problem: Untrusted | None = None
     for raw in signatures:
@@ -64,7 +64,7 @@ def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
 
 
 def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> Verdict:
-    """What a statement that was signed says of the image; raises Untrusted, Invalid."""
+    """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
     if payload.kind != STATEMENT:
         raise Invalid(f"got a payload of the type {payload.kind[:80]!r}, want {STATEMENT}")
     statement = load_object(payload.data)
@@ -84,7 +84,7 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
 
 
 def predicate_of(payload: bytes) -> str:
-    """The predicate's type as the statement has it, unverified; empty where it has none."""
+    """The statement's predicate type, unverified; empty if it has none."""
     try:
         found = load_object(payload).get("predicateType", "")
     except Invalid:
@@ -106,7 +106,7 @@ def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _covers(digests: dict[str, Any], found: Subject) -> bool:
-    """Whether every digest of a subject that can be computed is the image's, and there is one."""
+    """Whether the subject has a digest of a known algorithm, and all of those match the image."""
     known: Iterator[Digest] = (
         Digest.parse(f"{algorithm}:{text}") for algorithm, text in digests.items() if algorithm in HEX_LENGTHS
     )

@@ -1,7 +1,7 @@
-"""Finds signatures among the attachments of an image, by their content rather than their name.
+"""Finds signatures in an image and among its attachments, by their content rather than their name.
 
-Nothing is verified here, and nothing that is found is trusted for being there. What cannot be read is listed as what
-its label says, so that ``verify`` refuses it and a person sees it.
+Nothing is verified here, and nothing is trusted because it was found. What cannot be read is listed as the kind its
+label states, so that ``verify`` refuses it visibly.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
 
 SIGSTORE_FILE = b"\0sigstore-json\n"
-"""How a file ``signature-N`` of a directory starts that holds cosign's signature and not a simple one."""
+"""The prefix of a file ``signature-N`` of a directory that holds a cosign signature, not a simple one."""
 
 SIMPLE_FILE = b"\0simple-signing\n"
-"""How one may start that holds a simple signature; containers' own tools leave it away."""
+"""The optional prefix of one that holds a simple signature; the containers tools do not write it."""
 
 MOST = 1024
-"""Signatures of one image, and no more are looked at."""
+"""The most signatures of one image, and the most rows of one list."""
 
 MADE = 32
-"""Signatures within a manifest of schema 1: each is checked over all of it. libtrust makes one."""
+"""The most signatures in a schema 1 manifest: verifying each one reads all of it. libtrust makes one."""
 
 HELD = 64 * MIB
-"""Bytes of them, and of what is listed with them, that are read: all are in memory at once."""
+"""The most bytes read of an image's signatures and of what is listed with them: all are in memory at once."""
 
 
 class _Bounded:
-    """Fetches until so much has been fetched."""
+    """A fetch that raises LimitExceeded once more than ``HELD`` bytes have been asked for."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -59,9 +59,9 @@ class _Bounded:
 
 
 def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
-    """Every signature of the image whose root document is ``manifest``, within it and beside it.
+    """Every signature of the image whose root document is ``manifest``, embedded in it or attached to it.
 
-    Raises what ``fetch`` raises where something cannot be had now; what is broken or missing is passed over, or listed
+    Raises what ``fetch`` raises if something is unavailable for now; what is broken or missing is skipped, or listed
     without content.
     """
     found = [*within(manifest, root)]
@@ -77,7 +77,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
 
 
 def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
-    """The signatures that a schema 1 manifest holds itself."""
+    """The signatures embedded in a schema 1 manifest."""
     if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return
     try:
@@ -107,7 +107,7 @@ _LABELS = {
 
 @frozen
 class _Place:
-    """Where something was found, and what it is kept with."""
+    """Where a signature was found, and the digest of what it is attached to."""
 
     location: str
     covers: str
@@ -121,12 +121,12 @@ def of(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature
     try:
         return tuple(_in(attachment.descriptor, place, fetch))
     except (Invalid, NotFound):
-        # Anybody who may write there could put it there: it must not stand in the way of a good one.
+        # Anybody with write access could have put it there: it must not stand in the way of a good one.
         return _unreadable(attachment, place)
 
 
 def _unreadable(attachment: Attachment, place: _Place) -> tuple[Signature, ...]:
-    """What a broken attachment says it is, with nothing in it, so that it is refused by name."""
+    """An empty signature of the kind that a broken attachment's label states, so that it is refused by name."""
     kind = _LABELS.get(attachment.tag.rpartition(".")[2]) or _LABELS.get(attachment.descriptor.artifact_type)
     return (Signature(kind=kind, location=place.location, covers=place.covers, data=b""),) if kind else ()
 
@@ -151,7 +151,7 @@ def _in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
 
 
 def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
-    """What lies in an artifact: its layers say by themselves what they are."""
+    """The signatures in an artifact: each layer's media type says what it is."""
     layers = _rows(load_object(fetch(entry).read()), "layers")
     documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
     files = {one.annotations.get(content_trust.TITLE, ""): fetch(one).read() for one in documents}
@@ -192,7 +192,7 @@ def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
 
 
 def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
-    """A signature that lies as a file beside its image; nothing for what is none."""
+    """The signatures in one blob or file; nothing if it is not a signature."""
     data = data.removeprefix(SIMPLE_FILE)
     if data.startswith(SIGSTORE_FILE):
         yield _sigstore_file(data, location, covers)
@@ -212,7 +212,7 @@ def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
     try:
         payload, annotations, media_type = opened_sigstore(data)
     except ConverterError:
-        # Listed without a payload, it is refused when somebody asks.
+        # Listed without a payload, it is refused when it is verified.
         payload, annotations, media_type = b"", {}, cosign.PAYLOAD
     kind = kinds.COSIGN if media_type == cosign.PAYLOAD else kinds.ATTESTATION
     return Signature(
@@ -227,7 +227,7 @@ def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
 
 
 def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
-    """Payload, annotations and media type of a ``signature-N`` with cosign's signature; raises Invalid."""
+    """Payload, annotations and media type of a ``signature-N`` with a cosign signature; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
     annotations = document.get("annotations") or {}
     if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):

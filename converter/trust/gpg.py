@@ -1,6 +1,6 @@
-"""Asks ``gpg`` about a signature: for digests that the library refuses, and for times other than now.
+"""Verifies a signature with ``gpg``: for digests that the library refuses, and for times other than now.
 
-It runs in an empty home directory of its own: no key, setting or agent of the person's is used.
+It runs in an empty home directory of its own: none of the user's keys, settings or agents is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
 
 @frozen
 class Good:
-    """A signature that holds: the key that made it, the certificate's primary key, and when."""
+    """A good signature: the key that made it, the certificate's primary key, and when it was made."""
 
     key: str
     certificate: str
@@ -32,12 +32,12 @@ class Good:
 
 
 def available() -> bool:
-    """Whether the program is there."""
+    """Whether ``gpg`` is installed."""
     return shutil.which("gpg") is not None
 
 
 def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool) -> tuple[Good, ...]:
-    """Those signatures of a file that hold at the time ``at``. ``keyring``: certificates, not armoured."""
+    """The signatures of a file that are good at the time ``at``. ``keyring``: certificates, not armoured."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file = Path(folder, "signature")
         file.write_bytes(signature)
@@ -45,7 +45,7 @@ def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak:
 
 
 def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple[bytes, tuple[Good, ...]]:
-    """What a message says, and those of its signatures that hold at the time ``at``; raises Untrusted."""
+    """A message's content, and those of its signatures that are good at the time ``at``; raises Untrusted."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file, out = Path(folder, "message"), Path(folder, "content")
         file.write_bytes(message)
@@ -58,7 +58,7 @@ def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple
 
 
 def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak: bool) -> list[str]:
-    """The lines of gpg's status."""
+    """The lines of gpg's status output, without their prefix."""
     keys = Path(folder, "keys.gpg")
     keys.write_bytes(keyring)
     command = [

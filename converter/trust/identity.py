@@ -1,4 +1,4 @@
-"""Whether the name that was signed is the name that an image goes by (containers-policy.json(5), signedIdentity)."""
+"""Whether a signed name matches the name of an image (containers-policy.json(5), signedIdentity)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ EXACT_REFERENCE = "exactReference"
 EXACT_REPOSITORY = "exactRepository"
 REMAP = "remapIdentity"
 ANY = "any"
-"""What ``--map-identity`` says: the name that was signed is told and not compared."""
+"""The rule of ``--map-identity``: the signed name is reported and not compared."""
 
 AS_SIGNED = "as-signed"
-"""The rule without a policy: as matchRepoDigestOrExact, but a name signed without a tag, as cosign does, fits any."""
+"""The rule without a policy: matchRepoDigestOrExact, but a name signed without a tag, as cosign does, fits any tag."""
 
 AS_ASKED = "as-asked"
-"""The same for names that have tags always; one without fits a name that the caller gives without one."""
+"""The same for names that always have tags; one without a tag fits only a name that the caller gives without one."""
 
 
 @frozen
 class Rule:
-    """How the names are compared; ``reference``, ``prefix`` and ``signed_prefix`` for the rules that have such."""
+    """How names are compared; ``reference``, ``prefix`` and ``signed_prefix`` are for the rules that have them."""
 
     kind: str = AS_SIGNED
     reference: str = ""
@@ -34,11 +34,11 @@ class Rule:
     signed_prefix: str = ""
 
     def with_tags(self) -> Rule:
-        """The same for a kind of signature whose names have tags always: simple signing."""
+        """The same rule for simple signing, a kind of signature whose names always have tags."""
         return replace(self, kind=AS_ASKED) if self.kind == AS_SIGNED else self
 
     def matches(self, signed: str, wanted: ImageName | None) -> bool:
-        """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: nobody knows its name)."""
+        """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: its name is unknown)."""
         try:
             return self._matches(ImageName.parse_signed(signed), wanted)
         except Invalid:
@@ -65,7 +65,7 @@ class Rule:
         return _same_or_by_digest(name, self._remapped(wanted) if self.kind == REMAP else wanted)
 
     def _remapped(self, name: ImageName) -> ImageName:
-        """The name with the prefix replaced where it has it, as a whole number of parts; raises Invalid for no name."""
+        """The name with its prefix, if whole path components, replaced; raises Invalid if that is not a full name."""
         if name.name != self.prefix and not name.name.startswith(self.prefix + "/"):
             return name
         text = self.signed_prefix + str(name)[len(self.prefix) :]
@@ -82,7 +82,7 @@ def _same(signed: ImageName, wanted: ImageName) -> bool:
 
 
 def _same_or_by_digest(signed: ImageName, wanted: ImageName) -> bool:
-    """An image that is asked for by its digest may have been signed under any tag of its repository."""
+    """Compare names; an image asked for by its digest may have been signed under any tag of its repository."""
     if not (signed.tag or signed.digest):
         return False
     return signed.name == wanted.name if wanted.digest and not wanted.tag else _same(signed, wanted)

@@ -1,4 +1,4 @@
-"""Public keys that a person trusts, and what one of them signed (RFC 5280, 8017, 8032, FIPS 186-5)."""
+"""Public keys that the caller trusts, and whether one of them signed something (RFC 5280, 8017, 8032, FIPS 186-5)."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 RSA_BITS = 2048
-"""The least that RSA keys may have."""
+"""The least size of an RSA key, in bits."""
 
 
 @frozen(kw_only=False)
 class Key:
-    """A public key and where it comes from, as the caller calls it (``--key cosign.pub``)."""
+    """A public key and its source as the caller names it (``--key cosign.pub``)."""
 
     public: PublicKeyTypes
     source: str = ""
 
     @property
     def der(self) -> bytes:
-        """SubjectPublicKeyInfo."""
+        """The key as a SubjectPublicKeyInfo in DER."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def fingerprint(self) -> str:
-        """How people tell keys apart: ``SHA256:`` and the hash of the key, in base64 as ssh writes it."""
+        """The fingerprint to display: ``SHA256:`` and the hash of the key in base64, as ssh writes it."""
         return "SHA256:" + base64.b64encode(hashlib.sha256(self.der).digest()).decode().rstrip("=")
 
     @property
     def libtrust_id(self) -> str:
-        """How libtrust names it: 240 bits of its SHA-256 in base32, in groups of four."""
+        """The key ID in libtrust: 240 bits of the key's SHA-256 in base32, in groups of four."""
         text = base64.b32encode(hashlib.sha256(self.der).digest()[:30]).decode()
         return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
 
 
 def load(data: bytes, source: str = "") -> Key:
-    """A key of a file: PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
+    """Read a key in PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
     from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
     from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
@@ -65,7 +65,7 @@ def load(data: bytes, source: str = "") -> Key:
 
 
 def broken() -> tuple[type[Exception], ...]:
-    """What the library raises for keys and certificates that are none."""
+    """What the library raises for malformed keys and certificates."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509 import DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType
 
@@ -73,7 +73,7 @@ def broken() -> tuple[type[Exception], ...]:
 
 
 def strong(public: PublicKeyTypes) -> PublicKeyTypes:
-    """The key, if it is of a kind that can be trusted; raises Invalid."""
+    """The key; raises Invalid if it is of a kind or size that cannot be trusted."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(public, rsa.RSAPublicKey):
@@ -90,7 +90,7 @@ def strong(public: PublicKeyTypes) -> PublicKeyTypes:
 def signed(key: Key, signature: bytes, data: bytes) -> bool:
     """Whether the key signed the bytes, as cosign, in-toto and TUF sign: ECDSA in DER, RSA PKCS #1 v1.5, Ed25519.
 
-    SHA-256, and also the hash of a larger curve's own size.
+    The hash is SHA-256 or, for a larger curve, also the hash of that curve's size.
     """
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -102,9 +102,9 @@ def signed(key: Key, signature: bytes, data: bytes) -> bool:
 
 
 def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
-    """Whether the key signed the bytes under one of JOSE's names (RFC 7518); no other fits a key than its own.
+    """Whether the key signed the bytes with an algorithm that JOSE names (RFC 7518), which has to fit the key.
 
-    Raises Invalid for an algorithm that is not asymmetric, or does not go with the key.
+    Raises Invalid for an algorithm that is not asymmetric or does not fit the key.
     """
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -124,7 +124,7 @@ def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
 
 
 _CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("512", 66)}
-"""The hash in bits that goes with a curve, and the bytes of a number on it."""
+"""For each curve, the size of its hash in bits and of its numbers in bytes."""
 
 
 def _hash(size: str) -> HashAlgorithm:

@@ -1,7 +1,7 @@
-"""Docker's schema 1 signatures: a JWS within the manifest that it signs (docker/libtrust, jsonsign.go).
+"""Docker's schema 1 signatures: a JWS embedded in the manifest that it signs (docker/libtrust, jsonsign.go).
 
-The key stands in the signature's own header. Such a signature shows that the manifest is as its maker wrote it; who
-that is, only a key that the caller names can tell.
+The signature's own header holds the key. Such a signature proves that the manifest is as its signer wrote it; only a
+key that the caller trusts proves who that is.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vo
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check one signature (``signature.data``, its JSON object) of the manifest that it lies in.
+    """Verify one signature (``signature.data``, its JSON object) of the manifest that embeds it.
 
-    Raises Invalid where it is broken, so that the manifest is not what its maker signed; Untrusted where it holds, but
-    no key that is trusted made it, or the manifest has another name.
+    Raises Invalid if it is broken, so that the manifest is not what its signer signed; Untrusted if it is good, but no
+    trusted key made it or the manifest has another name.
     """
     row = load_object(signature.data)
     payload = pretty_jws.payload(found.manifest)
@@ -47,7 +47,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
 
 
 def signed_name(payload: bytes) -> str:
-    """The name and tag that a schema 1 manifest gives itself."""
+    """The name and tag that a schema 1 manifest states for itself."""
     document = load_object(payload)
     name, tag = optional(document, "name", str) or "", optional(document, "tag", str) or ""
     return f"{name}:{tag}" if name and tag else name
@@ -68,7 +68,7 @@ def _chain(header: dict[str, Any]) -> list[Certificate]:
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:
-    """A JSON Web Key; its ``kid`` has to be that of the key (RFC 7517; libtrust's fingerprint)."""
+    """Parse a JSON Web Key (RFC 7517); its ``kid``, if any, has to be the key's libtrust ID."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     jwk = as_object(jwk, "jwk")

@@ -1,4 +1,4 @@
-"""Makes signatures: cosign's with a private key, OpenPGP's with a key file or with ``gpg`` and a person's own keys."""
+"""Makes signatures: cosign's with a private key, OpenPGP's with a key file or with ``gpg`` and the user's own keys."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class CosignKey:
 
 @frozen(kw_only=False)
 class GpgFile:
-    """An OpenPGP secret key in a file; ``password`` opens it, None where it is not locked."""
+    """An OpenPGP secret key from a file; ``password`` decrypts it, None if it is not encrypted."""
 
     data: bytes
     password: str | None = None
 
     def certificate(self) -> bytes:
-        """Its public half; raises Invalid."""
+        """The certificate, without secrets; raises Invalid."""
         return bytes(self._secret().extract_certificate())
 
     def message(self, claim: Claim, time: int) -> bytes:
@@ -87,12 +87,12 @@ class GpgFile:
 
 @frozen(kw_only=False)
 class GpgUser:
-    """A key of the person's own, by its name as ``gpg --local-user`` takes it; gpg may ask for its passphrase."""
+    """One of the user's own keys, named as for ``gpg --local-user``; gpg may ask for its passphrase."""
 
     name: str
 
     def certificate(self) -> bytes:
-        """Its public half, with those of others that go by this name; nothing where gpg knows none."""
+        """The certificates, without secrets, of all keys that match the name; empty if gpg knows none."""
         return self._gpg(["--export", "--", self.name], b"")
 
     def message(self, claim: Claim, time: int) -> bytes:
@@ -104,7 +104,7 @@ class GpgUser:
         return self._run(["--armor", "--output", "-", "--detach-sign", "--", path], b"")
 
     def _run(self, options: list[str], data: bytes) -> bytes:
-        digests = ["--personal-digest-preferences", "SHA256 SHA384 SHA512"]  # the first that is enough for the key
+        digests = ["--personal-digest-preferences", "SHA256 SHA384 SHA512"]  # the first strong enough for the key
         return self._gpg([*digests, "--local-user", self.name, *options], data)
 
     def _gpg(self, options: list[str], data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Typed access to members of JSON evidence: missing, mistyped or unknown members are refused."""
+"""Typed access to the members of signed JSON: missing, mistyped or unknown members are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def member(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    """A member that has to be there; raises Invalid."""
+    """A required member; raises Invalid if it is missing or has another type."""
     found = value.get(name)
     if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
         got = "nothing" if name not in value else f"a JSON {type_name(found)}"
@@ -23,12 +23,12 @@ def member(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
 
 
 def optional(value: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    """A member that may be left out; raises Invalid where it has another type."""
+    """An optional member, None if missing; raises Invalid if it has another type."""
     return member(value, name, kind) if name in value else None
 
 
 def only(value: Mapping[str, Any], names: Iterable[str], what: str) -> None:
-    """Raises Invalid for a member that ``names`` does not have: what nobody understands cannot be agreed to."""
+    """Raises Invalid for a member that is not in ``names``: what is not understood cannot be approved."""
     for unknown in sorted(set(value).difference(names)):
         raise Invalid(f"got the member {unknown!r} in {what}, want only {', '.join(sorted(names))}")
 
@@ -46,7 +46,7 @@ def objects(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def decoded(text: str, what: str) -> bytes:
-    """The bytes behind base64 (RFC 4648, section 4), in which lines may end as tools end them; raises Invalid."""
+    """Decode base64 (RFC 4648, section 4), in which line breaks are allowed; raises Invalid."""
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):

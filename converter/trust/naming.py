@@ -11,10 +11,10 @@ from converter.model.reference import ImageName, Location
 
 
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:
-    """What the caller says, or the reference, or the place that the image lies in; None where nobody says.
+    """The name from the caller, else from the reference, else from the store's annotations; None if there is none.
 
-    Only a name that the caller says may lack a tag. Raises Invalid for an ``identity`` that is no name, Untrusted where
-    an entry gives one name to some readers and another to others, and nobody has asked for either.
+    Only the caller's name may lack a tag. Raises Invalid for an ``identity`` that is not a name, Untrusted if an entry
+    has different names for different readers and the reference chooses neither.
     """
     if identity:
         return ImageName.parse(identity)
@@ -22,7 +22,7 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
         return ImageName.parse(location.path).tagged()
     if (asked := _full(location.name, root)) is not None:
         return asked
-    # containerd goes by the one, skopeo and podman by the other.
+    # containerd reads the first, skopeo and podman the second.
     full, short = (_full(root.annotations.get(key, ""), root) for key in (FULL_NAME, REF_NAME))
     if full is not None and short is not None and full != short:
         raise Untrusted(f"got an image that goes by {full} and by {short}, want it asked for by one of them")
@@ -30,12 +30,12 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
 
 
 def is_full(text: str) -> bool:
-    """Whether it may be a name: a bare tag is none, nor is a position."""
+    """Whether the text may be a full name, not a bare tag or a position."""
     return any(mark in text for mark in ":/") and not text.startswith("@")
 
 
 def _full(text: str, root: Descriptor) -> ImageName | None:
-    """A name that says more than a tag or a position, and no digest but that of ``root``."""
+    """The full name in the text; None for a tag or a position, or if its digest is not that of ``root``."""
     if is_full(text):
         with suppress(Invalid):
             name = ImageName.parse(text).tagged()

@@ -1,7 +1,7 @@
-"""Notary Project signatures: a descriptor, signed by whom a certificate names (specifications/specs, 1.0).
+"""Notary Project signatures: a descriptor, signed with a certificate's key (specifications/specs, 1.0).
 
-Two envelopes with the same content: JWS (JSON) and COSE (CBOR). No countersigned time is checked: a certificate has to
-be valid at the time that the caller says.
+Two envelopes have the same content: JWS (JSON) and COSE (CBOR). Timestamp countersignatures are not checked: a
+certificate has to be valid at the time that the caller states.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CRITICAL = tuple(_PREFIX + name for name in ("signingScheme", "authenticSigning
 
 @frozen
 class Envelope:
-    """What both kinds hold: attributes that are signed, by name; ``signed`` are the bytes under the signature."""
+    """The content of both kinds: ``attributes`` are signed, by name; ``signed`` are the bytes the signature covers."""
 
     algorithm: str
     attributes: dict[str, Any]
@@ -46,7 +46,7 @@ class Envelope:
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
-    """Check an envelope up to a trusted root, and only then read the descriptor in it. Raises Untrusted, Invalid."""
+    """Verify an envelope up to a trusted root, and only then read its descriptor. Raises Untrusted, Invalid."""
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
         raise Invalid("got a signature without a certificate, want one (x5c)")
@@ -133,7 +133,7 @@ def _from_cose(data: bytes) -> Envelope:
 
 
 def _time(value: Any) -> datetime:
-    """A time as JWS (RFC 3339) or COSE (tag 1) has it; raises Invalid."""
+    """Parse a time as it is in JWS (RFC 3339) or in COSE (tag 1); raises Invalid."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

@@ -1,6 +1,6 @@
-"""What the certificates of a notation signature have to be (signature-specification.md, "Certificate Requirements").
+"""Requirements on the certificates of a notation signature (signature-specification.md, "Certificate Requirements").
 
-That is asked of every chain, whoever vouches for it; whether a trusted root does, ``certificates`` tells.
+They apply to every chain, whoever vouches for it; ``certificates`` checks whether a trusted root does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_
 
 
 def check(chain: Sequence[Certificate], algorithm: str) -> None:
-    """The signer's certificate comes first, and its root last; raises Invalid for any other chain or algorithm."""
+    """Check a chain, the signer first and the root last; raises Invalid, also if ``algorithm`` is not the key's."""
     for child, parent in pairwise(chain):
         if not issued(child, parent):
             raise Invalid(

@@ -1,7 +1,7 @@
-"""OpenPGP signatures: detached over a file, and messages that carry what they sign (RFC 9580).
+"""OpenPGP signatures: detached ones over a file, and messages that contain what they sign (RFC 9580).
 
-The library judges the signature and the key at the time of the signature, and refuses digests that can be forged; here
-the key is judged once more, at the time that the caller asks about.
+The library judges the signature and the key at the time of the signature, and refuses digests that can be forged; the
+key is judged here once more, at the time that the caller asks about.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Signer:
-    """Who signed: the certificate's fingerprint (lower-case hex) and the source of it. ``problem``: why it is none."""
+    """Who signed: a certificate's fingerprint (lower-case hex) and its source. ``problem``: why the signature fails."""
 
     fingerprint: str = ""
     source: str = ""
@@ -33,7 +33,7 @@ class Signer:
 
 
 def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
-    """Every signature of the file at ``path``, in order, good or not; raises Invalid where there is none at all."""
+    """The signer of each signature of the file at ``path``, in order, good or not; raises Invalid if there is none."""
     from pysequoia import Sig
 
     signers = []
@@ -51,9 +51,9 @@ def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...
 
 
 def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]:
-    """What a signed message says, and who signed it, at least one of them well.
+    """A signed message's content and its signers, at least one of them good.
 
-    Raises Untrusted where no signature holds, with the reason of the last; Invalid for what is no signed message.
+    Raises Untrusted if no signature is good, with the reason of the last; Invalid if it is not a signed message.
     """
     plain = unpacked(message)
     packets = _packets(plain)
@@ -72,9 +72,9 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
 
 
 def added(signature: bytes, before: bytes) -> bytes:
-    """Detached signatures and, behind them, those from ``before`` by other keys; raises Invalid for anything else.
+    """Detached signatures, followed by those in ``before`` that other keys made; raises Invalid for anything else.
 
-    All in one armour, for gpg and rkt read no second one.
+    All are in one armour, because gpg and rkt read no second one.
     """
     from pysequoia import ArmorKind, Sig, armor
 
@@ -85,7 +85,7 @@ def added(signature: bytes, before: bytes) -> bytes:
 
 
 def signatures_in(message: bytes) -> int:
-    """How many signatures a signed message has, good or not; raises Invalid for what is none."""
+    """The number of signatures of a signed message, good or not; raises Invalid if it is not one."""
     return len(_packets(unpacked(message)))
 
 
@@ -98,7 +98,7 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
         valid = verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
         makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
     except RuntimeError:
-        # The library puts a trace of its stack into the text, which says nothing to anybody.
+        # The library's message holds a stack trace, which helps nobody.
         if not _may_ask_gpg(found, certificates, trusted):
             raise Untrusted(_reason(found, certificates, trusted.at)) from None
         good = gpg.detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
@@ -128,14 +128,14 @@ def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, 
 
 
 def _verified(plain: bytes, packets: list[Sig], certificates: list[Cert]) -> tuple[bytes | None, list[tuple[str, str]]]:
-    """What a message says, and whose signatures hold: certificate and key. Raises RuntimeError where none does."""
+    """A message's content, and certificate and key of each good signature. Raises RuntimeError if there is none."""
     from pysequoia import verify
 
     content = preceded(plain)
     if content is None:
         done = verify(bytes=plain, store=lambda _: certificates)
         return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
-    # The library takes only those messages in one piece that announce their signatures.
+    # The library verifies a whole message only if one-pass packets announce its signatures.
     valid: list[tuple[str, str]] = []
     problem: RuntimeError | None = None
     for found in packets:
@@ -150,13 +150,13 @@ def _verified(plain: bytes, packets: list[Sig], certificates: list[Cert]) -> tup
 
 
 def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
-    """Raises Untrusted where the key does not hold at the time that was asked about, or was used only later."""
+    """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
     for time in made:
         if time > trusted.at:
             raise Untrusted(f"got a signature made at {moment(time)}, want one made by {moment(trusted.at)}")
     weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
     if weakness:
-        # gpg does not mind.
+        # gpg does not refuse it.
         raise Untrusted(weakness)
     openpgp_keys.check(certificate, key, trusted.at)
 
@@ -167,7 +167,7 @@ def _check_expiry(found: Sig, at: datetime) -> None:
 
 
 def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
-    """The certificates that have the key which the signature says made it."""
+    """The certificates that contain the key which, according to the signature, made it."""
     issuer = _issuer(found)
     if not trusted.keyrings:
         raise Untrusted(f"got an OpenPGP signature by {issuer or 'nobody'}, want its key (--keyring)")
@@ -199,9 +199,9 @@ def _signer(certificate: Cert, trusted: Trusted) -> Signer:
 
 
 def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> bool:
-    """Where something is weak and that is allowed, or the library looks at another time than was asked about.
+    """Whether gpg may decide: weak digests are allowed, or the library judges at another time than the one in question.
 
-    That is where the signature held then and no longer does, or where the key's owner has spoken for the key anew.
+    The latter is so if the signature has expired by now, or the key's owner has renewed the key since.
     """
     if not gpg.available():
         return False
@@ -233,7 +233,7 @@ def _signatures(data: bytes) -> list[bytes]:
 
 
 def _packets(plain: bytes) -> list[Sig]:
-    """The signatures in a message that is not packed."""
+    """The signatures of a message without armour and compression."""
     from pysequoia import Sig
 
     packets = at_most(signatures(plain), SIGNERS, "signatures of one message")
@@ -256,7 +256,7 @@ def _is_issuer(found: Sig, key: str) -> bool:
 
 
 def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
-    """Why the library refuses, as far as one can tell."""
+    """The most likely reason why the library refuses a signature."""
     from pysequoia.packet import HashAlgorithm
 
     for certificate in certificates:

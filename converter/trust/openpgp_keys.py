@@ -1,7 +1,7 @@
-"""OpenPGP certificates that a person trusts, and whether one of their keys holds at some time (RFC 9580, section 5.2).
+"""OpenPGP certificates that the caller trusts, and whether a key is valid at a given time (RFC 9580, section 5.2).
 
-The library judges a key at the time of the signature; here it also has to hold when it is asked about. A key that was
-compromised (or revoked without a reason) never held; one that was retired did until then.
+The library judges a key at the time of the signature; here it also has to be valid at the time in question. A key that
+was compromised (or revoked without a reason) was never valid; one that was retired was valid until then.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 LEAST_BITS = 2048
 _WEAK = "(--allow-weak-digest takes it)"
 _OF_NUMBERS = (1, 2, 3, 17)
-"""RSA and DSA, whose keys are as strong as they are long (RFC 9580, 9.1)."""
+"""RSA and DSA, whose strength depends on the length of the key (RFC 9580, 9.1)."""
 
 _REASON = 29
 _SOFT = (1, 3, 32)
-"""Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key held before."""
+"""Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key was valid before."""
 
 
 @frozen(kw_only=False)
 class Keyring:
-    """Certificates of one source, as the caller calls it (``--keyring keys.gpg``)."""
+    """Certificates from one source, as the caller names it (``--keyring keys.gpg``)."""
 
     certificates: tuple[Cert, ...]
     source: str = ""
 
     @classmethod
     def load(cls, data: bytes, source: str = "") -> Keyring:
-        """Read certificates, armoured or not, one or many; raises Invalid where there is none."""
+        """Read certificates, armoured or not, one or many; raises Invalid if there is none."""
         from pysequoia import Cert
 
         found: list[Cert] = []
@@ -56,15 +56,15 @@ class Keyring:
 
 
 def check(certificate: Cert, key: str, at: datetime) -> None:
-    """Raises Untrusted where the certificate, or its key of that fingerprint or ID, is revoked or expired then."""
+    """Raises Untrusted if the certificate, or its key of that fingerprint or ID, is revoked or expired at ``at``."""
     for one in _used(certificate, key):
         one.check(at)
 
 
 def renewed(certificate: Cert, key: str, made: datetime) -> bool:
-    """Whether its owner has replaced what was said of the key when something was ``made`` with it.
+    """Whether the owner has replaced all binding signatures of the key since it was used, at the time ``made``.
 
-    So does gpg where a key is prolonged: of the time before, nothing is left.
+    gpg does so when a key's validity is extended: the certificate then says nothing about the time before.
     """
     return any(
         one.created <= made and one.bindings and all(_made(each) > made for each in one.bindings)
@@ -73,7 +73,7 @@ def renewed(certificate: Cert, key: str, made: datetime) -> bool:
 
 
 def weakness(certificate: Cert, key: str) -> str:
-    """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty where it cannot."""
+    """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty if it cannot."""
     from pysequoia.packet import HashAlgorithm
 
     bits = _short(certificate, key)
@@ -87,27 +87,27 @@ def weakness(certificate: Cert, key: str) -> str:
 
 
 def _used(certificate: Cert, key: str) -> list[_Key]:
-    """The primary key and, where that is another, the one of that fingerprint or ID."""
+    """The primary key and, if it is another, the key of that fingerprint or ID."""
     primary, *subkeys = _keys(certificate)
     return [primary, *(one for one in subkeys if key and one.fingerprint.endswith(key))]
 
 
 def _short(certificate: Cert, key: str) -> int:
-    """The bits of an RSA or DSA key, of that fingerprint or ID, where they are so few that it can be broken; else 0."""
+    """The size in bits of the RSA or DSA key of that fingerprint or ID if it is too short, else 0."""
     from pysequoia.packet import PacketPile, Tag
 
     packets: Iterable[Packet] = PacketPile.from_bytes(bytes(certificate))
     for packet in packets:
         if packet.tag in (Tag.PublicKey, Tag.PublicSubkey) and (packet.fingerprint or "").endswith(key):
             body = packet.body
-            bits = int.from_bytes(body[6:8])  # of the first number: the modulus
+            bits = int.from_bytes(body[6:8])  # of the first number, the modulus
             return bits if body[0] == 4 and body[5] in _OF_NUMBERS and bits < LEAST_BITS else 0
     return 0
 
 
 @frozen
 class _Key:
-    """A key and the signatures that its certificate's owner has made about it."""
+    """A key, and the binding and revocation signatures about it."""
 
     fingerprint: str
     created: datetime
@@ -120,7 +120,7 @@ class _Key:
             if _is_hard(one) or made is None or made <= at:
                 raise Untrusted(f"got a signature by the key {self.fingerprint}, which is revoked, want another")
         bindings = sorted(self.bindings, key=_made)
-        # What replaces all that was said before speaks for that time, too.
+        # A renewal that replaces all earlier bindings also speaks for the time before it.
         binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
         if binding is None or self.created > at:
             raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {moment(at)}")
@@ -132,7 +132,7 @@ class _Key:
 
 
 def _keys(certificate: Cert) -> list[_Key]:
-    """The primary key first."""
+    """The keys of a certificate, the primary key first."""
     from pysequoia.packet import PacketPile, SignatureType, Tag
 
     about = (
@@ -167,7 +167,7 @@ def _keys(certificate: Cert) -> list[_Key]:
 
 
 def _own(packet: Packet, certificate: Cert) -> bool:
-    """Whether the owner says to have made it; the library has checked those that it uses."""
+    """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
     return bool(issuer) and certificate.fingerprint.endswith(issuer)
 
@@ -184,7 +184,7 @@ def _made(packet: Packet) -> datetime:
 
 
 def moment(time: datetime) -> str:
-    """A moment for people, in UTC."""
+    """The time in UTC, for display."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 

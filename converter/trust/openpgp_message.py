@@ -1,6 +1,6 @@
-"""OpenPGP packets, as far as they must be examined before the library sees them (RFC 9580, sections 4 and 5).
+"""OpenPGP packets, as far as they must be examined before the library reads them (RFC 9580, sections 4 and 5).
 
-A signed message may be compressed, and a few bytes of it may stand for gigabytes: it is unpacked here, within bounds.
+A signed message may be compressed, and a few bytes may expand to gigabytes: it is decompressed here, within bounds.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import MIB
 
 SIGNERS = 32
-"""Signatures of one file or message that are looked at."""
+"""The most signatures of one file or message."""
 
 MESSAGE = 4 * MIB
-"""Bytes of a signed message, packed or not; skopeo's limit too."""
+"""The most bytes of a signed message, compressed or not; also skopeo's limit."""
 
 PARTS = MESSAGE // 512
-"""Parts of one packet; the first has at least 512 bytes (RFC 9580, section 4.2.1.4), and nobody writes smaller ones."""
+"""The most parts of a packet; the first has at least 512 bytes (RFC 9580, section 4.2.1.4), and in practice all do."""
 
 PACKETS = 2 * SIGNERS + 1
-"""Packets of one message: signatures, each announced, and what they sign."""
+"""The most packets of one message: signatures, each announced by a one-pass packet, and what they sign."""
 
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
 
 
 def unpacked(data: bytes) -> bytes:
-    """A signed message without armour and compression, so that its packets stand open.
+    """A signed message without armour and compression, so that its packets can be read.
 
-    Raises LimitExceeded for one that is too large, Invalid for what is no signed message: one that is only literal,
-    encrypted, or compressed twice.
+    Raises LimitExceeded if it is too large, Invalid if it is not a signed message: one that is only literal, encrypted,
+    or compressed twice.
     """
     if len(data) > MESSAGE:
         raise LimitExceeded(f"got a signed message of {len(data)} bytes, want at most {MESSAGE}")
@@ -50,7 +50,7 @@ def unpacked(data: bytes) -> bytes:
 
 
 def armoured(data: bytes) -> list[bytes]:
-    """What armour holds, block after block, as far as each has its end; none where there is no armour.
+    """The decoded content of each armoured block, up to the first without an end; empty if there is no armour.
 
     Raises Invalid for broken base64.
     """
@@ -66,7 +66,7 @@ def armoured(data: bytes) -> list[bytes]:
 
 
 def is_signed_message(data: bytes) -> bool:
-    """Whether bytes look like a signed message: a signature with what it signs, before it (as PGP did) or behind it."""
+    """Whether bytes look like a signed message: signatures and what they sign, which may come first or last."""
     try:
         plain = unpacked(data)
         return _tag(plain) == _ONE_PASS or _tag(_behind_signatures(plain)) != 0
@@ -84,9 +84,9 @@ def is_detached(data: bytes) -> bool:
 
 
 def preceded(plain: bytes) -> bytes | None:
-    """What a message says whose signatures stand before it, as PGP had them; None where they are announced instead.
+    """The content of a message with its signatures in front, as PGP wrote it; None if one-pass packets announce them.
 
-    Raises Invalid where something else stands there (RFC 9580, section 10.3).
+    Raises Invalid if anything but one literal packet follows the signatures (RFC 9580, section 10.3).
     """
     if _tag(plain) != _SIGNATURE:
         return None
@@ -101,10 +101,10 @@ def preceded(plain: bytes) -> bytes | None:
 
 
 def signatures(plain: bytes) -> list[bytes]:
-    """The signature packets of a message whose packets stand open.
+    """The signature packets of a message without armour and outer compression.
 
-    Here and not in the library, which unpacks without bounds what is packed within, and takes the square of the number
-    of packets in time. Raises Invalid, and LimitExceeded for more packets than anybody signs with.
+    Not left to the library, which decompresses nested packets without bounds and takes time quadratic in the number of
+    packets. Raises Invalid, and LimitExceeded for more than ``PACKETS`` packets.
     """
     found, rest = [], plain
     for _ in range(PACKETS):
@@ -121,7 +121,7 @@ def signatures(plain: bytes) -> list[bytes]:
 
 
 def _behind_signatures(data: bytes) -> bytes:
-    """From the first packet on that is no signature."""
+    """The data from the first packet that is not a signature."""
     for _ in range(SIGNERS + 1):
         if _tag(data) != _SIGNATURE:
             return data
@@ -157,14 +157,14 @@ def _dearmoured(text: bytes) -> bytes:
 
 
 def _tag(data: bytes) -> int:
-    """What the first packet is; 0 for no packet."""
+    """The type of the first packet; 0 if there is no packet."""
     if not data or not data[0] & 0x80:
         return 0
     return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """The body of the first packet, joined from its parts, and what stands behind it."""
+    """The body of the first packet, joined from its parts, and the data after it."""
     if not data[0] & 0x40:
         kind = data[0] & 3
         if kind == 3:
@@ -194,7 +194,7 @@ def _cut(data: bytes, start: int, length: int) -> bytes:
 
 
 def _length(data: bytes) -> tuple[int, int]:
-    """A length, and how many bytes say it."""
+    """A decoded length, and the number of bytes that encode it."""
     if not data:
         return 0, 1
     if data[0] < 192:

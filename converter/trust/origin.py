@@ -1,7 +1,7 @@
-"""Origin records: what an image was before it was converted, with all that was signed (docs/signatures.md).
+"""Origin records: what an image was before it was converted, with everything that was signed (docs/signatures.md).
 
-A record is an OCI artifact whose subject is the converted image. Its config says how the parts belong together, its
-layers are the parts, byte for byte. Nothing in it is trusted: whoever reads one checks every claim against bytes.
+A record is an OCI artifact whose subject is the converted image. Its config says how its parts belong together; its
+layers are the parts, byte for byte. Nothing in it is trusted: readers check every claim against bytes.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ ARTIFACT = "application/vnd.transship.origin.v1"
 DOCUMENT = "application/vnd.transship.origin.v1+json"
 """The media type of its config."""
 EVIDENCE = "application/vnd.transship.origin.evidence.v1"
-"""That of each part: a registry would take a manifest among the layers for one that it has to have."""
+"""The media type of each part: a registry would require a layer with a manifest's type to be one of its manifests."""
 
 VERSION = 1
-"""Which way of making targets a record refers to: another one would have to be kept beside it."""
+"""The version of the conversion that a record refers to; code for every recorded version has to be kept."""
 
 MOST = 4096
-"""Rows of any list in a record."""
+"""The most rows of any list in a record."""
 
 TITLE = "org.opencontainers.image.title"
 IMAGE = "image"
-"""The title of a part that is an image itself: an ACI."""
+"""The title of a part that is itself an image: an ACI."""
 
 
 @frozen
 class LayerOrigin:
-    """One layer of the original, or of the target where it has more.
+    """One layer of the original, or of the target if it has more.
 
-    ``source`` and ``target`` are digests of blobs. ``recipe`` names the part with which the original's tar of ``size``
-    bytes, whose digest is ``diff_id``, is made of the target's; None where that is not needed. ``packing`` is how a tar
-    was compressed to become the source's blob, where that blob is wanted and not there. For an ACI that is made again,
-    ``manifest`` is the part with its manifest, and ``size`` that of its file.
+    ``source`` and ``target`` are digests of blobs. ``recipe`` names the part that rebuilds the original's tar, of
+    ``size`` bytes and with the digest ``diff_id``, from the target's; None if not needed. ``packing`` says how to
+    compress a tar into the source's blob, if that is needed and not stored. For an ACI that is to be rebuilt,
+    ``manifest`` is the part with its manifest, and ``size`` is that of its file in bytes.
     """
 
     relation: str
@@ -64,10 +64,10 @@ class LayerOrigin:
 
 @frozen
 class Record:
-    """What a record says.
+    """The content of a record.
 
-    ``root`` is the original's; ``attachments`` are what spoke of it and of what it depended on, as their stores listed
-    them.
+    ``root`` is the original's; ``attachments`` are those of the original and of what it depended on, as their stores
+    listed them.
     """
 
     root: Descriptor
@@ -78,20 +78,20 @@ class Record:
 
 @frozen
 class Evidence:
-    """A record that was found, the digests of its parts, and what they are fetched as."""
+    """A record that was found, and the descriptors of its parts by digest."""
 
     record: Record
     descriptor: Descriptor
     parts: Mapping[Digest, Descriptor]
 
     def of_one(self, platform: str) -> Evidence:
-        """The same for one image of the index that it is about."""
+        """The same evidence for one image of the index that it is about."""
         settings = replace(self.record.settings, platforms=(platform,))
         return replace(self, record=replace(self.record, settings=settings))
 
 
 def part(content: Known, title: str) -> Descriptor:
-    """How a record lists one of its parts; ``title`` is for people."""
+    """The descriptor that lists a part in a record; ``title`` is for display only."""
     row = content.descriptor
     return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})
 
@@ -131,7 +131,7 @@ def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descripto
 
 
 def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
-    """The records among what refers to an image: each is looked into, for a list may call it something else."""
+    """The records among the referrers of an image: each is read, since a list may state another type for it."""
     found: dict[Digest, Descriptor] = {}
     for one in attachments:
         if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST:
@@ -140,7 +140,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, .
                 if _is_record(said):
                     found.setdefault(one.descriptor.digest, one.descriptor)
             except ConverterError:
-                # What cannot be read is no record; what is asked for and not found is told all the same.
+                # What cannot be read is not a record; if one was required, its absence is reported anyway.
                 continue
     return tuple(found.values())
 
@@ -151,7 +151,7 @@ def _is_record(said: Mapping[str, Any]) -> bool:
 
 
 def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
-    """Read a record of the image ``subject``; raises Untrusted where it is one of another image, Invalid."""
+    """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
     said = load_object(fetch(descriptor).read())
     told = Descriptor.from_json(said.get("subject"))
     if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):

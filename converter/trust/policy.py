@@ -1,7 +1,7 @@
-"""skopeo's policy.json: what has to be signed by whom (containers-policy.json(5)).
+"""skopeo's policy.json: what has to be signed, and by whom (containers-policy.json(5)).
 
-Read as strictly as its own readers do: a member that is unknown, or stands twice, makes the whole file invalid. Only
-the requirements of the most specific scope count, and all of them have to be met.
+It is parsed as strictly as by its own tools: an unknown or duplicate member makes the whole file invalid. Only the
+requirements of the most specific scope count, and all of them have to be met.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from converter.trust.members import as_object, only
 from converter.trust.policy_requirements import Read, Requirement, requirements
 
 PATHS = ("dir", "oci", "oci-archive")
-"""Transports whose scopes are paths."""
+"""The transports whose scopes are paths."""
 
 
 @frozen
 class Policy:
-    """The whole file. ``requirements`` are lists as they stand, by transport and scope."""
+    """The whole file. ``transports`` holds unparsed lists of requirements by transport and scope."""
 
     default: list[Any]
     transports: dict[str, dict[str, list[Any]]]
 
     @classmethod
     def parse(cls, data: bytes) -> Policy:
-        """Read a policy; raises Invalid for anything that is not as the manual page has it, wherever it stands."""
+        """Parse a policy; raises Invalid for anything that does not follow the manual page, in any scope."""
         document = load_object(data)
         only(document, ("default", "transports"), "the policy")
         if "default" not in document:
@@ -49,7 +49,7 @@ class Policy:
         return policy
 
     def requirements(self, transport: str, scopes: Iterator[str], read: Read) -> tuple[Requirement, ...]:
-        """Those of the first of the scopes that there are any for: most specific first. Reads the files they name."""
+        """Those of the first of ``scopes``, most specific first, that has any, else the default. Reads their files."""
         own = self.transports.get(transport, {})
         for scope in (*scopes, ""):
             if scope in own:
@@ -64,7 +64,7 @@ class Policy:
 
 
 def scopes_of(name: ImageName) -> Iterator[str]:
-    """The scopes of an image in a registry, most specific first: itself, its repository, namespaces, host, domains."""
+    """The scopes of an image in a registry, most specific first: name, repository, namespaces, host, domains."""
     yield str(name)
     path = name.name
     while path:
@@ -77,7 +77,7 @@ def scopes_of(name: ImageName) -> Iterator[str]:
 
 
 def path_scopes(path: str, tag: str = "") -> Iterator[str]:
-    """The scopes of an image in a folder, most specific first; the root folder is none."""
+    """The scopes of an image at a path, most specific first; the root folder is not one."""
     if tag:
         yield f"{path}:{tag}"
     while path and path != "/":
@@ -86,7 +86,7 @@ def path_scopes(path: str, tag: str = "") -> Iterator[str]:
 
 
 def _check_scope(transport: str, scope: str) -> None:
-    """Raises Invalid for a scope that no image of the transport has."""
+    """Raises Invalid for a scope that no image of the transport can have."""
     if not scope:
         return
     if transport == "docker-archive":
@@ -98,5 +98,5 @@ def _check_scope(transport: str, scope: str) -> None:
 
 
 def _clean(path: str) -> str:
-    # POSIX lets two slashes at the start stand for something else; policies do not.
+    # POSIX gives two leading slashes a meaning of their own; policies do not.
     return posixpath.normpath("/" + path.lstrip("/"))

@@ -1,6 +1,6 @@
-"""What a policy asks for, one requirement at a time (containers-policy.json(5), POLICY REQUIREMENTS).
+"""The requirements of a policy, one by one (containers-policy.json(5), POLICY REQUIREMENTS).
 
-What the manual page has and its own readers never find met (``signedBaseLayer``, other key types) is read, and not met.
+What the manual page lists and its own tools never accept (``signedBaseLayer``, other key types) is parsed and not met.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACCEPT, REJECT = "insecureAcceptAnything", "reject"
 SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
 
 Read = Callable[[str], bytes]
-"""Gives the content of a file that a policy names."""
+"""Returns the content of a file that a policy names."""
 
 _GPG = "GPGKeys"
 _KEY_TYPES = (_GPG, "signedByGPGKeys", "X509Certificates", "signedByX509CAs")
@@ -29,14 +29,14 @@ _CA = ("caPath", "caData")
 _ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
 
 File = tuple[str, bytes]
-"""What a key is called, and what is in it."""
+"""A key's name, and its content."""
 
 
 @frozen
 class Authority:
-    """Who certifies a signer, as PEM, and whom it has to be: everything that is not empty.
+    """The CA that certifies a signer, as PEM, and the identity that the signer must have: all that is not empty.
 
-    ``issuer`` is who has told Fulcio about the signer; without one it is no Fulcio's.
+    ``issuer`` is the identity provider that authenticated the signer to Fulcio; empty if the CA is not Fulcio.
     """
 
     roots: bytes
@@ -48,9 +48,10 @@ class Authority:
 
 @frozen
 class Requirement:
-    """One thing to be met: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
+    """One requirement: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
 
-    With ``logs``, which are keys, one of those has to have logged the signature. ``unmet`` says why nothing meets it.
+    With ``logs``, which are keys of Rekor, one of those logs has to have logged the signature. ``unmet`` says why
+    nothing can meet it.
     """
 
     kind: str
@@ -62,7 +63,7 @@ class Requirement:
 
 
 def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
-    """Those of a list; raises Invalid for one that is not as the manual page has it."""
+    """The requirements of a list; raises Invalid for one that does not follow the manual page."""
     if not isinstance(rows, list) or not rows:
         raise Invalid("got no list of requirements, want at least one requirement")
     for place, row in enumerate(rows):
@@ -147,7 +148,7 @@ def _text(value: dict[str, Any], name: str) -> str:
 
 
 def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional: bool = False) -> tuple[File, ...]:
-    """What the one member that is there gives; raises Invalid for several, or for none where there has to be one."""
+    """The files of the one member present; raises Invalid for several, or for none unless ``optional``."""
     there = [name for name in names if name in row]
     if optional and not there:
         return ()

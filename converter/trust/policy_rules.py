@@ -1,4 +1,4 @@
-"""How a requirement compares names: its member ``signedIdentity`` (containers-policy.json(5), signedBy)."""
+"""The rule by which a requirement compares names: ``signedIdentity`` (containers-policy.json(5), signedBy)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFIX = re.compile(
 
 
 def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> Rule:
-    """What a requirement says of names; raises Invalid."""
+    """The rule for names in a requirement; raises Invalid."""
     value = member(row, name, dict)
     kind = member(value, "type", str)
     if kind in _PLAIN:

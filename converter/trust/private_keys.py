@@ -28,7 +28,7 @@ class PrivateKey:
 
     @classmethod
     def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
-        """Read a key; raises Invalid for what is none, Untrusted for a wrong password."""
+        """Read a key; raises Invalid if it is not one, Untrusted for a wrong password."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
@@ -49,7 +49,7 @@ class PrivateKey:
 
     @property
     def public(self) -> Key:
-        """Its public half."""
+        """The public key."""
         return Key(self.private.public_key())
 
     def sign(self, data: bytes) -> bytes:
@@ -66,7 +66,7 @@ class PrivateKey:
 
 
 def _unlocked(data: bytes, password: bytes) -> bytes:
-    """The PKCS #8 in cosign's box: a JSON of how the password was stretched, and what it locks."""
+    """The PKCS #8 key in cosign's box, a JSON document with the key derivation's parameters and the ciphertext."""
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     box = load_object(data)

@@ -1,6 +1,6 @@
 """Whether and when a signature was logged: the Rekor entry that cosign stores with it (cosign's SIGNATURE_SPEC.md).
 
-The log has signed what it was given and the time at which that came. Nobody is asked over the network.
+The log has signed the entry and the time at which it was added. The network is not used.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from converter.trust.members import decoded, member, objects, only
 from converter.trust.trusted import Trusted, at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"
-"""The annotation of the signature that has the entry."""
+"""The signature's annotation that holds the entry."""
 
 _RECORD, _ENVELOPE = ("hashedrekord", "0.0.1"), ("dsse", "0.0.1")
 _MEMBERS: dict[str, type] = {"body": str, "integratedTime": int, "logIndex": int, "logID": str}
 _EXACT = 2**53
-"""Below this, JSON's numbers are whole (RFC 8785, section 3.2.2.3)."""
+"""Below this, JSON numbers represent integers exactly (RFC 8785, section 3.2.2.3)."""
 
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----\s([A-Za-z0-9+/=\s]+)-----END \1-----\s*")
 
 
 @frozen(kw_only=False)
 class Logged:
-    """What an entry has to be about: a key or a certificate (DER), its signature, and the bytes that this is over.
+    """What an entry has to be about: a key or a certificate (DER), its signature, and the bytes that it signs.
 
-    ``envelope`` is the payload of a DSSE envelope, where those are its encoding.
+    ``envelope`` is the payload of a DSSE envelope if those bytes are its encoding.
     """
 
     maker: bytes
@@ -44,9 +44,9 @@ class Logged:
 
 
 def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> datetime:
-    """When a trusted log was given a signature.
+    """The time at which a trusted log added a signature.
 
-    Raises Untrusted where none says so, or says so of a later time than the one asked about; Invalid.
+    Raises Untrusted if no trusted log did, or only after the time in question; and Invalid.
     """
     if ENTRY not in annotations:
         raise Untrusted(f"got a signature without the annotation {ENTRY}, want an entry of Rekor")
@@ -59,7 +59,7 @@ def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> da
 
 
 def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
-    """The same for an entry as Sigstore's bundles have it, of which one has to be so."""
+    """The same for the entries of a Sigstore bundle, at least one of which has to be good."""
     problem: Untrusted | Invalid | None = None
     for row in at_most(objects(material, "tlogEntries") if "tlogEntries" in material else [], 16, "entries of logs"):
         try:
@@ -71,12 +71,12 @@ def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted
 
 
 def unasked(found: bool, trusted: Trusted) -> str:
-    """What a good verdict leaves open where there is an entry, and no log that one trusts."""
+    """What a good verdict leaves open if there is an entry and no trusted log."""
     return "the entry of Rekor is not checked (--rekor-key)" if found and not trusted.logs else ""
 
 
 def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
-    """What the log has signed of a row; numbers are texts in these (protobuf's JSON)."""
+    """The signed payload of a row, in which numbers are strings (protobuf's JSON)."""
     promise = member(member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
     payload = {
         "body": member(row, "canonicalizedBody", str),
@@ -95,7 +95,7 @@ def _number(row: dict[str, Any], name: str) -> int:
 
 
 def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
-    """When it came, checked against the signature that it has to be about."""
+    """The time of an entry, once it is checked to be about the signature."""
     _check(load_object(decoded(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
@@ -104,7 +104,7 @@ def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
 
 
 def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
-    """What the log has signed, with the types that it has."""
+    """The payload, once its types and the log's signature are checked."""
     only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
         found: Any = member(payload, name, kind)
@@ -118,7 +118,7 @@ def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str
 
 
 def _check(body: dict[str, Any], what: Logged) -> None:
-    """Raises Untrusted where an entry is about another signature."""
+    """Raises Untrusted if an entry is about another signature."""
     kind, version = member(body, "kind", str), member(body, "apiVersion", str)
     want = _RECORD if what.envelope is None else _ENVELOPE
     if (kind, version) != want:

@@ -1,9 +1,9 @@
-"""rkt's store of trusted keys: which keys may sign which names (rkt, Documentation/signing-and-verification-guide.md).
+"""rkt's store of trusted keys, and the names they may sign (rkt, Documentation/signing-and-verification-guide.md).
 
-``root.d/FINGERPRINT`` signs everything, ``prefix.d/NAME/FINGERPRINT`` the images at or below that name. An empty file
-takes the key back for those images; what an earlier folder says goes before, and all that is said of everything. rkt
+``root.d/FINGERPRINT`` may sign everything, ``prefix.d/NAME/FINGERPRINT`` the images at or below that name. An empty
+file revokes the key for those images. Later folders override earlier ones, and ``prefix.d`` overrides ``root.d``. rkt
 compares prefixes as raw strings, so that a key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix
-ends where a part of the name does.
+consists of whole components.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 @frozen(kw_only=False)
 class Keystore:
-    """Prefixes, empty for everything, fingerprints and keys, None for one that is taken back: later ones win."""
+    """Prefixes (empty for everything), fingerprints and keys (None for a revoked one); later rows override."""
 
     said: tuple[tuple[str, str, Keyring | None], ...]
 
     @classmethod
     def load(cls, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> Keystore:
-        """Read the folders ``trustedkeys``, each with its name for people and its files by path.
+        """Read folders ``trustedkeys``, each with its name for messages and its files by path.
 
-        Raises Invalid for a file whose name is not the fingerprint of the key in it.
+        Raises Invalid for a file whose name is not the fingerprint of its key.
         """
         said = []
         for source, files in folders:
@@ -41,13 +41,13 @@ class Keystore:
         return cls(tuple(sorted(said, key=lambda one: one[0] != "")))
 
     def for_name(self, name: str) -> tuple[Keyring, ...]:
-        """The keys that may sign the image of that name (an AC Identifier, without version)."""
+        """The keys that may sign the image of that name (an AC Identifier, without a version)."""
         trusted = {fingerprint: ring for prefix, fingerprint, ring in self.said if _covers(prefix, name)}
         return tuple(ring for ring in trusted.values() if ring is not None)
 
 
 def _place(path: str) -> tuple[str, str] | None:
-    """Prefix and fingerprint of a file; None for one that is no key's."""
+    """Prefix and fingerprint of a key's file; None for any other file."""
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or not _FINGERPRINT.fullmatch(parts[-1]):
         return None

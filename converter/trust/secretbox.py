@@ -1,6 +1,6 @@
-"""Opens NaCl's secretbox (XSalsa20 and Poly1305), which cosign uses to encrypt private keys.
+"""Decrypts NaCl's secretbox (XSalsa20 and Poly1305), with which cosign encrypts private keys.
 
-No library here has it. It opens a few hundred bytes once; for anything else it is too slow.
+No dependency provides it. It is meant for a few hundred bytes; for anything else it is too slow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MASK = 0xFFFFFFFF
 
 
 def opened(box: bytes, nonce: bytes, key: bytes) -> bytes:
-    """What is in a box; ``nonce`` of 24 bytes, ``key`` of 32. Raises Untrusted where the key does not fit."""
+    """Decrypt a box; ``nonce`` has 24 bytes, ``key`` 32. Raises Untrusted if the key does not fit."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.poly1305 import Poly1305
 

@@ -1,4 +1,4 @@
-"""How an image was converted, as an origin record states it; apart from ``origin``, since every conversion needs it."""
+"""How an image was converted, as its origin record states; apart from ``origin``, as every conversion needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from converter.model.frozen import frozen
 
 @frozen
 class Settings:
-    """How the image was converted, as far as its metadata depend on it; ``called`` is its name at its source."""
+    """The settings of a conversion that its metadata depend on; ``called`` is the image's name at its source."""
 
     platforms: tuple[str, ...] = ()
     called: str = ""
@@ -18,5 +18,5 @@ class Settings:
 
     @property
     def platform(self) -> str:
-        """That of the one image that was taken of an index; empty where it was not just one."""
+        """The platform of the one image taken from an index; empty if not exactly one was."""
         return self.platforms[0] if len(self.platforms) == 1 and self.platforms != ("all",) else ""

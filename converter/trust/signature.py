@@ -1,4 +1,4 @@
-"""The nouns of trust: a signature that was found, and what became of it when it was checked."""
+"""A signature that was found, and the verdict once it is verified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIMPLE_SIGNING = "simple-signing"
 COSIGN = "cosign"
 BUNDLE = "cosign-bundle"
 ATTESTATION = "attestation"
-"""Says something about an image, and does not approve it."""
+"""States something about an image, and does not approve it."""
 NOTATION = "notation"
 CONTENT_TRUST = "content-trust"
 DETACHED = "openpgp"
@@ -21,11 +21,11 @@ DETACHED = "openpgp"
 
 @frozen
 class Signature:
-    """A signature as it was found: nothing in it is verified.
+    """A signature as found: nothing in it is verified.
 
-    ``location`` is where it lies, for people: a tag, a file, a member of the manifest. ``covers`` is the digest of the
-    bytes that it is kept with. ``data`` is the evidence, byte for byte; ``payload`` the signed bytes where they stand
-    apart from it; ``files`` are documents that it needs, by name.
+    ``location`` says where it was found, for display: a tag, a file, a member of the manifest. ``covers`` is the digest
+    of the bytes that it is attached to. ``data`` is the signature, byte for byte; ``payload`` the signed bytes if they
+    are stored apart from it; ``files`` are documents that it needs, by name.
     """
 
     kind: str
@@ -38,18 +38,18 @@ class Signature:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``inspect --json`` and ``convert --json`` say of it."""
+        """The JSON of ``inspect --json`` and ``convert --json``."""
         return {"kind": self.kind, "location": self.location, "covers": self.covers}
 
 
 @frozen
 class Verdict:
-    """What one signer's part in a signature is worth.
+    """The result of verifying one signer's signature.
 
-    ``key`` is the source of the key that the caller trusts (``--key cosign.pub``), empty where none fits. ``signer`` is
-    the fingerprint of the key that made it, or the subject of its certificate; ``identity`` the name that was signed,
-    empty where the kind has none. ``reason`` says why it does not hold, or, where it does, what it leaves open.
-    ``broken``: the signature lies within the image and shows that this was changed, so that nobody can vouch for it.
+    ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is
+    the fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the
+    kind has none. ``reason`` says why it does not hold or, if it does, what it leaves open. ``broken``: the signature
+    is embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
     """
 
     signature: Signature
@@ -61,7 +61,7 @@ class Verdict:
     broken: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What ``verify --json`` says of it."""
+        """The JSON of ``verify --json``."""
         return self.signature.to_json() | {
             "ok": self.ok,
             "signer": self.signer,

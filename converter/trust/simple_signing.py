@@ -11,7 +11,7 @@ from converter.trust.trusted import Subject, Trusted
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
-    """Check the message, and only then read its claim; one verdict per signer. Raises Untrusted, Invalid."""
+    """Verify the message, and only then parse its claim; one verdict per signer. Raises Untrusted, Invalid."""
     content, signers = openpgp.inline(signature.data, trusted)
     claim = Claim.parse(content, ATOMIC)
     trusted.check_digest(found, claim.digest)

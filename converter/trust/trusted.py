@@ -1,4 +1,4 @@
-"""What a person trusts and requires, and the image in question."""
+"""What the caller trusts and requires, and the image in question."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Subject:
     """The image that signatures are about: its root document as bytes, unparsed.
 
-    ``name`` is what it goes by, None where nobody knows. ``file`` gives the path of the whole image as one file, for
+    ``name`` is the image's name, None if unknown. ``file`` returns the path of the whole image as one file, for
     signatures over files: those of ACIs.
     """
 
@@ -41,11 +41,11 @@ class Subject:
 
 @frozen
 class Trusted:
-    """Keys, certificates and keyrings, the rule for names, and the time at which all has to hold.
+    """Keys, certificates and keyrings, the rule for names, and the time at which everything has to be valid.
 
-    ``strict_name``: a kind of signature that signs no name will not do, since the caller asked for one. ``weak``:
-    digests that can be forged (SHA-1, MD5) are taken, with ``gpg``. With ``logs``, keys of Rekor, one of those has to
-    have logged a signature, and a certificate has to hold at that time.
+    ``strict_name``: a signature of a kind that signs no name is refused, since the caller asked for a name. ``weak``:
+    digests that can be forged (SHA-1, MD5) are accepted, with ``gpg``. With ``logs``, keys of Rekor, one of those logs
+    has to have logged a signature, and a certificate has to be valid at the time it did.
     """
 
     at: datetime
@@ -58,7 +58,7 @@ class Trusted:
     weak: bool = False
 
     def signer(self, fits: Callable[[Key], bool]) -> Key | None:
-        """The trusted key that ``fits``; None where there is none."""
+        """The first trusted key that ``fits``, or None."""
         return next((key for key in self.keys if fits(key)), None)
 
     def certified(self, leaf: Certificate, sent: Sequence[Certificate]) -> Key:
@@ -75,12 +75,12 @@ class Trusted:
         raise problem
 
     def check_digest(self, found: Subject, digest: Digest) -> None:
-        """Raises Untrusted where what was signed is another manifest than what is here."""
+        """Raises Untrusted if the manifest is not the one that was signed."""
         if not digest_matches(found.manifest, digest):
             raise Untrusted(f"got a signature of {digest}, want one of {found.descriptor.digest}")
 
     def check_name(self, found: Subject, signed: str) -> str:
-        """What a good verdict leaves open about the name; raises Untrusted where the signed one is another."""
+        """What a good verdict leaves open about the name; raises Untrusted if the signed name does not match."""
         if not self.rule.matches(signed, found.name):
             wanted = self.rule.reference or found.name
             if wanted is None:
@@ -92,19 +92,19 @@ class Trusted:
         return "" if name.tag or name.digest else "no tag is signed"
 
     def check_nameless(self) -> str:
-        """What a good verdict of a kind without names leaves open; raises Untrusted where a name was asked for."""
+        """What a good verdict on a signature without a name leaves open; raises Untrusted if a name is required."""
         if self.strict_name and self.rule.kind != ANY:
             raise Untrusted("got a signature that names no image, want one that does (--identity)")
         return "no name is signed"
 
 
 def joined(*notes: str) -> str:
-    """What a good verdict leaves open, in one text."""
+    """Join the notes that are not empty into one text."""
     return "; ".join(filter(None, notes))
 
 
 def at_most(items: Sequence[T], most: int, what: str) -> Sequence[T]:
-    """The items; raises Invalid where there are more than ``most``."""
+    """The items; raises Invalid if there are more than ``most``."""
     if len(items) > most:
         raise Invalid(f"got {len(items)} {what}, want at most {most}")
     return items

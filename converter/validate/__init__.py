@@ -1,4 +1,4 @@
-"""Everything wrong with a document or with a whole image, at once."""
+"""Validates a document or a whole image, and reports everything wrong with it at once."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ __all__ = [
 ]
 
 UNKNOWN = "unknown"
-"""The kind of what is no image, or cannot be looked at."""
+"""The kind of what is not an image, or cannot be examined."""
 
 
 @frozen
 class Verdict:
-    """What an image is (``IMAGE_KINDS``, or ``UNKNOWN``), and all that is wrong with it."""
+    """The kind of an image (one of ``IMAGE_KINDS``, or ``UNKNOWN``), and everything wrong with it."""
 
     kind: str
     findings: tuple[Finding, ...]
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong with it but for warnings."""
+        """Whether the findings are warnings at most."""
         return is_valid(self.findings)
 
 
 def validate_document(
     data: bytes | bytearray | memoryview, kind: str, profile: Profile = "compat"
 ) -> tuple[Finding, ...]:
-    """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () where there is nothing.
+    """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () if nothing is.
 
-    ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications. A finding that
-    is only a warning leaves the document valid. Raises Usage for an unknown kind, and TypeError for what is no bytes: a
-    text has lost some of what there is to check. That a document is valid says nothing about the blobs that it names.
+    ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications. A document
+    with only warnings is valid. Raises Usage for an unknown kind, and TypeError for anything but bytes: a decoded text
+    has lost some of what is to be checked. A valid document says nothing about the blobs that it names.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"got a document of type {type(data).__name__}, want its bytes")
@@ -61,13 +61,13 @@ def validate_document(
 def validate_image(
     reference: Reference, profile: Profile = "compat", *, store: StoreOptions | None = None, report: Report = silent
 ) -> Verdict:
-    """Everything wrong with what a reference names; without a name, with all images that are there.
+    """Everything wrong with the image that a reference names or, without a name, with all images in its store.
 
-    Every blob is read, and every claim is computed anew: digests, sizes, diff_ids, what archives and layers look like.
-    Whatever is wrong with the image is a finding; what is raised says that it could not be looked at: NotFound where
-    there is nothing of that name, Unreachable, Denied, StorageFailed, Usage. No signature is verified.
+    Every blob is read, and every claim is recomputed: digests, sizes, diff_ids, the format of archives and layers.
+    Anything wrong with the image is a finding; an exception means that it could not be examined: NotFound if there is
+    nothing of that name, Unreachable, Denied, StorageFailed, Usage. No signature is verified.
     """
-    # Here, for documents need no stores.
+    # Imported here, since documents need no stores.
     from converter.model.reference import Location
     from converter.stores import StoreOptions
     from converter.validate.blobs import Blobs
@@ -85,7 +85,7 @@ def validate_image(
 def validate_source(
     source: Source, name: str = "", profile: Profile = "compat", *, limits: Limits = DEFAULT, report: Report = silent
 ) -> Verdict:
-    """The same, of an image in a source that is open; what the source itself is made of is not looked at."""
+    """The same for an image in an open source; the files of the source's own format are not examined."""
     from converter.validate.blobs import Blobs
     from converter.validate.examination import examine_source
     from converter.validate.findings import Findings
@@ -96,7 +96,7 @@ def validate_source(
 
 
 def unreadable(error: ConverterError, profile: Profile = "compat") -> Finding:
-    """What stopped the validation of one target, as a finding beside those of others."""
+    """The error that stopped the validation of one target, as a finding to report with those of others."""
     from converter.validate.findings import Findings
 
     findings = Findings(profile)

@@ -20,13 +20,13 @@ from converter.validate.findings import Findings
 from converter.validate.tars import Tell, scan
 
 ARCHIVE = "archive"
-"""The place of the tar in an image; that of its manifest is ``manifest``."""
+"""The path of the tar in findings; that of the manifest in it is ``manifest``."""
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
 _PACKED: tuple[Codec, ...] = ("gzip", "bzip2", "xz")
 
 
 def check_aci(raw: Open, blobs: Blobs) -> None:
-    """Everything wrong with one image, whose file ``raw`` opens."""
+    """Find everything wrong with one image, whose file ``raw`` opens."""
     with blobs.reading(raw, ARCHIVE) as passing:
         _archive(passing, blobs)
 
@@ -58,10 +58,10 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
 
 
 class AciEntries:
-    """The entries of an image so far."""
+    """The entries of an image that were visited so far."""
 
     def __init__(self, findings: Findings, tell: Tell, most: int) -> None:
-        """``most`` is how many bytes a manifest may have."""
+        """``most`` is the most bytes of a manifest."""
         self._findings = findings
         self._tell = tell
         self._most = most
@@ -70,10 +70,10 @@ class AciEntries:
         self.manifest: bytes | None = None
 
     def visit(self, entry: Entry) -> None:
-        """Take in one entry, in order."""
+        """Check one entry; called in order."""
         name = self._named(entry)
         if not name:
-            # The root itself, "./", is not looked at by anybody.
+            # No reader looks at the root itself, "./".
             return
         if name in self._files:
             self._tell("aci/archive-duplicate", name, f"got {shown(name)} a second time, want it once")
@@ -88,7 +88,7 @@ class AciEntries:
             self._links.append((name, clean(entry.linkname)))
 
     def finish(self, complete: bool) -> None:
-        """All entries that could be read were visited."""
+        """Check the whole; ``complete`` says whether all entries were visited."""
         if not complete:
             return
         for name, rule in ((MANIFEST, "aci/archive-manifest"), (ROOTFS, "aci/archive-rootfs")):
@@ -99,7 +99,7 @@ class AciEntries:
                 self._tell("aci/archive-link", name, f"got a link to {shown(target)}, want a file that is there")
 
     def _named(self, entry: Entry) -> bytes:
-        """The path of an entry; empty where it has none to go on with."""
+        """The path of an entry; empty if the entry needs no further checks."""
         name, written = entry.name, entry.written
         if b".." in name.split(b"/"):
             self._tell("aci/archive-name", written, f"got {shown(written)}, want a name without '..'")

@@ -1,4 +1,4 @@
-"""Reads blobs whatever their descriptors claim, and reports false claims (image-spec 1.1.1, descriptor.md)."""
+"""Reads blobs, whatever their descriptors claim, and reports false claims (image-spec 1.1.1, descriptor.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from converter.validate.tars import Tell, scan
 
 
 class Failed(Exception):
-    """Carries what a stream raised past those who would take it for a fault of what they read from the stream."""
+    """Wraps an error of a stream, so that readers do not take it for a fault in the content they parse."""
 
     def __init__(self, error: ConverterError) -> None:
         super().__init__(str(error))
@@ -35,21 +35,21 @@ class Failed(Exception):
 
 @frozen(kw_only=False)
 class Claim:
-    """What a descriptor says of a blob; ``path`` is that of the descriptor itself."""
+    """What a descriptor claims about a blob; ``path`` is that of the descriptor itself."""
 
     descriptor: Descriptor
     path: str
 
     def of(self, name: str) -> str:
-        """The path of a member of the descriptor; what is named from outside has only its own."""
+        """The path of a member of the descriptor; just the descriptor's own path if it is not in a document."""
         return f"{self.path}/{name}" if "#" in self.path else self.path
 
 
 @frozen
 class SeenLayer:
-    """A layer that was read. No ``diff_id`` where it could not be unpacked, no ``codec`` where it is no archive.
+    """A layer that was read. ``diff_id`` is None if it could not be decompressed, ``codec`` if it is not an archive.
 
-    ``complete`` says whether every entry was seen.
+    ``complete`` says whether every entry was visited.
     """
 
     codec: Codec | None = None
@@ -59,17 +59,15 @@ class SeenLayer:
 
 
 SURPLUS = 64 * MIB
-"""Bytes beyond its descriptor's size that are read of a blob, to tell how long it is; a file may have a hole of
+"""The most bytes read of a blob beyond its descriptor's size, to find its true size; a sparse file may have
 terabytes."""
 
 
 class Passing:
-    """The bytes of a blob, counted and hashed as they pass. Who reads them cannot close them: what is left is still
-    to be read.
-    """
+    """The bytes of a blob, counted and hashed as they pass. Readers cannot close it, as the rest must still be read."""
 
     def __init__(self, blocks: Iterator[Block], moved: Callable[[int], None], algorithm: str, most: int | None) -> None:
-        """No ``algorithm``: no hash. No block is asked for once more than ``most`` bytes have passed."""
+        """Without ``algorithm``, nothing is hashed. No block is read once more than ``most`` bytes have passed."""
         self._blocks = blocks
         self._moved = moved
         self._algorithm = algorithm
@@ -80,12 +78,12 @@ class Passing:
 
     @property
     def cut(self) -> bool:
-        """Whether there was more than anybody wants to read."""
+        """Whether there were more than ``most`` bytes."""
         return self._most is not None and self.size > self._most
 
     @property
     def digest(self) -> Digest | None:
-        """That of the bytes so far."""
+        """The digest of the bytes so far; None without an algorithm."""
         return None if self._hasher is None else Digest(self._algorithm, self._hasher.hexdigest())
 
     def __iter__(self) -> Iterator[Block]:
@@ -106,10 +104,10 @@ class Passing:
 
 
 class Blobs:
-    """Reads blobs for one validation. Every method says what is wrong with the blob, and with what is claimed of it."""
+    """Reads blobs for one validation. Every method reports what is wrong with the blob and with claims about it."""
 
     def __init__(self, findings: Findings, limits: Limits, report: Report = silent, *, local: bool = True) -> None:
-        """``local`` says that a blob has an end, whatever its descriptor says."""
+        """``local`` says that blobs are finite, whatever their descriptors claim."""
         self.findings = findings
         self.limits = limits
         self._report = report
@@ -118,11 +116,11 @@ class Blobs:
         self._tree = Held(limits)
 
     def image(self) -> None:
-        """The layers that are read next are those of another image: entries are counted anew."""
+        """Start another image: the entries of its layers are counted anew."""
         self._tree = Held(self.limits)
 
     def document(self, raw: Open, claim: Claim) -> bytes | None:
-        """A small blob; None where it cannot be had."""
+        """Read a small blob; None if it cannot be read."""
         kept: list[Block] = []
         with self.reading(raw, claim.path, claim, most=self.limits.document) as passing:
             kept.extend(passing)
@@ -135,19 +133,19 @@ class Blobs:
         return b"".join(kept)
 
     def opaque(self, raw: Open, place: str, claim: Claim) -> None:
-        """A blob whose content is nobody's business here."""
+        """Read a blob whose content is not checked."""
         with self.reading(raw, place, claim):
             pass
 
     def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> SeenLayer:
-        """A layer and everything in it; ``algorithm`` is that of its diff_id."""
+        """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
         tell = telling(self.findings, place)
         order = self.findings.wanted("tar/whiteout-order")
         layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
             layer = self._unpacked(passing, place, layer.entries, algorithm)
         if layer.codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm:
-            # Plain, and hashed already as a blob.
+            # It is uncompressed, and was already hashed as a blob.
             return replace(layer, diff_id=None if passing.failed or passing.cut else passing.digest)
         return layer
 
@@ -181,9 +179,9 @@ class Blobs:
 
     @contextmanager
     def reading(self, raw: Open, place: str, claim: Claim | None = None, most: int | None = None) -> Iterator[Passing]:
-        """Give the bytes of a blob, read what is left of them, and compare them with what is claimed.
+        """Yield the bytes of a blob, then read the rest, and compare them with what is claimed.
 
-        What the reading raises is told, and goes no further; what says nothing of the image is raised.
+        Errors of reading become findings; those that say nothing about the image are raised.
         """
         size = -1 if claim is None else claim.descriptor.size
         if size >= 0:
@@ -226,7 +224,7 @@ class Blobs:
 
 
 def unpacked(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
-    """As ``decompress``, but what it raises is Failed: what is wrong with the packing is no fault of what is in it."""
+    """As ``decompress``, but raises Failed: a fault of the compression is not one of the content."""
     try:
         yield from decompress(blocks, codec, limits)
     except ConverterError as error:
@@ -234,7 +232,7 @@ def unpacked(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
 
 
 def telling(findings: Findings, place: str) -> Tell:
-    """Takes what is wrong with the tar at a place."""
+    """Returns a function that adds findings about the tar at a place."""
 
     def tell(rule: str, name: bytes | None, fact: str) -> None:
         findings.add(rule, place if name is None else entry(place, name), fact)

@@ -26,7 +26,7 @@ class ChainCheck:
         self._parents: dict[str, str | None] = {}
 
     def run(self, name: str) -> bool:
-        """Look at all images, or at that of a name; returns whether there was any."""
+        """Check all images, or the one of a name; returns whether there was any."""
         named = self._files.repositories() if self._files.there(repositories.NAME) else {}
         tops = [top for tag, top in named.items() if not name or in_full(tag) == in_full(name)]
         if not named:
@@ -48,7 +48,7 @@ class ChainCheck:
             lower.judge(whole)
 
     def _unfit(self, layer: str, seen: set[str]) -> str:
-        """Why a layer cannot be the next of a chain, or nothing."""
+        """Why a layer cannot be the next of a chain; empty if it can."""
         if not _ID.fullmatch(layer):
             return f"got the layer ID {layer[:100]!r}, want 64 lower-case hex digits"
         if layer in seen:
@@ -58,7 +58,7 @@ class ChainCheck:
         return ""
 
     def _chain(self, top: str) -> Iterator[str]:
-        """The IDs of the layers that are there, newest first."""
+        """The IDs of the layers that have a description, newest first."""
         seen: set[str] = set()
         layer, source = top, repositories.NAME
         while layer:
@@ -76,7 +76,7 @@ class ChainCheck:
             layer = parent
 
     def _parent(self, layer: str, source: str) -> str | None:
-        """The ID below a layer, empty for none; None where the layer's description cannot be had."""
+        """The ID of a layer's parent, empty for none; None if the layer's description cannot be read."""
         data = self._files.read(source, source)
         if data is None:
             return None

@@ -16,16 +16,16 @@ from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 from converter.validate.tars import Tell
 
 PACKED_AT_ONCE = 256
-"""Links: each call of the compressor costs more than what it does for one of them."""
+"""The number of links compressed at once: a call costs more than compressing one link."""
 
 _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
 
 
 class Waiting:
-    """Names of links, and what they lead to, packed: half a million in each of many layers must find room."""
+    """Names and targets of links, compressed, so that half a million in each of many layers fit into memory."""
 
     def __init__(self, held: Held) -> None:
-        """``held`` counts the packed bytes, over all layers."""
+        """``held`` counts the compressed bytes, over all layers."""
         self._held = held
         self._packer: zlib._Compress | None = None
         self._packed: list[bytes] = []
@@ -38,13 +38,13 @@ class Waiting:
             self._pack()
 
     def finish(self) -> None:
-        """No more will be added. Raises LimitExceeded."""
+        """End adding. Raises LimitExceeded."""
         if self._plain or self._packer is not None:
             self._keep(self._pack().flush())
-            self._packer = None  # it takes a quarter of a megabyte, and there may be a thousand layers
+            self._packer = None  # it takes 256 KiB, and there may be a thousand layers
 
     def clear(self) -> None:
-        """Forget them all; no more will be added."""
+        """Forget all links; none may be added afterwards."""
         self._packer = None
         self._packed.clear()
         self._plain.clear()
@@ -72,26 +72,26 @@ class Waiting:
 
 
 class LayerEntries:
-    """The entries of one layer; paths are clean. Once it is finished, only what layers above it ask is remembered."""
+    """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
     def __init__(self, tell: Tell, order: bool, held: Held) -> None:
-        """``order`` asks for whiteouts that stand behind what is beside them; ``held`` counts the links that wait."""
+        """``order``: report whiteouts that follow their siblings. ``held`` counts the memory of links and names."""
         self._tell = tell
         self._order = order
         self._parents: set[bytes] = set()
         self._links = Waiting(held)
         self._paths: dict[bytes, bool] = {}
-        """Whether each is no directory."""
+        """For each path, whether it is not a directory."""
         self._removed: set[bytes] = set()
         self._emptied: set[bytes] = set()
         self._held = held
         self.waiting = Waiting(held)
-        """Hard links to what this layer has not got."""
+        """Hard links whose target is not in this layer."""
         self.files = self.directories = self.removed = self.emptied = array("q")
-        """Names that are no longer wanted themselves: of each the hash, which Python keys anew for every process."""
+        """The hashes of names that need no longer be kept; Python keys the hash anew for every process."""
 
     def visit(self, entry: Entry) -> None:
-        """Take in one entry, in order."""
+        """Check one entry; called in order."""
         name = entry.name
         if b".." in name and b".." in name.split(b"/"):
             self._tell("tar/name-outside", entry.written, f"got {shown(entry.written)}, want a name without '..'")
@@ -114,7 +114,7 @@ class LayerEntries:
             self._link(entry)
 
     def finish(self) -> bool:
-        """All entries were visited: what do the links lead to? Returns whether there is room for those that wait."""
+        """Check the links once all entries were visited. Returns whether the limits have room for what is kept."""
         try:
             self._judge_links()
             self._remember()
@@ -124,7 +124,7 @@ class LayerEntries:
         return True
 
     def forget(self) -> None:
-        """Nothing more will be visited: of a layer that is not finished nothing is kept."""
+        """Free what only ``visit`` needs; a layer that is not finished keeps nothing."""
         self._links.clear()
         for seen in (self._paths, self._parents, self._removed, self._emptied):
             seen.clear()
@@ -149,7 +149,7 @@ class LayerEntries:
         self.removed, self.emptied = array("q", map(hash, self._removed)), array("q", map(hash, self._emptied))
 
     def _whiteout(self, entry: Entry) -> bool:
-        """Whether the entry is no file of the image."""
+        """Whether the entry is a whiteout or reserved name, not a file of the image."""
         try:
             mark = whiteout(entry.name)
         except Invalid as error:
@@ -180,5 +180,5 @@ class LayerEntries:
             self._links.add(entry.name, target)
 
     def dangling(self, name: bytes, target: bytes) -> None:
-        """A link leads to nothing."""
+        """Report a link whose target is missing."""
         self._tell("tar/link-target", name, f"got a link to {shown(target)}, want a file that is there")

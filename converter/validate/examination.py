@@ -1,4 +1,4 @@
-"""Opens what a reference names, as is: the stores used for conversion would refuse what is to be examined here."""
+"""Opens what a reference names as it is: the stores used for conversion would refuse what is to be examined here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from converter.validate.walk import Walk
 
 
 class Examination:
-    """Looks at all that a reference names, and tells what is wrong with it."""
+    """Examines everything that a reference names, and reports what is wrong with it."""
 
     def __init__(self, location: Location, options: StoreOptions, blobs: Blobs) -> None:
         self._location = location
@@ -43,10 +43,9 @@ class Examination:
         self._path = Path(location.path)
 
     def run(self) -> str:
-        """Returns the kind of what is there.
+        """Examine the image, and return its kind.
 
-        Raises NotFound where there is nothing, and what says that it could not be looked at: Unreachable, Denied,
-        StorageFailed, Usage.
+        Raises NotFound if there is nothing, and Unreachable, Denied, StorageFailed, Usage if it could not be examined.
         """
         match self._location.transport:
             case "":
@@ -61,13 +60,13 @@ class Examination:
                 return self._on(self._layout)
         with open_source(self._location, self._options) as source:
             kind = examine_source(source, self._location.name, self._blobs)
-        # An Engine's images are Docker's, also where it keeps OCI's manifests.
+        # An Engine's images count as Docker's even if it stores OCI manifests.
         return "docker-image" if self._location.transport == "docker-daemon" else kind
 
     def _on(self, look: Callable[[Medium], str], file: int | None = None) -> str:
-        """Open the medium, ``file`` where it is open already, and look at it.
+        """Open the medium, or use ``file`` if it is open already, and apply ``look``.
 
-        What is no medium at all is no image, nor is one whose names lead nowhere.
+        What cannot be read as a medium is a finding, and its kind is unknown.
         """
         try:
             with closing(self._medium(file)) as medium:
@@ -77,7 +76,7 @@ class Examination:
             return UNKNOWN
 
     def _medium(self, file: int | None) -> Medium:
-        """A directory, or a tar of one; ``oci:`` is a directory alone."""
+        """A directory, or a tar of one; ``oci:`` is always a directory."""
         limits = self._options.limits
         if file is not None:
             return TarMedium(self._path, limits, os.dup(file))
@@ -141,7 +140,7 @@ class Examination:
         return "aci-image"
 
     def _bare(self) -> str:
-        """What lies under a path, told by its content, and an ACI by its name."""
+        """Examine a bare path: its content tells the format, or the suffix ``.aci`` does."""
         if self._path.is_dir():
             return self._on(self._directory if is_image(self._path) else self._told_by_names)
         if self._path.suffix == ".aci":
@@ -171,7 +170,7 @@ class Examination:
 
 
 def examine_source(source: Source, name: str, blobs: Blobs) -> str:
-    """The same of an image in a source that is open already."""
+    """The same for an image in an open source."""
     findings = blobs.findings
     try:
         root = source.resolve(name)
@@ -206,7 +205,7 @@ def _attached(attachment: Attachment, place: str, walk: Walk, findings: Findings
 
 
 def _kind(walk: Walk) -> str:
-    """By the first document that was read."""
+    """The kind of the image, by the first document that was read."""
     for seen in walk.seen.values():
         return "docker-image" if "docker" in seen.descriptor.media_type else "oci-image"
     return "oci-image"

@@ -1,4 +1,4 @@
-"""The small files of an archive of ``docker save``, read whatever they hold (moby, image/tarexport)."""
+"""The small files of a ``docker save`` archive, read whatever they contain (moby, image/tarexport)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from converter.validate.findings import Findings
 
 
 class Files:
-    """What files say, and what is wrong where they say nothing."""
+    """Reads files, and reports what is wrong with those that cannot be read."""
 
     def __init__(self, medium: Medium, findings: Findings, limits: Limits) -> None:
         self.medium = medium
@@ -21,14 +21,14 @@ class Files:
         self._limits = limits
 
     def there(self, name: str) -> bool:
-        """Whether there is such a file, or what cannot be told from one."""
+        """Whether there may be such a file: also true if that cannot be determined."""
         try:
             return self.medium.size(name) is not None
         except Invalid:
             return True
 
     def size(self, name: str, claim: str) -> int | None:
-        """The size in bytes of a file that ``claim`` names; None where it is not there."""
+        """The size in bytes of a file that ``claim`` names; None if it is missing."""
         try:
             return self.medium.size(name)
         except ConverterError as error:
@@ -36,7 +36,7 @@ class Files:
             return None
 
     def read(self, name: str, claim: str) -> bytes | None:
-        """A file that ``claim`` names; None where it is not there, or not to be read."""
+        """The content of a file that ``claim`` names; None if it is missing or cannot be read."""
         try:
             if self.medium.size(name) is None:
                 self.missing(name, claim)
@@ -47,15 +47,15 @@ class Files:
             return None
 
     def missing(self, name: str, claim: str) -> None:
-        """A file is named and not there."""
+        """Report a file that is named and missing."""
         self._findings.add("docker/archive-file", claim, f"got no file {name[:200]!r}, want it")
 
     def value(self, data: bytes | None) -> Any:
-        """What a document says, as far as it is JSON."""
+        """The value of a document, as far as it is JSON."""
         return None if data is None else read(data, self._limits).value
 
     def repositories(self) -> dict[str, str]:
-        """Name with tag → the ID of the newest layer, as far as ``repositories`` can be read."""
+        """Name with tag → ID of the newest layer, as far as ``repositories`` can be read."""
         name = repositories.NAME
         data = self.read(name, name)
         value = self.value(data)
@@ -69,6 +69,6 @@ class Files:
         return found
 
     def _failed(self, claim: str, error: ConverterError) -> None:
-        # A rule of the document may have said so already.
+        # A rule of the document may have reported it already.
         if not self._findings.told(claim):
             self._findings.failed(claim, error)

@@ -1,4 +1,4 @@
-"""Collects what is wrong with an image: each finding with its rule and place, up to a maximum per rule."""
+"""Collects findings about an image, each with its rule and place, up to a maximum per rule."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from converter.schema import Finding, Profile
 from converter.validate.rules import BY_NAME
 
 MOST = 100
-"""A rule is not told more often than this of one image; the last finding says how often it was broken besides."""
+"""The most findings of one rule about one image; a last finding counts the rest."""
 _LONGEST = 400
 
 WRONG = (Invalid, NotFound, Unsupported)
-"""Errors that say something of the image. All others say that it could not be looked at, and end the validation."""
+"""Errors that are about the image. All others mean that it could not be examined, and end the validation."""
 
 
 class Findings:
-    """What was found so far, in the order of finding."""
+    """The findings so far, in the order they were found."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile: Profile = profile
@@ -25,11 +25,11 @@ class Findings:
         self._counts: dict[str, int] = {}
 
     def wanted(self, rule: str) -> bool:
-        """Whether the profile has the rule: else nobody need look."""
+        """Whether the profile has the rule; if not, it need not be checked."""
         return BY_NAME[rule].severity(self.profile) is not None
 
     def add(self, rule: str, place: str, fact: str) -> None:
-        """A rule is broken at a place; ``fact`` says what was got and what was wanted."""
+        """Add a violation of a rule at a place; ``fact`` says what was got and what was wanted."""
         count = self._counts.get(rule, 0)
         if count > MOST:  # a hostile layer breaks one rule a million times
             self._counts[rule] = count + 1
@@ -40,19 +40,19 @@ class Findings:
             self._keep(Finding(_whole(place[:_LONGEST]), rule, _whole(fact), found.spec, severity))
 
     def add_all(self, place: str, findings: Iterable[Finding]) -> None:
-        """Findings of a document that lies at a place."""
+        """Add the findings of the document at a place."""
         for one in findings:
             path = member(place, one.path)
             self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
 
     def failed(self, place: str, error: ConverterError, rule: str = "image/unreadable") -> None:
-        """An error that says what cannot be judged; raises it where it says nothing of the image."""
+        """Add an error as a finding; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
         self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
 
     def told(self, place: str) -> bool:
-        """Whether an error at a place, or of a member below it, is among them."""
+        """Whether there is an error at a place or a member below it."""
         return any(
             one.severity == "error" and (one.path == place or one.path.startswith(f"{place}/"))
             for one in self._found.values()
@@ -60,11 +60,11 @@ class Findings:
 
     @property
     def invalid(self) -> bool:
-        """Whether an error is among them."""
+        """Whether there is an error."""
         return any(one.severity == "error" for one in self._found.values())
 
     def all(self) -> tuple[Finding, ...]:
-        """All of them, and for each rule that was broken too often how often that was."""
+        """All findings and, for each rule with too many, a count of the rest."""
         rest = []
         for rule, count in self._counts.items():
             if count > MOST:
@@ -83,21 +83,21 @@ class Findings:
 
 
 def _whole(text: str) -> str:
-    """The text with halves of surrogate pairs, which no encoding has, told by their numbers."""
+    """The text with lone surrogates, which cannot be encoded, escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def member(place: str, pointer: str) -> str:
-    """The path of a member (a JSON pointer) of the document at a place; the document itself has no pointer."""
+    """The path of a member, by its JSON pointer, of the document at a place; without one, that of the document."""
     return f"{place}#{pointer}" if pointer else place
 
 
 def below(place: str, part: str) -> str:
-    """A part of what lies at a place; the image itself has the place ``""``."""
+    """The path of a part of what is at a place; the image itself has the place ``""``."""
     return f"{place}/{part}" if place else part
 
 
 def entry(place: str, name: bytes) -> str:
-    """The entry of a tar at a place; bytes that are no UTF-8 are escaped."""
+    """The path of an entry of the tar at a place; bytes that are not UTF-8 are escaped."""
     text = name.decode("utf-8", "backslashreplace")
     return f"{place}!/{text.lstrip('/')}"

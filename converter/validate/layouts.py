@@ -1,4 +1,4 @@
-"""OCI layouts: their two documents, and what lies below ``blobs`` (image-spec 1.1.1, image-layout.md)."""
+"""Checks OCI layouts: their two documents, and the files below ``blobs`` (image-spec 1.1.1, image-layout.md)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BLOBS = "blobs/"
 
 
 class LayoutCheck:
-    """A layout on a medium. ``saved`` says that Docker saved it, which also writes ``manifest.json``."""
+    """A layout on a medium. ``saved``: Docker wrote it, which also writes ``manifest.json``."""
 
     def __init__(self, medium: Medium, blobs: Blobs, *, saved: bool = False) -> None:
         self._medium = medium
@@ -39,7 +39,7 @@ class LayoutCheck:
         self.walk = Walk(self._fetch, blobs, saved=saved)
 
     def run(self, name: str = "") -> None:
-        """All that is there; with a name, that image and what is attached to it. Raises NotFound for the name."""
+        """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
         self._layout_file()
         rows = self._index()
         if rows is None:
@@ -72,7 +72,7 @@ class LayoutCheck:
             self._findings.add_all(LAYOUT, check(data, "oci-layout", self._findings.profile, self._blobs.limits))
 
     def _index(self) -> list[Any] | None:
-        """The entries as they are written; None where there is no telling."""
+        """The unparsed entries; None if they cannot be read."""
         if self._medium.size(INDEX) is None:
             self._findings.add("oci/layout-index", INDEX, f"got no file {INDEX} in {self._medium.where}, want one")
             return None
@@ -82,7 +82,7 @@ class LayoutCheck:
         value = read(data, self._blobs.limits).value
         rows = value.get("manifests") if isinstance(value, dict) else None
         found = check(data, "oci-index", self._findings.profile, self._blobs.limits)
-        # Where manifest.json lists the images, the Engine writes null here.
+        # If manifest.json lists the images, the Engine writes null here.
         nothing = self._saved and isinstance(value, Mapping) and rows is None
         self._findings.add_all(INDEX, (one for one in found if not (nothing and one.path in {"", "/manifests"})))
         return rows if isinstance(rows, list) else None
@@ -104,7 +104,7 @@ class LayoutCheck:
             seen.setdefault(key, number)
 
     def _chosen(self, entries: list[Descriptor | None], name: str) -> frozenset[Digest]:
-        """The image of that name, and what refers to it."""
+        """The digests of the image of that name and of its referrers."""
         there = [entry for entry in entries if entry is not None]
         spoken = dict(subjects(there, self._document))
         offers = [oci_index.offer(entry) for entry in there if oci_index.attached_to(entry) is None]
@@ -114,7 +114,7 @@ class LayoutCheck:
             root = catalogue.resolve(name).digest
         except NotFound:
             if self._findings.invalid:
-                # The name may stand in what cannot be read.
+                # The name may be in what cannot be read.
                 return frozenset()
             raise
         about = {entry.digest for entry in there if oci_index.attached_to(entry) == root}
@@ -124,7 +124,7 @@ class LayoutCheck:
         return self._fetch(descriptor).read(self._blobs.limits)
 
     def _attached(self, entries: list[Descriptor | None]) -> None:
-        """What is attached by its name against the subject that its document has."""
+        """Compare the subject that an attachment's name states with the one in its document."""
         for number, entry in enumerate(entries):
             told = None if entry is None else oci_index.attached_to(entry)
             seen = None if entry is None else self.walk.seen.get(entry.digest)
@@ -139,7 +139,7 @@ class LayoutCheck:
                 self._findings.add("image/referrer", path, f"got {subject}, want {told} as its name says")
 
     def _unnamed(self) -> None:
-        """Blobs that no descriptor names, by the names that they have."""
+        """Check blobs that no descriptor names against their file names."""
         for name in self._medium.names():
             if not name.startswith(_BLOBS):
                 continue

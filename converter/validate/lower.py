@@ -1,4 +1,4 @@
-"""Resolves hard links in the layers below their own, as these are flattened (image-spec 1.1.1, layer.md)."""
+"""Resolves hard links into lower layers, as these are flattened (image-spec 1.1.1, layer.md)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from converter.streams.tar.names import parent
 from converter.validate.entries import LayerEntries
 
 AT_ONCE = 100_000
-"""Paths and links that are looked for together. The names of all layers are gone through once for so many, so the time
-grows with the names and with the links, not with one times the other.
+"""Paths and links resolved in one pass over the names of all layers, so that the time grows with the sum of names and
+links, not with their product.
 """
 
 _Link = tuple[int, bytes, bytes]
-"""The number of its layer, its name, and what it leads to."""
+"""A link: the number of its layer, its name, and its target."""
 
 
 def judge(layers: Sequence[LayerEntries]) -> None:
-    """Tell which links of ``layers``, base first, lead to nothing."""
+    """Report the links of ``layers``, base first, whose target is missing."""
     for links, asked in _together(layers):
         below = _Flattened(asked)
         for number, group in groupby(links, itemgetter(0)):
@@ -31,7 +31,7 @@ def judge(layers: Sequence[LayerEntries]) -> None:
 
 
 def _together(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set[int]]]:
-    """Links, a layer's behind those of the layers below it, with the hashes of all paths that have a say in them."""
+    """Batches of links, lower layers first, each with the hashes of all paths that can affect them."""
     links: list[_Link] = []
     asked: set[int] = set()
     for number, layer in enumerate(layers):
@@ -49,7 +49,7 @@ def _together(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set
 
 
 class _Flattened:
-    """The lowest layers, as far as some paths are concerned: which of them was the last to say what of a path."""
+    """The lowest layers, for the paths asked about: for each path, the last layer with each kind of entry for it."""
 
     def __init__(self, asked: set[int]) -> None:
         self._asked = asked
@@ -60,7 +60,7 @@ class _Flattened:
         self.height = 0
 
     def add(self, layer: LayerEntries) -> None:
-        """The next layer."""
+        """Add the next layer."""
         for known, names in (
             (self._files, layer.files),
             (self._directories, layer.directories),
@@ -71,9 +71,7 @@ class _Flattened:
         self.height += 1
 
     def has(self, path: bytes) -> bool:
-        """Whether a file is there that nothing of a higher layer has replaced or removed, with what is above it or
-        alone.
-        """
+        """Whether the path is a file that no higher layer has replaced or removed, by itself or with a parent."""
         key = hash(path)
         found = self._files.get(key, -1)
         if found < 0 or found < max(self._directories.get(key, -1), self._removed.get(key, -1)):

@@ -9,7 +9,7 @@ LAYERED = ("oci-image", "docker-image")
 OCI = ("oci-image",)
 DOCKER = ("docker-image",)
 ACI = ("aci-image",)
-"""Kinds of images, by the format of what a reference names."""
+"""Kinds of images, by their format."""
 
 SPEC = "image-spec 1.1.1, "
 LAYER = SPEC + "layer.md, "
@@ -25,5 +25,5 @@ def rule(
     strict: Severity | None = "error",
     note: str = "",
 ) -> Rule:
-    """A rule of whole images: no document alone is checked by it."""
+    """A rule of whole images, which no single document is checked against."""
     return Rule(name=name, title=title, spec=spec, kinds=kinds, compat=compat, strict=strict, note=note)

@@ -1,4 +1,4 @@
-"""The rules of whole images: what no single document can show, and the rules of layouts and archives."""
+"""The rules of whole images, which no single document can show, and those of layouts and archives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from converter.validate.making import ALL, DOCKER, LAYER, LAYERED, OCI, SPEC, ru
 from converter.validate.tar_rules import ACIS, TARS
 
 IMAGE_KINDS = {"oci-image": "oci", "docker-image": "docker", "aci-image": "aci"}
-"""What an image is, by the format of what a reference names, and the family of its rules."""
+"""Kinds of images, by their format, with the family of their rules."""
 
 _LAYOUT = SPEC + "image-layout.md, "
 _SAVE = "moby image/spec v1.2, Combined Image JSON + Filesystem Changeset Format"
@@ -218,5 +218,5 @@ BY_NAME = {one.name: one for one in IMAGE_RULES}
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Every rule there is: those of documents, and those of images."""
+    """All rules: those of documents, then those of images."""
     return (*schema.rules(), *IMAGE_RULES)

@@ -1,4 +1,4 @@
-"""What ``docker save`` wrote, of any generation (moby, image/tarexport; image/spec/v1.2.md)."""
+"""Checks archives of ``docker save``, of any generation (moby, image/tarexport; image/spec/v1.2.md)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SavedCheck:
         self._layout = LayoutCheck(medium, blobs, saved=True)
 
     def run(self, name: str = "") -> None:
-        """All that is there, or the image of a name. Raises NotFound for the name."""
+        """Check everything, or the image of a name. Raises NotFound for the name."""
         has_rows = self._files.there(_MANIFEST)
         has_layout = self._files.there(oci_index.INDEX) and (not has_rows or self._files.there(oci_index.LAYOUT))
         missing: NotFound | None = None
@@ -59,7 +59,7 @@ class SavedCheck:
             raise missing or NotFound(f"got no image {name[:200]!r} in {self._medium.where}, want one")
 
     def _rows(self, name: str) -> bool:
-        """The images of ``manifest.json``; returns whether any has the name."""
+        """Check the images of ``manifest.json``; returns whether any has the name."""
         data = self._files.read(_MANIFEST, _MANIFEST)
         if data is None:
             return False
@@ -97,7 +97,7 @@ class SavedCheck:
                 self._layout.walk.image(document, known, str(number))
 
     def _in_layout(self, config: Digest, layers: list[str]) -> bool:
-        """Whether the same image has been looked at, as a manifest of the layout."""
+        """Whether the same image was already checked as a manifest of the layout."""
         for seen in self._layout.walk.seen.values():
             described = seen.document.get("config")
             rows = seen.document.get("layers")
@@ -108,7 +108,7 @@ class SavedCheck:
         return False
 
     def _config_name(self, name: str, data: bytes, claim: str) -> None:
-        """A name that is a digest is a promise; below ``blobs`` more so than elsewhere."""
+        """Check a name that is a digest; a false one breaks a rule of blobs below ``blobs``, of archives elsewhere."""
         actual = Digest.of(data)
         promised = _claimed(name)
         if promised is not None and promised.startswith("sha256:"):
@@ -118,7 +118,7 @@ class SavedCheck:
             self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
 
     def _layer(self, name: str, row: int, number: int, elsewhere: bool) -> SeenLayer | None:
-        """A layer, read once; None where it is not there, and need not be if it is ``elsewhere``."""
+        """Read a layer, once; None if it is missing, which is a finding unless it is ``elsewhere``."""
         claim = member(_MANIFEST, f"/{row}/Layers/{number}")
         if self._files.size(name, claim) is None:
             if not elsewhere and not self._findings.told(claim):
@@ -133,7 +133,7 @@ class SavedCheck:
         return self._layers[name]
 
     def _sources(self, row: Mapping[str, Any], layers: list[str], config: Mapping[str, Any], number: int) -> None:
-        """What ``LayerSources`` says of layers below blobs/; elsewhere a layer may lie unpacked and be told packed."""
+        """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
         claim = member(_MANIFEST, f"/{number}/LayerSources")
         sources = row.get("LayerSources")
         for name, diff_id in zip(layers, diff_ids_of(config)):
@@ -150,7 +150,7 @@ class SavedCheck:
                 self._findings.add("docker/archive-layer-source", claim, fact)
 
     def _tags(self, rows: list[dict[str, Any]]) -> None:
-        """Names, each of one image, and the same as in ``repositories`` where that is there."""
+        """Check that each name has one image and, if there is a file ``repositories``, that it has the same names."""
         seen: dict[str, int] = {}
         for number, row in enumerate(rows):
             for place, tag in enumerate(_texts(row, "RepoTags")):
@@ -171,7 +171,7 @@ class SavedCheck:
 
 
 def _claimed(name: str) -> str | None:
-    """The digest that the name of a file is, as text; None where it is none."""
+    """The digest that a file's name states, as text; None if it states none."""
     try:
         found = claimed_digest(name)
     except Invalid:
@@ -180,7 +180,7 @@ def _claimed(name: str) -> str | None:
 
 
 def _elsewhere(row: Mapping[str, Any], diff_ids: list[Any]) -> set[int]:
-    """The places of the layers that URLs lead to."""
+    """The positions of the layers that have URLs."""
     sources = row.get("LayerSources")
     found = [sources.get(str(one)) for one in diff_ids] if isinstance(sources, dict) else []
     return {place for place, source in enumerate(found) if isinstance(source, dict) and source.get("urls")}

@@ -1,4 +1,4 @@
-"""What can be wrong with any tar, entry by entry, and with its end (POSIX.1-2001 pax; GNU tar manual)."""
+"""Checks any tar, entry by entry, and its end (POSIX.1-2001 pax; GNU tar manual)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expanded
 
 Tell = Callable[[str, bytes | None, str], None]
-"""Takes a rule, the name of an entry (None: the archive itself), and a fact."""
+"""Reports a violation: the rule, the name of an entry (None: the archive itself), and a fact."""
 
 _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
-"""Whether the numbers from the mode on are what nearly every header has: then nobody need look closer."""
+"""Whether the numbers of a header, from the mode on, have the usual form, and so need no closer look."""
 _REPEATABLE = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 _TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
 _NUMBERS: tuple[Callable[[Entry], object], ...] = (
@@ -36,10 +36,10 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 
 
 def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits, held: Held | None = None) -> bool:
-    """Read an uncompressed archive as far as it can be read, and let ``visit`` see each file in it.
+    """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.
 
-    ``held`` counts over the layers of an image. Gives whether every entry was seen. The blocks are not closed, and not
-    read on where the archive is damaged. What they raise comes through, but for Invalid, which is taken for damage.
+    ``held`` counts over the layers of an image. Returns whether every entry was visited. The blocks are not closed, nor
+    read further if the archive is damaged. Their errors are raised, except Invalid, which is taken for damage.
     """
     scanner = Scanner(Cursor(blocks), limits, held)
     try:
@@ -82,7 +82,7 @@ def _records(entry: Entry, tell: Tell) -> None:
                 tell("tar/pax-encoding", entry.name, f"got {shown(value)} for {shown(key)}, want UTF-8")
     if entry.type == fields.FILE and entry.sparse:
         try:
-            # Its map is checked before anything of it is given.
+            # The map is checked before the first block is yielded.
             next(iter(expanded(entry, sys.maxsize)), None)
         except LimitExceeded as error:
             tell("image/limit", entry.name, str(error))
@@ -99,7 +99,7 @@ def _utf8(text: bytes) -> bool:
 
 
 def _ending(scanner: Scanner, tell: Tell) -> None:
-    """Two blocks of zeros, and nothing but zeros behind them. Padding that lacks is part of the same carelessness."""
+    """Check for two blocks of zeros, then only zeros; missing padding of the last entry is the same finding."""
     zeros, garbage = 0, 0
     for block in scanner.trailing():
         if not garbage:

@@ -1,4 +1,4 @@
-"""Follows the descriptors of an image from its root down, whatever the documents claim (image-spec 1.1.1, spec.md)."""
+"""Follows the descriptors of an image from its root, whatever the documents claim (image-spec 1.1.1, spec.md)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ KINDS = {
     types.DOCKER_SCHEMA1: "docker-schema1",
     types.DOCKER_SCHEMA1_SIGNED: "docker-schema1",
 }
-"""Media type of a root → the kind of the document."""
+"""Media type of a root → kind of the document."""
 
 _COUNTED = frozenset(("oci/history-length", "docker/config-history"))
-"""Rules of a configuration alone that ask what is asked here of the whole image."""
+"""Rules of configuration documents that are checked here for the whole image instead."""
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ class Seen:
 
 
 class Walk:
-    """Reads whatever is below roots, each blob once.
+    """Reads everything below roots, each blob once.
 
-    Where Docker ``saved`` them, an image that an index names may be missing, and a configuration is the Engine's, which
-    writes null for a list that is empty, whatever type it is given.
+    If Docker ``saved`` them, an image that an index names may be missing, and a configuration of any type is the
+    Engine's, which writes null for an empty list.
     """
 
     def __init__(self, fetch: Fetch, blobs: Blobs, *, saved: bool = False) -> None:
@@ -58,12 +58,12 @@ class Walk:
         self._sparse = "docker/archive-sparse" if saved else "image/blob-missing"
         self._layers: dict[tuple[Digest, str], SeenLayer] = {}
         self.seen: dict[Digest, Seen] = {}
-        """What was read, by digest: manifests and indexes."""
+        """The manifests and indexes that were read, by digest."""
         self.read: set[Digest] = set()
-        """Every blob that was read or looked for."""
+        """The digest of every blob that was read or looked for."""
 
     def row(self, value: Any, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing") -> None:
-        """What a descriptor in a document names; ``place`` is the image's, ``claim`` the path of the descriptor."""
+        """Read what a descriptor in a document names; ``place`` is the image's, ``claim`` the descriptor's path."""
         descriptor = self.descriptor(value, claim)
         if descriptor is not None:
             self.item(descriptor, claim, place, depth, rule)
@@ -71,7 +71,7 @@ class Walk:
     def item(
         self, descriptor: Descriptor, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing"
     ) -> None:
-        """A manifest, an index, or what else a root may be."""
+        """Read a manifest, an index, or whatever else a root may be."""
         limit = self._blobs.limits.index_depth
         if depth > limit:
             fact = f"got indexes {depth} deep, want at most {limit} (limit: index_depth)"
@@ -105,13 +105,13 @@ class Walk:
         try:
             return Descriptor.from_json(value)
         except Invalid as error:
-            # Its document says it too where its schema does.
+            # The schema of its document may have reported it already.
             if not self._findings.told(claim):
                 self._findings.add("image/descriptor", claim, error.fact)
             return None
 
     def known(self, descriptor: Descriptor, claim: str, rule: str = "image/blob-missing") -> Known | None:
-        """The blob, unread; None where it is not there, or is a foreign layer that nobody wants to fetch."""
+        """The blob, unread; None if it is missing, or a foreign layer that is not to be fetched."""
         self.read.add(descriptor.digest)
         try:
             known = self._fetch(descriptor)
@@ -124,7 +124,7 @@ class Walk:
         return None if known.absent else known
 
     def _same(self, descriptor: Descriptor, claim: str) -> None:
-        """Another descriptor of what was read: it must say the same."""
+        """Check that another descriptor of what was already read states the same."""
         first = self.seen[descriptor.digest].descriptor
         if descriptor.size != first.size:
             fact = f"got {descriptor.size}, want {first.size} as another descriptor of the same says"
@@ -134,7 +134,7 @@ class Walk:
             self._findings.add("image/media-type", Claim(descriptor, claim).of("mediaType"), fact)
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
-        """What a document says, as far as it is JSON; all that is wrong with it alone is told."""
+        """The content of a document, as far as it is JSON; adds the findings about it alone."""
         found = check(data, kind, self._findings.profile, self._blobs.limits)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
         value = read(data, self._blobs.limits).value
@@ -166,7 +166,7 @@ class Walk:
         for number, row in enumerate(_list(document, "fsLayers")):
             text = row.get("blobSum") if isinstance(row, dict) else None
             claim = member(here, f"/fsLayers/{number}")
-            # Schema 1 tells no sizes, and its documents call a digest blobSum.
+            # Schema 1 states no sizes, and calls a digest blobSum.
             wanted = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
             descriptor = self.descriptor(wanted, claim)
             if descriptor is not None:
@@ -198,7 +198,7 @@ class Walk:
             self._platform(root.platform, said, place)
 
     def image(self, config: Mapping[str, Any], layers: Sequence[SeenLayer | None], place: str) -> None:
-        """A configuration against its layers, base first; None for a layer that could not be read."""
+        """Check a configuration against its layers, base first; None for a layer that could not be read."""
         here = below(place, "config")
         diff_ids = diff_ids_of(config)
         if len(diff_ids) != len(layers):
@@ -221,7 +221,7 @@ class Walk:
             lower.judge([layer.entries for layer in known])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
-        """A configuration document, checked alone."""
+        """Check a configuration document alone; returns its content."""
         return self._document(data, f"{dialect}-config", below(place, "config"))
 
     def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
@@ -291,7 +291,7 @@ class Walk:
 
 
 def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
-    """What a configuration has for diff_ids."""
+    """The diff_ids of a configuration, unchecked."""
     return _list(_object(config, "rootfs"), "diff_ids")
 
 
@@ -306,7 +306,7 @@ def _artifact(
     layers: Sequence[Descriptor | None],
     dialect: str,
 ) -> bool:
-    """Whether it is no image: an attestation, a signature, a chart."""
+    """Whether it is not an image but an attestation, a signature, a chart."""
     if config is not None and config.media_type not in CONFIG_TYPES[dialect]:
         return True
     if (root.platform is not None and not root.platform.known) or document.get("artifactType"):

@@ -1,6 +1,7 @@
-"""Whether an image is what trusted people have signed: signatures are found, checked, and compared with what is asked.
+"""Whether an image is what trusted people signed: finds and verifies signatures, and compares them with what is wanted.
 
-The order matters: bytes are checked against their digests, signatures over bytes, and only what is signed is read.
+The order matters: bytes are checked against their digests, signatures are verified over bytes, and only what is signed
+is parsed.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from converter.verification.trace import Step, direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
 _TOLD = 3
-"""Reasons that are told in one line."""
+"""The most reasons listed in one message."""
 
 __all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Wanted", "judge", "verify", "vouch"]
 
 
 @frozen
 class Judgement:
-    """What was found. ``unmet`` has a fact for everything that was asked for and does not hold: none, and all does.
+    """The result. ``unmet`` has a fact for each thing wanted that does not hold; if it is empty, everything holds.
 
-    ``signed`` has those of ``Wanted.sources`` that have signed it, or what it was made into. ``steps`` lead from an
-    image that was converted back to what was signed; without any, the image is signed itself.
-    ``content`` says how its content is proven to be what was signed, None where that was not looked at.
+    ``signed`` has those of ``Wanted.sources`` that signed the image or what it was converted into. ``steps`` lead from
+    a converted image back to what was signed; without any, the image itself is signed. ``content`` says how its content
+    is proven to be what was signed, None if that was not checked.
     """
 
     reference: str
@@ -53,22 +54,22 @@ class Judgement:
 
     @property
     def level(self) -> str:
-        """That of the weakest link, P1 to P5; empty where nothing is proven."""
+        """The level of the weakest link, P1 to P5; empty if nothing is proven."""
         proofs = [*(step.proof for step in self.steps), *([self.content] if self.content else [])]
         return max((one.level for one in proofs), default="") if self.ok else ""
 
     @property
     def ok(self) -> bool:
-        """Whether all that was asked for holds."""
+        """Whether everything wanted holds."""
         return not self.unmet
 
     def require(self) -> None:
-        """Raises Untrusted where something that was asked for does not hold."""
+        """Raises Untrusted if something wanted does not hold."""
         if self.unmet:
             raise Untrusted("; ".join(self.unmet))
 
     def to_json(self) -> dict[str, Any]:
-        """What ``verify --json`` prints."""
+        """The JSON of ``verify --json``."""
         return {
             "reference": self.reference,
             "digest": str(self.root.digest),
@@ -86,9 +87,9 @@ class Judgement:
 
 
 def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
-    """Check every signature of an image. One that is not ``ok`` says what is missing; nothing is raised for that.
+    """Verify every signature of an image. A failure is not raised: the judgement is then not ``ok``, and says why.
 
-    Raises Usage where ``wanted`` names no key, Invalid for a key, a policy or an image that is none.
+    Raises Usage if ``wanted`` names no key, Invalid for a malformed key, policy or image.
     """
     wanted.check()
     location = Location.parse(reference)
@@ -104,10 +105,10 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
 
 
 def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
-    """Whether an image is signed as it has to be, itself or by way of its origin records.
+    """Whether an image is signed as required, itself or by way of its origin records.
 
-    The content of one that is signed itself is not read. Of an index whose image for ``wanted.platform`` is asked
-    about, either may be signed: that image is then the judgement's root.
+    If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
+    of the two may be signed; if it is the image, that becomes the judgement's root.
     """
     judgement = either(_vouch, source, location, root, wanted, platform=wanted.platform)
     if not judgement.ok or wanted.identity or wanted.map_identity:
@@ -125,7 +126,7 @@ def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted)
     asked_for = ORIGIN in wanted.require
     if (judgement.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in judgement.verdicts):
         return judgement
-    # Who has signed this image itself need not have signed what it was made of, too.
+    # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.but_for(judgement.signed)
     found = trace(source, location, root, before, judge)
     if found.steps:
@@ -135,7 +136,7 @@ def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted)
 
 
 def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
-    """The same for an image of a source that is open."""
+    """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
     with asked(source, location, root, wanted.identity) as question:
@@ -159,7 +160,7 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
 
 
 def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], frozenset[str]]:
-    """The verdicts under the keys that were given one by one, and which of these have signed."""
+    """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
     signatures = [*question.signatures, *content_trust.beside(wanted.content_trust, str(question.root.digest))]
@@ -172,7 +173,7 @@ def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Ver
 
 
 def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
-    """Signatures within the manifest that show it to be changed: then nobody can vouch for it, nor any policy."""
+    """A fact for each embedded signature that shows the manifest to be changed: then nothing can vouch for it."""
     for signature in question.signatures:
         if signature.kind == kinds.LIBTRUST:
             for one in check_one(signature, question.subject, trusted):
@@ -181,7 +182,7 @@ def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
 
 
 def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
-    """What there has to be, whoever made it, and is not."""
+    """A fact for each kind of signature that is required, whoever made it, and missing."""
     for required, here in ((ATTESTATION, True), (SIGNATURE, False)):
         good = any(one.ok and (one.signature.kind == kinds.ATTESTATION) == here for one in verdicts)
         if required in wanted.require and not good:
@@ -189,7 +190,7 @@ def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
 
 
 def _counts(signature: Signature, wanted: Wanted) -> bool:
-    """An attestation says something about an image; it approves it only where the caller says that it does."""
+    """Whether a signature approves the image; an attestation does so only if the caller requires attestations."""
     return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
 
 
@@ -206,7 +207,7 @@ def _missing(source: str, verdicts: list[Verdict]) -> str:
 
 
 def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
-    """A signature over an ACI covers the name within, and the version if it has one: as the caller asks for them."""
+    """The verdict on an ACI with its name checked: a signature over the file covers the name and version within."""
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict
     name, version = question.aci_name, question.aci_version

@@ -1,7 +1,7 @@
-"""Plans the conversion again from what was signed: what the target has to be, leaving its layers open.
+"""Plans the conversion again from what was signed: what the target has to be, except for its layers.
 
-A plan is the Merkle tree of the output, with holes. Execution fills them from the leaves up; whoever verifies fills
-them with what the target has, once that is proven, and compares the root.
+A plan is the Merkle tree of the output, with holes. Execution fills them from the leaves up; verification fills them
+with what the target has, once that is proven, and compares the root.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Read = Callable[[Descriptor], Item]
 
 
 def chosen(original: OriginalSource, root: Descriptor) -> Item:
-    """What was converted of what was signed; raises Untrusted where an index lists it for another platform."""
+    """The part of the signed image that was converted; raises Untrusted if an index lists it for another platform."""
     settings, read = original.record.settings, formats.reading(original.fetch)
     whole = read(root)
     item = _of_platforms(whole, settings, read)
@@ -54,7 +54,7 @@ def _of_platforms(item: Item, settings: Settings, read: Read) -> Item:
 
 
 def _check_platforms(index: Index, item: Item, read: Read) -> None:
-    """Whether each image is for the platform that the index lists it under."""
+    """Raises Untrusted if an image is for another platform than the index lists it under."""
     listed = dict(_listed(index, read))
     for image in images(item):
         assert image.original is not None
@@ -74,9 +74,9 @@ def _listed(index: Index, read: Read, depth: int = 0) -> Iterator[tuple[str, Pla
 
 
 def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:
-    """The plan that must have given ``target``, whose root is ``root``. Raises Untrusted where none could have.
+    """The plan that must have produced ``target``, whose root is ``root``. Raises Untrusted if none could have.
 
-    ``finder`` gives what an ACI depended on.
+    ``finder`` finds the dependencies of an ACI.
     """
     settings = original.record.settings
     item = each_image(original.with_layers)(item)
@@ -103,7 +103,7 @@ def _called(image: Image, name: str) -> Image:
 
 
 def _layer_types(item: Item) -> Iterator[str]:
-    """What the target took."""
+    """The media types of the target's layers."""
     for image in images(item):
         for layer in image.layers:
             if isinstance(layer.content, Known):
@@ -111,7 +111,7 @@ def _layer_types(item: Item) -> Iterator[str]:
 
 
 def _packed_as(item: Item, target: Item) -> Item:
-    """The item with every layer compressed as that of the target is, where it is not the same blob."""
+    """The item with every layer that is not the same blob in the target compressed as it is there."""
     if isinstance(item, Image) and isinstance(target, Image):
         if len(item.layers) != len(target.layers):
             raise Untrusted(f"got {len(target.layers)} layers, want {len(item.layers)}")
@@ -143,17 +143,17 @@ def _packed(layer: Layer, target: Layer) -> Layer:
 
 
 def absent(layer: Layer) -> bool:
-    """Whether it is a foreign layer that only its URLs lead to."""
+    """Whether it is a foreign layer that is available only from its URLs."""
     return isinstance(layer.content, Known) and layer.content.absent
 
 
 def compression(known: Known) -> Compression:
-    """The one that a layer's media type says."""
+    """The compression that a layer's media type states."""
     return Compression(codec_of(known))
 
 
 def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
-    """The leaves of a plan, and the target's layers that they must have become, but for foreign ones elsewhere."""
+    """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
     if isinstance(target, Image):
         nodes = leaves(node)
         here = [layer for layer in target.layers if not absent(layer)]
@@ -167,10 +167,10 @@ def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
 
 
 def filled(node: Node, made: Mapping[int, Made]) -> tuple[Made, bytes]:
-    """What a node becomes, given its leaves, and its bytes where it is a document."""
+    """What a node becomes, given its leaves, and its bytes if it is a document."""
     if id(node) in made:
         return made[id(node)], b""
-    if isinstance(node, Copy):  # a part of an artifact, which is carried as it is
+    if isinstance(node, Copy):  # a part of an artifact, which is copied as it is
         return Made(descriptor=node.content.descriptor.retyped(node.media_type).bare(), diff_id=node.diff_id), b""
     assert isinstance(node, Write), "every layer of a target is proven before its documents are"
     data = node.render(tuple(filled(child, made)[0] for child in node.inputs))
@@ -178,6 +178,6 @@ def filled(node: Node, made: Mapping[int, Made]) -> tuple[Made, bytes]:
 
 
 def text(value: object) -> str:
-    """A member of a document, for people."""
+    """A member of a document, shortened for display."""
     shown = dump(value).decode()
     return shown if len(shown) <= 80 else shown[:77] + "..."

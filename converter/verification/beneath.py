@@ -1,8 +1,7 @@
-"""What an ACI depended on: the ACIs below it that its record has or makes again, each vouched for (aci.md, "Dependency
-Matching").
+"""The ACIs that an ACI depended on, from its record or rebuilt, each vouched for (aci.md, "Dependency Matching").
 
-What is signed names a dependency by its image ID, which is then all that it takes; where it names none, the dependency
-has to be signed like the image itself, as rkt asked for.
+If the signed image names a dependency by its image ID, that suffices; if not, the dependency has to be signed like the
+image itself, as rkt required.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Beneath:
-    """The ACIs of a record; ``verdicts`` are what was found of those that had to be signed."""
+    """The ACIs of a record; ``verdicts`` are those on the ones that had to be signed."""
 
     def __init__(self, original: OriginalSource, judge: Callable[[Descriptor], Judgement]) -> None:
         self._original = original
@@ -34,7 +33,7 @@ class Beneath:
         self.verdicts: list[Verdict] = []
 
     def find(self, dependency: Dependency) -> Known | None:
-        """A Finder; raises Untrusted where the ACI has to be signed and is not."""
+        """A Finder; raises Untrusted if the ACI has to be signed and is not."""
         known = fitting(self._shelf, dependency)
         if known is not None and not pinned(dependency):
             judgement = self._judge(known.descriptor)

@@ -1,4 +1,4 @@
-"""What differs between a converted image and what it should be, in terms that show what was changed."""
+"""The differences between a converted image and what it should be, in terms that show what was changed."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ STEERING = (
     "com.github.containerd.",
     "io.containerd.",
 )
-"""Annotations that make a runtime take the content of a layer from somewhere else than its tar, and those that an ACI
-is made of again: somebody who converts the image would give what they say for what was signed."""
+"""Annotations that make a runtime take a layer's content from elsewhere than its tar, and those from which an ACI is
+rebuilt: a later conversion would pass off what they say as signed."""
 
 
 _TOLD = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"atime", b"ctime", b"uname", b"gname"))
-"""PAX records that a tree has, or that nobody obeys who unpacks one."""
+"""PAX records that a file tree already reflects, or that no extractor obeys."""
 
 Said = tuple[tuple[bytes, bytes], ...]
 
 
 @frozen
 class Aci:
-    """The files of an ACI, ``rootfs`` and ``manifest`` among them, what else their headers say, and its manifest.
+    """The files of an ACI, including ``rootfs`` and ``manifest``, what else their headers say, and its manifest.
 
-    Whoever has it closes the files.
+    The caller closes ``files``.
     """
 
     files: Listing
@@ -52,7 +52,7 @@ class Aci:
 
 
 def read_aci(blocks: Blocks) -> Aci:
-    """Read the tar of an ACI; raises Invalid where two readers may see two things in it."""
+    """Read the tar of an ACI; raises Invalid if two readers may see different content in it."""
     manifest: list[bytes] = []
     said: dict[bytes, Said] = {}
 
@@ -78,13 +78,13 @@ def read_aci(blocks: Blocks) -> Aci:
     files = listing([watched])
     if lost := said.keys() - {row.path for row in files if row.record}:
         files.close()
-        # What a tree passes over, a runtime need not: a whiteout is a file to it, a link is there until it is replaced.
+        # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
         raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
     return Aci(files=files, said=said, manifest=b"".join(manifest))
 
 
 def _said(entry: Entry) -> Said:
-    """What somebody who unpacks an entry may obey, and a tree has not: names of owners, ACLs, labels."""
+    """What an extractor may obey and a tree does not hold: owner names, ACLs, labels."""
     owners = ((b"uname", entry.uname), (b"gname", entry.gname))
     records = (
         (key, value)
@@ -101,7 +101,7 @@ def _small(entry: Entry) -> bytes:
 
 
 def require_same_aci(got: Aci, want: Aci) -> None:
-    """Raises Untrusted with the first thing that the ACIs do not agree about."""
+    """Raises Untrusted with the first difference between the ACIs."""
     if got.manifest != want.manifest:
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))
     for difference in trees(got.files, want.files):
@@ -114,20 +114,20 @@ def require_same_aci(got: Aci, want: Aci) -> None:
 
 
 def _header(said: Said | None) -> str:
-    """What a header says, for people; None is that of a directory that is only there because something lies in it."""
+    """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
     if said is None:
         return "no entry"
     return "an entry" + "".join(f" with {shown(key)} {shown(value)}" for key, value in said)
 
 
 def require_same(what: str, got: Any, want: Any) -> None:
-    """Raises Untrusted with the first member of a document that is another."""
+    """Raises Untrusted with the first member of a document that differs."""
     for path, one, other in members(got, want):
         raise Untrusted(f"{what}: got {_text(one)} at {path or '/'}, want {_text(other)}")
 
 
 def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...]:
-    """The annotations that nothing vouches for, as facts; raises Untrusted for anything else that is another."""
+    """The differing annotations, which nothing vouches for, as facts; raises Untrusted for any other difference."""
     uncovered = []
     for path, one, other in members(got, want):
         parts = path.split("/")[1:]
@@ -143,7 +143,7 @@ def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...
 
 
 def members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The smallest members in which two documents differ: their place, and what each has there (None: nothing)."""
+    """The smallest members in which two documents differ: their JSON pointer, and both values (None: nothing)."""
     if isinstance(got, dict) and isinstance(want, dict):
         for key in dict.fromkeys((*want, *got)):
             yield from members(got.get(key), want.get(key), path + pointer(key))

@@ -1,6 +1,6 @@
-"""The image that an origin record is about, as a source: documents come from the record, layers from the target.
+"""The original image of an origin record, as a source: documents come from the record, layers from the target.
 
-Nothing here is trusted: whatever is read is checked against the digest that it is read by, and its size is bounded.
+Nothing here is trusted: everything read is checked against the digest it was asked for by, and its size is bounded.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OriginalSource:
         files: ExitStack,
         workers: Workers,
     ) -> None:
-        """``root`` and ``item`` are the converted image, ``fetch`` is that of the source that it lies in."""
+        """``root`` and ``item`` are the converted image, ``fetch`` is that of its source."""
         self.record: Record = found.record
         self._parts = found.parts
         self._fetch = fetch
@@ -61,7 +61,7 @@ class OriginalSource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Whoever gave ``files`` closes them."""
+        """Nothing to close: the caller closes ``files``."""
 
     def names(self) -> tuple[str, ...]:
         return ("@0",)
@@ -71,15 +71,15 @@ class OriginalSource:
         return self.record.root
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """What the record says has referred to the subject."""
+        """The attachments that, according to the record, the subject had."""
         return [one for one in self.record.attachments if one.subject == subject]
 
     def carries(self, digest: Digest) -> bool:
-        """Whether the record has these bytes itself."""
+        """Whether the record itself holds these bytes."""
         return digest in self._parts
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """As in Source; that a layer is not there shows when it is read."""
+        """As in Source; a missing layer raises only when it is read."""
         digest = descriptor.digest
         part = self._parts.get(digest)
         if part is not None:
@@ -98,32 +98,32 @@ class OriginalSource:
         )
 
     def with_layers(self, image: Image) -> Image:
-        """The image with those layers that are made again of the target's, plain, in place of what they were."""
+        """The image with the layers that have recipes replaced by uncompressed ones, rebuilt from the target's."""
         recipes = {row.diff_id: row for row in self.record.layers if row.recipe is not None}
         return replace(image, layers=tuple(self._again(layer, recipes.get(layer.diff_id)) for layer in image.layers))
 
     def acis(self) -> Iterator[Known]:
-        """The ACIs that the target was made of: those that the record has, and those that can be made again."""
+        """The ACIs that the target was made from: those that the record holds, and those that can be rebuilt."""
         rows = {row.source: row.size for row in self.record.layers if row.source is not None and row.packing}
         carried = {digest: part.size for digest, part in self._parts.items() if _is_image(part)}
         for digest, size in (carried | rows).items():
             yield self.fetch(Descriptor(media_type=types.ACI, digest=digest, size=size))
 
     def target(self, digest: Digest) -> Descriptor:
-        """A blob of the converted image, complete."""
+        """The complete descriptor of a blob of the converted image."""
         if digest == self._root.digest:
             return self._root
         return self._fetch(Descriptor(media_type=self._root.media_type, digest=digest, size=-1)).descriptor
 
     def tar(self, digest: Digest) -> Blocks:
-        """The tar of a blob of the target, which only the first call unpacks."""
+        """The tar of a blob of the target; only the first call decompresses it."""
         return self._spool(digest).blocks()
 
     def _again(self, layer: Layer, row: LayerOrigin | None) -> Layer:
         if row is None or row.recipe is None or row.target is None or layer.diff_id is None:
             return layer
         assert isinstance(layer.content, Known)
-        # What was signed says how large the layer was, packed; nothing grows more than that allows.
+        # What was signed states the layer's compressed size; the tar may not exceed what that allows.
         most = min(self._limits.layer, max(RATIO_FROM, self._limits.ratio * layer.content.descriptor.size))
         if not 0 <= row.size <= most:
             raise LimitExceeded(f"got a layer of {row.size} bytes in a record, want at most {most} (limit: ratio)")
@@ -131,7 +131,7 @@ class OriginalSource:
         return replace(layer, content=Known(descriptor, self._by_recipe(row.recipe, row.target)))
 
     def _by_recipe(self, recipe: Digest, target: Digest) -> Callable[[], Blocks]:
-        """Makes a tar of that of a blob of the target."""
+        """Returns a function that rebuilds a tar from that of a blob of the target."""
         part = self._part(recipe)
 
         def lend(offset: int, size: int) -> Blocks:
@@ -153,7 +153,7 @@ class OriginalSource:
         return self._spools[digest]
 
     def _aci(self, descriptor: Descriptor, row: LayerOrigin | None) -> Blocks:
-        """The file of an ACI that the target was made of."""
+        """The file of an ACI that the target was made from."""
         digest = descriptor.digest
         if digest not in self._spools:
             if row is None:
@@ -168,7 +168,7 @@ class OriginalSource:
         return self._spools[digest].blocks()
 
     def _packed(self, row: LayerOrigin) -> Blocks:
-        """A layer as it was compressed."""
+        """A layer, compressed as it originally was."""
         if row.recipe is not None and row.target is not None:
             tar = self._by_recipe(row.recipe, row.target)()
         elif row.target in self._layers:
@@ -202,7 +202,7 @@ class OriginalSource:
 
 
 def _as(descriptor: Descriptor, known: Known) -> Known:
-    """The same bytes under another media type, checked by the digest that was asked for."""
+    """The same bytes under another media type, checked against the descriptor's digest."""
     return Known(descriptor.sized(known.descriptor.size), known.raw, absent=known.absent)
 
 

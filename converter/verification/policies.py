@@ -23,7 +23,7 @@ from converter.verification.wanted import Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
 _LOGGED = (kinds.COSIGN,)
-"""Those of which the entry in a log is checked."""
+"""The kinds whose entry in a log is checked."""
 
 
 def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
@@ -55,7 +55,7 @@ def _checked(requirement: Requirement, question: Question, trusted: Trusted, whe
 
 
 def _alone(verdict: Verdict) -> Verdict:
-    """A message with more than one signature is none for the tools whose policy this is."""
+    """Refuse a message with more than one signature, as the tools that define the policy do."""
     if verdict.ok and verdict.signature.kind == kinds.SIMPLE_SIGNING:
         count = openpgp.signatures_in(verdict.signature.data)
         if count > 1:
@@ -64,7 +64,7 @@ def _alone(verdict: Verdict) -> Verdict:
 
 
 def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
-    """What a requirement trusts, and no more: no key that was given otherwise."""
+    """What a requirement trusts, and nothing more: not the keys that the caller gave."""
     rule = Rule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
     logs = [load(data, where) for _, data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)

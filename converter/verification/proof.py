@@ -1,8 +1,8 @@
-"""Whether a converted image has the content that was signed: level by level, layer by layer (docs/signatures.md).
+"""Whether a converted image has the content that was signed, level by level and layer by layer (docs/signatures.md).
 
-P1: the same bytes. P2: the same configuration, and for every layer the diff_id that it names. P3: the metadata are
-those that the signed ones give. P4: what was signed is made again of the target. P5: what was signed is carried along,
-and converted again.
+P1: the same bytes. P2: the same configuration, and for every layer the diff_id that it names. P3: metadata that follow
+from the signed ones. P4: what was signed is rebuilt from the target. P5: what was signed is carried along, and
+converted again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NOT_HERE = "layer[{}] of image {} is not here: only its digest is signed"
 
 @frozen
 class LayerProof:
-    """One layer of the target: what it was, and how that is proven."""
+    """One layer of the target: what it was in the original, and how that is proven."""
 
     target: Digest
     level: str
@@ -44,7 +44,7 @@ class LayerProof:
     diff_id: Digest | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What ``verify --json`` says of it."""
+        """The JSON of ``verify --json``."""
         return {
             "target": str(self.target),
             "source": None if self.source is None else str(self.source),
@@ -55,7 +55,7 @@ class LayerProof:
 
 @frozen
 class Proof:
-    """How an image is proven to be what was signed, and what of it is not; ``platform`` is the one of an index."""
+    """How an image is proven to be what was signed, and what is not; ``platform`` is set for one image of an index."""
 
     level: str
     layers: tuple[LayerProof, ...] = ()
@@ -66,11 +66,10 @@ class Proof:
 def prove(
     original: OriginalSource, signed: Descriptor, root: Descriptor, target: Item, document: bytes, *, finder: Finder
 ) -> Proof:
-    """The proof that ``target`` is what becomes of the image ``signed``; ``document`` is its root, empty for an ACI.
+    """Prove that converting ``signed`` gives ``target``; ``document`` is the target's root, empty for an ACI.
 
-    ``finder`` gives what an ACI depended on, and vouches for it.
-    The signature over ``signed`` is checked before. Raises Untrusted with what is another than it should be, and what
-    reading raises.
+    ``finder`` finds the dependencies of an ACI, and vouches for them. The signature over ``signed`` must already be
+    verified. Raises Untrusted with what differs, and what reading raises.
     """
     item = again.chosen(original, signed)
     was = original.record.root.media_type
@@ -92,7 +91,7 @@ def prove(
 
 
 def _untold(original: OriginalSource, item: Item, root: Descriptor) -> Iterator[str]:
-    """What the record says and nothing that is signed does."""
+    """What only the record states, and nothing signed does."""
     settings = original.record.settings
     if settings.platforms and of_aci(item).get("platform"):
         yield "the platform, which the signed ACI does not say"
@@ -103,7 +102,7 @@ def _untold(original: OriginalSource, item: Item, root: Descriptor) -> Iterator[
 
 
 def _elsewhere(target: Item) -> Iterator[str]:
-    """Layers that are not here: the documents that name them are compared, and nothing else can be."""
+    """Absent layers: the documents that name them are compared, and nothing else can be."""
     for number, image in enumerate(images(target)):
         for place, layer in enumerate(image.layers):
             if again.absent(layer):
@@ -111,13 +110,13 @@ def _elsewhere(target: Item) -> Iterator[str]:
 
 
 def direct(root: Descriptor, target: Item) -> Proof:
-    """The proof of an image that is signed itself: every blob is what its digest says."""
+    """Prove an image that is itself signed: every blob matches its digest."""
     rows: list[LayerProof] = []
     uncovered: list[str] = []
     for number, image in enumerate(images(target)):
         for place, layer in enumerate(image.layers):
             if not isinstance(layer.content, Known):
-                continue  # of an ACI, which is read whole for its signature
+                continue  # a layer of an ACI, which is read whole for its signature
             digest = layer.content.descriptor.digest
             try:
                 with within(f"layer[{place}]"):
@@ -134,18 +133,18 @@ def direct(root: Descriptor, target: Item) -> Proof:
 
 
 def _beneath(item: Item) -> tuple[str, ...]:
-    """What an ACI depends on, which it names and has not in it."""
+    """The dependencies of an ACI, which it names and does not contain."""
     return tuple(f"what it depends on: {name}" for name in of_aci(item).get("dependencies", ()))
 
 
 def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
-    """One layer of the target, read once."""
+    """Prove one layer of the target, reading it once."""
     known = layer.content
     assert isinstance(known, Known)
     there = known.descriptor
     if isinstance(leaf, Copy) and leaf.content.descriptor.digest != there.digest:
         raise Untrusted(f"got the layer {there.digest}, want {leaf.content.descriptor.digest}, which was signed")
-    # Its media type is what the plan says, whatever the target does: some make a reader leave a layer out.
+    # The media type comes from the plan, not from the target: some types make a reader skip a layer.
     there = there.bare().retyped(leaf.media_type)
     diff_id = measured(ahead(uncompressed(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
@@ -164,7 +163,7 @@ def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[M
 
 
 def _check_label(known: Known) -> None:
-    """Whether a layer is packed as its media type says; raises Untrusted where a reader could take it for another."""
+    """Raises Untrusted if a layer is not compressed as its media type says: readers could see another content."""
     codec, blocks = plain(known.blocks())
     with closing(blocks):
         want = again.compression(known).codec
@@ -173,7 +172,7 @@ def _check_label(known: Known) -> None:
 
 
 def _made_again(original: OriginalSource, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
-    """Convert a layer again; raises Untrusted where that gives another."""
+    """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
     meter, _ = remade(content, measured, notes.__setitem__)
     if (found := meter.digest()) != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {found}, which the signed image gives")
@@ -181,13 +180,13 @@ def _made_again(original: OriginalSource, content: Derived, notes: dict[str, str
 
 
 def _worst(original: OriginalSource, content: Derived) -> str:
-    """P5 where any of what it is made of had to be carried."""
+    """P5 if any of its sources had to be carried, else P4."""
     carried = any(original.carries(known.descriptor.digest) for known in sources(content))
     return CARRIED if carried else REBUILT
 
 
 def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
-    """An ACI, with those that it was made to depend on: of each, the tar has to be what the signed image gives."""
+    """Prove an ACI and those that it was made to depend on: the tar of each has to be what the signed image gives."""
     if isinstance(node, Copy):
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
     chain = leaves(node)
@@ -202,7 +201,7 @@ def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
         assert isinstance(leaf, Make)
         content = leaf.derived(tuple(made[id(below)] for below in leaf.inputs))
         made[id(leaf)], row, more = _aci(original, content, original.target(place))
-        if leaf is not node:  # the one above names it by its image ID
+        if leaf is not node:  # the ACI above names it by its image ID
             image_id = measured(original.tar(place), "sha512").digest()
             made[id(leaf)] = replace(made[id(leaf)], diff_id=image_id)
         rows.append(row)
@@ -211,7 +210,7 @@ def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
 
 
 def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
-    """One ACI, which is one blob; what it is, how that is proven, and what is not."""
+    """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
     notes: dict[str, str] = {}
     same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), notes.__setitem__)
     uncovered = () if same else _compared(original, content, there)
@@ -224,7 +223,7 @@ def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple
 
 
 def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
-    """Compare file by file an ACI that another version may have written; raises Untrusted with what differs."""
+    """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
     wanted, _ = remade(content, differing.read_aci)
     with wanted.files:
         got = differing.read_aci(original.tar(there.digest))
@@ -234,7 +233,7 @@ def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> 
 
 
 def _documents(node: Node, made: dict[int, Made], root: Descriptor, target: Item, document: bytes) -> tuple[str, ...]:
-    """Compare the target's documents with those that the signed image gives; what is said of them and not covered."""
+    """Compare the target's documents with those that the signed image gives; returns what is not covered."""
     assert isinstance(node, Write)
     wanted, data = again.filled(node, made)
     if wanted.descriptor.digest == root.digest:
@@ -251,7 +250,7 @@ def _documents(node: Node, made: dict[int, Made], root: Descriptor, target: Item
 
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
-    """The level of an image: its metadata's, or that of its weakest layer where that is weaker."""
+    """The level of an image: its metadata's or its weakest layer's, whichever is weaker."""
     signed, there = list(images(item)), list(images(target))
     if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
         return IDENTICAL

@@ -1,4 +1,4 @@
-"""The image in question: as stored, with its name and its signatures. Nothing in it is verified yet."""
+"""The image in question, as stored, with its name and signatures; nothing in it is verified yet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from converter.trust.trusted import Subject
 
 @frozen
 class Question:
-    """``aci_name`` is what an ACI calls itself, and ``aci_version`` its version; empty for other formats."""
+    """An image to verify. ``aci_name`` and ``aci_version`` are from an ACI's manifest; empty for other formats."""
 
     location: Location
     root: Descriptor
@@ -40,9 +40,9 @@ class Question:
 
 @contextmanager
 def asked(source: Source, location: Location, root: Descriptor, identity: str) -> Iterator[Question]:
-    """Find the signatures of an image; what they need stays there until the context is left.
+    """Find the signatures of an image; temporary files that they need exist until the context is left.
 
-    ``identity`` is its name, if the caller says one. Raises what reading raises.
+    ``identity`` is its name, if the caller gives one. Raises what reading raises.
     """
     known = formats.labelled(source.fetch(root))
     root = replace(root, media_type=known.descriptor.media_type)
@@ -67,7 +67,7 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
 
 
 def aside(folder: Path, question: Question) -> Iterator[Signature]:
-    """The simple signatures of the image in a lookaside, where it is called what it is called where it lies."""
+    """The simple signatures of the image in a lookaside, under the name that its own store gives it."""
     name = name_of(question.location, question.root) or question.subject.name
     if name is None:
         return
@@ -77,7 +77,7 @@ def aside(folder: Path, question: Question) -> Iterator[Signature]:
 
 
 def names_here(source: Source, location: Location, root: Descriptor) -> tuple[str, ...]:
-    """All full names of the image where it lies, unless ``location`` says which one is meant."""
+    """All full names of the image in its store, unless ``location`` already says which one is meant."""
     if location.transport in ("docker", "docker-daemon") or is_full(location.name):
         return ()
     names = (name for name in source.names() if is_full(name) and source.resolve(name).digest == root.digest)
@@ -85,12 +85,12 @@ def names_here(source: Source, location: Location, root: Descriptor) -> tuple[st
 
 
 def policy_transport(location: Location) -> str:
-    """The transport's name in policy.json."""
+    """The name of the transport in policy.json."""
     return location.transport or ("dir" if Path(location.path).is_dir() else "docker-archive")
 
 
 def absolute(location: Location) -> str:
-    """The path in policy.json: absolute and without symlinks."""
+    """The path as in policy.json: absolute and without symlinks."""
     return os.path.realpath(location.path)
 
 
@@ -100,11 +100,11 @@ def _called(known: Known, source: Source) -> tuple[str, str]:
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:
-    """A copy of the file, made when it is first asked for: the library wants a path, and it has to be these bytes."""
+    """Returns a function that copies the file once: the library wants a path, which must have exactly these bytes."""
 
     def spool() -> str:
         if not path.exists():
-            # Until it is whole it has another name: what turned out to be other bytes is not taken the next time.
+            # It has another name until it is complete, so that a copy that failed its digest is not used next time.
             coming = path.with_suffix(".coming")
             with coming.open("wb") as file:
                 file.writelines(known.blocks())

@@ -1,4 +1,4 @@
-"""Bytes that are read repeatedly and out of order, from an unnamed file that is still being filled."""
+"""Bytes read repeatedly and out of order from an unnamed temporary file that is still being written."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 
 
 class Spooled:
-    """All blocks of a stream, written by a thread of its own; whoever reads waits for what is not there yet.
+    """All blocks of a stream, written by a thread of its own; readers wait for what is not there yet.
 
-    No more than one block over ``most`` bytes is taken, for then they are not what they should be. An error of the
-    stream is raised to every reader who comes to its end. ``close`` ends the thread and gives the file back.
+    Reading stops with the block that exceeds ``most`` bytes, as such a stream is not what it should be. An error of
+    the stream is raised to every reader that reaches its end. ``close`` ends the thread and closes the file.
     """
 
     def __init__(self, blocks: Blocks, most: int | None = None) -> None:
@@ -33,33 +33,33 @@ class Spooled:
         self._thread.start()
 
     def close(self) -> None:
-        """Nothing can be read any more."""
+        """End the thread and close the file; nothing can be read afterwards."""
         self._left = True
         self._thread.join()
         os.close(self._fd)
 
     def finished(self) -> int:
-        """Wait for the end; the number of bytes. Raises what the stream has raised."""
+        """Wait for the end; returns the number of bytes. Raises what the stream raised."""
         while self._more(self._there):
             pass
         return self._there
 
     def blocks(self) -> Iterator[Block]:
-        """All of them, in order."""
+        """All bytes, in order."""
         place = 0
         while size := self._more(place):
             yield from file_blocks(self._fd, place, size, COPY_BLOCK)
             place += size
 
     def piece(self, offset: int, size: int) -> Iterator[Block]:
-        """Some of them; raises Invalid where they are not all there."""
+        """The bytes of one range; raises Invalid if the stream ends before it does."""
         while self._there < offset + size:
             if not self._more(self._there):
                 raise Invalid(f"got a piece that ends at byte {offset + size}, want one of {self._there} bytes")
         return file_blocks(self._fd, offset, size, COPY_BLOCK)
 
     def _more(self, place: int) -> int:
-        """How many bytes there are behind ``place``; 0 at the end. Raises what the stream has raised."""
+        """Wait for bytes after ``place``; returns their number, 0 at the end. Raises what the stream raised."""
         with self._changed:
             self._changed.wait_for(lambda: self._there > place or self._ended)
             if self._there == place and self._error is not None:

@@ -1,4 +1,4 @@
-"""One image of an index: a signature of the index covers it, but it may also be signed itself."""
+"""One image of an index: a signature of the index covers it, but the image itself may also be signed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Judge = Callable[[Source, Location, Descriptor, Wanted], "Judgement"]
 def either(
     judge: Judge, source: Source, location: Location, root: Descriptor, wanted: Wanted, *, platform: str
 ) -> Judgement:
-    """What ``judge`` says of an index or, where that does not do, of its image for ``platform`` (empty: of no image).
+    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
 
-    Anything else than an index is judged as it is. Raises NotFound where no image suits, and as ``of_platform``.
+    Anything but an index is judged as it is. Raises NotFound if no image suits, and what ``of_platform`` raises.
     """
     judgement = judge(source, location, root, wanted)
     if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
@@ -43,7 +43,7 @@ def either(
 
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
-    """The image for a platform; raises Untrusted where it is for another one than the index lists it under."""
+    """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
     read, wanted = formats.reading(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
     if isinstance(item, Image) and root.media_type != types.ACI and choose(wanted, (item.platform,)) is None:

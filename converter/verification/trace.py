@@ -1,7 +1,7 @@
-"""From a converted image back to what was signed, through its origin record and those of what it was made from.
+"""From a converted image back to what was signed, through its origin record and those of earlier conversions.
 
-The order matters: signatures are checked over the bytes that a record holds, then the content is proven, and only a
-record for which both hold counts for anything.
+The order matters: signatures are verified over the bytes that a record holds, then the content is proven, and only a
+record for which both succeed counts.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from converter.verification import Judgement
 
 MAX_DEPTH = 8
-"""Conversions behind each other."""
+"""The most successive conversions."""
 
 RECORDS_MOST = 32
-"""Records that are tried for one image, those of what it was made of among them; each costs as much as reading it."""
+"""The most records tried for one image, including those of earlier conversions; each costs as much as reading it."""
 
 
 @frozen
 class Step:
-    """One conversion, undone: the record, what was signed, by whom, and how the content is proven."""
+    """One conversion traced back: the record, what was signed, the verdicts, and the proof of the content."""
 
     record: Digest
     root: Descriptor
@@ -56,7 +56,7 @@ class Step:
     proof: Proof
 
     def to_json(self) -> dict[str, Any]:
-        """What ``verify --json`` says of it."""
+        """The JSON of ``verify --json``."""
         return {
             "record": str(self.record),
             "digest": str(self.root.digest),
@@ -71,29 +71,29 @@ class Step:
 
 @frozen
 class Trace:
-    """The way back to what was signed, the target's own conversion first; without one, why not, record by record."""
+    """The steps back to what was signed, the last conversion first; if none, the problems, one for each record."""
 
     steps: tuple[Step, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
-    """The image, or the index with all its images."""
+    """Read the image, or the index with all its images."""
     read = formats.reading(fetch)
     return read_whole(read(root), read)
 
 
 def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
-    """The proof of an image that is signed itself; where parts of it are not here, they are told as not covered.
+    """The proof of an image that is itself signed; missing parts are reported as not covered.
 
-    With ``platform``, of that one image of an index alone, whose documents have to be here; raises NotFound.
+    With ``platform``, only of that image of an index; raises NotFound if its documents are missing.
     """
 
     def fetch(descriptor: Descriptor) -> Known:
         try:
             return source.fetch(descriptor)
         except NotFound as error:
-            return Known(descriptor, missing(error))  # which only matters to those who read it
+            return Known(descriptor, missing(error))  # raised only if it is read
 
     try:
         item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)
@@ -105,10 +105,10 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
 
 
 def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, judge: Judge) -> Trace:
-    """Follow the origin records of an image; ``judge`` says whether one that is found is signed as it has to be.
+    """Follow the origin records of an image; ``judge`` decides whether an original is signed as required.
 
-    Of an index, those parts are proven that ``wanted.platform`` asks for.
-    Raises what reading the image itself raises.
+    Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
+    raises.
     """
     with Workers(len(os.sched_getaffinity(0))) as workers:
         return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
@@ -116,7 +116,7 @@ def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, 
 
 @frozen
 class _Here:
-    """What a record is read for: an image, or an index with all its images."""
+    """What a record is about: an image, or an index with all its images."""
 
     root: Descriptor
     item: Item
@@ -188,13 +188,13 @@ class _Tracing:
         yield from further
 
     def _judged_below(self, original: OriginalSource, root: Descriptor) -> Judgement:
-        """What is said of an ACI that another one depends on, under a name of its own."""
+        """The judgement of an ACI that another one depends on, under its own name."""
         return self.judge(original, self.location, root, replace(self.wanted, identity="", require=frozenset()))
 
     def _further(
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
     ) -> tuple[Step, ...]:
-        """The steps behind an image that is not signed itself; raises Untrusted where they lead nowhere."""
+        """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
         behind = replace(self, wanted=self.wanted.but_for(judgement.signed))
         trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
         if not trace.steps:
@@ -202,7 +202,7 @@ class _Tracing:
         return trace.steps
 
     def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
-        """An ACI is signed with its name in it, which has to be the one that the image goes by now."""
+        """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
         if signed.media_type != types.ACI or self.wanted.map_identity or wanted is None:
             return
@@ -217,6 +217,6 @@ def _names(root: Descriptor) -> dict[str, str]:
 
 
 def _names_of_aci(item: Item) -> dict[str, str]:
-    """What an ACI calls itself, where images are called something by whoever has them."""
+    """The name that an ACI states for itself, as annotations; other images are named by their stores."""
     name = of_aci(item).get("reference", "")
     return {FULL_NAME: str(name)} if name else {}

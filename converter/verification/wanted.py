@@ -1,4 +1,4 @@
-"""What is required of an image, and the trusted keys: files as bytes, each with a name for messages."""
+"""What is required of an image, and the trusted keys: the bytes of files, each with a name for messages."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from converter.trust.trusted import Trusted
 
 SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
 REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
-"""What ``require`` may name. A signature is always wanted, unless an attestation alone will do: of the image itself
+"""What ``require`` may name. A signature is always wanted, unless an attestation alone suffices: of the image itself
 (``signature``), by way of its origin record (``origin``), or of either."""
 
 File = tuple[str, bytes]
-"""What a file is called, and what is in it."""
+"""A file's name, and its content."""
 
 
 @frozen
 class Wanted:
-    """Everything that is given has to hold.
+    """What is required of an image; everything that is given has to hold.
 
     Each of ``keys`` (PEM), of ``keyrings`` (OpenPGP) and of ``chains`` (PEM certificates) must have made a signature,
-    but for those in ``signed``, which have signed what this was made into;
-    ``trust_stores`` are folders of rkt's layout, file by file, of which any key will do that may sign the image's name;
-    with ``rekor_keys`` (PEM), one of these logs has to have taken in what cosign or Sigstore signed;
-    ``lookasides`` are folders with more simple signatures; ``policy`` is skopeo's, and ``read`` gives the files that it
-    names. ``identity`` is the name that has to be signed, in place of the one that the image goes by; with
-    ``map_identity`` any will do. ``platform`` is that of the one image of an index that is asked about, empty for all
-    of it. ``at`` None is now.
+    except those in ``signed``, which signed what the image was converted into. ``trust_stores`` are folders in rkt's
+    layout, as files by path; any key in them that may sign the image's name suffices. With ``rekor_keys`` (PEM), one of
+    these logs has to have logged what cosign or Sigstore signed. ``lookasides`` are folders with more simple
+    signatures. ``policy`` is skopeo's, and ``read`` returns the files that it names. ``identity`` is the name that has
+    to be signed, in place of the image's; with ``map_identity`` any name is accepted. ``platform`` selects one image of
+    an index, empty for all of it. ``at`` is None for now.
     """
 
     keys: tuple[File, ...] = ()
@@ -60,7 +59,7 @@ class Wanted:
     signed: frozenset[str] = frozenset()
 
     def trusted(self, name: str) -> Trusted:
-        """The same, read. ``name`` is that of an ACI, for rkt's stores. Raises Invalid for a key that is none."""
+        """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
         return Trusted(
             at=self.at or datetime.now(UTC),
             keys=[load(data, source) for source, data in self.keys],
@@ -73,20 +72,20 @@ class Wanted:
         )
 
     def but_for(self, signed: frozenset[str]) -> Wanted:
-        """The same of what an image was made of, which those need not have signed who have signed the image."""
+        """The same for what an image was converted from, which those who signed the image need not have signed."""
         return replace(self, signed=self.signed | signed)
 
     def sources(self) -> tuple[str, ...]:
-        """The names of everything that has to have signed."""
+        """The names of all key sources that have to have signed."""
         stores = (", ".join(source for source, _ in self.trust_stores),) if self.trust_stores else ()
         return (*(source for source, _ in (*self.keys, *self.keyrings, *self.chains)), *stores)
 
     def read_policy(self) -> Policy | None:
-        """The policy, if there is one; raises Invalid."""
+        """The parsed policy, None if there is none; raises Invalid."""
         return None if self.policy is None else Policy.parse(self.policy)
 
     def check(self) -> None:
-        """Raises Usage where nothing was given that could tell a good signature from a bad one."""
+        """Raises Usage if no key or policy was given, or a requirement is unknown."""
         if not self.sources() and self.policy is None:
             raise Usage("got no key, want --key, --keyring, --certificate-chain, --trust-store or --policy")
         unknown = self.require - set(REQUIREMENTS)

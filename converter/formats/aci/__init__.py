@@ -1,7 +1,7 @@
 """App Container Images: a manifest and a root file system in one archive (appc spec 0.8.11, aci.md).
 
-An ACI has one root file system, so that of a layered image is flattened, unless each of its layers becomes an ACI that
-depends on the one below. What one side has no word for is kept in annotations (``keys``), so that the way back has it.
+An ACI has one root file system, so a layered image is flattened, unless each layer becomes an ACI that depends on the
+one below. What one side cannot express is kept in annotations (``keys``), so that it can be restored.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ name = "aci"
 media_types = frozenset((types.ACI,))
 
 RUNTIME = "runtime"
-"""The format of bundles, and the key under which an image says what its configuration is to say."""
+"""The format of bundles, and the key in ``foreign`` for what their configuration is to say."""
 
 
 def decode(root: Known, fetch: Fetch) -> Image:
-    """Read the manifest; the archive is read as far as that stands in it, and whole only for the owner of a file.
+    """Read the manifest; the archive is read up to it, and to its end only to find the owner of a file.
 
-    The one layer is the root file system, as it is without what the image depends on and with its whitelist not applied
+    The single layer is the root file system, without the image's dependencies and without its whitelist applied
     (``resolve`` does both). Raises Invalid.
     """
     del fetch
@@ -65,9 +65,9 @@ def decode(root: Known, fetch: Fetch) -> Image:
 
 
 def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None, epoch: int = 0) -> Node:
-    """Plan one ACI, under the compression that is asked for (None: as it was, or gzip); ``epoch``: see PackAci.
+    """Plan one ACI with the given compression (None: as it was, or gzip); ``epoch``: see PackAci.
 
-    An ACI that nobody changed is copied, or made again from the layer that it became. Raises Unsupported for what is no
+    An unchanged ACI is copied, or made again from the layer that it became. Raises Unsupported for anything but a
     single image, and for a compression that an ACI may not have.
     """
     del accepts
@@ -84,9 +84,9 @@ def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None
 
 
 def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0) -> Node:
-    """Plan one ACI per layer, each over the one below, which it names by its image ID; the node is the top one's.
+    """Plan one ACI per layer, each depending on the one below by its image ID; returns the node of the top one.
 
-    An image of one layer, and an ACI that nobody changed, are planned as ``encode`` does.
+    An image of one layer, and an unchanged ACI, are planned as ``encode`` does.
     """
     image = _image(item)
     if len(image.layers) < 2:
@@ -95,7 +95,7 @@ def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0)
 
 
 def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
-    """What ``encode`` keeps elsewhere, or nowhere, once per field; nothing for an ACI as it was."""
+    """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = _image(item)
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
@@ -110,9 +110,9 @@ def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
 
 
 def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
-    """What an image that was read from an ACI loses in another format: ``target`` is that format's name.
+    """What an image that was read from an ACI loses in the format named ``target``.
 
-    Raises Unsupported where its platform has no name there, NotFound where what it depends on was not resolved.
+    Raises Unsupported if its platform has no name there, NotFound if its dependencies have not been resolved.
     """
     known = item.foreign.get(name, {}) if isinstance(item, Image) else {}
     if not isinstance(item, Image) or not known:
@@ -132,7 +132,7 @@ def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
 
 
 def confined(image: Image, target: str) -> Image:
-    """The image with what its app may do and use, where ``target`` is the format of a runtime's configuration."""
+    """The image with its app's restrictions and resources, if ``target`` is the format of a runtime's configuration."""
     if target != RUNTIME:
         return image
     app = parse(str(image.foreign[name]["manifest"]).encode()).app or {}
@@ -140,7 +140,7 @@ def confined(image: Image, target: str) -> Image:
 
 
 def _beyond(row: Mapping[str, str], manifest: str) -> Mapping[str, str] | None:
-    """What a runtime's configuration cannot hold of a field; None where it holds all of it."""
+    """What a runtime's configuration cannot hold of a field; None if it holds all of it."""
     if row["field"] in ("app.supplementaryGIDs", "app.mountPoints.readOnly"):
         return None
     if row["field"] != "app.isolators":
@@ -161,7 +161,7 @@ def _image(item: Item) -> Image:
 
 
 def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
-    """The ACI that an unchanged image was read from, here or before it became a layer; None where it cannot be had."""
+    """The ACI that an unchanged image was read from, directly or before it became a layer; None if it cannot be had."""
     layer = image.layers[0] if len(image.layers) == 1 else None
     original = image.original
     if original is not None and original.format == name:

@@ -1,6 +1,6 @@
-"""How a program is run, in appc's words and in Docker's, both ways (appc spec 0.8.11, aci.md, "app").
+"""How a program is run, converted between appc's and Docker's terms (appc spec 0.8.11, aci.md, "app").
 
-What one side cannot hold is handed back beside the result; the order of everything is fixed.
+What one side cannot hold is returned along with the result; the order of all results is fixed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PORT_MOST = 65535
 
 
 def user_and_group(user: str) -> tuple[str, str]:
-    """What Docker's ``USER[:GROUP]`` says; the group is empty where it says none. Nobody is root.
+    """The user and group in Docker's ``USER[:GROUP]``; the group is empty if not given. An empty user is root.
 
-    What stands behind another colon is nothing to the Engine.
+    As in the Engine, anything after a second colon is ignored.
     """
     name, group, *_ = f"{user}:".split(":")
     return name or _ROOT, group if name or group else _ROOT
@@ -41,9 +41,9 @@ def user_of(app: Mapping[str, Any]) -> str:
 
 
 def environment(env: Iterable[str]) -> tuple[list[Member], list[str]]:
-    """The variables in order, and the settings that are none: without ``=``, or with an illegal name.
+    """The variables in order, and the settings that are not variables: without ``=``, or with an illegal name.
 
-    Of two settings of a variable the last wins, in the place of the first, as in the Engine.
+    Of two settings of a variable the last wins, at the position of the first, as in the Engine.
     """
     found: dict[str, str] = {}
     rest = []
@@ -62,7 +62,7 @@ def env_of(app: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
-    """The ports by name, and what is none; ``80`` and ``80/tcp`` are one, a range is a port with a count."""
+    """The ports by name, and what is not a port; ``80`` and ``80/tcp`` are one, a range is a port with a count."""
     found: dict[tuple[int, int, str], str] = {}
     rest = []
     for text in sorted(exposed):
@@ -73,7 +73,7 @@ def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
             rest.append(text)
             continue
         key = first, last - first + 1, (match[3] or "tcp").lower()
-        # The longer of two spellings says more, so it names the port.
+        # Of two spellings, the longer is more precise and names the port.
         found[key] = max(found.get(key, ""), sanitised_name(text), key=len)
     taken: set[str] = set()
     rows = [
@@ -84,7 +84,7 @@ def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
 
 
 def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
-    """Docker's ``PORT/PROTOCOL``, one for each of a count, in their order; each once.
+    """Docker's ``PORT/PROTOCOL``, in order, each once, with counts expanded.
 
     Raises LimitExceeded: thousands of ports may count 65,535 each.
     """
@@ -97,7 +97,7 @@ def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def mount_points(volumes: Iterable[str]) -> list[Member]:
-    """A mount point a volume, by name; names are docker2aci's, and do not depend on the order of the volumes."""
+    """One mount point per volume, sorted by name; names are docker2aci's, independent of the order of the volumes."""
     taken: set[str] = set()
     rows = []
     for path in sorted(volumes):
@@ -112,12 +112,12 @@ def volumes_of(app: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def working_directory(path: str) -> str:
-    """An absolute path, or none."""
+    """The path made absolute, or empty."""
     return path if path.startswith("/") or not path else f"/{path}"
 
 
 def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
-    """The limits of a Docker configuration from long ago, and the names of the members that they stand for."""
+    """The limits of an early Docker configuration as isolators, and the names of the members they represent."""
     found: list[Member] = []
     used = set()
     shares, memory = run.get("CpuShares"), run.get("Memory")
@@ -136,7 +136,7 @@ def members(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """``name``, or the first of ``name-1``, ``name-2`` … that nobody has; it is taken from then on."""
+    """``name``, or the first of ``name-1``, ``name-2`` … that is not ``taken``; adds it to ``taken``."""
     candidate, number = name, 0
     while candidate in taken:
         number += 1

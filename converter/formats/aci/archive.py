@@ -1,6 +1,6 @@
-"""Looking into an ACI without unpacking it (appc spec 0.8.11, aci.md, "Image Archives").
+"""Looks into an ACI without unpacking it (appc spec 0.8.11, aci.md, "Image Archives").
 
-Only what is asked for is read: that the archive obeys its rules and has its digest shows when it is unpacked.
+Only what is asked for is read; rules and digest of the whole archive are checked when it is unpacked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PREFIX = ROOTFS + b"/"
 
 
 def unpacked(root: Known) -> Iterator[Block]:
-    """The tar of an ACI; raises Unsupported for what is told by its first bytes, and is none of what an ACI may be."""
+    """The tar of an ACI; raises Unsupported if its first bytes show a format that an ACI may not have."""
     head, whole = peek(root.blocks(), HEAD)
     codec, blocks = plain(whole)
     if codec == "zstd":
@@ -36,7 +36,7 @@ def unpacked(root: Known) -> Iterator[Block]:
 
 
 def read_manifest(root: Known) -> bytes:
-    """The bytes of the manifest; reading stops behind it. Raises Invalid where there is none."""
+    """The bytes of the manifest; reading stops after it. Raises Invalid if there is none."""
     with closing(unpacked(root)) as blocks:
         for entry in entries(blocks):
             if entry.name == MANIFEST:
@@ -45,12 +45,12 @@ def read_manifest(root: Known) -> bytes:
 
 
 def image_id(root: Known) -> str:
-    """The ``sha512-…`` of the uncompressed archive, all of which is read."""
+    """The ``sha512-…`` of the uncompressed archive, which is read to its end."""
     return measured(unpacked(root), "sha512").digest().dashed
 
 
 def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:
-    """The numbers of the user and the group that own files of the rootfs, by path, of those that are there.
+    """The IDs of the user and group that own files of the rootfs, by path; missing files are left out.
 
     The whole archive is read.
     """
@@ -64,7 +64,7 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
 
 
 def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
-    """The paths below the rootfs that have an entry, and what hard links name, by path. The whole archive is read."""
+    """The paths below the rootfs that have an entry, and hard links' targets, by path. Reads the whole archive."""
     own: set[bytes] = set()
     links: dict[bytes, bytes] = {}
     with closing(unpacked(root)) as blocks:

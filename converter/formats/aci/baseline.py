@@ -1,4 +1,4 @@
-"""The manifest that an image was originally read from, and whether the image still says the same."""
+"""The manifest that an image was originally read from, and whether the image still matches it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from converter.model.image import Image
 
 @frozen
 class Baseline:
-    """A manifest and the image that it describes, without layers."""
+    """A manifest and the image it describes, without layers."""
 
     manifest: Manifest
     image: Image
 
 
 def baseline_of(image: Image) -> Baseline | None:
-    """What the image was read from; None where it was no ACI, or says so with a manifest that is none."""
+    """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
     text = image.foreign.get("aci", {}).get("manifest") or image.annotations.get(keys.MANIFEST)
     if not text:
         return None
@@ -35,7 +35,7 @@ def baseline_of(image: Image) -> Baseline | None:
 
 
 def comparable(image: Image) -> Image:
-    """The image with those parts in order whose order says nothing, and without the names of the place it lies in."""
+    """The image with its unordered parts sorted, and without the names it has where it is stored."""
     config = replace(
         image.config,
         exposed_ports=tuple(sorted(image.config.exposed_ports)),
@@ -46,7 +46,7 @@ def comparable(image: Image) -> Image:
 
 
 def unchanged(before: Image, image: Image) -> bool:
-    """Whether an image, as ``comparable`` has it, says what it said before; its layers are not looked at."""
+    """Whether an image, made ``comparable``, still equals ``before``; layers are not compared."""
     return replace(
         image,
         layers=before.layers,

@@ -1,6 +1,7 @@
-"""What an app may do and use, for a runtime's configuration (appc spec 0.8.11, ace.md, "Isolators"; config-linux.md).
+"""An app's restrictions and resources in a runtime's configuration (appc spec 0.8.11, ace.md, "Isolators").
 
-An image may ask for less than every container gets, and never for more: what would widen it is left to whoever runs it.
+They follow config-linux.md. An image may ask for less than a container gets by default, never for more: widening it is
+up to whoever runs it.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from converter.formats.capabilities import USUAL
 from converter.model.document import letters
 
 PERIOD = 100_000
-"""Microseconds over which the use of processors is counted: the kernel's own choice."""
+"""Microseconds over which CPU use is counted: the kernel's default."""
 
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|[KMGTPE]i?|k|)")
 _POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
 
 
 def confinement(app: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """What a configuration is to say, and the names of the isolators that are wholly in it.
+    """What a configuration is to say, and the names of the isolators that it expresses completely.
 
-    The members: ``capabilities``; ``memory`` and ``cpu``, as ``linux.resources`` has them; ``additionalGids``;
-    ``readOnly``, the paths of volumes that nobody may write to.
+    The members: ``capabilities``; ``memory`` and ``cpu``, as in ``linux.resources``; ``additionalGids``; ``readOnly``,
+    the paths of volumes that must not be written to.
     """
     found: dict[str, Any] = {}
     held = set()
@@ -57,14 +58,14 @@ def confinement(app: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]
 
 
 def supplementary(app: Mapping[str, Any]) -> Sequence[int]:
-    """The supplementary groups: the reference reads keys without regard to case, and the text spells them twice."""
+    """The supplementary groups; the reference ignores case in keys, and the text spells this one in two ways."""
     return next((value or () for key, value in app.items() if letters(key) == "supplementarygids"), ())
 
 
 def _limits(value: Mapping[str, Any], called: Mapping[str, tuple[str, int, int]]) -> tuple[dict[str, int], bool]:
-    """The quantities under a runtime's names, each times what it counts in, and whether that is all of them.
+    """The quantities under a runtime's names, each in the runtime's unit, and whether none is missing.
 
-    Those are left out that no kernel would take: what is less than the last number, or more than 64 bits.
+    Values that no kernel would accept are left out: less than the given minimum, or more than 64 bits.
     """
     found = {}
     for key, (name, by, least) in called.items():
@@ -75,7 +76,7 @@ def _limits(value: Mapping[str, Any], called: Mapping[str, tuple[str, int, int]]
 
 
 def quantity(text: Any) -> Fraction | None:
-    """``"64Mi"``, ``"1.5G"``, ``"500m"``, 4096; None for another spelling."""
+    """Parse ``"64Mi"``, ``"1.5G"``, ``"500m"`` or 4096; None for any other spelling."""
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
         return None

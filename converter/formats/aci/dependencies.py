@@ -1,9 +1,8 @@
-"""What an ACI depends on becomes layers below it (appc spec 0.8.11, aci.md, "Dependency Matching"; ace.md, "Filesystem
-Setup").
+"""Turns the dependencies of an ACI into layers below it (appc spec 0.8.11, aci.md, "Dependency Matching").
 
-Later dependencies override earlier ones, the image overrides all: for A → [B, C], C → [D] that is B < D < C < A. A
-whitelist holds for its image and for all below it, and for nothing beside it. It is applied once all of them lie there:
-a hard link that stays keeps its content, though the file that it names lies below and goes.
+Later dependencies override earlier ones, and the image overrides all (ace.md, "Filesystem Setup"): A → [B, C], C → [D]
+gives B < D < C < A. A whitelist applies to its image and all below it, but not to siblings. It is applied once all of
+them are in place: a hard link that stays keeps its content, even if the file it names lies below and is removed.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from converter.streams.tar import names
 from converter.streams.tar.held import Held
 
 Finder = Callable[[Dependency], Known | None]
-"""Looks for the image that a dependency names; None where there is none. What it finds is checked here."""
+"""Finds the image that a dependency names; None if there is none. Its result is checked here."""
 
 Shelf = Sequence[tuple[Manifest, Known]]
-"""ACIs to choose from, each with its manifest."""
+"""The ACIs to choose from, each with its manifest."""
 
 DEPTH = 512
-"""How far ACIs may depend on one another in a row: the walk goes as deep as they do. ``--layered`` makes such rows."""
+"""How deep dependencies may nest: the walk recurses as deeply. ``--layered`` makes such chains."""
 
 Paths = frozenset[bytes]
 
 
 def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
-    """The ACI of that name with those labels, of several the one with that image ID; None where there is none."""
+    """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
     named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
     if dependency.image_id:
         found = (root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id))
@@ -48,20 +47,20 @@ def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
 
 
 def pinned(dependency: Dependency) -> bool:
-    """Whether it says which image it is, byte for byte: an image ID may be cut short, to half of it at most."""
+    """Whether it identifies its image byte for byte, by an image ID that is at least half its full length."""
     return len(dependency.image_id) >= len("sha512-") + 64
 
 
 def _has_id(root: Known, wanted: str) -> bool:
-    """Whether an ACI has an image ID, which may be cut short, as rkt does (aci.md, "Image ID")."""
+    """Whether an ACI has an image ID, which may be cut short, as in rkt (aci.md, "Image ID")."""
     return image_id(root).startswith(wanted)
 
 
 def resolve(image: Image, finder: Finder) -> Image:
-    """An edit: the ACI with a layer for each image it depends on, its whitelists applied; other images as they are.
+    """An edit that adds a layer for each dependency of an ACI and applies its whitelists; other images stay unchanged.
 
-    Raises NotFound naming the dependency that is not there, Invalid where one depends on itself or is not what was
-    asked for. That the image ID of a dependency is right shows when its bytes are read.
+    Raises NotFound naming a missing dependency, Invalid if one depends on itself or is not what was asked for. The
+    image ID of a dependency is verified only when its bytes are read.
     """
     known = image.foreign.get("aci", {})
     original = image.original
@@ -82,7 +81,7 @@ def resolve(image: Image, finder: Finder) -> Image:
 
 
 def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
-    """The image with the owners of files that may lie in any of the ACIs; of several, the uppermost counts."""
+    """The image with the owners of files that may be in any of the ACIs; of several, the uppermost counts."""
     paths = paths_of_owners(manifest)
     if not paths:
         return image
@@ -99,10 +98,10 @@ def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
 
 
 def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below: Sequence[Layer] = ()) -> Layer:
-    """The files of one ACI as a layer; of ``keep``, only those.
+    """The files of one ACI as a layer; only those in ``keep``, if given.
 
-    ``below`` are the layers under it, kept to the same paths: what links of this one need of them comes along, with the
-    other names that it has there, so that they stay names of one file.
+    ``below`` are the layers under it, restricted to the same paths. What this layer's links need from them is included,
+    with all its names there, so that they remain names of one file.
     """
     unpacked = Layer(
         content=Derived(
@@ -124,7 +123,7 @@ def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below:
 
 
 def _names(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> set[bytes]:
-    """The paths, and all that links make names of the same files, directly or by way of others."""
+    """The paths, and all other names of the same files by links, direct or indirect."""
     linked = defaultdict[bytes, list[bytes]](list)
     for name, target in (row for each in links for row in each.items()):
         linked[name].append(target)
@@ -138,7 +137,7 @@ def _names(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> 
 
 
 def _links(whole: Layer) -> Mapping[bytes, bytes]:
-    """What the hard links of an ACI that became a layer name."""
+    """The targets of hard links, by path, of an ACI that became a layer."""
     assert isinstance(whole.content, Derived)
     (aci,) = whole.content.inputs
     assert isinstance(aci.content, Known)
@@ -146,13 +145,13 @@ def _links(whole: Layer) -> Mapping[bytes, bytes]:
 
 
 def _whole(layer: Layer) -> Layer:
-    """A layer as it was before a whitelist took something from it."""
+    """A layer as it was before a whitelist was applied to it."""
     content = layer.content
     return content.inputs[-1] if isinstance(content, Derived) and isinstance(content.rewrite, Keep) else layer
 
 
 class _Resolution:
-    """One walk through what depends on what, depth first; ``above`` are the images it came by."""
+    """One walk through the dependencies, depth first; ``above`` are the images on the way to the current one."""
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
@@ -163,7 +162,7 @@ class _Resolution:
     def layers(
         self, root: Known, manifest: Manifest, keep: Paths | None, image_id: str, above: Mapping[Digest, str]
     ) -> list[Layer]:
-        """The layers of an image and of all it depends on, base first."""
+        """The layers of an image and of all its dependencies, base first."""
         digest = root.descriptor.digest
         if digest in above:
             way = " → ".join((*above.values(), manifest.name))
@@ -196,7 +195,7 @@ class _Resolution:
 
 
 def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
-    """The paths that may stay where ``whitelist`` holds too; an empty one is none (aci.md, pathWhitelist).
+    """The paths that may stay if ``whitelist`` applies too; an empty one does not restrict (aci.md, pathWhitelist).
 
     Raises LimitExceeded: a path of a megabyte has half a million directories above it.
     """
@@ -215,7 +214,7 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
 
 
 def check(dependency: Dependency, found: Known, manifest: Manifest) -> None:
-    """Whether an image is the one that a dependency asks for, but for its ID; raises Invalid."""
+    """Raise Invalid unless an image is the one that a dependency asks for; its ID is not checked."""
     if manifest.name != dependency.name:
         raise Invalid(f"got an image named {manifest.name}, want {dependency.name}")
     if dependency.size is not None and found.descriptor.size != dependency.size:

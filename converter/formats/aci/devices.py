@@ -16,11 +16,11 @@ LINKS = {
     b"dev/stdin": b"/proc/self/fd/0",
     b"dev/stdout": b"/dev/console",
 }
-"""As docker2aci makes them: a console can be opened where standard output is a socket."""
+"""As in docker2aci: a console can be opened where standard output is a socket."""
 
 
 def with_dev_links(image: Image) -> Image:
-    """An edit: the links lie below all layers, so that whatever the image has in their place hides them."""
+    """An edit that puts the links below all layers, so that anything the image has in their place hides them."""
     data = b"".join(
         header(name=name, type=fields.SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items()
     )

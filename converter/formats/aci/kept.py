@@ -1,4 +1,4 @@
-"""What annotations keep of another format, read back: nothing is believed that the manifest contradicts."""
+"""Reads back what annotations keep of another format; nothing is believed that the manifest contradicts."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ T = TypeVar("T")
 
 
 class Kept:
-    """The annotations of a manifest. One that is not in the form it is written in counts for nothing."""
+    """The annotations of a manifest. A malformed one is ignored."""
 
     def __init__(self, annotations: Mapping[str, str]) -> None:
         self._annotations = annotations
 
     @property
     def converted(self) -> bool:
-        """Whether the image was a Docker or OCI image once."""
+        """Whether the image was once a Docker or OCI image."""
         return keys.IMAGE_ID in self._annotations or keys.REPOSITORY in self._annotations
 
     def text(self, key: str) -> str:
-        """What is kept there as it is, empty for nothing."""
+        """The text kept there; empty if there is none."""
         return self._annotations.get(key, "")
 
     def get(self, key: str, read: Callable[[Any], T]) -> T | None:
-        """What is kept there as JSON, None for nothing."""
+        """The JSON value kept there; None if there is none."""
         text = self._annotations.get(key)
         if text is None:
             return None
@@ -44,13 +44,13 @@ class Kept:
     def while_it_says(
         self, key: str, read: Callable[[Any], T], say: Callable[[T], object], present: object
     ) -> T | None:
-        """What is kept there, if ``say`` still makes of it what the manifest has: ``present``."""
+        """The value kept there, if ``say`` still turns it into what the manifest has: ``present``."""
         value = self.get(key, read)
         return value if value is not None and say(value) == present else None
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list of strings; raises Invalid for anything else, as its siblings do."""
+    """A list of strings; like the functions below, raises Invalid for anything else."""
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise Invalid("got no list of strings, want one")
     return tuple(value)
@@ -71,7 +71,7 @@ def text_map(value: Any) -> dict[str, str]:
 
 
 def history(value: Any) -> tuple[History, ...]:
-    """The steps of a build, as a configuration has them."""
+    """The steps of a build, as in a configuration."""
     return container_config.from_json({"history": value}).history
 
 
@@ -81,5 +81,5 @@ def rest(value: Any) -> Mapping[str, Any]:
 
 
 def platform(value: Any) -> Platform:
-    """A platform, as a descriptor has it."""
+    """A platform, as in a descriptor."""
     return platform_from_json(members(value))

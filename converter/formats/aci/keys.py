@@ -1,7 +1,7 @@
 """Annotations that keep what a format cannot express, so that converting back restores it.
 
-Those below ``appc.io/docker/`` that docker2aci writes have its names and its form. What is kept holds for as long as it
-still says what the manifest itself says; whoever edits the manifest edits the image.
+Those below ``appc.io/docker/`` that docker2aci writes have its names and its form. A kept value applies only as long as
+it agrees with the manifest: editing the manifest edits the image.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ DOCKER = "appc.io/docker/"
 ORIGINAL_NAME = DOCKER + "originalname"
 REGISTRY = DOCKER + "registryurl"
 REPOSITORY = DOCKER + "repository"
-"""rkt makes implicit volumes of mount points only where it finds this one."""
+"""rkt creates implicit volumes for mount points only if this one is present."""
 IMAGE_ID = DOCKER + "imageid"
 MANIFEST_HASH = DOCKER + "manifesthash"
 ENTRYPOINT = DOCKER + "entrypoint"
@@ -30,36 +30,36 @@ HISTORY = DOCKER + "history"
 CONFIG = DOCKER + "config"
 """Members of the configuration that no specification names."""
 CREATED = DOCKER + "created"
-"""A date that is none of RFC 3339's."""
+"""A date that is not RFC 3339."""
 COMMENT = "docker-comment"
 
 OCI = "appc.io/oci/"
 PLATFORM = OCI + "platform"
 ANNOTATIONS = OCI + "annotations"
-"""Annotations whose names are no AC Identifiers, or mean something else to appc."""
+"""Annotations whose names are not AC Identifiers, or have another meaning in appc."""
 
 ACI = "appc.io/aci/"
 MANIFEST = ACI + "manifest"
-"""In an OCI manifest: that of the ACI it was made of, verbatim."""
+"""In an OCI manifest: that of the ACI it was made from, verbatim."""
 RECIPE = ACI + "recipe"
-"""At a layer of an OCI manifest: how to make the ACI's tar of the layer's, bit for bit."""
+"""On a layer of an OCI manifest: how to make the ACI's tar from the layer's, bit for bit."""
 OWNERS = ACI + "owners"
-"""The numbers behind the paths that the manifest gives for a user or a group."""
+"""The IDs behind the paths that the manifest gives for a user or a group."""
 
 KEPT = (DOCKER, OCI, ACI)
 
 AUTHORS = "authors"
 AUTHOR = "author"
-"""What docker2aci calls it where the image had a schema 2 manifest; read by what reads its images."""
+"""docker2aci's name for it if the image had a schema 2 manifest; readers of its images read this one."""
 CREATED_ON = "created"
 WELL_KNOWN = {
     "homepage": "org.opencontainers.image.url",
     "documentation": "org.opencontainers.image.documentation",
 }
-"""Annotations of appc that OCI has other names for."""
+"""appc annotations that have other names in OCI."""
 DATED = {CREATED_ON: "org.opencontainers.image.created", AUTHORS: "org.opencontainers.image.authors"}
-"""Those that an image's configuration has too."""
+"""Annotations that an image's configuration has too."""
 OF_APPC = frozenset((AUTHORS, AUTHOR, CREATED_ON, COMMENT, *WELL_KNOWN))
 
 NAMES = frozenset((REF_NAME, FULL_NAME))
-"""Annotations that say what an image is called where it lies, not what it is."""
+"""Annotations that say what an image is called where it is stored, not what it is."""

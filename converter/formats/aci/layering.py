@@ -1,7 +1,7 @@
 """One ACI per layer, each depending on the one below (appc spec 0.8.11, aci.md, "dependencies" and "pathWhitelist").
 
-Which image a dependency is shows only when it is made, so the plan is a chain: each node is made of what the one below
-became. Its manifest stands last in its archive, for the paths that it lists are known by then.
+The image ID of a dependency is known only once it has been made, so the plan is a chain: each node depends on the
+result of the one below. Its manifest is last in its archive, when the paths that it lists are known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from converter.plan import Derive, Made, Make
 
 
 def chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
-    """The node of the top layer's ACI, above those of the others."""
+    """The node of the top layer's ACI, with those of the lower layers as its inputs."""
     node: Make | None = None
     below: Mapping[str, Any] = {}
     for number, layer in enumerate(image.layers):
@@ -40,12 +40,12 @@ def chain(image: Image, written: Written, compression: Compression, epoch: int) 
 
 
 def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest without what it depends on, and without what it then takes away of that."""
+    """The manifest without its dependencies, and without the whitelist that applies to them."""
     return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
 
 
 def _derive(layer: Layer, pack: PackLayer, below: Mapping[str, Any], compression: Compression) -> Derive:
-    """What ``pack`` makes of a layer once the image below, whose manifest is ``below``, is there."""
+    """How ``pack`` makes an ACI of a layer once the image below, whose manifest is ``below``, has been made."""
 
     def derive(made: tuple[Made, ...]) -> Derived:
         lower = made[0] if made else None
@@ -57,7 +57,7 @@ def _derive(layer: Layer, pack: PackLayer, below: Mapping[str, Any], compression
 
 
 def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
-    """The image below, by all that it is known by."""
+    """The dependency on the image below, with everything that identifies it."""
     row: dict[str, Any] = {"imageName": document["name"]}
     if made.diff_id is not None:
         row["imageID"] = made.diff_id.dashed
@@ -67,7 +67,7 @@ def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
 
 
 def _lower(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
-    """The manifest of a layer that is not the top one: it runs nothing, and is called after what is in it."""
+    """The manifest of a layer that is not the top one: it runs nothing, and is named after its content."""
     digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
     last = digest.dashed if digest else f"layer-{number}"
     labels = document.get("labels")

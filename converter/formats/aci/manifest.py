@@ -1,4 +1,4 @@
-"""The image manifest inside an ACI, read for understanding; its text stays as it is (appc spec 0.8.11, aci.md)."""
+"""The image manifest inside an ACI, parsed; its text is left unchanged (appc spec 0.8.11, aci.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWh
 
 @frozen
 class Dependency:
-    """An image whose files lie below: an empty ``image_id`` or no ``size`` (bytes) means that any will do."""
+    """An image whose files lie below: an empty ``image_id``, or ``size`` None (else bytes), matches any."""
 
     name: str
     image_id: str = ""
@@ -35,7 +35,7 @@ class Dependency:
 
 @frozen
 class Manifest:
-    """What a manifest says; ``document`` is all of it, ``text`` its very bytes."""
+    """The content of a manifest; ``document`` is all of it, ``text`` its exact bytes, decoded."""
 
     text: str
     document: Mapping[str, Any]
@@ -81,11 +81,11 @@ _OPTIONAL = {
     "mountPoints": ("name", "path"),
     "ports": ("name", "protocol"),
 }
-"""Members of the rows of an app that the specification requires and the reference implementation does without."""
+"""Members of an app's lists that the specification requires and the reference implementation does not."""
 
 
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as the reference implementation reads it: keys in any case, nulls and absent texts as empty."""
+    """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
     if odd(document, KIND):
         document = fold(document, KIND, nulls=True).value
     app = document.get("app")
@@ -93,7 +93,7 @@ def as_read(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def completed(app: Mapping[str, Any]) -> dict[str, Any]:
-    """The app with an empty text where one is absent or null; nothing else changes, nor does any order."""
+    """The app with empty strings for absent or null ones; nothing else changes, including order."""
     rows = {key: [_row(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)}
     return {**app, **rows}
 
@@ -103,7 +103,7 @@ def _row(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """The bytes of a manifest that this program writes; raises Invalid where it breaks the specification."""
+    """The bytes of a manifest to be written; raises Invalid if it violates the specification."""
     ordered = {key: document[key] for key in ORDER if key in document}
     data = dump(ordered | {key: value for key, value in document.items() if key not in ordered})
     with within("written manifest"):
@@ -112,10 +112,10 @@ def render(document: Mapping[str, Any]) -> bytes:
 
 
 def pairs(document: Mapping[str, Any], key: str) -> dict[str, str]:
-    """A list of names and values."""
+    """A list of name and value pairs as a mapping."""
     return {row.get("name") or "": row.get("value") or "" for row in document.get(key) or ()}
 
 
 def rows(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The same, as it is written."""
+    """The reverse of ``pairs``: the list as it is written."""
     return [{"name": name, "value": value} for name, value in values.items()]

@@ -1,4 +1,4 @@
-"""What an image is called and what it runs on, in the words of appc (spec 0.8.11, types.md and aci.md, "labels")."""
+"""The name and platform of an image in appc's terms (spec 0.8.11, types.md and aci.md, "labels")."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from converter.model.platform import Platform
 from converter.model.reference import ImageName
 
 IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
-"""An AC Identifier as the reference library reads it: runs of separators are allowed, as Docker's names have them."""
+"""An AC Identifier as the reference library reads it: runs of separators, which Docker names have, are allowed."""
 
 ASSUMED = Platform(os="linux", architecture="amd64")
-"""What an image that names no platform gets where one must be named: never the machine's, whoever converts it."""
+"""The platform of an image that names none, where one is required; never the converting machine's."""
 
 _ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "linux": {
@@ -29,26 +29,26 @@ _ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "freebsd": {"amd64": ("amd64", ""), "i386": ("386", ""), "arm": ("arm", "")},
     "darwin": {"x86_64": ("amd64", ""), "i386": ("386", "")},
 }
-"""By operating system and appc's architecture: Go's architecture and variant (types.ValidOSArch of appc/spec)."""
+"""By operating system and appc architecture: Go's architecture and variant (types.ValidOSArch of appc/spec)."""
 
 NAMELESS = frozenset((("linux", "aarch64_be"), ("linux", "armv7b")))
-"""Pairs that appc knows and Go has no name for."""
+"""Pairs that appc knows and Go does not."""
 
 
 def sanitised(text: str) -> str:
-    """``text`` as an AC Identifier, by docker2aci's rule; empty where nothing of it is left."""
+    """``text`` as an AC Identifier, by docker2aci's rule; empty if nothing is left."""
     return re.sub(r"[^a-z0-9\-._~/]", "_", text.lower()).strip("-._~/")
 
 
 def sanitised_name(text: str) -> str:
-    """``text`` as an AC Name, by docker2aci's rule; empty where nothing of it is left."""
+    """``text`` as an AC Name, by docker2aci's rule; empty if nothing is left."""
     return re.sub(r"[^a-z0-9-]", "-", text.lower()).strip("-")
 
 
 def platform_labels(platform: Platform) -> dict[str, str]:
-    """The labels ``arch`` and ``os`` of a platform; none where appc does not know the pair.
+    """The labels ``arch`` and ``os`` of a platform; none if appc does not know the pair.
 
-    Of the variants of an arm that names none it is the least, as the reference has it: elsewhere it is v7.
+    An arm without a variant gets the lowest one, as in the reference; elsewhere it is v7.
     """
     normal = platform.normalised()
     bare = (platform.architecture, platform.variant) == ("arm", "")
@@ -61,9 +61,9 @@ def platform_labels(platform: Platform) -> dict[str, str]:
 
 
 def platform_of(labels: Mapping[str, str]) -> tuple[Platform, str]:
-    """The platform that labels name, and how far it is told: "" in full, "assumed" where a part had to be.
+    """The platform that labels name, and how: "" if stated in full, "assumed" if a part had to be assumed.
 
-    "nameless" is a pair that Go has no name for: the platform then bears appc's own.
+    "nameless" is a pair that Go has no name for; the platform then has appc's names.
     """
     os, arch = labels.get("os", ""), labels.get("arch", "")
     if (os, arch) in NAMELESS:
@@ -78,7 +78,7 @@ def platform_of(labels: Mapping[str, str]) -> tuple[Platform, str]:
 
 
 def named(reference: str) -> tuple[str, str]:
-    """The AC Identifier and the version that a Docker reference stands for; the version is empty where it has none."""
+    """The AC Identifier and the version for a Docker reference; the version is empty if there is no tag."""
     try:
         parsed = ImageName.parse(reference)
     except Invalid:
@@ -87,7 +87,7 @@ def named(reference: str) -> tuple[str, str]:
 
 
 def reference_of(name: str, version: str) -> str:
-    """A Docker reference for an ACI; what a reference may not hold becomes ``-`` in its name and ``_`` in its tag."""
+    """A Docker reference for an ACI; characters not allowed become ``-`` in its name and ``_`` in its tag."""
     parts = [re.sub(r"[^a-z0-9._-]|[._-]{2,}", "-", part).strip("._-") for part in name.split("/")]
     repository = "/".join(part for part in parts if part) or "image"
     tag = re.sub(r"[^A-Za-z0-9_.-]", "_", version)[:128].lstrip(".-") or "latest"

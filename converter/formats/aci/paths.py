@@ -22,7 +22,7 @@ SEPARATOR = "\0"
 
 
 class LayerPaths:
-    """The paths of one layer, and those that it takes away from the layers below."""
+    """The paths of one layer, and those that it removes from the layers below."""
 
     def __init__(self) -> None:
         self._held = Held(in_force())
@@ -31,7 +31,7 @@ class LayerPaths:
         self._emptied: set[bytes] = set()
 
     def add(self, path: bytes, ordinal: int, directory: bool) -> None:
-        """Take in an entry, in order."""
+        """Add an entry; called in archive order."""
         mark = whiteout(path) if b".wh." in path else None
         if mark is None:
             self._winners.add(path, parent(path), ordinal, directory)
@@ -41,9 +41,9 @@ class LayerPaths:
             self._emptied.add(mark.directory)
 
     def over(self, below: str) -> list[bytes]:
-        """What is there once this layer lies on ``below``, the joined paths of the layers under it; sorted.
+        """The paths that exist once this layer lies on ``below``, the joined paths of the layers under it; sorted.
 
-        To be asked once, at the end: names are what a large layer needs memory for, and none is held any longer.
+        Call it once, at the end: it releases this layer's names, which are what a large layer needs memory for.
         """
         there = {*self._winners.ordinals, *self._winners.directories}
         there.update(path for path in split(below) if not self._hidden(path))
@@ -63,7 +63,7 @@ class LayerPaths:
 
     @staticmethod
     def whitelist(paths: Iterable[bytes]) -> list[str]:
-        """The paths as a manifest has them; raises Unsupported for one that is not UTF-8, which JSON cannot name."""
+        """The paths as a manifest has them; raises Unsupported for one that is not UTF-8, which JSON cannot hold."""
         found = []
         for path in paths:
             try:
@@ -77,7 +77,7 @@ class LayerPaths:
 
 
 def watched(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[Block]:
-    """Pass a layer's archive on, and tell its paths and its account files on the way."""
+    """Pass on a layer's archive, recording its paths and account files."""
     with closing(blocks) as source:
         for ordinal, entry in enumerate(entries(source)):
             if entry.type in fields.FILES:
@@ -87,7 +87,7 @@ def watched(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[B
 
 
 def joined(paths: Iterable[bytes]) -> str:
-    """Paths as one text; bytes that are no UTF-8 survive."""
+    """Paths as one text; bytes that are not UTF-8 survive."""
     return SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in paths)
 
 

@@ -17,7 +17,7 @@ UNNAMED = "image"
 
 @frozen
 class Provenance:
-    """``name`` and ``version`` are appc's, the rest is what the source called itself; empty where nobody said."""
+    """``name`` and ``version`` are appc's, the rest is what the source states about itself; empty if unknown."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ _VERSION = re.compile(r"v?[0-9].*|latest")
 
 
 def of(image: Image) -> Provenance:
-    """The provenance of an image; ``foreign["name"]["reference"]`` is what a caller says it is called."""
+    """The provenance of an image; ``foreign["name"]["reference"]`` is the name that a caller gives it."""
     said = str(image.foreign.get("name", {}).get("reference", ""))
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = named(reference) if reference else _of_layout(image, said)
@@ -54,9 +54,9 @@ def of(image: Image) -> Provenance:
 
 
 def _of_layout(image: Image, said: str) -> tuple[str, str]:
-    """The name and the version of an image that only a layout's short name is known of: a tag, as most are, or a name.
+    """The name and version of an image known only by a layout's short name, which is a tag, as most are, or a name.
 
-    With a title beside it, it is a tag.
+    If it has a title as well, it is a tag.
     """
     short = said or image.annotations.get(REF_NAME, "")
     title = sanitised(image.annotations.get(TITLE, ""))

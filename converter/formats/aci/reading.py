@@ -19,16 +19,16 @@ from converter.model.limits import MIB
 from converter.model.platform import Platform
 
 Owners = Mapping[str, tuple[int, int]]
-"""Paths in the rootfs, and the numbers of the user and the group that own them."""
+"""Paths in the rootfs, and the IDs of the user and group that own them."""
 
 MANIFEST_MOST = 1 * MIB
-"""How long a manifest may be that is kept as an annotation: registries refuse documents of more than 4 MiB."""
+"""Bytes of a manifest that is kept as an annotation, at most: registries refuse documents of more than 4 MiB."""
 
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
-    """The image without its layers and its original, with the history of an image of so many layers.
+    """The image without its layers and its original, with a history fitted to the number of layers.
 
-    ``foreign["aci"]`` has the manifest's text, what the image is called, and what other formats cannot hold.
+    ``foreign["aci"]`` has the manifest's text, the image's name, and what other formats cannot hold.
     """
     kept = Kept(manifest.annotations)
     platform, told = _platform(manifest, kept)
@@ -46,9 +46,9 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
 
 
 def fitted(history: Sequence[History], layers: int) -> tuple[History, ...]:
-    """The steps of a build of ``layers`` layers, at least one: the last so many that made a layer are told to have.
+    """The steps of a build, with exactly ``layers`` (at least one) of them marked as making a layer: the last that did.
 
-    Where too few are told to, any step may have; where there are too few steps, no history says more than a false one.
+    If too few did, any step may count; if there are too few steps, the history is empty rather than false.
     """
     makers = [number for number, step in enumerate(history) if not step.empty_layer]
     if len(makers) < layers:
@@ -60,7 +60,7 @@ def fitted(history: Sequence[History], layers: int) -> tuple[History, ...]:
 
 
 def paths_of_owners(manifest: Manifest) -> frozenset[str]:
-    """The files as whose owner, or group, the app runs."""
+    """The files whose owner or group the app runs as."""
     app = manifest.app or {}
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
@@ -115,7 +115,7 @@ def _user(app: Mapping[str, Any], kept: Kept, owners: Owners) -> str:
         return original
     if kept.converted and not original and (user, group) == ("0", "0"):
         return ""
-    # As appc has it, a path stands for the user that owns the file in one place, and for its group in the other.
+    # In appc, a path as the user means the file's owner, and as the group, the file's group.
     return f"{owners[user][0] if user in owners else user}:{owners[group][1] if group in owners else group}"
 
 
@@ -124,7 +124,7 @@ def _other_labels(manifest: Manifest) -> dict[str, str]:
 
 
 def _annotations(manifest: Manifest, kept: Kept) -> dict[str, str]:
-    """Under their own names, but for those that OCI calls otherwise; the manifest itself comes last."""
+    """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
     own = {
         key: value
         for key, value in manifest.annotations.items()
@@ -193,5 +193,5 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
 
 
 def no_word_for(values: Iterable[object]) -> str:
-    """Why a field is lost, with what it held."""
+    """Why a field is lost, including its values."""
     return f"other formats have no word for it ({', '.join(map(str, values))})"

@@ -1,6 +1,6 @@
-"""The rewrites between ACIs and layers: declared here, performed while the bytes stream by.
+"""The rewrites between ACIs and layers: declared here, performed while the bytes stream through.
 
-Each is a value: two that compare equal make the same bytes. ``replaced`` is for ``squash`` (see there).
+Each is a value: equal rewrites make the same bytes. For ``replaced``, see ``squash``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ NOTHING: Replaced = frozenset()
 
 @frozen
 class UnpackAci:
-    """An ACI's tar becomes a layer's; how to undo that is noted, unless what comes of it is changed further on.
+    """Turns an ACI's tar into a layer's; notes how to undo that, unless the result will be changed further.
 
-    ``image_id``, or its beginning, is what the ACI must have.
+    ``image_id`` is the ACI's required image ID, or the beginning of it.
     """
 
     image_id: str = ""
@@ -52,7 +52,7 @@ class UnpackAci:
 
 @frozen(kw_only=False)
 class ExamineAci:
-    """An ACI's tar is read to its end; raises Invalid where it breaks the rules. Nothing of what comes is kept."""
+    """Reads an ACI's tar to its end; raises Invalid if it violates the rules. The output is discarded."""
 
     def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
         return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
@@ -60,7 +60,7 @@ class ExamineAci:
 
 @frozen
 class RebuildAci:
-    """A layer's tar becomes again the ACI's that it was made of."""
+    """Turns a layer's tar back into that of the ACI it was made from."""
 
     recipe: str = field(repr=False)
     manifest: str = field(repr=False)
@@ -71,7 +71,7 @@ class RebuildAci:
 
 @frozen
 class Keep:
-    """Only these paths of a layer, and the directories above them; of the layers before it, what its links need."""
+    """Only these paths of a layer, and the directories above them; from lower layers, what its links need."""
 
     paths: frozenset[bytes] = field(repr=False)
     replaced: Replaced = NOTHING
@@ -82,7 +82,7 @@ class Keep:
 
 @frozen
 class PackAci:
-    """All layers become one ACI. The manifest comes first, or last where a group must be looked up in the image.
+    """Packs all layers as one ACI. The manifest is first, or last if a group must be looked up in the image.
 
     ``epoch`` is the time, in seconds, of entries that no layer has.
     """
@@ -108,9 +108,9 @@ class PackAci:
 
 @frozen
 class PackLayer:
-    """One layer becomes an ACI over the one ``below``, given by what it noted; it notes what is there with it.
+    """Packs one layer as an ACI on top of the one ``below``, given by its notes; notes what exists with this layer.
 
-    A layer takes away what lower ones have by naming it; an ACI does by not naming it among the paths that stay.
+    A layer removes files of lower layers by naming them; an ACI, by leaving them out of the paths that stay.
     """
 
     document: Mapping[str, Any] = field(repr=False)
@@ -134,7 +134,7 @@ class PackLayer:
                 note(keys.ACI + key, text)
             grouped = with_groups(self.document, self.groupless, users, note)
             whitelist = paths.whitelist(there)
-            there.clear()  # a large layer has many names; once is enough
+            there.clear()  # a large layer has many names; hold them only once
             yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
         def layer() -> Blocks:
@@ -144,23 +144,23 @@ class PackLayer:
 
 
 PATHS, ROOT = keys.ACI + "paths", keys.ACI + "root"
-"""Notes of PackLayer, for the layer above: every path that is there, the root's header; the accounts are others."""
+"""Notes of PackLayer for the layer above: all paths that exist, and the root's header; the accounts are noted too."""
 
 
 def root(epoch: int) -> bytes:
-    """The entry of a root that no layer has."""
+    """The entry for a root that no layer has."""
     return header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 
 
 def entry(name: bytes, data: bytes, epoch: int) -> bytes:
-    """A regular file of an archive: whole, and the same whenever it is made."""
+    """A regular file's entry, complete and reproducible."""
     return header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + pad(len(data))
 
 
 def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
-    """Pass the entries of a layer on, and let somebody have the header of its root as an ACI has it.
+    """Pass on the entries of a layer; call ``hear`` with the header of its root, as an ACI has it.
 
-    An ACI must have an entry for its root, and a layer need not: then the root keeps the owner and times it has below.
+    An ACI must have an entry for its root; a layer need not, and then the root keeps the owner and times from below.
     """
     with closing(blocks) as source:
         for found in entries(source):
@@ -183,7 +183,7 @@ def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]
 
 
 def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
-    """Pass the tar of an ACI on; raises DigestMismatch at its end where its ID does not begin as it must."""
+    """Pass on the tar of an ACI; raises DigestMismatch at its end if its ID does not begin with ``image_id``."""
     meter = Meter("sha512")
     yield from hashed(blocks, meter)
     found = meter.digest().dashed

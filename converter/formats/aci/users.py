@@ -1,5 +1,6 @@
-"""The groups of a user that an image names without any: those that the Engine would use (image-spec 1.1.1,
-conversion.md). An ACI has to name them; which they are, the account files in the image say.
+"""The groups of a user that an image names without one, as in the Engine (image-spec 1.1.1, conversion.md).
+
+An ACI must state them; they come from the account files in the image.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from converter.model.content import WARNING, Note
 
 
 def with_groups(document: Mapping[str, Any], user: str, accounts: Mapping[str, str], note: Note) -> Mapping[str, Any]:
-    """The manifest with the groups of its user, given what ``accounts.noted`` notes; as it is where ``user`` is empty.
+    """The manifest with the groups of its user, given the notes of ``accounts.noted``; unchanged if ``user`` is empty.
 
-    A user that has no account keeps its own name or number as its group, and that is told: nobody can know better.
+    A user without an account keeps its own name or number as its group, with a warning: the group cannot be known.
     """
     if not user:
         return document

@@ -1,7 +1,7 @@
 """From the neutral image to the manifest of an ACI (appc spec 0.8.11, aci.md; docker2aci's names where it has some).
 
-A manifest that the image was read from is patched: what nobody changed stays as it was, isolators and unknown members
-among it. What appc has no word for is kept in annotations, and told as a loss.
+The manifest that the image was read from, if any, is patched: unchanged parts stay as they were, including isolators
+and unknown members. What appc cannot express is kept in annotations and reported as a loss.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
 
 @frozen
 class Written:
-    """A manifest, what it cannot hold, and the user whose group must be looked up in the image (empty: nobody's)."""
+    """A manifest, what it cannot hold, and the user whose group must be looked up in the image (empty: none)."""
 
     document: Mapping[str, Any]
     losses: tuple[Loss, ...]
@@ -38,7 +38,7 @@ class Written:
 
 
 class Draft:
-    """A manifest in the making."""
+    """A manifest being built."""
 
     def __init__(self, base: Manifest | None) -> None:
         self.fresh = base is None
@@ -52,7 +52,7 @@ class Draft:
         self.groupless = ""
 
     def keep(self, key: str, value: str, field: str = "", reason: str = "") -> None:
-        """Keep ``value`` in an annotation, nothing where it is empty; ``reason`` makes a loss of it."""
+        """Keep ``value`` in an annotation, or remove the annotation if it is empty; with ``reason``, record a loss."""
         if value:
             self.annotations[key] = value
         else:
@@ -61,11 +61,11 @@ class Draft:
             self.losses.append(Loss(field=field, reason=reason, kept=key))
 
     def keep_json(self, key: str, value: Any, field: str = "", reason: str = "") -> None:
-        """The same for anything but text; None is nothing."""
+        """The same for anything but text; None removes the annotation."""
         self.keep(key, "" if value is None else dump(value).decode(), field, reason)
 
     def member(self, key: str, value: Any) -> None:
-        """A member of ``app``; absent where it is empty."""
+        """Set a member of ``app``; remove it if the value is empty."""
         if value:
             self.app[key] = value
         else:
@@ -83,7 +83,7 @@ class Draft:
 
 
 def write(image: Image, base: Baseline | None) -> Written:
-    """The manifest of an image, patched into the one it was read from where there is one."""
+    """The manifest of an image; if the image was read from one, that is patched."""
     draft = Draft(base.manifest if base else None)
     before = base.image if base else None
     image = replace(image, config=comparable(image).config)
@@ -153,7 +153,7 @@ def _user(draft: Draft, config: RunConfig) -> None:
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
-        draft.groupless = user  # whoever packs the layers looks its groups up in them
+        draft.groupless = user  # the code that packs the layers looks its groups up in them
         draft.keep(keys.USER, config.user)
     else:
         converted = draft.fresh or Kept(draft.annotations).converted
@@ -193,7 +193,7 @@ def _labels(draft: Draft, config: RunConfig) -> None:
 
 
 def _kept(name: str, key: str) -> Callable[[Draft, RunConfig], None]:
-    """A field that appc has no word for at all."""
+    """A writer for a field that appc cannot express at all."""
 
     def write_field(draft: Draft, config: RunConfig) -> None:
         value = getattr(config, name)
@@ -235,7 +235,7 @@ def _author(draft: Draft, author: str) -> None:
 
 
 def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
-    """What the configuration says that no specification names; limits from long ago become isolators."""
+    """Configuration members that no specification names; resource limits of early Docker become isolators."""
     rest = dict(container_config.from_json(docker).rest)
     comment = rest.pop("comment", None)
     if isinstance(comment, str):
@@ -251,7 +251,7 @@ def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
 
 
 def _annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Under their own names where appc can have such, the others together in one."""
+    """Annotations under their own names if appc allows them, the others together in one annotation."""
     changed = {name for name, value in after.items() if before.get(name) != value and not name.startswith(keys.ACI)}
     for name in {*before} - {*after}:
         draft.annotations.pop(name, None)

@@ -1,4 +1,4 @@
-"""Images of rkt found by their name: ``appc:NAME[:VERSION][,LABEL=VALUE…]`` (appc spec 0.8.11, discovery.md)."""
+"""Finds images of rkt by name: ``appc:NAME[:VERSION][,LABEL=VALUE…]`` (appc spec 0.8.11, discovery.md)."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ __all__ = ["DiscoveredImage", "open_source"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
-    """Find an image, and get it with its signature. Https, unless the caller does without TLS.
+    """Find an image and download it with its signature; over https only, unless the caller waives TLS.
 
-    Raises NotFound where nobody knows the name, Invalid where what is got has another name or other labels.
+    Raises NotFound if no host knows the name, Invalid if the image has another name or other labels.
     """
     app = AppName.parse(location.path)
     folder = tempfile.TemporaryDirectory(prefix="transship-")
@@ -53,7 +53,7 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
 
 
 class DiscoveredImage(WrappedSource):
-    """An ACI in a temporary folder, which goes when the source is left."""
+    """An ACI in a temporary folder, which is removed when the source is left."""
 
     def __init__(self, source: Source, folder: tempfile.TemporaryDirectory[str]) -> None:
         super().__init__(source)
@@ -76,7 +76,7 @@ class DiscoveredImage(WrappedSource):
 
 
 def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:
-    """Get the image from the first place that has it, and its signature where there is one beside it."""
+    """Download the image from the first endpoint that has it, and its signature if there is one."""
     failures: list[ConverterError] = []
     for endpoint in endpoints:
         try:
@@ -105,9 +105,10 @@ def _get(web: Web, url: str, path: Path) -> None:
 
 
 def _check(path: Path, app: AppName) -> None:
-    """Raises Invalid where the image is not the one that was asked for (discovery.md, "Validation").
+    """Raise Invalid if the image is not the requested one (discovery.md, "Validation").
 
-    A label that was asked for must be there; the machine's platform, which nobody asked for, must not be another.
+    It must have every requested label; its platform, if not requested, may be absent but must not differ from the
+    machine's.
     """
     manifest = _manifest(path)
     if manifest.get("name") != app.name:

@@ -1,4 +1,4 @@
-"""What an image is called where it is looked for: a name and labels (appc spec 0.8.11, discovery.md; types.md)."""
+"""The name and labels by which an image is discovered (appc spec 0.8.11, discovery.md; types.md)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from converter.model.frozen import frozen
 
 DEFAULT_VERSION = "latest"
 
-# As the reference library reads it, which allows separators in a row.
+# As the reference library parses it, which allows consecutive separators.
 _IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
 _MACHINES = {"x86_64": "amd64", "arm64": "aarch64", "i686": "i386", "i586": "i386"}
 
 
 @frozen
 class AppName:
-    """An AC Identifier that is also where to ask, and the labels the image must have."""
+    """An AC Identifier, which also says where to look, and the labels that the image must have."""
 
     name: str
     labels: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``NAME[:VERSION][,LABEL=VALUE…]``; raises Invalid."""
+        """Parse ``NAME[:VERSION][,LABEL=VALUE…]``; raises Invalid."""
         start, *rest = text.split(",")
         name, colon, version = start.partition(":")
         labels = {"version": version} if colon else {}
@@ -47,16 +47,16 @@ class AppName:
         return cls(name=name, labels=labels)
 
     def completed(self) -> AppName:
-        """With what templates want and the user did not give: the version ``latest``, and this machine's platform.
+        """The same with what templates need and the user omitted: version ``latest``, and this machine's platform.
 
-        As for an index of several platforms, which image one gets then depends on the machine.
+        As with an index of several platforms, the image then depends on the machine.
         """
         machine = platform.machine().lower()
         given = {"version": DEFAULT_VERSION, "os": sys.platform, "arch": _MACHINES.get(machine, machine)}
         return AppName(name=self.name, labels=given | dict(self.labels))
 
     def places(self) -> list[str]:
-        """Where to ask, in order: the name, then what is above it, up to its host."""
+        """The places to look, in order: the name, then each of its parents up to the host."""
         parts = self.name.split("/")
         return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 

@@ -1,4 +1,4 @@
-"""What a page says about where images lie: its ``meta`` tags, and the URLs made of them (discovery.md)."""
+"""Reads the discovery ``meta`` tags of a page, and makes URLs from their templates (discovery.md)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _TAG = re.compile(
     r"""|<meta(?=[\s/])(?P<attributes>(?:[^>"']++|"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))*+)""",
     re.DOTALL | re.IGNORECASE,
 )
-"""A ``meta`` tag, or what may hold the text of one that is none. What has no end lasts to that of the page, so that
-this takes linear time; the standard library's parser takes minutes for a page of ``<!--``."""
+"""A ``meta`` tag, or a construct that may contain text that only looks like one. An unterminated construct extends to
+the end of the page, so that matching takes linear time; the standard library's parser takes minutes for a page of
+``<!--``.
+"""
 
 _ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
 
@@ -38,14 +40,14 @@ class Endpoint:
 
 @frozen
 class Discovered:
-    """What a page says of a name, in its order. ``keys`` are where keys are to be had; that says nothing of trust."""
+    """What a page says about a name, in its order. ``keys`` are the URLs of public keys; that implies no trust."""
 
     endpoints: tuple[Endpoint, ...] = ()
     keys: tuple[str, ...] = ()
 
 
 def read(page: str, app: AppName) -> Discovered:
-    """The best templates that the page has for the name: all of their variables are told, and the most of them."""
+    """The page's best templates for the name: those with no unknown variable, and with the most labels."""
     rendered = []
     keys = []
     for kind, content in islice(_told(page), _MOST_TAGS):
@@ -65,12 +67,12 @@ def read(page: str, app: AppName) -> Discovered:
 
 
 def _covers(prefix: str, name: str) -> bool:
-    # At slashes: example.com/foo says nothing of example.com/foobar.
+    # A prefix ends at a slash: example.com/foo does not cover example.com/foobar.
     return name == prefix or name.startswith(prefix.rstrip("/") + "/")
 
 
 def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
-    """The number of labels in a template, and its URLs; None where it has a variable that nobody told, or no ext."""
+    """The number of labels in a template, and its URLs; None if it has an unknown variable, or lacks ``ext``."""
     wanted = set(_VARIABLE.findall(template))
     if not wanted <= {"name", "ext", *app.labels} or "ext" not in wanted:
         return None
@@ -85,7 +87,7 @@ def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
 
 
 def _told(page: str) -> Iterator[tuple[str, str]]:
-    """The name and the content of the tags that are about discovery."""
+    """The name and content of the discovery tags."""
     for tag in _TAG.finditer(page):
         values: dict[str, str] = {}
         for key, *forms in _ATTRIBUTE.findall(tag["attributes"] or ""):

@@ -1,4 +1,4 @@
-"""Asks the web where an image lies, and gets it (appc spec 0.8.11, discovery.md)."""
+"""Finds out on the web where an image is, and downloads it (appc spec 0.8.11, discovery.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """Speaks https to anybody, and http where ``Access`` does without TLS; says nobody who is asking."""
+    """Speaks https to any host, and http if ``Access`` waives TLS; sends no credentials."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -33,9 +33,9 @@ class Web:
         self._wire.close()
 
     def discover(self, app: AppName) -> Discovered:
-        """What the name's own page says of it, or that of a path above it.
+        """What the name's own page says about it, or else the page of a parent path.
 
-        Raises NotFound with what each page said, where none says anything.
+        Raises NotFound with the failure of each page if no page has an endpoint.
         """
         said = []
         for place in app.places():
@@ -53,12 +53,12 @@ class Web:
         raise NotFound(f"got no place for {str(app)[:200]!r}, want one{how} ({'; '.join(said)[:1000]})")
 
     def text(self, url: str) -> str:
-        """A page, of at most a document's size. Raises NotFound, Denied, Unreachable, LimitExceeded."""
+        """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
         page = whole(self.blocks(url), self.access.limits.document, f"from {plain(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:
-        """The bytes at a URL, however often the connection breaks."""
+        """The bytes at a URL, resumed when the connection breaks."""
         return download(self, url, -1)
 
     def open(
@@ -69,7 +69,7 @@ class Web:
         headers: Mapping[str, str] | None = None,
         expect: Container[int] = (200,),
     ) -> BaseHTTPResponse:
-        """As ``Client.open``, without anybody's credentials."""
+        """As ``Client.open``, without credentials."""
         self.patience.wait()
         response = self._wire.exchange(method, url, headers or {})
         if response.status in expect:
@@ -81,5 +81,5 @@ class Web:
         return ("https",) if self.access.tls_verify else ("https", "http")
 
     def may_fetch(self, url: str) -> bool:
-        """Whether a URL that a page names is one to be spoken to."""
+        """Whether a URL named by a page may be requested."""
         return url.startswith(tuple(f"{scheme}://" for scheme in self._schemes()))

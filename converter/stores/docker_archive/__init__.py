@@ -1,6 +1,6 @@
-"""What ``docker save`` writes and ``docker load`` reads: all three generations are read, the newest is written.
+"""The archives of ``docker save`` and ``docker load``: all three generations are read, the newest is written.
 
-Before Docker 1.10 an archive had ``repositories`` and chains of layers, from then on ``manifest.json``, and since
+Before Docker 1.10 an archive had ``repositories`` and chains of layers; since then it has ``manifest.json``, and since
 Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md).
 """
 
@@ -21,12 +21,12 @@ __all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
-    """A tar, perhaps compressed, perhaps from standard input; or a directory that one was unpacked into."""
+    """Read a tar, possibly compressed or from standard input, or a directory into which one was unpacked."""
     path = Path(location.path)
     medium: Medium = DirectoryMedium(path, options.limits) if path.is_dir() else TarMedium(path, options.limits)
     return DockerArchive(medium, options.limits)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
-    """A new archive, which takes the place of an old one."""
+    """Write a new archive, which replaces an existing one."""
     return DockerArchiveSink(TarTarget(Path(location.path), options.epoch), options.limits)

@@ -1,4 +1,4 @@
-"""Files of an archive under digests: layers that lie there under other names, and documents made up for them."""
+"""Files of an archive by digest: layers stored under other names, and documents made up for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from converter.streams.detect import HEAD, Codec, detect
 from converter.streams.verify import measured
 
 PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
-"""The media types of packed layers, by codec."""
+"""The media types of compressed layers, by codec."""
 
 RENAMED = ("bzip2", "xz")
-"""Codecs that the Engine loads and no manifest can name: such a layer is offered unpacked."""
+"""Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
 
 
 @dataclass(slots=True)
 class Blobs:
-    """What was found so far; nothing in it has been checked that is not checked when it is read."""
+    """The blobs found so far; they are verified only when read."""
 
     medium: Medium
     limits: Limits = DEFAULT
@@ -31,7 +31,7 @@ class Blobs:
     _types: dict[Digest, str] = field(default_factory=dict)
 
     def known(self, descriptor: Descriptor) -> Known | None:
-        """The blob of that digest, if it was added; a layer under the media type that its bytes have."""
+        """The blob with that digest, if it was added; a layer gets the media type that its bytes have."""
         held = self._held.get(descriptor.digest)
         if held is None:
             return None
@@ -39,15 +39,15 @@ class Blobs:
         return Known(descriptor.retyped(media_type).sized(held[0]), held[1])
 
     def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
-        """Bytes in memory, by their digest of that algorithm."""
+        """Add bytes in memory, under their digest by that algorithm."""
         descriptor = Descriptor.of(data, media_type, algorithm)
         self._held[descriptor.digest] = len(data), at_hand(data)
         return descriptor
 
     def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
-        """A layer, by what its bytes say: a packed one under ``digest``, a plain one under ``diff_id``.
+        """Add a layer: a compressed one under ``digest``, a plain one under ``diff_id``, as its bytes show.
 
-        Where that is not told the layer is read, for its own digest. Raises NotFound.
+        If that digest is not given, the layer is read to compute it. Raises NotFound.
         """
         size = self.medium.size(name) or 0
         codec = detect(b"".join(self.medium.open(name, 0, min(HEAD, size))))
@@ -60,7 +60,7 @@ class Blobs:
         return descriptor
 
     def _add_file(self, name: str, digest: Digest | None = None) -> tuple[Digest, int]:
-        """A file as it lies, under the digest that is claimed for it, or else its own. Raises NotFound."""
+        """Add a file unchanged, under the digest claimed for it, or else its own. Raises NotFound."""
         blocks = self.medium.open(name)
         size = self.medium.size(name) or 0
         if digest is None:
@@ -70,7 +70,7 @@ class Blobs:
         return digest, size
 
     def _add_unpacked(self, name: str, codec: Codec, diff_id: Digest | None) -> tuple[Digest, int]:
-        """What a file unpacks to. It is read once for its size, which a manifest must say."""
+        """Add the uncompressed content of a file, which is read once for its size: a manifest must state it."""
 
         def unpacked() -> Blocks:
             return decompress(self.medium.open(name), codec, self.limits)

@@ -1,4 +1,4 @@
-"""What ``index.json`` lists in an archive: indexes that are all there, and the manifest of each config."""
+"""The content of an archive's ``index.json``: indexes that are complete, and the manifest of each config."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 
 Fetch = Callable[[Descriptor], Known]
 Row = tuple[Descriptor, Digest | None, list[Digest]]
-"""A manifest, the digest of its config and those of its layers; no config where not all of it is there."""
+"""A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
 
 
 @frozen(kw_only=False)
 class Members:
-    """An index of which every image is there, and the digests of the manifests below it."""
+    """An index whose images are all present, and the digests of the manifests below it."""
 
     root: Descriptor
     manifests: frozenset[Digest]
@@ -33,7 +33,7 @@ class Members:
 
 @frozen(kw_only=False)
 class Candidate:
-    """A manifest, the digests of its layers, and the names it has itself, in full."""
+    """A manifest, the digests of its layers, and its own names in full."""
 
     manifest: Descriptor
     layers: list[Digest]
@@ -49,7 +49,7 @@ class Listed:
     by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
 
     def manifest_of(self, config: Digest, saved: Saved) -> Descriptor | None:
-        """The manifest with that config; of several, the one with a name of the row's, then the one with its layers."""
+        """The manifest with that config; if several, the one with a name of the row's, else the one with its layers."""
         names = frozenset(map(in_full, saved.tags))
         layers = [claimed_digest(name) for name in saved.layers]
 
@@ -60,10 +60,10 @@ class Listed:
 
 
 def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
-    """Read every manifest that is there. Raises Invalid for one that is broken or not what its digest says.
+    """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
 
-    An index some of whose images are not there (the Engine saves such) is no image of its own, but those that are
-    there keep their manifests.
+    An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
+    manifests.
     """
     found = Listed()
     for entry in entries:
@@ -81,7 +81,7 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
 
 
 def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, depth: int) -> Iterator[Row]:
-    """Every image manifest at or below an entry; attestations and what is no manifest are left out."""
+    """Every image manifest at or below an entry, except attestations and documents of other types."""
     if depth > limits.index_depth:
         raise LimitExceeded(f"got indexes {depth} deep, want at most {limits.index_depth} (limit: index_depth)")
     attestation = entry.platform is not None and not entry.platform.known

@@ -20,7 +20,7 @@ from converter.stores.docker_archive.blobs import Blobs
 NAME = "manifest.json"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 _MEMBERS = ("Config", "RepoTags", "Layers", "LayerSources")
-"""What the Engine finds in any case: containerify writes ``config``."""
+"""The members, which the Engine matches case-insensitively: containerify writes ``config``."""
 
 _FOREIGN_TYPES = {
     types.OCI_NONDISTRIBUTABLE: types.DOCKER_FOREIGN,
@@ -30,7 +30,7 @@ _FOREIGN_TYPES = {
 
 @frozen
 class Saved:
-    """One row: names of files in the archive, base layer first; ``sources`` are descriptors by diff_id."""
+    """One row: names of files in the archive, base layer first; ``sources`` maps diff_ids to descriptors."""
 
     config: str
     tags: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def read(data: bytes, limits: Limits | None = None) -> tuple[Saved, ...]:
 
 
 def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
-    """The config of an image, by its content: its name is its digest only where it lies below ``blobs/``."""
+    """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
     with within(shown(saved.config)):
         claimed = claimed_digest(saved.config)
         algorithm = claimed.algorithm if claimed is not None else "sha256"
@@ -62,10 +62,10 @@ def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
 
 
 def assemble(blobs: Blobs, saved: Saved) -> Descriptor:
-    """A schema 2 manifest for an image that has none; its blobs can be fetched from ``blobs`` then.
+    """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
 
-    A plain layer goes by its diff_id, which is checked when the layer is read; a packed one is read and hashed,
-    unless its name claims a digest. Raises Invalid where layers and diff_ids are not as many.
+    A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,
+    unless its name claims a digest. Raises Invalid if the numbers of layers and diff_ids differ.
     """
     config = config_of(blobs, saved)
     with within(shown(saved.config)):
@@ -86,7 +86,7 @@ def assemble(blobs: Blobs, saved: Saved) -> Descriptor:
 
 
 def claimed_digest(name: str) -> Digest | None:
-    """The digest that the name of a file is, below ``blobs/``; raises Invalid for a malformed one."""
+    """The digest that a file name below ``blobs/`` states, None elsewhere; raises Invalid for a malformed one."""
     match = _BLOB.fullmatch(name.removeprefix("./"))
     return Digest.parse(f"{match[1]}:{match[2]}") if match else None
 
@@ -104,7 +104,7 @@ def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
     rootfs = load_object(data, limits).get("rootfs")
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(diff_ids, list) or not all(isinstance(one, str) for one in diff_ids):
-        # An image from scratch may have none; the Engine writes null there.
+        # An image from scratch may have none; the Engine then writes null.
         if isinstance(rootfs, dict) and diff_ids is None:
             return []
         raise Invalid("got a config without rootfs.diff_ids, want a digest for every layer")

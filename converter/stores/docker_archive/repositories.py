@@ -1,6 +1,6 @@
-"""Archives from before Docker 1.10: one directory per layer, each with its parent's ID (moby, image/spec/v1.md).
+"""Archives from before Docker 1.10: one directory per layer, each naming its parent's ID (moby, image/spec/v1.md).
 
-An image in one becomes a schema 1 manifest, unsigned, for that is the format that says what its files say.
+Such an image becomes an unsigned schema 1 manifest, the format that holds what its files say.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The IDs of the images, newest layer each, with their names; those without a name last.
+    """The images by the ID of their newest layer, with their names; unnamed ones come last.
 
-    Raises Invalid where the layers of one make no chain, NotFound where one is missing.
+    Raises Invalid if an image's layers do not form a chain, NotFound if one is missing.
     """
     named: dict[str, list[str]] = {}
     if medium.size(NAME) is not None:
@@ -48,7 +48,7 @@ def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tup
 
 
 def is_there(medium: Medium) -> bool:
-    """Whether this is such an archive: the Engine wrote names only where somebody had saved the image by its name."""
+    """Whether this is such an archive: the Engine wrote ``repositories`` only if an image was saved by name."""
     return medium.size(NAME) is not None or next(_layers(medium), None) is not None
 
 
@@ -57,7 +57,7 @@ def _layers(medium: Medium) -> Iterator[str]:
 
 
 def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
-    """The manifest of an image; its layers are read and hashed. Raises Invalid where they make no chain, NotFound."""
+    """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
     layers, history, architecture = [], [], ""
     for layer in _chain(blobs.medium, top, blobs.limits):
         with within(layer):

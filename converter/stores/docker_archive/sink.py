@@ -1,7 +1,7 @@
 """Writes an archive that is an OCI layout and has ``manifest.json`` and ``repositories``: every Engine can load it.
 
-Layers stay as they are, plain, gzip or zstd; there are no links. The images of an index get a row each in
-``manifest.json``, and its name goes to the one that most can run.
+Layers stay as they are, plain, gzip or zstd; there are no links. Each image of an index gets a row in
+``manifest.json``, and the index's name goes to the image that most hosts can run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FAVOURITE = Platform(os="linux", architecture="amd64")
 
 @dataclass(slots=True)
 class Row:
-    """An image on its way into ``manifest.json``."""
+    """An image to be listed in ``manifest.json``."""
 
     manifest: dict[str, Any]
     platform: Platform | None
@@ -47,7 +47,7 @@ class Row:
 
 
 class DockerArchiveSink:
-    """One archive of any number of images. Calls come one after the other."""
+    """One archive with any number of images. Calls must not overlap."""
 
     accepts = DOCUMENTS | LAYERS | {types.OCI_EMPTY}
     ordered = True
@@ -93,7 +93,7 @@ class DockerArchiveSink:
         return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
-        """Name an image as ``docker load`` will; raises Invalid or Unsupported where the name is no REPO[:TAG]."""
+        """Name an image as ``docker load`` will; raises Invalid or Unsupported if the name is not REPO[:TAG]."""
         if not name:
             self._named.append(("", root))
             self._added.add(root)
@@ -106,7 +106,7 @@ class DockerArchiveSink:
         self._added.add(root, oci_index.docker_annotations(str(reference)))
 
     def attach(self, attachment: Attachment) -> None:
-        """Into ``index.json`` alone: the Engine does not look there, others do."""
+        """List the attachment in ``index.json`` only, which the Engine ignores and others read."""
         self._added.attach(attachment)
 
     def _rendered(self) -> dict[str, bytes]:
@@ -133,7 +133,7 @@ class DockerArchiveSink:
         }
 
     def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, Row]]:
-        """The images at or below a root, in order. What is no image for a platform has no place in the table."""
+        """The images at or below a root, in order; only images for a platform belong in the table."""
         data = self._documents.get(root.digest)
         if data is None or depth > self._limits.index_depth:
             return
@@ -163,7 +163,9 @@ class DockerArchiveSink:
         }
 
     def _truthful(self, layer: Descriptor) -> Descriptor:
-        """The layer as its bytes are packed: go-containerregistry takes a plain one called packed for a foreign one."""
+        """The layer with the media type of its bytes: go-containerregistry takes a plain layer called packed for a
+        foreign one.
+        """
         codec = self._codecs.get(layer.digest)
         if codec not in _SUFFIXES:
             return layer
@@ -186,13 +188,13 @@ def _familiar(name: str) -> str:
 
 
 def _best(rows: dict[Digest, Row]) -> Digest:
-    """The image that gets the name: the same on every host, so that the archive does not depend on it."""
+    """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
     chosen = choose(_FAVOURITE, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]
 
 
 def _tee(blocks: Blocks, kept: list[Block], most: int) -> Iterator[Block]:
-    """Pass blocks through, and keep them as long as they make up no more than a document may have."""
+    """Pass blocks through, keeping them while their total stays within the limit for a document."""
     size = 0
     for block in blocks:
         size += len(block)

@@ -1,4 +1,4 @@
-"""The images of an archive, whichever of its tables of contents lists them."""
+"""The images of an archive, whichever table of contents lists them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from converter.stores.oci_layout import Attached, fetch_blob
 
 @frozen(kw_only=False)
 class Contents:
-    """What there is, under stand-ins for roots that are only put together when somebody wants them."""
+    """The archive's images, with stand-ins for roots that are assembled only on demand."""
 
     catalogue: Catalogue
     roots: dict[Digest, Callable[[], Descriptor]]
 
 
 class DockerArchive:
-    """Reads an archive. The manifest of an image survives where the archive has it, else one is made up."""
+    """Reads an archive. The manifest of an image is kept if the archive has it, otherwise one is made up."""
 
     local = True
     unpacked = True
 
     def __init__(self, medium: Medium, limits: Limits) -> None:
-        """Raises Invalid where it is no archive of images. Closes the medium when it is left."""
+        """Raises Invalid if it is not an archive of images. Leaving the source closes the medium."""
         self._medium = medium
         self._limits = limits
         self._blobs = Blobs(medium, limits)
@@ -64,7 +64,7 @@ class DockerArchive:
         return self._contents.catalogue.names()
 
     def resolve(self, name: str) -> Descriptor:
-        """As in Source; the root's annotations say the name that was found."""
+        """As in Source; the root's annotations state the name that was found."""
         stand_in = self._contents.catalogue.resolve(name)
         if stand_in.digest not in self._made:
             self._made[stand_in.digest] = self._contents.roots[stand_in.digest]()
@@ -83,7 +83,7 @@ class DockerArchive:
         return self._attached.to(subject)
 
     def _read_index(self) -> tuple[Descriptor, ...]:
-        """The entries of ``index.json``. The Engine writes one without any, and old tools one that is no layout's."""
+        """The entries of ``index.json``. The Engine may write it without entries, and old tools without a layout."""
         if self._medium.size(oci_index.INDEX) is None:
             return ()
         saved = self._medium.size(manifest_json.NAME) is not None
@@ -107,7 +107,7 @@ class DockerArchive:
             return self._chains()
 
     def _saved(self, rows: tuple[Saved, ...]) -> Contents:
-        """The rows of ``manifest.json``, and what ``index.json`` has beside them or above them."""
+        """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         images = [entry for entry in self._entries if not self._is_attached(entry)]
         index = listed(images, lambda entry: fetch_blob(self._medium, entry), self._limits)
         roots: dict[Digest, Callable[[], Descriptor]] = {}
@@ -128,14 +128,14 @@ class DockerArchive:
             if entry.digest not in members:
                 offers.append(oci_index.offer(entry))
                 roots[entry.digest] = _always(entry)
-        # What no row is, such as the index without a name of docker save IMAGE-ID, comes after the rows.
+        # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
         positions = (*stand_ins, *others) if rows else self._entries
         roots |= {entry.digest: _always(entry) for entry in self._entries if entry.digest not in roots}
         return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
 
     def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
-        """The manifest that the index has for a row, else the row's config in place of the manifest to be made."""
+        """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
         config = manifest_json.config_of(self._blobs, row)
         manifest = index.manifest_of(config.digest, row)
         if manifest is not None:
@@ -166,7 +166,7 @@ def _always(root: Descriptor) -> Callable[[], Descriptor]:
 
 
 def _group_offer(group: Members, rows: tuple[Saved, ...], stand_ins: list[Descriptor]) -> Offer:
-    """An index under its own names, spelled as the rows spell them; where it has none, under those of its images."""
+    """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
     own = oci_index.offer(group.root)
     full = {in_full(name) for name in (*own.names, *own.aliases)}
     tags = [

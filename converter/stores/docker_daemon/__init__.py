@@ -1,4 +1,4 @@
-"""Images of a Docker Engine: what ``docker save`` and ``docker load`` do, through its socket."""
+"""Images of a Docker Engine: does what ``docker save`` and ``docker load`` do, through its socket."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["DaemonSink", "EngineTarget", "open_sink", "open_source"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
-    """One image, by its name or ID: got whole into a file without a name, since its parts can be had in no other way.
+    """One image, by name or ID, fetched whole into an unnamed file because the Engine does not serve parts.
 
-    Raises NotFound where the Engine has no such image, Unreachable where there is no Engine.
+    Raises NotFound if the Engine has no such image, Unreachable if there is no Engine.
     """
     if not location.path:
         raise Usage("got docker-daemon: without a name, want docker-daemon:REF")
@@ -45,7 +45,7 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
 
 
 def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
-    """The Engine, to load an image under the name REF. Raises Invalid where that is no name, Usage for a digest."""
+    """Load an image into the Engine under the name REF. Raises Invalid if that is not a name, Usage for a digest."""
     reference = ImageName.parse(location.path)
     if reference.digest is not None:
         raise Usage(f"got {location.path!r} with a digest, want docker-daemon:REPO[:TAG]")
@@ -53,7 +53,7 @@ def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
 
 
 class DaemonSink(DockerArchiveSink):
-    """An archive that the Engine loads when the sink commits; it loads all of it or nothing."""
+    """An archive that the Engine loads when the sink commits, all of it or nothing."""
 
     def __init__(self, reference: ImageName, engine: Engine, options: StoreOptions) -> None:
         super().__init__(EngineTarget(engine), options.limits)
@@ -68,12 +68,12 @@ class DaemonSink(DockerArchiveSink):
             self._engine.close()
 
     def name(self, name: str, root: Descriptor) -> None:
-        """As for an archive; an empty name is that of the reference."""
+        """As for an archive; an empty name means that of the reference."""
         super().name(name or str(self._reference.tagged()), root)
 
 
 class EngineTarget:
-    """A tar in a file without a name, which goes to the Engine through a pipe once it is complete."""
+    """A tar in an unnamed file, piped to the Engine once it is complete."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -93,7 +93,7 @@ class EngineTarget:
         return self._begun().take(blocks, expected)
 
     def commit(self, documents: Documents) -> None:
-        """Raises what the Engine says; it has then loaded nothing."""
+        """Load the tar. Raises the Engine's error; it has then loaded nothing."""
         failures: list[BaseException] = []
 
         def load() -> None:
@@ -102,7 +102,7 @@ class EngineTarget:
             except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for this one
                 failures.append(error)
             finally:
-                # Whoever still writes to the pipe must not wait for ever.
+                # Otherwise the thread that writes to the pipe would wait for ever.
                 self._close_reading()
 
         loading = threading.Thread(target=load, name="docker load")
@@ -111,7 +111,7 @@ class EngineTarget:
             self._begun().commit(documents)
             self._complete = True
         except ConverterError:
-            # Where the Engine has hung up, its own words say why.
+            # If the Engine hung up, its own error says why.
             self._close_writing()
             loading.join()
             if failures and not isinstance(failures[0], _Incomplete):
@@ -151,4 +151,4 @@ class EngineTarget:
 
 
 class _Incomplete(ConverterError):
-    """Ends a request before its end, so that nothing comes of it."""
+    """Cuts a request short, so that the Engine loads nothing."""

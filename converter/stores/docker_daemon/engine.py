@@ -31,13 +31,13 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 @frozen(kw_only=False)
 class Engine:
-    """An Engine that has not been spoken to yet; ``host`` is as DOCKER_HOST has it."""
+    """An Engine that has not been contacted yet; ``host`` has the form of DOCKER_HOST."""
 
     host: str
     pool: HTTPConnectionPool
 
     def save(self, name: str) -> Iterator[Block]:
-        """What ``docker save NAME`` writes. Raises NotFound where there is no such image, Unreachable, Denied."""
+        """The tar that ``docker save NAME`` writes. Raises NotFound if there is no such image, Unreachable, Denied."""
         path = f"/images/{quote(name, safe='/:@')}/get"
         response = self._request("GET", path)
         with response:
@@ -49,7 +49,7 @@ class Engine:
                 raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
 
     def load(self, archive: Blocks) -> None:
-        """What ``docker load`` does. Where ``archive`` raises, nothing is loaded; raises Invalid where it refuses."""
+        """Do what ``docker load`` does: nothing if ``archive`` raises. Raises Invalid if the Engine refuses."""
         response = self._request("POST", "/images/load?quiet=1", archive, {"Content-Type": "application/x-tar"})
         with response:
             if response.status != 200:
@@ -65,7 +65,7 @@ class Engine:
     def _request(
         self, method: str, path: str, body: Blocks | None = None, headers: dict[str, str] | None = None
     ) -> BaseHTTPResponse:
-        # Views are as good as bytes to a socket.
+        # A socket takes memoryviews as well as bytes.
         sent = cast("Iterable[bytes] | None", body)
         try:
             return self.pool.urlopen(
@@ -80,7 +80,7 @@ class Engine:
 
     def _refusal(self, response: BaseHTTPResponse) -> NotFound | Denied | Unreachable:
         body = self._body(response)
-        # What speaks TLS answers in plain words, whoever does not.
+        # An Engine that wants TLS answers plain HTTP in plain text.
         text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
         fact = f"got {response.status} ({text!r}) from the Docker Engine"
         if response.status == 404:
@@ -97,9 +97,11 @@ class Engine:
 
 
 def engine_of(options: StoreOptions) -> Engine:
-    """The Engine that ``docker_host`` or DOCKER_HOST names; TLS is as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say.
+    """The Engine that ``docker_host`` or DOCKER_HOST names, with TLS according to DOCKER_TLS_VERIFY and
+    DOCKER_CERT_PATH.
 
-    Raises Unsupported for ways that only Docker's own client knows, Invalid for certificates that cannot be loaded.
+    Raises Unsupported for transports that only Docker's own client knows, Invalid for certificates that cannot be
+    loaded.
     """
     environment = options.environment
     host = options.docker_host or environment.get("DOCKER_HOST") or DEFAULT_HOST
@@ -123,7 +125,7 @@ def _context(folder: Path) -> ssl.SSLContext:
     authority = folder / "ca.pem"
     try:
         context = ssl.create_default_context(cafile=authority if authority.exists() else None)
-        # On since Python 3.13, and the authority that Docker's own instructions make lacks what it asks for.
+        # Set by default since Python 3.13, but a CA made by Docker's own instructions lacks what it requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if (folder / "cert.pem").exists():
             context.load_cert_chain(folder / "cert.pem", folder / "key.pem", password=no_password)
@@ -133,7 +135,7 @@ def _context(folder: Path) -> ssl.SSLContext:
 
 
 class _UnixPool(HTTPConnectionPool):
-    """Connections to a socket of the file system; the name ``localhost`` goes into the Host header only."""
+    """Connections to a Unix socket; the name ``localhost`` appears only in the Host header."""
 
     def __init__(self, path: str, timeout: Timeout) -> None:
         super().__init__("localhost", timeout=timeout)

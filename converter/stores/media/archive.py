@@ -1,4 +1,4 @@
-"""A tar as a medium: its entries are read where they lie, its links are resolved inside it, nothing is unpacked."""
+"""A tar as a medium: entries are read in place, links are resolved inside it, nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STDIN = ("-", "/dev/stdin")
 
 @frozen(kw_only=False)
 class Span:
-    """Where the bytes of an entry lie; ``sparse`` when holes were left out of them."""
+    """Where the bytes of an entry are; ``sparse`` if holes were left out of them."""
 
     offset: int
     size: int
@@ -34,13 +34,13 @@ class Span:
 
 
 class TarMedium:
-    """The regular files of a tar, whose file stays open. Of two entries with one name the last one holds."""
+    """The regular files of a tar, whose file stays open. If two entries share a name, the last one counts."""
 
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``-`` is standard input. A compressed archive, or one from a pipe, is spooled to an unlinked file first.
 
-        ``source`` is the file where it is open already; the medium closes it. Raises NotFound, StorageFailed,
-        Invalid where it is no tar.
+        ``source`` is the file if it is open already; the medium closes it. Raises NotFound, StorageFailed, and Invalid
+        if it is not a tar.
         """
         self.where = where(path)
         self._limits = limits or in_force()
@@ -70,9 +70,9 @@ class TarMedium:
         return None
 
     def read_document(self, name: str) -> bytes:
-        """As in Medium. Raises Invalid where the archive has two different ones under that name.
+        """As in Medium. Raises Invalid if the archive has different documents under that name.
 
-        Some readers would take the first and some the last: nobody may be shown one and given the other.
+        Readers differ in taking the first or the last: nobody may be shown one and given the other.
         """
         data = self._document(name, self._found(name))
         for span in self._twice.get(_clean(name), ()):
@@ -104,7 +104,9 @@ class TarMedium:
                     self._links[name] = posixpath.join(base, entry.linkname.decode("utf-8", "surrogateescape"))
 
     def _span(self, name: str) -> Span | None:
-        """The bytes under a clean name, through links; raises Invalid where they run in a circle or out of here."""
+        """The bytes under a clean name, following links; raises Invalid if links form a circle or lead out of the
+        archive.
+        """
         seen = {name}
         while name in self._links:
             name = _clean(self._links[name])
@@ -130,14 +132,14 @@ class TarMedium:
 
 
 def where(path: Path) -> str:
-    """A file, for people."""
+    """The file's name, for people."""
     return "standard input" if str(path) in STDIN else shown(path)
 
 
 def unpacked(source: int, limits: Limits | None = None) -> int:
-    """A file descriptor of a tar: ``source`` itself where it is one, else a spool, and ``source`` is closed.
+    """A file descriptor of a tar: ``source`` itself if it is one, otherwise a spool, and ``source`` is closed.
 
-    Raises Invalid where it is no tar, nor a compressed one.
+    Raises Invalid if it is neither a tar nor a compressed one.
     """
     try:
         head = os.pread(source, HEAD, 0)
@@ -156,9 +158,9 @@ def unpacked(source: int, limits: Limits | None = None) -> int:
 
 
 def open_bytes(path: Path) -> int:
-    """A file descriptor that can be read anywhere: of a regular file, or of a spool of standard input.
+    """A seekable file descriptor: of a regular file, or of a spool of standard input.
 
-    Raises Invalid for a FIFO or a device: only ``-`` waits for what somebody else writes.
+    Raises Invalid for a FIFO or a device: only ``-`` waits for another process to write.
     """
     with disk(path, "read"):
         source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
@@ -182,7 +184,7 @@ def _piped(fd: int) -> Iterator[bytes]:
 
 
 def _clean(name: str) -> str:
-    """The name in the normal form of an entry's; raises Invalid where it leads out of the archive."""
+    """The name in normal form, like an entry's; raises Invalid if it leads out of the archive."""
     if ".." not in name.split("/"):
         return "/".join(part for part in name.split("/") if part not in ("", "."))
     whole = posixpath.normpath(name.lstrip("/"))

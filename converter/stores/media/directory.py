@@ -15,15 +15,15 @@ from converter.streams.blocks import file_blocks
 
 
 class DirectoryMedium:
-    """The regular files below a directory. Symlinks are followed: what they lead to is checked like anything else."""
+    """The regular files below a directory. Symlinks are followed: their targets are verified like any other content."""
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
-        """Raises NotFound where there is no such directory, Invalid where it is none."""
+        """Raises NotFound if the path does not exist, Invalid if it is not a directory."""
         self.where = shown(path)
         self._path = path
         self._limits = limits or in_force()
         with disk(path, "read"):
-            # Opened, not only looked at: a directory that may not be read is refused here, with its name.
+            # Opened, not just examined, so that an unreadable directory is refused here, by name.
             fd = os.open(path, READ)
             try:
                 if not stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -32,7 +32,7 @@ class DirectoryMedium:
                 os.close(fd)
 
     def names(self) -> list[str]:
-        """The names of all files, sorted; those of temporaries begin with a dot and are left out."""
+        """The names of all files, sorted, without temporaries, which begin with a dot."""
         found = []
         for directory, below, files in walked(self._path):
             below[:] = [name for name in below if not name.startswith(".")]
@@ -64,7 +64,7 @@ class DirectoryMedium:
         return b"".join(self._blocks(path, 0, None))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
     @staticmethod
     def _blocks(path: Path, offset: int, size: int | None) -> Iterator[bytes | memoryview]:

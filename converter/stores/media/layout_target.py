@@ -1,8 +1,8 @@
-"""A directory as a target: blobs are staged beside it, then all of it appears at once (image-layout.md).
+"""A directory as a target: blobs are staged next to it, then everything appears at once (image-layout.md).
 
-A new layout is renamed into place. One that is there gets its blobs first and its ``index.json`` last, under a lock on
-the directory, so that writers at the same time follow each other. A writer that is killed leaves a hidden directory,
-which the next one removes, and in an old layout perhaps blobs that nothing names yet.
+A new layout is renamed into place. An existing one gets its blobs first and its ``index.json`` last, under a lock on
+the directory, so that concurrent writers take turns. A killed writer leaves a hidden directory, which the next one
+removes, and in an existing layout perhaps blobs that nothing names yet.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from converter.stores.oci_index import INDEX, check_layout
 
 
 class LayoutTarget(Staging):
-    """An OCI layout that is made, or added to. Any number of threads may ``take``."""
+    """An OCI layout that is created or added to. Any number of threads may ``take``."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -82,7 +82,7 @@ class LayoutTarget(Staging):
             raise Invalid(f"got {self.shown}, which is no directory, want a layout or a new name")
         with disk(self.path, "read"):
             there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
-        # A writer at the same time, or one that was killed, may be between its first blob and its last file.
+        # A concurrent or killed writer may be between its first blob and its last file.
         if there <= {"blobs"}:
             return False
         try:
@@ -92,7 +92,7 @@ class LayoutTarget(Staging):
         return INDEX in there
 
     def _appears(self, documents: Documents) -> bool:
-        """Rename the staging directory into place, where nothing is yet; False where somebody was first."""
+        """Rename the staging directory into place if nothing is there; False if another writer was first."""
         if self.inside or (self.path.is_dir() and names_in(self.path)):
             return False
         for name, data in documents(None).items():
@@ -115,7 +115,7 @@ class LayoutTarget(Staging):
                 if regular_size(self.path / name) is None or (name == INDEX and data != old)
             }
             if not changed and not names_in(self.staged):
-                return  # whoever wrote the index has made durable what it names
+                return  # the writer of that index has made durable what it names
             self._move_blobs()
             for name, data in changed.items():
                 fresh = self.staged / name
@@ -129,13 +129,14 @@ class LayoutTarget(Staging):
         for blob in (file for file in files if file.parent != self.staged):
             place = self.path / blob.relative_to(self.staged)
             if regular_size(place) != blob.stat().st_size:
-                # Not the layout itself: one that is gone by now does not come back half.
+                # Not the layout itself: if it was removed meanwhile, half of it must not reappear.
                 for folder in (place.parent.parent, place.parent):
                     folder.mkdir(exist_ok=True)
                 blob.rename(place)
         blobs = self.path / "blobs"
         if blobs.is_dir():
-            # Not those below, which may be a hundred thousand: what they hold is durable once it has its name.
+            # Not the directories below, of which there may be a hundred thousand: their files are durable before being
+            # renamed.
             for folder in (*(blobs / name for name in names_in(blobs)), blobs):
                 if folder.is_dir():
                     sync_directory(folder)

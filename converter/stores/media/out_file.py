@@ -1,4 +1,4 @@
-"""A file that is written beside its place and renamed into it, or spooled and copied to a pipe at the end."""
+"""A file that is written next to its place and renamed into it, or spooled and finally copied to a pipe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OutFile:
         self.fd = -1
 
     def begin(self) -> None:
-        """Open it. Raises Invalid for a directory, NotFound where there is no directory to put it in."""
+        """Open it. Raises Invalid for a directory, NotFound if the parent directory does not exist."""
         if self._piped():
             self.fd = spool()
             return
@@ -37,11 +37,11 @@ class OutFile:
 
     @property
     def piped(self) -> bool:
-        """Whether it goes to a pipe or a device, where there is room for one file."""
+        """Whether it goes to a pipe or a device, which holds a single file."""
         return self._temporary is None
 
     def commit(self, sibling: str = "") -> None:
-        """Make it durable, and visible under its name, or beside it under another.
+        """Make it durable, and visible under its name, or as ``sibling`` next to that.
 
         Raises StorageFailed, and then the old file is still there.
         """
@@ -57,7 +57,7 @@ class OutFile:
             self.abort()
 
     def abort(self) -> None:
-        """Take it away; does nothing after a commit."""
+        """Remove it; does nothing after a commit."""
         if self._temporary is not None:
             self._temporary.remove()
             self._temporary = None

@@ -1,4 +1,4 @@
-"""Blocks on their way to a file: counted, and hashed where nobody has checked them before."""
+"""Writes blocks to a file, counting them, and hashing those not verified yet."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from converter.streams.blocks import Again, closing
 from converter.streams.verify import Meter
 
 FICLONE = 0x40049409
-"""The request that lets two files share their blocks until one of them is written to (ioctl_ficlonerange(2))."""
+"""The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""
 
 
 def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> Descriptor:
-    """Write every block, and say what was written; the media type is that of ``expected``, if any.
+    """Write every block; returns what was written, with the media type of ``expected``, if any.
 
-    With ``expected`` the blocks are those of a Known, which checks itself: they are not hashed again, only counted.
+    With ``expected``, the blocks are those of a Known, which verifies itself: they are only counted, not hashed again.
     """
     meter, size = Meter(), 0
     with closing(blocks) as source:
@@ -40,12 +40,12 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
 
 
 def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
-    """The same into a new file, still to be made durable; whatever is raised leaves nothing of it.
+    """As ``poured``, into a new file that is still to be made durable; it is removed on any error.
 
-    What the disk refuses is told of ``target``, which the file is staged for: nobody knows the hidden place.
+    Disk errors name ``target``, for which the file is staged, because the staging place is hidden.
 
-    Blocks that say in which file they lie are read all the same, so that they are checked, but not written again where
-    the two files can share them.
+    If the blocks say which file holds them, they are still read, and so verified, but not written if the two files can
+    share them.
     """
     linked = isinstance(blocks, Again) and blocks.file is not None and _shared(blocks.file, path)
     with disk(target, "write"):
@@ -69,7 +69,7 @@ def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor |
 
 
 def _shared(source: Path, path: Path) -> bool:
-    """Make ``path`` a reflink of a file, else a hard link; False, and nothing is there, where neither can be."""
+    """Make ``path`` a reflink of a file, or else a hard link; False, leaving nothing, if neither is possible."""
     try:
         with source.open("rb") as old, path.open("xb") as new:
             fcntl.ioctl(new, FICLONE, old.fileno())

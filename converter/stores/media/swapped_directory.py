@@ -1,4 +1,4 @@
-"""A directory that is written beside its place and takes it in one step, whatever was there of its kind."""
+"""A directory that is written next to its place and takes it in one step, replacing one of its kind."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class SwappedDirectory(Staging):
     """A flat directory of files. Any number of threads may ``take``."""
 
     def __init__(self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str]) -> None:
-        """What may be replaced is an empty directory, or one that ``replaceable`` knows; ``ours`` are its files."""
+        """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files."""
         super().__init__(path)
         self._replaceable = replaceable
         self._ours = ours
         self._serial = itertools.count()
 
     def begin(self) -> None:
-        """Raises Invalid where something else is there, StorageFailed."""
+        """Start staging. Raises Invalid if something else is there, StorageFailed."""
         with disk(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"got {self.shown}, which is no directory, want one or a new name")
@@ -46,7 +46,7 @@ class SwappedDirectory(Staging):
             self.stage()
 
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> Descriptor:
-        """Write a file that is called by its digest and ``suffix``; whatever is raised leaves nothing of it."""
+        """Write a file named by its digest and ``suffix``; on any error nothing of it remains."""
         part = self.staged / f"part-{next(self._serial)}"
         made = poured_file(part, self.path, blocks, expected)
         with disk(self.path, "write"):
@@ -54,16 +54,16 @@ class SwappedDirectory(Staging):
         return made
 
     def rename(self, old: str, new: str) -> None:
-        """Call a file otherwise."""
+        """Rename a staged file."""
         with disk(self.path, "write"):
             (self.staged / old).rename(self.staged / new)
 
     def write(self, name: str, data: bytes) -> None:
-        """A file beside the others."""
+        """Write a staged file."""
         write_file(self.staged / name, data, durable=False)
 
     def commit(self, last: str) -> None:
-        """Take the place: by one rename or exchange; where the file system has none, file by file, ``last`` last."""
+        """Take the place by one rename or exchange; if the file system has none, file by file, with ``last`` last."""
         with disk(self.path, "write"):
             sync_tree(self.staged)
             if not self.renamed() and not self._exchanged():
@@ -78,7 +78,7 @@ class SwappedDirectory(Staging):
             return all(map(NAME.fullmatch, names_in(self.path)))
 
     def _exchanged(self) -> bool:
-        """Swap the two directories; the old one is then in the staging place, and goes with it."""
+        """Swap the two directories; the old one is then in the staging place, and removed with it."""
         if self.inside or not self._replaceable(self.path):
             return False
         rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

@@ -1,6 +1,6 @@
-"""A tar as a target: blobs are written where they will lie, and their headers when their digests are known.
+"""A tar as a target: blobs are written in place, and their headers once their digests are known.
 
-The bytes depend on the calls and their order alone: no times, no owners (POSIX.1-1988 ustar).
+The bytes depend only on the calls and their order: no times, no owners (POSIX.1-1988 ustar).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OCTAL_SIZE = 8**11
 
 
 class TarTarget:
-    """Writes a tar of a layout. One call after the other."""
+    """Writes the tar of a layout. Calls must not overlap."""
 
     def __init__(self, path: Path, epoch: int = 0) -> None:
         self._out = OutFile(path)
@@ -58,7 +58,7 @@ class TarTarget:
         return made
 
     def write(self, name: str, data: bytes) -> None:
-        """A document beside the blobs."""
+        """Write a document next to the blobs."""
         header = self._end
         self._seek(header + HEADER)
         self._write(data)
@@ -106,7 +106,7 @@ class TarTarget:
 
 
 def _header(name: str, size: int, epoch: int, kind: bytes = b"0") -> bytes:
-    """A ustar header without owner; a size of 8 GiB and more in base 256, as GNU tar and Go write it."""
+    """A ustar header without owner; sizes of 8 GiB or more are in base 256, as in GNU tar and Go."""
     field = b"%011o\0" % size if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
     mode = b"0000755\0" if kind == b"5" else b"0000644\0"
     zero = b"0000000\0"
@@ -128,7 +128,7 @@ def _header(name: str, size: int, epoch: int, kind: bytes = b"0") -> bytes:
 
 
 def _long_name(name: str) -> bytes:
-    """The record of GNU tar that precedes an entry whose name does not fit: that of a sha512 blob."""
+    """GNU tar's record before an entry whose name does not fit, such as that of a sha512 blob."""
     data = name.encode() + b"\0"
     if len(data) <= 101:
         return b""

@@ -1,4 +1,4 @@
-"""Where a store is written to: a directory or a tar. Both take blobs by digest, and show nothing before the commit."""
+"""What a store is written to: a directory or a tar. Both take blobs by digest, and show nothing before the commit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 
 Documents = Callable[[bytes | None], Mapping[str, bytes]]
-"""The files beside the blobs, in order, from the ``index.json`` that is there (None: there is none)."""
+"""The files besides the blobs, in order, given the existing ``index.json`` (None if there is none)."""
 
 
 class Target(Protocol):
-    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. ``begin`` first, then one of the two ends."""
+    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. Call ``begin`` first, then ``commit`` or ``abort``
+    last.
+    """
 
     def begin(self) -> None:
-        """Raises Invalid where what is there must not be overwritten, NotFound, StorageFailed."""
+        """Start writing. Raises Invalid if what is there must not be overwritten, NotFound, StorageFailed."""
         ...
 
     def has(self, digest: Digest, size: int) -> bool:
-        """Whether a blob of that size (-1: any) is there. Its bytes are not read again."""
+        """Whether a blob of that size (-1: any) is present; its bytes are not read."""
         ...
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
-        """Write a blob, and say what was written. With ``expected``, the blocks check themselves.
+        """Write a blob; returns what was written. With ``expected``, the blocks verify themselves.
 
-        Whatever is raised, by the blocks or by the disk, leaves nothing of the blob.
+        On any error, of the blocks or the disk, nothing of the blob remains.
         """
         ...
 
@@ -41,5 +43,5 @@ class Target(Protocol):
 
 
 def blob_name(digest: Digest) -> str:
-    """Where a blob lies in a layout (image-spec 1.1.1, image-layout.md, "Blobs")."""
+    """The path of a blob in a layout (image-spec 1.1.1, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"

@@ -1,4 +1,4 @@
-"""Files and directories that are still being written: hidden, locked by their writer, cleaned when it is dead."""
+"""Files and directories still being written: hidden, locked by their writer, and removed if it dies."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from converter.stores.disk import disk, existing_ancestor, renamable, shown, wri
 from converter.streams.blocks import closing
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
-"""The names of temporaries. One that nobody has locked was left by a writer that was killed."""
+"""The names of temporaries. An unlocked one was left by a killed writer."""
 
 _MADE: dict[Path, int] = {}
-"""Temporaries of this process that are neither closed nor removed, with its number: a forked child has none of them."""
+"""Temporaries of this process not yet closed or removed, with its process ID: a forked child owns none of them."""
 
 
 @atexit.register
 def remove_left() -> None:
-    """Remove what a signal has left: one may come between a file's making and its being known to whoever removes it."""
+    """Remove leftovers: a signal may arrive after a file is created but before the code that removes it knows of it."""
     for path, process in list(_MADE.items()):
         if process == os.getpid():
             with suppress(OSError):
@@ -34,21 +34,21 @@ def remove_left() -> None:
 
 
 class Temporary:
-    """A file or directory of this process. As long as ``fd`` is open it is locked, and nobody cleans it."""
+    """A file or directory of this process. It is locked while ``fd`` is open, so that no other process removes it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
 
     def close(self) -> None:
-        """Unlock it; what it has become by then stays."""
+        """Unlock it, leaving what it has become."""
         _MADE.pop(self.path, None)
         self._unlock()
 
     def remove(self) -> None:
-        """Take it away, and unlock it; no error where it has gone elsewhere.
+        """Remove and unlock it; no error if it was renamed.
 
-        What cannot go now, since a thread is still writing to it or the disk fails, is tried again at the end.
+        If removal fails, because a thread is still writing to it or the disk fails, it is tried again at exit.
         """
         try:
             remove(self.path)
@@ -62,13 +62,13 @@ class Temporary:
     def _unlock(self) -> None:
         fd, self.fd = self.fd, -1
         if fd >= 0:
-            # What it holds is durable by now, or not wanted: there is nothing left to fail.
+            # What it holds is durable by now or unwanted, so a failure does not matter.
             with suppress(OSError):
                 os.close(fd)
 
 
 def temporary_file(directory: Path) -> Temporary:
-    """A new empty file in ``directory``, open for reading and writing, with the mode that the umask leaves."""
+    """A new empty file in ``directory``, open for reading and writing; the umask decides its mode."""
     _clean_first(directory)
     while True:
         path = _new(directory)
@@ -79,7 +79,7 @@ def temporary_file(directory: Path) -> Temporary:
 
 
 def temporary_directory(directory: Path) -> Temporary:
-    """A new empty directory in ``directory``, with the mode that the umask leaves."""
+    """A new empty directory in ``directory``; the umask decides its mode."""
     _clean_first(directory)
     while True:
         path = _new(directory)
@@ -92,7 +92,7 @@ def temporary_directory(directory: Path) -> Temporary:
 
 
 class Staging:
-    """A directory that is made beside its place, or ``inside`` it where it could not be renamed: a mount point."""
+    """A directory made next to its place, or ``inside`` it if it cannot be renamed to it, as with a mount point."""
 
     def __init__(self, path: Path) -> None:
         self.shown = shown(path)
@@ -102,7 +102,7 @@ class Staging:
         self._made: Temporary | None = None
 
     def stage(self) -> Temporary:
-        """Make the hidden directory, and remove what dead writers have left there. Raises StorageFailed, OSError."""
+        """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
         parent = existing_ancestor(self.path)
         if self.path.is_dir():
             clean(self.path)
@@ -118,7 +118,7 @@ class Staging:
         return self._made.path
 
     def renamed(self) -> bool:
-        """Rename the hidden directory to its place; False where it is inside, or the place is no longer empty."""
+        """Rename the hidden directory to its place; False if it is inside, or the place is no longer empty."""
         if self.inside:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ class Staging:
 
 
 def _held(path: Path, flags: int) -> Temporary | None:
-    """Open and lock what has the name; None where a cleaner was faster. Raises OSError, and then it is gone."""
+    """Open and lock the named file; None if a cleaner removed it first. Raises OSError, after removing it."""
     made = Temporary(path, -1)
     try:
         made.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
@@ -158,11 +158,11 @@ def _new(directory: Path) -> Path:
 
 
 def spool() -> int:
-    """A file without a name, gone when it is closed, for what must be read more than once or written at the end."""
+    """An unnamed file, gone when closed, for what must be read more than once or written at the end."""
     import tempfile
 
     directory = Path(tempfile.gettempdir())
-    # /tmp is often memory; an image belongs on a disk. Whoever set TMPDIR has decided otherwise.
+    # /tmp is often memory; an image belongs on a disk. Setting TMPDIR overrides this.
     roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
     if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
         directory = roomy
@@ -171,7 +171,7 @@ def spool() -> int:
 
 
 def spooled(blocks: Blocks) -> int:
-    """The blocks in a file without a name, open for reading."""
+    """The blocks in an unnamed file, open for reading."""
     target = spool()
     try:
         with closing(blocks) as source:
@@ -185,7 +185,7 @@ def spooled(blocks: Blocks) -> int:
 
 
 def clean(directory: Path) -> None:
-    """Remove the temporaries of dead writers, as far as that is allowed; raises nothing."""
+    """Remove the temporaries of dead writers, as far as permitted; raises nothing."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if NAME.fullmatch(entry.name):
@@ -194,7 +194,7 @@ def clean(directory: Path) -> None:
 
 
 def _clean_first(directory: Path) -> None:
-    """Clean it unless this process has just done so: thousands of parts would each look at all that came before."""
+    """Clean the directory, unless this process just did: each of thousands of parts would examine all earlier ones."""
     newest = list(_MADE)[-1:]
     if not newest or newest[0].parent != directory:
         clean(directory)
@@ -204,7 +204,8 @@ def _clean_first(directory: Path) -> None:
 def locked(directory: Path) -> Iterator[None]:
     """Be the only writer in a directory, by a lock on the directory itself, which leaves nothing behind.
 
-    A file system without locks (some network mounts) gives none: there, two writers at once must not be.
+    On a file system without locks (some network mounts) there is no protection: concurrent writers must be avoided
+    there.
     """
     with disk(directory, "lock"):
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -216,7 +217,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a directory and all below it; raises OSError."""
+    """Remove a file, or a directory with everything below it; raises OSError."""
     if path.is_dir() and not path.is_symlink():
         with suppress(OSError):
             path.rmdir()
@@ -240,7 +241,7 @@ def _clean_one(path: Path) -> None:
 
 
 def _mine(path: Path, fd: int) -> bool:
-    """Lock what was just made; False where a cleaner came between its making and its locking."""
+    """Lock what was just created; False if a cleaner came in between."""
     lock = _lock(fd)
     if lock != "held":
         return lock == "unknown"
@@ -251,7 +252,7 @@ def _mine(path: Path, fd: int) -> bool:
 
 
 def _lock(fd: int, *, wait: bool = False) -> Literal["held", "taken", "unknown"]:
-    """Whether the lock is held now, taken by another, or unknown to the file system."""
+    """Whether the lock is now held, taken by another process, or not supported by the file system."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -18,17 +18,17 @@ __all__ = ["open_sink", "open_source", "tags"]
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
-    """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``; nothing is asked for yet. Raises Invalid."""
+    """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``; makes no request yet. Raises Invalid."""
     return RegistrySource(ImageName.parse(location.path), access_of(options), hints=options.hints)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
-    """The same, to be written to."""
+    """The same, for writing."""
     return RegistrySink(ImageName.parse(location.path), access_of(options), options.mount_from, options.holders)
 
 
 def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
-    """The tags of ``HOST/REPO``, in the registry's order. Raises Usage where the name has a tag or a digest."""
+    """The tags of ``HOST/REPO``, in the registry's order. Raises Usage if the name has a tag or a digest."""
     repository = ImageName.parse(name)
     if repository.tag or repository.digest:
         raise Usage(f"got {name!r}, want a repository without a tag or a digest")

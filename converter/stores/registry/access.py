@@ -1,4 +1,4 @@
-"""What a caller gives for talking to hosts: who it is, whom it trusts, how patient it is."""
+"""A caller's settings for talking to hosts: credentials, certificates, patience."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 @frozen
 class Credentials:
-    """Who one is for a registry; secrets never show in a text."""
+    """Credentials for a registry; secrets never appear in the repr."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
-    """Buys tokens by OAuth 2 (distribution: docs/spec/auth/oauth.md), in place of a password."""
+    """Obtains tokens by OAuth 2 (distribution: docs/spec/auth/oauth.md), instead of a password."""
 
     registry_token: str = field(default="", repr=False)
-    """Is itself the bearer token."""
+    """Serves as the bearer token itself."""
 
 
 @frozen
 class Access:
-    """How hosts are spoken to. Paths and proxies come from the caller: nothing here reads the environment.
+    """How to talk to hosts. Paths and proxies come from the caller: nothing here reads the environment.
 
-    ``auth_files`` are looked at in order; those that are not there are passed over, unless ``auth_file_named``. Of
-    ``cert_dirs``, each with one folder a host, the first that has the host counts; ``cert_dir`` is that folder itself,
-    for any host. Without ``tls_verify`` certificates are not checked, and a registry without TLS is spoken to all the
-    same. ``timeout`` is in seconds without any progress, ``retries`` how often a request that failed is made again.
-    ``hosts`` is what a run of many images shares; None for a conversion that is alone.
-    ``chunk`` is the size in bytes of the parts of an upload; None sends each blob whole where the registry lets us.
+    ``auth_files`` are searched in order; missing ones are skipped, unless ``auth_file_named``. ``cert_dirs`` have one
+    folder per host each, and the first that has one for the host is used; ``cert_dir`` is that folder itself, for any
+    host. Without ``tls_verify``, certificates are not checked, and registries without TLS are accepted. ``timeout`` is
+    in seconds without any progress, ``retries`` how often a failed request is repeated. ``hosts`` is what a run of many
+    images shares, None for a single conversion. ``chunk`` is the size in bytes of upload parts; None sends each blob
+    whole if the registry allows it.
     """
 
     credentials: Credentials | None = None
@@ -60,7 +60,7 @@ class Access:
 
 
 def access_of(options: StoreOptions) -> Access:
-    """What the options of all stores mean to those that speak HTTP."""
+    """The options of all stores as settings for those that speak HTTP."""
     environment = options.environment
     home = Path(environment.get("HOME") or "/nonexistent")
     return Access(
@@ -93,7 +93,8 @@ def _credentials(options: StoreOptions) -> Credentials | None:
 
 
 def auth_files(environment: Mapping[str, str], home: Path, user: int) -> tuple[Path, ...]:
-    """Where the field keeps credentials, in its order (containers-auth.json(5)); one that is named excludes the others.
+    """Where container tools keep credentials, in their order (containers-auth.json(5)); a named file excludes the
+    others.
 
     ``environment`` is that of the process, ``user`` its numeric ID.
     """
@@ -111,7 +112,7 @@ def auth_files(environment: Mapping[str, str], home: Path, user: int) -> tuple[P
 
 
 def cert_dirs(home: Path) -> tuple[Path, ...]:
-    """Where the field keeps certificates by host, in its order (containers-certs.d(5))."""
+    """Where container tools keep certificates by host, in their order (containers-certs.d(5))."""
     return (
         home / ".config/containers/certs.d",
         Path("/etc/containers/certs.d"),

@@ -1,4 +1,4 @@
-"""Answers a registry that asks who one is (RFC 9110, 11; distribution: docs/spec/auth/token.md, oauth.md)."""
+"""Authenticates to a registry that asks for it (RFC 9110, 11; distribution: docs/spec/auth/token.md, oauth.md)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from converter.stores.registry.access import Credentials
 from converter.stores.registry.urls import followed, plain
 
 SHORTEST_LIFE = 60.0
-"""Seconds that a token holds when its issuer does not say (token.md, "expires_in")."""
+"""Seconds that a token is valid if its issuer does not say (token.md, "expires_in")."""
 
 Ask = Callable[[str, str, Mapping[str, str], bytes | None, str | None], bytes]
-"""Method, URL, headers, body, authorization → the body of a good answer; raises Denied for 401 and 403."""
+"""Method, URL, headers, body, authorization → the body of a successful response; raises Denied for 401 and 403."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-"""What the grammar of HTTP calls a token (RFC 9110, section 5.6.2)."""
+"""A token in the grammar of HTTP (RFC 9110, section 5.6.2)."""
 _SCHEME = re.compile(rf"\s*({_WORD})(?:\s+|$|(?=,))")
 _PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
 
 
 @frozen(kw_only=False)
 class Challenge:
-    """One way to authenticate that a host offers; ``scheme`` and the names of parameters are lower case."""
+    """One way to authenticate that a host offers; ``scheme`` and the parameter names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
-    """Read ``WWW-Authenticate`` headers; what does not fit the grammar is left out."""
+    """Parse ``WWW-Authenticate`` headers, skipping what does not match the grammar."""
     found = []
     for value in values:
         position = 0
@@ -55,14 +55,14 @@ def challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
 
 @frozen(kw_only=False)
 class Token:
-    """A bearer token, and when it is no longer used (on the clock of ``Authorizer``)."""
+    """A bearer token, and until when to use it (on the clock of ``Authorizer``)."""
 
     value: str
     until: float
 
 
 class Authorizer:
-    """Who we are for one registry. Threads may share it: a token that one has got serves all."""
+    """Authenticates to one registry. Threads may share it: a token that one has obtained serves all."""
 
     def __init__(
         self,
@@ -80,15 +80,17 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def header(self, scopes: frozenset[str]) -> str | None:
-        """What to send; a token that is about to end is renewed before it does. None where nobody has asked yet."""
+        """The Authorization header, with a token renewed shortly before it expires; None before the registry asks for
+        one.
+        """
         with self._lock:
             return self._header(scopes)
 
     def renew(self, offered: Iterable[Challenge], scopes: frozenset[str], refused: str | None) -> bool:
-        """Learn from a refusal; True where what ``header`` now gives differs from what was ``refused``."""
+        """Learn from a refusal; True if ``header`` now returns something other than the ``refused`` one."""
         with self._lock:
             if self._challenge is not None and self._current(scopes) not in (None, refused):
-                # Another thread was faster.
+                # Another thread has renewed it.
                 return True
             self._tokens.pop(scopes, None)
             self._challenge = best(offered)
@@ -137,13 +139,13 @@ class Authorizer:
 
 
 def _merged(scopes: frozenset[str], challenged: str) -> list[str]:
-    """What we want to do, and what the challenge names beside that; for one resource, ours says it all."""
+    """The scopes we need, and those the challenge adds; for the same resource, ours suffice."""
     ours = {scope.rpartition(":")[0] for scope in scopes}
     return sorted(scopes | {scope for scope in challenged.split() if scope.rpartition(":")[0] not in ours})
 
 
 def best(offered: Iterable[Challenge]) -> Challenge:
-    """The way to take of those that a host offers: a token, where it says who sells them. Raises Denied."""
+    """The best of the offered ways: a token if the challenge names a realm, else Basic. Raises Denied."""
     by_scheme = {challenge.scheme: challenge for challenge in reversed(list(offered))}
     for scheme, needs in (("bearer", "realm"), ("basic", "")):
         if scheme in by_scheme and (not needs or by_scheme[scheme].parameters.get(needs)):
@@ -153,7 +155,7 @@ def best(offered: Iterable[Challenge]) -> Challenge:
 
 
 def basic(credentials: Credentials) -> str:
-    """The header of who one is (RFC 7617)."""
+    """The Authorization header for a username and a password (RFC 7617)."""
     pair = f"{credentials.username}:{credentials.password}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
@@ -165,16 +167,16 @@ def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:
 
 
 def read_token(answer: bytes, start: float, realm: str) -> Token:
-    """What a token server answers to whoever asked at ``start`` (token.md, oauth.md). Raises Invalid."""
+    """Parse a token server's answer to a request made at ``start`` (token.md, oauth.md). Raises Invalid."""
     try:
         document = load_object(answer)
     except Invalid:
-        # Its text may quote the token.
+        # The original error may quote the token.
         raise Invalid(f"got no JSON object from the token server {plain(realm)}, want a token") from None
     value = document.get("token") or document.get("access_token")
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         raise Invalid(f"got no token from the token server {plain(realm)}, want one")
     life = document.get("expires_in")
     seconds = float(life) if isinstance(life, (int, float)) and life > 0 else SHORTEST_LIFE
-    # Not to the last second: clocks and requests take their time.
+    # Not used to the last second: clocks differ, and requests take time.
     return Token(value, start + seconds - min(10.0, seconds / 10))

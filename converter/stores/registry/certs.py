@@ -1,4 +1,4 @@
-"""Which certificates a host is trusted by, and shown (containers-certs.d(5); Docker's /etc/docker/certs.d)."""
+"""The certificates that a host is verified with, and shown (containers-certs.d(5); Docker's /etc/docker/certs.d)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from converter.stores.registry.access import Access
 
 
 def folder_of(host: str, port: int, access: Access) -> Path | None:
-    """The folder of ``HOST:PORT``, or of ``HOST`` where the port is that of https: the first that is there.
+    """The folder of ``HOST:PORT``, or of ``HOST`` if the port is 443: the first that exists.
 
-    An address of IPv6 is in brackets there, as it is in references.
+    IPv6 addresses are in brackets there, as in references.
     """
     if access.cert_dir is not None:
         if not access.cert_dir.is_dir():
@@ -25,17 +25,17 @@ def folder_of(host: str, port: int, access: Access) -> Path | None:
 
 
 def context_for(host: str, port: int, access: Access) -> ssl.SSLContext:
-    """How TLS is spoken with a host.
+    """The TLS context for a host.
 
-    ``*.crt`` are authorities beside those of the system, ``X.cert`` with ``X.key`` is shown to the host. Raises
-    Invalid where one of a pair is missing or a file is no certificate.
+    ``*.crt`` are authorities in addition to the system's; ``X.cert`` with ``X.key`` is shown to the host. Raises
+    Invalid if one of a pair is missing or a file cannot be loaded.
     """
     if access.tls_verify:
         context = ssl.create_default_context()
-        # On since Python 3.13, and many a private authority's certificates lack what it asks for.
+        # Set by default since Python 3.13, but many private authorities' certificates lack what it requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     else:
-        # The authorities of the system take 20 ms to load, and nobody would ask them.
+        # Loading the system's authorities takes 20 ms, and they would not be used.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -62,10 +62,10 @@ def _load(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
         elif path.suffix == ".key" and f"{path.stem}.cert" not in names:
             raise Invalid(f"got {str(path)!r} without {path.stem}.cert, want both")
     except (OSError, ValueError) as error:
-        # SSLError is an OSError, and its text names OpenSSL's internals only.
+        # SSLError is an OSError, and its text names only OpenSSL's internals.
         raise Invalid(f"got {str(path)!r} that cannot be loaded, want PEM that fits its kind") from error
 
 
 def no_password() -> str:
-    """Refuses: OpenSSL would ask on the terminal."""
+    """Raise ValueError: otherwise OpenSSL would ask on the terminal."""
     raise ValueError

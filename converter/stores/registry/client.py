@@ -1,4 +1,4 @@
-"""Requests to one repository of one registry: authenticated, tried again, their answers judged (distribution-spec)."""
+"""Requests to one repository of one registry: authenticated, retried, and their answers checked (distribution-spec)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 
 DOCKER_HUB = "registry-1.docker.io"
-"""Where the images named ``docker.io/…`` are served."""
+"""The host that serves images named ``docker.io/…``."""
 
 _RENEWALS = 2
 _MESSAGES = ("message", "details", "error_description", "error")
-"""Where a text stands: in a registry's errors, at Docker Hub's tokens, in OAuth's errors."""
+"""The members that hold a message: in a registry's errors, Docker Hub's token errors, OAuth's errors."""
 
 
 @frozen
@@ -43,8 +43,8 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """The absolute URL that the Location header names; raises Unreachable where there is none,
-        Unsupported where it is one that nobody should go to.
+        """The absolute URL in the Location header; raises Unreachable if there is none, Unsupported if it must not be
+        followed.
         """
         location = self.headers.get("Location")
         if not location:
@@ -53,14 +53,14 @@ class Answer:
 
 
 class Client:
-    """Speaks to ``host/repository``. Any number of threads may use one; close it at the end.
+    """Speaks to ``host/repository``. Any number of threads may share it; close it at the end.
 
-    In a run of many images ``of`` gives all of them the same: it knows already who one is, and by which scheme it goes.
+    In a run of many images, ``of`` returns a shared instance, which already knows the credentials and the URL scheme.
     """
 
     @classmethod
     def of(cls, name: ImageName, access: Access, *, push: bool = False) -> Client:
-        """The one for the repository in this run, or one of its own where there is no run."""
+        """The run's shared client for the repository; a new one if there is no run."""
 
         def made() -> Client:
             return cls(name.host, name.repository, access, push=push)
@@ -75,7 +75,7 @@ class Client:
         *,
         push: bool = False,
     ) -> None:
-        """``push`` asks for the right to write."""
+        """``push`` requests write access."""
         self.host = host
         self.repository = repository
         self.access = access
@@ -93,7 +93,7 @@ class Client:
         self.scopes = frozenset((f"repository:{repository}:{'pull,push' if push else 'pull'}",))
 
     def close(self) -> None:
-        """Close the connections, unless they are the run's."""
+        """Close the connections, unless the run owns them."""
         if self._alone:
             self.hosts.close()
 
@@ -111,11 +111,11 @@ class Client:
         expect: Container[int] = (200,),
         reads: str = "",
     ) -> Answer:
-        """Make a request, again where it fails in passing, and read the answer, which may be a document's size.
+        """Make a request, retrying transient failures, and read the answer, of at most a document's size.
 
-        ``reads`` is a repository that it reads from besides. That right is asked for this request alone: there are
-        registries that give no token at all to whoever asks for too much. Raises NotFound for 404, Denied for 401 and
-        403, Unreachable for any other status that is not expected.
+        ``reads`` is another repository that the request reads from. Access to it is requested for this request only,
+        because some registries refuse a token altogether if asked for too much. Raises NotFound for 404, Denied for 401
+        and 403, Unreachable for any other unexpected status.
         """
         failures = 0
         while True:
@@ -135,7 +135,7 @@ class Client:
         expect: Container[int] = (200,),
         reads: str = "",
     ) -> Answer:
-        """The same, tried once: for a body that comes in a stream. Raises Interrupted where it may be tried again."""
+        """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
         with self.open(method, url, headers=headers, body=body, expect=expect, reads=reads) as response:
             found = self._body(response, url)
             return Answer(status=response.status, headers=response.headers, body=found, url=response.url or url)
@@ -151,7 +151,7 @@ class Client:
         expect: Container[int] = (200,),
         reads: str = "",
     ) -> Iterator[BaseHTTPResponse]:
-        """The same, but the body is still to be read; leaving closes the response, and lets others in."""
+        """As ``once``, but with the body still to be read; leaving closes the response and lets other requests in."""
         scopes = self.scopes | {f"repository:{reads}:pull"} if reads else self.scopes
         with self.gate:
             self.patience.wait()
@@ -179,7 +179,7 @@ class Client:
                 text = self._body(response, url)
             offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
             if offered and sent is not None:
-                # What a helper gave an hour ago may no longer hold.
+                # What a helper gave an hour ago may no longer be valid.
                 self._found = None
             if not (offered and self._authorizer().renew(offered, scopes, sent)):
                 raise refusal(method, url, response, text, _LOGIN)
@@ -190,9 +190,9 @@ class Client:
             renewals += 1
 
     def _offered(self, response: BaseHTTPResponse, sent: str | None) -> tuple[Challenge, ...]:
-        """How one may say who one is, after a refusal.
+        """The ways to authenticate, after a refusal.
 
-        There are registries that tell it at ``/v2/`` alone, and until then hide what is not for everybody (403, 404).
+        Some registries offer them only at ``/v2/``, and until then hide what is not public (403, 404).
         """
         offered = _challenges_of(response)
         if offered or sent is not None or response.status not in (401, 403, 404):
@@ -208,7 +208,7 @@ class Client:
     def _challenges_at(self, url: str) -> tuple[Challenge, ...]:
         with self._wire.exchange("GET", url, {}) as response:
             self._body(response, url)
-        # What scope it names is none of ours: GitHub's is that of "user/image".
+        # The scope it names is not ours: GitHub's is that of "user/image".
         return tuple(
             Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
             for one in _challenges_of(response)
@@ -263,7 +263,7 @@ class Client:
             return f"{self._scheme}://{self._api_host}"
 
     def _find_scheme(self) -> str:
-        """Https where the host speaks it, however badly certified; else http. Only for those who allowed that."""
+        """Https if the host speaks it, whatever its certificate; else http. Used only if the caller allows http."""
         try:
             self._wire.exchange("GET", f"https://{self._api_host}/v2/", {}).close()
         except Unreachable:
@@ -279,9 +279,9 @@ _LOGIN = " (--creds, --authfile, or a login of skopeo, podman or docker)"
 
 
 def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes, login: str = "") -> ConverterError:
-    """What an unwelcome status means; registries say more in the body (distribution-spec, "Error Codes").
+    """The error for an unexpected status; registries say more in the body (distribution-spec, "Error Codes").
 
-    ``login`` is how one gives credentials, where they can be given.
+    ``login`` says how to give credentials, if they can be given.
     """
     status = response.status
     said = _said(body)
@@ -298,11 +298,11 @@ def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes, logi
 
 
 class Missing(NotFound):
-    """The registry has answered, and that it has no such thing."""
+    """The registry has answered that it has no such thing."""
 
 
 class Rejected(Unreachable):
-    """The registry will not do it, and would not do it later; ``status`` is its own."""
+    """The registry refuses, and would again; ``status`` is its status code."""
 
     def __init__(self, fact: str, status: int) -> None:
         super().__init__(fact)
@@ -310,7 +310,7 @@ class Rejected(Unreachable):
 
 
 def _said(body: bytes) -> str:
-    """The first of the errors in a body, or what token servers and proxies say in their own ways."""
+    """The first error in a body, or the message of a token server or proxy in its own format."""
     try:
         document = json.loads(body)
         error = (document.get("errors") or [document])[0]
@@ -318,6 +318,6 @@ def _said(body: bytes) -> str:
         message = next((error[key][:200] for key in _MESSAGES if isinstance(error.get(key), str)), "")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
-    # Untrusted text on its way to a terminal: repr leaves no control characters.
+    # Untrusted text for a terminal: repr escapes control characters.
     said = ": ".join(repr(text) for text in (code, message) if text)
     return f" ({said})" if said else ""

@@ -1,4 +1,4 @@
-"""Finds who one is for a repository, in files and programs that others keep (containers-auth.json(5))."""
+"""Finds the credentials for a repository in the files and programs of other tools (containers-auth.json(5))."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from converter.model.limits import in_force
 from converter.stores.registry.access import Access, Credentials
 
 DOCKER_HUB = "https://index.docker.io/v1/"
-"""What Docker calls its own registry in its configuration."""
+"""The key for Docker Hub in Docker's configuration."""
 
 _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", DOCKER_HUB)
 
@@ -23,11 +23,11 @@ _HELPER_SECONDS = 60
 
 
 def find(host: str, repository: str, access: Access) -> Credentials | None:
-    """The credentials for ``host/repository``, None for nobody in particular.
+    """The credentials for ``host/repository``; None means anonymous.
 
-    Given ones win; then each auth file in order: its ``credHelpers``, its ``auths``, its ``credsStore``, each for the
-    repository first, then for the namespaces above it, then for the host. Raises Invalid for a broken file, Denied
-    where a helper fails.
+    Given credentials win; then each auth file in order: its ``credHelpers``, its ``auths``, its ``credsStore``, each
+    for the repository first, then for the namespaces above it, then for the host. Raises Invalid for a broken file,
+    Denied if a helper fails.
     """
     if access.anonymous:
         return None
@@ -42,7 +42,7 @@ def find(host: str, repository: str, access: Access) -> Credentials | None:
 
 
 def keys(host: str, repository: str) -> tuple[str, ...]:
-    """The keys that fit, the most special first: repository, namespaces, host."""
+    """The keys that apply, most specific first: repository, namespaces, host."""
     parts = [host, *repository.split("/")]
     return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
 
@@ -64,12 +64,12 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
         return load_object(data) if data.strip() else {}
     except Invalid:
-        # Its text may quote what stands in the file.
+        # The original error may quote the file.
         raise Invalid(f"got {str(path)!r} that is not a JSON object, want auths in it") from None
 
 
 def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
-    """What one auth file says of the first of the keys that it knows; raises as ``find``."""
+    """The credentials of one auth file for the first key that it knows; raises like ``find``."""
     helpers, auths = _object(document.get("credHelpers")), _object(document.get("auths"))
     for key in wanted:
         for name in _spellings(key):
@@ -90,7 +90,7 @@ def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: 
 
 
 def _spellings(key: str) -> tuple[str, ...]:
-    """A key, and what other files call the same host."""
+    """A key, and other files' names for the same host."""
     return (key, *_HUB) if key in _HUB else (key,)
 
 
@@ -110,7 +110,7 @@ def _entry(value: Any, name: str) -> Credentials | None:
     username, password, encoded, identity, registry = told
     if encoded:
         try:
-            # Who encodes by hand often leaves line breaks in it.
+            # An auth encoded by hand often contains line breaks.
             encoded = "".join(encoded.split())
             username, _, password = base64.b64decode(encoded, validate=True).decode().rstrip("\0").partition(":")
         except ValueError:
@@ -121,9 +121,9 @@ def _entry(value: Any, name: str) -> Credentials | None:
 
 
 def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
-    """What ``docker-credential-NAME get`` answers; None where it has nothing for the key.
+    """The answer of ``docker-credential-NAME get``; None if it has nothing for the key.
 
-    Raises Denied where it cannot be run. What it said is not shown: it may be a secret.
+    Raises Denied if it cannot be run. Its output is not shown, because it may be a secret.
     """
     if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
         raise Invalid(f"got the credential helper {name!r}, want the NAME of a program docker-credential-NAME")
@@ -140,7 +140,7 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Denied(f"got no answer from docker-credential-{name}, want the credentials for {key}") from error
     if done.returncode != 0:
-        # The protocol's own words; others say it on standard error.
+        # The protocol's own words; some helpers write them to standard error.
         if b"credentials not found" in done.stdout + done.stderr:
             return None
         raise Denied(f"got status {done.returncode} from docker-credential-{name}, want the credentials for {key}")
@@ -151,7 +151,7 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
 
 
 def helped(answer: bytes) -> Credentials:
-    """What a helper's answer says; raises Invalid, KeyError where it says nothing."""
+    """Parse a helper's answer; raises Invalid, KeyError if it has no credentials."""
     document = load_object(answer)
     username, secret = str(document["Username"]), str(document["Secret"])
     if username == "<token>":

@@ -1,4 +1,4 @@
-"""Manifests and indexes of a repository, got by tag or digest and checked against both (distribution-spec, Pull)."""
+"""Manifests and indexes of a repository, fetched by tag or digest, and verified (distribution-spec, Pull)."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ WANTED = (
     types.OCI_ARTIFACT,
     *SCHEMA1,
 )
-"""Best first; a registry rewrites a document of a type that is not here, and it is then no longer what was signed."""
+"""Best first. A registry converts documents of types not listed here, and the result is no longer what was signed."""
 
 
 class Documents:
-    """The documents of one repository. Each is got once: ``held`` keeps them by digest."""
+    """The documents of one repository. Each is fetched once: ``held`` keeps them by digest."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._held: dict[Digest, tuple[Descriptor, bytes]] = {}
 
     def held(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
-        """A document that has been got, or remembered, before."""
+        """A document that was fetched or remembered earlier."""
         return self._held.get(digest)
 
     def remember(self, descriptor: Descriptor, data: bytes) -> None:
-        """Keep a document that was just put."""
+        """Keep a document that was just written."""
         self._held[descriptor.digest] = (descriptor, data)
 
     def get(self, reference: str | Digest) -> tuple[Descriptor, bytes]:
-        """A document by its tag or digest, and what it is.
+        """A document by its tag or digest, and its descriptor.
 
-        The digest is that of the bytes, also for schema 1, whose registries name it by its payload's. Raises NotFound,
-        DigestMismatch where the bytes are not what was asked for or what the registry says they are.
+        The digest is that of the bytes, even for schema 1, which registries name by the digest of its payload. Raises
+        NotFound, and DigestMismatch if the bytes are not those requested or those that the registry states.
         """
         if isinstance(reference, Digest) and reference in self._held:
             return self._held[reference]
@@ -58,7 +58,7 @@ class Documents:
         return descriptor, answer.body
 
     def has(self, digest: Digest) -> bool:
-        """Whether the repository has a document; one that may not be looked at is put, and then it shows."""
+        """Whether the repository has a document; False if access is refused: writing it will then tell."""
         url = self._client.url(f"manifests/{digest}")
         try:
             self._client.call("HEAD", url, headers={"Accept": ", ".join(WANTED)})
@@ -67,7 +67,7 @@ class Documents:
         return True
 
     def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
-        """Write a document under a tag or its digest. Raises DigestMismatch where the registry read other bytes."""
+        """Write a document under a tag or its digest. Raises DigestMismatch if the registry received other bytes."""
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call("PUT", url, headers={"Content-Type": media_type}, body=data, expect=(200, 201, 202))
         _check_told(answer, data, media_type)
@@ -77,7 +77,7 @@ class Documents:
 
 
 def media_type_of(answer: Answer) -> str:
-    """What the registry says a document is; where that says nothing, what the document says."""
+    """The document's media type according to the registry, else according to its content."""
     told = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if told in WANTED:
         return told
@@ -100,7 +100,7 @@ def _check_told(answer: Answer, data: bytes, media_type: str) -> None:
     try:
         found = _digest(data, media_type, told.algorithm)
     except Unsupported:
-        # Of another domain than ours, which one may ignore (distribution-spec, "Digest Header").
+        # By another algorithm than ours, which clients may ignore (distribution-spec, "Digest Header").
         return
     if found != told:
         raise DigestMismatch(f"got a document with the digest {found}, want {told}, as the registry says")

@@ -1,4 +1,4 @@
-"""The bytes of a blob, in one piece for whoever reads them, however often the connection breaks (RFC 9110, 14)."""
+"""Downloads a blob as one stream, however often the connection breaks (RFC 9110, 14)."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 READ = 512 * 1024
-"""Bytes a read. Half of that costs 4 % more of the processor, twice that nothing less, but 10 MB for four layers."""
+"""Bytes per read. Half of that costs 4 % more CPU time; twice that saves none, but takes 10 MB for four layers."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
 
 class Opens(Protocol):
-    """What a download needs of whoever speaks to a host."""
+    """What a download needs from a client."""
 
     patience: Patience
 
     def open(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, expect: Container[int] = (200,)
     ) -> AbstractContextManager[BaseHTTPResponse]:
-        """A response whose body is still to be read. Raises Interrupted where the request may be made again."""
+        """A response whose body is still to be read. Raises Interrupted if the request may be repeated."""
         ...
 
 
 def download(client: Opens, url: str, size: int) -> Iterator[Block]:
-    """The bytes at ``url``, unchecked; a broken connection is taken up where it broke. ``size`` -1 is not known.
+    """The bytes at ``url``, unverified; a broken download resumes where it stopped. A ``size`` of -1 means unknown.
 
-    Failures in a row are counted since the last byte that arrived. A host that refuses to begin there (416) is asked
-    for everything again. Raises NotFound, Denied, Unreachable.
+    Consecutive failures are counted since the last byte that arrived. If a host refuses to resume there (416),
+    everything is requested again. Raises NotFound, Denied, Unreachable.
     """
     offset = failures = 0
     ranges = True
@@ -51,7 +51,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
                     offset += len(block)
                     failures = 0
                     yield block
-                # A host that has sent the length it told is done, even where that is not what a digest wants.
+                # A host that sent its stated length is done, even if the digest's size differs.
                 whole = response.status == 200 and "Content-Length" in response.headers
                 if size < 0 or offset >= size or whole:
                     response.release_conn()
@@ -67,7 +67,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
 
 
 def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block]:
-    """The bytes from ``offset``, whatever the host made of the range that it was asked for."""
+    """The bytes from ``offset``, however the host treated the requested range."""
     from urllib3.exceptions import HTTPError
 
     start = first_byte(response.status, response.headers, offset)
@@ -81,9 +81,9 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
 
 
 def first_byte(status: int, headers: Mapping[str, str], asked: int = 0) -> int:
-    """Where the body of a response begins in what was asked for: a host need not know ranges, and then sends all.
+    """The offset at which a response's body begins: hosts need not support ranges, and then send everything.
 
-    One that sends a part, and does not say which, has sent the one that was asked for: the digest will tell.
+    A host that sends a part without saying which is assumed to send the requested one: the digest will tell.
     """
     if status != 206:
         return 0

@@ -1,6 +1,6 @@
-"""What a host sends, on its way to ``http.client``: neither headers without end nor bytes that only drip.
+"""Bounds what a host sends to ``http.client``: no endless headers, and no bytes that only trickle.
 
-A socket's timeout is about one call: a host that sends a byte in each would never meet it.
+A socket's timeout applies to each call: a host that sends one byte per call would never reach it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from converter.stores.hosts import Connection
 
 LEAST = 1024
-"""Bytes; whoever has waited for twice the timeout and got fewer calls that no progress."""
+"""Fewer bytes than this within twice the timeout count as no progress."""
 
 
 class _Raw(io.RawIOBase):
-    """The socket of one response, whose waits are added up."""
+    """The socket of one response, with its waiting times added up."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """Counts lines: those of headers, of chunks and of what trails them; content between them starts the count anew."""
+    """Limits the bytes in lines: of headers, chunk sizes and trailers; reading content restarts the count."""
 
     def __init__(self, raw: _Raw, most: int) -> None:
         super().__init__(raw)
@@ -72,13 +72,13 @@ class _Lines(io.BufferedReader):
 def _break_off(one: object) -> None:
     if isinstance(one, socket.socket):
         with suppress(OSError):
-            # Not TLS's own, which would take the session away from whoever reads in it.
+            # Not TLS's own shutdown, which would drop the session under the thread that reads from it.
             socket.socket.shutdown(one, socket.SHUT_RDWR)
 
 
 def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, type]:
-    """The pools of urllib3 by scheme, with responses of at most so many bytes of headers that do not drip;
-    ``connected`` hears of each connection.
+    """The pools of urllib3 by scheme, for responses with at most ``most`` bytes of headers that do not trickle;
+    ``connected`` is called with each connection.
     """
     from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.connection import HTTPConnection, HTTPSConnection

@@ -1,7 +1,7 @@
-"""What refers to an image in its repository (distribution-spec 1.1, Listing Referrers; cosign's tags).
+"""Lists what refers to an image in its repository (distribution-spec 1.1, Listing Referrers; cosign's tags).
 
-A registry that knows no referrers keeps them in an index under a tag made of the subject's digest; whoever writes one
-keeps that index. cosign's older signatures, attestations and SBOMs lie under tags of the same kind.
+For a registry without the referrers API, they are in an index under a tag made from the subject's digest, which the
+writers of referrers maintain. cosign's older signatures, attestations and SBOMs are under similar tags.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ COSIGN = ("sig", "att", "sbom")
 
 
 def fallback_tag(subject: Digest) -> str:
-    """The tag of the index of referrers, where the registry keeps none itself (Referrers Tag Schema).
+    """The tag of the index of referrers, if the registry keeps none itself (Referrers Tag Schema).
 
-    GitLab takes it for the digest that it is made of, and gives the subject.
+    GitLab reads it as the digest that it is made from, and returns the subject.
     """
     return f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
 
 
 def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
-    """Everything that refers to the subject: referrers first, then what cosign has tagged."""
+    """Everything that refers to the subject: referrers first, then what cosign tagged."""
     by_tag = [f"{subject.dashed}.{kind}" for kind in COSIGN]
     repository = client.hosts.repository(client.host, client.repository)
     found = _from_api(client, subject) if repository.knows_referrers else None
     if found is None:
         repository.knows_referrers = False
-    # Some answer with an empty list what they do not know.
+    # Some registries without the API answer with an empty list.
     fallback = [] if found else [fallback_tag(subject)]
-    # At once: most images have none of these, and each answer is a round trip away.
+    # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
     answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.heed)
     held = dict(zip(tags, answers, strict=True))
@@ -54,7 +54,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
 
 
 def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]) -> None:
-    """List manifests in the index of their subject's referrers; what is listed there stays as it is."""
+    """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
     held = _get(documents, tag)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
@@ -68,13 +68,13 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
 
 
 def subject_of(document: dict[str, Any]) -> Digest | None:
-    """The digest of the manifest that a document refers to."""
+    """The digest of the manifest that a document refers to; None without a subject."""
     subject = document.get("subject")
     return Descriptor.from_json(subject).digest if subject else None
 
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
-    """How a list of referrers shows a manifest: with its annotations, and what kind of artifact it is."""
+    """A manifest's descriptor in a list of referrers: with its annotations and artifact type."""
     config = document.get("config")
     kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "")
     return Descriptor(
@@ -87,7 +87,7 @@ def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
 
 
 def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
-    """What the registry itself lists; None where it does not know how."""
+    """The referrers that the registry itself lists; None if it does not support that."""
     found = []
     try:
         for page in pages(client, client.url(f"referrers/{subject}"), types.OCI_INDEX):
@@ -96,7 +96,7 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
                 return None
             found += [Attachment(subject=subject, descriptor=one) for one in _listed(page.body)]
     except (NotFound, Denied, Rejected):
-        # Whatever a registry says to a path that it does not know.
+        # Registries answer an unknown path in various ways.
         return None
     return found
 
@@ -109,8 +109,8 @@ def _listed(data: bytes) -> list[Descriptor]:
 
 
 def _shown(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
-    """The same for who only reads: a store of files answers 403 for what is not there, and who could read the image
-    may read this.
+    """As ``_get``, for reading only: file stores answer 403 for missing objects, and whoever reads the image may read
+    these.
     """
     try:
         return _get(documents, tag)

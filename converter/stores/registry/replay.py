@@ -1,4 +1,4 @@
-"""Bytes that can be read once, held so that a part can be sent again."""
+"""Makes a one-time stream of bytes repeatable, so that a part can be sent again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, skipped
 
 IN_MEMORY = 4 * 1024 * 1024
-"""Bytes held in memory; more go to a temporary file that has no name."""
+"""Bytes held in memory; more go to an unnamed temporary file."""
 
 
 class Replay:
-    """A stream of blocks that is read from any offset at which it has been before.
+    """A stream of blocks that can be read again from any offset it has reached.
 
-    Where ``blocks`` can be iterated over again (it is no iterator) and ``keep`` does not say otherwise, they are; else
-    what has passed is kept. ``size`` is known once all has been read, and so is ``digest`` where there is an
-    ``algorithm``: blocks that check themselves need not be hashed again. Close it at the end.
+    If ``blocks`` can be iterated over again (it is no iterator), it is, unless ``keep``; otherwise what has passed is
+    kept. ``size`` is known once all has been read, and so is ``digest`` if there is an ``algorithm``: blocks that
+    verify themselves need not be hashed again. Close it at the end.
     """
 
     def __init__(self, blocks: Blocks, algorithm: str = "", *, keep: bool = False) -> None:
@@ -36,13 +36,13 @@ class Replay:
             self.keep()
 
     def keep(self) -> None:
-        """From now on keep what passes, so that it can be read in parts."""
+        """Keep what passes from now on, so that it can be read in parts."""
         if self._kept is None:
             self._kept = _Kept()
             self._restart()
 
     def close(self) -> None:
-        """Let go of what is kept, and of the source."""
+        """Release what is kept, and close the source."""
         if self._kept is not None:
             self._kept.close()
         self._close_source()
@@ -58,7 +58,7 @@ class Replay:
         return Digest(self._algorithm, self._hasher.hexdigest())
 
     def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
-        """The bytes from ``offset``, at most so many; ``offset`` is not beyond what has been read before."""
+        """The bytes from ``offset``, at most ``most``; ``offset`` must not exceed what has been read before."""
         if self._kept is None:
             yield from skipped(self._again(), offset)
             return
@@ -72,7 +72,7 @@ class Replay:
             yield wanted
 
     def at_end(self, offset: int) -> bool:
-        """Whether nothing comes after ``offset``; reads one block further to find out."""
+        """Whether nothing follows ``offset``; reads one block further to find out."""
         return offset >= self.size and (self.ended or self._next() is None)
 
     def _held(self, offset: int) -> bytes | None:
@@ -106,14 +106,14 @@ class Replay:
 
 
 class _Kept:
-    """Bytes that only grow: few in memory, many in a file without a name."""
+    """Append-only bytes: few are in memory, many in an unnamed file."""
 
     def __init__(self) -> None:
         self._memory = bytearray()
         self._fd = -1
 
     def append(self, block: Block) -> None:
-        """Raises StorageFailed; an OSError would pass for one of the connection that the block is on its way to."""
+        """Append a block. Raises StorageFailed, as an OSError would look like one of the connection it is sent over."""
         if self._fd < 0 and len(self._memory) + len(block) > IN_MEMORY:
             self._fd = spool()
             self._write(self._memory)
@@ -124,7 +124,7 @@ class _Kept:
             self._write(block)
 
     def read(self, offset: int) -> bytes:
-        """Some of the bytes from there on."""
+        """Some bytes from ``offset``."""
         if self._fd < 0:
             return bytes(self._memory[offset : offset + COPY_BLOCK])
         with disk("a temporary file", "read"):

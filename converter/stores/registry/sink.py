@@ -1,4 +1,4 @@
-"""Images into one repository of a registry (distribution-spec, Push): tags are set last, when all is there."""
+"""Writes images into one repository of a registry (distribution-spec, Push); tags are set last, when all is there."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from converter.streams.blocks import whole
 
 
 class RegistrySink:
-    """Writes to one repository. Threads may put blobs at the same time.
+    """Writes to one repository. Threads may put blobs concurrently.
 
-    What was put without a tag when the writing failed stays in the registry, unnamed, until that collects its garbage.
+    After a failure, what was put without a tag stays in the registry until its garbage collection.
     """
 
     ordered = False
@@ -48,8 +48,8 @@ class RegistrySink:
         mount_from: tuple[str, ...] = (),
         holders: Callable[[Digest], Iterable[str]] | None = None,
     ) -> None:
-        """``mount_from`` are repositories of the same registry whose blobs may be taken over without a transfer;
-        ``holders`` tells which are worth a try for one, None that all of these are.
+        """``mount_from`` are repositories of the same registry whose blobs may be mounted without a transfer;
+        ``holders`` returns those to try for a blob, None means all of them.
         """
         self.accepts: frozenset[str] = frozenset()
         self._name = name
@@ -58,7 +58,7 @@ class RegistrySink:
         self._client = Client.of(name, access, push=True)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
-        # The same bytes may be there as a document and not as a blob: these are two stores.
+        # Documents and blobs are stored separately: the same bytes may be in one store and not in the other.
         self._there: set[tuple[Digest, bool]] = set()
         self._put_here: set[Digest] = set()
         self._sessions: dict[Digest, Session] = {}
@@ -70,7 +70,7 @@ class RegistrySink:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        """Set the tags, those of attachments first; with an error set none."""
+        """Set the tags, those of attachments first; after an error set none."""
         try:
             if error is None:
                 self._commit()
@@ -82,7 +82,7 @@ class RegistrySink:
             self._client.close()
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the repository has it; a blob that another one has is mounted, and then it has."""
+        """Whether the repository has it; a blob found in another repository is mounted, and then counts as present."""
         is_document = descriptor.media_type in WANTED
         with self._lock:
             if (descriptor.digest, is_document) in self._there:
@@ -110,7 +110,7 @@ class RegistrySink:
         return made
 
     def name(self, name: str, root: Descriptor) -> None:
-        """Tag the root when the sink commits; an empty name is what the reference itself says, or ``latest``."""
+        """Tag the root when the sink commits; an empty name means that of the reference, or ``latest``."""
         reference = reference_in(name) if name else self._name.tagged()
         if reference.digest is not None:
             if reference.digest != root.digest:
@@ -121,9 +121,9 @@ class RegistrySink:
         self._tags[reference.tag or "latest"] = root
 
     def attach(self, attachment: Attachment) -> None:
-        """Give what was put its tag when the sink commits; a referrer is listed by the registry, or by us.
+        """Tag the attachment when the sink commits; a referrer is listed by the registry, or else by us.
 
-        Raises Unsupported for what is no document, for nothing would say what it refers to.
+        Raises Unsupported for anything but a manifest or index, because nothing would say what it refers to.
         """
         if attachment.descriptor.media_type not in WANTED:
             raise Unsupported(f"got an attachment of the type {attachment.descriptor.media_type!r}, want a manifest")
@@ -137,11 +137,11 @@ class RegistrySink:
             try:
                 answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
             except (Denied, NotFound, Unreachable):
-                # That we may not take it from there is no reason not to send it.
+                # Being refused the mount is no reason not to send the blob.
                 continue
             if answer.status == 201:
                 return True
-            # The registry has begun an upload in place of the mount, which can be used.
+            # The registry has begun an upload instead of mounting; it can be used.
             with self._lock:
                 before = self._sessions.pop(digest, None)
                 self._sessions[digest] = session_of(answer)
@@ -180,7 +180,7 @@ class RegistrySink:
             referrers.add_to_fallback(self._documents, subject, listed)
 
     def _list(self, attachment: Attachment) -> None:
-        """See to it that a referrer is listed, also one that an earlier run has put there and could not list."""
+        """Ensure that a referrer is listed, even one that an earlier run put there but could not list."""
         descriptor, data = self._documents.get(attachment.descriptor.digest)
         if referrers.subject_of(load_object(data)) is None:
             self._unlisted.setdefault(attachment.subject, []).append(attachment.descriptor)
@@ -194,7 +194,7 @@ class RegistrySink:
         try:
             self._documents.put(tag, descriptor.media_type, data)
         except (Denied, Rejected):
-            # A tag that may never change is not set again to what it is either (ECR, Harbor, ACR).
+            # Registries with immutable tags refuse to set them even to the same digest (ECR, Harbor, ACR).
             if not self._is_tagged(tag, root.digest):
                 raise
 

@@ -1,4 +1,4 @@
-"""Images from one repository of a registry (distribution-spec, Pull)."""
+"""Reads images from one repository of a registry (distribution-spec, Pull)."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _SHOWN = 20
 
 
 class RegistrySource:
-    """Reads one repository. Documents are got when they are asked for, blobs when they are opened.
+    """Reads one repository. Documents are fetched when requested, blobs when opened.
 
-    A blob that is not there is therefore told of when it is read.
+    A missing blob is therefore reported only when it is read.
     """
 
     local = False
     unpacked = False
 
     def __init__(self, name: ImageName, access: Access, *, hints: bool = True) -> None:
-        """With ``hints`` the error for a tag that is not there says which are."""
+        """With ``hints``, the error for a missing tag lists existing ones."""
         self._name = name.tagged()
         self._hints = hints
         self._client = Client.of(name, access)
@@ -49,13 +49,13 @@ class RegistrySource:
         self._client.close()
 
     def names(self) -> tuple[str, ...]:
-        """Every tag of the repository. What is read later in the same run relies on there being no others."""
+        """Every tag of the repository. Later reads in the same run assume that there are no others."""
         found = tuple(tags(self._client))
         self._client.hosts.repository(self._name.host, self._name.repository).list(found)
         return found
 
     def resolve(self, name: str) -> Descriptor:
-        """The image under a tag or digest; an empty name is what the reference itself says, ``latest`` at the last.
+        """The image with a tag or digest; an empty name means that of the reference, ``latest`` by default.
 
         A schema 1 manifest has the digest of its bytes here, not that of its payload.
         """
@@ -69,7 +69,9 @@ class RegistrySource:
             raise NotFound(f"{error.fact}; {self._what_there_is()}") from error
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """A document from its own place, any other blob from that of blobs; foreign layers as ``Access`` says."""
+        """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as ``Access``
+        says.
+        """
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
             return Known(descriptor, at_hand(descriptor.data))
         held = self._documents.held(descriptor.digest)
@@ -86,7 +88,7 @@ class RegistrySource:
         return Known(descriptor, lambda: download(self._client, url, descriptor.size))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """Referrers, by the API or the fallback tag, and what cosign has tagged."""
+        """Referrers, by the API or the fallback tag, and what cosign tagged."""
         return referrers.attachments(self._client, self._documents, subject)
 
     def _blob_size(self, descriptor: Descriptor) -> int:
@@ -98,7 +100,7 @@ class RegistrySource:
         return size
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
-        """A layer from the first URL that has it. These come from a document, so each is looked at first."""
+        """A layer from the first URL that has it. The URLs come from a document, so each is checked first."""
         if not self._client.access.download_foreign:
             raise NotFound(
                 f"got no foreign layer {descriptor.digest} in the registry, want --download-foreign to get it"
@@ -131,7 +133,9 @@ class RegistrySource:
 
 
 def reference_in(name: str) -> ImageName:
-    """A tag, a digest, or a whole reference, as a part of this repository's name; raises Invalid."""
+    """A tag, a digest or a whole reference as an ImageName; tag and digest get a placeholder repository. Raises
+    Invalid.
+    """
     start = name.removeprefix("@").partition(":")[0]
     if start in HEX_LENGTHS:
         return ImageName.parse(f"repository@{name.removeprefix('@')}")

@@ -1,4 +1,4 @@
-"""Lists that come in pages: tags, and what refers to an image (distribution-spec, Content Discovery; RFC 8288)."""
+"""Lists that come in pages: tags, and referrers of an image (distribution-spec, Content Discovery; RFC 8288)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ _NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
 
 def tags(client: Client) -> Iterator[str]:
-    """Every tag of the repository, in the registry's order, a page at a time. Raises NotFound where it has no such."""
+    """Every tag of the repository, in the registry's order, page by page. Raises NotFound if there is no such
+    repository.
+    """
     for page in pages(client, client.url(f"tags/list?n={PAGE}")):
         found = load_object(page.body, client.access.limits).get("tags")
         found = [] if found is None else found
         if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
             raise Invalid(f"got no list of tags from {plain(page.url)}, want one")
-        # A tag has no colon: Artifactory lists digests, too.
+        # A tag has no colon: Artifactory lists digests as well.
         yield from (tag for tag in found if ":" not in tag)
 
 
 def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Answer]:
-    """A list's pages, as long as each links to the next.
+    """The pages of a list, as long as each links to the next.
 
-    Of a link only what it asks for is followed: behind a proxy, registries give themselves other hosts and paths.
+    Only the query of a link is followed: behind a proxy, registries state other hosts and paths.
     """
     seen = set()
     while url not in seen:
@@ -45,6 +47,8 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
 
 
 def next_link(header: str) -> str | None:
-    """The page that a ``Link`` header calls the next, or does not call anything; None where it names none."""
+    """The URL of the next page in a ``Link`` header: of the link with ``rel=next``, or without ``rel``; None without
+    either.
+    """
     found = _LINK.findall(header)
     return next((url for url, said in found if _NEXT.search(said) or not _REL.search(said)), None)

@@ -1,8 +1,8 @@
-"""Puts a blob into a repository, in one part or several, however often the connection breaks (distribution-spec, Push).
+"""Uploads a blob in one part or several, however often the connection breaks (distribution-spec, Push).
 
-A blob whose size is known goes in one PUT, or in parts of a size that the caller or the registry wants; one of unknown
-size goes in one PATCH without a length. After a break the registry is asked how much it has; where it does not know,
-the upload begins anew.
+A blob of known size goes in one PUT, or in parts of a size that the caller or the registry requires; one of unknown
+size goes in one PATCH without a length. After a break, the registry is asked how much it has; if it does not know, the
+upload starts again.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body
 
 SMALL_PARTS = (10 * 1024 * 1024, 1024 * 1024)
-"""The parts of a blob that a registry, or a proxy before it, does not take in one request: the second size where the
-first is too large as well. It is what nginx takes of whoever has not told it anything else.
+"""Part sizes in bytes for a registry, or a proxy in front of it, that does not accept a blob in one request: the
+second, which is nginx's default limit, is used if the first is too large as well.
 """
 
 _TOO_LARGE = 413
 _NOT_WHOLE = frozenset((405, 411, _TOO_LARGE, 415, 501))
-"""How it says so."""
+"""The statuses by which a registry says that it does not accept a whole blob."""
 
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
@@ -39,7 +39,7 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 
 @frozen(kw_only=False)
 class Session:
-    """An upload under way: where it goes on, how many bytes the registry has, the smallest part that it takes."""
+    """An upload in progress: its next URL, how many bytes the registry has, and the smallest part that it accepts."""
 
     location: str
     offset: int = 0
@@ -47,21 +47,22 @@ class Session:
 
 
 def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None = None) -> Descriptor:
-    """Put a blob, and give what it is (its media type is that of ``expected``).
+    """Upload a blob; returns its descriptor (the media type is that of ``expected``).
 
-    ``blocks`` that can be iterated over again are read again where the upload must begin anew; those of an iterator
-    are kept in a temporary file meanwhile. Raises what they raise, and then leaves nothing in the registry.
+    If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
+    file. Raises what they raise, and then leaves nothing in the registry.
     """
     replay = Replay(blocks, "" if expected else "sha256", keep=client.access.chunk is not None or expected is None)
     job = _Job(client, replay, expected, begun)
     try:
         digest = job.run()
     except BaseException as error:
-        # Abandoned is no Exception: another reader of the same blocks has failed, say who inflates them.
+        # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that inflates
+        # them.
         client.hosts.heed(error)
         if isinstance(error, Rejected) or not isinstance(error, (Unreachable, Denied)):
             job.abandon()
-        # Else there is nobody to tell; the registry itself clears away what nobody completes.
+        # Otherwise the registry cannot be told; it removes incomplete uploads itself.
         raise
     finally:
         replay.close()
@@ -77,13 +78,13 @@ def begin(client: Client) -> Session:
 
 
 def session_of(answer: Answer) -> Session:
-    """The upload that the registry has begun."""
+    """The session of the upload that the registry has started."""
     return Session(answer.location, least=least_part(answer.headers))
 
 
 def cancel(client: Client, session: Session) -> None:
-    """Tell the registry that an upload will not go on, also after a stop; that it knows no such thing is no matter."""
-    # A registry that has refused a body hangs up on what it has not read, so the first connection may be that one.
+    """Tell the registry that an upload is cancelled, even after a stop; errors are ignored."""
+    # After refusing a body, a registry closes the connection with the rest unread; the first try may be on that one.
     with client.hosts.parting():
         for _ in range(2):
             try:
@@ -140,10 +141,10 @@ class _Job:
         return self._go_on()
 
     def _smaller(self, status: int) -> int | None:
-        """The size of parts to try after a refusal; None where there is none."""
+        """The part size to try after a refusal; None if there is no smaller one."""
         if self._chunk is None:
             return SMALL_PARTS[0] if status in _NOT_WHOLE else None
-        # What the caller has chosen is not ours to change.
+        # A part size chosen by the caller stays.
         own = self._client.access.chunk is None
         return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None
 
@@ -168,7 +169,7 @@ class _Job:
         if size:
             headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
         answer = self._send("PATCH", session.location, headers, body, expect=(200, 201, 202, 204))
-        # Whatever its Range says: that of ECR stands still, that of zot counts this part alone.
+        # The Range of the response is ignored: ECR's does not advance, zot's covers only this part.
         offset = session.offset + size if size else self._replay.size
         return Session(answer.location, offset, max(least_part(answer.headers), session.least))
 
@@ -189,17 +190,17 @@ class _Job:
         try:
             return self._client.once(method, url, headers=headers, body=body, expect=expect)
         except NotFound as error:
-            # The registry has forgotten the upload: it "MUST be restarted" (distribution-spec, Push, "Errors").
+            # The registry no longer knows the upload, which "MUST be restarted" (distribution-spec, Push, "Errors").
             raise Interrupted(error.fact) from error
         except Rejected as error:
             if error.status == 416:
-                # What it has said of how much it has does not hold, and would not the next time: Quay is one off.
+                # The registry's own offset is wrong, and would be wrong again: Quay's is off by one.
                 self.abandon()
                 raise Interrupted(error.fact) from error
             raise
 
     def _find_out(self) -> Digest | None:
-        """Where the upload stands after a break; the digest where it turns out to be done."""
+        """Ask how far the upload has come after a break; returns the digest if it proves complete."""
         session = self._session
         if session is None:
             return None
@@ -212,7 +213,7 @@ class _Job:
             )
         offset = offset_of(answer.headers)
         if offset is None or offset > self._replay.size:
-            # It may have any part of it.
+            # The registry may have any part of the blob.
             self._session = None
         else:
             location = answer.location if "Location" in answer.headers else session.location
@@ -221,15 +222,15 @@ class _Job:
 
 
 def is_there(client: Client, descriptor: Descriptor) -> bool:
-    """Whether the repository has a blob: in doubt it has not, and whoever puts it learns why."""
+    """Whether the repository has a blob; False if in doubt: uploading it will then tell why."""
     size = blob_size(client, descriptor.digest)
     return size is not None and (-1 in (size, descriptor.size) or size == descriptor.size)
 
 
 def blob_size(client: Client, digest: Digest) -> int | None:
-    """The bytes of a blob that the repository has, -1 where it does not say; None where it has none, or will not say.
+    """The size in bytes of a blob in the repository, -1 if not stated; None if it is missing, or access is refused.
 
-    HEAD may be redirected to an address that is signed for GET alone; then its first byte is asked for.
+    HEAD may be redirected to a URL that is signed for GET only; then the first byte is requested.
     """
     url = client.url(f"blobs/{digest}")
     try:
@@ -248,15 +249,15 @@ def blob_size(client: Client, digest: Digest) -> int | None:
 
 
 def least_part(headers: Mapping[str, str]) -> int:
-    """The smallest part that the registry takes; 0 where it does not say."""
+    """The smallest part in bytes that the registry accepts; 0 if not stated."""
     told = headers.get("OCI-Chunk-Min-Length") or ""
     return int(told) if _LENGTH.fullmatch(told) else 0
 
 
 def offset_of(headers: Mapping[str, str]) -> int | None:
-    """How many bytes of an upload the registry has, as its Range says; None where it does not."""
+    """How many bytes of an upload the registry has, according to its Range; None if not stated."""
     match = _RANGE.fullmatch(headers.get("Range") or "")
     if match is None:
         return None
-    # The end is that of the last byte, but registries say 0-0 for nothing at all.
+    # The range ends with the last byte, but registries state 0-0 for nothing at all.
     return int(match[1]) + 1 if match[1] != "0" else 0

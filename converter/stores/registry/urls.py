@@ -1,4 +1,4 @@
-"""Which URLs are spoken to: what a document or a host names is untrusted, what the user typed is not."""
+"""Decides which URLs may be requested: those from a document or a host are untrusted, those from the user are not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from converter.errors import Invalid, Unsupported
 
 Origin = tuple[str, str, int]
-"""Scheme, host and port: to what credentials are bound (RFC 6454)."""
+"""Scheme, host and port, which credentials are bound to (RFC 6454)."""
 
 _PORTS = {"http": 80, "https": 443}
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of an absolute URL; raises Invalid where it is none that HTTP is spoken to."""
+    """The origin of an absolute URL; raises Invalid if it is not an HTTP URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -27,18 +27,17 @@ def origin_of(url: str) -> Origin:
 
 
 def plain(url: str) -> str:
-    """A URL as it may be shown: its query can hold a secret, and so can its user."""
+    """A URL for display, without its query and user, which may be secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"[:300]
 
 
 def followed(url: str, location: str) -> str:
-    """Where a host at ``url`` sends us; raises Unsupported where nobody should go.
+    """The URL that a host at ``url`` redirects to; raises Unsupported if it must not be followed.
 
-    Refused are a step down from https to http, and link-local addresses (where clouds keep secrets) unless the host
-    itself is one. A host that calls itself http does not know of the proxy before it that speaks TLS: it is found
-    where it was.
+    Refused are a downgrade from https to http, and link-local addresses (where clouds keep secrets) unless the host
+    stays the same. A host that calls itself http is unaware of the TLS proxy in front of it: it is contacted as before.
     """
     target = joined(url, location)
     scheme, host, _ = origin_of(target)
@@ -54,7 +53,7 @@ def followed(url: str, location: str) -> str:
 
 
 def joined(url: str, location: str) -> str:
-    """The absolute URL that a host at ``url`` means (RFC 3986, 5); raises Invalid where it is none of HTTP."""
+    """The absolute URL that a host at ``url`` means (RFC 3986, 5); raises Invalid if it is not an HTTP URL."""
     try:
         target = urljoin(url, location)
     except ValueError:
@@ -66,12 +65,12 @@ def joined(url: str, location: str) -> str:
 
 
 def refuse_link_local(url: str) -> None:
-    """Raises Unsupported where the host of the URL is, or resolves to, a link-local address."""
+    """Raise Unsupported if the URL's host is, or resolves to, a link-local address."""
     _, host, port = origin_of(url)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        # Then there is no connection either, unless a proxy knows the name.
+        # Without an address there is no connection either, unless a proxy knows the name.
         return
     for *_, address in found:
         ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
@@ -81,10 +80,10 @@ def refuse_link_local(url: str) -> None:
 
 
 def bypasses(host: str, exceptions: str) -> bool:
-    """Whether a host is spoken to without the proxy, whatever the port.
+    """Whether a host is contacted without the proxy, on any port.
 
-    This machine always is, as by all programs in Go. ``NO_PROXY`` lists names, which stand for the domains below them
-    too, addresses and networks; ``*`` is everybody.
+    This machine always is, as in all Go programs. ``NO_PROXY`` lists names, which include their subdomains, addresses
+    and networks; ``*`` matches every host.
     """
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
@@ -105,7 +104,7 @@ def bypasses(host: str, exceptions: str) -> bool:
 def _without_port(entry: str) -> str:
     if entry.startswith("["):
         return entry[1:].partition("]")[0]
-    # More than one colon is an address of IPv6.
+    # More than one colon means an IPv6 address.
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 

@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 
 DIGESTION = 10
-"""How much longer than for anything else one waits for the answer to what was sent: before it gives one, a registry may
-read a whole blob again, from a slow store, to hash it."""
+"""The factor by which the timeout is longer for the response to an upload: before answering, a registry may reread a
+whole blob from slow storage to hash it.
+"""
 
 Body = bytes | Iterable[bytes | memoryview] | None
 
 
 class Wire:
-    """Connections to any host. Close it to close them; it has no other state.
+    """Connections to any host, closed by ``close``; there is no other state.
 
-    All that is spoken to in the same way in a run goes over the same (``of``): a connection, and more so one with TLS,
-    takes longer to make than what most of it is for.
+    Exchanges of a run with equal settings share one (``of``): opening a connection, above all with TLS, takes longer
+    than most requests.
     """
 
     @classmethod
     def of(cls, access: Access) -> Wire:
-        """The one of the run that ``access`` belongs to; its ``hosts`` close it."""
+        """The Wire of the run that ``access`` belongs to, whose ``hosts`` close it."""
         assert access.hosts is not None
         return access.hosts.shared((cls, access), lambda: cls(access))
 
@@ -48,7 +49,7 @@ class Wire:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close every connection that nobody uses."""
+        """Close every connection not in use."""
         with self._lock:
             for pool in self._pools.values():
                 pool.clear()
@@ -63,11 +64,11 @@ class Wire:
         body: Body = None,
         authorization: str | None = None,
     ) -> BaseHTTPResponse:
-        """Send a request and give the response with its body unread; whoever gets it releases it.
+        """Send a request and return the response with its body unread; the caller releases it.
 
-        ``authorization`` goes to the origin of ``url`` and to no other. Redirects are followed, but not for a body
-        that comes in a stream. Raises Interrupted where the connection fails, Unreachable where TLS does,
-        LimitExceeded for too many redirects or headers. Any status is a success here.
+        ``authorization`` is sent only to the origin of ``url``. Redirects are followed, but not with a streamed body.
+        Raises Interrupted if the connection fails, Unreachable if TLS does, LimitExceeded for too many redirects or
+        headers. Any status counts as success here.
         """
         home = origin_of(url)
         for _ in range(self.access.limits.redirects + 1):
@@ -96,7 +97,7 @@ class Wire:
                 body=body,
                 headers=headers,
                 timeout=self._timeout(method),
-                # Without a length, urllib3 sends it in chunks; a header says that there is one.
+                # Without a Content-Length header, urllib3 sends the body in chunks.
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -131,7 +132,7 @@ class Wire:
         scheme, host, port = origin
         context = context_for(host, port, self.access) if scheme == "https" else None
         if not self.access.tls_verify:
-            # Whoever said so knows; a warning for each request would go to standard error.
+            # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(InsecureRequestWarning)
         most = max(self.access.connections, 2 * self._hosts.most)
         proxy = self.access.proxies.get(scheme)
@@ -157,14 +158,14 @@ class Wire:
 def _may_follow(method: str, body: Body, status: int) -> bool:
     if method in ("GET", "HEAD"):
         return status in (301, 302, 303, 307, 308)
-    # Only these two mean the same method and body again (RFC 9110, 15.4).
+    # Only these two repeat the method and the body (RFC 9110, 15.4).
     return status in (307, 308) and (body is None or isinstance(body, bytes))
 
 
 def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable | LimitExceeded:
-    """What an exception of urllib3's, or of the socket below it, means to a caller.
+    """The error for an exception of urllib3 or of the socket below it.
 
-    A host that has never answered is not waited for: most likely its name is wrong.
+    A host that has never answered is not retried: most likely its name is wrong.
     """
     from urllib3 import exceptions as http_errors
 
@@ -192,7 +193,7 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
 
 
 def reason(error: BaseException) -> str:
-    """The innermost cause in its own words, without the objects that urllib3 shows."""
+    """The innermost cause in its own words, without urllib3's object names."""
     inner: BaseException = error
     while True:
         nested = inner.__cause__ or next((arg for arg in inner.args if isinstance(arg, BaseException)), None)

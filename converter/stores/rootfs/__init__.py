@@ -1,4 +1,4 @@
-"""Root file systems: in a directory, in a tar, or in a bundle that a runtime takes (runtime-spec 1.0.2, bundle.md)."""
+"""Root file systems: in a directory, in a tar, or in a bundle for a runtime (runtime-spec 1.0.2, bundle.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from converter.stores.rootfs.flat import FlatSink
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
-    """``bundle:PATH`` is a directory; ``rootfs:PATH`` too, unless it is called ``….tar``, or is a pipe: ``-``."""
+    """``bundle:PATH`` is a directory; so is ``rootfs:PATH``, unless its name ends in ``.tar`` or it is a pipe such as
+    ``-``.
+    """
     path = Path(location.path)
     with disk(path, "write"):
         piped = location.path in STDOUT or (path.exists() and not path.is_dir() and not path.is_file())

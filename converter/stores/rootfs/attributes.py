@@ -1,7 +1,8 @@
-"""What a file has besides its content: owner, mode, times, extended attributes, as far as this user may set them.
+"""A file's attributes: owner, mode, times, extended attributes, as far as this user may set them.
 
-Without root nobody can give a file away. Then its owner is told in the attribute ``user.rootlesscontainers``, as umoci
-and PRoot do: a protobuf message of two varints, user and group, 2^32 - 1 for one that is 0 (rootlesscontainers.proto).
+Only root can change a file's owner. For other users, the owner is recorded in the attribute
+``user.rootlesscontainers``, as umoci and PRoot do: a protobuf message of two varints, user and group, with 2^32 - 1
+standing for 0 (rootlesscontainers.proto).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from converter.streams.tar.names import shown
 
 ROOTLESS = b"user.rootlesscontainers"
 NO_CHANGE = 2**32 - 1
-"""As an owner it means to chown(2) that it stays; in the message, that it is 0."""
+"""As an owner, chown(2) reads it as unchanged; in the message, it means 0."""
 MOST_SECONDS = 2**40
-"""Some 35,000 years; file systems themselves cut off at less."""
+"""About 35,000 years; file systems themselves have lower limits."""
 
 HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay.")
-"""Attributes that say something of the machine an image was made on, or that would speak to the one it is now on."""
+"""Attributes that describe the machine on which an image was made, or would affect the one it is unpacked on."""
 
 UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
@@ -33,7 +34,7 @@ _NONE: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class Attributes(NamedTuple):
-    """Those of one file; ``mtime_ns`` in nanoseconds since 1970."""
+    """The attributes of one file; ``mtime_ns`` in nanoseconds since 1970."""
 
     mode: int
     uid: int = 0
@@ -43,7 +44,7 @@ class Attributes(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
-        """What the entry's headers say. Raises Invalid for an owner that no file can have."""
+        """The attributes in an entry's headers. Raises Invalid for an owner that no file can have."""
         for owner in (entry.uid, entry.gid):
             if not 0 <= owner < NO_CHANGE:
                 raise Invalid(f"entry {shown(entry.name)}: got the owner {owner}, want 0 to {NO_CHANGE - 1}")
@@ -58,16 +59,16 @@ class Attributes(NamedTuple):
 
 
 class Setter:
-    """Sets attributes; ``left_out`` counts what could not be, by what it is to people."""
+    """Sets attributes; ``left_out`` counts those that could not be set, by their names for people."""
 
     def __init__(self, *, privileged: bool) -> None:
         self.privileged = privileged
         self.left_out: Counter[str] = Counter()
         self.recorded = 0
-        """How many owners are told in an attribute."""
+        """How many owners are recorded in an attribute."""
 
     def on_open(self, fd: int, attributes: Attributes) -> None:
-        """On an open file or directory. The order matters: a new owner takes set-id bits and capabilities away."""
+        """Set them on an open file or directory. Order matters: chown clears set-id bits and capabilities."""
         if self.privileged:
             os.chown(fd, attributes.uid, attributes.gid)
         for key, value in self._xattrs(attributes).items():
@@ -76,7 +77,7 @@ class Setter:
         os.utime(fd, ns=(attributes.mtime_ns, attributes.mtime_ns))
 
     def on_name(self, directory: int, name: bytes, attributes: Attributes, *, link: bool) -> None:
-        """On what cannot be opened: a symbolic ``link``, which has no mode, a pipe, a device."""
+        """Set them on what cannot be opened: a symbolic ``link``, which has no mode, a pipe, a device."""
         if self.privileged:
             os.chown(name, attributes.uid, attributes.gid, dir_fd=directory, follow_symlinks=False)
         elif attributes.uid or attributes.gid:
@@ -84,7 +85,7 @@ class Setter:
         for key, value in attributes.xattrs.items():
             self._set(b"/proc/self/fd/%d/%b" % (directory, name), key, value)
         if not link:
-            # It was made a moment ago and is no link, and this directory is nobody else's.
+            # It was just created and is not a link, and nobody else can write to this directory.
             os.chmod(name, attributes.mode, dir_fd=directory)
         times = (attributes.mtime_ns, attributes.mtime_ns)
         os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)

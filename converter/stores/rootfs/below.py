@@ -1,6 +1,6 @@
-"""Directories below one directory, opened part by part and never through a symbolic link (openat(2), O_NOFOLLOW).
+"""Opens directories below a root one component at a time, never through a symbolic link (openat(2), O_NOFOLLOW).
 
-Whatever the links in a tree say, nothing that is named through here lies outside of it.
+Whatever a tree's links say, nothing named through here is outside of it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class Below:
         self._root = -1
 
     def directory(self, path: bytes, made: dict[bytes, Attributes | None] | None = None) -> int:
-        """A file descriptor of a directory, good until some sixty others have been asked for; nobody else closes it.
+        """A file descriptor of a directory, valid until some sixty others have been requested; the caller must not
+        close it.
 
-        Where ``made`` is given, what is missing is made, for its owner alone, and put into it. Raises Invalid where
-        something on the way is no directory, FileNotFoundError, OSError.
+        With ``made``, missing directories are created, accessible to their owner only, and added to it. Raises Invalid
+        if a component is not a directory, FileNotFoundError, OSError.
         """
         if not path:
             return self._root
@@ -47,7 +48,7 @@ class Below:
         return fd
 
     def _reach(self, path: bytes, made: dict[bytes, Attributes | None] | None) -> int:
-        """Go down from the nearest directory that is open."""
+        """Descend from the nearest directory that is open."""
         contained(path)
         above = path
         while above and above not in self._open:

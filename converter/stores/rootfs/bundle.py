@@ -1,4 +1,4 @@
-"""A root file system in a directory, and the bundle of a runtime around it (runtime-spec 1.0.2, bundle.md)."""
+"""A root file system in a directory, and a runtime's bundle around it (runtime-spec 1.0.2, bundle.md)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOTFS, CONFIG = "rootfs", "config.json"
 
 
 class RootfsSink:
-    """Unpacks one tar into a directory, which appears whole."""
+    """Unpacks one tar into a directory, which appears all at once."""
 
     accepts = frozenset((types.ROOTFS,))
     ordered = True
@@ -58,7 +58,7 @@ class RootfsSink:
         return self._made is not None and descriptor.digest == self._made.digest
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Unpack the tar, whose digest is that of the result. Raises Unsupported for a second one."""
+        """Unpack the tar; the result has the tar's digest. Raises Unsupported for a second tar."""
         del expected
         only_one(self._made, media_type, self.accepts)
         meter = Meter()
@@ -76,10 +76,10 @@ class RootfsSink:
         return self._made
 
     def name(self, name: str, root: Descriptor) -> None:
-        """There is no place for a name."""
+        """Do nothing: there is no place for a name."""
 
     def attach(self, attachment: Attachment) -> None:
-        """Raises Unsupported: nothing here would say what it refers to."""
+        """Raise Unsupported: nothing here would say what it refers to."""
         raise no_place_for(attachment)
 
     def _make_root(self) -> Path:
@@ -101,7 +101,7 @@ class RootfsSink:
                 place.sync()
                 return
             tree.finish(place.staged)
-            # Who is not root and may not write to a directory may not move it to another one either.
+            # A user other than root cannot move a read-only directory to another parent either.
             movable = tree.privileged or place.staged.parent == place.path.parent
             if movable:
                 tree.finish_root(place.staged)
@@ -110,7 +110,7 @@ class RootfsSink:
                 tree.finish_root(place.path)
 
     def _report(self, tree: Unpacked) -> None:
-        """Tell what is not as the image has it."""
+        """Report what differs from the image."""
         if tree.recorded:
             self._tell(f"the owners of {tree.recorded} files are in user.rootlesscontainers, for only root gives away")
         for what, count in sorted(tree.left_out.items()):
@@ -126,8 +126,8 @@ REASONS = {DEVICES: "became empty files, for only root makes nodes, and only whe
 class BundleSink(RootfsSink):
     """A directory with a root file system and its ``config.json``.
 
-    It is its owner's alone, as containerd's and umoci's are: programs of an image that are set-uid are not for the
-    other users of the machine.
+    Only its owner can access it, as with containerd's and umoci's: an image's set-uid programs are not for other users
+    of the machine.
     """
 
     accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
@@ -137,7 +137,7 @@ class BundleSink(RootfsSink):
         self._config: Descriptor | None = None
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Unpack the tar, or write the configuration; an ordinary user's is that of a container which he can run."""
+        """Unpack the tar, or write the configuration, adapted for an ordinary user to one that he can run."""
         if media_type != types.RUNTIME_CONFIG:
             return super().put(blocks, media_type, expected)
         data = self._ours(b"".join(blocks))
@@ -146,7 +146,7 @@ class BundleSink(RootfsSink):
         return self._config
 
     def _ours(self, data: bytes) -> bytes:
-        """The configuration for whoever has made the files, and will run it."""
+        """The configuration for the user who made the files and will run it."""
         if os.geteuid() == 0:
             return data
         config = load_object(data)

@@ -1,4 +1,4 @@
-"""A root file system as a tar: what the layers make, in one archive; the same image, the same bytes."""
+"""A root file system as a tar: the result of all layers in one archive; the same image gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from converter.stores.media.pour import poured
 
 
 class FlatSink:
-    """Takes one tar. A directory in it may come after its files: whoever unpacks it sets its attributes last."""
+    """Takes one tar. A directory's entry may follow those of its files: unpackers set directory attributes last."""
 
     accepts = frozenset((types.ROOTFS,))
     ordered = True
@@ -58,15 +58,15 @@ class FlatSink:
         return self._made
 
     def name(self, name: str, root: Descriptor) -> None:
-        """There is no place for a name."""
+        """Do nothing: there is no place for a name."""
 
     def attach(self, attachment: Attachment) -> None:
-        """Raises Unsupported: nothing here would say what it refers to."""
+        """Raise Unsupported: nothing here would say what it refers to."""
         raise no_place_for(attachment)
 
 
 def only_one(made: Descriptor | None, media_type: str, accepts: frozenset[str]) -> None:
-    """Raises Unsupported for a second root file system, and for what is none."""
+    """Raise Unsupported for a second root file system, or for a type not in ``accepts``."""
     if media_type not in accepts:
         raise Unsupported(f"got a blob of the type {media_type}, want one of {', '.join(sorted(accepts))}")
     if media_type == types.ROOTFS and made is not None:
@@ -74,5 +74,5 @@ def only_one(made: Descriptor | None, media_type: str, accepts: frozenset[str]) 
 
 
 def no_place_for(attachment: Attachment) -> Unsupported:
-    """The answer to an attachment."""
+    """The error for an attachment."""
     return Unsupported(f"got an attachment of type {attachment.descriptor.media_type}, want none at a root file system")

@@ -1,4 +1,4 @@
-"""The place that a directory of files takes when it is whole: nothing, or an empty directory, before."""
+"""The place where a complete directory of files appears: nothing was there before, or an empty directory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from converter.stores.disk import disk, names_in, sync_directory
 from converter.stores.media.temporary import NAME, Staging
 
 OWN = "lost+found"
-"""What a new file system has in it, and is empty all the same."""
+"""A directory in every new file system, which counts as empty all the same."""
 
 
 class Place(Staging):
-    """A hidden directory beside the place, or within it where nothing can be renamed to it: a mount point."""
+    """A hidden directory next to the place, or inside it if nothing can be renamed to it, as with a mount point."""
 
     def begin(self) -> None:
-        """Make the hidden directory, for its owner alone. Raises Invalid where something is there, StorageFailed."""
+        """Make the hidden directory, accessible to its owner only. Raises Invalid if the place is not empty,
+        StorageFailed.
+        """
         with disk(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"got {self.shown}, which is no directory, want a new name or an empty directory")
@@ -28,7 +30,7 @@ class Place(Staging):
             staging = self.stage()
         try:
             with disk(self.path, "write"):
-                # Nor may its files get the group of the directory around it.
+                # Nor may its files inherit the group of the directory around it.
                 os.chown(staging.fd, os.geteuid(), os.getegid())
                 os.fchmod(staging.fd, 0o700)
         except BaseException:
@@ -36,7 +38,7 @@ class Place(Staging):
             raise
 
     def rename(self) -> None:
-        """Make the hidden directory durable and visible under its name. Raises StorageFailed, Invalid."""
+        """Make the hidden directory durable, and visible under its name. Raises StorageFailed, Invalid."""
         with disk(self.shown, "write"):
             self.sync()
             if not self.renamed():
@@ -44,12 +46,12 @@ class Place(Staging):
             sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
-        """Make one of what lies in the hidden directory visible where it is ``inside`` its place."""
+        """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible."""
         with disk(self.shown, "write"):
             (self.staged / name).rename(self.path / name)
 
     def sync(self) -> None:
-        """Write the whole file system to its disk: one call for any number of files."""
+        """Sync the whole file system to its disk: one call for any number of files."""
         fd = os.open(self.staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -61,7 +63,7 @@ class Place(Staging):
             os.close(fd)
 
     def abort(self) -> None:
-        """Take the hidden directory away, where it still is."""
+        """Remove the hidden directory, if it still exists."""
         if self._made is not None and os.geteuid() != 0:
             with suppress(OSError):
                 _open_up(self.staged)
@@ -75,7 +77,7 @@ class Place(Staging):
 
 
 def _open_up(path: Path) -> None:
-    """Let the owner remove what is in directories that their image has closed."""
+    """Make directories whose mode comes from the image removable by their owner."""
     for directory, _, _ in os.walk(path):
         for below in Path(directory).iterdir():
             if below.is_dir() and not below.is_symlink():

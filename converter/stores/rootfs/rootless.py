@@ -1,7 +1,7 @@
-"""The configuration of a container that an ordinary user runs (runtime-spec 1.0.2, config-linux.md, "Namespaces").
+"""The configuration of a container run by an ordinary user (runtime-spec 1.0.2, config-linux.md, "Namespaces").
 
-He is root in a user namespace of his own, whom all files belong to; the kernel lets him map nobody else. What takes the
-machine's root is left out, as by ``runc spec --rootless`` and ``umoci unpack --rootless``.
+He is root in his own user namespace, and all files belong to him; the kernel lets him map no other IDs. What requires
+the machine's root is left out, as by ``runc spec --rootless`` and ``umoci unpack --rootless``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 _ROOT = {"uid": 0, "gid": 0}
 _FOR_ROOT = ("uid=", "gid=")
-"""Options of mounts that name whom the namespace does not know."""
+"""Mount options with IDs that the namespace does not have."""
 
 
 def rootless(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
-    """The same container for the user and the group of these numbers. It has the machine's network."""
+    """The same container for this user and group ID. It uses the machine's network."""
     linux = {key: value for key, value in config["linux"].items() if key != "resources"}
     spaces = [one for one in linux["namespaces"] if one["type"] != "network"]
     return {
@@ -32,19 +32,19 @@ def rootless(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
 
 
 def is_root(config: dict[str, Any]) -> bool:
-    """Whether the container's process is root anyway."""
+    """Whether the container's process already runs as root."""
     return bool(config["process"]["user"] == _ROOT)
 
 
 def is_limited(config: dict[str, Any]) -> bool:
-    """Whether the container may use less memory or fewer processors than there are: control groups see to it."""
+    """Whether memory or processors are limited, which takes control groups."""
     return bool(config["linux"]["resources"].keys() - {"devices"})
 
 
 def _mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for mount in mounts:
         if mount["destination"] == "/sys":
-            # Whose network it is, his is /sys.
+            # Only the owner of the network namespace, here the machine, may mount a new sysfs.
             options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
             yield {"destination": "/sys", "type": "none", "source": "/sys", "options": options}
         elif mount["type"] != "cgroup":

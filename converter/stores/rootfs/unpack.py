@@ -1,6 +1,6 @@
-"""A tar becomes files: each entry is made anew below one directory, and nothing that is there is ever replaced.
+"""Unpacks a tar: each entry is created anew below one directory, and nothing existing is ever replaced.
 
-So no entry can change what an earlier one has made, and a link that leads away leads nothing away.
+So no entry can change what an earlier one created, and a link that leads outside has no effect.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from converter.streams.tar.sparse import pieces, real_size
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 DEVICES = "device nodes"
 UNDESCRIBED = Attributes(mode=0o755)
-"""A directory that no entry describes: nothing says its owner or its time."""
+"""For a directory without an entry: its owner and time are unknown."""
 
 
 class Unpacked:
-    """A tree on its way. ``fill`` first, then ``finish``; whatever they raise leaves it to the caller to remove it."""
+    """A tree being unpacked: ``fill`` first, then ``finish``; if either raises, the caller removes the tree."""
 
     def __init__(self, root: Path, where: str, options: StoreOptions, *, privileged: bool) -> None:
-        """``where`` is the tree for people. Raises OSError."""
+        """``where`` is the tree's name for people. Raises OSError."""
         self._root = root
         self._where = where
         self._limits = options.limits
@@ -41,7 +41,7 @@ class Unpacked:
         self._devices = options.devices and privileged
         self._setter = Setter(privileged=privileged)
         self._directories: dict[bytes, Attributes | None] = {}
-        """Those that are made, and what an entry has said of them."""
+        """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
         self._held = Held(options.limits)
         self._below = Below(root)
@@ -53,18 +53,18 @@ class Unpacked:
 
     @property
     def recorded(self) -> int:
-        """How many files have their owner in an attribute only."""
+        """How many files have their owner only in an attribute."""
         return self._setter.recorded
 
     def close(self) -> None:
-        """Free the directories that are open."""
+        """Close the open directories."""
         self._below.close()
 
     def fill(self, blocks: Blocks) -> None:
-        """Make every entry; directories are their maker's alone until ``finish``.
+        """Create every entry; until ``finish``, directories are accessible only to this user.
 
-        Raises Invalid for what would lie outside, is there already, or is below what is no directory; StorageFailed;
-        what ``blocks`` raises.
+        Raises Invalid for an entry that would be outside, exists already, or is below something other than a directory;
+        StorageFailed; and what ``blocks`` raises.
         """
         for entry in entries(blocks, self._limits):
             try:
@@ -78,7 +78,7 @@ class Unpacked:
                 raise failed(error, f"{self._where}/{os.fsdecode(entry.name)}", "write") from error
 
     def finish(self, root: Path) -> None:
-        """Give directories their attributes, those within before those around them; the tree lies at ``root`` now.
+        """Set the attributes of directories, inner ones first; the tree is now at ``root``.
 
         ``root`` itself is left to ``finish_root``.
         """
@@ -92,7 +92,7 @@ class Unpacked:
                 raise failed(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
     def finish_root(self, root: Path) -> None:
-        """Give the root its attributes, wherever it lies now; the last thing to do."""
+        """Set the attributes of the root, wherever it is now; the last step."""
         fd = os.open(root, DIRECTORY)
         try:
             self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED)
@@ -130,7 +130,7 @@ class Unpacked:
             raise FileExistsError
         self._below.directory(path, self._directories)
         attributes = Attributes.of(entry)
-        # Most directories have those of the one before: held once, they take half of the memory.
+        # Most directories have the attributes of the one before: sharing them halves the memory.
         attributes = self._last = self._last if attributes == self._last else attributes
         self._directories[path] = attributes
         self._held.add(sum(map(len, attributes.xattrs.values())))
@@ -161,7 +161,7 @@ class Unpacked:
         os.ftruncate(fd, size)
 
     def _make_link(self, directory: int, name: bytes, entry: Entry) -> None:
-        """A hard link to what is there, itself where that is a symbolic link."""
+        """A hard link to an existing file; to a symbolic link itself, not to its target."""
         target = contained(clean(entry.linkname))
         above, _, last = target.rpartition(b"/")
         nothing = Invalid(f"hard link {shown(entry.name)}: got no file {shown(target)} before it, want one")
@@ -182,7 +182,7 @@ class Unpacked:
             try:
                 os.mknod(name, kind | 0o600, os.makedev(major, minor), dir_fd=directory)
             except PermissionError:
-                pass  # root of a container, perhaps
+                pass  # perhaps root of a container
             else:
                 self._setter.on_name(directory, name, attributes, link=False)
                 return

@@ -1,8 +1,8 @@
-"""An ACI's tar becomes a layer's and back, bit for bit (appc spec 0.8.11, aci.md, "Image Archives").
+"""Turns an ACI's tar into a layer's and back, bit for bit (appc spec 0.8.11, aci.md, "Image Archives").
 
-What the layer cannot hold (the manifest's place, headers that prefixing does not give back, what stands behind the last
-entry) goes into a *recipe*, a text for an annotation. On the way back the recipe is input like any other: whatever it
-says must fit the layer.
+What the layer cannot hold (the manifest's place, headers that prefixing does not restore, anything after the last
+entry) goes into a *recipe*, a text for an annotation. On the way back the recipe is untrusted input: all of it must fit
+the layer.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ Hear = Callable[[bytes], None]
 def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None) -> Iterator[Block]:
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
-    ``rootfs`` itself becomes ``./``, so that its mode and owner stay. ``note`` gets the recipe, before the end, unless
-    it would be too large or would not do. ``reserved`` hears the names of files that a layer's reader takes for
-    whiteouts; without it, they raise Unsupported. Raises Invalid where the archive breaks the rules of ACIs.
+    ``rootfs`` itself becomes ``./``, which preserves its mode and owner. ``note`` gets the recipe, before the end,
+    unless it would be too large or would not work. ``reserved`` is called with the names of files that a layer's reader
+    takes for whiteouts; without it, they raise Unsupported. Raises Invalid if the archive violates the rules for ACIs.
     """
     return gathered(_unpacked(blocks, note, reserved, in_force()))
 
 
 def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]:
-    """The ACI's tar that ``unpack_aci`` made the layer ``blocks`` and ``recipe`` of. Raises Invalid where these, or the
-    ``manifest``, do not belong together. That it is the same ACI is for the caller to see, from its image ID.
+    """The tar of the ACI that ``unpack_aci`` turned into the layer ``blocks`` and ``recipe``.
+
+    Raises Invalid if these, or the ``manifest``, do not match. The caller must check by the image ID that it is the
+    same ACI.
     """
     limits = in_force()
     read = Recipe.parse(recipe, limits)
@@ -58,7 +60,7 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
         for entry in scanner:
             raw = entry.raw
             if entry.name == b"" and entry.type == DIR and entry.written[:1] != b"/":
-                rebuildable = False  # ``./``: the reference passes it by, and a layer's root is ``rootfs``
+                rebuildable = False  # ``./``: the reference ignores it, and a layer's root is ``rootfs``
                 continue
             if entry.type in FILES:
                 _check(entry, seen)
@@ -91,7 +93,7 @@ def _outer(raw: bytes, kind: bytes) -> bytes:
 
 
 def _check(entry: Entry, seen: set[bytes]) -> None:
-    """One entry against the rules of an ACI."""
+    """Check one entry against the rules for ACIs; raises Invalid."""
     name = contained(entry.name)
     top = name.partition(b"/")[0]
     if entry.written[:1] == b"/" or top not in {MANIFEST, ROOTFS} or (top == MANIFEST and name != MANIFEST):
@@ -114,7 +116,7 @@ def _check_complete(seen: set[bytes]) -> None:
 
 
 def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe, limits: Limits) -> bytes:
-    """Put all but the manifest's content into the recipe; returns the global PAX headers that came before it."""
+    """Put everything but the manifest's content into the recipe; returns the global PAX headers before it."""
     if entry.size > limits.document:
         raise LimitExceeded(
             f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (the limit 'document')"
@@ -161,7 +163,7 @@ def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) ->
 
 
 def _manifest_entry(recipe: Recipe, manifest: bytes, limits: Limits) -> Entry:
-    """The entry for the manifest as the recipe has it, which must be that of this manifest."""
+    """The manifest's entry as the recipe has it; raises Invalid if it does not fit this manifest."""
     found = list(entries([recipe.manifest, manifest, pad(len(manifest))], limits))
     if (
         len(found) != 1

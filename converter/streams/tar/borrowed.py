@@ -1,9 +1,8 @@
-"""Describes one tar in terms of another: the files they share by reference, and the rest verbatim.
+"""Describes one tar in terms of another: shared files by reference, everything else verbatim.
 
-A recipe is a list of steps: bytes as they are (headers, padding, files that the other tar has not), a piece of the
-other tar, or how bytes differ from a piece of it: a file that was replaced is often much like the one that replaced
-it, as dpkg's status is. It is input like any other: whoever follows one checks the digest of what comes of it, and its
-size.
+A recipe is a list of steps: literal bytes (headers, padding, files that the other tar lacks), a piece of the other tar,
+or a difference from such a piece, as a file that was replaced often resembles its replacement, like dpkg's status. A
+recipe is untrusted input: whoever follows one checks the digest and the size of the result.
 """
 
 from __future__ import annotations
@@ -24,29 +23,31 @@ from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"
 LEAST = 64
-"""Bytes of a file; a smaller one costs no more verbatim than by its place."""
+"""Bytes of a file, at least; a smaller one costs no more verbatim than by reference."""
 
 ROOTFS = b"rootfs/"
-"""Before every name in an ACI, and in no layer."""
+"""The prefix of names in an ACI, absent in layers."""
 
 IN_MEMORY = 1 * MIB
-"""Bytes of a file that is looked for; more of them wait on disk until it is known whether it is there."""
+"""Bytes kept in memory of a file being looked up; a larger one waits on disk until it is found or not."""
 
 LITERAL_MOST = 1 * MIB
 DELTA_MOST = 1 * MIB
-"""Bytes that one difference makes."""
+"""Bytes that one difference makes, at most."""
 AROUND, AROUND_TIMES = 1 * MIB, 8
-"""Bytes before and behind the same place in the other file that a difference may take from too: so many, and not more
-than so many times what it makes, for whoever follows it has to read them."""
+"""A difference may also use ``AROUND`` bytes on either side of the same place in the other file.
+
+These are at most ``AROUND_TIMES`` its output per side, since whoever follows it has to read them.
+"""
 _LITERAL, _PIECE, _DELTA, _END = b"L", b"P", b"D", b"E"
 _LENGTH, _PLACE, _DIFFERENCE = struct.Struct(">L"), struct.Struct(">QQ"), struct.Struct(">QLLL")
 
 Lend = Callable[[int, int], Blocks]
-"""Gives so many bytes of the other tar, from an offset on; raises Invalid where it is shorter."""
+"""Returns the given number of bytes of the other tar from an offset; raises Invalid if it is shorter."""
 
 
 class Files:
-    """Where the files of a tar lie in it, by their content and by their names."""
+    """Where the files of a tar are in it, by content and by name."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, bytes], int] = {}
@@ -71,26 +72,26 @@ class Files:
         return found
 
     def place(self, size: int, digest: bytes) -> int | None:
-        """The offset of a file with this content; None where there is none."""
+        """The offset of a file with this content; None if there is none."""
         return self._places.get((size, digest))
 
     def like(self, name: bytes) -> tuple[int, int]:
-        """Offset and size of the file that has this name now; nothing at all where there is none."""
+        """Offset and size of the file that now has this name; zeros if there is none."""
         return self._named.get(name, (0, 0))
 
 
 def described(blocks: Blocks, files: Files, lend: Lend, limits: Limits | None = None) -> Iterator[Block]:
-    """The recipe of the tar ``blocks`` in terms of the tar whose files are ``files``, and which ``lend`` reads."""
+    """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
     return gathered(_described(blocks, files, lend, limits or in_force()))
 
 
 def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
-    """The tar that a recipe describes. Raises Invalid where it is no recipe."""
+    """The tar that a recipe describes. Raises Invalid for a malformed recipe."""
     return gathered(_borrowed(recipe, lend))
 
 
 class _Literal:
-    """Bytes on their way into a recipe; what was added last can still be cut."""
+    """Bytes to be written to a recipe; the most recent ones can still be cut."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -142,7 +143,7 @@ def _described(blocks: Blocks, files: Files, lend: Lend, limits: Limits) -> Iter
 
 
 def _residue(held: IO[bytes], literal: _Literal, start: int, size: int, lend: Lend) -> Iterator[Block]:
-    """A file that the other tar does not have, told by the one of ``size`` bytes at ``start`` where that is shorter."""
+    """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
     while data := held.read(DELTA_MOST if size else BLOCK):
         around = _around(len(data))

@@ -1,4 +1,4 @@
-"""What upper layers hide of the layers below them (image-spec 1.1.1, layer.md, "Applying Changesets")."""
+"""What upper layers hide in the layers below them (image-spec 1.1.1, layer.md, "Applying Changesets")."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ NOBODY = 1 << 62
 class Cover:
     """Paths that hide something, each with the lowest layer that does so. Layers are visited from the top down.
 
-    A layer never hides its own entries: what it adds counts after ``descend``.
+    A layer never hides its own entries: what it adds counts only after ``descend``.
     """
 
     __slots__ = ("_blocked", "directories", "emptied", "entries", "gone")
 
     def __init__(self) -> None:
         self.gone: dict[bytes, int] = {}
-        """Here lies something that is no directory, or a whiteout: it hides the path and all below it."""
+        """A non-directory or a whiteout: hides the path and everything below it."""
         self.emptied: dict[bytes, int] = {}
-        """An opaque whiteout hides all below the path, but not the path."""
+        """An opaque whiteout: hides everything below the path, but not the path itself."""
         self.directories: dict[bytes, int] = {b"": NOBODY}
-        """A directory, perhaps without an entry of its own: hides what is no directory."""
+        """A directory, perhaps without an entry of its own: hides non-directories."""
         self.entries: dict[bytes, int] = {}
         """A directory with an entry: hides other entries for it."""
         self._blocked: dict[bytes, int] = {b"": NOBODY}
@@ -40,7 +40,7 @@ class Cover:
         return lowest
 
     def _block(self, directory: bytes) -> int:
-        """The lowest layer that hides everything in ``directory``, or NOBODY; kept for the layer's next entries."""
+        """The lowest layer that hides everything in ``directory``, or NOBODY; cached for the layer's next entries."""
         chain = []
         while directory not in self._blocked:
             chain.append(directory)

@@ -1,4 +1,4 @@
-"""A place in a stream of blocks: takes small pieces, hands out views of large ones, skips the rest."""
+"""A position in a stream of blocks: takes small pieces, hands out views of large ones, skips the rest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from converter.streams.tar.fields import SIZE, ZERO
 
 
 class Cursor:
-    """Reads forward over ``blocks``, whose boundaries may lie anywhere.
+    """Reads forward over ``blocks``, whose boundaries may be anywhere.
 
-    ``view[position:end]`` is what of the current block is still to come; ``left`` and ``pad`` are the bytes of the
-    current entry's payload and padding that nobody has taken yet; ``missing`` counts padding the stream ended without.
+    ``view[position:end]`` is the unread part of the current block; ``left`` and ``pad`` are the unread bytes of the
+    current entry's payload and padding; ``missing`` counts the padding bytes that the stream lacked at its end.
     """
 
     __slots__ = ("_blocks", "base", "current", "end", "left", "missing", "pad", "position", "tail", "view")
@@ -29,11 +29,11 @@ class Cursor:
 
     @property
     def offset(self) -> int:
-        """How many bytes of the stream lie before the next one."""
+        """The position in the stream, in bytes."""
         return self.base + self.position
 
     def fill(self) -> bool:
-        """Go to the next block that is not empty; False at the end of the stream."""
+        """Go to the next non-empty block; False at the end of the stream."""
         for block in self._blocks:
             if len(block):
                 self.base += self.end
@@ -51,7 +51,7 @@ class Cursor:
             yield view
 
     def take(self, size: int, what: str) -> bytes:
-        """The next ``size`` bytes; raises Invalid, naming ``what``, when there are fewer. For bounded sizes only."""
+        """The next ``size`` bytes; raises Invalid, naming ``what``, if there are fewer. For bounded sizes only."""
         start = self.position
         if size <= self.end - start:
             self.position = start + size
@@ -73,7 +73,7 @@ class Cursor:
         return b""
 
     def payload(self) -> Iterator[memoryview]:
-        """What is left of the current payload, block by block; raises Invalid when the stream ends within it."""
+        """The rest of the current payload, block by block; raises Invalid if the stream ends within it."""
         owner = self.current
         while self.left:
             if self.current is not owner:
@@ -86,7 +86,7 @@ class Cursor:
             yield view
 
     def body(self) -> Iterator[Block]:
-        """What is left of the current payload and its padding; padding that the stream lacks is made up."""
+        """The rest of the current payload and its padding; padding that the stream lacks is supplied."""
         yield from self.payload()
         for view in self.views(self.pad):
             self.pad -= len(view)
@@ -97,7 +97,7 @@ class Cursor:
             self.pad = 0
 
     def skip(self) -> None:
-        """Go past what is left of the current entry."""
+        """Skip the rest of the current entry."""
         rest = self.left + self.pad
         if rest <= self.end - self.position:
             self.position += rest
@@ -117,16 +117,16 @@ class Cursor:
             yield view
 
     def truncated(self) -> Invalid:
-        """The error of a payload that ends too early."""
+        """The error for a payload that ends too early."""
         return Invalid(f"payload: got an archive that ends at byte {self.offset}, want {self.left} bytes more")
 
 
 _PIECE = 16 * 1024
-"""Bytes that are read of a file at once, where most of it is skipped."""
+"""Bytes read from a file at once, where most of it is skipped."""
 
 
 class FileCursor(Cursor):
-    """A cursor over a seekable file from its first byte on: what is skipped is not read."""
+    """A cursor over a seekable file, starting at its first byte: what is skipped is not read."""
 
     __slots__ = ("_file", "_size")
 

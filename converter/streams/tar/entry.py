@@ -1,4 +1,4 @@
-"""One entry of a tar archive: what its header blocks say, those blocks verbatim, and its payload."""
+"""One entry of a tar archive: its header blocks, parsed and verbatim, and its payload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOTHING: Mapping[bytes, bytes] = {}
 
 @dataclass(slots=True, kw_only=True)  # frozen, it would take four times as long to make
 class Extra:
-    """What stands around the main header of an entry that has more than that one block."""
+    """The blocks and records besides the main header, for an entry that has more than that one block."""
 
     globals: bytes = b""
     """Global PAX headers that precede the entry, verbatim."""
@@ -23,20 +23,20 @@ class Extra:
     extension: bytes = b""
     """The blocks between its main header and its payload (old GNU sparse maps), verbatim."""
     pax: Mapping[bytes, bytes]
-    """The PAX records that hold for it; its own win over global ones."""
+    """The PAX records that apply to it; its own override global ones."""
     inherited: bool = False
     """Whether global records are among them."""
     name: bytes | None = None
-    """The name as it is written, where a record gives it."""
+    """The name as written, if a record gives it."""
     linkname: bytes | None = None
-    """The target of a link, where a record gives it."""
+    """The target of a link, if a record gives it."""
 
 
 class Entry:
-    """One entry. Only what nearly everybody wants is made up front; the rest is parsed when asked for.
+    """One entry. Only what nearly every caller needs is set up front; the rest is parsed on access.
 
-    Every accessor of a number raises Invalid when its field is garbage. ``payload`` and ``body`` can be read once, and
-    only until the next entry is asked for.
+    Every accessor of a number raises Invalid if its field is garbage. ``payload`` and ``body`` can be read once, and
+    only before the next entry is requested.
     """
 
     __slots__ = ("_cursor", "extra", "head", "name", "size", "type")
@@ -46,11 +46,11 @@ class Entry:
     ) -> None:
         self._cursor = cursor
         self.name = name
-        """In normal form: no leading ``/`` or ``./``, no trailing ``/``; the root is ``b""``. May hold ``..``."""
+        """Normalised: no leading ``/`` or ``./``, no trailing ``/``; the root is ``b""``. May contain ``..``."""
         self.type = kind
         """One of the constants in ``fields`` for files; else the typeflag (``V``, ``M``, ``N``: GNU records)."""
         self.size = size
-        """How many bytes the payload takes in the archive."""
+        """Bytes of the payload in the archive."""
         self.head = head
         """The main header block, verbatim."""
         self.extra = extra
@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def raw(self) -> bytes:
-        """Every block since the payload of the entry before, verbatim: with ``body`` it copies the entry."""
+        """Every block since the previous entry's payload, verbatim: together with ``body`` it copies the entry."""
         extra = self.extra
         return self.head if extra is None else extra.globals + extra.records + self.head + extra.extension
 
@@ -72,18 +72,18 @@ class Entry:
 
     @property
     def written(self) -> bytes:
-        """The name as it stands in the archive."""
+        """The name as written in the archive."""
         extra = self.extra
         return fields.joined_name(self.head) if extra is None or extra.name is None else extra.name
 
     @property
     def pax(self) -> Mapping[bytes, bytes]:
-        """The PAX records that hold for this entry, global ones included."""
+        """The PAX records that apply to this entry, including global ones."""
         return _NOTHING if self.extra is None else self.extra.pax
 
     @property
     def payload(self) -> Blocks:
-        """The payload as views of the incoming blocks, ``size`` bytes; Invalid when the archive ends within it."""
+        """The payload as views of the incoming blocks, ``size`` bytes; Invalid if the archive ends within it."""
         cursor = self._current()
         if not cursor.left:
             return ()
@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def body(self) -> Blocks:
-        """The payload and the padding behind it, verbatim, made up to whole blocks where the archive lacks some."""
+        """The payload and its padding, verbatim, completed to whole blocks if the archive lacks some."""
         cursor = self._current()
         rest = cursor.left + cursor.pad
         if not rest:
@@ -115,7 +115,7 @@ class Entry:
 
     @property
     def linkname(self) -> bytes:
-        """The target of a hard or symbolic link as it is written; ``b""`` for other types."""
+        """The target of a hard or symbolic link as written; ``b""`` for other types."""
         if self.type not in {fields.LINK, fields.SYMLINK}:
             return b""
         if self.extra is not None and self.extra.linkname is not None:
@@ -124,7 +124,7 @@ class Entry:
 
     @property
     def mode(self) -> int:
-        """Permission bits, set-id and sticky bits; what else the field holds is cut off."""
+        """Permission, set-id and sticky bits; other bits in the field are dropped."""
         return fields.number(self.head[100:108], "mode") & 0o7777
 
     @property
@@ -145,7 +145,7 @@ class Entry:
 
     @property
     def mtime_ns(self) -> int:
-        """Nanoseconds since 1970, rounded down where the archive is more exact still."""
+        """Nanoseconds since 1970, rounded down if the archive is more precise."""
         if b"mtime" in self.pax:
             return pax.nanoseconds(self.pax[b"mtime"], b"mtime")
         return fields.number(self.head[136:148], "mtime") * 1_000_000_000
@@ -159,7 +159,7 @@ class Entry:
 
     @property
     def xattrs(self) -> dict[bytes, bytes]:
-        """Extended attributes by name, ``SCHILY.xattr.`` taken off."""
+        """Extended attributes by name, without ``SCHILY.xattr.``."""
         found = self.pax
         return {key[13:]: value for key, value in found.items() if key.startswith(pax.XATTR)} if found else {}
 
@@ -174,6 +174,6 @@ class Entry:
 
 
 def copied(entry: Entry) -> Iterator[bytes | memoryview]:
-    """The entry as it stands in the archive: headers, payload, padding."""
+    """The entry as it is in the archive: headers, payload, padding."""
     yield entry.raw
     yield from entry.body

@@ -16,7 +16,7 @@ KINDS = {
     b"\0": FILE,  # v7
     b"7": FILE,  # contiguous
 }
-"""The types that are files of a file system, by typeflag; every other flag is a record or a vendor's own."""
+"""Typeflag → type, for files of a file system; every other flag is a record or a vendor's own."""
 
 FILES = frozenset(KINDS.values())
 """The types of entries that are files of a file system."""
@@ -26,7 +26,7 @@ GNU_MAGIC = b"ustar  \0"
 
 
 def padding(size: int) -> int:
-    """How many bytes fill a payload of ``size`` bytes up to a whole number of blocks."""
+    """How many bytes pad a payload of ``size`` bytes to a whole number of blocks."""
     return -size & (SIZE - 1)
 
 
@@ -38,7 +38,7 @@ def text(field: bytes) -> bytes:
 def number(field: bytes, what: str) -> int:
     """The number in ``field``: octal digits among spaces and NULs, or base-256 (GNU); an empty field is 0.
 
-    ``what`` names the field in the Invalid that anything else raises. May be negative in base-256 only.
+    ``what`` names the field in the Invalid raised for anything else. Only base-256 can be negative.
     """
     if field[0] & 0x80:
         bits = 8 * len(field) - 1
@@ -48,7 +48,7 @@ def number(field: bytes, what: str) -> int:
     if not digits:
         return 0
     try:
-        if digits.isdigit():  # int() itself would take signs, underscores and '0o'
+        if digits.isdigit():  # int() would also accept signs, underscores and '0o'
             return int(digits, 8)
     except ValueError:
         pass
@@ -56,7 +56,7 @@ def number(field: bytes, what: str) -> int:
 
 
 def octal(value: int, width: int) -> bytes:
-    """``value`` as octal digits, ``width`` bytes with the closing NUL; raises ValueError when it does not fit."""
+    """``value`` as octal digits in ``width`` bytes including a final NUL; raises ValueError if it does not fit."""
     digits = b"%0*o" % (width - 1, value)
     if value < 0 or len(digits) >= width:
         raise ValueError(value)
@@ -64,7 +64,7 @@ def octal(value: int, width: int) -> bytes:
 
 
 def expected(field: bytes) -> int:
-    """What the low 16 bits of ``zlib.adler32(header)`` are when the checksum ``field`` in it is right.
+    """The low 16 bits that ``zlib.adler32(header)`` has if the checksum ``field`` in it is right.
 
     These bits are 1 + the sum of the bytes mod 65521, and adler32 is the one byte sum that runs in C: checking a header
     this way costs a fifth of ``sum(header)``. A stored sum that is wrong by exactly 65521 passes.
@@ -86,7 +86,7 @@ def verify(head: bytes, offset: int) -> None:
 
 
 def rewritten(field: bytes, value: int) -> bytes:
-    """``field`` with the number ``value`` in the place and width of its octal digits, or in all of it if that fails."""
+    """``field`` with ``value`` in the place and width of its octal digits, or in all of it if it does not fit."""
     digits = text(field.strip(b" \0")).rstrip(b" ")
     new = b"%0*o" % (len(digits), value)
     if digits.isdigit() and len(new) == len(digits):
@@ -99,17 +99,18 @@ def sealed(head: bytes) -> bytes:
     """``head`` with the right checksum, written as the old one was, or as six octal digits, NUL, space."""
     field = head[148:156]
     total = (zlib.adler32(head[:148] + b"        " + head[156:]) & 0xFFFF) - 1
-    if not head.isascii():  # the sum may have passed 65521
+    if not head.isascii():  # the sum may exceed 65521
         total = sum(head) - sum(field) + 8 * 0x20
     new = b"%06o\0 " % total if field == b"        " else rewritten(field, total)
     return head[:148] + new + head[156:]
 
 
 def joined_name(head: bytes) -> bytes:
-    """The name in ``head`` alone: the name field, behind the prefix field where there is one.
+    """The name in ``head`` alone: the name field, preceded by the prefix field if there is one.
 
-    In a GNU header other things stand in place of the prefix. But Go before 1.8 wrote GNU headers with a prefix, and so
-    did the Docker of its time: as Go does, one whose access time is no number but whose "prefix" is ASCII is read so.
+    A GNU header has other fields in place of the prefix. But Go before 1.8, and so Docker at that time, wrote GNU
+    headers with a prefix: as in Go, if the access time is not a number and the "prefix" is ASCII, it is read as a
+    prefix.
     """
     name, prefix = text(head[:100]), text(head[345:500])
     if not prefix:

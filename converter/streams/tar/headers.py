@@ -1,4 +1,4 @@
-"""The header blocks of one entry as parts that can be changed: records before it, main header, extension."""
+"""The header blocks of one entry as editable parts: records before it, main header, extension."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Change = Callable[[bytes], bytes]
 
 @dataclass(slots=True)
 class Record:
-    """A PAX header or a GNU long name: header block, payload, the fill behind it."""
+    """A PAX header or a GNU long name: header block, payload, padding."""
 
     head: bytes
     data: bytes
@@ -43,20 +43,20 @@ class Record:
         return self.head + self.data + self.fill
 
     def store(self, data: bytes) -> None:
-        """Replace the payload, and the size in the header with it; nothing changes when it is the same."""
+        """Replace the payload, and the size in the header; does nothing if the payload is the same."""
         if data != self.data:
             self.data, self.fill = data, pad(len(data))
             self.head = sealed(self.head[:124] + rewritten(self.head[124:136], len(data)) + self.head[136:])
 
     def rename(self, change: Change) -> tuple[bytes, bytes]:
-        """Apply ``change`` to a GNU long name, and give the old and the new one; what stands behind its NUL stays."""
+        """Apply ``change`` to a GNU long name; returns the old and new one. What follows its NUL stays."""
         old = text(self.data)
         new = change(old)
         self.store(new + self.data[len(old) :])
         return old, new
 
     def revalue(self, key: bytes, change: Change) -> tuple[bytes, bytes] | None:
-        """Apply ``change`` to the value of a PAX ``key`` and give the old and the new one; None where it is not."""
+        """Apply ``change`` to the value of a PAX ``key``; returns the old and new value, or None if there is none."""
         found = pax.pairs(self.data)
         changed = None
         for place, (name, value) in enumerate(found):
@@ -69,7 +69,7 @@ class Record:
 
 
 class Headers:
-    """What ``Entry.raw`` holds, taken apart; ``raw`` puts it together again."""
+    """The parts of ``Entry.raw``; ``raw`` joins them again."""
 
     def __init__(self, raw: bytes) -> None:
         self.records: list[Record] = []
@@ -91,7 +91,7 @@ class Headers:
         return next((record for record in self.records if record.flag in b"xX"), None)
 
     def extend(self, records: Mapping[bytes, bytes]) -> None:
-        """Put ``records`` into the entry's own PAX header; those it has already are replaced."""
+        """Put ``records`` into the entry's own PAX header, replacing those it already has."""
         record = self._extended()
         if record is None:
             fresh = extended_header(text(self.head[:100]), records)
@@ -103,7 +103,7 @@ class Headers:
         record.store(pax.joined([*kept, *sorted((key, value) for key, value in records.items() if key not in had)]))
 
     def change_name(self, change: Change) -> None:
-        """Apply ``change`` to the entry's name wherever it stands."""
+        """Apply ``change`` to the entry's name wherever it occurs."""
         changed = None
         for record in self.records:
             if record.flag in b"xX":
@@ -116,7 +116,7 @@ class Headers:
             self._follow_name(change, *changed)
 
     def change_link(self, change: Change) -> None:
-        """Apply ``change`` to the target of a link wherever it stands."""
+        """Apply ``change`` to a link's target wherever it occurs."""
         changed = None
         for record in self.records:
             if record.flag in b"xX":
@@ -135,7 +135,7 @@ class Headers:
         self._write(157, new[:100], 100)
 
     def _set_name(self, new: bytes) -> None:
-        """Write the name into the main header, or into a new record where the fields are too small."""
+        """Write the name into the main header, or into a new record if the fields are too small."""
         where = self._place(new)
         if where is None:
             self._add_record(b"L", b"path", new)
@@ -143,7 +143,7 @@ class Headers:
         self._write_name(*where)
 
     def _place(self, new: bytes) -> tuple[bytes, bytes] | None:
-        """``new`` as prefix and name field, the present name field kept if it can be; None when it does not fit."""
+        """``new`` as prefix and name field, keeping the present name field if possible; None if it does not fit."""
         field = text(self.head[:100])
         has_prefix = joined_name(self.head) != field
         posix = self.head[257:263] == USTAR_MAGIC
@@ -158,7 +158,7 @@ class Headers:
         return (b"", new) if len(new) <= 100 else None
 
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
-        """Bring the name in the main header into line with the record that overrides it, where it is a copy of it."""
+        """Update the name in the main header to match the record that overrides it, if it is a copy of it."""
         field = joined_name(self.head)
         split_up = field != text(self.head[:100])
         if old.startswith(field) and not (split_up and old == field):
@@ -166,7 +166,7 @@ class Headers:
             return
         try:
             where = self._place(new if old == field else change(field))
-        except Invalid:  # no name of ours, and nobody reads it
+        except Invalid:  # not a valid name, and no reader uses it
             return
         self._write_name(*(where or (b"", new[:100])))
 
@@ -181,7 +181,7 @@ class Headers:
             self.head = sealed(head[:start] + value.ljust(width, b"\0") + head[start + width :])
 
     def _add_record(self, flag: bytes, key: bytes, value: bytes) -> None:
-        """A record for a name that no field holds: GNU's in a GNU header, PAX's elsewhere."""
+        """Add a record for a name that no field can hold: GNU's in a GNU header, otherwise PAX's."""
         if self.head[257:265] == GNU_MAGIC and self._extended() is None:
             data = value + b"\0"
             self.records.append(Record(_long(flag, len(data)), data, pad(len(data))))
@@ -190,7 +190,7 @@ class Headers:
 
 
 def _width(field: bytes, old: bytes) -> int:
-    """How much of a new name goes into a field that held so much of the ``old`` one."""
+    """How many bytes of a new name go into a field that held ``field`` of the ``old`` one."""
     return len(field) if len(field) < len(old) else 100
 
 

@@ -1,4 +1,4 @@
-"""How much is kept in memory while several tars become one: number of entries, and bytes of names."""
+"""How much is kept in memory while several tars become one: entries, and bytes of names."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Held:
 
     limits: Limits
     entries: int = 0
-    """In the tars that are read to their end."""
+    """Entries in the tars that have been read."""
     names: int = 0
-    """Bytes: of names and link targets, and of what else is held for a name."""
+    """Bytes of names and link targets, and of other data held for a name."""
 
     def add(self, size: int) -> None:
-        """So many bytes more are kept. Raises LimitExceeded."""
+        """Count ``size`` more bytes. Raises LimitExceeded."""
         self.names += size
         if self.names > self.limits.names:
             raise too_many_names(self.limits)
 
 
 def too_many_names(limits: Limits) -> LimitExceeded:
-    """What is said of an archive whose names alone would fill the memory."""
+    """The error for an archive whose names alone would fill the memory."""
     return LimitExceeded(f"archive: got over {limits.names} bytes of names, want fewer (the limit 'names')")

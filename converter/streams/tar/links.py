@@ -1,8 +1,8 @@
 """Hard links across layers that are visited from the top down: a link that stays must keep its content.
 
-A link names a path; what it links is the file its own layer has there by then, else the one that lower layers have. So
-a link waits until that file comes by. If the file stays, the link follows it. If it does not (something above hides
-it), the first link to it becomes the file, and the others follow that one.
+A link names a path; it links the file that its own layer has there by then, or else the one in lower layers. So a link
+waits until that file is read. If the file stays, the link follows it. If something above hides it, the first link to it
+becomes the file, and the others follow that one.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ from converter.streams.tar.names import shown
 from converter.streams.tar.rename import relinked, renamed
 
 IN_MEMORY = 1024 * 1024
-"""Hidden files up to so many bytes in all are not written to disk."""
+"""Bytes of hidden files, in all, that are kept in memory before they go to disk."""
 
 
 @dataclass(slots=True, eq=False)
 class File:
-    """One file (an inode) that links may still ask for, and the links that wait for it."""
+    """One file (an inode) that links may still refer to, and the links that wait for it."""
 
     name: bytes | None = None
-    """The name it has in the output, once it is there."""
+    """Its name in the output, once written."""
     spooled: tuple[int, int, int] | None = None
-    """Where in the spool its header and body lie: offset, and the length of each."""
+    """Where its header and body are in the spool: offset, and the length of each."""
     waiting: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
-    """Links that are to stay: name, header blocks, target as it is written there (clean)."""
+    """Links that are to stay: name, header blocks, target as written there (clean)."""
 
 
 Link = tuple[bytes, bytes, bytes]
 
 
 class Links:
-    """The links of all layers; ``write`` turns header blocks into what goes to the output (it adds a prefix), ``held``
-    counts the links that wait, and ``dangling`` lets a link to nothing pass.
+    """The links of all layers.
+
+    ``write`` turns header blocks into output (it adds a prefix), ``held`` counts the waiting links, and ``dangling``
+    allows links to nothing.
     """
 
     def __init__(self, write: Callable[[bytes], bytes], held: Held, dangling: bool = False) -> None:
@@ -52,8 +54,9 @@ class Links:
         self.wanted: dict[bytes, dict[int, File]] = {}
         """Files that links wait for, by path and by the layer of the links."""
         self.local: dict[bytes, File | bytes] = {}
-        """Files of the layer being read that are not in the output under their own path: hidden ones, links. Those that
-        are there under another name are that name: a layer may have half a million.
+        """Files of the current layer that are not in the output under their own path: hidden ones, and links.
+
+        Files that are there under another name are represented by that name: a layer may have half a million.
         """
 
     def close(self) -> None:
@@ -61,7 +64,7 @@ class Links:
         self._spool.close()
 
     def claim(self, path: bytes, layer: int, lowest: int) -> File | None:
-        """Those who wait for the file at ``path`` that ``layer`` has and ``lowest`` is the lowest to hide, as one."""
+        """The waiters for the file at ``path`` of ``layer``, merged; ``lowest`` is the lowest layer that hides it."""
         waiting = self.wanted[path]
         claimed = None
         for observer in [observer for observer in waiting if layer < observer <= lowest]:
@@ -75,14 +78,14 @@ class Links:
         return claimed
 
     def shown(self, path: bytes, layer: int, claimed: File | None) -> Iterator[Block]:
-        """The file at ``path`` of ``layer`` has just been put out: those who wait for it follow."""
+        """The file at ``path`` of ``layer`` has just been written: write the links that wait for it."""
         self.local.pop(path, None)
         if claimed is not None:
             yield from self._follow(claimed, path)
         self._note_late(path, layer)
 
     def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: File | None) -> Iterator[Block]:
-        """The file at ``path`` of ``layer`` is hidden: the first who waits for it becomes it, or it is spooled."""
+        """The file at ``path`` of ``layer`` is hidden: the first link that waits becomes the file, or it is spooled."""
         file = claimed or File()
         self.local[path] = file
         if file.waiting:
@@ -95,7 +98,7 @@ class Links:
         self._note_late(path, layer)
 
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: File | None) -> Iterator[Block]:
-        """A hard link; ``here`` says whether its layer has put out, or linked, a file at its target by now."""
+        """Handle a hard link; ``here`` says whether its layer has already written, or linked, a file at its target."""
         path, _, target = link
         found = self.local.get(target, target if here else None)
         if found is None:
@@ -110,7 +113,7 @@ class Links:
         self._note_late(path, layer)
 
     def descend(self) -> None:
-        """Forget what only links of the layer just read could have asked for."""
+        """Forget what only links of the layer just read could refer to."""
         self.local = {}
         if not self._kept:
             self._end = 0
@@ -118,9 +121,9 @@ class Links:
             self._spool.truncate()
 
     def finish(self) -> Iterator[Block]:
-        """All layers are read: links to what comes after them in their own layer, or to nothing if that is allowed.
+        """After all layers: write links to later files of their own layer, and links to nothing if allowed.
 
-        Raises Invalid where it is not.
+        Raises Invalid if they are not.
         """
         for target, waiting in self.wanted.items():
             for layer, file in waiting.items():
@@ -137,7 +140,7 @@ class Links:
                         )
 
     def _note_late(self, path: bytes, layer: int) -> None:
-        """Keep the file at ``path`` for links of ``layer`` that came before it, should no lower layer have one."""
+        """Keep the file at ``path`` for earlier links of ``layer``, in case no lower layer has one."""
         if layer in self.wanted.get(path, ()):
             file = _known(self.local.get(path, path))
             if file.name is not None or file.spooled is not None:

@@ -1,4 +1,4 @@
-"""The files of a tree in the order of their paths, out of memory, so that two trees of any size can be compared."""
+"""The files of a tree in path order, kept on disk, so that trees of any size can be compared."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from converter.streams.tar.node import Node, unpacked
 from converter.streams.tar.records import Records
 
 MOST_NAMES = 20
-"""Of one file that are remembered: of all of them together there is a digest."""
+"""Names of one file that are kept; all of them together are covered by a digest."""
 
 
 _LENGTH = 4
 
 
 def framed(name: bytes) -> bytes:
-    """A name that others can follow."""
+    """A name prefixed with its length, so that others can follow it."""
     return len(name).to_bytes(_LENGTH, "big") + name
 
 
 class Row(NamedTuple):
-    """A path, and what is said of the file there: nothing, where it is a directory that no entry describes.
+    """A path and the record of the file there, which is empty for a directory that no entry describes.
 
-    ``names`` is a digest of all names of a file that has several, ``place`` where the first of them are.
+    ``names`` is a digest of all names of a file that has several; ``place`` is where the first of them are.
     """
 
     path: bytes
@@ -33,14 +33,14 @@ class Row(NamedTuple):
 
 
 class Listing:
-    """Rows in order: a directory before what is in it, and the names in one by their bytes."""
+    """Rows in order: a directory before its contents, and the names in a directory by their bytes."""
 
     def __init__(self) -> None:
         self._rows = Records()
         self._names = Records()
 
     def close(self) -> None:
-        """Delete the files that hold it."""
+        """Delete the temporary files."""
         self._rows.close()
         self._names.close()
 
@@ -51,16 +51,16 @@ class Listing:
         self.close()
 
     def add(self, row: Row) -> None:
-        """The next row."""
+        """Append a row."""
         head = b"%x %x %x\n" % (len(row.path), len(row.names), row.place)
         self._rows.add(b"".join((head, row.path, row.names, row.record)))
 
     def add_names(self, count: int, first: bytes) -> int:
-        """How many names a file has, and the first of them, framed; gives their place."""
+        """Add the number of a file's names, and the first of them, framed; returns their place."""
         return self._names.add(b"%x\n%b" % (count, first))
 
     def names(self, row: Row) -> tuple[int, tuple[bytes, ...]]:
-        """How many names the file has, and the first of them; none, where it has one."""
+        """The number of a file's names, and the first of them; 0 and none if it has only one."""
         if not row.names:
             return 0, ()
         count, _, rest = self._names[row.place].partition(b"\n")

@@ -1,4 +1,4 @@
-"""Names of entries: bytes, compared in one normal form, shown without harm (image-spec 1.1.1, layer.md)."""
+"""Names of entries: bytes, normalised for comparison, escaped for display (image-spec 1.1.1, layer.md)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from converter.streams.tar.fields import FILES
 def clean(name: bytes) -> bytes:
     """``name`` without leading ``/`` or ``./``, empty parts, ``.`` parts and trailing ``/``; the root is ``b""``.
 
-    ``..`` stays where it is: whoever gives the name a meaning calls :func:`contained` first.
+    ``..`` is kept: whoever interprets the name calls :func:`contained` first.
     """
     return b"/".join(part for part in name.split(b"/") if part not in {b"", b"."})
 
 
 def contained(name: bytes) -> bytes:
-    """The clean ``name`` itself; raises Invalid when a part of it is ``..``, for that may lead out of the root."""
+    """The clean ``name`` itself; raises Invalid if a part of it is ``..``, which may lead out of the root."""
     if b".." in name and b".." in name.split(b"/"):
         raise Invalid(f"name: got {shown(name)}, want a path without '..'")
     return name
 
 
 def parent(name: bytes) -> bytes:
-    """The directory that holds the clean ``name``; the root is ``b""`` and its own parent."""
+    """The directory of the clean ``name``; the root is ``b""`` and its own parent."""
     return name.rpartition(b"/")[0]
 
 
 def check(name: bytes, limits: Limits) -> None:
-    """Raise LimitExceeded when the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
+    """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
     if len(name) > limits.path:
         raise LimitExceeded(f"name {shown(name)}: got {len(name)} bytes, want at most {limits.path} (the limit 'path')")
     depth = name.count(b"/") + 1
@@ -39,11 +39,11 @@ def check(name: bytes, limits: Limits) -> None:
 
 
 _TYPES = ("a file", "a hard link", "a symlink", "a character device", "a block device", "a directory", "a FIFO")
-"""By typeflag."""
+"""Indexed by typeflag."""
 
 
 def spoken(kind: bytes) -> str:
-    """The type of an entry in words, for messages; one that is no file's by its letter."""
+    """The type of an entry in words, for messages; by its letter if it is not a file."""
     return _TYPES[int(kind)] if kind in FILES else f"the type {shown(kind)}"
 
 

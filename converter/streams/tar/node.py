@@ -1,4 +1,4 @@
-"""One file of a tree, as plain data to compare, and the same in a few bytes."""
+"""One file of a tree, as plain data to compare, and in packed form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from converter.streams.tar.fields import FILE
 
 
 class Node(NamedTuple):
-    """One file of a tree. Hard links to one file are equal nodes, whichever the archive has as the link."""
+    """One file of a tree. Hard links to one file are equal nodes, whichever of them the archive stores as a link."""
 
     type: bytes
     """A constant of ``fields``, never LINK."""
@@ -20,18 +20,18 @@ class Node(NamedTuple):
     size: int = 0
     """Bytes of a regular file, holes included."""
     linkname: bytes = b""
-    """The target of a symbolic link, as it is written."""
+    """The target of a symbolic link, as written."""
     device: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
-    """Names and values, by name."""
+    """Names and values, sorted by name."""
     sha256: bytes = b""
     """The digest of a regular file's content."""
     links: tuple[bytes, ...] = ()
-    """All names of the file, where it has more than one."""
+    """All names of the file, if it has more than one."""
 
 
 def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
-    """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are those of a regular one."""
+    """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
     xattrs = [part for pair in sorted(entry.xattrs.items()) for part in pair]
     numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device)
     lengths = (len(entry.linkname), *map(len, xattrs))
@@ -41,7 +41,7 @@ def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
 
 
 def unpacked(record: bytes, links: tuple[bytes, ...] = ()) -> Node:
-    """The file of which the record speaks."""
+    """The file that the record describes."""
     kind = record[:1]
     head, _, rest = record[1:].partition(b"\n")
     mode, uid, gid, mtime, size, major, minor, *lengths = (int(number, 16) for number in head.split())

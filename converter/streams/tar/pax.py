@@ -1,4 +1,4 @@
-"""PAX records: ``LENGTH KEY=VALUE`` lines that say what a header cannot (POSIX.1-2001 pax, "Extended Header")."""
+"""PAX records: ``LENGTH KEY=VALUE`` lines for what a header cannot express (POSIX.1-2001 pax, "Extended Header")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 
 
 def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The records of ``data`` in order, repeated keys included; raises Invalid when a length or a name lies."""
+    """The records of ``data`` in order, including repeated keys; raises Invalid for a malformed record."""
     found = []
     position, size = 0, len(data)
     find = data.find
@@ -37,7 +37,7 @@ def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
-    """Only values may hold NUL, and those of attributes alone: a name would end there for one reader in two."""
+    """Allow NUL only in values, and not in those that are names, which some readers would cut there."""
     for key, value in found:
         if b"\0" in key:
             raise Invalid(f"PAX record: got the key {shown(key)}, want one without NUL")
@@ -46,7 +46,7 @@ def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
 
 
 def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
-    """The records of ``data``; the last of a key wins, an empty value means "as if the key were not there".
+    """The records of ``data``; the last of a key wins, and an empty value means "as if the key were not there".
 
     The repeated ``GNU.sparse.offset`` and ``.numbytes`` of sparse format 0.0 become the ``GNU.sparse.map`` of 0.1.
     """
@@ -69,7 +69,7 @@ def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
 
 
 def record(key: bytes, value: bytes) -> bytes:
-    """One record; its length counts its own digits."""
+    """One record; its length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
     length = rest + len(str(length))
@@ -77,12 +77,12 @@ def record(key: bytes, value: bytes) -> bytes:
 
 
 def joined(records: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The payload of a PAX header that holds ``records``, in that order."""
+    """The payload of a PAX header with ``records``, in that order."""
     return b"".join(record(key, value) for key, value in records)
 
 
 def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
-    """The decimal number under ``key``; raises Invalid when it is none."""
+    """The decimal number under ``key``; raises Invalid if it is malformed."""
     value = records[key]
     digits = value.removeprefix(b"-")
     if not digits.isdigit() or len(digits) > 20:
@@ -91,7 +91,7 @@ def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
 
 
 def nanoseconds(value: bytes, key: bytes) -> int:
-    """A PAX time (decimal seconds since 1970, with any fraction) in nanoseconds, rounded down."""
+    """A PAX time (decimal seconds since 1970, with any fraction) in nanoseconds, rounded down; raises Invalid."""
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
     if not (whole + fraction).isdigit() or len(value) > 64:
         raise Invalid(f"PAX record {shown(key)}: got {shown(value)}, want seconds as a decimal number")

@@ -1,4 +1,4 @@
-"""The records before a header that change what it means: PAX headers, local and global, and GNU long names."""
+"""The records before a header that modify it: PAX headers, local and global, and GNU long names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from converter.streams.tar.fields import SIZE, padding, text
 from converter.streams.tar.names import shown
 
 RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"L": "long name", b"K": "long link name"}
-"""What such a record is called, by typeflag; ``X`` is how Solaris spelled ``x``."""
+"""The names of these records for messages, by typeflag; ``X`` is Solaris's ``x``."""
 
 _NEVER_GLOBAL = frozenset({b"path", b"linkpath", b"size"})
 
 MOST_GLOBAL = 4096
-"""Bytes of global records in force: they count for every entry, so many of them are an attack by multiplication."""
+"""Bytes of global records in force, at most: as they apply to every entry, more would be an amplification attack."""
 
 
 class Prelude:
-    """Gathers records until the header they belong to comes."""
+    """Collects records until the header they belong to."""
 
     def __init__(self, cursor: Cursor, limits: Limits) -> None:
         self._cursor = cursor
@@ -30,10 +30,10 @@ class Prelude:
         self._names: dict[bytes, bytes] = {}
         self._globals_raw = self._own_raw = b""
         self.active = False
-        """Whether the next header means something else than it says."""
+        """Whether records modify the next header."""
 
     def read(self, flag: bytes, head: bytes, size: int) -> None:
-        """Take the record whose header is ``head``; raises Invalid when it is broken or a second of its kind."""
+        """Take the record whose header is ``head``; raises Invalid if it is malformed or a second one of its kind."""
         what = RECORDS[flag]
         offset = self._cursor.offset - SIZE
         name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
@@ -71,7 +71,7 @@ class Prelude:
             raise LimitExceeded(f"global PAX headers: got {size} bytes in force, want at most {MOST_GLOBAL}")
 
     def close(self, head: bytes, name: bytes, size: int) -> tuple[bytes, int, Extra]:
-        """The name and payload size of the entry with the main header ``head``, and what stands around it."""
+        """The name and payload size of the entry with the main header ``head``, and its other blocks and records."""
         merged = self._global
         if self._local:
             merged = {key: value for key, value in {**merged, **self._local}.items() if value}
@@ -95,7 +95,7 @@ class Prelude:
 
     @staticmethod
     def _one(flag: str, gnu: bytes | None, path: bytes | None) -> bytes | None:
-        """Readers differ in which of the two wins, so an entry that has both must say the same twice."""
+        """Readers differ in which of two names wins, so an entry that has both must say the same twice."""
         if gnu is not None and path is not None and gnu != path:
             raise Invalid(
                 f"names: got {shown(gnu)} in a GNU {flag} record but {shown(path)} in a PAX one, want one name"
@@ -103,7 +103,7 @@ class Prelude:
         return path if gnu is None else gnu
 
     def _extension(self, head: bytes) -> bytes:
-        """The blocks with the rest of an old GNU sparse map."""
+        """The further blocks of an old GNU sparse map."""
         blocks: list[bytes] = []
         more = head[482]
         while more:
@@ -117,7 +117,7 @@ class Prelude:
         return b"".join(blocks)
 
     def finish(self) -> bytes:
-        """Global headers that no entry followed, verbatim; raises Invalid when a record waits for its entry in vain."""
+        """Global headers that no entry follows, verbatim; raises Invalid if a record lacks its entry."""
         if self._names:
             what = " and ".join(RECORDS[kind] for kind in self._names)
             raise Invalid(f"archive: it ends after a {what}, want the entry it belongs to")

@@ -1,4 +1,4 @@
-"""What it takes, besides a layer and a manifest, to make an ACI's tar again: a text, small and checked when read."""
+"""What is needed besides a layer and a manifest to recreate an ACI's tar: a short text, checked when read."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from converter.model.limits import Limits
 from converter.streams import Block, Blocks
 
 MOST = 512 * 1024
-"""Characters of a recipe. An ACI that would need more cannot be made again bit for bit."""
+"""Characters of a recipe, at most. An ACI that would need more cannot be recreated bit for bit."""
 
 MOST_HEADERS = 32 * MOST
-"""Bytes of the headers of a recipe, whose NULs are only counted in it."""
+"""Bytes of a recipe's headers, at most; in the text their trailing NULs are only counted."""
 
 MOST_ZEROS = 1024 * 1024 * 1024
-"""NULs behind the last entry of an ACI that can be made again; more are taken for an attack."""
+"""NULs after the last entry of an ACI that can be recreated; more are taken for an attack."""
 
 VERSION = 1
 
 
 @frozen
 class Ending:
-    """What stands behind the last entry: ``zeros`` NULs, then ``tail``; or ``missing`` bytes of its padding do not."""
+    """What follows the last entry: ``zeros`` NULs, then ``tail``; or ``missing`` bytes of its padding are absent."""
 
     missing: int = 0
     zeros: int = 0
@@ -49,7 +49,7 @@ class Ending:
         return cls(missing=missing, zeros=zeros, tail=tail)
 
     def blocks(self) -> Iterator[Block]:
-        """What stands behind the last entry."""
+        """What follows the last entry."""
         left = self.zeros
         while left > 0:
             yield bytes(min(left, 65536))
@@ -58,7 +58,7 @@ class Ending:
             yield self.tail
 
     def trimmed(self, blocks: Blocks) -> Iterator[Block]:
-        """``blocks`` without as many bytes at their end as are missing."""
+        """``blocks`` without the missing bytes at their end."""
         held = b""
         for block in blocks:
             if not self.missing:
@@ -72,27 +72,27 @@ class Ending:
 
 @dataclass(slots=True, kw_only=True)
 class Recipe:
-    """Ordinals count the entries of the layer."""
+    """The parts of a recipe; ordinals count the entries of the layer."""
 
     place: int = 0
-    """How many entries of the layer come before the manifest."""
+    """How many entries of the layer precede the manifest."""
     manifest: bytes = b""
     """The header blocks of the manifest."""
     fill: bytes = b""
-    """The padding behind it."""
+    """The padding after its content."""
     headers: dict[int, bytes] = field(default_factory=dict)
-    """Header blocks that prefixing the layer's does not give."""
+    """Header blocks, by ordinal, that prefixing the layer's does not restore."""
     ending: Ending = field(default_factory=Ending)
     _size: int = 0
 
     def add_header(self, ordinal: int, raw: bytes) -> None:
-        """Remember ``raw``; not more than a recipe can hold."""
+        """Add ``raw``, unless the recipe is already too large to write."""
         if self._size < MOST:
             self.headers[ordinal] = raw
             self._size += len(raw.rstrip(b"\0"))
 
     def text(self) -> str | None:
-        """The recipe as JSON; None when it would be larger than ``MOST`` characters."""
+        """The recipe as JSON; None if it would exceed ``MOST`` characters."""
         if self._size >= MOST or self.ending.zeros > MOST_ZEROS:
             return None
         document = {
@@ -110,7 +110,7 @@ class Recipe:
 
     @classmethod
     def parse(cls, text: str, limits: Limits) -> Recipe:
-        """Read a recipe; raises Invalid, or LimitExceeded, when it is none."""
+        """Read a recipe; raises Invalid or LimitExceeded if it is malformed."""
         if len(text) > MOST:
             raise LimitExceeded(f"recipe: got {len(text)} characters, want at most {MOST}")
         try:
@@ -139,7 +139,7 @@ class Recipe:
 
 
 def _written(data: bytes) -> str:
-    """Base64, and the number of NULs that follow, most of a header being NULs."""
+    """Base64 plus the number of NULs that follow, since most of a header is NULs."""
     short = data.rstrip(b"\0")
     return f"{base64.b64encode(short).decode('ascii')}+{len(data) - len(short)}"
 

@@ -1,4 +1,4 @@
-"""Byte strings in a temporary file: the description of every file of a tree need not fit into memory."""
+"""Byte strings in a temporary file, so that the descriptions of all files of a tree need not fit into memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Self
 from converter.errors import StorageFailed
 
 IN_MEMORY = 1024 * 1024
-"""Bytes that are not written to disk."""
+"""Bytes kept in memory before the file goes to disk."""
 _WINDOW = 4096
 _LENGTH = 4
 
 
 class Records:
-    """Records, each known by its place; they are added first, and then read, best in the order of their places.
+    """Records, each identified by its place; add all first, then read them, ideally in the order of their places.
 
-    Raises StorageFailed where there is no room for them.
+    Raises StorageFailed if there is no room for them.
     """
 
     def __init__(self) -> None:
@@ -35,14 +35,14 @@ class Records:
         self.close()
 
     def close(self) -> None:
-        """Delete them."""
+        """Delete the temporary file."""
         self._file.close()
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, record: bytes) -> int:
-        """Give the place of the record."""
+        """Add a record; returns its place."""
         place = self.end
         self._added += (len(record).to_bytes(_LENGTH, "big"), record)
         self.end += _LENGTH + len(record)
@@ -71,7 +71,7 @@ class Records:
             place += _LENGTH + len(record)
 
     def _read(self, place: int, size: int) -> int:
-        """Read the window anew; returns where in it the place is."""
+        """Reload the window; returns the place's offset in it."""
         self._file.seek(place)
         self._window, self._start = self._file.read(max(size, _WINDOW)), place
         return 0

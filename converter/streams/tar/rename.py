@@ -1,6 +1,6 @@
-"""Change the names in an entry's header blocks with the least edit: dialect, numbers and unknown fields stay.
+"""Changes the names in an entry's header blocks with minimal edits: dialect, numbers and unknown fields stay.
 
-``stripped`` and ``prefixed`` undo each other for nearly every header; who must know compares the bytes.
+``stripped`` and ``prefixed`` undo each other for nearly every header; a caller that must be sure compares the bytes.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from converter.streams.tar.headers import Change, Headers
 from converter.streams.tar.names import clean, shown
 
 ROOTFS = b"rootfs/"
-"""What the names of the files in an ACI begin with."""
+"""The prefix of the names of files in an ACI."""
 
 
 def renamed(raw: bytes, name: bytes) -> bytes:
-    """The header blocks ``raw`` (``Entry.own`` or ``Entry.raw``) for the name ``name``."""
+    """The header blocks ``raw`` (``Entry.own`` or ``Entry.raw``) with the name ``name``."""
     headers = Headers(raw)
     headers.change_name(lambda _: name)
     return headers.raw
 
 
 def relinked(raw: bytes, target: bytes) -> bytes:
-    """The header blocks of a hard or symbolic link with ``target`` for its target."""
+    """The header blocks of a hard or symbolic link with the target ``target``."""
     headers = Headers(raw)
     headers.change_link(lambda _: target)
     return headers.raw
 
 
 def prefixed(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
-    """The header blocks with ``prefix``, which ends in ``/``, before the name and a hard link's target.
+    """The header blocks with ``prefix``, which ends in ``/``, put before the name and a hard link's target.
 
-    A leading ``./`` stays in front, a leading ``/`` goes; the root itself becomes the prefix.
+    A leading ``./`` stays in front, a leading ``/`` is dropped; the root itself becomes the prefix.
     """
     if len(raw) == SIZE or _is_named_by_last_block(raw):
         head = raw[-SIZE:]
@@ -49,9 +49,9 @@ def prefixed(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
 
 
 def stripped(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
-    """The header blocks without ``prefix`` before the name and a hard link's target; symbolic links keep theirs.
+    """The header blocks with ``prefix`` removed from the name and a hard link's target; symbolic links keep theirs.
 
-    The prefix itself becomes ``./``. Raises Invalid when a name or a hard link's target is not below the prefix.
+    The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below the prefix.
     """
     if len(raw) == SIZE or _is_named_by_last_block(raw):
         head = raw[-SIZE:]
@@ -65,12 +65,12 @@ def stripped(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
 
 
 def _is_plain(head: bytes) -> bool:
-    """Whether the name field alone names the file, and a change of the checksum is a change of six digits."""
+    """Whether the name field alone names the file, and the checksum can be updated by changing six digits."""
     return head[345] == 0 and head[156] != 0x31 and head[154:156] == b"\0 " and head[148:154].isdigit()
 
 
 def _is_named_by_last_block(raw: bytes) -> bool:
-    """Whether ``raw`` is one PAX header, which says nothing of names, and the main header behind it."""
+    """Whether ``raw`` is one PAX header without any names, followed by the main header."""
     digits = raw[124:135]
     if raw[156] != 0x78 or not digits.isdigit() or len(raw) != 2 * SIZE + (int(digits, 8) + 511 & -512):
         return False

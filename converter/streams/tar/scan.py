@@ -1,7 +1,6 @@
-"""Scan tar archives: v7, ustar, GNU and PAX, as they stream or by seeking (POSIX.1-2001 pax; GNU tar manual, "Tar
-Internals").
+"""Scans tar archives: v7, ustar, GNU and PAX, as streams or by seeking (POSIX.1-2001 pax; GNU tar manual).
 
-Where readers differ, this one reads as Go's archive/tar does, for that is what container tools are written in.
+Where readers differ, it reads as Go's archive/tar does, since container tools are written in Go.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
 def entries(blocks: Blocks, limits: Limits | None = None, held: Held | None = None) -> Generator[Entry, None, None]:
-    """Every entry of an archive in order. ``blocks`` is read to its end, also past the end-of-archive blocks.
+    """Every entry of an archive in order. ``blocks`` is read to its end, even past the end-of-archive blocks.
 
-    ``held`` counts over several archives, where their names are kept together.
+    ``held`` counts over several archives whose names are kept together.
 
-    Raises Invalid where the archive is damaged, LimitExceeded where it is larger or deeper than ``limits``. Fields that
-    nobody asks for are not checked.
+    Raises Invalid if the archive is damaged, LimitExceeded if it is larger or deeper than ``limits``. Fields that are
+    not accessed are not checked.
     """
     with closing(blocks) as source:
         scanner = Scanner(Cursor(source), limits, held)
@@ -57,7 +56,7 @@ def entries(blocks: Blocks, limits: Limits | None = None, held: Held | None = No
 
 
 class Scanner:
-    """An iterator over the entries that can also tell what stands behind the last one."""
+    """An iterator over the entries that can also return what follows the last one."""
 
     def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Held | None = None) -> None:
         self.cursor = cursor
@@ -67,7 +66,7 @@ class Scanner:
         self._end = b""
 
     def trailing(self) -> Iterator[Block]:
-        """What is left of the stream after the last entry, verbatim: end-of-archive blocks, fill, garbage."""
+        """The rest of the stream after the last entry, verbatim: end-of-archive blocks, padding, garbage."""
         if self._end:
             yield self._end
             self._end = b""

@@ -12,14 +12,14 @@ from converter.streams.tar.fields import SIZE, number
 from converter.streams.tar.names import shown
 
 Region = tuple[int, int]
-"""Offset and length of a piece of data; all else is a hole."""
+"""Offset and length of a piece of data; everything else is a hole."""
 
 MOST_MAP = 1024 * 1024
 _ZEROS = bytes(64 * 1024)
 
 
 def real_size(entry: Entry) -> int:
-    """How many bytes the file has, holes included."""
+    """The size of the file in bytes, including holes."""
     if entry.head[156] == 0x53:
         return number(entry.head[483:495], "realsize")
     for key in (b"GNU.sparse.realsize", b"GNU.sparse.size"):
@@ -31,8 +31,8 @@ def real_size(entry: Entry) -> int:
 def expanded(entry: Entry, most: int) -> Iterator[Block]:
     """The content of a sparse file; reads the entry's payload.
 
-    Raises Invalid when its map and its data contradict each other, LimitExceeded when it has over ``most`` bytes of
-    holes: a few bytes of archive can stand for exabytes of them.
+    Raises Invalid if its map and its data contradict each other, LimitExceeded if it has over ``most`` bytes of holes:
+    a few bytes of archive can represent exabytes of them.
     """
     size = real_size(entry)
     data = _Taker(entry)
@@ -51,7 +51,7 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
 
 
 def pieces(entry: Entry) -> Iterator[tuple[int, Block]]:
-    """The data of a sparse file, each piece with its offset; what is between them, up to ``real_size``, are holes.
+    """The data of a sparse file, each piece with its offset; the gaps, up to ``real_size``, are holes.
 
     Reads the entry's payload. Raises Invalid as ``expanded`` does.
     """
@@ -64,7 +64,7 @@ def pieces(entry: Entry) -> Iterator[tuple[int, Block]]:
 
 
 class _Taker:
-    """The payload by the piece."""
+    """The payload, piece by piece."""
 
     def __init__(self, entry: Entry) -> None:
         self.left = entry.size
@@ -107,7 +107,7 @@ def _fields(block: bytes) -> Iterator[Region]:
 
 
 def _lines(data: _Taker) -> list[bytes]:
-    """The numbers of a map of version 1.0, which the payload begins with: their count, then two a region."""
+    """The numbers of a version 1.0 map at the start of the payload: their count, then two per region."""
     blocks = [data.block()]
     count = blocks[0].partition(b"\n")[0]
     if not count.isdigit() or len(count) > 20:

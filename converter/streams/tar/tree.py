@@ -1,6 +1,6 @@
 """The file tree that layers make, as plain data to compare (image-spec 1.1.1, layer.md, "Applying Changesets").
 
-It applies the layers from the base up, unlike ``squash``, with which it has only the scanner in common.
+It applies the layers from the base up, independently of ``squash``, with which it shares only the scanner.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from converter.streams.whiteout import Empties, Removes, whiteout
 Open = Callable[[], Blocks]
 
 UNDESCRIBED = 256
-"""Bytes that a directory takes which no entry describes: one entry may need hundreds of them."""
+"""Bytes counted for a directory that no entry describes: one entry may need hundreds of them."""
 
 DIRECTORY = 128
-"""Bytes that one takes beside its names which an entry describes."""
+"""Bytes counted, besides its names, for a directory that an entry describes."""
 
 MOST_HOLES = 4 * GIB
-"""Bytes of holes of sparse files that are hashed; more are taken for an attack."""
+"""Bytes of holes in sparse files that are hashed; more are taken for an attack."""
 
 
 @dataclass(slots=True, eq=False)
 class _Inode:
-    """A file that links name, too: ``place`` is that of its record. One whose file has not come yet has none, and then
-    leads to it.
+    """A file that links also name; ``place`` is that of its record.
+
+    A file that has not come yet has no place; once it has, ``leads_to`` is set.
     """
 
     place: int = -1
@@ -48,7 +49,7 @@ class _Inode:
     digest: bytes = b""
     first: bytes = b""
     told: int = -1
-    """Where the listing has its names."""
+    """Where the listing keeps its names."""
 
     def end(self) -> _Inode:
         inode = self
@@ -57,7 +58,7 @@ class _Inode:
         return inode
 
     def called(self, path: bytes) -> None:
-        """One more name, in order."""
+        """Add a name; called in path order."""
         self.count += 1
         self.digest = blake2b(self.digest + path, digest_size=16).digest()
         if self.count <= MOST_NAMES:
@@ -66,19 +67,19 @@ class _Inode:
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    """A name of a file that may have several."""
+    """One name of a file that may have several."""
 
     inode: _Inode
     layer: int
 
 
 _Leaf = int | _Link
-"""A name of something that is no directory. Most files have one: for it the place of the record will do."""
+"""Something that is not a directory. Most files have one name, and are just the place of their record."""
 
 
 @dataclass(slots=True, eq=False)
 class _Dir:
-    """A directory; without ``place`` no entry describes it."""
+    """A directory; if ``place`` is negative, no entry describes it."""
 
     layer: int
     place: int = -1
@@ -88,17 +89,17 @@ class _Dir:
 def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Node]:
     """The files that ``layers``, base first, make, by clean name; the root is ``b""``. All of them are in memory.
 
-    A directory that no entry describes is left out: its attributes are whatever the reader of the archive likes.
-    Raises what ``listing`` raises.
+    A directory that no entry describes is left out: its attributes are up to the reader of the archive. Raises what
+    ``listing`` raises.
     """
     with listing(layers, limits) as found:
         return found.nodes()
 
 
 def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:
-    """The files that ``layers``, base first, make; who gets it closes it.
+    """The files that ``layers``, base first, make; the caller closes the listing.
 
-    Each layer is opened once and its contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
+    Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
     does, Invalid for a hard link to nothing, and StorageFailed.
     """
     limits = limits or in_force()
@@ -121,13 +122,13 @@ class _State:
         self._holes = MOST_HOLES
         self._layer = 0
         self._begun = 0
-        """Where the records of the layer being applied begin."""
+        """Where the records of the current layer begin."""
         self._linked = False
         self._lost: dict[bytes, _Leaf] = {}
-        """What entries of the layer being applied have replaced, for its links may still name it."""
+        """What entries of the current layer have replaced: its links may still name it."""
 
     def apply(self, layer: int, source: Iterator[Entry]) -> None:
-        """Entries in order; whiteouts, which hide lower layers alone, wherever they stand, at the end."""
+        """Apply entries in order; whiteouts, which hide only lower layers, are applied last, wherever they are."""
         self._layer, self._begun, self._lost = layer, self._records.end, {}
         whited: set[bytes] = set()
         late: list[tuple[_Inode, bytes]] = []
@@ -160,7 +161,7 @@ class _State:
         self._remove(whited)
 
     def flattened(self) -> Listing:
-        """The tree as a list. It is taken apart meanwhile."""
+        """The tree as a listing; the tree is consumed."""
         if self._linked:
             for path, found in self._walk():
                 if isinstance(found, _Link):
@@ -198,7 +199,7 @@ class _State:
         return Row(path, self._records[inode.place], inode.digest, inode.told)
 
     def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Dir | _Leaf]]:
-        """Everything in order; ``apart`` forgets what has been given."""
+        """All nodes in order; ``apart`` removes each from the tree once it has been yielded."""
         yield b"", self._root
         stack = [(b"", self._root, sorted(self._root.children, reverse=True))]
         while stack:
@@ -244,7 +245,7 @@ class _State:
         directory.layer, directory.place = self._layer, place
 
     def _parent(self, path: bytes) -> tuple[_Dir, bytes]:
-        """The directory of ``path``, made where there is none, and the last part of the path."""
+        """The directory of ``path``, created if absent, and the last part of the path."""
         directory = self._root
         *above, name = path.split(b"/")
         for number, part in enumerate(above):
@@ -258,7 +259,7 @@ class _State:
         return directory, name
 
     def _file(self, path: bytes) -> _Inode | None:
-        """The file at ``path``, also one that the layer has replaced or is about to remove; more names can follow."""
+        """The file at ``path``, even if the layer has replaced it or will remove it; prepared to get more names."""
         *above, name = path.split(b"/")
         directory = _descend(self._root, above)
         found = directory.children.get(name) if isinstance(directory, _Dir) else None
@@ -271,7 +272,7 @@ class _State:
         return found.inode if found is not None else None
 
     def _layer_of(self, found: _Dir | _Leaf) -> int:
-        """The layer that something is of; all below the one being applied are alike."""
+        """The layer that something belongs to; all layers below the current one are treated alike."""
         if isinstance(found, int):
             return self._layer if found >= self._begun else -1
         return found.layer
@@ -287,7 +288,7 @@ class _State:
                 self._lost[path] = found
 
     def _remove(self, whited: set[bytes]) -> None:
-        """Remove what lower layers have at these paths and below; with a ``/`` at the end, only below."""
+        """Remove what lower layers have at these paths and below; for a path that ends in ``/``, only below."""
         emptied: set[bytes] = set()
         for path in sorted(whited):
             place = path.rstrip(b"/")

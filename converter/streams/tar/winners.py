@@ -1,4 +1,4 @@
-"""Which entries of one layer count: the last of a name, and nothing below what is no directory (layer.md)."""
+"""Which entries of one layer count: the last of a name, and nothing below a non-directory (layer.md)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from converter.streams.tar.held import Held
 from converter.streams.tar.names import parent, shown
 
 MOST_SPENT = 50_000_000
-"""Each time a file replaces a directory of its own layer, all names are looked at; so many in all are too many."""
+"""Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
 
 
 class Winners:
-    """The entries of one layer as they are applied in order; names are clean, entries are known by their ordinal."""
+    """The entries of one layer, applied in order; names are clean, entries are identified by ordinal."""
 
     __slots__ = ("_held", "_spent", "directories", "ordinals")
 
     def __init__(self, held: Held) -> None:
-        """``held`` counts the directories that no entry describes, twice, for ``Cover`` has them too."""
+        """``held`` counts twice the names of directories that no entry describes, because ``Cover`` holds them too."""
         self._held = held
         self.ordinals: dict[bytes, int] = {}
         """The entry that counts for a path, so far."""
@@ -25,7 +25,7 @@ class Winners:
         self._spent = 0
 
     def add(self, path: bytes, above: bytes, ordinal: int, directory: bool) -> list[int]:
-        """Apply an entry whose parent is ``above``; returns the ordinals of those it replaces, mostly none."""
+        """Apply an entry whose parent is ``above``; returns the ordinals of the entries it replaces, usually none."""
         replaced: list[int] = []
         directories, ordinals = self.directories, self.ordinals
         if above not in directories:
@@ -44,7 +44,7 @@ class Winners:
         return path in self.ordinals and path not in self.directories
 
     def _make(self, path: bytes) -> list[int]:
-        """Make ``path`` and what is above it directories; a symbolic link in the way is replaced, never followed."""
+        """Make ``path`` and its parents directories; a symbolic link in the way is replaced, never followed."""
         replaced = []
         while path not in self.directories:
             if path in self.ordinals:
@@ -55,7 +55,7 @@ class Winners:
         return replaced
 
     def _clear(self, path: bytes) -> list[int]:
-        """Take away ``path`` and all below it."""
+        """Remove ``path`` and everything below it."""
         if not path:
             raise Invalid("entry '/': got a file that is no directory, want one")
         replaced = []

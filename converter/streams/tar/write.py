@@ -1,4 +1,4 @@
-"""Make headers: ustar where it can say all, PAX records where it cannot; the same input, the same bytes."""
+"""Makes headers: ustar where it suffices, PAX records where it does not; deterministic."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def header(
     device: tuple[int, int] = (0, 0),
     records: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
-    """The header blocks of an entry: one, or three and more where PAX records are needed.
+    """The header blocks of an entry: one, or at least three if PAX records are needed.
 
-    ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are PAX records that win; the name of a
-    directory gets its closing ``/``. The payload and ``pad(size)`` are the caller's to write.
+    ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are PAX records that take precedence; the
+    name of a directory gets its final ``/``. The caller writes the payload and ``pad(size)``.
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
@@ -85,14 +85,14 @@ def header(
 
 
 def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
-    """The PAX header, with ``records`` sorted by key, that goes before the entry ``name``."""
+    """The PAX header for the entry ``name``, which it precedes, with ``records`` sorted by key."""
     data = pax.joined(sorted(records.items()))
     title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
     return header(name=title[:100], size=len(data), type=b"x") + data + pad(len(data))
 
 
 def split(name: bytes) -> tuple[bytes, bytes] | None:
-    """``name`` as the prefix and name fields of ustar, the prefix as short as can be; None when it does not fit."""
+    """``name`` as the prefix and name fields of ustar, the prefix as short as possible; None if it does not fit."""
     if len(name) <= 100:
         return b"", name
     slash = name.find(b"/", len(name) - 101)
