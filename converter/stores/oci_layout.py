@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -141,16 +142,22 @@ def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
 
 
 class Attached:
-    """Which entries refer to others; ``read`` fetches their documents on first use."""
+    """Which entries refer to others; ``read`` fetches their documents on first use, for all threads once."""
 
     def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
         self._entries = entries
         self._read = read
+        self._subjects: dict[Digest, Digest] | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def subjects(self) -> dict[Digest, Digest]:
         """The entries whose documents have a subject, with that subject."""
-        return dict(subjects(self._entries, self._read))
+        # From Python 3.12 on, a cached_property lets every thread compute it.
+        with self._lock:
+            if self._subjects is None:
+                self._subjects = dict(subjects(self._entries, self._read))
+            return self._subjects
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
