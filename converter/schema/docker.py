@@ -50,13 +50,6 @@ def archive_paths(document: Any) -> Iterator[Hit]:
             yield where, f"got the path {path[:100]!r}, want one within the archive"
 
 
-def zstd_layers(document: Any) -> Iterator[Hit]:
-    """Layers of the media type for zstd."""
-    for where, media_type in texts(document, "layers/*/mediaType"):
-        if media_type == types.DOCKER_LAYER_ZSTD:
-            yield where, f"got {media_type!r}, want {types.DOCKER_LAYER_GZIP!r}, as every reader knows"
-
-
 def absolute_paths(document: Any) -> Iterator[Hit]:
     """Paths in the archive's manifest that are absolute."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
@@ -130,15 +123,6 @@ RULES = (
         check=lambda document: wrong_media_type(document, "config/mediaType", types.DOCKER_CONFIG),
         compat=None,
         note="Old engines pushed application/octet-stream, and plug-ins have a type of their own.",
-    ),
-    Rule(
-        name="docker/layer-zstd",
-        title="No layer is of the type for zstd.",
-        spec=_V2 + "Image Manifest Field Descriptions: layers, mediaType",
-        kinds=("docker-schema2",),
-        check=zstd_layers,
-        compat="warning",
-        note="BuildKit writes it, and the engine reads it.",
     ),
     Rule(
         name="docker/history-length",
