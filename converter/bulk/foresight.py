@@ -28,4 +28,5 @@ def foreseen(node: Node, memory: Memory) -> Made | None:
 def size(root: Node, memory: Memory) -> int:
     """The total bytes of a tree's layers if all are foreseen, else 0."""
     found = [foreseen(leaf, memory) for leaf in leaves(root)]
-    return sum(made.descriptor.size if made else 0 for made in found) if all(found) else 0
+    sizes = [made.descriptor.size for made in found if made is not None]
+    return sum(sizes) if len(sizes) == len(found) else 0

@@ -19,7 +19,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Attachment, Item, Original
+from converter.model.image import Artifact, Attachment, Original
 from converter.plan import Copy, Loss, Made, Node, Write, forecast
 from converter.ports import Fetch
 
@@ -137,13 +137,11 @@ def rendered(node: Node) -> bytes:
 
 
 def _node(source: Listing, attachment: Attachment) -> Node:
-    def read(descriptor: Descriptor) -> Item:
-        return formats.decode(source.fetch(descriptor), source.fetch)
-
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
         return carry(_of_docker(known, source.fetch))
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
+        read = formats.reading(source.fetch)
         return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
 
