@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ from typing import Self
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
 from converter.ports import Source
+from converter.stores.lending import Lending
 from converter.stores.media.temporary import spooled
 from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
@@ -29,8 +29,7 @@ class Spool:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._held: OrderedDict[Digest, _Held] = OrderedDict()
+        self._held: Lending[Digest, _Held] = Lending(_Held, most)
         self._lock = threading.Lock()
         self.fetched = 0
 
@@ -42,14 +41,11 @@ class Spool:
 
     def close(self) -> None:
         """Free the disk space: the files are unnamed."""
-        for held in self._held.values():
-            held.close()
-        self._held.clear()
+        self._held.close()
 
     def blocks(self, known: Known) -> Iterator[Block]:
         """The bytes of a blob, fetched from its source only once."""
-        held = self._enter(known.descriptor.digest)
-        try:
+        with self._held.use(known.descriptor.digest) as held:
             with held.lock:
                 if held.fd < 0:
                     held.fd = spooled(known.blocks())
@@ -57,33 +53,11 @@ class Spool:
                     with self._lock:
                         self.fetched += held.size
             yield from file_blocks(held.fd, 0, held.size)
-        finally:
-            self._leave(held)
-
-    def _enter(self, digest: Digest) -> _Held:
-        with self._lock:
-            held = self._held.setdefault(digest, _Held())
-            self._held.move_to_end(digest)
-            held.users += 1
-            return held
-
-    def _leave(self, held: _Held) -> None:
-        with self._lock:
-            held.users -= 1
-            kept = sum(one.size for one in self._held.values())
-            for digest, one in list(self._held.items()):
-                if kept <= self._most:
-                    break
-                if not one.users:
-                    kept -= one.size
-                    one.close()
-                    del self._held[digest]
 
 
 class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users = 0
         self.size = 0
         self.fd = -1
 
