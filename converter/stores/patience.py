@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from converter.errors import Unreachable
+
+T = TypeVar("T")
 
 RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 FIRST_WAIT = 0.25
@@ -62,6 +65,16 @@ class Patience:
             seconds = self._not_before - self._now()
         if seconds > 0:
             self._sleep(seconds)
+
+    def persist(self, once: Callable[[], T]) -> T:
+        """What ``once`` returns, called until it is not Interrupted; raises the last error if there is no next try."""
+        failures = 0
+        while True:
+            try:
+                return once()
+            except Interrupted as error:
+                failures += 1
+                self.retry(error, failures)
 
     def retry(self, error: Interrupted, failures: int) -> None:
         """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, NotFound
@@ -13,7 +13,7 @@ from converter.stores.registry.access import Access
 from converter.stores.registry.client import refusal
 from converter.stores.registry.download import download
 from converter.stores.registry.urls import plain
-from converter.stores.registry.wire import Wire
+from converter.stores.registry.wire import Request, Wire
 from converter.streams import Block
 from converter.streams.blocks import whole
 
@@ -61,21 +61,14 @@ class Web:
         """The bytes at a URL, resumed when the connection breaks."""
         return download(self, url, -1)
 
-    def open(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        expect: Container[int] = (200,),
-    ) -> BaseHTTPResponse:
+    def open(self, request: Request) -> BaseHTTPResponse:
         """As ``Client.open``, without credentials."""
         self.patience.wait()
-        response = self._wire.exchange(method, url, headers or {})
-        if response.status in expect:
+        response = self._wire.exchange(request)
+        if response.status in request.expect:
             return response
         with response:
-            raise refusal(method, url, response, b"")
+            raise refusal(request, response, b"")
 
     def _schemes(self) -> tuple[str, ...]:
         return ("https",) if self.access.tls_verify else ("https", "http")

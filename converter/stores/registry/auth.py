@@ -14,12 +14,13 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.stores.registry.access import Credentials
 from converter.stores.registry.urls import followed, plain
+from converter.stores.registry.wire import Request
 
 SHORTEST_LIFE = 60.0
 """Seconds that a token is valid if its issuer does not say (token.md, "expires_in")."""
 
-Ask = Callable[[str, str, Mapping[str, str], bytes | None, str | None], bytes]
-"""Method, URL, headers, body, authorization → the body of a successful response; raises Denied for 401 and 403."""
+Ask = Callable[[Request, str | None], bytes]
+"""Request, authorization → the body of a successful response; raises Denied for 401 and 403."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 """A token in the grammar of HTTP (RFC 9110, section 5.6.2)."""
@@ -128,13 +129,13 @@ class Authorizer:
                 ("refresh_token", credentials.identity_token),
             ]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            answer = self._ask("POST", realm, headers, urlencode(form).encode(), None)
+            answer = self._ask(Request("POST", realm, headers, urlencode(form).encode()), None)
         else:
             asked += [("scope", scope) for scope in wanted]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
             authorization = None if credentials is None else basic(credentials)
-            answer = self._ask("GET", _with_query(realm, asked), {}, None, authorization)
+            answer = self._ask(Request("GET", _with_query(realm, asked)), authorization)
         return read_token(answer, start, realm)
 
 

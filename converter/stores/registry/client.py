@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.urls import followed, origin_of, plain
-from converter.stores.registry.wire import Body, Wire, broken
+from converter.stores.registry.wire import Request, Wire, broken
 from converter.streams.blocks import whole
 
 if TYPE_CHECKING:
@@ -67,14 +67,7 @@ class Client:
 
         return access.hosts.shared((cls, name.host, name.repository, access, push), made) if access.hosts else made()
 
-    def __init__(
-        self,
-        host: str,
-        repository: str,
-        access: Access,
-        *,
-        push: bool = False,
-    ) -> None:
+    def __init__(self, host: str, repository: str, access: Access, *, push: bool = False) -> None:
         """``push`` requests write access."""
         self.host = host
         self.repository = repository
@@ -101,92 +94,46 @@ class Client:
         """The URL of a path below ``/v2/REPOSITORY/``."""
         return f"{self._base()}/v2/{self.repository}/{path}"
 
-    def call(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        expect: Container[int] = (200,),
-        reads: str = "",
-    ) -> Answer:
+    def call(self, request: Request) -> Answer:
         """Make a request, retrying transient failures, and read the answer, of at most a document's size.
 
-        ``reads`` is another repository that the request reads from. Access to it is requested for this request only,
-        because some registries refuse a token altogether if asked for too much. Raises NotFound for 404, Denied for 401
-        and 403, Unreachable for any other unexpected status.
+        Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other unexpected status.
         """
-        failures = 0
-        while True:
-            try:
-                return self.once(method, url, headers=headers, body=body, expect=expect, reads=reads)
-            except Interrupted as error:
-                failures += 1
-                self.patience.retry(error, failures)
+        return self.patience.persist(lambda: self.once(request))
 
-    def once(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: Body = None,
-        expect: Container[int] = (200,),
-        reads: str = "",
-    ) -> Answer:
+    def once(self, request: Request) -> Answer:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
-        with self.open(method, url, headers=headers, body=body, expect=expect, reads=reads) as response:
-            found = self._body(response, url)
-            return Answer(status=response.status, headers=response.headers, body=found, url=response.url or url)
+        with self.open(request) as response:
+            found = self._body(response, request.url)
+            return Answer(status=response.status, headers=response.headers, body=found, url=response.url or request.url)
 
     @contextmanager
-    def open(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: Body = None,
-        expect: Container[int] = (200,),
-        reads: str = "",
-    ) -> Iterator[BaseHTTPResponse]:
+    def open(self, request: Request) -> Iterator[BaseHTTPResponse]:
         """As ``once``, but with the body still to be read; leaving closes the response and lets other requests in."""
-        scopes = self.scopes | {f"repository:{reads}:pull"} if reads else self.scopes
         with self.gate:
             self.patience.wait()
-            with self._respond(method, url, headers or {}, body, expect=expect, scopes=scopes) as response:
+            with self._respond(request) as response:
                 yield response
 
-    def _respond(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: Body,
-        *,
-        expect: Container[int],
-        scopes: frozenset[str],
-    ) -> BaseHTTPResponse:
-        home = origin_of(url) == origin_of(self._base())
+    def _respond(self, request: Request) -> BaseHTTPResponse:
+        scopes = self.scopes | {f"repository:{request.reads}:pull"} if request.reads else self.scopes
+        home = origin_of(request.url) == origin_of(self._base())
         renewals = 0
         while True:
             sent = self._authorizer().header(scopes) if home else None
-            response = self._wire.exchange(method, url, headers, body=body, authorization=sent)
-            if response.status in expect:
+            response = self._wire.exchange(request, sent)
+            if response.status in request.expect:
                 return response
             with response:
-                text = self._body(response, url)
+                text = self._body(response, request.url)
             offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
             if offered and sent is not None:
                 # What a helper gave an hour ago may no longer be valid.
                 self._found = None
             if not (offered and self._authorizer().renew(offered, scopes, sent)):
-                raise refusal(method, url, response, text, _LOGIN)
-            if body is not None and not isinstance(body, bytes):
-                raise Interrupted(
-                    f"got {response.status} for {method} {plain(url)}, want a token that holds to the end"
-                )
+                raise refusal(request, response, text, _LOGIN)
+            if request.streams:
+                raise Interrupted(f"got {response.status} for {request}, want a token that holds to the end")
             renewals += 1
 
     def _offered(self, response: BaseHTTPResponse, sent: str | None) -> tuple[Challenge, ...]:
@@ -206,7 +153,7 @@ class Client:
         return self._at_root
 
     def _challenges_at(self, url: str) -> tuple[Challenge, ...]:
-        with self._wire.exchange("GET", url, {}) as response:
+        with self._wire.exchange(Request("GET", url)) as response:
             self._body(response, url)
         # The scope it names is not ours: GitHub's is that of "user/image".
         return tuple(
@@ -240,21 +187,15 @@ class Client:
                 self._auth = Authorizer(base, self._credentials, self._ask)
             return self._auth
 
-    def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, authorization: str | None
-    ) -> bytes:
-        failures = 0
-        while True:
-            try:
-                response = self._wire.exchange(method, url, headers, body=body, authorization=authorization)
-                with response:
-                    text = self._body(response, url)
-                    if response.status == 200:
-                        return text
-                    raise refusal(method, url, response, text, _LOGIN)
-            except Interrupted as error:
-                failures += 1
-                self.patience.retry(error, failures)
+    def _ask(self, request: Request, authorization: str | None) -> bytes:
+        def once() -> bytes:
+            with self._wire.exchange(request, authorization) as response:
+                text = self._body(response, request.url)
+            if response.status not in request.expect:
+                raise refusal(request, response, text, _LOGIN)
+            return text
+
+        return self.patience.persist(once)
 
     def _base(self) -> str:
         with self._lock:
@@ -265,7 +206,7 @@ class Client:
     def _find_scheme(self) -> str:
         """Https if the host speaks it, whatever its certificate; else http. Used only if the caller allows http."""
         try:
-            self._wire.exchange("GET", f"https://{self._api_host}/v2/", {}).close()
+            self._wire.exchange(Request("GET", f"https://{self._api_host}/v2/")).close()
         except Unreachable:
             return "http"
         return "https"
@@ -278,14 +219,14 @@ def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
 _LOGIN = " (--creds, --authfile, or a login of skopeo, podman or docker)"
 
 
-def refusal(method: str, url: str, response: BaseHTTPResponse, body: bytes, login: str = "") -> ConverterError:
+def refusal(request: Request, response: BaseHTTPResponse, body: bytes, login: str = "") -> ConverterError:
     """The error for an unexpected status; registries say more in the body (distribution-spec, "Error Codes").
 
     ``login`` says how to give credentials, if they can be given.
     """
     status = response.status
     said = _said(body)
-    fact = f"got {status}{said} for {method} {plain(url)}"
+    fact = f"got {status}{said} for {request}"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"

@@ -9,6 +9,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import load_object
 from converter.stores.registry.client import Answer, Client, Rejected
+from converter.stores.registry.wire import Request
 
 SCHEMA1 = (types.DOCKER_SCHEMA1_SIGNED, types.DOCKER_SCHEMA1)
 
@@ -21,6 +22,8 @@ WANTED = (
     *SCHEMA1,
 )
 """Best first. A registry converts documents of types not listed here, and the result is no longer what was signed."""
+
+_ACCEPT = {"Accept": ", ".join(WANTED)}
 
 
 class Documents:
@@ -47,7 +50,7 @@ class Documents:
         if isinstance(reference, Digest) and reference in self._held:
             return self._held[reference]
         url = self._client.url(f"manifests/{reference}")
-        answer = self._client.call("GET", url, headers={"Accept": ", ".join(WANTED)})
+        answer = self._client.call(Request("GET", url, _ACCEPT))
         media_type = media_type_of(answer)
         digest = reference if isinstance(reference, Digest) else Digest.of(answer.body)
         _check(answer, reference, media_type)
@@ -61,7 +64,7 @@ class Documents:
         """Whether the repository has a document; False if access is refused: writing it will then tell."""
         url = self._client.url(f"manifests/{digest}")
         try:
-            self._client.call("HEAD", url, headers={"Accept": ", ".join(WANTED)})
+            self._client.call(Request("HEAD", url, _ACCEPT))
         except (NotFound, Denied, Rejected):
             return False
         return True
@@ -69,7 +72,7 @@ class Documents:
     def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
         """Write a document under a tag or its digest. Raises DigestMismatch if the registry received other bytes."""
         url = self._client.url(f"manifests/{reference}")
-        answer = self._client.call("PUT", url, headers={"Content-Type": media_type}, body=data, expect=(200, 201, 202))
+        answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
         _check_told(answer, data, media_type)
         if isinstance(reference, str):
             self._client.hosts.repository(self._client.host, self._client.repository).add(reference)

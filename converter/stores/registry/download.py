@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from converter.stores.patience import Interrupted, Patience
 from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import plain
-from converter.stores.registry.wire import broken
+from converter.stores.registry.wire import Request, broken
 from converter.streams import Block
 from converter.streams.blocks import skipped
 
@@ -28,9 +28,7 @@ class Opens(Protocol):
 
     patience: Patience
 
-    def open(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, expect: Container[int] = (200,)
-    ) -> AbstractContextManager[BaseHTTPResponse]:
+    def open(self, request: Request) -> AbstractContextManager[BaseHTTPResponse]:
         """A response whose body is still to be read. Raises Interrupted if the request may be repeated."""
         ...
 
@@ -46,7 +44,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
     while offset != size or not offset:
         try:
             headers = {"Range": f"bytes={offset}-"} if offset and ranges else {}
-            with client.open("GET", url, headers=headers, expect=(200, 206)) as response:
+            with client.open(Request("GET", url, headers, expect=(200, 206))) as response:
                 for block in _blocks(response, url, offset):
                     offset += len(block)
                     failures = 0

@@ -30,6 +30,7 @@ from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
+from converter.stores.registry.wire import Request
 from converter.streams.blocks import whole
 
 
@@ -134,8 +135,9 @@ class RegistrySink:
             if other == self._name.repository:
                 continue
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
+            request = Request("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
             try:
-                answer = self._client.call("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
+                answer = self._client.call(request)
             except (Denied, NotFound, Unreachable):
                 # Being refused the mount is no reason not to send the blob.
                 continue

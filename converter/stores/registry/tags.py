@@ -9,6 +9,7 @@ from converter.errors import Invalid
 from converter.model.document import load_object
 from converter.stores.registry.client import Answer, Client
 from converter.stores.registry.urls import plain
+from converter.stores.registry.wire import Request
 
 PAGE = 1000
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
@@ -37,7 +38,7 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
     seen = set()
     while url not in seen:
         seen.add(url)
-        page = client.call("GET", url, headers={"Accept": accept})
+        page = client.call(Request("GET", url, {"Accept": accept}))
         yield page
         link = next_link(page.headers.get("Link") or "")
         if link is None:

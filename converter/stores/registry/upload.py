@@ -19,7 +19,7 @@ from converter.model.frozen import frozen
 from converter.stores.patience import Interrupted
 from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
-from converter.stores.registry.wire import Body
+from converter.stores.registry.wire import Body, Request
 
 SMALL_PARTS = (10 * 1024 * 1024, 1024 * 1024)
 """Part sizes in bytes for a registry, or a proxy in front of it, that does not accept a blob in one request: the
@@ -73,7 +73,7 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
 
 def begin(client: Client) -> Session:
     """Start an upload (POST)."""
-    answer = client.call("POST", client.url("blobs/uploads/"), body=b"", expect=(202,))
+    answer = client.call(Request("POST", client.url("blobs/uploads/"), body=b"", expect=(202,)))
     return session_of(answer)
 
 
@@ -88,7 +88,7 @@ def cancel(client: Client, session: Session) -> None:
     with client.hosts.parting():
         for _ in range(2):
             try:
-                client.once("DELETE", session.location, expect=(200, 202, 204))
+                client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
             except Interrupted:
                 continue
             except ConverterError:
@@ -168,7 +168,7 @@ class _Job:
             size = self._expected.size - session.offset if self._expected is not None else 0
         if size:
             headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
-        answer = self._send("PATCH", session.location, headers, body, expect=(200, 201, 202, 204))
+        answer = self._send(Request("PATCH", session.location, headers, body, expect=(200, 201, 202, 204)))
         # The Range of the response is ignored: ECR's does not advance, zot's covers only this part.
         offset = session.offset + size if size else self._replay.size
         return Session(answer.location, offset, max(least_part(answer.headers), session.least))
@@ -177,18 +177,17 @@ class _Job:
         joint = "&" if "?" in session.location else "?"
         url = f"{session.location}{joint}digest={quote(str(digest), safe='')}"
         headers = {**_OCTETS, "Content-Length": str(size)}
-        answer = self._send("PUT", url, headers, blocks if size else b"".join(blocks), expect=(200, 201, 204))
+        body = blocks if size else b"".join(blocks)
+        answer = self._send(Request("PUT", url, headers, body, expect=(200, 201, 204)))
         told = answer.headers.get("Docker-Content-Digest")
         if told and told.startswith(f"{digest.algorithm}:") and told != str(digest):
             raise DigestMismatch(f"got the digest {told[:140]!r} from the registry for what was put, want {digest}")
         self._session = None
         return digest
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body, *, expect: tuple[int, ...]
-    ) -> Answer:
+    def _send(self, request: Request) -> Answer:
         try:
-            return self._client.once(method, url, headers=headers, body=body, expect=expect)
+            return self._client.once(request)
         except NotFound as error:
             # The registry no longer knows the upload, which "MUST be restarted" (distribution-spec, Push, "Errors").
             raise Interrupted(error.fact) from error
@@ -205,7 +204,7 @@ class _Job:
         if session is None:
             return None
         try:
-            answer = self._client.call("GET", session.location, expect=(200, 202, 204))
+            answer = self._client.call(Request("GET", session.location, expect=(200, 202, 204)))
         except (NotFound, Rejected):
             self._session = None
             return (
@@ -234,12 +233,12 @@ def blob_size(client: Client, digest: Digest) -> int | None:
     """
     url = client.url(f"blobs/{digest}")
     try:
-        headers = client.call("HEAD", url).headers
+        headers = client.call(Request("HEAD", url)).headers
     except NotFound:
         return None
     except (Denied, Rejected):
         try:
-            with client.open("GET", url, headers={"Range": "bytes=0-0"}, expect=(200, 206)) as response:
+            with client.open(Request("GET", url, {"Range": "bytes=0-0"}, expect=(200, 206))) as response:
                 headers = response.headers
         except (NotFound, Denied, Rejected, Interrupted):
             return None

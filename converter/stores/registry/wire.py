@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from converter.errors import LimitExceeded, Unreachable
+from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
 from converter.stores.patience import Interrupted
 from converter.stores.registry.access import Access
@@ -26,6 +28,31 @@ whole blob from slow storage to hash it.
 """
 
 Body = bytes | Iterable[bytes | memoryview] | None
+
+
+@frozen(kw_only=False)
+class Request:
+    """A request, and the statuses that it expects. A body that is no byte string is sent as a stream, and only once.
+
+    ``reads`` is another repository that the request reads from. Access to it is requested for this request only,
+    because some registries refuse a token altogether if asked for too much.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body = None
+    expect: Container[int] = (200,)
+    reads: str = ""
+
+    @property
+    def streams(self) -> bool:
+        """Whether the body can be sent only once."""
+        return self.body is not None and not isinstance(self.body, bytes)
+
+    def __str__(self) -> str:
+        """For display."""
+        return f"{self.method} {plain(self.url)}"
 
 
 class Wire:
@@ -55,30 +82,22 @@ class Wire:
                 pool.clear()
             self._pools.clear()
 
-    def exchange(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        body: Body = None,
-        authorization: str | None = None,
-    ) -> BaseHTTPResponse:
+    def exchange(self, request: Request, authorization: str | None = None) -> BaseHTTPResponse:
         """Send a request and return the response with its body unread; the caller releases it.
 
-        ``authorization`` is sent only to the origin of ``url``. Redirects are followed, but not with a streamed body.
-        Raises Interrupted if the connection fails, Unreachable if TLS does, LimitExceeded for too many redirects or
-        headers. Any status counts as success here.
+        ``authorization`` is sent only to the origin of the request's URL. Redirects are followed, but not with a
+        streamed body. Raises Interrupted if the connection fails, Unreachable if TLS does, LimitExceeded for too many
+        redirects or headers. Any status counts as success here.
         """
-        home = origin_of(url)
+        home, url = origin_of(request.url), request.url
         for _ in range(self.access.limits.redirects + 1):
-            shown = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **headers}
+            headers = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **request.headers}
             if authorization and origin_of(url) == home:
-                shown["Authorization"] = authorization
-            response = self._send(method, url, shown, body)
+                headers["Authorization"] = authorization
+            response = self._send(replace(request, url=url, headers=headers))
             self._check_headers(response, url)
             location = response.headers.get("Location")
-            if not location or not _may_follow(method, body, response.status):
+            if not location or not _may_follow(request, response.status):
                 response.url = url
                 return response
             response.drain_conn()
@@ -87,16 +106,17 @@ class Wire:
         most = self.access.limits.redirects
         raise LimitExceeded(f"got more than {most} redirects, the last to {plain(url)}, want fewer (limit: redirects)")
 
-    def _send(self, method: str, url: str, headers: dict[str, str], body: Body) -> BaseHTTPResponse:
+    def _send(self, request: Request) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
 
+        url = request.url
         try:
             response: BaseHTTPResponse = self._pool(url).urlopen(
-                method,
+                request.method,
                 url,
-                body=body,
-                headers=headers,
-                timeout=self._timeout(method),
+                body=request.body,
+                headers=request.headers,
+                timeout=self._timeout(request.method),
                 # Without a Content-Length header, urllib3 sends the body in chunks.
                 redirect=False,
                 retries=False,
@@ -155,11 +175,11 @@ class Wire:
             raise LimitExceeded(f"got {size} bytes of headers from {plain(url)}, want at most {most} (limit: headers)")
 
 
-def _may_follow(method: str, body: Body, status: int) -> bool:
-    if method in ("GET", "HEAD"):
+def _may_follow(request: Request, status: int) -> bool:
+    if request.method in ("GET", "HEAD"):
         return status in (301, 302, 303, 307, 308)
     # Only these two repeat the method and the body (RFC 9110, 15.4).
-    return status in (307, 308) and (body is None or isinstance(body, bytes))
+    return status in (307, 308) and not request.streams
 
 
 def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable | LimitExceeded:

@@ -12,6 +12,7 @@ from converter.errors import Denied, Invalid, Unsupported
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
+from converter.stores.registry.wire import Request
 from tests.stores.registry.fake import FakeRegistry, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, pull, push, seed, source_of
 
@@ -137,10 +138,10 @@ class Issuer:
 
     def __init__(self, answer: bytes = b'{"access_token": "t", "expires_in": 100}') -> None:
         self.answer = answer
-        self.asked: list[tuple[str, str, bytes | None, str | None]] = []
+        self.asked: list[tuple[Request, str | None]] = []
 
-    def __call__(self, method: str, url: str, headers: object, body: bytes | None, authorization: str | None) -> bytes:
-        self.asked.append((method, url, body, authorization))
+    def __call__(self, request: Request, authorization: str | None) -> bytes:
+        self.asked.append((request, authorization))
         return self.answer
 
 
@@ -169,9 +170,9 @@ def test_a_token_is_used_until_shortly_before_its_end() -> None:
 def test_an_identity_token_buys_tokens_by_oauth() -> None:
     issuer = Issuer()
     authorizer(issuer, Credentials(identity_token="i+d")).renew(bearer(), SCOPES, None)
-    method, url, body, authorization = issuer.asked[0]
-    assert (method, url, authorization) == ("POST", "https://auth.test/token?x=1", None)
-    assert body == (
+    request, authorization = issuer.asked[0]
+    assert (request.method, request.url, authorization) == ("POST", "https://auth.test/token?x=1", None)
+    assert request.body == (
         b"grant_type=refresh_token&service=s&client_id=transship"
         b"&scope=repository%3Aa%3Apull+repository%3Ab%3Apull&refresh_token=i%2Bd"
     )
@@ -188,13 +189,13 @@ def test_an_identity_token_buys_tokens_by_oauth() -> None:
 def test_a_token_is_bought_at_the_realm(realm: str) -> None:
     issuer = Issuer()
     authorizer(issuer).renew(bearer(realm), SCOPES, None)
-    assert issuer.asked[0][1].partition("?")[0] == "https://registry.test/token"
+    assert issuer.asked[0][0].url.partition("?")[0] == "https://registry.test/token"
 
 
 def test_the_scopes_of_the_challenge_are_asked_for_too() -> None:
     issuer = Issuer()
     authorizer(issuer).renew(bearer(), SCOPES, None)
-    assert issuer.asked[0][1].endswith("?x=1&service=s&scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull")
+    assert issuer.asked[0][0].url.endswith("?x=1&service=s&scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull")
 
 
 @pytest.mark.parametrize(
