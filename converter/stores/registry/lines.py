@@ -69,13 +69,6 @@ class _Lines(io.BufferedReader):
         return super().read(size)
 
 
-def _break_off(one: object) -> None:
-    if isinstance(one, socket.socket):
-        with suppress(OSError):
-            # Not TLS's own shutdown, which would drop the session under the thread that reads from it.
-            socket.socket.shutdown(one, socket.SHUT_RDWR)
-
-
 def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, type]:
     """The pools of urllib3 by scheme, for responses with at most ``most`` bytes of headers that do not trickle;
     ``connected`` is called with each connection.
@@ -97,17 +90,14 @@ def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, typ
             connected(self)
 
         def break_off(self) -> None:
-            _break_off(self.sock)
+            sock: object = self.sock
+            if isinstance(sock, socket.socket):
+                with suppress(OSError):
+                    # Not TLS's own shutdown, which would drop the session under the thread that reads from it.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    class Secure(HTTPSConnection):
-        response_class = Response
-
-        def connect(self) -> None:
-            super().connect()
-            connected(self)
-
-        def break_off(self) -> None:
-            _break_off(self.sock)
+    class Secure(Plain, HTTPSConnection):
+        """The same with TLS: ``super()`` in ``Plain`` is ``HTTPSConnection`` here."""
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
