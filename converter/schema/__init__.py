@@ -4,7 +4,7 @@ from converter.schema.check import check, is_valid, rules
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity
 from converter.schema.guess import guess
 from converter.schema.kinds import FAMILIES, KINDS, bundle, schema
-from converter.schema.tolerance import blocking
+from converter.schema.tolerance import blocking, in_an_image
 
 __all__ = [
     "FAMILIES",
@@ -18,6 +18,7 @@ __all__ = [
     "bundle",
     "check",
     "guess",
+    "in_an_image",
     "is_valid",
     "rules",
     "schema",

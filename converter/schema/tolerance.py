@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from converter.model import media_types as types
 from converter.schema.finding import Finding
@@ -22,11 +23,25 @@ def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     )
 
 
+def in_an_image(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings about a document as part of an image, under ``compat``: a null in a configuration is a warning.
+
+    A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads the null. The
+    official schema refuses it in a document alone.
+    """
+    for one in findings:
+        yield replace(one, severity="warning") if _null_in_config(one) else one
+
+
+def _null_in_config(finding: Finding) -> bool:
+    """The Docker Engine writes null for an empty list or map, and Go reads it as one."""
+    return finding.rule == "schema/oci-config/type" and finding.message.startswith("got a JSON null,")
+
+
 def _forgiven(finding: Finding) -> bool:
+    if _null_in_config(finding):
+        return True
     match finding.rule:
-        case "schema/oci-config/type":
-            # The Docker Engine writes null for an empty list or map, and Go reads it as one.
-            return finding.message.startswith("got a JSON null,")
         case "schema/oci-manifest/minItems":
             # An image from scratch has no layers; manifest.md says SHOULD, the official schema requires one.
             return finding.path == "/layers"

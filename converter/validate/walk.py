@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from converter.model.document import read
 from converter.model.image import REFERENCE
 from converter.model.platform import Platform
 from converter.ports import Fetch
-from converter.schema import check, guess
+from converter.schema import Finding, check, guess, in_an_image
 from converter.validate import lower
 from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.findings import below, member
@@ -135,7 +135,9 @@ class Walk:
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
-        found = check(data, kind, self._findings.profile, self._blobs.limits)
+        found: Iterable[Finding] = check(data, kind, self._findings.profile, self._blobs.limits)
+        if self._findings.profile == "compat":
+            found = in_an_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
         value = read(data, self._blobs.limits).value
         return value if isinstance(value, dict) else {}
