@@ -15,6 +15,7 @@ from converter.errors import NotFound
 from converter.model.digest import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
+from converter.stores.aci_file import signature_path
 from converter.stores.disk import disk, regular_size, sync_directory, write_all
 from converter.stores.media.temporary import locked, temporary_file
 
@@ -39,7 +40,7 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
 
 def read_beside(path: Path) -> bytes:
     """The detached signatures next to a file; empty if there are none."""
-    beside = path.with_name(path.name + ".asc")
+    beside = signature_path(path)
     if not regular_size(beside):
         return b""
     with disk(beside, "read"):
@@ -48,7 +49,7 @@ def read_beside(path: Path) -> bytes:
 
 def add_beside(path: Path, data: bytes) -> Path:
     """Put detached signatures next to a file, replacing existing ones."""
-    beside = path.with_name(path.name + ".asc")
+    beside = signature_path(path)
     with _staged(beside.parent, data) as staged, disk(beside, "write"):
         staged.rename(beside)
         sync_directory(beside.parent)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust.keys import broken, strong
+from converter.trust.times import moment
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -126,7 +127,7 @@ def public_key(certificate: Certificate) -> PublicKeyTypes:
     try:
         return certificate.public_key()
     except broken():
-        raise Invalid(f"got a certificate of {subject(certificate)!r} with a key that is none, want one") from None
+        raise Invalid(f"got a certificate of {subject(certificate)!r} with no key of a known kind, want one") from None
 
 
 def subject(certificate: Certificate) -> str:
@@ -204,8 +205,8 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at <= end:
         raise Untrusted(
-            f"got a certificate of {subject(certificate)!r} valid from {start:%Y-%m-%dT%H:%M:%SZ} to "
-            f"{end:%Y-%m-%dT%H:%M:%SZ}, want one valid at {at:%Y-%m-%dT%H:%M:%SZ}"
+            f"got a certificate of {subject(certificate)!r} valid from {moment(start)} to {moment(end)}, "
+            f"want one valid at {moment(at)}"
         )
 
 

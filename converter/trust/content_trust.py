@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
@@ -20,6 +20,7 @@ from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.members import as_object, decoded, member, objects
 from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
+from converter.trust.times import moment, time_of
 from converter.trust.trusted import Subject, Trusted, at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
@@ -144,9 +145,9 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
         raise Untrusted(f"got {good} good signatures of {kind}, want {max(role.threshold, 1)}")
     if member(body, "_type", str).lower() != kind:
         raise Invalid(f"got the type {body['_type'][:40]!r}, want {kind!r}")
-    end = _time(member(body, "expires", str))
+    end = time_of(member(body, "expires", str), "the expiry")
     if end <= at:
-        raise Untrusted(f"got {kind} that expired at {end:%Y-%m-%dT%H:%M:%SZ}, want such that hold")
+        raise Untrusted(f"got {kind} that expired at {moment(end)}, want such that hold")
 
 
 def _made(document: dict[str, Any], key: Key) -> bool:
@@ -206,13 +207,3 @@ def _kind(data: bytes) -> str:
         return str(member(member(document, "signed", dict), "_type", str))
     except Invalid:
         return ""
-
-
-def _time(text: str) -> datetime:
-    try:
-        found: datetime | None = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise Invalid(f"got the time {text[:40]!r}, want one with its zone (RFC 3339)")
-    return found.astimezone(UTC)

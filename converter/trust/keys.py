@@ -60,7 +60,8 @@ def load(data: bytes, source: str = "") -> Key:
                 public = load_der_x509_certificate(data).public_key()
     except broken():
         where = f" in {source}" if source else ""
-        raise Invalid(f"got no public key{where}, want one of ECDSA, RSA or Ed25519, or a certificate") from None
+        kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
+        raise Invalid(f"got no public key of a known kind{where}, want {kinds}, or a certificate") from None
     return Key(strong(public), source)
 
 

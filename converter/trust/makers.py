@@ -105,7 +105,7 @@ class GpgUser:
 
     def _run(self, options: list[str], data: bytes) -> bytes:
         digests = ["--personal-digest-preferences", "SHA256 SHA384 SHA512"]  # the first strong enough for the key
-        return self._gpg([*digests, "--local-user", self.name, *options], data)
+        return self._gpg([*digests, "--no-textmode", "--local-user", self.name, *options], data)
 
     def _gpg(self, options: list[str], data: bytes) -> bytes:
         command = ["gpg", "--batch", "--quiet", *options]

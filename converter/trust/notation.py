@@ -6,7 +6,7 @@ certificate has to be valid at the time that the caller states.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
@@ -19,6 +19,7 @@ from converter.trust.certificates import DEPTH, load_der, subject
 from converter.trust.keys import jws_signed
 from converter.trust.members import decoded, member, only
 from converter.trust.signature import Signature, Verdict
+from converter.trust.times import moment, time_of
 from converter.trust.trusted import Subject, Trusted, at_most
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
         if name in attributes and name not in critical:
             raise Invalid(f"got {name} that is not critical, want it in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
-    if expiry is not None and at >= _time(expiry):
-        raise Untrusted(f"got a signature that expired at {_time(expiry):%Y-%m-%dT%H:%M:%SZ}, want one that holds")
+    if expiry is not None and at >= (end := time_of(expiry, "the expiry")):
+        raise Untrusted(f"got a signature that expired at {moment(end)}, want one that holds")
 
 
 def _check_target(payload: bytes, found: Subject) -> None:
@@ -130,15 +131,3 @@ def _from_cose(data: bytes) -> Envelope:
         signature=envelope.signature,
         chain=[load_der(one) for one in envelope.chain],
     )
-
-
-def _time(value: Any) -> datetime:
-    """Parse a time as it is in JWS (RFC 3339) or in COSE (tag 1); raises Invalid."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise Invalid("got an expiry that is no time, want one with its zone")
-    return value.astimezone(UTC)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_keys import moment
 from converter.trust.openpgp_message import SIGNERS, armoured, preceded, signatures, unpacked
+from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ def signatures_in(message: bytes) -> int:
 
 def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
     from pysequoia import verify
+    from pysequoia.packet import SignatureType
 
+    if found.signature_type != SignatureType.Binary:
+        # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
+        raise Untrusted("got a signature of text, which leaves bytes of the file open, want one of binary data")
     _check_expiry(found, trusted.at)
     certificates = _candidates(found, trusted)
     try:
@@ -199,9 +203,10 @@ def _signer(certificate: Cert, trusted: Trusted) -> Signer:
 
 
 def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> bool:
-    """Whether gpg may decide: weak digests are allowed, or the library judges at another time than the one in question.
+    """Whether gpg may decide: weak digests are allowed, the library does not know the key's curve, or judges at a time
+    other than the one in question.
 
-    The latter is so if the signature has expired by now, or the key's owner has renewed the key since.
+    The last is so if the signature has expired by now, or the key's owner has renewed the key since.
     """
     if not gpg.available():
         return False
@@ -209,6 +214,7 @@ def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> 
     return (
         trusted.weak
         or (found.expiration is not None and found.expiration <= datetime.now(UTC))
+        or any(openpgp_keys.has_unknown_curve(one, issuer) for one in certificates)
         or (made is not None and any(openpgp_keys.renewed(one, issuer, made) for one in certificates))
     )
 
@@ -259,16 +265,21 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     """The most likely reason why the library refuses a signature."""
     from pysequoia.packet import HashAlgorithm
 
+    latest = min(at, datetime.now(UTC))
     for certificate in certificates:
         try:
             openpgp_keys.check(certificate, _issuer(found), at)
         except Untrusted as error:
             return str(error)
+    if found.created is not None and found.created > latest:
+        return f"got a signature made at {moment(found.created)}, want one made by {moment(latest)}"
     weak = ((HashAlgorithm.MD5, "MD5"), (HashAlgorithm.SHA1, "SHA-1"), (HashAlgorithm.RipeMD, "RIPEMD-160"))
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
         return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
     weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
+    if not gpg.available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
+        return f"got a signature by {_issuer(found)}, a key on a curve that needs gpg, want gpg installed"
     return weakness or f"got a signature by {_issuer(found)} that does not hold, want one that does"
 
 

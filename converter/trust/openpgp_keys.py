@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust.openpgp_message import armoured, subpackets
+from converter.trust.times import moment
 
 if TYPE_CHECKING:
     from pysequoia import Cert
@@ -22,6 +23,12 @@ LEAST_BITS = 2048
 _WEAK = "(--allow-weak-digest takes it)"
 _OF_NUMBERS = (1, 2, 3, 17)
 """RSA and DSA, whose strength depends on the length of the key (RFC 9580, 9.1)."""
+
+_OF_CURVES = (19, 22)
+"""ECDSA and EdDSA, whose key starts with the object identifier of a curve (RFC 9580, 9.2)."""
+
+_CURVES = {bytes.fromhex(one) for one in ("2a8648ce3d030107", "2b81040022", "2b81040023", "2b06010401da470f01")}
+"""NIST's P-256, P-384 and P-521, and Ed25519."""
 
 _REASON = 29
 _SOFT = (1, 3, 32)
@@ -86,6 +93,14 @@ def weakness(certificate: Cert, key: str) -> str:
     return ""
 
 
+def has_unknown_curve(certificate: Cert, key: str) -> bool:
+    """Whether the certificate's key of that fingerprint or ID, or the primary key, is on a curve new to the library.
+
+    Then the library verifies neither that key's signatures nor what binds it: brainpool's curves, secp256k1.
+    """
+    return any(one.curve and one.curve not in _CURVES for one in _used(certificate, key))
+
+
 def _used(certificate: Cert, key: str) -> list[_Key]:
     """The primary key and, if it is another, the key of that fingerprint or ID."""
     primary, *subkeys = _keys(certificate)
@@ -107,10 +122,11 @@ def _short(certificate: Cert, key: str) -> int:
 
 @frozen
 class _Key:
-    """A key, and the binding and revocation signatures about it."""
+    """A key, and the binding and revocation signatures about it; ``curve`` is empty for a key that names none."""
 
     fingerprint: str
     created: datetime
+    curve: bytes
     bindings: Sequence[Packet]
     revocations: Sequence[Packet]
 
@@ -122,8 +138,10 @@ class _Key:
         bindings = sorted(self.bindings, key=_made)
         # A renewal that replaces all earlier bindings also speaks for the time before it.
         binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
-        if binding is None or self.created > at:
+        if self.created > at:
             raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {moment(at)}")
+        if binding is None:
+            raise Untrusted(f"got a signature by the key {self.fingerprint}, without its owner's word, want another")
         if binding.key_validity_period is None:
             return
         end = self.created + binding.key_validity_period
@@ -155,6 +173,7 @@ def _keys(certificate: Cert) -> list[_Key]:
                 _Key(
                     fingerprint=packet.fingerprint,
                     created=packet.key_created,
+                    curve=_curve(packet.body),
                     bindings=bindings,
                     revocations=revocations,
                 )
@@ -164,6 +183,14 @@ def _keys(certificate: Cert) -> list[_Key]:
         elif packet.tag == Tag.Signature and packet.signature_type in about and _own(packet, certificate):
             bindings.append(packet)
     return found
+
+
+def _curve(body: bytes) -> bytes:
+    """The object identifier of the curve in a key's body, version 4 or 6 (RFC 9580, 5.5.2)."""
+    if len(body) < 12 or body[5] not in _OF_CURVES:
+        return b""
+    place = 10 if body[0] == 6 else 6
+    return body[place + 1 : place + 1 + body[place]]
 
 
 def _own(packet: Packet, certificate: Cert) -> bool:
@@ -181,11 +208,6 @@ def _made(packet: Packet) -> datetime:
     made = packet.signature_created
     assert made is not None, "a binding without a time is none that the library keeps"
     return made
-
-
-def moment(time: datetime) -> str:
-    """The time in UTC, for display."""
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _in(source: str) -> str:

@@ -17,6 +17,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.trust.keys import signed
 from converter.trust.members import decoded, member, objects, only
+from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"
@@ -99,7 +100,7 @@ def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
     _check(load_object(decoded(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
-        raise Untrusted(f"got one made {time} seconds after 1970, want one by {trusted.at:%Y-%m-%dT%H:%M:%SZ}")
+        raise Untrusted(f"got one made {time} seconds after 1970, want one by {moment(trusted.at)}")
     return datetime.fromtimestamp(time, UTC)
 
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from converter.errors import ConverterError, Untrusted, within
+from converter.formats.aci.names import named
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.reference import Location
+from converter.model.reference import Location, is_name
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 from converter.trust import content_trust
@@ -211,10 +212,18 @@ def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict
     name, version = question.aci_name, question.aci_version
-    want, _, want_version = wanted.identity.partition(":")
-    other = want and (want != name or (version and want_version and version != want_version))
-    if other and not wanted.map_identity:
-        got = f"{name}:{version}" if want == name else name
+    if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
+        got = f"{name}:{version}" if version else name
         fact = f"got a signature for the name {got!r}, want {wanted.identity!r} (--identity)"
         return replace(verdict, ok=False, identity=name, reason=fact)
     return replace(verdict, identity=name)
+
+
+def _is_called(wanted: str, name: str, version: str) -> bool:
+    """Whether an ACI has the wanted name; versions are compared if both are given.
+
+    The name may be that of a registry's image: its ACI's has ``_`` for the colon of a port.
+    """
+    name_and_version = wanted.partition(":")[::2]
+    pairs = (name_and_version, named(wanted)) if is_name(wanted) and "@" not in wanted else (name_and_version,)
+    return any(one == name and (not version or not other or other == version) for one, other in pairs)

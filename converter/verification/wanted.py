@@ -85,9 +85,11 @@ class Wanted:
         return None if self.policy is None else Policy.parse(self.policy)
 
     def check(self) -> None:
-        """Raises Usage if no key or policy was given, or a requirement is unknown."""
+        """Raises Usage if no key or policy was given, a requirement is unknown, or the time has no zone."""
         if not self.sources() and self.policy is None:
             raise Usage("got no key, want --key, --keyring, --certificate-chain, --trust-store or --policy")
+        if self.at is not None and self.at.tzinfo is None:
+            raise Usage(f"got the time {self.at} without a zone, want one with it")
         unknown = self.require - set(REQUIREMENTS)
         if unknown:
             raise Usage(f"got --require {', '.join(sorted(unknown))}, want {' or '.join(REQUIREMENTS)}")

@@ -12,6 +12,7 @@ import pytest
 
 import converter
 from converter.trust.private_keys import PrivateKey
+from converter.verification import Wanted, verify
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate
 from tests.interop.services import Registry
@@ -278,10 +279,35 @@ def test_gpg_and_sq_accept_our_signature_of_an_aci(algorithm: str, app: Path, gp
     transship("verify", f"aci:{app}", "--keyring", keys, status=1)
 
 
-@pytest.mark.parametrize("algorithm", ["rsa2048", "dsa2048", "ed25519", "nistp256"])
+@pytest.mark.parametrize(
+    "algorithm", ["rsa2048", "dsa2048", "ed25519", "nistp256", "nistp521", "brainpoolP256r1", "secp256k1"]
+)
 def test_we_accept_what_gpg_signs(algorithm: str, app: Path, gpg: Gpg, tmp_path: Path) -> None:
     gpg.sign(app, gpg.key(f"k-{algorithm}", algorithm))
     transship("verify", f"aci:{app}", "--keyring", gpg.export(tmp_path / "keys", f"k-{algorithm}"))
+
+
+def test_a_key_on_a_curve_that_gpg_alone_knows(app: Path, gpg: Gpg, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = gpg.key("brainpool", "brainpoolP384r1")
+    gpg.sign(app, name)
+    keys = gpg.export(app.with_name("keys"), name)
+    with app.open("ab") as file:
+        file.write(bytes(512))
+    refused(app, keys, "that does not hold")
+    monkeypatch.setattr("converter.trust.gpg.available", lambda: False)
+    judged = verify(f"aci:{app}", Wanted(keyrings=(("keys", keys.read_bytes()),)))
+    assert "a key on a curve that needs gpg" in judged.unmet[0]
+
+
+def test_a_signature_of_text_does_not_say_which_line_ends_a_file_has(app: Path, gpg: Gpg, signer: str) -> None:
+    """sq, unlike gpg, takes a carriage return for a line feed: such a signature holds for either file."""
+    keys = gpg.export(app.with_name("keys"), signer)
+    gpg.sign(app, signer, options=("--textmode",))
+    refused(app, keys, "a signature of text")
+    secret, beside = gpg.export_secret(app.with_name("secret"), signer), app.with_name("app.aci.asc")
+    beside.unlink()
+    run("sq", "sign", "--signer-file", secret, "--mode", "text", "--signature-file", beside, app)
+    refused(app, keys, "a signature of text")
 
 
 def test_one_of_several_signers_will_do(app: Path, gpg: Gpg, signer: str, tmp_path: Path) -> None:
@@ -305,6 +331,14 @@ def test_a_key_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     refused(app, keys, "expired at")
     transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01T00:00:00Z")
     refused(app, keys, "made at", "--at", "2020-05-01T00:00:00Z")
+
+
+def test_a_signature_that_is_still_to_be_made(app: Path, gpg: Gpg, tmp_path: Path) -> None:
+    name = gpg.key("future", at="20500101T000000")
+    gpg.sign(app, name, options=("--faked-system-time", "20500601T000000"))
+    keys = gpg.export(tmp_path / "keys", name)
+    refused(app, keys, "did not exist at")
+    refused(app, keys, "made at 2050-06-01T00:00:00Z, want one made by 20", "--at", "2050-07-01T00:00:00Z")
 
 
 def test_a_subkey_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:

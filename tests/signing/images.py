@@ -32,9 +32,9 @@ def directory(path: Path) -> str:
     return f"dir:{path}"
 
 
-def aci(path: Path) -> str:
-    """An ACI."""
-    reference = layout(path.with_name(f"{path.name}-layout"))
+def aci(path: Path, name: str = NAME) -> str:
+    """An ACI of an image of that name."""
+    reference = layout(path.with_name(f"{path.name}-layout"), name)
     converter.convert(reference, f"aci:{path}")
     return f"aci:{path}"
 

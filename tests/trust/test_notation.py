@@ -157,7 +157,7 @@ def test_a_name_that_is_asked_for_is_not_there(envelope: Callable[..., Signature
         pytest.param(b"", setting("crit", [SCHEME, EXPIRY]), "no value", id="a critical one that is not there"),
         pytest.param(b"", setting(SCHEME, "mine"), "signing scheme", id="another scheme"),
         pytest.param(b"", expiring(NOW), "expired", id="expired"),
-        pytest.param(b"", expiring("soon"), "no time", id="an expiry that is no time"),
+        pytest.param(b"", expiring("soon"), "with its zone", id="an expiry that is no time"),
         pytest.param(b"", setting(EXPIRY, NOW), "not critical", id="an expiry that one may pass over"),
         pytest.param(b"", without(TIME), "another time", id="no time of signing"),
         pytest.param(b"", setting(AUTHENTIC, NOW), "another time", id="two times of signing"),

@@ -31,6 +31,13 @@ def detached(signer: Tsk, data: bytes = b"data", *, armoured: bool = True) -> by
     return sign(signer.signer(), data, mode=SignatureMode.DETACHED, armor=armoured)
 
 
+def of_text(signer: Tsk) -> bytes:
+    """What is said to be a signature of text, the second byte of whose packet says so."""
+    packet = detached(signer, armoured=False)
+    place = packet.index(b"\x04\x00")
+    return packet[: place + 1] + b"\x01" + packet[place + 2 :]
+
+
 def message(signer: Tsk, what: Claim | None = None) -> bytes:
     data = (what or claim()).render(ATOMIC, "test", 1)
     return sign(signer.signer(), data, mode=SignatureMode.INLINE, armor=False)
@@ -76,6 +83,7 @@ def test_every_signer_is_told_of(path: str) -> None:
     [
         pytest.param(detached(key("other")), "want one by a key of --keyring keys", id="by another key"),
         pytest.param(detached(key(), b"other"), "does not hold", id="of another file"),
+        pytest.param(of_text(key()), "a signature of text", id="of text, which leaves line ends open"),
         pytest.param(b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "in a form", id="longer than its packet"),
     ],
 )

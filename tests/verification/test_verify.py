@@ -81,6 +81,8 @@ def test_the_document_of_json(signed: str) -> None:
 def test_somebody_has_to_be_trusted(signed: str) -> None:
     with pytest.raises(Usage, match="--key"):
         verify(signed, Wanted())
+    with pytest.raises(Usage, match="without a zone"):
+        verify(signed, wanted(at=NOW.replace(tzinfo=None)))
     with pytest.raises(Usage, match="--require"):
         verify(signed, wanted(require=frozenset(("luck",))))
 
@@ -159,6 +161,24 @@ def test_the_name_of_an_aci_is_within_and_its_version(tmp_path: Path) -> None:
     assert not verify(reference, replace(asked, identity=f"{name}:2")).ok
     assert not verify(reference, replace(asked, identity="other.example/app")).ok
     assert verify(reference, replace(asked, identity="other.example/app", map_identity=True)).ok
+
+
+@pytest.mark.parametrize(
+    "identity, ok",
+    [
+        pytest.param("localhost:5000/app:1", True, id="as in the registry"),
+        pytest.param("localhost:5000/app", True, id="without a tag"),
+        pytest.param("localhost_5000/app:1", True, id="as in the ACI"),
+        pytest.param("localhost:5000/app:2", False, id="another tag"),
+        pytest.param("localhost:5001/app:1", False, id="another port"),
+        pytest.param("localhost:5000/app@sha256:" + "0" * 64, False, id="a digest, which no ACI has"),
+        pytest.param("localhost:5000/App", False, id="no name"),
+    ],
+)
+def test_an_aci_of_an_image_from_a_registry_with_a_port(identity: str, ok: bool, tmp_path: Path) -> None:
+    reference = aci(tmp_path / "app.aci", "localhost:5000/app:1")
+    sign(reference, Signing(makers=(GPG,)))
+    assert verify(reference, wanted(keys=(), keyrings=(RING,), identity=identity)).ok is ok
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,9 @@ def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:
             failures.append(error)
             continue
         try:
-            _get(web, endpoint.signature, path.with_name(f"{path.name}.asc"))
+            _get(web, endpoint.signature, aci_file.signature_path(path))
         except NotFound:
-            path.with_name(f"{path.name}.asc").unlink(missing_ok=True)
+            aci_file.signature_path(path).unlink(missing_ok=True)
         return
     raise failures[0]
 
