@@ -196,10 +196,11 @@ def _moving(images: Images, out: Outputs) -> Iterator[Route]:
 
 def _unpacking(images: Images, out: Outputs) -> Iterator[Route]:
     bundle = out.folder / "bundle"
+    words = ("umoci", "unpack", "--image", f"{images.layout}:latest", str(bundle))
     yield Route(
         name="oci → bundle",
-        ours=out.ours(".bundle", images.gzipped, "bundle:{}"),
-        peer=Command(words=("umoci", "unpack", "--image", f"{images.layout}:latest", str(bundle)), output=bundle),
+        ours=replace(out.ours(".bundle", images.gzipped, "bundle:{}"), unpacks=True),
+        peer=Command(words=words, output=bundle, unpacks=True),
         goal=0.5,
         kernels=("read packed", "sha256 packed", "gunzip", "sha256 plain", "write plain"),
         chain=("gunzip",),
