@@ -26,10 +26,11 @@ def payload(data: bytes) -> bytes:
     signatures = document["signatures"]
     if not isinstance(signatures, list) or not signatures:
         raise Invalid("got signatures that are no list of any, want at least one (libtrust JWS)")
-    found = {_payload(data, signature) for signature in signatures}
+    found = {_extent(data, signature) for signature in signatures}
     if len(found) > 1:
         raise Invalid(f"got signatures of {len(found)} different payloads, want one")
-    signed = found.pop()
+    length, tail = found.pop()
+    signed = data[:length] + tail
     del document["signatures"]
     # Compare as text, since 1 == True in Python.
     if dump(load_object(signed)) != dump(document):
@@ -37,7 +38,8 @@ def payload(data: bytes) -> bytes:
     return signed
 
 
-def _payload(data: bytes, signature: Any) -> bytes:
+def _extent(data: bytes, signature: Any) -> tuple[int, bytes]:
+    """How many bytes of ``data`` belong to the payload, and what follows them there."""
     protected = signature.get("protected") if isinstance(signature, dict) else None
     if not isinstance(protected, str):
         raise Invalid("got a signature without a protected header, want one (libtrust JWS)")
@@ -47,7 +49,7 @@ def _payload(data: bytes, signature: Any) -> bytes:
         raise Invalid("got a protected header without formatLength and formatTail, want both (libtrust JWS)")
     if not 0 <= length <= len(data):
         raise Invalid(f"got the formatLength {length}, want 0 to {len(data)}, the bytes that there are")
-    return data[:length] + decode(tail)
+    return length, decode(tail)
 
 
 def decode(text: str) -> bytes:

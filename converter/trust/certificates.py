@@ -6,21 +6,19 @@ with a critical extension that is not understood here is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
+from converter.model.limits import in_force
 from converter.trust.keys import broken, strong
 from converter.trust.times import moment
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from cryptography.x509 import Certificate, SubjectAlternativeName
-
-DEPTH = 10
-"""The most certificates in a chain."""
 
 _SIGSTORE = "1.3.6.1.4.1.57264.1."
 _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
@@ -80,12 +78,11 @@ class Roots:
             # Anybody with an e-mail address can get such a certificate.
             raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
 
-    def _path(self, leaf: Certificate, others: Iterable[Certificate]) -> list[Certificate] | None:
+    def _path(self, leaf: Certificate, others: Sequence[Certificate]) -> list[Certificate] | None:
         if leaf in self.roots:
             return [leaf]
-        others = list(others)[:DEPTH]
         path = [leaf]
-        while len(path) < DEPTH:
+        while len(path) < in_force().certificates:
             root = next((one for one in self.roots if issued(path[-1], one)), None)
             if root is not None:
                 return [*path, root]

@@ -125,7 +125,7 @@ def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: 
     """The delegated role of that name in targets.json; raises Untrusted if it does not cover the tag."""
     targets = _checked(files.get(f"{TARGETS}.json", b""), role, "targets", at)
     delegations = member(targets, "delegations", dict)
-    for row in at_most(objects(delegations, "roles"), 64, "delegations"):
+    for row in at_most(objects(delegations, "roles"), "signers", "delegations"):
         paths = [str(path) for path in member(row, "paths", list)]
         if member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
             return _role(member(delegations, "keys", dict), row)
@@ -153,7 +153,7 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
 def _made(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
     data = canonical_json.dump(document["signed"])
-    for row in at_most(objects(document, "signatures"), 64, "signatures"):
+    for row in at_most(objects(document, "signatures"), "signers", "signatures"):
         raw, method = decoded(member(row, "sig", str), "a signature"), member(row, "method", str)
         try:
             if method == "eddsa" and signed(key, raw, data):
@@ -168,7 +168,7 @@ def _made(document: dict[str, Any], key: Key) -> bool:
 
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
     ids = member(role, "keyids", list)
-    found = tuple(_key(one, as_object(keys.get(one), "a key")) for one in map(str, at_most(ids, 64, "keys")))
+    found = tuple(_key(one, as_object(keys.get(one), "a key")) for one in map(str, at_most(ids, "signers", "keys")))
     return Role(keys=found, threshold=member(role, "threshold", int))
 
 

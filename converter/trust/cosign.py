@@ -71,7 +71,7 @@ def by_certificate(
     leaf: Certificate, sent: list[Certificate], raw: bytes, data: bytes, trusted: Trusted
 ) -> tuple[Key, str]:
     """The key of a certificate that signed ``data``; raises Untrusted."""
-    key = trusted.certified(leaf, at_most(sent, 10, "certificates"))
+    key = trusted.certified(leaf, at_most(sent, "certificates", "certificates"))
     if not signed(key, raw, data):
         raise Untrusted(f"got a signature that the key of {subject(leaf)!r} did not make, want one that it made")
     return key, subject(leaf)

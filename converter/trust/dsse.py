@@ -59,7 +59,7 @@ def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
     """The payload's type, its bytes, and the signatures; raises Invalid."""
     kind = member(envelope, "payloadType", str)
     payload = decoded(member(envelope, "payload", str), "the payload")
-    rows = at_most(objects(envelope, "signatures"), 32, "signatures in an envelope")
+    rows = at_most(objects(envelope, "signatures"), "signers", "signatures in an envelope")
     return kind, payload, [decoded(member(row, "sig", str), "a signature") for row in rows]
 
 
@@ -71,7 +71,7 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
     if member(statement, "_type", str) not in _STATEMENTS:
         raise Invalid(f"got a statement of the type {statement['_type'][:80]!r}, want {' or '.join(_STATEMENTS)}")
     predicate = member(statement, "predicateType", str)
-    subjects = at_most(objects(statement, "subject"), 1024, "subjects of a statement")
+    subjects = at_most(objects(statement, "subject"), "signatures", "subjects of a statement")
     name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
     if name is None:
         raise Untrusted(f"got a statement about other images, want one about {found.descriptor.digest}")

@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound
+from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.limits import MIB
+from converter.model.limits import in_force
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
 from converter.trust import signature as kinds
@@ -31,18 +31,9 @@ SIGSTORE_FILE = b"\0sigstore-json\n"
 SIMPLE_FILE = b"\0simple-signing\n"
 """The optional prefix of one that holds a simple signature; the containers tools do not write it."""
 
-MOST = 1024
-"""The most signatures of one image, and the most rows of one list."""
-
-MADE = 32
-"""The most signatures in a schema 1 manifest: verifying each one reads all of it. libtrust makes one."""
-
-HELD = 64 * MIB
-"""The most bytes read of an image's signatures and of what is listed with them: all are in memory at once."""
-
 
 class _Bounded:
-    """A fetch that raises LimitExceeded once more than ``HELD`` bytes have been asked for."""
+    """A fetch that raises LimitExceeded once too many bytes have been asked for: all are in memory at once."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -54,8 +45,7 @@ class _Bounded:
         return self._fetch(descriptor)
 
     def require(self) -> None:
-        if self._fetched > HELD:
-            raise LimitExceeded(f"got more than {HELD} bytes of signatures of one image, want fewer")
+        in_force().require("evidence", self._fetched, "bytes of signatures of one image")
 
 
 def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
@@ -71,8 +61,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
         number += attachment.descriptor.media_type == types.DIR_SIGNATURE
         found += of(attachment, bounded, number)
         bounded.require()
-        if len(found) > MOST:
-            raise Invalid(f"got more than {MOST} signatures of one image, want fewer")
+        in_force().require("signatures", len(found), "signatures of one image")
     return tuple(found)
 
 
@@ -86,8 +75,8 @@ def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
         return
     rows = document.get("signatures") if document.get("schemaVersion") == 1 else ()
     rows = rows if isinstance(rows, list) else ()
-    if len(rows) > MADE:
-        raise Invalid(f"got {len(rows)} signatures in a manifest, want at most {MADE}")
+    # Verifying each one reads all of the manifest; libtrust makes one.
+    in_force().require("signers", len(rows), "signatures in a manifest")
     for place, row in enumerate(rows):
         yield Signature(
             kind=kinds.LIBTRUST,
@@ -237,6 +226,7 @@ def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
 
 def _rows(document: dict[str, Any], name: str) -> list[Descriptor]:
     rows = document.get(name) or []
-    if not isinstance(rows, list) or len(rows) > MOST:
-        raise Invalid(f"got no list of at most {MOST} for {name}, want one")
+    if not isinstance(rows, list):
+        raise Invalid(f"got no list for {name}, want one")
+    in_force().require("signatures", len(rows), name)
     return [Descriptor.from_json(row) for row in rows]

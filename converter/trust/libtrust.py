@@ -63,7 +63,7 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
 
 
 def _chain(header: dict[str, Any]) -> list[Certificate]:
-    chain = at_most(optional(header, "x5c", list) or [], 10, "certificates")
+    chain = at_most(optional(header, "x5c", list) or [], "certificates", "certificates")
     return [load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in chain]
 
 

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.trust import cose, notation_chain
-from converter.trust.certificates import DEPTH, load_der, subject
+from converter.trust.certificates import load_der, subject
 from converter.trust.keys import jws_signed
 from converter.trust.members import decoded, member, only
 from converter.trust.signature import Signature, Verdict
@@ -51,7 +51,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
         raise Invalid("got a signature without a certificate, want one (x5c)")
-    at_most(envelope.chain, DEPTH, "certificates")
+    at_most(envelope.chain, "certificates", "certificates")
     notation_chain.check(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):

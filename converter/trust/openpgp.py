@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_message import SIGNERS, armoured, preceded, signatures, unpacked
+from converter.trust.openpgp_message import armoured, preceded, signatures, unpacked
 from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
 
@@ -234,7 +234,7 @@ def _signatures(data: bytes) -> list[bytes]:
         raise Invalid("got bytes that are no OpenPGP signature, want one") from None
     if not found:
         raise Invalid("got no OpenPGP signature, want at least one")
-    at_most(found, SIGNERS, "signatures of one file")
+    at_most(found, "signers", "signatures of one file")
     return found
 
 
@@ -242,7 +242,7 @@ def _packets(plain: bytes) -> list[Sig]:
     """The signatures of a message without armour and compression."""
     from pysequoia import Sig
 
-    packets = at_most(signatures(plain), SIGNERS, "signatures of one message")
+    packets = at_most(signatures(plain), "signers", "signatures of one message")
     try:
         found = [Sig.from_bytes(one) for one in packets]
     except RuntimeError:

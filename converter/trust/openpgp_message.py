@@ -12,19 +12,7 @@ import re
 import zlib
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import MIB
-
-SIGNERS = 32
-"""The most signatures of one file or message."""
-
-MESSAGE = 4 * MIB
-"""The most bytes of a signed message, compressed or not; also skopeo's limit."""
-
-PARTS = MESSAGE // 512
-"""The most parts of a packet; the first has at least 512 bytes (RFC 9580, section 4.2.1.4), and in practice all do."""
-
-PACKETS = 2 * SIGNERS + 1
-"""The most packets of one message: signatures, each announced by a one-pass packet, and what they sign."""
+from converter.model.limits import in_force
 
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
@@ -36,8 +24,7 @@ def unpacked(data: bytes) -> bytes:
     Raises LimitExceeded if it is too large, Invalid if it is not a signed message: one that is only literal, encrypted,
     or compressed twice.
     """
-    if len(data) > MESSAGE:
-        raise LimitExceeded(f"got a signed message of {len(data)} bytes, want at most {MESSAGE}")
+    in_force().require("document", len(data), "bytes of a signed message")
     blocks = armoured(data)
     if len(blocks) > 1:
         raise Invalid(f"got {len(blocks)} armoured messages, want one")
@@ -66,10 +53,15 @@ def armoured(data: bytes) -> list[bytes]:
 
 
 def is_signed_message(data: bytes) -> bool:
-    """Whether bytes look like a signed message: signatures and what they sign, which may come first or last."""
+    """Whether bytes look like a signed message: signatures and what they sign, which may come first or last.
+
+    One that exceeds a limit does, and is refused by name when it is verified.
+    """
     try:
         plain = unpacked(data)
         return _tag(plain) == _ONE_PASS or _tag(_behind_signatures(plain)) != 0
+    except LimitExceeded:
+        return True
     except Invalid:
         return False
 
@@ -104,10 +96,12 @@ def signatures(plain: bytes) -> list[bytes]:
     """The signature packets of a message without armour and outer compression.
 
     Not left to the library, which decompresses nested packets without bounds and takes time quadratic in the number of
-    packets. Raises Invalid, and LimitExceeded for more than ``PACKETS`` packets.
+    packets. Raises Invalid, and LimitExceeded for more packets than signatures, a one-pass packet for each, and what
+    they sign.
     """
     found, rest = [], plain
-    for _ in range(PACKETS):
+    most = in_force().signers
+    for _ in range(2 * most + 1):
         kind = _tag(rest)
         if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
             raise Invalid("got a message that is packed within its signatures, want it packed whole (OpenPGP)")
@@ -116,17 +110,18 @@ def signatures(plain: bytes) -> list[bytes]:
             found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
             rest = behind
     if _tag(rest):
-        raise LimitExceeded(f"got a message of more than {PACKETS} packets, want at most that (OpenPGP)")
+        raise LimitExceeded(f"got a message of more than {2 * most + 1} packets, want at most that (limit: signers)")
     return found
 
 
 def _behind_signatures(data: bytes) -> bytes:
     """The data from the first packet that is not a signature."""
-    for _ in range(SIGNERS + 1):
+    most = in_force().signers
+    for _ in range(most + 1):
         if _tag(data) != _SIGNATURE:
             return data
         _, data = _split(data)
-    raise LimitExceeded(f"got more than {SIGNERS} signatures in a row, want at most that (OpenPGP)")
+    raise LimitExceeded(f"got more than {most} signatures in a row, want at most that (limit: signers)")
 
 
 def subpackets(signature: bytes) -> dict[int, bytes]:
@@ -174,7 +169,9 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
         return _cut(data, 1 + size, length), data[1 + size + length :]
     parts: list[bytes] = []
     place = 1
-    while len(parts) <= PARTS:
+    # The first part has at least 512 bytes (RFC 9580, section 4.2.1.4), and in practice all do.
+    most = in_force().document // 512
+    while len(parts) <= most:
         first = data[place] if place < len(data) else 0
         if 224 <= first < 255:
             length, used = 1 << (first & 0x1F), 1
@@ -184,7 +181,7 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
         place += used + length
         if not 224 <= first < 255:
             return b"".join(parts), data[place:]
-    raise LimitExceeded(f"got a packet in more than {PARTS} parts, want at most that (OpenPGP)")
+    raise LimitExceeded(f"got a packet in more than {most} parts, want at most that (limit: document)")
 
 
 def _cut(data: bytes, start: int, length: int) -> bytes:
@@ -206,17 +203,18 @@ def _length(data: bytes) -> tuple[int, int]:
 
 def _inflated(body: bytes) -> bytes:
     kind, packed = body[:1], body[1:]
+    most = in_force().document
     try:
         if kind == b"\x00":
             return packed
         if kind in (b"\x01", b"\x02"):
-            plain = zlib.decompressobj(-15 if kind == b"\x01" else 15).decompress(packed, MESSAGE + 1)
+            plain = zlib.decompressobj(-15 if kind == b"\x01" else 15).decompress(packed, most + 1)
         elif kind == b"\x03":
-            plain = bz2.BZ2Decompressor().decompress(packed, MESSAGE + 1)
+            plain = bz2.BZ2Decompressor().decompress(packed, most + 1)
         else:
             raise Invalid(f"got the compression {kind.hex()} of a message, want 0 to 3 (OpenPGP)")
     except (zlib.error, OSError):
         raise Invalid("got a message that cannot be unpacked, want it whole (OpenPGP)") from None
-    if len(plain) > MESSAGE:
-        raise LimitExceeded(f"got a signed message that unpacks to more than {MESSAGE} bytes, want less")
+    if len(plain) > most:
+        raise LimitExceeded(f"got a signed message that unpacks to more than {most} bytes, want less (limit: document)")
     return plain

@@ -62,7 +62,8 @@ def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> da
 def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
     """The same for the entries of a Sigstore bundle, at least one of which has to be good."""
     problem: Untrusted | Invalid | None = None
-    for row in at_most(objects(material, "tlogEntries") if "tlogEntries" in material else [], 16, "entries of logs"):
+    rows = objects(material, "tlogEntries") if "tlogEntries" in material else []
+    for row in at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
                 return _time(_of_bundle(row, trusted), what, trusted)

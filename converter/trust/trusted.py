@@ -7,10 +7,11 @@ from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from converter.errors import Invalid, Untrusted
+from converter.errors import Untrusted
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.limits import in_force
 from converter.model.reference import ImageName
 from converter.trust.certificates import Roots, subject
 from converter.trust.claim import digest_matches
@@ -103,8 +104,7 @@ def joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
-def at_most(items: Sequence[T], most: int, what: str) -> Sequence[T]:
-    """The items; raises Invalid if there are more than ``most``."""
-    if len(items) > most:
-        raise Invalid(f"got {len(items)} {what}, want at most {most}")
+def at_most(items: Sequence[T], limit: str, what: str) -> Sequence[T]:
+    """The items; raises LimitExceeded if there are more than the limit of that name allows."""
+    in_force().require(limit, len(items), what)
     return items

@@ -57,7 +57,7 @@ def test_limits_in_force_hold_for_whatever_is_not_told_others() -> None:
             load(b"[[]]")
         with pytest.raises(LimitExceeded, match="limit: json_values"):
             load(b"[1,2,3,4]")
-        with pytest.raises(LimitExceeded, match="the limit 'path'"):
+        with pytest.raises(LimitExceeded, match="limit: path"):
             list(entries([tar({"four": b""})]))
     assert in_force() is DEFAULT
 

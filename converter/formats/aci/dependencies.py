@@ -8,10 +8,10 @@ them are in place: a hard link that stays keeps its content, even if the file it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from converter.errors import Invalid, LimitExceeded, NotFound, within
+from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
 from converter.formats.aci.manifest import Dependency, Manifest, parse
 from converter.formats.aci.reading import paths_of_owners, to_image
@@ -19,6 +19,7 @@ from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.limits import in_force
 from converter.streams.tar import names
@@ -29,9 +30,6 @@ Finder = Callable[[Dependency], Known | None]
 
 Shelf = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
-
-DEPTH = 512
-"""How deep dependencies may nest: the walk recurses as deeply. ``--layered`` makes such chains."""
 
 Paths = frozenset[bytes]
 
@@ -68,7 +66,7 @@ def resolve(image: Image, finder: Finder) -> Image:
         return image
     run = _Resolution(finder)
     manifest = parse(str(known["manifest"]).encode())
-    layers = run.layers(original.manifest, manifest, None, "", {})
+    layers = run.layers(original.manifest, manifest)
     image = _owned(image, manifest, run.roots)
     history = to_image(manifest, layers=len(layers)).history
     aci = {key: value for key, value in image.foreign["aci"].items() if key not in ("dependencies", "pathWhitelist")}
@@ -150,36 +148,69 @@ def _whole(layer: Layer) -> Layer:
     return content.inputs[-1] if isinstance(content, Derived) and isinstance(content.rewrite, Keep) else layer
 
 
+@frozen
+class _Step:
+    """An image whose dependencies, those still ``waiting``, become layers; ``start`` is where theirs begin."""
+
+    root: Known
+    manifest: Manifest
+    keep: Paths | None
+    image_id: str
+    waiting: Iterator[Dependency]
+    start: int
+
+
 class _Resolution:
-    """One walk through the dependencies, depth first; ``above`` are the images on the way to the current one."""
+    """One walk through the dependencies, depth first."""
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
         self._manifests: dict[Digest, Manifest] = {}
+        self._way: dict[Digest, _Step] = {}
+        """The images on the way to the current one. No recursion: ``--layered`` makes a chain of all layers."""
         self.roots: list[Known] = []
         """The ACIs, base first, one per layer."""
 
-    def layers(
-        self, root: Known, manifest: Manifest, keep: Paths | None, image_id: str, above: Mapping[Digest, str]
-    ) -> list[Layer]:
+    def layers(self, root: Known, manifest: Manifest) -> list[Layer]:
         """The layers of an image and of all its dependencies, base first."""
-        digest = root.descriptor.digest
-        if digest in above:
-            way = " → ".join((*above.values(), manifest.name))
-            raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
-        in_force().require("layers", len(self.roots), "dependencies")
-        if len(above) > DEPTH:
-            raise LimitExceeded(f"got dependencies more than {DEPTH} deep, want fewer within each other")
-        keep = narrowed(keep, manifest.path_whitelist)
         found: list[Layer] = []
-        for dependency in manifest.dependencies:
-            with within(f"dependency {dependency.name}"):
-                below = self._found(dependency)
-                named = self._manifest(below)
-                check(dependency, below, named)
-                found += self.layers(below, named, keep, dependency.image_id, {**above, digest: manifest.name})
-        self.roots.append(root)
-        return [*found, own_layer(root, keep, image_id, found)]
+        self._enter(root, manifest, None, "", 0)
+        try:
+            while self._way:
+                step = next(reversed(self._way.values()))
+                dependency = next(step.waiting, None)
+                if dependency:
+                    with within(f"dependency {dependency.name}"):
+                        below = self._found(dependency)
+                        named = self._manifest(below)
+                        check(dependency, below, named)
+                        self._enter(below, named, step.keep, dependency.image_id, len(found))
+                else:
+                    found.append(own_layer(step.root, step.keep, step.image_id, found[step.start :]))
+                    self.roots.append(step.root)
+                    self._way.popitem()
+        except ConverterError as error:
+            error.trail = (*(f"dependency {name}" for name in self._names()[1:]), *error.trail)
+            raise
+        return found
+
+    def _enter(self, root: Known, manifest: Manifest, keep: Paths | None, image_id: str, start: int) -> None:
+        digest = root.descriptor.digest
+        if digest in self._way:
+            way = " → ".join((*self._names(), manifest.name))
+            raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
+        in_force().require("layers", len(self.roots) + len(self._way), "dependencies")
+        self._way[digest] = _Step(
+            root=root,
+            manifest=manifest,
+            keep=narrowed(keep, manifest.path_whitelist),
+            image_id=image_id,
+            waiting=iter(manifest.dependencies),
+            start=start,
+        )
+
+    def _names(self) -> list[str]:
+        return [step.manifest.name for step in self._way.values()]
 
     def _found(self, dependency: Dependency) -> Known:
         known = self._finder(dependency)

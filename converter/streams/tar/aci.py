@@ -119,7 +119,7 @@ def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe, limits: Limits) -
     """Put everything but the manifest's content into the recipe; returns the global PAX headers before it."""
     if entry.size > limits.document:
         raise LimitExceeded(
-            f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (the limit 'document')"
+            f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (limit: document)"
         )
     body = b"".join(entry.body)
     recipe.place = ordinal

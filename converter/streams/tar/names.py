@@ -30,11 +30,11 @@ def parent(name: bytes) -> bytes:
 def check(name: bytes, limits: Limits) -> None:
     """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
     if len(name) > limits.path:
-        raise LimitExceeded(f"name {shown(name)}: got {len(name)} bytes, want at most {limits.path} (the limit 'path')")
+        raise LimitExceeded(f"name {shown(name)}: got {len(name)} bytes, want at most {limits.path} (limit: path)")
     depth = name.count(b"/") + 1
     if depth > limits.path_depth:
         raise LimitExceeded(
-            f"name {shown(name)}: got {depth} parts, want at most {limits.path_depth} (the limit 'path_depth')"
+            f"name {shown(name)}: got {depth} parts, want at most {limits.path_depth} (limit: path_depth)"
         )
 
 

@@ -63,8 +63,7 @@ def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
     for key, value in found:
         if len(value) > limits.xattr and key.startswith(XATTR):
             raise LimitExceeded(
-                f"extended attribute {shown(key)}: got {len(value)} bytes, "
-                f"want at most {limits.xattr} (the limit 'xattr')"
+                f"extended attribute {shown(key)}: got {len(value)} bytes, want at most {limits.xattr} (limit: xattr)"
             )
 
 

@@ -15,9 +15,6 @@ RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"
 
 _NEVER_GLOBAL = frozenset({b"path", b"linkpath", b"size"})
 
-MOST_GLOBAL = 4096
-"""Bytes of global records in force, at most: as they apply to every entry, more would be an amplification attack."""
-
 
 class Prelude:
     """Collects records until the header they belong to."""
@@ -38,7 +35,7 @@ class Prelude:
         offset = self._cursor.offset - SIZE
         name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
         if not 0 <= size <= most:
-            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (the limit {name!r})")
+            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (limit: {name})")
         body = self._cursor.take(size + padding(size), what)
         data, raw = body[:size], head + body
         self.active = True
@@ -50,7 +47,7 @@ class Prelude:
             if len(self._globals_raw) > self._limits.pax_record + SIZE:
                 raise LimitExceeded(
                     f"global PAX headers in a row at byte {offset}: got {len(self._globals_raw)} bytes, "
-                    f"want at most {self._limits.pax_record} (the limit 'pax_record')"
+                    f"want at most {self._limits.pax_record} (limit: pax_record)"
                 )
             return
         kind = b"x" if flag == b"X" else flag
@@ -67,8 +64,8 @@ class Prelude:
                 raise Invalid(f"global PAX header: got the key {shown(key)}, want none that is of one file alone")
         self._global = {key: value for key, value in {**self._global, **records}.items() if value}
         size = sum(len(key) + len(value) for key, value in self._global.items())
-        if size > MOST_GLOBAL:
-            raise LimitExceeded(f"global PAX headers: got {size} bytes in force, want at most {MOST_GLOBAL}")
+        # As they apply to every entry, a few bytes of archive could have gigabytes of records.
+        self._limits.require("pax_global", size, "bytes of global PAX records in force")
 
     def close(self, head: bytes, name: bytes, size: int) -> tuple[bytes, int, Extra]:
         """The name and payload size of the entry with the main header ``head``, and its other blocks and records."""
@@ -110,7 +107,7 @@ class Prelude:
             if len(blocks) * SIZE >= self._limits.pax_record:
                 raise LimitExceeded(
                     f"sparse map at byte {self._cursor.offset}: got over {self._limits.pax_record} bytes, "
-                    f"want fewer (the limit 'pax_record')"
+                    f"want fewer (limit: pax_record)"
                 )
             blocks.append(self._cursor.take(SIZE, "sparse map"))
             more = blocks[-1][504]

@@ -146,4 +146,4 @@ class Scanner:
     def _full(self, *, entries: bool) -> LimitExceeded:
         if not entries:
             return too_many_names(self._limits)
-        return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (the limit 'entries')")
+        return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (limit: entries)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import in_force
 from converter.streams import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Entry
@@ -14,7 +15,6 @@ from converter.streams.tar.names import shown
 Region = tuple[int, int]
 """Offset and length of a piece of data; everything else is a hole."""
 
-MOST_MAP = 1024 * 1024
 _ZEROS = bytes(64 * 1024)
 
 
@@ -40,7 +40,7 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
     if size - data.left > most:
         raise LimitExceeded(
             f"sparse file {shown(entry.name)}: got {size - data.left} bytes of holes, want at most {most} "
-            f"(the limit 'ratio')"
+            f"(limit: holes)"
         )
     position = 0
     for offset, length in regions:
@@ -113,9 +113,10 @@ def _lines(data: _Taker) -> list[bytes]:
     if not count.isdigit() or len(count) > 20:
         raise Invalid(f"sparse map: got the count {shown(count)}, want a decimal number")
     missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
+    most = in_force().pax_record
     while missing > 0:
-        if len(blocks) * SIZE >= MOST_MAP:
-            raise LimitExceeded(f"sparse map: got over {MOST_MAP} bytes, want fewer")
+        if len(blocks) * SIZE >= most:
+            raise LimitExceeded(f"sparse map: got over {most} bytes, want fewer (limit: pax_record)")
         blocks.append(data.block())
         missing -= blocks[-1].count(b"\n")
     return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]

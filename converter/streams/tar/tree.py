@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
-from converter.model.limits import GIB, Limits, in_force
+from converter.model.limits import Limits, in_force
 from converter.streams import Blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
@@ -31,9 +31,6 @@ UNDESCRIBED = 256
 
 DIRECTORY = 128
 """Bytes counted, besides its names, for a directory that an entry describes."""
-
-MOST_HOLES = 4 * GIB
-"""Bytes of holes in sparse files that are hashed; more are taken for an attack."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +116,7 @@ class _State:
         self._held = held
         self._records = records
         self._root = _Dir(0)
-        self._holes = MOST_HOLES
+        self._holes = held.limits.holes
         self._layer = 0
         self._begun = 0
         """Where the records of the current layer begin."""
