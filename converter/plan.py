@@ -130,12 +130,17 @@ def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> 
 
 def leaves(*nodes: Node) -> list[Copy | Make]:
     """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
-    return list({id(leaf): leaf for node in nodes for leaf in _leaves(node)}.values())
-
-
-def _leaves(node: Node) -> Iterator[Copy | Make]:
-    if not isinstance(node, Copy):
-        for child in node.inputs:
-            yield from _leaves(child)
-    if not isinstance(node, Write):
-        yield node
+    found: dict[int, Copy | Make] = {}
+    opened: set[int] = set()
+    waiting = [*reversed(nodes)]
+    # No recursion: layered ACIs are a chain of makes as long as the image has layers.
+    while waiting:
+        node = waiting[-1]
+        if id(node) not in opened and not isinstance(node, Copy):
+            opened.add(id(node))
+            waiting += reversed(node.inputs)
+            continue
+        waiting.pop()
+        if not isinstance(node, Write):
+            found.setdefault(id(node), node)
+    return list(found.values())

@@ -99,6 +99,8 @@ class Execution:
         todo = leaves(*roots)
         self._running.report(Planned(sum(map(input_size, todo)), len(todo)))
         self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
+        for leaf in todo:
+            self._finish(leaf)
         return [self._finish(root) for root in roots]
 
     def _run_leaves(self, todo: list[Copy | Make]) -> None:

@@ -195,3 +195,7 @@ def test_a_name_that_is_not_utf_8_cannot_be_whitelisted() -> None:
 def test_what_leads_out_of_the_root_is_refused() -> None:
     with pytest.raises(Invalid):
         layered(LAYERS[0], layer(File("../a")))
+
+
+def test_hundreds_of_layers_are_no_recursion() -> None:
+    assert len(layered(*[layer(File("a"))] * 400)) == 400
