@@ -10,7 +10,7 @@ from converter.bulk.ends import Ends
 from converter.bulk.plan import Job
 from converter.conversion.ends import target_store
 from converter.events import Report, silent
-from converter.model.reference import Location
+from converter.model.reference import STDIN, STDOUT, Location
 from converter.stores import StoreOptions
 
 R = TypeVar("R")
@@ -60,8 +60,7 @@ class Elsewhere(Protocol):
 def travels(job: Job) -> bool:
     """Whether another machine can reach both ends: neither is a daemon's socket or a standard stream."""
     return not any(
-        place.transport == "docker-daemon" or place.path in ("-", "/dev/stdin", "/dev/stdout")
-        for place in (job.source, job.destination)
+        place.transport == "docker-daemon" or place.path in STDIN + STDOUT for place in (job.source, job.destination)
     )
 
 

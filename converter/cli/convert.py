@@ -111,16 +111,16 @@ def _advising() -> Iterator[None]:
 
 def is_standard_output(destination: str) -> bool:
     """Whether a destination is standard output."""
-    from converter.model.reference import Location
+    from converter.model.reference import STDOUT, Location
 
-    return Location.parse(destination).path in {"-", "/dev/stdout", "/dev/fd/1"}
+    return Location.parse(destination).path in {*STDOUT, "/dev/fd/1"}
 
 
 def check_terminals(source: str, *, to_stdout: bool) -> None:
     """Raises Usage if an image would be read from or written to a terminal."""
-    from converter.model.reference import Location
+    from converter.model.reference import STDIN, Location
 
-    if Location.parse(source).path in {"-", "/dev/stdin"} and on_terminal(sys.stdin):
+    if Location.parse(source).path in STDIN and on_terminal(sys.stdin):
         raise Usage("got a terminal on standard input, want an image from a file or a pipe")
     if to_stdout and on_terminal(sys.stdout):
         raise Usage("got a terminal on standard output, want a file or a pipe for the image")

@@ -13,11 +13,10 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
-from converter.model.reference import Location
+from converter.model.reference import STDOUT, Location
 from converter.model.transport import TRANSPORTS
 from converter.plan import Loss, Made, Node, forecast
 from converter.ports import Fetch
-from converter.stores.media.out_file import STDOUT
 from converter.trust.settings import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"

@@ -13,11 +13,10 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Index, Item, images, of_aci
 from converter.model.naming import REF_NAME, is_full
-from converter.model.reference import ImageName, Location
+from converter.model.reference import STDOUT, ImageName, Location
 from converter.model.transport import TRANSPORTS
 from converter.plan import Loss
 from converter.ports import Format
-from converter.stores.media.out_file import STDOUT
 
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""

@@ -14,6 +14,9 @@ from converter.model.transport import TRANSPORTS, Transport
 Reference = str | PathLike[str]
 """What callers pass: TRANSPORT:LOCATION or a bare path as str, or a path object, which may contain any colons."""
 
+STDIN, STDOUT = ("-", "/dev/stdin"), ("-", "/dev/stdout")
+"""The paths of standard input and of standard output."""
+
 DEFAULT_HOST = "docker.io"
 
 # Compiled on first use: an image in a file has no registry name.

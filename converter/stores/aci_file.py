@@ -22,11 +22,11 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits, in_force
-from converter.model.reference import Location
+from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import disk, regular_size, write_down
-from converter.stores.media.archive import STDIN, TarMedium, open_bytes, where
+from converter.stores.media.archive import TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured

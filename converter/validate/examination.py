@@ -14,13 +14,13 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import read
 from converter.model.image import Attachment
-from converter.model.reference import Location
+from converter.model.reference import STDIN, Location
 from converter.ports import Source
 from converter.stores import StoreOptions, oci_index, open_source
 from converter.stores.directory import MANIFEST, VERSION, is_image
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import Medium
-from converter.stores.media.archive import STDIN, TarMedium, open_bytes
+from converter.stores.media.archive import TarMedium, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.detect import HEAD, detect, start_of

@@ -12,6 +12,7 @@ from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
+from converter.model.reference import STDIN
 from converter.stores.disk import READ, disk, shown
 from converter.stores.media.temporary import spooled
 from converter.streams.blocks import COPY_BLOCK, file_blocks
@@ -20,8 +21,6 @@ from converter.streams.detect import HEAD, detect, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.cursor import FileCursor
 from converter.streams.tar.scan import Scanner
-
-STDIN = ("-", "/dev/stdin")
 
 
 @frozen(kw_only=False)

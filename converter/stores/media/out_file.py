@@ -7,11 +7,10 @@ import stat
 from pathlib import Path
 
 from converter.errors import Invalid
+from converter.model.reference import STDOUT
 from converter.stores.disk import disk, shown, sync_directory, write_all
 from converter.stores.media.temporary import Temporary, spool, temporary_file
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-
-STDOUT = ("-", "/dev/stdout")
 
 
 class OutFile:

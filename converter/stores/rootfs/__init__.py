@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.errors import Usage
-from converter.model.reference import Location
+from converter.model.reference import STDOUT, Location
 from converter.ports import Sink
 from converter.stores.disk import disk
-from converter.stores.media.out_file import STDOUT
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.bundle import BundleSink, RootfsSink
 from converter.stores.rootfs.flat import FlatSink
