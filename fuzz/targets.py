@@ -22,6 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load, load_object, read
 from converter.model.limits import MIB, Limits, enforced
+from converter.model.naming import TITLE
 from converter.model.platform import Platform
 from converter.model.pretty_jws import payload
 from converter.model.reference import ImageName, Location
@@ -45,7 +46,7 @@ from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces
 from converter.streams.tar.tree import tree
-from converter.trust import content_trust, libtrust, notation_chain, openpgp_message, rekor
+from converter.trust import libtrust, notation_chain, openpgp_message, rekor
 from converter.trust.certificates import Roots, issued, load_der, load_pem, public_key
 from converter.trust.certificates import subject as subject_of
 from converter.trust.check import ONE_VERDICT, check_one
@@ -238,7 +239,7 @@ def certificates(data: bytes) -> None:
 def evidence(data: bytes) -> None:
     """A signature of each kind that is no envelope of OpenPGP: bundles of Sigstore, Notation, Content Trust."""
     for kind in ONE_VERDICT:
-        told = {rekor.ENTRY: data.decode("latin-1"), content_trust.TITLE: "targets.json"}
+        told = {rekor.ENTRY: data.decode("latin-1"), TITLE: "targets.json"}
         files = {"root.json": data, "targets.json": data}
         signature = Signature(
             kind=kind, location="targets.json", covers="", data=data, payload=data, annotations=told, files=files

@@ -12,6 +12,10 @@ REF_NAME = "org.opencontainers.image.ref.name"
 """Where layouts keep a name; only the tag if FULL_NAME is there too."""
 FULL_NAME = "io.containerd.image.name"
 """Where Docker and containerd keep the full name."""
+NAMES = frozenset((REF_NAME, FULL_NAME))
+"""Annotations that say what an image is called where it is stored, not what it is."""
+TITLE = "org.opencontainers.image.title"
+"""Where a blob or an image has a name for people."""
 
 _SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 

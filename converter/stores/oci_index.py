@@ -16,7 +16,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, letters, load_object, type_name
 from converter.model.limits import Limits
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.naming import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium
@@ -215,7 +215,7 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
 
 
 def _names(value: dict[str, Any]) -> dict[str, str]:
-    return {key: text for key, text in (value.get("annotations") or {}).items() if key in (REF_NAME, FULL_NAME)}
+    return {key: text for key, text in (value.get("annotations") or {}).items() if key in NAMES}
 
 
 def _shared(value: dict[str, Any], names: dict[str, str]) -> set[str]:

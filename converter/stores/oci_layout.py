@@ -17,7 +17,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.naming import NAMES, REF_NAME
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
@@ -134,7 +134,7 @@ def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
             for subject, tag in ((by_entry.get(entry.digest), ""), (tagged, entry.annotations.get(REF_NAME, "")))
             if subject is not None
         }
-        kept = {key: text for key, text in entry.annotations.items() if key not in (REF_NAME, FULL_NAME)}
+        kept = {key: text for key, text in entry.annotations.items() if key not in NAMES}
         for subject, tag in names.items():
             attachment = Attachment(subject=subject, descriptor=replace(entry, annotations=kept), tag=tag)
             found.setdefault(subject, []).append(attachment)
@@ -176,7 +176,7 @@ class Additions:
 
     def add(self, root: Descriptor, names: Mapping[str, str] | None = None) -> None:
         """Add an entry under exactly these names."""
-        kept = {key: text for key, text in root.annotations.items() if key not in (REF_NAME, FULL_NAME)}
+        kept = {key: text for key, text in root.annotations.items() if key not in NAMES}
         self.entries.append(replace(root, annotations={**kept, **(names or {})}))
 
     def attach(self, attachment: Attachment) -> None:

@@ -16,6 +16,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
+from converter.model.naming import TITLE
 from converter.trust import content_trust as ct
 from converter.trust import cosign
 from converter.trust.evidence import SIGSTORE_FILE
@@ -86,7 +87,7 @@ def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
     more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
     blobs = {name: Blob(media_type=ct.DOCUMENT, data=data) for name, data in sorted(files.items())}
-    layers = [Descriptor.of(one.data, one.media_type, annotations={ct.TITLE: name}) for name, one in blobs.items()]
+    layers = [Descriptor.of(one.data, one.media_type, annotations={TITLE: name}) for name, one in blobs.items()]
     return _artifact(more, Blob(media_type=types.OCI_EMPTY, data=b"{}"), layers, [*blobs.values()])
 
 

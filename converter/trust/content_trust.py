@@ -16,6 +16,7 @@ from converter.errors import ConverterError, Invalid, Untrusted, within
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.naming import TITLE
 from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.members import as_object, decoded, member, objects
@@ -25,8 +26,6 @@ from converter.trust.trusted import Subject, Trusted, at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
 """The media type of a document stored with an image, and the artifact type of all of them together."""
-TITLE = "org.opencontainers.image.title"
-"""The annotation that holds the document's name."""
 
 ROOT, TARGETS = "root", "targets"
 ROOT_FILE = "root.json"

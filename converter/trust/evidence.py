@@ -18,6 +18,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import in_force
+from converter.model.naming import TITLE
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
 from converter.trust import signature as kinds
@@ -143,7 +144,7 @@ def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signat
     """The signatures in an artifact: each layer's media type says what it is."""
     layers = _rows(load_object(fetch(entry).read()), "layers")
     documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
-    files = {one.annotations.get(content_trust.TITLE, ""): fetch(one).read() for one in documents}
+    files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
     yield from content_trust.beside(files, place.covers, place.location)
     for layer in layers:
         kind = layer.media_type

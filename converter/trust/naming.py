@@ -29,14 +29,14 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
     return full or short
 
 
-def is_full(text: str) -> bool:
+def may_be_full(text: str) -> bool:
     """Whether the text may be a full name, not a bare tag or a position."""
     return any(mark in text for mark in ":/") and not text.startswith("@")
 
 
 def _full(text: str, root: Descriptor) -> ImageName | None:
     """The full name in the text; None for a tag or a position, or if its digest is not that of ``root``."""
-    if is_full(text):
+    if may_be_full(text):
         with suppress(Invalid):
             name = ImageName.parse(text).tagged()
             return name if name.digest in (None, root.digest) else None

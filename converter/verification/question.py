@@ -20,7 +20,7 @@ from converter.ports import Source
 from converter.stores import beside
 from converter.stores.catalogue import in_full
 from converter.trust import evidence
-from converter.trust.naming import is_full, name_of
+from converter.trust.naming import may_be_full, name_of
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 
@@ -78,9 +78,9 @@ def aside(folder: Path, question: Question) -> Iterator[Signature]:
 
 def names_here(source: Source, location: Location, root: Descriptor) -> tuple[str, ...]:
     """All full names of the image in its store, unless ``location`` already says which one is meant."""
-    if location.transport in ("docker", "docker-daemon") or is_full(location.name):
+    if location.transport in ("docker", "docker-daemon") or may_be_full(location.name):
         return ()
-    names = (name for name in source.names() if is_full(name) and source.resolve(name).digest == root.digest)
+    names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == root.digest)
     return tuple(dict.fromkeys(filter(None, map(in_full, names))))
 
 

@@ -21,7 +21,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, of_aci
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.naming import FULL_NAME, NAMES
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
 from converter.streams.workers import Workers
@@ -213,7 +213,7 @@ class _Tracing:
 
 
 def _names(root: Descriptor) -> dict[str, str]:
-    return {key: text for key, text in root.annotations.items() if key in (FULL_NAME, REF_NAME)}
+    return {key: text for key, text in root.annotations.items() if key in NAMES}
 
 
 def _names_of_aci(item: Item) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from converter.errors import ConverterError
+from converter.model.naming import TITLE
 from converter.trust import canonical_json, content_trust
 from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey
@@ -65,7 +66,7 @@ def targets(*keys: PrivateKey, manifest: bytes = MANIFEST, expires: str = LATER,
 def about(data: bytes, root_data: bytes = root()) -> Signature:
     name = "targets.json"
     files = {name: data, "root.json": root_data}
-    told = {content_trust.TITLE: name}
+    told = {TITLE: name}
     return Signature(kind=CONTENT_TRUST, location=name, covers="", data=data, annotations=told, files=files)
 
 

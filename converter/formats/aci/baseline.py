@@ -12,6 +12,7 @@ from converter.formats.aci.manifest import Manifest, parse
 from converter.formats.aci.reading import Owners, to_image
 from converter.model.frozen import frozen
 from converter.model.image import Image
+from converter.model.naming import NAMES
 
 
 @frozen
@@ -41,7 +42,7 @@ def comparable(image: Image) -> Image:
         exposed_ports=tuple(sorted(image.config.exposed_ports)),
         volumes=tuple(sorted(image.config.volumes)),
     )
-    annotations = {key: value for key, value in image.annotations.items() if key not in keys.NAMES}
+    annotations = {key: value for key, value in image.annotations.items() if key not in NAMES}
     return replace(image, config=config, annotations=annotations)
 
 

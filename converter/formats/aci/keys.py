@@ -6,8 +6,6 @@ it agrees with the manifest: editing the manifest edits the image.
 
 from __future__ import annotations
 
-from converter.model.naming import FULL_NAME, REF_NAME
-
 DOCKER = "appc.io/docker/"
 ORIGINAL_NAME = DOCKER + "originalname"
 REGISTRY = DOCKER + "registryurl"
@@ -60,6 +58,3 @@ WELL_KNOWN = {
 DATED = {CREATED_ON: "org.opencontainers.image.created", AUTHORS: "org.opencontainers.image.authors"}
 """Annotations that an image's configuration has too."""
 OF_APPC = frozenset((AUTHORS, AUTHOR, CREATED_ON, COMMENT, *WELL_KNOWN))
-
-NAMES = frozenset((REF_NAME, FULL_NAME))
-"""Annotations that say what an image is called where it is stored, not what it is."""

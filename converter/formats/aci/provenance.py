@@ -8,10 +8,9 @@ from converter.errors import Invalid
 from converter.formats.aci.names import named, sanitised
 from converter.model.frozen import frozen
 from converter.model.image import Image
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.naming import FULL_NAME, REF_NAME, TITLE
 from converter.model.reference import ImageName
 
-TITLE = "org.opencontainers.image.title"
 UNNAMED = "image"
 
 
