@@ -40,6 +40,11 @@ def _edited(entry: Entry, apply: Edit) -> Entry:
     return entry if entry.item is None else replace(entry, item=apply(entry.item))
 
 
+def named(name: str) -> Edit:
+    """The edit that gives images the name that they have outside their source: an ACI's is made from it."""
+    return each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": name}}))
+
+
 def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from converter import formats
 from converter.conversion import acis
 from converter.conversion.options import Options
-from converter.edits import Edit, each_image, edited, one_platform, read_whole, some_platforms, squashed
+from converter.edits import Edit, each_image, edited, named, one_platform, read_whole, some_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Image, Index, Item, of_aci
@@ -40,7 +40,7 @@ def alone(options: Options) -> str:
 
 def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
     if called:
-        yield each_image(lambda image: replace(image, foreign={**image.foreign, "name": {"reference": called}}))
+        yield named(called)
     if options.squash:
         yield lambda item: acis.resolved(item, finder)
         yield each_image(squashed)

@@ -6,14 +6,15 @@ with a critical extension that is not understood here is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.model.limits import in_force
 from converter.trust.keys import broken, strong
+from converter.trust.members import decoded
 from converter.trust.times import moment
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ def load_der(data: bytes) -> Certificate:
         return _read(load_der_x509_certificate(data))
     except broken():
         raise Invalid("got bytes that are no certificate, want one in DER") from None
+
+
+def load_x5c(texts: Iterable[Any]) -> list[Certificate]:
+    """The certificates of a JOSE header, the signer's first (RFC 7515, section 4.1.6); raises Invalid."""
+    return [load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in texts]
 
 
 def _read(certificate: Certificate) -> Certificate:

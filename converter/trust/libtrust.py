@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import load_object
-from converter.trust.certificates import load_der, public_key, subject
+from converter.trust.certificates import load_x5c, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
-from converter.trust.members import as_object, decoded, member, optional
+from converter.trust.members import as_object, member, optional
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most
 
@@ -63,8 +63,7 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
 
 
 def _chain(header: dict[str, Any]) -> list[Certificate]:
-    chain = at_most(optional(header, "x5c", list) or [], "certificates", "certificates")
-    return [load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in chain]
+    return load_x5c(at_most(optional(header, "x5c", list) or [], "certificates", "certificates"))
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:

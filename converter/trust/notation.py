@@ -15,9 +15,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.trust import cose, notation_chain
-from converter.trust.certificates import load_der, subject
+from converter.trust.certificates import load_der, load_x5c, subject
 from converter.trust.keys import jws_signed
-from converter.trust.members import decoded, member, only
+from converter.trust.members import member, only
 from converter.trust.signature import Signature, Verdict
 from converter.trust.times import moment, time_of
 from converter.trust.trusted import Subject, Trusted, at_most
@@ -115,7 +115,7 @@ def _from_jws(data: bytes) -> Envelope:
         payload=pretty_jws.decode(payload),
         signed=f"{protected}.{payload}".encode(),
         signature=pretty_jws.decode(member(document, "signature", str)),
-        chain=[load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in chain],
+        chain=load_x5c(chain),
     )
 
 

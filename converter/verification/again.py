@@ -6,11 +6,21 @@ with what the target has, once that is proven, and compares the root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from converter import formats
-from converter.edits import codec_of, each_image, one_platform, read_whole, some_platforms, squashed, truthful
+from converter.edits import (
+    Read,
+    codec_of,
+    each_image,
+    named,
+    one_platform,
+    read_whole,
+    some_platforms,
+    squashed,
+    truthful,
+)
 from converter.errors import Untrusted
 from converter.formats import aci
 from converter.formats.aci import Finder
@@ -24,8 +34,6 @@ from converter.model.platform import Platform
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.trust.settings import Settings
 from converter.verification.original import OriginalSource
-
-Read = Callable[[Descriptor], Item]
 
 
 def chosen(original: OriginalSource, root: Descriptor) -> Item:
@@ -81,7 +89,7 @@ def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item
     settings = original.record.settings
     item = each_image(original.with_layers)(item)
     if settings.called:
-        item = each_image(lambda image: _called(image, settings.called))(item)
+        item = named(settings.called)(item)
     if root.media_type != types.ACI or settings.squash:
         item = each_image(lambda image: aci.resolve(image, finder))(item)
     if settings.squash:
@@ -96,10 +104,6 @@ def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item
     packed, took = _packed_as(item, target), frozenset(_layer_types(target))
     mixed = any(image.original is not None and image.original.format != name for image in images(target))
     return formats.encode_mixed(packed, took) if mixed else formats.writer(name).encode(packed, took)
-
-
-def _called(image: Image, name: str) -> Image:
-    return replace(image, foreign={**image.foreign, "name": {"reference": name}})
 
 
 def _layer_types(item: Item) -> Iterator[str]:

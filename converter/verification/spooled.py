@@ -8,8 +8,7 @@ from contextvars import copy_context
 from threading import Condition, Thread
 
 from converter.errors import Invalid
-from converter.stores.disk import disk, write_all
-from converter.stores.media.temporary import spool
+from converter.stores.media.temporary import spool, write_spool
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
@@ -72,8 +71,7 @@ class Spooled:
                 for block in source:
                     if self._left:
                         break
-                    with disk("a temporary file", "write"):
-                        write_all(self._fd, block)
+                    write_spool(self._fd, block)
                     self._tell(len(block))
                     if self._most is not None and self._there > self._most:
                         break

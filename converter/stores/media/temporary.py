@@ -170,14 +170,19 @@ def spool() -> int:
         return os.dup(file.fileno())
 
 
+def write_spool(fd: int, data: bytes | memoryview) -> None:
+    """Append to such a file. Raises StorageFailed."""
+    with disk("a temporary file", "write"):
+        write_all(fd, data)
+
+
 def spooled(blocks: Blocks) -> int:
     """The blocks in an unnamed file, open for reading."""
     target = spool()
     try:
         with closing(blocks) as source:
             for block in source:
-                with disk("a temporary file", "write"):
-                    write_all(target, block)
+                write_spool(target, block)
     except BaseException:
         os.close(target)
         raise

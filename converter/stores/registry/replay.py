@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from converter.model.content import Blocks
 from converter.model.digest import Digest, new_hasher
-from converter.stores.disk import disk, write_all
-from converter.stores.media.temporary import spool
+from converter.stores.disk import disk
+from converter.stores.media.temporary import spool, write_spool
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, skipped
 
@@ -116,12 +116,12 @@ class _Kept:
         """Append a block. Raises StorageFailed, as an OSError would look like one of the connection it is sent over."""
         if self._fd < 0 and len(self._memory) + len(block) > IN_MEMORY:
             self._fd = spool()
-            self._write(self._memory)
-            self._memory.clear()
+            write_spool(self._fd, memoryview(self._memory))
+            self._memory = bytearray()
         if self._fd < 0:
             self._memory += block
         else:
-            self._write(block)
+            write_spool(self._fd, block)
 
     def read(self, offset: int) -> bytes:
         """Some bytes from ``offset``."""
@@ -134,7 +134,3 @@ class _Kept:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _write(self, data: Block | bytearray) -> None:
-        with disk("a temporary file", "write"):
-            write_all(self._fd, memoryview(data))
