@@ -16,7 +16,7 @@ from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, show_row, size
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
-from converter.model.image import Artifact, Attachment, Image, Index, Item, RunConfig, subjects
+from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.naming import REF_NAME, called
 from converter.model.reference import Location
@@ -208,7 +208,7 @@ def _index(index: Index) -> Rows:
     for entry in index.entries:
         descriptor = entry.descriptor
         platform = str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
-        speaks_of = descriptor.annotations.get("vnd.docker.reference.digest")
+        speaks_of = descriptor.annotations.get(REFERENCE)
         more = f"  attests {speaks_of}" if speaks_of else ""
         yield "", f"{descriptor.digest}  {platform}{more}"
 

@@ -41,10 +41,9 @@ LAYER_TYPES: Mapping[str, tuple[str, str]] = {
 }
 """What a layer's media type says: whether it may be distributed, and its codec."""
 
-_IMAGE_CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
 CONFIG_TYPES: Mapping[str, frozenset[str]] = {
-    "oci": _IMAGE_CONFIGS,
-    "docker": _IMAGE_CONFIGS | {"application/octet-stream"},
+    "oci": types.CONFIGS,
+    "docker": types.CONFIGS | {"application/octet-stream"},
 }
 """The config types of image manifests, by format. Old engines pushed octet-stream; to OCI that is an artifact."""
 

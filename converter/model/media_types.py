@@ -54,6 +54,9 @@ MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 INDEXES = frozenset((OCI_INDEX, DOCKER_LIST))
 """Documents that name manifests."""
 
+CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
+"""Configurations of images."""
+
 OCI_LAYERS = frozenset(
     (
         OCI_LAYER,

@@ -29,7 +29,7 @@ _CA = ("caPath", "caData")
 _ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
 
 File = tuple[str, bytes]
-"""A key's name, and its content."""
+"""A file's name, and its content."""
 
 
 @frozen

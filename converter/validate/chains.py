@@ -11,7 +11,6 @@ from converter.validate import lower
 from converter.validate.blobs import Blobs, SeenLayer
 from converter.validate.files import Files
 
-_ID = re.compile(r"[0-9a-f]{64}")
 _DIRECTORY = re.compile(r"([0-9a-f]{64})/json")
 
 
@@ -49,7 +48,7 @@ class ChainCheck:
 
     def _unfit(self, layer: str, seen: set[str]) -> str:
         """Why a layer cannot be the next of a chain; empty if it can."""
-        if not _ID.fullmatch(layer):
+        if not repositories.ID.fullmatch(layer):
             return f"got the layer ID {layer[:100]!r}, want 64 lower-case hex digits"
         if layer in seen:
             return f"got the layer {layer} as its own ancestor, want a chain that ends"

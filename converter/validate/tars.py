@@ -24,7 +24,6 @@ Tell = Callable[[str, bytes | None, str], None]
 _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
 """Whether the numbers of a header, from the mode on, have the usual form, and so need no closer look."""
-_REPEATABLE = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 _TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
 _NUMBERS: tuple[Callable[[Entry], object], ...] = (
     lambda entry: entry.mode,
@@ -75,7 +74,7 @@ def _records(entry: Entry, tell: Tell) -> None:
             continue
         seen: set[bytes] = set()
         for key, value in pax.pairs(record.data):
-            if key in seen and key not in _REPEATABLE:
+            if key in seen and key not in pax.SPARSE_PAIR:
                 tell("tar/pax-repeated", entry.name, f"got the key {shown(key)} twice, want it once")
             seen.add(key)
             if key in _TEXTS and not _utf8(value) and b"hdrcharset" not in entry.pax:

@@ -14,7 +14,7 @@ from converter.trust.identity import ANY, Rule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import Policy
-from converter.trust.policy_requirements import Read
+from converter.trust.policy_requirements import File, Read
 from converter.trust.rkt_keystore import Keystore
 from converter.trust.trusted import Trusted
 
@@ -22,9 +22,6 @@ SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
 REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
 """What ``require`` may name. A signature is always wanted, unless an attestation alone suffices: of the image itself
 (``signature``), by way of its origin record (``origin``), or of either."""
-
-File = tuple[str, bytes]
-"""A file's name, and its content."""
 
 
 @frozen

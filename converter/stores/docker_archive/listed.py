@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object, type_name
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
+from converter.ports import Fetch
 from converter.stores import oci_index
 from converter.stores.catalogue import in_full
 from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 
-Fetch = Callable[[Descriptor], Known]
 Row = tuple[Descriptor, Digest | None, list[Digest]]
 """A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
 

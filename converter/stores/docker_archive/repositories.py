@@ -20,7 +20,8 @@ from converter.stores.media import Medium
 
 NAME = "repositories"
 _JSON = re.compile(r"[0-9a-f]{64}/json")
-_ID = re.compile(r"[0-9a-f]{64}")
+ID = re.compile(r"[0-9a-f]{64}")
+"""The ID of a layer."""
 
 
 def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -83,7 +84,7 @@ def _chain(medium: Medium, top: str, limits: Limits) -> Iterator[str]:
     seen: set[str] = set()
     layer = top
     while layer:
-        if not _ID.fullmatch(layer):
+        if not ID.fullmatch(layer):
             raise Invalid(f"got the layer ID {shown(layer[:100])!r}, want 64 lower-case hex digits")
         if layer in seen:
             raise Invalid(f"got the layer {layer} as its own ancestor, want a chain that ends")

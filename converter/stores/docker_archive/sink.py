@@ -30,8 +30,7 @@ from converter.streams.blocks import peek
 from converter.streams.detect import HEAD, Codec, detect
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
-CONFIGS = frozenset((types.OCI_CONFIG, types.DOCKER_CONFIG))
-DOCUMENTS = CONFIGS | types.MANIFESTS | types.INDEXES
+DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
 
 _SUFFIXES: dict[Codec | None, str] = {"tar": "", "gzip": "gzip", "zstd": "zstd"}
 _FAVOURITE = Platform(os="linux", architecture="amd64")
@@ -143,7 +142,7 @@ class DockerArchiveSink:
                 yield from self._rows(Descriptor.from_json(child), depth + 1)
         elif root.media_type in types.MANIFESTS and (root.platform is None or root.platform.known):
             config, layers = document.get("config") or {}, document.get("layers") or []
-            if config.get("mediaType") in CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
+            if config.get("mediaType") in types.CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
                 yield root.digest, Row(manifest=document, platform=root.platform)
 
     def _row(self, row: Row) -> dict[str, Any]:

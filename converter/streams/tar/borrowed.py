@@ -19,14 +19,12 @@ from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.delta import differing, restored
 from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.rename import ROOTFS
 from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"
 LEAST = 64
 """Bytes of a file, at least; a smaller one costs no more verbatim than by reference."""
-
-ROOTFS = b"rootfs/"
-"""The prefix of names in an ACI, absent in layers."""
 
 IN_MEMORY = 1 * MIB
 """Bytes kept in memory of a file being looked up; a larger one waits on disk until it is found or not."""
@@ -80,9 +78,9 @@ class Files:
         return self._named.get(name, (0, 0))
 
 
-def described(blocks: Blocks, files: Files, lend: Lend, limits: Limits | None = None) -> Iterator[Block]:
+def described(blocks: Blocks, files: Files, lend: Lend) -> Iterator[Block]:
     """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
-    return gathered(_described(blocks, files, lend, limits or in_force()))
+    return gathered(_described(blocks, files, lend, in_force()))
 
 
 def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:

@@ -10,7 +10,8 @@ from converter.streams.tar.names import shown
 
 XATTR = b"SCHILY.xattr."
 _NAMES = frozenset({b"path", b"linkpath", b"uname", b"gname", b"GNU.sparse.name"})
-_SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
+SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
+"""The only keys that may be repeated: one of each per region (sparse format 0.0)."""
 
 
 def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -55,7 +56,7 @@ def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     if len(data) > limits.xattr:
         _check_attributes(found, limits)
     if b"GNU.sparse.offset" in records:
-        records[b"GNU.sparse.map"] = b",".join(value for key, value in found if key in _SPARSE_PAIR)
+        records[b"GNU.sparse.map"] = b",".join(value for key, value in found if key in SPARSE_PAIR)
     return records
 
 

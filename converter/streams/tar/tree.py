@@ -5,14 +5,14 @@ It applies the layers from the base up, independently of ``squash``, with which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
+from converter.model.content import Open
 from converter.model.limits import Limits, in_force
-from converter.streams import Blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
 from converter.streams.tar.held import Held
@@ -23,8 +23,6 @@ from converter.streams.tar.records import Records
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
-
-Open = Callable[[], Blocks]
 
 UNDESCRIBED = 256
 """Bytes counted for a directory that no entry describes: one entry may need hundreds of them."""
