@@ -6,7 +6,7 @@ is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -125,7 +125,10 @@ def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
 def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
     judgement = judge(source, location, root, wanted)
     asked_for = ORIGIN in wanted.require
-    if (judgement.ok and not asked_for) or SIGNATURE in wanted.require or any(one.broken for one in judgement.verdicts):
+    decided = judgement.ok or SIGNATURE in wanted.require
+    if asked_for:
+        decided = SIGNATURE in wanted.require and not _has(SIGNATURE, judgement.verdicts)
+    if decided or any(one.broken for one in judgement.verdicts):
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.but_for(judgement.signed)
@@ -184,10 +187,14 @@ def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
 
 def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
     """A fact for each kind of signature that is required, whoever made it, and missing."""
-    for required, here in ((ATTESTATION, True), (SIGNATURE, False)):
-        good = any(one.ok and (one.signature.kind == kinds.ATTESTATION) == here for one in verdicts)
-        if required in wanted.require and not good:
+    for required in (ATTESTATION, SIGNATURE):
+        if required in wanted.require and not _has(required, verdicts):
             yield f"got no good {required}, want one (--require {required})"
+
+
+def _has(what: str, verdicts: Sequence[Verdict]) -> bool:
+    """Whether there is a good attestation, or a good signature of any other kind."""
+    return any(one.ok and (one.signature.kind == kinds.ATTESTATION) == (what == ATTESTATION) for one in verdicts)
 
 
 def _counts(signature: Signature, wanted: Wanted) -> bool:

@@ -19,7 +19,7 @@ from tests.trust.origins import KEY, NAME, RING
 
 PLAIN = StoreOptions(tls_verify=False)
 
-DOCKER_ARCHIVE, REGISTRY, OCI_REGISTRY = "`docker-archive:`", "a registry, as Docker", "a registry, as OCI"
+DOCKER_ARCHIVE, REGISTRY, OCI_REGISTRY = "`docker-archive:`, as Docker", "a registry, as Docker", "a registry, as OCI"
 LAYOUT, DIRECTORY, ACI = "`oci:`", "`dir:`", "`aci:`"
 SCHEMA_1 = "`dir:`, schema 1"
 DAEMON = "`docker-daemon:`"

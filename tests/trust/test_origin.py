@@ -290,12 +290,18 @@ def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:
     assert (tmp_path / "one.aci.origin").read_bytes() == (tmp_path / "two.aci.origin").read_bytes()
 
 
+ITSELF_AND_BEFORE = frozenset(("origin", "signature"))
+
+
 @pytest.mark.parametrize(
     "wanted, ok",
     [
         pytest.param(BOTH, True, id="either will do"),
         pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("origin",))), True, id="an origin"),
         pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("signature",))), False, id="a signature of its own"),
+        pytest.param(
+            Wanted(keys=BOTH.keys, require=ITSELF_AND_BEFORE), False, id="an origin and a signature of its own"
+        ),
         pytest.param(Wanted(keys=(("--key other", public_pem(ecdsa(9))),)), False, id="by another key"),
         pytest.param(OPENPGP, False, id="by a keyring"),
         pytest.param(Wanted(keys=BOTH.keys, rekor_keys=(("log", public_pem(ecdsa(8))),)), False, id="logged by Rekor"),
@@ -322,6 +328,10 @@ EACH = Wanted(keys=BOTH.keys, keyrings=OPENPGP.keyrings)
         pytest.param(["aci:{}/app.aci"], replace(EACH, keys=OTHER), False, id="the original by a third"),
         pytest.param(["aci:{}/app.aci"], replace(EACH, keyrings=OTHER_RING), False, id="the ACI by a third"),
         pytest.param(["aci:{}/app.aci"], replace(EACH, require=frozenset(("signature",))), False, id="both themselves"),
+        pytest.param(["aci:{}/app.aci"], replace(EACH, require=ITSELF_AND_BEFORE), True, id="itself, and the original"),
+        pytest.param(
+            ["aci:{}/app.aci", "oci:{}/out"], replace(EACH, require=ITSELF_AND_BEFORE), False, id="two originals alone"
+        ),
     ],
 )
 def test_each_signs_what_they_made(way: list[str], wanted: Wanted, ok: bool, tmp_path: Path) -> None:
@@ -336,8 +346,9 @@ def test_each_signs_what_they_made(way: list[str], wanted: Wanted, ok: bool, tmp
 
 def test_an_image_that_is_signed_itself_has_no_origin(tmp_path: Path) -> None:
     source = origins.oci(tmp_path / "source")
-    wanted = Wanted(keys=BOTH.keys, require=frozenset(("origin",)))
-    assert asked(source, wanted).unmet == ("got no origin record that holds, want one (--require origin)",)
+    for require in (frozenset(("origin",)), ITSELF_AND_BEFORE):
+        wanted = Wanted(keys=BOTH.keys, require=require)
+        assert asked(source, wanted).unmet == ("got no origin record that holds, want one (--require origin)",)
 
 
 def test_a_conversion_may_ask_for_what_was_signed_before(tmp_path: Path) -> None:
