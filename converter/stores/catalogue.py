@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
@@ -26,27 +27,30 @@ class Offer:
     tags: tuple[str, ...] = ()
 
 
-@frozen
-class Catalogue:
-    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people."""
+Found = dict[str, dict[Digest, Descriptor]]
+"""The distinct roots that a name may mean, each as the first offer has it."""
 
-    where: str
-    offers: tuple[Offer, ...]
-    positions: tuple[Descriptor, ...]
+
+class Catalogue:
+    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people.
+
+    There may be thousands, and each may be asked for, so they are looked up.
+    """
+
+    def __init__(self, *, where: str, offers: Iterable[Offer], positions: Iterable[Descriptor]) -> None:
+        self.where = where
+        self.offers = tuple(offers)
+        self.positions = tuple(positions)
 
     def names(self) -> tuple[str, ...]:
         """A name for each image; ``@N`` for one without a name of its own."""
-        listed: dict[str, set[Digest]] = {}
-        for offer in self.offers:
-            for name in (*offer.names, *offer.aliases):
-                listed.setdefault(name, set()).add(offer.root.digest)
         positions: dict[Digest, str] = {}
         for index, root in enumerate(self.positions):
             positions.setdefault(root.digest, f"@{index}")
         found: list[str] = []
         for offer in self.offers:
             # A listed name is matched by the first rule, so it is usable only if a single image is listed under it.
-            own = [name for name in offer.names if name and len(listed[name]) == 1]
+            own = [name for name in offer.names if name and len(self._exact[name]) == 1]
             found += own or [positions[root.digest] for root in (offer.root,) if root.digest in positions]
         return tuple(dict.fromkeys(found))
 
@@ -61,7 +65,7 @@ class Catalogue:
             return self.positions[int(position[1])]
         matching = self._matching(name)
         if len(matching) == 1:
-            return matching[0]
+            return next(iter(matching.values()))
         if not self.offers:
             raise NotFound(f"got {self.where} without an image, want one")
         got = f"the name {shown(name)}" if name else "no name"
@@ -71,31 +75,44 @@ class Catalogue:
 
     def names_of(self, root: Descriptor) -> tuple[str, ...]:
         """Every name that an image is listed under."""
-        return tuple(name for offer in self.offers if offer.root.digest == root.digest for name in offer.names)
+        return self._names.get(root.digest, ())
 
-    def _matching(self, name: str) -> list[Descriptor]:
+    def _matching(self, name: str) -> dict[Digest, Descriptor]:
         """The distinct roots that match by the first rule with any match."""
         if not name:
-            return _distinct(offer.root for offer in self.offers)
-        reference = in_full(name)
-        rules: tuple[Callable[[Offer], bool], ...] = (
-            lambda offer: name in offer.names or name in offer.aliases,
-            lambda offer: bool(reference) and reference in map(in_full, (*offer.names, *offer.aliases)),
-            lambda offer: name in offer.tags,
-        )
-        for rule in rules:
-            if found := _distinct(offer.root for offer in self.offers if rule(offer)):
-                return found
-        return []
+            return {offer.root.digest: offer.root for offer in reversed(self.offers)}
+        return self._exact.get(name) or self._full.get(in_full(name)) or self._tagged.get(name) or {}
+
+    @cached_property
+    def _exact(self) -> Found:
+        return self._found(lambda offer: (*offer.names, *offer.aliases))
+
+    @cached_property
+    def _full(self) -> Found:
+        return self._found(lambda offer: map(in_full, (*offer.names, *offer.aliases)))
+
+    @cached_property
+    def _tagged(self) -> Found:
+        return self._found(lambda offer: offer.tags)
+
+    def _found(self, names: Callable[[Offer], Iterable[str]]) -> Found:
+        found: Found = {}
+        for offer in self.offers:
+            for name in filter(None, names(offer)):
+                found.setdefault(name, {}).setdefault(offer.root.digest, offer.root)
+        return found
+
+    @cached_property
+    def _names(self) -> dict[Digest, tuple[str, ...]]:
+        names: dict[Digest, list[str]] = {}
+        for offer in self.offers:
+            names.setdefault(offer.root.digest, []).extend(offer.names)
+        return {digest: tuple(each) for digest, each in names.items()}
 
     def _listing(self) -> str:
         names = [shown(name) for name in self.names()]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return ", ".join(names[:_SHOWN]) + more
-
-
-def _distinct(roots: Iterable[Descriptor]) -> list[Descriptor]:
-    return list({root.digest: root for root in reversed(list(roots))}.values())[::-1]
 
 
 def in_full(name: str) -> str:

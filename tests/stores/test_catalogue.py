@@ -1,0 +1,35 @@
+"""Names within one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.stores.catalogue import Catalogue, Offer
+
+
+class Listed(tuple[str, ...]):
+    """Names that count how often they are looked at."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        Listed.looks += 1
+        return super().__iter__()
+
+    def __contains__(self, name: object) -> bool:
+        Listed.looks += 1
+        return super().__contains__(name)
+
+
+def test_each_of_thousands_of_names_is_looked_up() -> None:
+    roots = [Descriptor.of(str(number).encode(), types.OCI_MANIFEST) for number in range(3000)]
+    offers = [Offer(root=root, names=Listed((f"app:{number}",))) for number, root in enumerate(roots)]
+    catalogue = Catalogue(where="here", offers=offers, positions=roots)
+
+    assert [catalogue.resolve(name) for name in catalogue.names()] == roots
+    assert [catalogue.resolve(f"docker.io/library/app:{number}") for number in range(3000)] == roots
+    assert [catalogue.names_of(root) for root in roots] == [(f"app:{number}",) for number in range(3000)]
+    assert Listed.looks < 10 * len(roots)
