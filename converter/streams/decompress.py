@@ -36,9 +36,12 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
 
 
 def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
-    """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar."""
+    """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar.
+
+    Nothing at all is a tar without entries, whose end many leave out.
+    """
     head, whole = peek(blocks, HEAD)
-    codec = detect(head)
+    codec = detect(head) if head else "tar"
     if codec is None:
         raise Invalid(f"got data that starts with {start_of(head)}, want a tar, perhaps compressed")
     return codec, decompress(whole, codec, limits)

@@ -151,7 +151,7 @@ class Blobs:
 
     def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
         head, whole = peek(passing, HEAD)
-        codec = detect(head)
+        codec = detect(head) if head else "tar"
         if codec is None:
             fact = f"got data that starts with {start_of(head)}, want a tar, perhaps compressed"
             self.findings.add("image/layer-format", place, fact)

@@ -162,3 +162,13 @@ def test_an_index_that_lists_an_image_of_the_other_format(
         document = json.loads(source.fetch(source.resolve("")).read())
     there = [row["mediaType"] for row in document["manifests"]]
     assert there == ([root.manifest, listed.manifest] if kept else [types.OCI_MANIFEST] * 2)
+
+
+def test_a_layer_of_nothing_stays_one(tmp_path: Path) -> None:
+    fixture = Path(__file__).parent.parent.parent / "fixtures/images/oci-image/tar-of-nothing.tar"
+    source = f"oci-archive:{fixture}"
+    for number, compress in enumerate(["gzip", "none", "keep", "zstd"]):
+        target = f"oci:{tmp_path / str(number)}:a"
+        converter.convert(source, target, compress=compress)
+        assert converter.validate_image(target).valid
+        source = target

@@ -31,7 +31,8 @@ def unpacked(root: Known) -> Iterator[Block]:
     if codec == "zstd":
         raise Unsupported("got an ACI compressed with zstd, want gzip, bzip2, xz or none (aci.md, Image Archives)")
     if codec == "tar" and not head.startswith(USTAR, USTAR_AT):
-        raise Unsupported("got an ACI without a tar's magic number (v7), want one (ustar, as rkt wants it)")
+        got = "an ACI without a tar's magic number (v7)" if head else "an empty file"
+        raise Unsupported(f"got {got}, want an ACI that is a ustar, as rkt wants it")
     return blocks
 
 
