@@ -51,7 +51,11 @@ Examples:
     help="When to keep what was signed of an image that changes. Default: signed.",
 )
 @content_trust_option
-@click.option("--download-foreign", is_flag=True, help="Fetch layers from the URLs that stand in for them.")
+@click.option(
+    "--download-foreign",
+    is_flag=True,
+    help="Fetch foreign layers of a registry from their URLs.",
+)
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option(
     "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads. Default: one per processor, 4 over a network."

@@ -81,8 +81,9 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
     layers = (layer.content for image in images(item) for layer in image.layers)
     away = sum(isinstance(content, Known) and content.absent for content in layers)
     if away:
-        reason = f"docker load fetches none, and {away} are only where their URLs lead (--download-foreign)"
-        yield Loss(field="layers", reason=reason, kept="LayerSources")
+        reason = f"docker load fetches none, and {away} are only where their URLs lead"
+        want = "--download-foreign, from a registry"
+        yield Loss(field="layers", reason=f"{reason} ({want})", kept="LayerSources")
 
 
 def shown_format(destination: Location, chosen: Format) -> str:

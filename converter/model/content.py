@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
-from converter.errors import ConverterError, DigestMismatch, LimitExceeded
+from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotFound
 from converter.model.compression import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -76,6 +76,13 @@ def missing(error: ConverterError) -> Open:
         raise error
 
     return raw
+
+
+def foreign(descriptor: Descriptor, where: str) -> Known:
+    """A foreign layer that a store has only the URLs of."""
+    fact = f"got no bytes of the foreign layer {descriptor.digest} in {where}"
+    error = NotFound(f"{fact}, want them: convert --download-foreign fetches them, from a registry")
+    return Known(descriptor, missing(error), absent=True)
 
 
 def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:

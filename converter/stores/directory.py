@@ -16,7 +16,7 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, missing
+from converter.model.content import Blocks, Known, foreign
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -96,10 +96,9 @@ class DirectoryImage:
             size = self._medium.size(name)
             if size is not None:
                 return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
-        error = NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
-        if not descriptor.urls:
-            raise error
-        return Known(descriptor, missing(error), absent=True)
+        if descriptor.urls:
+            return foreign(descriptor, self._medium.where)
+        raise NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from converter.errors import ConverterError, NotFound, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, at_hand, missing
+from converter.model.content import Blocks, Known, at_hand, foreign
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -104,10 +104,9 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
         return Known(descriptor.sized(size), lambda: medium.open(name), file=medium.file(name))
     if descriptor.data is not None:
         return Known(descriptor, at_hand(descriptor.data))
-    error = NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
-    if not descriptor.urls:
-        raise error
-    return Known(descriptor, missing(error), absent=True)
+    if descriptor.urls:
+        return foreign(descriptor, medium.where)
+    raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
 
 
 def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:

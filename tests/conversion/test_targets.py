@@ -11,7 +11,7 @@ import pytest
 
 import converter
 from converter.conversion.targets import check, name_for
-from converter.errors import Usage
+from converter.errors import ConverterError, NotFound, Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
@@ -24,6 +24,8 @@ from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
 from tests.stores.copying import copy, sink_at, source_at
 from tests.stores.saving import classic, write_tar
 from tests.trust.origins import v1
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
 
 
 @pytest.mark.parametrize(
@@ -125,16 +127,36 @@ CHART = {"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}}
 def test_an_archive_is_said_to_hold_what_docker_load_does_not_find(
     tmp_path: Path, change: dict[str, Any], target: str, field: str
 ) -> None:
+    result = converter.convert(changed(tmp_path, change), f"{target}{tmp_path}/out.tar:app:1")
+    assert [loss.field for loss in result.losses] == ([field] if field else [])
+
+
+def changed(folder: Path, change: dict[str, Any]) -> str:
+    """An image in a layout, with other members in its manifest and without the bytes of ``AWAY``."""
     store = MemoryStore()
     document = json.loads(store.blobs[add_image(store, tars=[tar({"a": b"1"})]).digest])
     for name, value in change.items():
         document[name] = value if isinstance(value, list) else document[name] | value
     away = store.add(b"packed", types.OCI_NONDISTRIBUTABLE_GZIP)
     root = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
-    copy(store, root, sink_at("oci", tmp_path / "in"), "app")
-    (tmp_path / "in/blobs/sha256" / away.digest.encoded).unlink(missing_ok=True)
-    result = converter.convert(f"oci:{tmp_path}/in:app", f"{target}{tmp_path}/out.tar:app:1")
-    assert [loss.field for loss in result.losses] == ([field] if field else [])
+    copy(store, root, sink_at("oci", folder / "in"), "app")
+    (folder / "in/blobs/sha256" / away.digest.encoded).unlink(missing_ok=True)
+    return f"oci:{folder}/in:app"
+
+
+@pytest.mark.parametrize("target", ["rootfs:{}/out", "bundle:{}/out", "aci:{}/out.aci"])
+@pytest.mark.parametrize("copied", ["oci:{}/copied", "dir:{}/copied"])
+def test_what_needs_a_foreign_layer_says_how_it_is_got(tmp_path: Path, copied: str, target: str) -> None:
+    source = copied.format(tmp_path)
+    converter.convert(changed(tmp_path, {"layers": [AWAY]}), source)
+
+    with pytest.raises(ConverterError, match="--download-foreign"):
+        converter.convert(source, target.format(tmp_path))
+    with (
+        source_at(copied.partition(":")[0], tmp_path / "copied") as opened,
+        pytest.raises(NotFound, match="--download-foreign"),
+    ):
+        opened.fetch(Descriptor.from_json(AWAY)).read()
 
 
 @pytest.mark.parametrize("root, listed", [pytest.param(OCI, DOCKER, id="OCI"), pytest.param(DOCKER, OCI, id="Docker")])
@@ -165,8 +187,7 @@ def test_an_index_that_lists_an_image_of_the_other_format(
 
 
 def test_a_layer_of_nothing_stays_one(tmp_path: Path) -> None:
-    fixture = Path(__file__).parent.parent.parent / "fixtures/images/oci-image/tar-of-nothing.tar"
-    source = f"oci-archive:{fixture}"
+    source = f"oci-archive:{FIXTURES / 'tar-of-nothing.tar'}"
     for number, compress in enumerate(["gzip", "none", "keep", "zstd"]):
         target = f"oci:{tmp_path / str(number)}:a"
         converter.convert(source, target, compress=compress)

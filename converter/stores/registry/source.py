@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Self
 
 from converter.errors import ConverterError, Invalid, NotFound
-from converter.model.content import Known, at_hand
+from converter.model.content import Known, at_hand, foreign
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
@@ -80,8 +80,9 @@ class RegistrySource:
         if held is not None:
             return Known(descriptor.sized(len(held[1])), at_hand(held[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
-            foreign = self._client.access.download_foreign
-            return Known(descriptor, lambda: self._foreign(descriptor), absent=not foreign)
+            if not self._client.access.download_foreign:
+                return foreign(descriptor, self._name.name)
+            return Known(descriptor, lambda: self._foreign(descriptor))
         if descriptor.size < 0:
             descriptor = descriptor.sized(self._blob_size(descriptor))
         url = self._client.url(f"blobs/{descriptor.digest}")
@@ -101,10 +102,6 @@ class RegistrySource:
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
         """A layer from the first URL that has it. The URLs come from a document, so each is checked first."""
-        if not self._client.access.download_foreign:
-            raise NotFound(
-                f"got no foreign layer {descriptor.digest} in the registry, want --download-foreign to get it"
-            )
         last: ConverterError | None = None
         for url in descriptor.urls:
             origin_of(url)
