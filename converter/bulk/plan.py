@@ -127,10 +127,10 @@ def _directories(place: Location) -> Iterator[Location]:
 
 def _acis(place: Location) -> Iterator[Location]:
     """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    from converter.stores.aci_file import paths_below
+    from converter.stores.aci_file import is_called_as_aci, paths_below
 
     files = (Path(folder, name) for folder, _, names in walked(Path(place.path)) for name in names)
-    found = {file for file in files if file.suffix == ".aci"}
+    found = set(filter(is_called_as_aci, files))
     if not found:
         raise NotFound(f"got no file *.aci below {place.path}, want one or more")
     below = {part for file in found for part in paths_below(file)}

@@ -65,7 +65,7 @@ aci_path_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIRECTORY",
-    help="Where the dependencies of an ACI are (repeatable). Those that --layered wrote are found beside it.",
+    help="Where the dependencies of an ACI are, or below (repeatable). Those that --layered wrote are found beside it.",
 )
 """Gives a command the folders in which to look for the dependencies of an ACI."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from converter.formats.aci.dependencies import Shelf
     from converter.formats.aci.manifest import Manifest
 
+
+Named = dict[str, list[Path]]
+"""Files that may be ACIs, by the names in their manifests."""
 
 Require = Callable[[Source, Location, Descriptor], None]
 """Raises Untrusted if an image is not signed as required."""
@@ -48,6 +52,7 @@ class Library:
         self._image = image
         self._require = require
         self._opened: list[tuple[Location, Source]] = []
+        self._shelf: dict[Path, tuple[Manifest, Known]] = {}
 
     def find(self, dependency: Dependency) -> Known | None:
         """The ACI with the dependency's name, chosen by its image ID if given, else by its labels; None if there is
@@ -55,9 +60,9 @@ class Library:
         """
         from converter.formats.aci.dependencies import fitting, pinned
 
-        found = fitting(self._given, dependency)
+        found = fitting(self._called(dependency.name, self._given), dependency)
         if found is None and pinned(dependency):
-            found = fitting(self._beside, dependency)
+            found = fitting(self._called(dependency.name, self._beside), dependency)
         if found is None and self._image.transport == "appc":
             found = self._discovered(dependency)
         if found is not None and self._require is not None and not pinned(dependency):
@@ -78,33 +83,47 @@ class Library:
         raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
 
     @cached_property
-    def _given(self) -> Shelf:
+    def _given(self) -> Named:
         for folder in self._folders:
             if not folder.is_dir():
                 raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
-        return list(self._read(path for folder in self._folders for path in sorted(folder.glob("*.aci"))))
+        return self._by_name(path for folder in self._folders for path in _acis_in(folder))
 
     @cached_property
-    def _beside(self) -> Shelf:
+    def _beside(self) -> Named:
         """The ACIs that a layered image was written with: nobody chose these files, so only a pinned image ID may
         select one.
         """
         if self._image.transport not in ("", "aci"):
-            return ()
+            return {}
         from converter.stores.aci_file import paths_below
 
-        return list(self._read(paths_below(Path(self._image.path))))
+        return self._by_name(paths_below(Path(self._image.path)))
 
-    def _read(self, paths: Iterable[Path]) -> Iterator[tuple[Manifest, Known]]:
+    def _by_name(self, paths: Iterable[Path]) -> Named:
+        """The files by the names in their manifests: there may be hundreds, so none is read further, or kept open."""
+        from converter.formats.aci.archive import manifest_in
+        from converter.formats.aci.manifest import parse
+        from converter.stores.aci_file import AciFile
+
+        named: Named = {}
+        for path in paths:
+            # Not every such file need be a valid image.
+            with AciFile(path, self._options.limits) as file, suppress(ConverterError):
+                named.setdefault(parse(manifest_in(file.unverified())).name, []).append(path)
+        return named
+
+    def _called(self, name: str, named: Named) -> Shelf:
+        """The ACIs of a name, each opened once."""
         from converter.formats.aci.archive import read_manifest
         from converter.formats.aci.manifest import parse
 
+        paths = named.get(name, ())
         for path in paths:
-            root = self._open(Location(transport="aci", path=str(path)))
-            try:
-                yield parse(read_manifest(root)), root
-            except ConverterError:
-                continue  # not every .aci file there need be a valid image
+            if path not in self._shelf:
+                root = self._open(Location(transport="aci", path=str(path)))
+                self._shelf[path] = parse(read_manifest(root)), root
+        return [self._shelf[path] for path in paths]
 
     def _discovered(self, dependency: Dependency) -> Known | None:
         try:
@@ -116,3 +135,11 @@ class Library:
         source = self._files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
         return source.fetch(source.resolve(""))
+
+
+def _acis_in(folder: Path) -> list[Path]:
+    """The files in a folder, and in those within it, that are called as ACIs are; what cannot be read is left out."""
+    from converter.stores.aci_file import is_called_as_aci
+
+    files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(filter(is_called_as_aci, files))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
@@ -35,6 +36,8 @@ from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.verify import measured
+
+_STORED = re.compile(r"sha512-[0-9a-f]{64}")
 
 
 def open_source(location: Location, options: StoreOptions) -> AciFile:
@@ -89,6 +92,11 @@ class AciFile:
         if self._beside is not None:
             return self._beside.fetch(descriptor)
         raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
+
+    def unverified(self) -> Blocks:
+        """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
+        with disk(self._path, "read"):
+            return self._blocks(os.fstat(self._fd).st_size)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The detached signature next to the file, if any, and the attachments in the layout next to it."""
@@ -283,6 +291,16 @@ def signature_path(path: Path) -> Path:
 def origin_path(path: Path) -> Path:
     """The path of the manifests that refer to an image."""
     return path.with_name(path.name + ".origin")
+
+
+def is_called_as_aci(path: Path) -> bool:
+    """Whether a file has the name of an ACI: any that ends in ``.aci``, or that of one in rkt's store.
+
+    That is ``cas/blob/sha512/XX/sha512-…``, with the first 64 digits of the image ID (rkt, store/imagestore/store.go);
+    ``cas/imageManifest`` has its manifest under the same name.
+    """
+    stored = _STORED.fullmatch(path.name) and "imageManifest" not in path.parts
+    return path.suffix == ".aci" or bool(stored)
 
 
 def below_path(path: Path, digest: Digest) -> Path:

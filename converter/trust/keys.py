@@ -61,7 +61,8 @@ def load(data: bytes, source: str = "") -> Key:
     except broken():
         where = f" in {source}" if source else ""
         kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
-        raise Invalid(f"got no public key of a known kind{where}, want {kinds}, or a certificate") from None
+        fact = f"got no public key of a known kind{where}, want {kinds}, or a certificate"
+        raise Invalid(f"{fact} (--keyring takes OpenPGP's)") from None
     return Key(strong(public), source)
 
 

@@ -23,6 +23,7 @@ ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
 _PACKED: tuple[Codec, ...] = ("gzip", "bzip2", "xz")
+_OTHER = {"tar": "a tar without a magic number (v7)", "openpgp": "an encrypted image (gpg --decrypt)"}
 
 
 def check_aci(raw: Open, blobs: Blobs) -> None:
@@ -36,11 +37,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
     head, whole = peek(passing, HEAD)
     codec = detect(head)
     if codec not in _PACKED and head[257:262] != b"ustar":
-        got = (
-            "a tar without a magic number (v7)"
-            if codec == "tar"
-            else codec or f"data that starts with {start_of(head)}"
-        )
+        got = _OTHER.get(codec or "", codec or f"data that starts with {start_of(head)}")
         fact = f"got {got}, want a tar (ustar), plain or packed with {', '.join(_PACKED[:2])} or {_PACKED[2]}"
         findings.add("aci/archive-format", ARCHIVE, fact)
         return

@@ -20,6 +20,7 @@ from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
+from tests.formats.aci_archives import aci_tar, manifest
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
 from tests.trust.making import ecdsa, openpgp
 
@@ -382,6 +383,18 @@ def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, want
     summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")], Run())
 
     assert want in summary.outcomes[0].error
+
+
+def test_the_store_of_rkt_is_a_directory_of_acis(tmp_path: Path) -> None:
+    stored = tmp_path / f"cas/blob/sha512/ab/sha512-ab{'0' * 62}"
+    described = Path(str(stored).replace("/blob/", "/imageManifest/"))
+    for path, data in ((stored, aci_tar(manifest(name="example.com/app"))), (described, b"{}")):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+
+    summary = sync([entry(f"aci:{tmp_path}/cas", f"oci:{tmp_path}/out")], Run())
+
+    assert [one.destination for one in summary.outcomes if one.state == "written"] == [f"oci:{tmp_path}/out:app:latest"]
 
 
 def test_a_directory_of_acis_is_read_under_the_names_of_their_manifests(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ WHY = {
     "tar/whiteout-name": "They remove what such a whiteout seems to name, and some fail over it.",
     "tar-valid-symlink-out-of-the-root": "oci-image-tool refuses a symlink that leads out of the root; at run time the"
     " root is where it ends.",
+    "tar-of-nothing": "oci-image-tool wants the first bytes of every layer, to know its compression.",
     "valid-foreign-layer-elsewhere": "They want every blob in the layout, also those whose URLs lead elsewhere.",
     "valid-index": "Which image of an index is meant must be told to both.",
     "valid-packed-layers": "Of image-spec 1.0, both know no zstd.",

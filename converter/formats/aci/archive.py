@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
 from converter.model.limits import in_force
-from converter.streams import Block
+from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import plain
 from converter.streams.detect import HEAD
@@ -26,7 +26,11 @@ PREFIX = ROOTFS + b"/"
 
 def unpacked(root: Known) -> Iterator[Block]:
     """The tar of an ACI; raises Unsupported if its first bytes show a format that an ACI may not have."""
-    head, whole = peek(root.blocks(), HEAD)
+    return _unpacked(root.blocks())
+
+
+def _unpacked(packed: Blocks) -> Iterator[Block]:
+    head, whole = peek(packed, HEAD)
     codec, blocks = plain(whole)
     if codec == "zstd":
         raise Unsupported("got an ACI compressed with zstd, want gzip, bzip2, xz or none (aci.md, Image Archives)")
@@ -38,7 +42,12 @@ def unpacked(root: Known) -> Iterator[Block]:
 
 def read_manifest(root: Known) -> bytes:
     """The bytes of the manifest; reading stops after it. Raises Invalid if there is none."""
-    with closing(unpacked(root)) as blocks:
+    return manifest_in(root.blocks())
+
+
+def manifest_in(packed: Blocks) -> bytes:
+    """As ``read_manifest``, of the bytes of a file whose digest nobody knows yet."""
+    with closing(_unpacked(packed)) as blocks:
         for entry in entries(blocks):
             if entry.name == MANIFEST:
                 return _manifest(entry)

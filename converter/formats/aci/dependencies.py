@@ -245,13 +245,16 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
 
 
 def check(dependency: Dependency, found: Known, manifest: Manifest) -> None:
-    """Raise Invalid unless an image is the one that a dependency asks for; its ID is not checked."""
+    """Raise Invalid unless an image is the one that a dependency asks for; its ID, if given, is checked elsewhere.
+
+    The ID is that of the unpacked image, as rkt stores it; the size is that of the file that was built.
+    """
     if manifest.name != dependency.name:
         raise Invalid(f"got an image named {manifest.name}, want {dependency.name}")
-    if dependency.size is not None and found.descriptor.size != dependency.size:
-        raise Invalid(f"got an image of {found.descriptor.size} bytes, want {dependency.size}")
     if dependency.image_id:
         return
+    if dependency.size is not None and found.descriptor.size != dependency.size:
+        raise Invalid(f"got an image of {found.descriptor.size} bytes, want {dependency.size}")
     for label, value in dependency.labels.items():
         if manifest.labels.get(label) != value:
             raise Invalid(f"got an image with the label {label}={manifest.labels.get(label, '')}, want {value}")
