@@ -5,7 +5,7 @@ If every leaf is a copy there are no holes, and the digest of the root is known 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from converter.model.content import Derived, Known, Rewrite
