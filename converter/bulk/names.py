@@ -10,7 +10,7 @@ from typing import Self
 
 from converter.errors import Invalid, Usage
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName, Location
+from converter.model.reference import ImageName, Location, is_name
 
 DEFAULT = "{name}"
 """As skopeo: the last component of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
@@ -34,7 +34,7 @@ class Called:
     @classmethod
     def of(cls, source: Location, name: str, place: str = "") -> Self:
         """Of a reference, and a name within it; a directory is named by its path below ``place``. Raises Invalid."""
-        if source.transport == "docker":
+        if source.transport == "docker" or (source.transport == "docker-daemon" and is_name(source.path)):
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
         if source.transport == "dir" and (found := _DIRECTORY.fullmatch(_below(source.path, place))):

@@ -105,7 +105,7 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
             raise Usage(f"got {place} with a name, and others beside it, want one or the other")
         yield place
         return
-    if place.transport in ("docker-daemon", "appc"):
+    if place.transport == "appc" or (place.transport == "docker-daemon" and place.path):
         yield place  # an image, not a place of several
         return
     if place.transport == "dir" and not Path(place.path, _MANIFEST).is_file():
@@ -154,6 +154,8 @@ def _is_named(place: Location) -> bool:
 
 
 def _at(place: Location, reference: str) -> Location:
+    if place.transport == "docker-daemon":
+        return replace(place, path=reference)
     if place.transport != "docker":
         # A store of one image, such as a directory, has no name for it.
         return place if place.transport in ("dir", "aci", "appc") else replace(place, name=reference)

@@ -34,7 +34,7 @@ Move the contents of a container image from one format to another, intact.
 \b
 References:
   docker-archive:PATH[:REF|:@N]     what docker save writes, of every generation
-  docker-daemon:REF                 the Docker Engine (DOCKER_HOST)
+  docker-daemon:REF                 the Docker Engine, or podman (DOCKER_HOST)
   docker://HOST/REPO[:TAG|@DIGEST]  a registry
   oci:PATH[:REF|:@N]                an OCI layout
   oci-archive:PATH[:REF]            an OCI layout in a tar

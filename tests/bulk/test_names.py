@@ -48,6 +48,8 @@ DIGEST = "sha256:" + "a" * 64
         pytest.param(
             "oci:/x/lay:a.example/y/app:1", "docker://b.example", DEFAULT, "docker://b.example/app:1", id="a full name"
         ),
+        pytest.param("docker-daemon:x/app:1.2", "oci:d", DEFAULT, "oci:d:app:1.2", id="an image of the Engine"),
+        pytest.param("docker-daemon:app", "oci:d", DEFAULT, "oci:d:app:latest", id="one with the usual tag"),
         pytest.param("dir:/x/app:1", "docker://b.example", DEFAULT, "docker://b.example/app:1", id="a directory"),
         pytest.param(f"dir:x/app@{DIGEST}", "oci:d", DEFAULT, f"oci:d:app@{DIGEST}", id="a directory with a digest"),
         pytest.param("dir:/x/app.d", "oci:d", DEFAULT, "oci:d:app:latest", id="a directory with another name"),

@@ -1,4 +1,4 @@
-"""Starts dockerd and docker-registry for the tests, on sockets of their own, and stops them."""
+"""Starts dockerd, podman's service and docker-registry for the tests, on sockets of their own, and stops them."""
 
 from __future__ import annotations
 
@@ -87,6 +87,20 @@ def dockerd(folder: Path) -> Iterator[Dockerd]:
                 yield service
                 return
     pytest.fail(f"dockerd did not start:\n{said}")
+
+
+@contextlib.contextmanager
+def podman(folder: Path) -> Iterator[Dockerd]:
+    """Podman's service, which speaks the Engine's API, with everything below `folder`; stopped at the end."""
+    need("podman", "conmon", "crun", "docker")
+    need_root()
+    service = Dockerd(socket=folder / "podman.sock", folder=folder)
+    places = ("--root", folder / "root", "--runroot", folder / "run", "--storage-driver", "vfs")
+    command = ("podman", *places, "system", "service", "--time", "0", service.host)
+    with started(*command, folder=folder, answers=lambda: answers_ping(service.socket)) as said:
+        if said is not None:
+            pytest.fail(f"podman's service did not start:\n{said}")
+        yield service
 
 
 @contextlib.contextmanager

@@ -342,19 +342,6 @@ def test_schema_1_is_pulled(signed: bool, tmp_path: Path) -> None:
             assert b"".join(source.fetch(blob).blocks()) == layer
 
 
-def test_an_engine_loads_and_saves(dockerd: Dockerd, small_oci: Layout, tmp_path: Path) -> None:
-    options = StoreOptions(docker_host=dockerd.host)
-    copy(small_oci.reference, "docker-daemon:ours:1", options)
-    config = json.loads(raw(small_oci.reference))["config"]["digest"]
-    assert dockerd.docker("inspect", "--format", "{{.Id}}", "ours:1").strip() == config
-    said = dockerd.docker("run", "--rm", "--network=none", "--entrypoint", "/bin/echo", "ours:1", "it runs")
-    assert said.strip() == "it runs"
-    with open_source(Location.parse("docker-daemon:ours:1"), options) as source:
-        root = source.resolve("")
-        found = json.loads(source.fetch(root).read())
-        assert found["config"]["digest"] == config
-
-
 def test_an_engine_pulls_what_we_push(dockerd: Dockerd, registry: Registry, small_oci: Layout) -> None:
     copy(small_oci.reference, at(registry, "engine:1"))
     dockerd.docker("pull", "--quiet", f"{registry.host}/engine:1")
@@ -379,9 +366,3 @@ def test_the_command_line_end_to_end(registry: Registry, small_archive: Path, tm
     assert main(["convert", there, back, f"aci:{tmp_path}/x.aci", f"docker-archive:{tmp_path}/x.tar", *plain]) == 0
     assert raw(back) == raw(there, "--tls-verify=false")
     assert main(["diff", there, f"docker-archive:{tmp_path}/x.tar", "--tls-verify=false", "--quiet"]) == 0
-
-
-def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
-    for host in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:1"):
-        with pytest.raises(Unreachable, match=r"want one \(DOCKER_HOST"):
-            open_source(Location.parse("docker-daemon:x"), StoreOptions(docker_host=host))

@@ -31,6 +31,7 @@ CONFIG = dump(
         "rootfs": {"type": "layers", "diff_ids": [str(Descriptor.of(LAYER, "").digest)]},
     }
 )
+DIGEST = Descriptor.of(CONFIG, "").digest
 MANIFEST = dump(
     {
         "schemaVersion": 2,
@@ -46,6 +47,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.loaded = b""
+        self.listed = b"[]"
         self.broken = 0
         self.answer: tuple[int, bytes] | None = None
         self.hangs_up = False
@@ -64,6 +66,8 @@ def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path == "/images/missing/get":
                 self._answer(404, b'{"message":"no such image: missing"}')
+            elif self.path == "/images/json":
+                self._answer(*(engine.answer or (200, engine.listed)))
             else:
                 self._answer(*(engine.answer or (200, engine.loaded)))
 
@@ -206,6 +210,42 @@ def test_an_engine_hangs_up(engine: FakeEngine, options: StoreOptions) -> None:
 def test_an_image_that_is_not_there(options: StoreOptions) -> None:
     with pytest.raises(NotFound, match="no such image"):
         open_source(at("missing"), options)
+
+
+@pytest.mark.parametrize(
+    "listed, names",
+    [
+        pytest.param([{"RepoTags": ["b:1", "a:1"]}, {"RepoTags": ["c:1"]}], ("a:1", "b:1", "c:1"), id="sorted"),
+        pytest.param([{"RepoTags": ["<none>:<none>"]}, {"RepoTags": None}, {}], (), id="those without a name are not"),
+        pytest.param({"message": "x"}, (), id="nothing that is a list"),
+    ],
+)
+def test_the_images_of_an_engine_are_listed(
+    engine: FakeEngine, options: StoreOptions, listed: Any, names: tuple[str, ...]
+) -> None:
+    engine.listed = json.dumps(listed).encode()
+    with open_source(at(""), options) as source:
+        assert source.names() == names
+        assert not list(source.attachments(DIGEST))
+        with pytest.raises(NotFound, match=f"{len(names)} images in the Docker Engine .* want docker-daemon:NAME"):
+            source.resolve("")
+        with pytest.raises(NotFound, match="want docker-daemon:NAME"):
+            source.fetch(Descriptor(media_type="", digest=DIGEST, size=-1))
+
+
+@pytest.mark.parametrize(
+    "answer, error",
+    [
+        pytest.param((500, b"{}"), Unreachable, id="a failure"),
+        pytest.param((200, b"[{"), Invalid, id="no JSON"),
+    ],
+)
+def test_an_engine_that_cannot_list_its_images(
+    engine: FakeEngine, options: StoreOptions, answer: tuple[int, bytes], error: type[Exception]
+) -> None:
+    engine.answer = answer
+    with pytest.raises(error, match="the list of images"):
+        open_source(at(""), options)
 
 
 def test_what_an_engine_saves_is_looked_at(engine: FakeEngine, options: StoreOptions) -> None:

@@ -1,4 +1,4 @@
-"""Images of a Docker Engine: does what ``docker save`` and ``docker load`` do, through its socket."""
+"""Images of a Docker Engine: does what ``docker save``, ``load`` and ``images`` do, through its socket."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
+from converter.ports import Source
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
+from converter.stores.docker_daemon.image_list import ImageList
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.target import Documents
@@ -24,15 +26,16 @@ from converter.streams.blocks import COPY_BLOCK
 __all__ = ["DaemonSink", "EngineTarget", "open_sink", "open_source"]
 
 
-def open_source(location: Location, options: StoreOptions) -> DockerArchive:
+def open_source(location: Location, options: StoreOptions) -> Source:
     """One image, by name or ID, fetched whole into an unnamed file because the Engine does not serve parts.
 
-    Raises NotFound if the Engine has no such image, Unreachable if there is no Engine.
+    ``docker-daemon:`` is the list of its images. Raises NotFound if the Engine has no such image, Unreachable if there
+    is no Engine.
     """
-    if not location.path:
-        raise Usage("got docker-daemon: without a name, want docker-daemon:REF")
     engine = engine_of(options)
     try:
+        if not location.path:
+            return ImageList(engine.host, engine.names())
         fd = spooled(engine.save(location.path))
     finally:
         engine.close()

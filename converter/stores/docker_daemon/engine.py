@@ -1,4 +1,7 @@
-"""Speaks to a Docker Engine over its socket (Docker Engine API v1.43: /images/{name}/get, /images/load)."""
+"""Speaks to a Docker Engine over its socket (Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load).
+
+Podman's service answers to the same requests.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,21 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
+from converter.model.document import load
 from converter.model.frozen import frozen
+from converter.model.limits import in_force
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
 from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK
+from converter.streams.blocks import COPY_BLOCK, whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+UNNAMED = "<none>:<none>"
+"""What an Engine calls an image whose name has moved on."""
 
 
 @frozen(kw_only=False)
@@ -36,6 +43,18 @@ class Engine:
     host: str
     pool: HTTPConnectionPool
 
+    def names(self) -> tuple[str, ...]:
+        """The names of its images, in order; those without a name are left out. Raises Unreachable, Denied, Invalid."""
+        response = self._request("GET", "/images/json")
+        with response, within("the list of images"):
+            if response.status != 200:
+                raise self._refusal(response)
+            listed = load(whole(self._stream(response), in_force().document, "of names"))
+        rows = listed if isinstance(listed, list) else []
+        named = (row.get("RepoTags") for row in rows if isinstance(row, dict))
+        names = {name for one in named if isinstance(one, list) for name in one if isinstance(name, str)}
+        return tuple(sorted(names - {UNNAMED}))
+
     def save(self, name: str) -> Iterator[Block]:
         """The tar that ``docker save NAME`` writes. Raises NotFound if there is no such image, Unreachable, Denied."""
         path = f"/images/{quote(name, safe='/:@')}/get"
@@ -43,10 +62,7 @@ class Engine:
         with response:
             if response.status != 200:
                 raise self._refusal(response)
-            try:
-                yield from response.stream(COPY_BLOCK)
-            except HTTPError as error:
-                raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
+            yield from self._stream(response)
 
     def load(self, archive: Blocks) -> None:
         """Do what ``docker load`` does: nothing if ``archive`` raises. Raises Invalid if the Engine refuses."""
@@ -88,6 +104,12 @@ class Engine:
         if response.status in (401, 403):
             return Denied(f"{fact}, want the right to do this")
         return Unreachable(f"{fact}, want success")
+
+    def _stream(self, response: BaseHTTPResponse) -> Iterator[Block]:
+        try:
+            yield from response.stream(COPY_BLOCK)
+        except HTTPError as error:
+            raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
 
     def _body(self, response: BaseHTTPResponse) -> bytes:
         try:
