@@ -11,6 +11,7 @@ from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.conversion.ends import source_store
 from converter.errors import ConverterError, NotFound, Usage, within
+from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.image import Image
@@ -46,15 +47,16 @@ class Unlisted:
     error: ConverterError
 
 
-def jobs(entries: Iterable[Entry], hosts: Hosts) -> Iterator[Job | Unlisted]:
+def jobs(entries: Iterable[Entry], hosts: Hosts, report: Report = silent) -> Iterator[Job | Unlisted]:
     """One job per image, in the order of the entries; an image listed twice is planned once.
 
+    Images that a layout has without a name, beside others that have one, are left out, and reported.
     Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location, Location] = {}
     for entry in entries:
         try:
-            sources = list(_sources(entry, hosts))
+            sources = list(_sources(entry, hosts, report))
         except Usage:
             raise
         except ConverterError as error:
@@ -97,7 +99,7 @@ def _name(source: Location, options: Options, hosts: Hosts) -> str:
     return str(item.foreign["aci"]["reference"]) if isinstance(item, Image) else ""
 
 
-def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
+def _sources(entry: Entry, hosts: Hosts, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
     if place.name or (place.transport == "docker" and _is_named(place)):
@@ -114,7 +116,7 @@ def _sources(entry: Entry, hosts: Hosts) -> Iterator[Location]:
     if place.transport == "aci" and Path(place.path).is_dir():
         yield from _acis(place)
         return
-    references = entry.references or _listed(entry, hosts)
+    references = entry.references or _listed(entry, hosts, report)
     for reference in references:
         yield _at(place, reference)
 
@@ -137,11 +139,19 @@ def _acis(place: Location) -> Iterator[Location]:
     yield from (replace(place, path=str(file)) for file in sorted(found - below))
 
 
-def _listed(entry: Entry, hosts: Hosts) -> tuple[str, ...]:
+def _listed(entry: Entry, hosts: Hosts, report: Report) -> tuple[str, ...]:
     with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as source:
         names = source.names()
+        saved = source.unpacked
     takes = entry.takes or (lambda _name: True)
-    return tuple(name for name in names if takes(name) and not is_of_attachment(name))
+    wanted = tuple(name for name in names if takes(name) and not is_of_attachment(name))
+    unnamed = [name for name in wanted if name.startswith("@")]
+    if saved or not unnamed or len(unnamed) == len(wanted):
+        return wanted
+    # When a name moves on in a layout, the image that had it stays. In an archive of docker save, each was asked for.
+    fact = f"got {len(unnamed)} of {len(wanted)} images without a name in {entry.source}, which are left out"
+    report(Warned(f"{fact}: want {entry.source}:{unnamed[0]} as a source for the first of them"))
+    return tuple(name for name in wanted if name not in unnamed)
 
 
 def _store(options: Options, hosts: Hosts) -> StoreOptions:

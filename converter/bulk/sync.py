@@ -66,7 +66,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         _memory(run) as memory,
         workers,
     ):
-        todo = list(jobs(entries, hosts))
+        todo = list(jobs(entries, hosts, report))
         ends = Ends(memory=memory, hosts=hosts, spool=spool, opened=opened, workers=workers)
         telling = Telling(report, len(todo))
         outcomes = _run(todo, ends, elsewhere, run, telling)

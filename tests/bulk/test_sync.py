@@ -10,14 +10,14 @@ import pytest
 from converter.bulk.outcome import Summary
 from converter.bulk.sync import Run, sync
 from converter.errors import Usage
-from converter.events import Event, Finished, Moved, Planned, Started
+from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.compression import Compression
 from converter.model.content import Blocks
 from converter.signing import Signing
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
-from tests.builders import add_image
+from tests.builders import add_image, tar
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
 from tests.formats.aci_archives import aci_tar, manifest
@@ -383,6 +383,26 @@ def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, want
     summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")], Run())
 
     assert want in summary.outcomes[0].error
+
+
+@pytest.mark.parametrize(
+    "names, brought, warned",
+    [
+        pytest.param(["app:1", ""], ["app:1"], 1, id="left behind when its name moved on"),
+        pytest.param(["", ""], ["in:0", "in:1"], 0, id="like all others"),
+        pytest.param(["app:1", "app:2"], ["app:1", "app:2"], 0, id="in no image"),
+    ],
+)
+def test_in_a_layout_no_name_is(names: list[str], brought: list[str], warned: int, tmp_path: Path) -> None:
+    store = MemoryStore()
+    for number, name in enumerate(names):
+        put(store, add_image(store, tars=[tar({"a": bytes([number])})], name=""), name, where=str(tmp_path / "in"))
+    events: list[Event] = []
+
+    summary = sync([entry(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out")], Run(), events.append)
+
+    assert [one.destination.rpartition("out:")[2] for one in summary.outcomes] == brought
+    assert sum(isinstance(event, Warned) for event in events) == warned
 
 
 def test_the_store_of_rkt_is_a_directory_of_acis(tmp_path: Path) -> None:
