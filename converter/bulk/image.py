@@ -59,24 +59,7 @@ def run(job: Job, ends: Ends, report: Report, elsewhere: Elsewhere | None = None
     With ``elsewhere``, other machines bring the layers, or make the whole image; this machine writes the documents that
     name layers, and does what needs keys.
     """
-    began = time.monotonic()
-    _require_room(job.destination)
-    with ExitStack() as stack:
-        source = stack.enter_context(ends.source(job))
-        options = job.options
-        with within(str(job.source)):
-            library = library_of(options, job.source, stack)
-            (chosen,) = choose(source, job.source, options, library)
-        sink = ends.sink(job, report)
-        target = plan(job.destination, sink, chosen, options, library)
-        outcome = _forecast(job, target, ends)
-        if outcome.state == "written":
-            outcome = _write(
-                outcome, job, target, sink=sink, ends=ends, elsewhere=elsewhere, report=report, stack=stack
-            )
-    if outcome.state == "written":
-        _sign_file(job, target)
-    return replace(outcome, seconds=time.monotonic() - began)
+    return _Run(job, ends, report, elsewhere).outcome()
 
 
 def failed(source: Location, destination: Location | None, error: ConverterError, seconds: float = 0.0) -> Outcome:
@@ -88,52 +71,95 @@ def failed(source: Location, destination: Location | None, error: ConverterError
     )
 
 
-def _forecast(job: Job, target: Target, ends: Ends) -> Outcome:
-    """What has to be done, and its result as far as it is known beforehand."""
-    root = target.plan.root
-    future = foreseen(root, ends.memory)
-    state: State = "planned" if job.options.dry_run else "written"
-    if future is not None and _is_there(job, target, future.descriptor, ends):
-        state = "there"
-    return Outcome(
-        source=str(job.source),
-        destination=str(job.destination),
-        state=state,
-        digest=str(future.descriptor.digest) if future else "",
-        format=target.format.name,
-        before=sum(map(input_size, leaves(root))),
-        after=size(root, ends.memory),
-        losses=target.plan.losses,
-    )
+@frozen(kw_only=False)
+class _Run:
+    """One job under way."""
 
+    job: Job
+    ends: Ends
+    report: Report
+    elsewhere: Elsewhere | None
 
-def _write(
-    outcome: Outcome,
-    job: Job,
-    target: Target,
-    *,
-    sink: Sink,
-    ends: Ends,
-    elsewhere: Elsewhere | None,
-    report: Report,
-    stack: ExitStack,
-) -> Outcome:
-    """Write the image; it is visible once ``stack`` is closed."""
-    options = job.options
-    if elsewhere is not None and travels(job):
-        todo = moves(job, target)
-        if todo is not None:
-            report(Planned(outcome.before, len(todo)))
-            bring(todo, sink, ends, elsewhere, report)
-            report = rest(report, outcome.before)
-        elif options.signing is None and options.wanted is None:
-            whole = elsewhere.run(Whole(job=portable(job), root=target.chosen.root.digest, size=outcome.before), report)
-            return replace(outcome, digest=whole.digest, after=whole.after)
-    stack.enter_context(ends.turn(job))
-    if job.destination.kind.ending is not None:
-        Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
-    (done,) = execute([(sink, [target])], stack, options, report, ends.memory, workers=ends.workers, alone=False)
-    return replace(outcome, digest=str(done.digest or ""), after=done.size)
+    def outcome(self) -> Outcome:
+        began = time.monotonic()
+        job, options = self.job, self.job.options
+        _require_room(job.destination)
+        with ExitStack() as stack:
+            source = stack.enter_context(self.ends.source(job))
+            with within(str(job.source)):
+                library = library_of(options, job.source, stack)
+                (chosen,) = choose(source, job.source, options, library)
+            sink = self.ends.sink(job, self.report)
+            target = plan(job.destination, sink, chosen, options, library)
+            outcome = self._forecast(target)
+            if outcome.state == "written":
+                outcome = self._write(outcome, target, sink, stack)
+        if outcome.state == "written" and options.signing is not None and target.plan.root.media_type == types.ACI:
+            signed.add_beside(job.destination, options.signing, options.store)
+        return replace(outcome, seconds=time.monotonic() - began)
+
+    def _forecast(self, target: Target) -> Outcome:
+        """What has to be done, and its result as far as it is known beforehand."""
+        job, root = self.job, target.plan.root
+        future = foreseen(root, self.ends.memory)
+        state: State = "planned" if job.options.dry_run else "written"
+        if future is not None and self._is_there(target, future.descriptor):
+            state = "there"
+        return Outcome(
+            source=str(job.source),
+            destination=str(job.destination),
+            state=state,
+            digest=str(future.descriptor.digest) if future else "",
+            format=target.format.name,
+            before=sum(map(input_size, leaves(root))),
+            after=size(root, self.ends.memory),
+            losses=target.plan.losses,
+        )
+
+    def _write(self, outcome: Outcome, target: Target, sink: Sink, stack: ExitStack) -> Outcome:
+        """Write the image; it is visible once ``stack`` is closed."""
+        job, options, report = self.job, self.job.options, self.report
+        if self.elsewhere is not None and travels(job):
+            todo = moves(job, target)
+            if todo is not None:
+                report(Planned(outcome.before, len(todo)))
+                bring(todo, sink, self.ends, self.elsewhere, report)
+                report = rest(report, outcome.before)
+            elif options.signing is None and options.wanted is None:
+                whole = Whole(job=portable(job), root=target.chosen.root.digest, size=outcome.before)
+                made = self.elsewhere.run(whole, report)
+                return replace(outcome, digest=made.digest, after=made.after)
+        stack.enter_context(self.ends.turn(job))
+        if job.destination.kind.ending is not None:
+            Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
+        memory, workers = self.ends.memory, self.ends.workers
+        (done,) = execute([(sink, [target])], stack, options, report, memory, workers=workers, alone=False)
+        return replace(outcome, digest=str(done.digest or ""), after=done.size)
+
+    def _is_there(self, target: Target, root: Descriptor) -> bool:
+        """Whether the target already has this image under its name, and nothing is to be added to it.
+
+        An image with attachments (signatures) never counts as there: those are checked blob by blob.
+        """
+        job, signing = self.job, self.job.options.signing
+        if not job.destination.kind.keeps_roots or target.chosen.attached:
+            return False
+        try:
+            with self.ends.there(job) as there:
+                if there.resolve(target.name).digest != root.digest:
+                    return False
+                if signing is not None and not signed.done(there, job.destination, root, signing):
+                    return False
+        except (NotFound, Denied, Invalid):
+            # Nothing is there yet; without permission to read, writing may still be allowed.
+            return False
+        if job.destination.transport == "docker":
+            where = ImageName.parse(job.destination.path)
+            for leaf in leaves(target.plan.root):
+                made = foreseen(leaf, self.ends.memory)
+                if made is not None:
+                    self.ends.holders.learn(where.host, where.repository, made.descriptor.digest)
+        return True
 
 
 def _require_room(place: Location) -> None:
@@ -141,34 +167,3 @@ def _require_room(place: Location) -> None:
     if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         told = f"got files at {place}, which do not tell of which image they are, want none"
         raise Invalid(f"{told} (remove them to have it written again)")
-
-
-def _is_there(job: Job, target: Target, root: Descriptor, ends: Ends) -> bool:
-    """Whether the target already has this image under its name, and nothing is to be added to it.
-
-    An image with attachments (signatures) never counts as there: those are checked blob by blob.
-    """
-    signing = job.options.signing
-    if not job.destination.kind.keeps_roots or target.chosen.attached:
-        return False
-    try:
-        with ends.there(job) as there:
-            if there.resolve(target.name).digest != root.digest:
-                return False
-            if signing is not None and not signed.done(there, job.destination, root, signing):
-                return False
-    except (NotFound, Denied, Invalid):
-        # Nothing is there yet; without permission to read, writing may still be allowed.
-        return False
-    if job.destination.transport == "docker":
-        where = ImageName.parse(job.destination.path)
-        for leaf in leaves(target.plan.root):
-            made = foreseen(leaf, ends.memory)
-            if made is not None:
-                ends.holders.learn(where.host, where.repository, made.descriptor.digest)
-    return True
-
-
-def _sign_file(job: Job, target: Target) -> None:
-    if job.options.signing is not None and target.plan.root.media_type == types.ACI:
-        signed.add_beside(job.destination, job.options.signing, job.options.store)
