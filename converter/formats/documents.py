@@ -54,7 +54,8 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
     require(data, kind)
     document = load_object(data)
     said, told = document.get("mediaType"), known.descriptor.media_type
-    if (said in types.INDEXES and told in types.MANIFESTS) or (said in types.MANIFESTS and told in types.INDEXES):
+    # In this order: a configuration may have a member of that name, of any type.
+    if (told in types.MANIFESTS and said in types.INDEXES) or (told in types.INDEXES and said in types.MANIFESTS):
         raise Invalid(f"mediaType: got {said}, want {told} as its descriptor says")
     return document
 

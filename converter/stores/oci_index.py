@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Usage, within
@@ -26,6 +27,10 @@ LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?")
 _ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z]+)?")
+_OF_COSIGN = "dev.cosignproject.cosign/"
+_SAVED = {f"{_OF_COSIGN}sigs": "sig", f"{_OF_COSIGN}atts": "att"}
+"""The annotation ``kind`` of what ``cosign save`` puts beside an image, and how the tag of such a thing ends."""
+
 _OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
 
 
@@ -56,8 +61,20 @@ def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
 
 
 def entries(index: dict[str, Any]) -> tuple[Descriptor, ...]:
-    """The entries in order, with their annotations; raises Invalid with the position of the first that is wrong."""
-    return tuple(_entry(place, value) for place, value in enumerate(index.get("manifests") or ()))
+    """The entries in order, with their annotations; raises Invalid with the position of the first that is wrong.
+
+    What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.
+    """
+    found = tuple(_entry(place, value) for place, value in enumerate(index.get("manifests") or ()))
+    kinds = [entry.annotations.get("kind", "") for entry in found]
+    images = [one for one, kind in zip(found, kinds, strict=True) if kind.startswith(f"{_OF_COSIGN}image")]
+    if len(images) != 1:
+        return found
+    start = str(images[0].digest).replace(":", "-")
+    return tuple(
+        replace(one, annotations={REF_NAME: f"{start}.{_SAVED[kind]}", **one.annotations}) if kind in _SAVED else one
+        for one, kind in zip(found, kinds, strict=True)
+    )
 
 
 def offer(entry: Descriptor) -> Offer:

@@ -7,8 +7,12 @@ import pytest
 from converter import schema
 from converter.cache import Memory
 from converter.errors import Invalid
-from converter.formats.documents import remembering, require
+from converter.formats.documents import read_document, remembering, require
+from converter.model import media_types as types
+from converter.model.content import Known, at_hand
+from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.document import dump
 
 LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
@@ -32,6 +36,13 @@ def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
     with remembering(memory):
         require(LAYOUT, "oci-layout")
         assert not memory.is_sound(Digest.of(data), kind)
+
+
+def test_a_configuration_may_say_anything_for_a_media_type() -> None:
+    rootfs = {"type": "layers", "diff_ids": []}
+    data = dump({"architecture": "amd64", "os": "linux", "rootfs": rootfs, "mediaType": {}})
+    known = Known(Descriptor(media_type=types.OCI_CONFIG, digest=Digest.of(data), size=len(data)), at_hand(data))
+    assert read_document(known, "oci-config")["mediaType"] == {}
 
 
 def test_what_was_wrong_is_wrong_again() -> None:

@@ -91,6 +91,15 @@ def test_both_signatures_stay(pushed: Pushed, cosign: Cosign) -> None:
     assert [one["ok"] for one in pushed.verify("--key", cosign.public)["signatures"]] == [True] * 3
 
 
+def test_what_cosign_saves_is_signed_there_too(pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
+    cosign.sign(pushed.by_digest)
+    cosign.run("save", "--dir", tmp_path / "saved", *LOCAL, pushed.by_digest)
+    saved, back = f"oci:{tmp_path / 'saved'}", f"{pushed.name}-back"
+    transship("verify", saved, "--key", cosign.public, "--identity", f"{pushed.name}:1")
+    transship("convert", saved, f"docker://{back}:1", "--tls-verify=false")
+    cosign.verify(pushed.by_digest.replace(pushed.name, back))
+
+
 def test_cosign_by_referrers(pushed: Pushed, cosign: Cosign) -> None:
     cosign.sign(pushed.by_digest, "--registry-referrers-mode=oci-1-1", experimental=True)
     assert [one["kind"] for one in pushed.verify("--key", cosign.public)["signatures"]] == ["cosign"]

@@ -219,6 +219,32 @@ def test_attachments_are_no_images_of_their_own(store: MemoryStore, one: Descrip
     assert files(layout) == before
 
 
+@pytest.mark.parametrize(
+    "kinds, ending",
+    [
+        pytest.param(["image", "sigs"], "sig", id="signatures"),
+        pytest.param(["imageIndex", "atts"], "att", id="attestations of an index"),
+        pytest.param(["image", "other"], "", id="something else"),
+        pytest.param(["other", "sigs"], "", id="signatures of nothing"),
+    ],
+)
+def test_what_cosign_saves(kinds: list[str], ending: str, store: MemoryStore, one: Descriptor, layout: Path) -> None:
+    """``cosign save`` writes entries that have neither a tag nor a subject, and says in ``kind`` what they are."""
+    signature = add_image(store, manifest={"annotations": {"a": "signature"}}, name="")
+    with sink_at("oci", layout) as sink:
+        for root in (one, signature):
+            put_tree(store, root, sink)
+            sink.name("", root)
+    index = index_of(layout)
+    for entry, kind in zip(index["manifests"], kinds, strict=True):
+        entry["annotations"] = {"kind": f"dev.cosignproject.cosign/{kind}"}
+    (layout / "index.json").write_text(json.dumps(index))
+    with source_at("oci", layout) as source:
+        tags = [attachment.tag for attachment in source.attachments(one.digest)]
+        assert tags == ([f"sha256-{one.digest.encoded}.{ending}"] if ending else [])
+        assert len(source.names()) == (1 if ending else 2)
+
+
 def test_thousands_of_attachments_are_not_compared_with_each_other(one: Descriptor) -> None:
     """If they were, this would take half a minute of the processor."""
     entries = [
