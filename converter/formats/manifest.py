@@ -59,6 +59,9 @@ _COMPRESSED_CONTENT = (
 ZSTD_INSTANCE = "io.github.containers.compression.zstd"
 """The annotation by which containers/image knows that an image in an index has zstd layers."""
 
+_EMPTY = Digest.of(b"{}")
+"""The configuration of what only looks like an image to registries, as the tables of contents of eStargz do."""
+
 
 @frozen(kw_only=False)
 class Dialect:
@@ -83,8 +86,10 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         config = Descriptor.from_json(document.get("config"))
     layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
     in_force().require("layers", len(layers), "layers")
-    if config.media_type not in CONFIG_TYPES[format_name] or any(
-        layer.media_type not in LAYER_TYPES for layer in layers
+    if (
+        config.media_type not in CONFIG_TYPES[format_name]
+        or (format_name == "oci" and config.digest == _EMPTY)
+        or any(layer.media_type not in LAYER_TYPES for layer in layers)
     ):
         return _artifact(document, root, (config, *layers), fetch, format_name)
     stored = fetch(config).pinned()
