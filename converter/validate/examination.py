@@ -90,7 +90,15 @@ class Examination:
         return _kind(check.walk)
 
     def _saved(self, medium: Medium) -> str:
-        SavedCheck(medium, self._blobs).run(self._location.name)
+        name = self._location.name
+        try:
+            SavedCheck(medium, self._blobs).run(name)
+        except NotFound:
+            if not name.startswith("@"):
+                raise
+            # It may be the position of an image that index.json alone has, such as an index that was saved by its ID.
+            with open_source(self._location, self._options) as source:
+                examine_source(source, name, self._blobs)
         return "docker-image"
 
     def _directory(self, medium: Medium) -> str:

@@ -43,19 +43,19 @@ class SavedCheck:
         """Check everything, or the image of a name. Raises NotFound for the name."""
         has_rows = self._files.there(_MANIFEST)
         has_layout = self._files.there(oci_index.INDEX) and (not has_rows or self._files.there(oci_index.LAYOUT))
-        missing: NotFound | None = None
-        if has_layout:
+        found, missing = False, None
+        # A position is that of a row, if there are any.
+        if has_layout and not (has_rows and _POSITION.fullmatch(name)):
             try:
                 self._layout.run(name)
+                found = True
             except NotFound as error:
                 missing = error
         if has_rows:
-            found = self._rows(name)
+            found |= self._rows(name)
         elif self._files.there(_NAMES) or not has_layout:
-            found = ChainCheck(self._files, self._blobs).run(name)
-        else:
-            found = False
-        if name and not found and (missing is not None or not has_layout) and not self._findings.invalid:
+            found |= ChainCheck(self._files, self._blobs).run(name)
+        if name and not found and not self._findings.invalid:
             raise missing or NotFound(f"got no image {name[:200]!r} in {self._medium.where}, want one")
 
     def _rows(self, name: str) -> bool:

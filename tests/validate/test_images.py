@@ -319,6 +319,21 @@ def test_a_saved_layout_knows_the_names_of_both_its_tables() -> None:
         validate_image(f"{archive}:other")
 
 
+def test_an_index_that_was_saved_by_its_id_has_the_position_after_the_rows(tmp_path: Path) -> None:
+    archive = unpacked("docker-image/valid-newest.tar", tmp_path)
+    image = json.loads((archive / "index.json").read_bytes())["manifests"][0]
+    broken = {"mediaType": types.OCI_LAYER, "digest": f"sha256:{'0' * 64}", "size": 1}
+    data = json.dumps({"schemaVersion": 2, "manifests": [image, broken]}).encode()
+    made = Descriptor.of(data, types.OCI_INDEX)
+    (archive / "blobs/sha256" / made.digest.encoded).write_bytes(data)
+    (archive / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [made.to_json(), image]}))
+
+    assert validate_image(f"docker-archive:{archive}:@0").valid
+    assert rules(validate_image(f"docker-archive:{archive}:@1")) == ["image/blob-missing"]
+    with pytest.raises(NotFound):
+        validate_image(f"docker-archive:{archive}:@2")
+
+
 def test_a_name_that_may_stand_in_what_cannot_be_read_is_not_missed(tmp_path: Path) -> None:
     layout = unpacked("oci-image/valid-two-layers.tar", tmp_path)
     (layout / "index.json").write_text('{"schemaVersion": 2, "manifests": [5]}')
