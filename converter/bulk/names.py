@@ -14,6 +14,8 @@ from converter.model.reference import ImageName, Location, is_name
 
 DEFAULT = "{name}"
 """As skopeo: the last component of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
+FROM_REGISTRY = "{repository}"
+"""Where all repositories of a registry are meant, of which several may end alike."""
 
 FIELDS = ("host", "repository", "name", "tag", "digest")
 _FIELD = re.compile(r"\{([^{}]*)\}")

@@ -1,4 +1,4 @@
-"""Plans a run: every image of the entries and its destination. Registries are asked only for their tags."""
+"""Plans a run: every image of the entries and its destination. Registries are asked only for lists of names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from converter.bulk.names import Called, destination
+from converter.bulk.names import DEFAULT, FROM_REGISTRY, Called, destination
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.conversion.ends import source_store
@@ -54,31 +54,50 @@ def jobs(entries: Iterable[Entry], hosts: Hosts, report: Report = silent) -> Ite
     Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location, Location] = {}
+    for found in _images(entries, hosts, report):
+        job = found if isinstance(found, Unlisted) else _job(*found, hosts)
+        if isinstance(job, Unlisted):
+            yield job
+            continue
+        before = taken.setdefault(job.destination, job.source)
+        if before != job.source:
+            raise Usage(f"got {before} and {job.source} for {job.destination}, want different names (rename)")
+        if before is job.source:
+            yield job
+
+
+def _images(entries: Iterable[Entry], hosts: Hosts, report: Report) -> Iterator[tuple[Entry, Location] | Unlisted]:
+    """Every image of the entries, with its entry."""
     for entry in entries:
         try:
-            sources = list(_sources(entry, hosts, report))
+            if entry.source.is_registry:
+                yield from filter(_is_there, _images(_repositories(entry, hosts), hosts, report))
+            else:
+                for source in list(_sources(entry, hosts, report)):
+                    yield entry, source
         except Usage:
             raise
         except ConverterError as error:
             yield Unlisted(source=entry.source, error=error)
-            continue
-        for source in sources:
-            job = _job(entry, source, hosts)
-            if isinstance(job, Unlisted):
-                yield job
-                continue
-            before = taken.setdefault(job.destination, source)
-            if before != source:
-                raise Usage(f"got {before} and {source} for {job.destination}, want different names (rename)")
-            if before is source:
-                yield job
+
+
+def _repositories(entry: Entry, hosts: Hosts) -> list[Entry]:
+    with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as registry:
+        names = registry.names()
+    rename = entry.rename or FROM_REGISTRY
+    return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
+
+
+def _is_there(found: tuple[Entry, Location] | Unlisted) -> bool:
+    """False for a repository that a registry lists although it has no tags."""
+    return not (isinstance(found, Unlisted) and isinstance(found.error, NotFound))
 
 
 def _job(entry: Entry, source: Location, hosts: Hosts) -> Job | Unlisted:
     try:
         with within(str(source)):
             called = Called.of(source, _name(source, entry.options, hosts), entry.source.path)
-            there = destination(entry.to, called, entry.rename)
+            there = destination(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
     except ConverterError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.bulk import text
-from converter.bulk.names import DEFAULT, checked
+from converter.bulk.names import checked
 from converter.bulk.semver import Range
 from converter.conversion import Options
 from converter.errors import Invalid, Usage, within
@@ -50,13 +50,16 @@ SHOWN = 20
 
 @frozen
 class Entry:
-    """Some images of one source: those in ``references`` (tags or digests), or all whose name ``takes`` accepts."""
+    """Some images of one source: those in ``references`` (tags or digests), or all whose name ``takes`` accepts.
+
+    ``rename`` is the template of their names at ``to``; empty for the usual one.
+    """
 
     source: Location
     references: tuple[str, ...] = ()
     takes: Takes | None = None
     to: Location
-    rename: str = DEFAULT
+    rename: str = ""
     options: Options
 
 
@@ -141,7 +144,7 @@ class _Reading:
                 references=tuple(references),
                 takes=takes() if takes else None,
                 to=to,
-                rename=checked(said.get("rename", self.rename or DEFAULT)),
+                rename=checked(said.get("rename", self.rename)),
                 options=self._options(said),
             )
 

@@ -103,7 +103,7 @@ def command(
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[Entry]:
-    from converter.bulk.names import DEFAULT, checked
+    from converter.bulk.names import checked
     from converter.bulk.sync_file import Entry, read
     from converter.model.reference import Location
 
@@ -119,7 +119,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
         raise Usage(f"got no file {source!r}, want one")
     if to is None:
         raise Usage("got no destination, want one beside a source that is no file (DEST)")
-    return [Entry(source=location, to=to, rename=checked(rename or DEFAULT), options=options)]
+    return [Entry(source=location, to=to, rename=checked(rename), options=options)]
 
 
 def _cluster(scheduler: str) -> Helpers:

@@ -18,7 +18,8 @@ from converter.model.reference import Location
 def command(reference: str) -> None:
     """List the names of the images at REF: the tags of a repository, the images of an archive or a layout.
 
-    An image without a name is listed as @0, @1 and so on, which works as its name.
+    An image without a name is listed as @0, @1 and so on, which works as its name. docker://HOST/ lists the
+    repositories of a registry, docker-daemon: the images of the Engine.
     """
     from converter.stores import open_source
 

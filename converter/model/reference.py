@@ -138,6 +138,11 @@ class Location:
         return cls(transport=transport, path=path, name=name)
 
     @property
+    def is_registry(self) -> bool:
+        """Whether it is a registry, ``docker://HOST/``, or the part of one below a prefix, ``docker://HOST/TEAM/``."""
+        return self.transport == "docker" and self.path.endswith("/")
+
+    @property
     def kind(self) -> Transport:
         """The properties of the transport; the defaults for a bare path."""
         return TRANSPORTS.get(self.transport) or Transport()

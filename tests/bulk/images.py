@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 
-from converter.bulk.names import DEFAULT
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
 from converter.model import media_types as types
@@ -68,7 +67,7 @@ def fill(registry: Registry, repository: str, store: MemoryStore, roots: list[De
     return sum(map(len, store.blobs.values()))
 
 
-def entry(source: str, to: str, rename: str = DEFAULT, options: Options = OPTIONS, **more: object) -> Entry:
+def entry(source: str, to: str, rename: str = "", options: Options = OPTIONS, **more: object) -> Entry:
     """As the command line would make it of these texts."""
     options = replace(options, **more)  # type: ignore[arg-type]  # the fields of Options, by name
     return Entry(source=Location.parse(source), to=Location.parse(to), rename=rename, options=options)

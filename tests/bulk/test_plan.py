@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from converter.bulk.plan import Job, Unlisted, jobs
+from converter.errors import Usage
 from converter.stores.hosts import Hosts
 from tests.bulk.images import entry
 from tests.formats.aci_archives import aci, manifest
+from tests.stores.registry.fake import FakeRegistry, Refuse, first
+from tests.stores.registry.pushing import PLAIN
 
 
 def planned(tags: int) -> int:
@@ -63,3 +66,47 @@ def test_what_is_no_aci_is_told_of_that_image_alone(tmp_path: Path) -> None:
     (tmp_path / "no.aci").write_bytes(b"nothing of the kind")
     found = list(jobs([entry(f"aci:{tmp_path}/no.aci", "oci:out"), entry("docker-daemon:app:1", "oci:out")], Hosts()))
     assert [type(one) for one in found] == [Unlisted, Job]
+
+
+def of_registry(ours: FakeRegistry, path: str, rename: str = "") -> list[Job | Unlisted]:
+    return list(jobs([entry(f"docker://{ours.host}/{path}", "oci:out", rename, store=PLAIN)], Hosts()))
+
+
+@pytest.mark.parametrize(
+    "path, rename, named",
+    [
+        pytest.param("", "", ["a/app:1", "b/app:1", "b/app:2"], id="a registry, with whole names"),
+        pytest.param("b/", "", ["b/app:1", "b/app:2"], id="a part of one"),
+        pytest.param("b/", "x-{name}", ["x-app:1", "x-app:2"], id="renamed"),
+    ],
+)
+def test_all_repositories_of_a_registry_are_planned(
+    ours: FakeRegistry, path: str, rename: str, named: list[str]
+) -> None:
+    for name, tag in (("a/app", "1"), ("b/app", "1"), ("b/app", "2")):
+        ours[name].tags[tag] = ""
+
+    assert [job.destination.name for job in of_registry(ours, path, rename) if isinstance(job, Job)] == named
+
+
+def test_repositories_that_would_get_the_same_name_are_refused(ours: FakeRegistry) -> None:
+    for name in ("a/app", "b/app"):
+        ours[name].tags["1"] = ""
+
+    with pytest.raises(Usage, match="want different names"):
+        of_registry(ours, "", "{name}")
+
+
+@pytest.mark.parametrize(
+    "status, planned",
+    [
+        pytest.param(404, [Job], id="one without tags is passed over"),
+        pytest.param(403, [Unlisted, Job], id="one that must not be read is told"),
+    ],
+)
+def test_a_repository_whose_tags_cannot_be_listed(ours: FakeRegistry, status: int, planned: list[type]) -> None:
+    for name in ("a", "b"):
+        ours[name].tags["1"] = ""
+    ours.fault = first(9, Refuse(status=status), path="/a/tags")
+
+    assert [type(one) for one in of_registry(ours, "")] == planned

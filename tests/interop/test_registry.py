@@ -133,6 +133,20 @@ def test_tags_are_listed(registry: Registry, small_oci: Layout) -> None:
     assert sorted(tags(f"{registry.host}/tags", PLAIN)) == ["a", "b", "c"]
 
 
+def test_all_of_a_registry_is_moved(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    from converter.cli.main import main
+
+    for name in ("whole/a/app:1", "whole/b/app:1", "whole/b/app:2"):
+        copy(small_oci.reference, at(registry, name))
+    there = f"docker://{registry.host}/whole/"
+    with open_source(Location.parse(there), PLAIN) as source:
+        assert source.names() == (f"{registry.host}/whole/a/app", f"{registry.host}/whole/b/app")
+    assert main(["sync", there, f"oci:{tmp_path}/all", "--src-tls-verify=false", "--quiet", "--no-cache"]) == 0
+    moved = json.loads((tmp_path / "all/index.json").read_bytes())["manifests"]
+    names = {row["annotations"]["org.opencontainers.image.ref.name"] for row in moved}
+    assert names == {"whole/a/app:1", "whole/b/app:1", "whole/b/app:2"}
+
+
 def test_layers_are_mounted_within_a_registry(registry: Registry, small_oci: Layout) -> None:
     copy(small_oci.reference, at(registry, "mount/from:1"))
     with FaultProxy(registry.host, lambda *_: None) as proxy:
@@ -271,6 +285,9 @@ def test_tokens(small_oci: Layout, tmp_path: Path) -> None:
         assert len(seller.asked) > 10, "a token that does not hold is bought again for each request"
         scopes = [asked["scope"] for asked in seller.asked]
         assert ["repository:group/copy:pull,push", "repository:group/token:pull"] in scopes, "for the mounts"
+        with open_source(Location.parse(f"{at(service, 'group')}/"), options) as source:
+            assert source.names() == (f"{service.host}/group/copy", f"{service.host}/group/token")
+        assert seller.asked[-1]["scope"] == ["registry:catalog:*"]
         assert scopes[-1] == ["repository:group/copy:pull,push"]
         for wrong in (PLAIN, replace(options, credentials=(USER, "wrong"))):
             with pytest.raises(Denied):

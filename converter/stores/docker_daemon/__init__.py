@@ -15,11 +15,11 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
-from converter.stores.docker_daemon.image_list import ImageList
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.target import Documents
 from converter.stores.media.temporary import spooled
+from converter.stores.names_only import NamesOnly
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK
 
@@ -35,7 +35,8 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     engine = engine_of(options)
     try:
         if not location.path:
-            return ImageList(engine.host, engine.names())
+            names = engine.names()
+            return NamesOnly(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
         fd = spooled(engine.save(location.path))
     finally:
         engine.close()

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
+from converter.stores.names_only import NamesOnly
 from converter.stores.options import StoreOptions
-from converter.stores.registry.access import access_of
+from converter.stores.registry.access import Access, access_of
 from converter.stores.registry.client import Client
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
+from converter.stores.registry.tags import repositories
 from converter.stores.registry.tags import tags as list_tags
 
 __all__ = ["open_sink", "open_source", "tags"]
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
-    """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``; makes no request yet. Raises Invalid."""
+    """The repository of ``docker://HOST/REPO[:TAG|@DIGEST]``, or the list of all repositories of ``docker://HOST/`` or
+    below ``docker://HOST/PREFIX/``; makes no request yet. Raises Invalid.
+    """
+    if location.is_registry:
+        return _all_of(location, access_of(options))
     return RegistrySource(ImageName.parse(location.path), access_of(options), hints=options.hints)
+
+
+def _all_of(location: Location, access: Access) -> NamesOnly:
+    below = ImageName.parse(f"{location.path}x")
+    prefix = below.repository.removesuffix("x")
+
+    def listed() -> tuple[str, ...]:
+        client = Client.of(replace(below, repository=""), access)
+        try:
+            found = [name for name in repositories(client) if name.startswith(prefix)]
+        finally:
+            client.close()
+        return tuple(f"{below.host}/{name}" for name in found)
+
+    return NamesOnly(f"the registry {location.path}", f"docker://{location.path}NAME", listed)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:

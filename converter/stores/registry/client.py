@@ -53,9 +53,10 @@ class Answer:
 
 
 class Client:
-    """Speaks to ``host/repository``. Any number of threads may share it; close it at the end.
+    """Speaks to ``host/repository``; without a repository, to ``host`` about which ones it has.
 
-    In a run of many images, ``of`` returns a shared instance, which already knows the credentials and the URL scheme.
+    Any number of threads may share it; close it at the end. In a run of many images, ``of`` returns a shared instance,
+    which already knows the credentials and the URL scheme.
     """
 
     @classmethod
@@ -83,7 +84,8 @@ class Client:
         self._found: tuple[Credentials | None] | None = None
         self._auth: Authorizer | None = None
         self._at_root: tuple[Challenge, ...] | None = None
-        self.scopes = frozenset((f"repository:{repository}:{'pull,push' if push else 'pull'}",))
+        resource = f"repository:{repository}:{'pull,push' if push else 'pull'}" if repository else "registry:catalog:*"
+        self.scopes = frozenset((resource,))
 
     def close(self) -> None:
         """Close the connections, unless the run owns them."""
@@ -92,7 +94,7 @@ class Client:
 
     def url(self, path: str) -> str:
         """The URL of a path below ``/v2/REPOSITORY/``."""
-        return f"{self._base()}/v2/{self.repository}/{path}"
+        return f"{self._base()}/v2/{self.repository and f'{self.repository}/'}{path}"
 
     def call(self, request: Request) -> Answer:
         """Make a request, retrying transient failures, and read the answer, of at most a document's size.

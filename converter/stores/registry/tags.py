@@ -1,4 +1,6 @@
-"""Lists that come in pages: tags, and referrers of an image (distribution-spec, Content Discovery; RFC 8288)."""
+"""Lists that come in pages: tags, and referrers of an image (distribution-spec, Content Discovery; RFC 8288); and the
+repositories of a registry (distribution: docs/spec/api.md, "Listing Repositories").
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,24 @@ def tags(client: Client) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, page by page. Raises NotFound if there is no such
     repository.
     """
-    for page in pages(client, client.url(f"tags/list?n={PAGE}")):
-        found = load_object(page.body, client.access.limits).get("tags")
+    # A tag has no colon: Artifactory lists digests as well.
+    return (tag for tag in _listed(client, "tags/list", "tags") if ":" not in tag)
+
+
+def repositories(client: Client) -> Iterator[str]:
+    """Every repository of the registry of a client without one. Raises NotFound or Denied if the registry, as Docker
+    Hub's, lists none.
+    """
+    return _listed(client, "_catalog", "repositories")
+
+
+def _listed(client: Client, path: str, member: str) -> Iterator[str]:
+    for page in pages(client, client.url(f"{path}?n={PAGE}")):
+        found = load_object(page.body, client.access.limits).get(member)
         found = [] if found is None else found
-        if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
-            raise Invalid(f"got no list of tags from {plain(page.url)}, want one")
-        # A tag has no colon: Artifactory lists digests as well.
-        yield from (tag for tag in found if ":" not in tag)
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise Invalid(f"got no list of {member} from {plain(page.url)}, want one")
+        yield from found
 
 
 def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Answer]:

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -278,6 +278,9 @@ class _Handler(BaseHTTPRequestHandler):
         if request.path == "/v2/":
             self._answer(200, b"{}", {})
             return
+        if request.path == "/v2/_catalog":
+            self._catalog(request)
+            return
         match = re.fullmatch(r"/v2/(.+)/(manifests|blobs/uploads|blobs|tags|referrers)/(.*)", request.path)
         if match is None:
             self._error(404, "NAME_UNKNOWN", {})
@@ -412,12 +415,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, b"", {key: value for key, value in told.items() if value})
 
     def _tags(self, request: Request, repository: Repository, name: str) -> None:
-        every = sorted(tag for tag in repository.tags if tag > request.query.get("last", ""))
+        self._page(request, repository.tags, lambda page: {"name": name, "tags": page or None})
+
+    def _catalog(self, request: Request) -> None:
+        self._page(request, self.server.registry.repositories, lambda page: {"repositories": page})
+
+    def _page(self, request: Request, names: Iterable[str], document: Callable[[list[str]], object]) -> None:
+        every = sorted(name for name in names if name > request.query.get("last", ""))
         page = every[: min(self.server.registry.page, int(request.query.get("n", 1000)))]
         headers = {"Content-Type": "application/json"}
         if len(page) < len(every):
-            headers["Link"] = f'</v2/{name}/tags/list?n={len(page)}&last={page[-1]}>; rel="next"'
-        self._answer(200, json.dumps({"name": name, "tags": page or None}).encode(), headers)
+            headers["Link"] = f'<{request.path}?n={len(page)}&last={page[-1]}>; rel="next"'
+        self._answer(200, json.dumps(document(page)).encode(), headers)
 
     def _referrers(self, repository: Repository, subject: str) -> None:
         found = []

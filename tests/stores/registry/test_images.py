@@ -348,6 +348,28 @@ def test_tags_cannot_be_listed(registry: FakeRegistry, fault: Refuse, error: typ
         list(tags(f"{registry.host}/app", PLAIN))
 
 
+@pytest.mark.parametrize(
+    "path, found",
+    [
+        pytest.param("", ["other", "team", "team/a", "team/b"], id="all of a registry"),
+        pytest.param("team/", ["team/a", "team/b"], id="those below a prefix"),
+        pytest.param("none/", [], id="none"),
+    ],
+)
+def test_the_repositories_of_a_registry_are_listed(registry: FakeRegistry, path: str, found: list[str]) -> None:
+    registry.page = 3
+    for name in ("team/b", "team", "other", "team/a"):
+        registry[name].tags["1"] = ""
+    digest = Digest.parse(digest_of(CONFIG))
+    with source_of(registry, path) as source:
+        assert list(source.names()) == [f"{registry.host}/{name}" for name in found]
+        assert not list(source.attachments(digest))
+        with pytest.raises(NotFound, match=f"want docker://{registry.host}/{path}NAME"):
+            source.resolve("")
+        with pytest.raises(NotFound, match="NAME first"):
+            source.fetch(Descriptor(media_type="", digest=digest, size=-1))
+
+
 def test_tags_are_those_of_a_repository() -> None:
     with pytest.raises(Usage):
         next(tags("reg.test/app:1"))
