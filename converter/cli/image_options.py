@@ -40,7 +40,7 @@ image_options = together(
         multiple=True,
         metavar="OS/ARCH[/VARIANT]",
         callback=_platforms,
-        help="Which image of an index (repeatable), or all. Default: this machine's.",
+        help="Which image of an index (repeatable), or all. Of several for it, the first. Default: this machine's.",
     ),
     click.option(
         "--compress",

@@ -12,7 +12,7 @@ from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.prepare import alone, prepare
 from converter.conversion.targets import asked_for
-from converter.errors import Usage
+from converter.errors import NotFound, Usage
 from converter.formats import labelled
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -65,7 +65,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
     in_force().require("images", len(names), "images")
     chosen = []
     for one in names:
-        root = source.resolve(one)
+        root = _resolved(source, one)
         signed.require(source, replace(location, name=one), root, options.wanted, alone(options))
         name = called(location, one, root)
         item = prepare(source, root, options, library.find, name)
@@ -90,6 +90,15 @@ def choose(source: Source, location: Location, options: Options, library: Librar
     if options.content_trust and options.keeps_origin:
         return _with_content_trust(chosen, options.content_trust)
     return chosen
+
+
+def _resolved(source: Source, name: str) -> Descriptor:
+    try:
+        return source.resolve(name)
+    except NotFound as error:
+        if name or not source.local or len(source.names()) < 2:
+            raise
+        raise NotFound(f"{error.fact}; or --all-images") from None
 
 
 def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:

@@ -347,6 +347,15 @@ def test_a_limit_that_is_given_holds_for_the_documents_and_the_tars(layout: Memo
     assert main(["convert", "--squash", "--limit", "layers=2", "oci:in:app", "oci:out:app"]) == 0
 
 
+def test_one_of_several_images_has_to_be_named_or_all_are_converted(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, more in (("a", ()), ("b", ("--squash",))):
+        assert main(["convert", "oci:in:app", f"oci:two:{name}", *more]) == 0
+    assert main(["convert", "oci:two", "oci:out"]) == 1
+    assert "got no name for 2 images in two, want one of: a, b; or --all-images" in capsys.readouterr().err
+
+
 def test_more_images_than_a_conversion_takes(
     layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
