@@ -227,7 +227,7 @@ def test_the_images_of_an_engine_are_listed(
     with open_source(at(""), options) as source:
         assert source.names() == names
         assert not list(source.attachments(DIGEST))
-        with pytest.raises(NotFound, match="no name in the Docker Engine .* want docker-daemon:NAME"):
+        with pytest.raises(NotFound, match=r"no name in the Docker Engine .* want docker-daemon:NAME"):
             source.resolve("")
         with pytest.raises(NotFound, match="want docker-daemon:NAME"):
             source.fetch(Descriptor(media_type="", digest=DIGEST, size=-1))
