@@ -16,8 +16,7 @@ from converter.events import Report
 from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.stores import StoreOptions, open_sink, open_source
-from converter.stores.hosts import Hosts
+from converter.stores import open_sink, open_source
 from converter.stores.spool import Spool, SpooledSource
 from converter.streams.workers import Workers
 
@@ -56,9 +55,8 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 class Ends:
     """Opens sources and sinks for the jobs of one run; ``workers`` compress for all of them."""
 
-    def __init__(self, *, memory: Memory, hosts: Hosts, spool: Spool, opened: Opened, workers: Workers) -> None:
+    def __init__(self, *, memory: Memory, spool: Spool, opened: Opened, workers: Workers) -> None:
         self.memory = memory
-        self.hosts = hosts
         self.workers = workers
         self.holders = Holders()
         self._spool = spool
@@ -68,7 +66,7 @@ class Ends:
 
     def source(self, job: Job) -> AbstractContextManager[Source]:
         """The source of the image; what is costly to read again is read once."""
-        options = replace(source_store(job.options), hosts=self.hosts)
+        options = source_store(job.options)
         if _has_many(job.source):
             return self._opened.source(job.source, options)
         opened = open_source(job.source, options)
@@ -76,18 +74,14 @@ class Ends:
 
     def there(self, job: Job) -> AbstractContextManager[Source]:
         """The destination as a source; one of many images is seen as it was before this run wrote to it."""
-        options = replace(self.target_store(job), hints=False)
+        options = replace(target_store(job.options, job.source, job.destination), hints=False)
         if _has_many(job.destination):
             return self._opened.source(job.destination, options)
         return open_source(job.destination, options)
 
-    def target_store(self, job: Job) -> StoreOptions:
-        """The store options for the destination."""
-        return replace(target_store(job.options, job.source, job.destination), hosts=self.hosts)
-
     def sink(self, job: Job, report: Report) -> Sink:
         """The destination of the image."""
-        store = replace(self.target_store(job), report=report)
+        store = replace(target_store(job.options, job.source, job.destination), report=report)
         if job.destination.transport != "docker":
             return open_sink(job.destination, store)
         where = ImageName.parse(job.destination.path)

@@ -17,9 +17,8 @@ from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.naming import is_of_attachment
 from converter.model.reference import ImageName, Location
-from converter.stores import StoreOptions, open_source
+from converter.stores import open_source
 from converter.stores.disk import walked
-from converter.stores.hosts import Hosts
 
 _MANIFEST = "manifest.json"
 """The file that makes a directory an image (skopeo(1), dir:)."""
@@ -47,15 +46,15 @@ class Unlisted:
     error: ConverterError
 
 
-def jobs(entries: Iterable[Entry], hosts: Hosts, report: Report = silent) -> Iterator[Job | Unlisted]:
+def jobs(entries: Iterable[Entry], report: Report = silent) -> Iterator[Job | Unlisted]:
     """One job per image, in the order of the entries; an image listed twice is planned once.
 
     Images that a layout has without a name, beside others that have one, are left out, and reported.
     Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location, Location] = {}
-    for found in _images(entries, hosts, report):
-        job = found if isinstance(found, Unlisted) else _job(*found, hosts)
+    for found in _images(entries, report):
+        job = found if isinstance(found, Unlisted) else _job(*found)
         if isinstance(job, Unlisted):
             yield job
             continue
@@ -66,14 +65,14 @@ def jobs(entries: Iterable[Entry], hosts: Hosts, report: Report = silent) -> Ite
             yield job
 
 
-def _images(entries: Iterable[Entry], hosts: Hosts, report: Report) -> Iterator[tuple[Entry, Location] | Unlisted]:
+def _images(entries: Iterable[Entry], report: Report) -> Iterator[tuple[Entry, Location] | Unlisted]:
     """Every image of the entries, with its entry."""
     for entry in entries:
         try:
             if entry.source.is_registry:
-                yield from filter(_is_there, _images(_repositories(entry, hosts), hosts, report))
+                yield from filter(_is_there, _images(_repositories(entry), report))
             else:
-                for source in list(_sources(entry, hosts, report)):
+                for source in list(_sources(entry, report)):
                     yield entry, source
         except Usage:
             raise
@@ -81,8 +80,8 @@ def _images(entries: Iterable[Entry], hosts: Hosts, report: Report) -> Iterator[
             yield Unlisted(source=entry.source, error=error)
 
 
-def _repositories(entry: Entry, hosts: Hosts) -> list[Entry]:
-    with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as registry:
+def _repositories(entry: Entry) -> list[Entry]:
+    with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as registry:
         names = registry.names()
     rename = entry.rename or FROM_REGISTRY
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
@@ -93,10 +92,10 @@ def _is_there(found: tuple[Entry, Location] | Unlisted) -> bool:
     return not (isinstance(found, Unlisted) and isinstance(found.error, NotFound))
 
 
-def _job(entry: Entry, source: Location, hosts: Hosts) -> Job | Unlisted:
+def _job(entry: Entry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = Called.of(source, _name(source, entry.options, hosts), entry.source.path)
+            called = Called.of(source, _name(source, entry.options), entry.source.path)
             there = destination(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
@@ -105,7 +104,7 @@ def _job(entry: Entry, source: Location, hosts: Hosts) -> Job | Unlisted:
     return Job(source=source, destination=there, options=entry.options)
 
 
-def _name(source: Location, options: Options, hosts: Hosts) -> str:
+def _name(source: Location, options: Options) -> str:
     """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
     if source.transport == "appc":
         return source.path.partition(",")[0]
@@ -113,12 +112,12 @@ def _name(source: Location, options: Options, hosts: Hosts) -> str:
         return source.name
     from converter import formats
 
-    with open_source(source, _store(options, hosts)) as opened:
+    with open_source(source, source_store(options)) as opened:
         item = formats.decode(opened.fetch(opened.resolve("")), opened.fetch)
     return str(item.foreign["aci"]["reference"]) if isinstance(item, Image) else ""
 
 
-def _sources(entry: Entry, hosts: Hosts, report: Report) -> Iterator[Location]:
+def _sources(entry: Entry, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
     if place.name or (place.transport == "docker" and _is_named(place)):
@@ -135,7 +134,7 @@ def _sources(entry: Entry, hosts: Hosts, report: Report) -> Iterator[Location]:
     if place.transport == "aci" and Path(place.path).is_dir():
         yield from _acis(place)
         return
-    references = entry.references or _listed(entry, hosts, report)
+    references = entry.references or _listed(entry, report)
     for reference in references:
         yield _at(place, reference)
 
@@ -158,8 +157,8 @@ def _acis(place: Location) -> Iterator[Location]:
     yield from (replace(place, path=str(file)) for file in sorted(found - below))
 
 
-def _listed(entry: Entry, hosts: Hosts, report: Report) -> tuple[str, ...]:
-    with within(str(entry.source)), open_source(entry.source, _store(entry.options, hosts)) as source:
+def _listed(entry: Entry, report: Report) -> tuple[str, ...]:
+    with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as source:
         names = source.names()
         saved = source.unpacked
     takes = entry.takes or (lambda _name: True)
@@ -171,10 +170,6 @@ def _listed(entry: Entry, hosts: Hosts, report: Report) -> tuple[str, ...]:
     fact = f"got {len(unnamed)} of {len(wanted)} images without a name in {entry.source}, which are left out"
     report(Warned(f"{fact}: want {entry.source}:{unnamed[0]} as a source for the first of them"))
     return tuple(name for name in wanted if name not in unnamed)
-
-
-def _store(options: Options, hosts: Hosts) -> StoreOptions:
-    return replace(source_store(options), hosts=hosts)
 
 
 def _is_named(place: Location) -> bool:

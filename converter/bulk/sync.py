@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -19,6 +20,7 @@ from converter.bulk.sync_file import Entry
 from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
 from converter.cache import Cache, Memory
+from converter.conversion.ends import with_hosts
 from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
@@ -66,10 +68,11 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         _memory(run) as memory,
         workers,
     ):
-        todo = list(jobs(entries, hosts, report))
-        ends = Ends(memory=memory, hosts=hosts, spool=spool, opened=opened, workers=workers)
+        shared = (replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries)
+        todo = list(jobs(shared, report))
+        ends = Ends(memory=memory, spool=spool, opened=opened, workers=workers)
         telling = Telling(report, len(todo))
-        outcomes = _run(todo, ends, elsewhere, run, telling)
+        outcomes = _run(todo, ends, elsewhere, run, telling, hosts=hosts)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
@@ -80,7 +83,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
 
 
 def _run(
-    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, run: Run, telling: Telling
+    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, run: Run, telling: Telling, *, hosts: Hosts
 ) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those of jobs not begun."""
     stopping = threading.Event()
@@ -97,7 +100,7 @@ def _run(
     def stop(_: BaseException) -> None:
         stopping.set()
         ends.workers.stop()
-        ends.hosts.stop()
+        hosts.stop()
 
     images = run.images or (elsewhere.images if elsewhere else IMAGES)
     found: dict[int, Outcome] = {}

@@ -103,14 +103,14 @@ def perform(
     task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
 ) -> Done[R] | Failed:
     """Run a task with this machine's environment. A ConverterError or OSError is returned as Failed, not raised."""
-    task = replace(task, job=at_home(task.job, environment))
+    task = replace(task, job=at_home(task.job, environment, hosts))
     with (
         enforced(task.job.options.store.limits),
         Spool() as spool,
         closing(Opened()) as opened,
         _seldom(send) as report,
     ):
-        ends = Ends(memory=Memory(), hosts=hosts, spool=spool, opened=opened, workers=workers)
+        ends = Ends(memory=Memory(), spool=spool, opened=opened, workers=workers)
         try:
             return Done(result=task.run(ends, report), fetched=spool.fetched)
         except ConverterError as error:
@@ -119,11 +119,11 @@ def perform(
             return Failed.of(from_system(error))
 
 
-def at_home(job: Job, environment: Mapping[str, str]) -> Job:
-    """The job, which came without environment variables, with those of this machine."""
+def at_home(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
+    """The job, which came without environment variables and hosts, with those of this machine."""
 
     def store(options: StoreOptions) -> StoreOptions:
-        return replace(options, environment=environment)
+        return replace(options, environment=environment, hosts=hosts)
 
     options = job.options
     target = options.target_store or options.store

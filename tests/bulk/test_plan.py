@@ -8,7 +8,6 @@ import pytest
 
 from converter.bulk.plan import Job, Unlisted, jobs
 from converter.errors import Usage
-from converter.stores.hosts import Hosts
 from tests.bulk.images import entry
 from tests.formats.aci_archives import aci, manifest
 from tests.stores.registry.fake import FakeRegistry, Refuse, first
@@ -21,7 +20,7 @@ def planned(tags: int) -> int:
     named = replace(asked, references=tuple(f"v{number}" for number in range(tags)))
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    plan = list(jobs([named], Hosts()))
+    plan = list(jobs([named]))
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(plan) == tags
@@ -51,25 +50,25 @@ def test_an_aci_is_called_what_its_manifest_says(
     document["labels"] += [{"name": "version", "value": members["version"]}] if "version" in members else []
     (tmp_path / file).write_bytes(b"".join(aci(document).blocks()))
 
-    (job,) = jobs([entry(f"aci:{tmp_path / file}", "oci:out")], Hosts())
+    (job,) = jobs([entry(f"aci:{tmp_path / file}", "oci:out")])
     assert isinstance(job, Job)
     assert job.destination.name == called
 
 
 def test_an_aci_that_is_to_be_discovered_has_its_name_already() -> None:
-    (job,) = jobs([entry("appc:example.com/team/etcd:2,os=linux", "oci:out")], Hosts())
+    (job,) = jobs([entry("appc:example.com/team/etcd:2,os=linux", "oci:out")])
     assert isinstance(job, Job)
     assert job.destination.name == "etcd:2"
 
 
 def test_what_is_no_aci_is_told_of_that_image_alone(tmp_path: Path) -> None:
     (tmp_path / "no.aci").write_bytes(b"nothing of the kind")
-    found = list(jobs([entry(f"aci:{tmp_path}/no.aci", "oci:out"), entry("docker-daemon:app:1", "oci:out")], Hosts()))
+    found = list(jobs([entry(f"aci:{tmp_path}/no.aci", "oci:out"), entry("docker-daemon:app:1", "oci:out")]))
     assert [type(one) for one in found] == [Unlisted, Job]
 
 
 def of_registry(ours: FakeRegistry, path: str, rename: str = "") -> list[Job | Unlisted]:
-    return list(jobs([entry(f"docker://{ours.host}/{path}", "oci:out", rename, store=PLAIN)], Hosts()))
+    return list(jobs([entry(f"docker://{ours.host}/{path}", "oci:out", rename, store=PLAIN)]))
 
 
 @pytest.mark.parametrize(
