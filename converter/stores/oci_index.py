@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from converter.errors import Invalid, Usage, within
+from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -99,11 +99,14 @@ def attached_to(entry: Descriptor) -> Digest | None:
 
 
 def name_annotations(name: str) -> dict[str, str]:
-    """The annotations for a name. Raises Usage for a name that a layout cannot hold (annotations.md)."""
+    """The annotations for a name, which may come from an image. Raises Invalid for one that a layout cannot hold
+    (annotations.md).
+    """
     if not name:
         return {}
     if not _NAME.fullmatch(name):
-        raise Usage(f"got the name {shown(name)}, want letters, digits and '.', '_', ':', '@', '/', '+', '-' between")
+        want = "letters, digits and '.', '_', ':', '@', '/', '+', '-' between (:NAME after the path gives another)"
+        raise Invalid(f"got the name {shown(name)}, want {want}")
     full = full_name(name)
     return {REF_NAME: name} | ({FULL_NAME: full} if full else {})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, StorageFailed, Usage
+from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, StorageFailed
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -175,7 +175,7 @@ def test_a_hostile_name_is_shown_harmlessly(store: MemoryStore, one: Descriptor,
 
 @pytest.mark.parametrize("name", ["a b", "\x1b[2J", "a\n", "-a", "$(x)", "a:"])
 def test_names_a_layout_cannot_hold(store: MemoryStore, one: Descriptor, layout: Path, name: str) -> None:
-    with pytest.raises(Usage):
+    with pytest.raises(Invalid):
         copy(store, one, sink_at("oci", layout), name)
     assert not layout.exists()
 

@@ -15,7 +15,6 @@ from converter.errors import (
     NotFound,
     Unreachable,
     Unsupported,
-    Usage,
     within,
 )
 from converter.model.content import Blocks
@@ -191,7 +190,7 @@ class RegistrySink:
 
     def _tag(self, tag: str, root: Descriptor) -> None:
         if root.media_type not in WANTED:
-            raise Usage(f"got a root of the type {root.media_type!r}, want a manifest or an index for a registry")
+            raise Unsupported(f"got a root of the type {root.media_type!r}, want a manifest or an index for a registry")
         descriptor, data = self._documents.get(root.digest)
         try:
             self._documents.put(tag, descriptor.media_type, data)

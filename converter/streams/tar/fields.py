@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 from converter.errors import Invalid
 
@@ -35,6 +36,7 @@ def text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
+@lru_cache(maxsize=1024)  # most entries have the mode, the owner and the time of those before them
 def number(field: bytes, what: str) -> int:
     """The number in ``field``: octal digits among spaces and NULs, or base-256 (GNU); an empty field is 0.
 

@@ -30,14 +30,16 @@ class Node(NamedTuple):
     """All names of the file, if it has more than one."""
 
 
+_NUMBERS = b"%x %x %x %x %x %x %x %x"
+
+
 def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
     """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
+    linkname = entry.linkname
+    numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device, len(linkname))
     xattrs = [part for pair in sorted(entry.xattrs.items()) for part in pair]
-    numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device)
-    lengths = (len(entry.linkname), *map(len, xattrs))
-    return b"".join(
-        (entry.type, b" ".join(b"%x" % one for one in (*numbers, *lengths)), b"\n", sha256, entry.linkname, *xattrs)
-    )
+    lengths = b"".join(b" %x" % len(part) for part in xattrs) if xattrs else b""
+    return b"".join((entry.type, _NUMBERS % numbers, lengths, b"\n", sha256, linkname, *xattrs))
 
 
 def unpacked(record: bytes, links: tuple[bytes, ...] = ()) -> Node:

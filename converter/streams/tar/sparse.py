@@ -22,9 +22,10 @@ def real_size(entry: Entry) -> int:
     """The size of the file in bytes, including holes."""
     if entry.head[156] == 0x53:
         return number(entry.head[483:495], "realsize")
-    for key in (b"GNU.sparse.realsize", b"GNU.sparse.size"):
-        if entry.sparse and key in entry.pax:
-            return pax.integer(entry.pax, key)
+    if entry.sparse:
+        for key in (b"GNU.sparse.realsize", b"GNU.sparse.size"):
+            if key in entry.pax:
+                return pax.integer(entry.pax, key)
     return entry.size
 
 

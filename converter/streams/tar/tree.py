@@ -218,7 +218,8 @@ class _State:
             for block in content(entry, self._holes + size - entry.size):
                 hasher.update(block)
             digest = hasher.digest()
-        self._held.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
+        if entry.pax:
+            self._held.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
         return self._records.add(packed(entry, size, digest))
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:

@@ -281,7 +281,7 @@ def test_what_is_no_document_is_not_attached(registry: FakeRegistry) -> None:
 def test_a_root_that_is_no_document_gets_no_tag(registry: FakeRegistry) -> None:
     sink = sink_of(registry).__enter__()
     sink.name("", Descriptor.of(CONFIG, types.OCI_CONFIG))
-    with pytest.raises(Usage):
+    with pytest.raises(Unsupported):
         sink.__exit__(None, None, None)
     assert not registry["app"].tags
 
