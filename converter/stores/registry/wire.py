@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from converter.errors import LimitExceeded, Unreachable
+from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
 from converter.stores.patience import Interrupted
@@ -159,6 +159,8 @@ class Wire:
         if proxy and not bypasses(host, self.access.proxies.get("no", "")):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
+            if who.scheme not in ("http", "https"):
+                raise Unsupported(f"got a proxy that speaks {who.scheme[:20]}, want http:// or https:// (HTTPS_PROXY)")
             pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
             headers = make_headers(proxy_basic_auth=pair)
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
@@ -198,13 +200,14 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
         why = reason(error)
         # An alert comes from the other side.
         ours = "alert" in why and "certificate" in why
-        want = "a certificate to show it (X.cert, X.key)" if ours else "a certificate that is trusted"
-        return Unreachable(f"got a failure of TLS with {plain(url)} ({why}), want {want}")
+        want = "to show it (X.cert, X.key)" if ours else "that is trusted (--cert-dir, with *.crt in it)"
+        return Unreachable(f"got a failure of TLS with {plain(url)} ({why}), want a certificate {want}")
     missing = Interrupted if reached else Unreachable
     if isinstance(error, http_errors.NameResolutionError):
         return missing(f"got no address for the host of {plain(url)}, want one")
     if isinstance(error, http_errors.ProxyError):
-        return missing(f"got no way through the proxy to {plain(url)} ({reason(error)})")
+        fact = f"got no way through the proxy to {plain(url)} ({reason(error)})"
+        return missing(f"{fact}, want one (HTTPS_PROXY, NO_PROXY)")
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"got no connection to {plain(url)} ({reason(error)}), want one")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):

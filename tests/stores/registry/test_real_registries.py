@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from converter.errors import Denied, NotFound, Unreachable, Unsupported
+from converter.errors import ConverterError, Denied, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.model.reference import Location
+from converter.stores import StoreOptions, open_source
 from converter.stores.registry import tags
 from converter.stores.registry.auth import Challenge, best
 from converter.stores.registry.urls import followed
@@ -227,6 +229,22 @@ def test_a_repository_that_is_served_elsewhere(registry: FakeRegistry) -> None:
         push(registry, [LAYER])
         assert pull(registry) == [LAYER]
         assert there["k8s/app"].tags
+
+
+@pytest.mark.parametrize(
+    "proxy, told",
+    [
+        pytest.param("127.0.0.1:9", "HTTPS_PROXY", id="that is not there"),
+        pytest.param("socks5://127.0.0.1:9", "speaks socks5", id="of another kind"),
+    ],
+)
+def test_a_proxy_is_told_of(proxy: str, told: str) -> None:
+    options = StoreOptions(environment={"https_proxy": proxy}, retries=0)
+    with (
+        open_source(Location.parse("docker://registry.test/app:1"), options) as source,
+        pytest.raises(ConverterError, match=told),
+    ):
+        source.resolve("")
 
 
 def test_a_registry_without_tls_is_told_of(registry: FakeRegistry) -> None:
