@@ -65,7 +65,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
         Spool() as spool,
         closing(Opened()) as opened,
-        _memory(run) as memory,
+        Cache(run.cache) if run.cache else Memory() as memory,
         workers,
     ):
         shared = (replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries)
@@ -142,7 +142,3 @@ def _unless(stopping: threading.Event) -> Report:
             raise CalledOff("stopped because another image failed")
 
     return report
-
-
-def _memory(run: Run) -> Memory:
-    return Cache(run.cache) if run.cache else Memory()

@@ -182,7 +182,7 @@ class Cache(Memory):
         if new:
             with suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._open() as database, database:
+                with closing(sqlite3.connect(self._path, timeout=_BUSY)) as database, database:
                     database.executescript(_TABLES)
                     for table, facts in new.items():
                         database.executemany(_KEEP[table], facts)
@@ -219,6 +219,3 @@ class Cache(Memory):
             row: tuple[Any, ...] | None = self._reading.execute(query, values).fetchone()
             return row
         return None
-
-    def _open(self) -> closing[sqlite3.Connection]:
-        return closing(sqlite3.connect(self._path, timeout=_BUSY))

@@ -131,7 +131,8 @@ def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
     if flags().json:
         show_json(judgement.to_json())
     elif not flags().quiet:
-        _show(judgement)
+        for text, colour in lines(judgement):
+            show(text, colour=colour)
     if not judgement.ok:
         for fact in judgement.unmet:
             say(f"{reference}: {fact}", colour=RED)
@@ -168,11 +169,6 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
         yield f"  {row.level:<10}layer[{number}] {row.target}", ""
     for what in proof.uncovered:
         yield f"  open      {what}", YELLOW
-
-
-def _show(judgement: Judgement) -> None:
-    for text, colour in lines(judgement):
-        show(text, colour=colour)
 
 
 def _verdict(verdict: Verdict) -> str:

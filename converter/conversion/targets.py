@@ -41,7 +41,7 @@ def check(destinations: Sequence[Location], images: int) -> None:
         taken.setdefault(place, destination)
 
 
-def format_for(destination: Location, item: Item, asked: str, *, preserve: bool = False) -> Format:
+def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Format:
     """The format in which to write an item: the one asked for, else its own if possible.
 
     Schema 1 is written only to ``preserve`` it. Raises Usage if the destination cannot hold the format.

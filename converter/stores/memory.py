@@ -73,8 +73,9 @@ class MemorySource:
 class MemorySink:
     """Writes a MemoryStore."""
 
-    def __init__(self, store: MemoryStore, accepts: frozenset[str] = frozenset(), *, ordered: bool = False) -> None:
-        self.accepts = accepts
+    accepts: frozenset[str] = frozenset()
+
+    def __init__(self, store: MemoryStore, *, ordered: bool = False) -> None:
         self.ordered = ordered
         self._store = store
         self._new = MemoryStore()

@@ -76,7 +76,7 @@ def scopes_of(name: ImageName) -> Iterator[str]:
         yield f"*.{domain}"
 
 
-def path_scopes(path: str, tag: str = "") -> Iterator[str]:
+def path_scopes(path: str, tag: str) -> Iterator[str]:
     """The scopes of an image at a path, most specific first; the root folder is not one."""
     if tag:
         yield f"{path}:{tag}"

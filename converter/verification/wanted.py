@@ -60,7 +60,7 @@ class Wanted:
         return Trusted(
             at=self.at or datetime.now(UTC),
             keys=[load(data, source) for source, data in self.keys],
-            keyrings=[*self._keyrings(), *self._stores(name)],
+            keyrings=[*(Keyring.load(data, source) for source, data in self.keyrings), *self._stores(name)],
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
             logs=[load(data, source) for source, data in self.rekor_keys],
             rule=Rule(kind=ANY) if self.map_identity else Rule(),
@@ -90,9 +90,6 @@ class Wanted:
         unknown = self.require - set(REQUIREMENTS)
         if unknown:
             raise Usage(f"got --require {', '.join(sorted(unknown))}, want {' or '.join(REQUIREMENTS)}")
-
-    def _keyrings(self) -> list[Keyring]:
-        return [Keyring.load(data, source) for source, data in self.keyrings]
 
     def _stores(self, name: str) -> list[Keyring]:
         if not self.trust_stores:

@@ -59,7 +59,7 @@ class Blobs:
         self._types[descriptor.digest] = descriptor.media_type
         return descriptor
 
-    def _add_file(self, name: str, digest: Digest | None = None) -> tuple[Digest, int]:
+    def _add_file(self, name: str, digest: Digest | None) -> tuple[Digest, int]:
         """Add a file unchanged, under the digest claimed for it, or else its own. Raises NotFound."""
         blocks = self.medium.open(name)
         size = self.medium.size(name) or 0

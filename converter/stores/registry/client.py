@@ -68,7 +68,7 @@ class Client:
 
         return access.hosts.shared((cls, name.host, name.repository, access, push), made) if access.hosts else made()
 
-    def __init__(self, host: str, repository: str, access: Access, *, push: bool = False) -> None:
+    def __init__(self, host: str, repository: str, access: Access, *, push: bool) -> None:
         """``push`` requests write access."""
         self.host = host
         self.repository = repository

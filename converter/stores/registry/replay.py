@@ -24,7 +24,7 @@ class Replay:
     verify themselves need not be hashed again. Close it at the end.
     """
 
-    def __init__(self, blocks: Blocks, algorithm: str = "", *, keep: bool = False) -> None:
+    def __init__(self, blocks: Blocks, algorithm: str = "", *, keep: bool) -> None:
         self._blocks = blocks
         self._algorithm = algorithm
         self._source = iter(blocks)

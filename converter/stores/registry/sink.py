@@ -45,8 +45,8 @@ class RegistrySink:
         self,
         name: ImageName,
         access: Access,
-        mount_from: tuple[str, ...] = (),
-        holders: Callable[[Digest], Iterable[str]] | None = None,
+        mount_from: tuple[str, ...],
+        holders: Callable[[Digest], Iterable[str]] | None,
     ) -> None:
         """``mount_from`` are repositories of the same registry whose blobs may be mounted without a transfer;
         ``holders`` returns those to try for a blob, None means all of them.

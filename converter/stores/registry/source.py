@@ -34,7 +34,7 @@ class RegistrySource:
     local = False
     unpacked = False
 
-    def __init__(self, name: ImageName, access: Access, *, hints: bool = True) -> None:
+    def __init__(self, name: ImageName, access: Access, *, hints: bool) -> None:
         """With ``hints``, the error for a missing tag lists existing ones."""
         self._name = name.tagged()
         self._hints = hints

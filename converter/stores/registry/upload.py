@@ -46,7 +46,7 @@ class Session:
     least: int = 0
 
 
-def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None = None) -> Descriptor:
+def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None) -> Descriptor:
     """Upload a blob; returns its descriptor (the media type is that of ``expected``).
 
     If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
