@@ -5,10 +5,11 @@ The top layer is read first, so that what is hidden is known before it is read: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
 from converter.errors import Unsupported, within
+from converter.model.content import Open
 from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import gathered
@@ -17,15 +18,13 @@ from converter.streams.tar.cover import NOBODY, Cover
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.held import Held
-from converter.streams.tar.links import File, Links
+from converter.streams.tar.links import File, Link, Links
 from converter.streams.tar.names import clean, contained, parent, shown
 from converter.streams.tar.rename import localised, prefixed
 from converter.streams.tar.scan import entries
 from converter.streams.tar.winners import Winners
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
-
-Open = Callable[[], Blocks]
 
 
 def squash(
@@ -110,7 +109,7 @@ class _Squash:
         self._limits = limits
         self._held = Held(limits)
         self._cover = Cover()
-        self._links = Links(self._written, self._held, dangling)
+        self._links = Links(self._written, self._held, dangling=dangling)
         self._rooted = False
 
     def output(self, root: bytes, before: Blocks, after: Blocks) -> Iterator[Block]:
@@ -176,7 +175,7 @@ class _Squash:
     def _link(self, entry: Entry, layer: int, stays: bool, winners: Winners, claimed: File | None) -> Iterator[Block]:
         target = contained(clean(entry.linkname))
         here = winners.is_file(target) and target != entry.name
-        return self._links.link((entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
+        return self._links.link(Link(entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
 
     def _written(self, own: bytes) -> bytes:
         return prefixed(own, self._prefix) if self._prefix else own

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.streams.squash import Open, squash
+from converter.model.content import Open
+from converter.streams.squash import squash
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import copied

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
 
 from converter.errors import Invalid, StorageFailed
 from converter.streams import BLOCK, Block, Blocks
@@ -21,19 +22,31 @@ IN_MEMORY = 1024 * 1024
 """Bytes of hidden files, in all, that are kept in memory before they go to disk."""
 
 
+class Link(NamedTuple):
+    """A hard link: its name, its header blocks, and the target as written there (clean)."""
+
+    name: bytes
+    raw: bytes
+    target: bytes
+
+
+class Place(NamedTuple):
+    """Where a hidden file is in the spool: the offset of its header blocks, their length, and that of its body."""
+
+    start: int
+    head: int
+    size: int
+
+
 @dataclass(slots=True, eq=False)
 class File:
     """One file (an inode) that links may still refer to, and the links that wait for it."""
 
     name: bytes | None = None
     """Its name in the output, once written."""
-    spooled: tuple[int, int, int] | None = None
-    """Where its header and body are in the spool: offset, and the length of each."""
-    waiting: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
-    """Links that are to stay: name, header blocks, target as written there (clean)."""
-
-
-Link = tuple[bytes, bytes, bytes]
+    spooled: Place | None = None
+    waiting: list[Link] = field(default_factory=list)
+    """Links that are to stay."""
 
 
 class Links:
@@ -43,7 +56,7 @@ class Links:
     allows links to nothing.
     """
 
-    def __init__(self, write: Callable[[bytes], bytes], held: Held, dangling: bool = False) -> None:
+    def __init__(self, write: Callable[[bytes], bytes], held: Held, *, dangling: bool) -> None:
         self._write = write
         self._held = held
         self._dangling = dangling
@@ -89,7 +102,7 @@ class Links:
         file = claimed or File()
         self.local[path] = file
         if file.waiting:
-            first = file.waiting.pop(0)[0]
+            first = file.waiting.pop(0).name
             yield self._write(renamed(raw, first))
             yield from body
             yield from self._follow(file, first)
@@ -99,18 +112,17 @@ class Links:
 
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: File | None) -> Iterator[Block]:
         """Handle a hard link; ``here`` says whether its layer has already written, or linked, a file at its target."""
-        path, _, target = link
-        found = self.local.get(target, target if here else None)
+        found = self.local.get(link.target, link.target if here else None)
         if found is None:
-            found = self.wanted.setdefault(target, {}).setdefault(layer, File())
+            found = self.wanted.setdefault(link.target, {}).setdefault(layer, File())
         file = _known(found)
         if claimed is not None:
             for other in claimed.waiting:
                 yield from self._add(file, other)
-        self.local[path] = file if file.name is None else file.name
+        self.local[link.name] = file if file.name is None else file.name
         if stays:
             yield from self._add(file, link)
-        self._note_late(path, layer)
+        self._note_late(link.name, layer)
 
     def descend(self) -> None:
         """Forget what only links of the layer just read could refer to."""
@@ -132,10 +144,10 @@ class Links:
                     if late is not None:
                         yield from self._add(late, link)
                     elif self._dangling:
-                        yield self._write(link[1])
+                        yield self._write(link.raw)
                     else:
                         raise Invalid(
-                            f"hard link {shown(link[0])}: got the target {shown(target)}, "
+                            f"hard link {shown(link.name)}: got the target {shown(target)}, "
                             f"want a file of layer[{layer}] or below"
                         )
 
@@ -151,12 +163,12 @@ class Links:
         if file.name is not None:
             yield self._linked(link, file.name)
         elif file.spooled is not None:
-            raw, body = self._kept_file(*file.spooled)
-            file.name = link[0]
-            yield self._write(renamed(raw, link[0]))
+            raw, body = self._kept_file(file.spooled)
+            file.name = link.name
+            yield self._write(renamed(raw, link.name))
             yield from body
         else:
-            self._held.add(len(link[1]))
+            self._held.add(len(link.raw))
             file.waiting.append(link)
 
     def _follow(self, file: File, name: bytes) -> Iterator[Block]:
@@ -166,10 +178,9 @@ class Links:
         file.waiting = []
 
     def _linked(self, link: Link, name: bytes) -> bytes:
-        _, raw, target = link
-        return self._write(raw if target == name else relinked(raw, name))
+        return self._write(link.raw if link.target == name else relinked(link.raw, name))
 
-    def _keep(self, raw: bytes, body: Blocks) -> tuple[int, int, int]:
+    def _keep(self, raw: bytes, body: Blocks) -> Place:
         start = self._end
         size = 0
         try:
@@ -180,14 +191,14 @@ class Links:
         except OSError as error:
             raise StorageFailed(f"spool for hidden files: got {error.strerror!r}, want room for them") from error
         self._end = start + len(raw) + size
-        return start, len(raw), size
+        return Place(start, len(raw), size)
 
-    def _kept_file(self, start: int, head: int, size: int) -> tuple[bytes, Iterator[bytes]]:
-        self._spool.seek(start)
-        raw = self._spool.read(head)
+    def _kept_file(self, place: Place) -> tuple[bytes, Iterator[bytes]]:
+        self._spool.seek(place.start)
+        raw = self._spool.read(place.head)
 
         def body() -> Iterator[bytes]:
-            position, left = start + head, size
+            position, left = place.start + place.head, place.size
             while left:
                 self._spool.seek(position)
                 data = self._spool.read(min(left, BLOCK))
