@@ -22,8 +22,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment, images
 from converter.plan import Copy, Write, leaves
 from converter.ports import Fetch
-from converter.stores.disk import disk, write_all
-from converter.stores.media.temporary import spool, spooled
+from converter.stores.media.temporary import spool, spooled, write_spool
 from converter.streams import Blocks
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
@@ -187,8 +186,7 @@ class _Making:
 
         def kept() -> Blocks:
             for block in tar:
-                with disk("a temporary file", "write"):
-                    write_all(fd, block)
+                write_spool(fd, block)
                 yield block
 
         return Files.of(kept()), partial(file_blocks, fd)

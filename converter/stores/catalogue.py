@@ -13,7 +13,8 @@ from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.stores.disk import shown
 
-_POSITION = re.compile(r"@([0-9]{1,9})")
+POSITION = re.compile(r"@([0-9]{1,9})")
+"""What is meant instead of a name, counted from 0."""
 _SHOWN = 50
 
 
@@ -59,7 +60,7 @@ class Catalogue:
 
         An empty name means the only image. Raises NotFound, listing the images there are.
         """
-        if position := _POSITION.fullmatch(name):
+        if position := POSITION.fullmatch(name):
             if int(position[1]) >= len(self.positions):
                 raise NotFound(f"got {name}, want one of {len(self.positions)} images in {self.where}, from @0 on")
             return self.positions[int(position[1])]

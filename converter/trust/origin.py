@@ -18,6 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
+from converter.model.naming import TITLE
 from converter.ports import Fetch
 from converter.trust.members import member
 from converter.trust.settings import Settings
@@ -37,7 +38,6 @@ VERSION = 1
 MOST = 4096
 """The most rows of any list in a record."""
 
-TITLE = "org.opencontainers.image.title"
 IMAGE = "image"
 """The title of a part that is itself an image: an ACI."""
 

@@ -12,7 +12,7 @@ from converter.model.digest import Digest
 from converter.schema import check
 from converter.schema.fold import fold
 from converter.stores import oci_index
-from converter.stores.catalogue import in_full
+from converter.stores.catalogue import POSITION, in_full
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import claimed_digest
 from converter.stores.media import Medium
@@ -24,7 +24,6 @@ from converter.validate.layouts import LayoutCheck
 from converter.validate.walk import diff_ids_of
 
 _MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
-_POSITION = re.compile(r"@([0-9]{1,9})")
 _CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -45,7 +44,7 @@ class SavedCheck:
         has_layout = self._files.there(oci_index.INDEX) and (not has_rows or self._files.there(oci_index.LAYOUT))
         found, missing = False, None
         # A position is that of a row, if there are any.
-        if has_layout and not (has_rows and _POSITION.fullmatch(name)):
+        if has_layout and not (has_rows and POSITION.fullmatch(name)):
             try:
                 self._layout.run(name)
                 found = True
@@ -187,7 +186,7 @@ def _elsewhere(row: Mapping[str, Any], diff_ids: list[Any]) -> set[int]:
 
 
 def _named(row: Mapping[str, Any], number: int, name: str) -> bool:
-    if position := _POSITION.fullmatch(name):
+    if position := POSITION.fullmatch(name):
         return int(position[1]) == number
     wanted = in_full(name)
     return any(name == tag or (wanted and in_full(tag) == wanted) for tag in _texts(row, "RepoTags"))

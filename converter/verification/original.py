@@ -17,6 +17,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Image, Item, images
 from converter.model.limits import in_force
+from converter.model.naming import TITLE
 from converter.ports import Fetch
 from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed
@@ -26,7 +27,7 @@ from converter.streams.tar.aci import rebuild_aci
 from converter.streams.tar.borrowed import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
-from converter.trust.origin import IMAGE, TITLE, Evidence, LayerOrigin, Record
+from converter.trust.origin import IMAGE, Evidence, LayerOrigin, Record
 from converter.verification.spooled import Spooled
 
 
