@@ -96,28 +96,37 @@ def below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
 
 def maker_of(text: str) -> Maker:
     """A signer with a key file of either kind, or with one of the user's gpg keys; raises Invalid, Untrusted."""
-    path = Path(text)
-    if path.is_file():
-        data = read(path)
-        if _PRIVATE in data and _OPENPGP not in data:
-            return cosign_maker(path)
-    return gpg_maker(text)
+    data = _key_file(text)
+    if data is not None and _PRIVATE in data and _OPENPGP not in data:
+        return _cosign(data, text)
+    return _gpg(data, text)
 
 
 def cosign_maker(path: Path) -> Maker:
     """A signer with a private key file; raises Invalid, or Untrusted if the password is wrong."""
-    from converter.trust.makers import CosignKey
-    from converter.trust.private_keys import PrivateKey
-
-    password = os.environ.get("COSIGN_PASSWORD", "").encode()
-    return CosignKey(PrivateKey.load(read(path), password, str(path)))
+    return _cosign(read(path), str(path))
 
 
 def gpg_maker(text: str) -> Maker:
     """A signer with a key file if there is one of that name, else with one of the user's gpg keys."""
+    return _gpg(_key_file(text), text)
+
+
+def _key_file(text: str) -> bytes | None:
+    """The content of a file, perhaps a pipe, which can be read once; None if there is none, or a directory."""
+    path = Path(text)
+    return read(path) if path.exists() and not path.is_dir() else None
+
+
+def _cosign(data: bytes, name: str) -> Maker:
+    from converter.trust.makers import CosignKey
+    from converter.trust.private_keys import PrivateKey
+
+    password = os.environ.get("COSIGN_PASSWORD", "").encode()
+    return CosignKey(PrivateKey.load(data, password, name))
+
+
+def _gpg(data: bytes | None, name: str) -> Maker:
     from converter.trust.makers import GpgFile, GpgUser
 
-    path = Path(text)
-    if path.is_file():
-        return GpgFile(read(path), os.environ.get("TRANSSHIP_GPG_PASSWORD"))
-    return GpgUser(text)
+    return GpgUser(name) if data is None else GpgFile(data, os.environ.get("TRANSSHIP_GPG_PASSWORD"))

@@ -62,6 +62,9 @@ SURPLUS = 64 * MIB
 """The most bytes read of a blob beyond its descriptor's size, to find its true size; a sparse file may have
 terabytes."""
 
+TAIL = 10
+"""Bytes kept of a blob's end. A gzip stream never ends with as many zeros: one of nothing ends with nine, after a 3."""
+
 
 class Passing:
     """The bytes of a blob, counted and hashed as they pass. Readers cannot close it, as the rest must still be read."""
@@ -74,6 +77,7 @@ class Passing:
         self._hasher = new_hasher(algorithm) if algorithm else None
         self._most = most
         self.size = 0
+        self.tail = b""
         self.failed = False
 
     @property
@@ -97,6 +101,7 @@ class Passing:
         except ConverterError as error:
             raise Failed(error) from error
         self.size += len(block)
+        self.tail = (self.tail + bytes(block[-TAIL:]))[-TAIL:]
         if self._hasher is not None:
             self._hasher.update(block)
         self._moved(len(block))
@@ -174,6 +179,9 @@ class Blobs:
             return SeenLayer(codec=codec, entries=entries)
         finally:
             entries.forget()
+        if codec == "gzip" and not any(passing.tail):
+            fact = "got zeros after the gzip stream, want nothing there: what is written in Go refuses it"
+            self.findings.add("image/layer-format", place, fact)
         diff_id = None if meter is None else meter.digest()
         return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 

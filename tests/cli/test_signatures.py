@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,22 @@ def test_a_conversion_may_sign_and_ask(keys: Path, capsys: pytest.CaptureFixture
     signers = ["--sign-by", f"{keys}/cosign.key", "--sign-by", f"{keys}/gpg.key"]
     assert main(["convert", source, out, "--policy", str(accepted), *signers]) == 0
     assert main(["verify", out, "--key", f"{keys}/cosign.pub", "--keyring", f"{keys}/gpg.pub"]) == 0
+
+
+def test_a_key_may_come_through_a_pipe(keys: Path) -> None:
+    """As a shell's ``<(…)`` is one: a key is read once."""
+    source, out = layout(keys / "source"), f"oci:{keys / 'out'}:{NAME}"
+    for option, name in (("--sign-by", "cosign.key"), ("--sign-by", "gpg.key")):
+        assert main(["convert", source, out, option, piped(keys / name)]) == 0
+    assert main(["verify", out, "--key", piped(keys / "cosign.pub"), "--keyring", piped(keys / "gpg.pub")]) == 0
+
+
+def piped(path: Path) -> str:
+    """A pipe that holds what a small file does."""
+    reading, writing = os.pipe()
+    os.write(writing, path.read_bytes())
+    os.close(writing)
+    return f"/dev/fd/{reading}"
 
 
 def test_rkts_store(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,6 +176,21 @@ def test_what_is_attached_must_speak_of_the_image() -> None:
     assert [(one.rule, one.path) for one in verdict.findings] == [("image/referrer", "referrers/1/manifest")]
 
 
+@pytest.mark.parametrize(
+    "behind, found",
+    [
+        pytest.param(bytes(10), ["image/layer-format"], id="zeros, which Go does not take for padding"),
+        pytest.param(gzipped(b""), [], id="another stream of nothing, which ends with zeros"),
+    ],
+)
+def test_what_follows_a_gzip_stream(behind: bytes, found: list[str]) -> None:
+    store = MemoryStore()
+    layer = store.add(gzipped(LAYERS[0]) + behind, types.OCI_LAYER_GZIP)
+    add_image(store, tars=LAYERS[:1], manifest={"layers": [layer.to_json()]})
+
+    assert [one.rule for one in validate_source(MemorySource(store)).findings] == found
+
+
 def test_an_image_of_schema_1_is_read_layer_by_layer() -> None:
     store = MemoryStore()
     layers = [store.add(gzipped(data), types.DOCKER_LAYER_GZIP) for data in (*LAYERS, tar({"../a": b""}))]
