@@ -9,7 +9,6 @@ from pathlib import Path
 from converter import formats
 from converter.errors import Usage
 from converter.model.compression import GZIP, KEEP, Compression
-from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Index, Item, images, of_aci
 from converter.model.naming import REF_NAME, is_full
@@ -78,8 +77,7 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
         return
     if next(images(item), None) is None:
         yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
-    layers = (layer.content for image in images(item) for layer in image.layers)
-    away = sum(isinstance(content, Known) and content.absent for content in layers)
+    away = sum(layer.absent for image in images(item) for layer in image.layers)
     if away:
         reason = f"docker load fetches none, and {away} are only where their URLs lead"
         want = "--download-foreign, from a registry"

@@ -63,7 +63,7 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
     if not isinstance(item, Image):
         what = item if isinstance(item, Artifact) else "images for several platforms"
         raise Unsupported(f"got {what}, want one image for a root file system")
-    if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
+    if any(layer.absent for layer in item.layers):
         raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
     content = Derived(inputs=item.layers, rewrite=Flattened(), compression=NONE)
     rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")

@@ -143,3 +143,8 @@ class Layer:
     content: Content
     diff_id: Digest | None = None
     annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is a foreign layer that is available only from its URLs."""
+        return isinstance(self.content, Known) and self.content.absent

@@ -146,11 +146,6 @@ def _packed(layer: Layer, target: Layer) -> Layer:
     return replace(layer, content=replace(layer.content, compression=compression(there)))
 
 
-def absent(layer: Layer) -> bool:
-    """Whether it is a foreign layer that is available only from its URLs."""
-    return isinstance(layer.content, Known) and layer.content.absent
-
-
 def compression(known: Known) -> Compression:
     """The compression that a layer's media type states."""
     return Compression(codec_of(known))
@@ -160,7 +155,7 @@ def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
     """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
     if isinstance(target, Image):
         nodes = leaves(node)
-        here = [layer for layer in target.layers if not absent(layer)]
+        here = [layer for layer in target.layers if not layer.absent]
         if len(nodes) != len(here):
             raise Untrusted(f"got {len(here)} layers, want {len(nodes)}")
         yield from zip(nodes, here, strict=True)

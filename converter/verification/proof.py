@@ -105,7 +105,7 @@ def _elsewhere(target: Item) -> Iterator[str]:
     """Absent layers: the documents that name them are compared, and nothing else can be."""
     for number, image in enumerate(images(target)):
         for place, layer in enumerate(image.layers):
-            if again.absent(layer):
+            if layer.absent:
                 yield _NOT_HERE.format(place, number)
 
 

@@ -153,7 +153,7 @@ def _beyond(row: Mapping[str, str], manifest: str) -> Mapping[str, str] | None:
 
 def _image(item: Item) -> Image:
     if isinstance(item, Image):
-        if any(isinstance(layer.content, Known) and layer.content.absent for layer in item.layers):
+        if any(layer.absent for layer in item.layers):
             raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
         return item
     what = item if isinstance(item, Artifact) else "images for several platforms"
