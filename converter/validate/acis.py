@@ -14,14 +14,13 @@ from converter.streams.blocks import closing, peek
 from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean, shown, spoken
+from converter.streams.tar.names import MANIFEST, ROOTFS, clean, shown, spoken
 from converter.validate.blobs import Blobs, Failed, Passing, telling, unpacked
 from converter.validate.findings import Findings
 from converter.validate.tars import Tell, scan
 
 ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
-MANIFEST, ROOTFS = b"manifest", b"rootfs"
 _PACKED: tuple[Codec, ...] = ("gzip", "bzip2", "xz")
 _OTHER = {"tar": "a tar without a magic number (v7)", "openpgp": "an encrypted image (gpg --decrypt)"}
 

@@ -14,14 +14,13 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import plain
 from converter.streams.detect import HEAD
-from converter.streams.tar import fields, names
+from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.names import MANIFEST, PREFIX, clean
 from converter.streams.tar.scan import entries
 from converter.streams.verify import measured
 
 USTAR, USTAR_AT = b"ustar", 257
-MANIFEST, ROOTFS = b"manifest", b"rootfs"
-PREFIX = ROOTFS + b"/"
 
 
 def unpacked(root: Known) -> Iterator[Block]:
@@ -64,7 +63,7 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
 
     The whole archive is read.
     """
-    wanted = {names.clean(ROOTFS + b"/" + path.encode()): path for path in paths}
+    wanted = {clean(PREFIX + path.encode()): path for path in paths}
     found = {}
     with closing(unpacked(root)) as blocks:
         for entry in entries(blocks):
@@ -83,7 +82,7 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
                 path = entry.name.removeprefix(PREFIX)
                 own.add(path)
                 if entry.type == fields.LINK:
-                    links[path] = names.clean(entry.linkname).removeprefix(PREFIX)
+                    links[path] = clean(entry.linkname).removeprefix(PREFIX)
     return frozenset(own), links
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from converter.errors import DigestMismatch
 from converter.formats.accounts import Accounts, noted
 from converter.formats.aci import keys
-from converter.formats.aci.archive import MANIFEST, PREFIX, ROOTFS
 from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, joined, watched
 from converter.formats.aci.users import with_groups
@@ -25,6 +24,7 @@ from converter.streams.superseded import Replaced
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copied
+from converter.streams.tar.names import MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad

@@ -16,14 +16,12 @@ from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding
-from converter.streams.tar.names import contained, shown, spoken
+from converter.streams.tar.names import MANIFEST, ROOTFS, contained, shown, spoken
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.rename import prefixed, stripped
 from converter.streams.tar.scan import Scanner, entries
 from converter.streams.tar.write import END, pad
 from converter.streams.whiteout import whiteout
-
-MANIFEST, ROOTFS = b"manifest", b"rootfs"
 
 Hear = Callable[[bytes], None]
 

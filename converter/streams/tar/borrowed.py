@@ -19,7 +19,7 @@ from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.delta import differing, restored
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.rename import ROOTFS
+from converter.streams.tar.names import PREFIX
 from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"
@@ -64,7 +64,7 @@ class Files:
                     for view in entry.payload:
                         hasher.update(view)
                     found._places.setdefault((entry.size, hasher.digest()), offset)
-                    found._named[entry.name.removeprefix(ROOTFS)] = offset, entry.size
+                    found._named[entry.name.removeprefix(PREFIX)] = offset, entry.size
             for _ in scanner.trailing():
                 pass
         return found

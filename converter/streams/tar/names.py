@@ -6,6 +6,12 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
 from converter.streams.tar.fields import FILES
 
+MANIFEST, ROOTFS = b"manifest", b"rootfs"
+"""The two entries that an ACI has, and nothing beside them (appc spec 0.8.11, aci.md, "Image Archives")."""
+
+PREFIX = ROOTFS + b"/"
+"""What the names of an ACI's files begin with, and those of a layer's do not."""
+
 
 def clean(name: bytes) -> bytes:
     """``name`` without leading ``/`` or ``./``, empty parts, ``.`` parts and trailing ``/``; the root is ``b""``.

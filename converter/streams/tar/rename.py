@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from converter.errors import Invalid
 from converter.streams.tar.fields import LINK, SIZE
 from converter.streams.tar.headers import Change, Headers
-from converter.streams.tar.names import clean, shown
-
-ROOTFS = b"rootfs/"
-"""The prefix of the names of files in an ACI."""
+from converter.streams.tar.names import PREFIX, clean, shown
 
 
 def renamed(raw: bytes, name: bytes) -> bytes:
@@ -30,7 +27,7 @@ def relinked(raw: bytes, target: bytes) -> bytes:
     return headers.raw
 
 
-def prefixed(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
+def prefixed(raw: bytes, prefix: bytes = PREFIX) -> bytes:
     """The header blocks with ``prefix``, which ends in ``/``, put before the name and a hard link's target.
 
     A leading ``./`` stays in front, a leading ``/`` is dropped; the root itself becomes the prefix.
@@ -48,7 +45,7 @@ def prefixed(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
     return _edited(raw, lambda name: _under(prefix, name))
 
 
-def stripped(raw: bytes, prefix: bytes = ROOTFS) -> bytes:
+def stripped(raw: bytes, prefix: bytes = PREFIX) -> bytes:
     """The header blocks with ``prefix`` removed from the name and a hard link's target; symbolic links keep theirs.
 
     The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below the prefix.
