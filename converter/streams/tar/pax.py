@@ -13,6 +13,10 @@ _NAMES = frozenset({b"path", b"linkpath", b"uname", b"gname", b"GNU.sparse.name"
 SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 """The only keys that may be repeated: one of each per region (sparse format 0.0)."""
 
+_SPARSE = b"GNU.sparse."
+_FORMATS = {(b"", b""): True, (b"0", b"0"): True, (b"0", b"1"): True, (b"1", b"0"): False}
+"""The versions of sparse files, with whether the map is among the records; those before 0.1 may state none."""
+
 
 def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
     """The records of ``data`` in order, including repeated keys; raises Invalid for a malformed record."""
@@ -58,6 +62,30 @@ def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     if b"GNU.sparse.offset" in records:
         records[b"GNU.sparse.map"] = b",".join(value for key, value in found if key in SPARSE_PAIR)
     return records
+
+
+def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
+    """Raise Invalid for the records of an entry of type ``kind`` that readers understand in different ways.
+
+    To some an empty name is that of the archive's root, to others no name. Where the records of a sparse file are not
+    of a version that Go's archive/tar knows, it takes the file for an ordinary one, with the name in its header.
+    """
+    for key in (b"path", b"linkpath", b"GNU.sparse.name"):
+        if records.get(key) == b"":
+            raise Invalid(f"PAX record {shown(key)}: got an empty name, want one, or no record")
+    if not any(key.startswith(_SPARSE) for key in records):
+        return
+    version = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
+    has_map = bool(records.get(b"GNU.sparse.map"))
+    if _FORMATS.get(version) is not has_map:
+        text = ".".join(one.decode(errors="replace")[:20] for one in version)
+        where = "with a map" if has_map else "without a map"
+        raise Invalid(f"sparse file: got version {text!r} {where} in its PAX records, want 0.0, 0.1 with one, or 1.0")
+    if kind not in b"0\0":
+        raise Invalid("sparse file: got records of one for an entry of another type, want them for regular files alone")
+    sizes = {records[key] for key in (b"GNU.sparse.size", b"GNU.sparse.realsize") if records.get(key)}
+    if len(sizes) > 1:
+        raise Invalid(f"sparse file: got the sizes {' and '.join(map(shown, sorted(sizes)))}, want one")
 
 
 def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:

@@ -54,6 +54,8 @@ class Prelude:
         if kind in self._names:
             raise Invalid(f"{what} at byte {offset}: got a second one for the same entry, want one")
         self._names[kind] = text(data) if flag in b"LK" else b""
+        if flag in b"LK" and not self._names[kind]:
+            raise Invalid(f"{what} at byte {offset}: got an empty name, want one")
         self._own_raw += raw
         if kind == b"x":
             self._local = pax.parse(data, self._limits)
@@ -71,6 +73,7 @@ class Prelude:
         """The name and payload size of the entry with the main header ``head``, and its other blocks and records."""
         merged = self._global
         if self._local:
+            pax.check(self._local, head[156:157])
             merged = {key: value for key, value in {**merged, **self._local}.items() if value}
         path = merged.get(b"GNU.sparse.name", merged.get(b"path"))
         if b"size" in merged:

@@ -95,8 +95,6 @@ def _map(entry: Entry, data: _Taker) -> list[Region]:
         return [region for block in blocks for region in _fields(block)]
     if b"GNU.sparse.map" in entry.pax:
         return _pairs(entry.pax[b"GNU.sparse.map"].split(b",") if entry.pax[b"GNU.sparse.map"] else [])
-    if entry.pax.get(b"GNU.sparse.major") != b"1":
-        raise Invalid(f"sparse file {shown(entry.name)}: got version {entry.pax.get(b'GNU.sparse.major')!r}, want 1")
     return _pairs(_lines(data))
 
 

@@ -128,8 +128,9 @@ NAMES = [
     pytest.param(before(b"L", b"long") + gnu(PLAIN), b"long", id="a GNU long name without its NUL"),
     pytest.param(before(b"x", b"13 path=long\n") + PLAIN, b"long", id="a PAX path"),
     pytest.param(before(b"X", b"13 path=long\n") + PLAIN, b"long", id="a PAX path of Solaris"),
-    pytest.param(before(b"x", b"8 path=\n") + PLAIN, b"f", id="an empty PAX path is as if it were not there"),
-    pytest.param(before(b"x", b"21 GNU.sparse.name=s\n") + PLAIN, b"s", id="the name of a sparse file"),
+    pytest.param(
+        before(b"x", b"21 GNU.sparse.name=s\n22 GNU.sparse.map=0,0\n") + PLAIN, b"s", id="the name of a sparse file"
+    ),
 ]
 
 
@@ -232,6 +233,8 @@ DAMAGED = [
     pytest.param(before(b"x", b"path=a\n") + PLAIN, "want a length", id="a PAX record without a length"),
     pytest.param(before(b"x", b"5 ab\n") + PLAIN, "want KEY=VALUE", id="a PAX record without a value"),
     pytest.param(before(b"x", b"12 path=a\0b\n") + PLAIN, "want a name without NUL", id="a NUL in a PAX path"),
+    pytest.param(before(b"x", b"8 path=\n") + PLAIN, "got an empty name", id="an empty PAX path"),
+    pytest.param(before(b"L", b"\0") + gnu(PLAIN), "got an empty name", id="an empty long name"),
     pytest.param(before(b"g", b"10 path=a\n") + PLAIN, "none that is of one file alone", id="a global path"),
     pytest.param(before(b"x", b"10 path=a\n"), "it ends after a PAX header", id="a PAX header and no entry"),
     pytest.param(before(b"x", b"10 path=a\n") * 2 + PLAIN, "a second one", id="two PAX headers for an entry"),

@@ -69,10 +69,11 @@ def sparse(text: bytes, size: int = 10) -> bytes:
     return header(name=b"f", size=2, records=records) + b"ab" + pad(2)
 
 
-def version_1(text: bytes, major: bytes = b"1") -> bytes:
+def version_1(text: bytes, version: tuple[bytes, bytes] = (b"1", b"0"), **records: bytes) -> bytes:
     data = text + pad(len(text))
-    records = {b"GNU.sparse.major": major, b"GNU.sparse.realsize": b"10"}
-    return header(name=b"f", size=len(data), records=records) + data
+    told = dict(zip((b"GNU.sparse.major", b"GNU.sparse.minor"), version, strict=True)) | {b"GNU.sparse.realsize": b"10"}
+    told |= {f"GNU.sparse.{key}".encode(): value for key, value in records.items()}
+    return header(name=b"f", size=len(data), records={key: text for key, text in told.items() if text}) + data
 
 
 BROKEN = [
@@ -84,7 +85,15 @@ BROKEN = [
     pytest.param(sparse(b"1,-2"), "pairs of decimal numbers", id="a negative length"),
     pytest.param(version_1(b"x\n"), "got the count 'x'", id="a count that is none"),
     pytest.param(version_1(b"9\n1\n"), "got a payload of 0 bytes", id="a map that does not end"),
-    pytest.param(version_1(b"1\n0\n0\n", b"2"), "got version b'2', want 1", id="another version"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"2", b"0")), "got version '2.0' without a map", id="another version"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"1", b"")), "got version '1.' without a map", id="half a version"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"0", b"1")), "got version '0.1' without a map", id="a map that is missing"),
+    pytest.param(version_1(b"1\n0\n0\n", map=b"0,1"), "got version '1.0' with a map", id="two maps"),
+    pytest.param(version_1(b"1\n0\n0\n", size=b"9"), "got the sizes '10' and '9'", id="two sizes"),
+    pytest.param(header(name=b"f", records={b"GNU.sparse.name": b"s"}), "got version '.'", id="a name and no map"),
+    pytest.param(
+        header(name=b"f", type=b"5", records={b"GNU.sparse.map": b"0,1"}), "another type", id="a directory with a map"
+    ),
 ]
 
 
