@@ -14,6 +14,7 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import FILE, SIZE, number, padding
 from converter.streams.tar.listing import Listing
 from converter.streams.tar.names import shown
 from converter.streams.tar.pax import XATTR
@@ -63,6 +64,7 @@ def read_aci(blocks: Blocks) -> Aci:
                 name = entry.name
                 if name in said:
                     raise Invalid(f"got the entry {shown(name)} twice, want it once")
+                _check_headers(entry)
                 said[name] = _said(entry)
                 yield entry.raw
                 if name == b"manifest":
@@ -81,6 +83,32 @@ def read_aci(blocks: Blocks) -> Aci:
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
         raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
     return Aci(files=files, said=said, manifest=b"".join(manifest))
+
+
+def _check_headers(entry: Entry) -> None:
+    """Raises Invalid for headers that readers understand in different ways.
+
+    Go's archive/tar applies neither global PAX headers nor Solaris's; GNU tar skips a directory's payload; a prefix is
+    read from other headers than POSIX's by some, and is shorter in those of star.
+    """
+    what = "a size" if entry.type != FILE and number(entry.head[124:136], "size") else ""
+    extra, head = entry.extra, entry.head
+    if extra is not None:
+        what = "a global PAX header" if extra.globals or extra.inherited else what
+        what = "a PAX header of Solaris" if b"X" in _kinds(extra.records) else what
+    unused = {b"ustar\x0000": head[500:], b"ustar  \0": head[345:], bytes(8): head[257:]}.get(head[257:265])
+    if unused is None or any(unused):
+        what = "fields of another dialect"
+    if what:
+        raise Invalid(f"got the entry {shown(entry.name)} with {what}, which readers understand in different ways")
+
+
+def _kinds(records: bytes) -> Iterator[bytes]:
+    """The types of an entry's PAX headers and GNU long names."""
+    while records:
+        yield records[156:157]
+        size = number(records[124:136], "size")
+        records = records[SIZE + size + padding(size) :]
 
 
 def _said(entry: Entry) -> Said:

@@ -198,7 +198,7 @@ def retarred(data: bytes, change: Change, added: tuple[str, bytes] | None = None
             kept = change(member, stream.read() if stream else b"")
             if kept is not None:
                 info, content = kept
-                info.size = len(content)
+                info.size = len(content) if info.isreg() else 0
                 new.addfile(info, io.BytesIO(content) if info.isreg() else None)
         if added is not None:
             info = tarfile.TarInfo(added[0])

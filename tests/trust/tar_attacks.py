@@ -14,6 +14,8 @@ from typing import Any
 
 import zstandard
 
+from converter.streams.tar.fields import sealed
+from converter.streams.tar.write import header, pad
 from tests.strategies.tar import File, archive
 from tests.trust.attacks import (
     DOCKER,
@@ -21,8 +23,10 @@ from tests.trust.attacks import (
     OCI_ACI,
     OCI_OCI,
     OF_DOCKER,
+    V1_ACI,
     Attack,
     Target,
+    each,
     entry,
     in_the_recipe,
     remade_recipes,
@@ -69,6 +73,48 @@ def added(name: str, **said: Any) -> Callable[[Target], None]:
 def records(name: str, **said: str) -> Callable[[Target], None]:
     """PAX records of one entry."""
     return in_the_recipe(entry(name, pax_headers=said))
+
+
+def exchanged(target: Target) -> None:
+    """Two names exchanged in the headers, and put right for some readers alone."""
+    names = {"rootfs/bin/sh": "rootfs/bin/su", "rootfs/bin/su": "rootfs/bin/sh"}
+
+    def edit(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if info.name in names:
+            info.pax_headers = {"GNU.sparse.name": info.name}
+            info.name = names[info.name]
+        return info, data
+
+    each(edit)(target)
+
+
+def before(name: str, record: bytes) -> Callable[[Target], None]:
+    """A record in front of an entry's header."""
+
+    def attack(target: Target) -> None:
+        (tar,) = target.tars()
+        place = tar.index(name.encode().ljust(100, b"\0"))
+        target.with_tars([tar[:place] + record + tar[place:]])
+
+    return attack
+
+
+def record(kind: bytes, data: bytes) -> bytes:
+    """A PAX header or a long name."""
+    return header(name=b"record", type=kind, size=len(data)) + data + pad(len(data))
+
+
+def in_header(name: str, place: int, text: bytes) -> Callable[[Target], None]:
+    """Other bytes at that place of an entry's header."""
+
+    def attack(target: Target) -> None:
+        (tar,) = target.tars()
+        start = tar.index(name.encode().ljust(100, b"\0"))
+        head = tar[start : start + place] + text + tar[start + place + len(text) : start + 512]
+        target.with_tars([tar[:start] + sealed(head) + tar[start + 512 :]])
+        remade_recipes(target)
+
+    return attack
 
 
 def isolator(target: Target) -> None:
@@ -127,6 +173,22 @@ ATTACKS = (
         added("rootfs/evil", type=b"Z"),
         {OCI_ACI: "got the type"},
     ),
+    Attack("names exchanged for some readers", exchanged, {V1_ACI: "got version '.' without a map"}),
+    Attack(
+        "a long name that is empty", before("rootfs/bin/su", record(b"L", b"\0")), {V1_ACI: "got an empty name, want"}
+    ),
+    Attack(
+        "an owner for some readers",
+        before("rootfs/bin/su", record(b"g", b"8 uid=0\n")),
+        {V1_ACI: "a global PAX header"},
+    ),
+    Attack(
+        "a PAX header for some readers",
+        before("rootfs/bin/su", record(b"X", b"22 path=rootfs/bin/su\n")),
+        {V1_ACI: "a PAX header of Solaris"},
+    ),
+    Attack("a directory with a size", in_header("rootfs/bin/", 124, b"00000001000\0"), {OCI_ACI: "with a size"}),
+    Attack("a header of star", in_header("rootfs/bin/su", 508, b"tar\0"), {OCI_ACI: "fields of another dialect"}),
     Attack("a time", in_the_recipe(entry("bin/sh", mtime=5)), {OCI_ACI: "/bin/sh: got the mtime"}),
     Attack(
         "a file made a hard link",
