@@ -147,14 +147,13 @@ def _directories(place: Location) -> Iterator[Location]:
 
 def _acis(place: Location) -> Iterator[Location]:
     """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    from converter.stores.aci_file import is_called_as_aci, paths_below
+    from converter.stores.aci_file import acis_below, paths_below
 
-    files = (Path(folder, name) for folder, _, names in walked(Path(place.path)) for name in names)
-    found = set(filter(is_called_as_aci, files))
+    found = acis_below(Path(place.path))
     if not found:
         raise NotFound(f"got no file *.aci below {place.path}, want one or more")
     below = {part for file in found for part in paths_below(file)}
-    yield from (replace(place, path=str(file)) for file in sorted(found - below))
+    yield from (replace(place, path=str(file)) for file in found if file not in below)
 
 
 def _listed(entry: Entry, report: Report) -> tuple[str, ...]:

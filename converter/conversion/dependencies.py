@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -87,7 +86,9 @@ class Library:
         for folder in self._folders:
             if not folder.is_dir():
                 raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
-        return self._by_name(path for folder in self._folders for path in _acis_in(folder))
+        from converter.stores.aci_file import acis_below
+
+        return self._by_name(path for folder in self._folders for path in acis_below(folder))
 
     @cached_property
     def _beside(self) -> Named:
@@ -135,11 +136,3 @@ class Library:
         source = self._files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
         return source.fetch(source.resolve(""))
-
-
-def _acis_in(folder: Path) -> list[Path]:
-    """The files in a folder, and in those within it, that are called as ACIs are; what cannot be read is left out."""
-    from converter.stores.aci_file import is_called_as_aci
-
-    files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return sorted(filter(is_called_as_aci, files))

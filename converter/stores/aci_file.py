@@ -26,7 +26,7 @@ from converter.model.limits import Limits, in_force
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
-from converter.stores.disk import disk, regular_size, write_down
+from converter.stores.disk import disk, regular_size, walked, write_down
 from converter.stores.media.archive import TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
@@ -293,14 +293,18 @@ def origin_path(path: Path) -> Path:
     return path.with_name(path.name + ".origin")
 
 
-def is_called_as_aci(path: Path) -> bool:
-    """Whether a file has the name of an ACI: any that ends in ``.aci``, or that of one in rkt's store.
+def acis_below(folder: Path) -> list[Path]:
+    """The files in a folder, and in those within it, that have the name of an ACI; raises NotFound, StorageFailed.
 
-    That is ``cas/blob/sha512/XX/sha512-…``, with the first 64 digits of the image ID (rkt, store/imagestore/store.go);
-    ``cas/imageManifest`` has its manifest under the same name.
+    Any that ends in ``.aci``, and those of rkt's store: ``cas/blob/sha512/XX/sha512-…``, with the first 64 digits of
+    the image ID (rkt, store/imagestore/store.go). ``cas/imageManifest`` has its manifest under the same name.
     """
-    stored = _STORED.fullmatch(path.name) and "imageManifest" not in path.parts
-    return path.suffix == ".aci" or bool(stored)
+    files = (Path(place, name) for place, _, names in walked(folder) for name in names)
+    return sorted(
+        file
+        for file in files
+        if file.suffix == ".aci" or (_STORED.fullmatch(file.name) and "imageManifest" not in file.parts)
+    )
 
 
 def below_path(path: Path, digest: Digest) -> Path:
