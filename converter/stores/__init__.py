@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
-from converter.errors import Usage
-from converter.model.reference import Location, is_name
+from converter.errors import Invalid, NotFound, Usage
+from converter.model.reference import STDIN, Location, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
 
@@ -39,6 +39,9 @@ SINKS: Mapping[str, str] = {
 }
 """Transport → the module below this one that writes it."""
 
+_LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))
+"""The transports that look at what is there when they open it."""
+
 
 def open_source(location: Location, options: StoreOptions | None = None) -> Source:
     """Open the location for reading; leaving the source as a context manager closes it.
@@ -46,7 +49,16 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     Raises NotFound if nothing is there, Invalid if it is not what the transport says, StorageFailed for a disk error,
     Usage for a transport that cannot be read.
     """
-    source: Source = _module(SOURCES, location, "read").open_source(location, options or StoreOptions())
+    options = options or StoreOptions()
+    try:
+        source: Source = _module(SOURCES, location, "read").open_source(location, options)
+    except (NotFound, Invalid) as error:
+        if location.transport in _LOCAL and location.path not in STDIN:
+            from converter.stores.recognise import transport_of
+
+            meant = transport_of(location.path, options)
+            error.fact += f" ({meant}: reads it)" if meant not in ("", location.transport) else ""
+        raise
     return source
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from converter.errors import Invalid, NotFound, within
+from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.model.limits import Limits
 from converter.model.reference import Location, is_name
 from converter.ports import Source
@@ -46,6 +46,17 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     if aci:
         return AciFile(path, limits, file)
     return _layout_or_saved(TarMedium(path, limits, file), limits)
+
+
+def transport_of(path: str, options: StoreOptions) -> str:
+    """The transport that reads what is at a path; empty if none does."""
+    try:
+        with open_source(Location(transport="", path=path), options) as source:
+            if isinstance(source, OciLayout):
+                return "oci" if Path(path).is_dir() else "oci-archive"
+            return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}.get(type(source), "")
+    except ConverterError:
+        return ""
 
 
 def _opened(text: str) -> int:

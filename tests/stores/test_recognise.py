@@ -43,6 +43,20 @@ def test_what_was_written_is_recognised(kind: Kind, tmp_path: Path, packed: bool
         assert source.resolve("").digest == kind.add(MemoryStore(), 0).digest
 
 
+@pytest.mark.parametrize(
+    "kind, other",
+    [(kind, other) for kind in ON_DISK[:-1] for other in ("oci", "oci-archive", "dir") if other != kind.name],
+    ids=str,
+)
+def test_another_transport_is_told_which_one_reads_it(kind: Kind, other: str, tmp_path: Path) -> None:
+    if kind.name == "docker-archive":
+        write_tar(tmp_path / "target", classic())  # the newest kind is a layout, too
+    else:
+        write(kind, tmp_path / "target")
+    with pytest.raises(ConverterError, match=rf"\({kind.name}: reads it\)"):
+        source_at(other, tmp_path / "target")
+
+
 @pytest.mark.parametrize("packed", [bytes, gzip.compress])
 @pytest.mark.parametrize(
     "first", [{"manifest": b"{}"}, {"rootfs": None}, {"./rootfs/bin": b""}, {"./manifest": b"{}", "rootfs": None}]

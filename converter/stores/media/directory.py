@@ -27,7 +27,7 @@ class DirectoryMedium:
             fd = os.open(path, READ)
             try:
                 if not stat.S_ISDIR(os.fstat(fd).st_mode):
-                    raise Invalid(f"got {self.where}, which is no directory, want one (oci-archive: reads a file)")
+                    raise Invalid(f"got {self.where}, which is no directory, want one")
             finally:
                 os.close(fd)
 
