@@ -9,12 +9,12 @@ from pathlib import Path
 from converter.bulk.names import DEFAULT, FROM_REGISTRY, Called, destination
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
+from converter.conversion.dependencies import names_in
 from converter.conversion.ends import source_store
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
-from converter.model.image import Image
 from converter.model.naming import is_of_attachment
 from converter.model.reference import ImageName, Location
 from converter.stores import open_source
@@ -95,7 +95,7 @@ def _is_there(found: tuple[Entry, Location] | Unlisted) -> bool:
 def _job(entry: Entry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = Called.of(source, _name(source, entry.options), entry.source.path)
+            called = Called.of(source, _name(source), entry.source.path)
             there = destination(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
@@ -104,17 +104,13 @@ def _job(entry: Entry, source: Location) -> Job | Unlisted:
     return Job(source=source, destination=there, options=entry.options)
 
 
-def _name(source: Location, options: Options) -> str:
+def _name(source: Location) -> str:
     """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
     if source.transport == "appc":
         return source.path.partition(",")[0]
     if source.transport != "aci" or source.path == "-":
         return source.name
-    from converter import formats
-
-    with open_source(source, source_store(options)) as opened:
-        item = formats.decode(opened.fetch(opened.resolve("")), opened.fetch)
-    return str(item.foreign["aci"]["reference"]) if isinstance(item, Image) else ""
+    return names_in(Path(source.path))[1]
 
 
 def _sources(entry: Entry, report: Report) -> Iterator[Location]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.errors import ConverterError, NotFound
+from converter.errors import Invalid, NotFound, Unsupported
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -16,6 +16,7 @@ from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
+from converter.stores.disk import disk
 
 if TYPE_CHECKING:
     from converter.formats.aci import Dependency
@@ -103,15 +104,10 @@ class Library:
 
     def _by_name(self, paths: Iterable[Path]) -> Named:
         """The files by the names in their manifests: there may be hundreds, so none is read further, or kept open."""
-        from converter.formats.aci.archive import manifest_in
-        from converter.formats.aci.manifest import parse
-        from converter.stores.aci_file import AciFile
-
         named: Named = {}
         for path in paths:
-            # Not every such file need be a valid image.
-            with AciFile(path, self._options.limits) as file, suppress(ConverterError):
-                named.setdefault(parse(manifest_in(file.unverified())).name, []).append(path)
+            with suppress(Invalid, Unsupported):  # not every such file need be a valid image
+                named.setdefault(names_in(path)[0], []).append(path)
         return named
 
     def _called(self, name: str, named: Named) -> Shelf:
@@ -136,3 +132,26 @@ class Library:
         source = self._files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
         return source.fetch(source.resolve(""))
+
+
+def names_in(path: Path) -> tuple[str, str]:
+    """The name in the manifest of an ACI, and the Docker reference for it; raises ConverterError.
+
+    Neither is verified: this is to find files, and to say where they go. A file is read again only if it changes, since
+    many have their manifest at the end, and a run asks for each image, and for each of its dependencies.
+    """
+    with disk(path, "read"):
+        stat = path.stat()
+    return _names_in(path.absolute(), (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _names_in(path: Path, _stamp: tuple[int, ...]) -> tuple[str, str]:
+    from converter.formats.aci.archive import manifest_in
+    from converter.formats.aci.manifest import parse
+    from converter.formats.aci.reading import reference_to
+    from converter.stores.aci_file import AciFile
+
+    with AciFile(path) as file:
+        manifest = parse(manifest_in(file.unverified()))
+    return manifest.name, reference_to(manifest)

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 import converter
-from converter.conversion.dependencies import Library
+from converter.conversion.dependencies import Library, names_in
 from converter.errors import Invalid, NotFound
 from converter.formats.aci.manifest import Dependency
 from converter.model.reference import Location
 from converter.stores import StoreOptions
+from converter.stores.aci_file import AciFile
+from converter.streams import Blocks
 from tests.formats.aci_archives import aci_tar, manifest
 from tests.strategies.tar import File
 from tests.trust import origins
@@ -81,6 +83,27 @@ def test_in_the_store_of_rkt_a_dependency_is_found(wanted: Callable[[bytes], dic
     for number, reference in enumerate((f"aci:{app}", str(app))):
         done = converter.convert(reference, f"oci:{tmp_path}/out{number}", aci_paths=[tmp_path / "cas"])
         assert len(done.targets[0].layers) == 2
+
+
+def test_a_file_is_read_for_its_names_once_and_again_if_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = tmp_path / "app.aci", []
+    read = AciFile.unverified
+
+    def counted(self: AciFile) -> Blocks:
+        reads.append(self)
+        return read(self)
+
+    monkeypatch.setattr(AciFile, "unverified", counted)
+
+    path.write_bytes(aci_tar(manifest(name="example.com/app"), [File("rootfs/a")], last=True))
+    found = [names_in(path), names_in(path)]
+    path.write_bytes(aci_tar(manifest(name="example.com/other")))
+
+    assert found == [("example.com/app", "example.com/app:latest")] * 2
+    assert names_in(path) == ("example.com/other", "example.com/other:latest")
+    assert len(reads) == 2
 
 
 def test_of_the_acis_in_a_folder_only_those_of_the_name_stay_open(tmp_path: Path) -> None:

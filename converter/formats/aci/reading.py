@@ -144,16 +144,21 @@ def _owners(owners: Owners) -> dict[str, str]:
     return {keys.OWNERS: dump({path: list(owners[path]) for path in sorted(owners)}).decode()} if owners else {}
 
 
+def reference_to(manifest: Manifest) -> str:
+    """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
+    version, original = manifest.labels.get("version", ""), Kept(manifest.annotations).text(keys.ORIGINAL_NAME)
+    same = bool(original) and named(original) == (manifest.name, version)
+    return original if same else reference_of(manifest.name, version)
+
+
 def _foreign(
     manifest: Manifest, kept: Kept, told: str, losses: Sequence[Mapping[str, str]]
 ) -> dict[str, Mapping[str, Any]]:
-    version, original = manifest.labels.get("version", ""), kept.text(keys.ORIGINAL_NAME)
-    same = bool(original) and named(original) == (manifest.name, version)
     members: dict[str, Any] = {
         "manifest": manifest.text,
         "name": manifest.name,
-        "version": version,
-        "reference": original if same else reference_of(manifest.name, version),
+        "version": manifest.labels.get("version", ""),
+        "reference": reference_to(manifest),
         "platform": told,
         "dependencies": [str(dependency) for dependency in manifest.dependencies],
         "pathWhitelist": list(manifest.path_whitelist),
