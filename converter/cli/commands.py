@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
-    "sync": ("converter.cli.sync", "Copy many images to other places: those in a file, or a repository."),
+    "sync": ("converter.cli.sync", "Copy many images to other places: those in a file, or all in a place."),
     "inspect": ("converter.cli.inspect", "Describe an image: format, platforms, config, layers, signatures."),
     "tags": ("converter.cli.tags", "List the images in a place."),
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),

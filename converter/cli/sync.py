@@ -34,6 +34,7 @@ EXAMPLES = """\b
 Examples:
   transship sync docker://registry.example/app oci:mirror
   transship sync sync.yaml docker://mirror.example/team --keep-going --report done.html
+  transship sync aci:/var/lib/rkt/cas/blob oci:mirror --aci-path /var/lib/rkt/cas/blob
 """
 
 
@@ -75,8 +76,11 @@ def command(
 ) -> int:
     """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
 
-    FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. Shared content is fetched and converted
-    once, and what is there is not sent again: an interrupted run continues when it is started again.
+    FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. SOURCE is a repository, a registry
+    (docker://HOST/), a layout, an archive, docker-daemon:, or a directory of images (dir:DIRECTORY, aci:DIRECTORY).
+
+    Shared content is fetched and converted once, and what is there is not sent again: an interrupted run continues
+    when it is started again.
     """
     from converter.bulk.sync import Run, sync
     from converter.conversion import Options
