@@ -130,9 +130,10 @@ def _sources(entry: Entry, report: Report) -> Iterator[Location]:
     if place.transport == "aci" and Path(place.path).is_dir():
         yield from _acis(place)
         return
-    references = entry.references or _listed(entry, report)
-    for reference in references:
-        yield _at(place, reference)
+    if entry.references:
+        yield from (_at(place, reference) for reference in entry.references)
+    else:
+        yield from _listed(entry, report)
 
 
 def _directories(place: Location) -> Iterator[Location]:
@@ -152,19 +153,24 @@ def _acis(place: Location) -> Iterator[Location]:
     yield from (replace(place, path=str(file)) for file in found if file not in below)
 
 
-def _listed(entry: Entry, report: Report) -> tuple[str, ...]:
-    with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as source:
+def _listed(entry: Entry, report: Report) -> Iterator[Location]:
+    place = entry.source
+    with within(str(place)), open_source(place, source_store(entry.options)) as source:
         names = source.names()
         saved = source.unpacked
+        if not place.transport:
+            from converter.stores.recognise import transport_of
+
+            place = replace(place, transport=transport_of(source, place.path))
     takes = entry.takes or (lambda _name: True)
-    wanted = tuple(name for name in names if takes(name) and not is_of_attachment(name))
+    wanted = [name for name in names if takes(name) and not is_of_attachment(name)]
     unnamed = [name for name in wanted if name.startswith("@")]
-    if saved or not unnamed or len(unnamed) == len(wanted):
-        return wanted
-    # When a name moves on in a layout, the image that had it stays. In an archive of docker save, each was asked for.
-    fact = f"got {len(unnamed)} of {len(wanted)} images without a name in {entry.source}, which are left out"
-    report(Warned(f"{fact}: want {entry.source}:{unnamed[0]} as a source for the first of them"))
-    return tuple(name for name in wanted if name not in unnamed)
+    if unnamed and len(unnamed) < len(wanted) and not saved:
+        # When a name moves on in a layout, the image that had it stays. What docker save wrote was all asked for.
+        fact = f"got {len(unnamed)} of {len(wanted)} images without a name in {place}, which are left out"
+        report(Warned(f"{fact}: want {place}:{unnamed[0]} as a source for the first of them"))
+        wanted = [name for name in wanted if name not in unnamed]
+    yield from (_at(place, name) for name in wanted)
 
 
 def _is_named(place: Location) -> bool:

@@ -54,9 +54,9 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
         if location.transport in _LOCAL and location.path not in STDIN:
-            from converter.stores.recognise import transport_of
+            from converter.stores.recognise import transport_at
 
-            meant = transport_of(location.path, options)
+            meant = transport_at(location.path, options)
             error.fact += f" ({meant}: reads it)" if meant not in ("", location.transport) else ""
         raise
     return source

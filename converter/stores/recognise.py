@@ -48,15 +48,20 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     return _layout_or_saved(TarMedium(path, limits, file), limits)
 
 
-def transport_of(path: str, options: StoreOptions) -> str:
+def transport_at(path: str, options: StoreOptions) -> str:
     """The transport that reads what is at a path; empty if none does."""
     try:
         with open_source(Location(transport="", path=path), options) as source:
-            if isinstance(source, OciLayout):
-                return "oci" if Path(path).is_dir() else "oci-archive"
-            return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}.get(type(source), "")
+            return transport_of(source, path)
     except ConverterError:
         return ""
+
+
+def transport_of(source: Source, path: str) -> str:
+    """The transport that reads as ``source`` does, which was opened for a bare path."""
+    if isinstance(source, OciLayout):
+        return "oci" if Path(path).is_dir() else "oci-archive"
+    return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}[type(source)]
 
 
 def _opened(text: str) -> int:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import converter
 from converter.bulk.plan import Job, Unlisted, jobs
 from converter.errors import Usage
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image
 from tests.bulk.images import entry
+from tests.cli.conftest import put
 from tests.formats.aci_archives import aci, manifest
 from tests.stores.registry.fake import FakeRegistry, Refuse, first
 from tests.stores.registry.pushing import PLAIN
@@ -59,6 +63,25 @@ def test_an_aci_that_is_to_be_discovered_has_its_name_already() -> None:
     (job,) = jobs([entry("appc:example.com/team/etcd:2,os=linux", "oci:out")])
     assert isinstance(job, Job)
     assert job.destination.name == "etcd:2"
+
+
+@pytest.mark.parametrize(
+    "transport, called",
+    [
+        pytest.param("aci", "image:latest", id="an ACI"),
+        pytest.param("dir", "in:latest", id="a directory"),
+        pytest.param("oci", "in:0", id="a layout"),
+    ],
+)
+def test_at_a_bare_path_an_image_is_called_as_with_its_transport(tmp_path: Path, transport: str, called: str) -> None:
+    store = MemoryStore()
+    put(store, add_image(store), "", where=str(tmp_path / "made"))
+    converter.convert(f"oci:{tmp_path}/made", f"{transport}:{tmp_path}/in")
+
+    (bare,), (told,) = (jobs([entry(f"{start}{tmp_path}/in", "oci:out")]) for start in ("", f"{transport}:"))
+    assert bare == told
+    assert isinstance(bare, Job)
+    assert bare.destination.name == called
 
 
 def test_what_is_no_aci_is_told_of_that_image_alone(tmp_path: Path) -> None:
