@@ -16,6 +16,27 @@ def pad(size: int) -> bytes:
     return bytes(padding(size))
 
 
+class _Extended:
+    """The PAX records for what the fields of a header cannot hold."""
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, bytes] = {}
+
+    def number(self, key: bytes, value: int, width: int) -> bytes:
+        """The field of a number; 0 if that is in a record."""
+        try:
+            return octal(value, width)
+        except ValueError:
+            self.records[key] = b"%d" % value
+            return octal(0, width)
+
+    def text(self, key: bytes, value: bytes, width: int) -> bytes:
+        """The field of a text; its beginning if the whole is in a record."""
+        if len(value) > width:
+            self.records[key] = value
+        return value[:width].ljust(width, b"\0")
+
+
 def header(
     *,
     name: bytes,
@@ -38,50 +59,37 @@ def header(
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
-    extended: dict[bytes, bytes] = {}
-
-    def fit(key: bytes, value: int, width: int) -> bytes:
-        try:
-            return octal(value, width)
-        except ValueError:
-            extended[key] = b"%d" % value
-            return octal(0, width)
-
-    def cut(key: bytes, value: bytes, width: int) -> bytes:
-        if len(value) > width:
-            extended[key] = value
-        return value[:width].ljust(width, b"\0")
-
+    extended = _Extended()
     where = split(name)
     if where is None:
-        extended[b"path"] = name
+        extended.records[b"path"] = name
         where = b"", name[:100]
     seconds, fraction = divmod(mtime_ns, 1_000_000_000)
-    mtime = fit(b"mtime", seconds, 12)
-    if fraction or b"mtime" in extended:
-        extended[b"mtime"] = pax.seconds(mtime_ns)
+    mtime = extended.number(b"mtime", seconds, 12)
+    if fraction or b"mtime" in extended.records:
+        extended.records[b"mtime"] = pax.seconds(mtime_ns)
     head = b"".join(
         (
             where[1].ljust(100, b"\0"),
             octal(mode, 8),
-            fit(b"uid", uid, 8),
-            fit(b"gid", gid, 8),
-            fit(b"size", size, 12),
+            extended.number(b"uid", uid, 8),
+            extended.number(b"gid", gid, 8),
+            extended.number(b"size", size, 12),
             mtime,
             b"        ",
             type,
-            cut(b"linkpath", linkname, 100),
+            extended.text(b"linkpath", linkname, 100),
             b"ustar\x0000",
-            cut(b"uname", uname, 32),
-            cut(b"gname", gname, 32),
+            extended.text(b"uname", uname, 32),
+            extended.text(b"gname", gname, 32),
             octal(device[0], 8),
             octal(device[1], 8),
             where[0].ljust(155, b"\0"),
             bytes(12),
         )
     )
-    extended |= records or {}
-    return (extended_header(name, extended) if extended else b"") + sealed(head)
+    found = extended.records | dict(records or {})
+    return (extended_header(name, found) if found else b"") + sealed(head)
 
 
 def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
