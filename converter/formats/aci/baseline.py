@@ -11,7 +11,7 @@ from converter.formats.aci.kept import Kept, members
 from converter.formats.aci.manifest import Manifest, parse
 from converter.formats.aci.reading import Owners, to_image
 from converter.model.frozen import frozen
-from converter.model.image import Image
+from converter.model.image import Image, of_aci
 from converter.model.naming import NAMES
 
 
@@ -25,7 +25,7 @@ class Baseline:
 
 def baseline_of(image: Image) -> Baseline | None:
     """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
-    text = image.foreign.get("aci", {}).get("manifest") or image.annotations.get(keys.MANIFEST)
+    text = of_aci(image).get("manifest") or image.annotations.get(keys.MANIFEST)
     if not text:
         return None
     try:

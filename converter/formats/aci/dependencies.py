@@ -20,7 +20,7 @@ from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image
+from converter.model.image import Image, of_aci
 from converter.model.limits import in_force
 from converter.streams.tar import names
 from converter.streams.tar.held import Held
@@ -60,7 +60,7 @@ def resolve(image: Image, finder: Finder) -> Image:
     Raises NotFound naming a missing dependency, Invalid if one depends on itself or is not what was asked for. The
     image ID of a dependency is verified only when its bytes are read.
     """
-    known = image.foreign.get("aci", {})
+    known = of_aci(image)
     original = image.original
     if original is None or original.format != "aci" or not (known.get("dependencies") or known.get("pathWhitelist")):
         return image
