@@ -42,7 +42,9 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
             found = _checked(requirement, question, trusted, where)
             verdicts += found
             if not any(one.ok for one in found):
-                unmet.append(f"got no signature that meets {where}, want one")
+                others = sorted({one.kind for one in question.signatures}) if not found else ()
+                but = f" ({', '.join(others)} does not count for it)" if others else ""
+                unmet.append(f"got no signature that meets {where}, want one{but}")
     return verdicts, unmet
 
 

@@ -122,6 +122,11 @@ def test_rkts_store(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / certificate.fingerprint).write_text("")
     assert main(["verify", reference, "--trust-store", str(store.parent)]) == 1
     assert "Traceback" not in capsys.readouterr().err
+    policy = keys / "policy.json"
+    signed_by = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": f"{keys}/gpg.pub"}
+    policy.write_text(json.dumps({"default": [signed_by]}))
+    assert main(["verify", reference, "--policy", str(policy)]) == 1
+    assert "want one (openpgp does not count for it)" in capsys.readouterr().err
 
 
 def test_documents_beside_an_image(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
