@@ -14,7 +14,7 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import FILE, SIZE, number, padding
+from converter.streams.tar.fields import DIR, FILE, SIZE, number, padding
 from converter.streams.tar.listing import Listing
 from converter.streams.tar.names import shown
 from converter.streams.tar.pax import XATTR
@@ -89,10 +89,14 @@ def _check_headers(entry: Entry) -> None:
     """Raises Invalid for headers that readers understand in different ways.
 
     Go's archive/tar applies neither global PAX headers nor Solaris's; GNU tar skips a directory's payload; a prefix is
-    read from other headers than POSIX's by some, and is shorter in those of star.
+    read from other headers than POSIX's by some, and is shorter in those of star; to some, a file whose name ends with
+    a slash is a directory.
     """
-    what = "a size" if entry.type != FILE and number(entry.head[124:136], "size") else ""
     extra, head = entry.extra, entry.head
+    what = "a size" if entry.type != FILE and number(head[124:136], "size") else ""
+    slash = entry.written.endswith(b"/") and entry.type != DIR
+    if slash or head[156:157] not in (entry.type, b"\0" if entry.type == FILE else entry.type):
+        what = "a type that its name contradicts"
     if extra is not None:
         what = "a global PAX header" if extra.globals or extra.inherited else what
         what = "a PAX header of Solaris" if b"X" in _kinds(extra.records) else what

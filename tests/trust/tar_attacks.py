@@ -188,6 +188,7 @@ ATTACKS = (
         {V1_ACI: "a PAX header of Solaris"},
     ),
     Attack("a directory with a size", in_header("rootfs/bin/", 124, b"00000001000\0"), {OCI_ACI: "with a size"}),
+    Attack("a directory for some readers", in_header("rootfs/bin/", 156, b"0"), {OCI_ACI: "a type that its name"}),
     Attack("a header of star", in_header("rootfs/bin/su", 508, b"tar\0"), {OCI_ACI: "fields of another dialect"}),
     Attack("a time", in_the_recipe(entry("bin/sh", mtime=5)), {OCI_ACI: "/bin/sh: got the mtime"}),
     Attack(
