@@ -83,7 +83,11 @@ def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
             return DockerArchive(medium, limits)
         if medium.size(oci_index.LAYOUT) is not None:
             return OciLayout(medium, limits)
-        raise Invalid(f"got {medium.where}, which is no image of a known kind, want a layout, an archive or an ACI")
+        more = (
+            "; a directory of images is dir:PATH or aci:PATH, for sync" if isinstance(medium, DirectoryMedium) else ""
+        )
+        fact = f"got {medium.where}, which is no image of a known kind"
+        raise Invalid(f"{fact}, want a layout, an archive or an ACI{more}")
     except BaseException:
         medium.close()
         raise
