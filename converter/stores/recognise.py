@@ -83,11 +83,10 @@ def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
             return DockerArchive(medium, limits)
         if medium.size(oci_index.LAYOUT) is not None:
             return OciLayout(medium, limits)
-        more = (
-            "; a directory of images is dir:PATH or aci:PATH, for sync" if isinstance(medium, DirectoryMedium) else ""
-        )
-        fact = f"got {medium.where}, which is no image of a known kind"
-        raise Invalid(f"{fact}, want a layout, an archive or an ACI{more}")
+        fact = f"got {medium.where}, which is no image of a known kind, want a layout, an archive or an ACI"
+        if isinstance(medium, DirectoryMedium):
+            fact += "; sync takes a directory of images as dir:PATH or aci:PATH"
+        raise Invalid(fact)
     except BaseException:
         medium.close()
         raise
