@@ -47,9 +47,13 @@ class _Inode:
     """Where the listing keeps its names."""
 
     def end(self) -> _Inode:
+        """The file itself. The way there is shortened: a chain of links may have as many as there are entries."""
         inode = self
         while inode.leads_to is not None:
             inode = inode.leads_to
+        step = self
+        while step.leads_to is not None:
+            step.leads_to, step = inode, step.leads_to
         return inode
 
     def called(self, path: bytes) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.node import Node
-from converter.streams.tar.tree import tree
+from converter.streams.tar.tree import listing, tree
 from tests.strategies.tar import File, archive, dialects
 from tests.streams.test_squash import Dangling, Tree, flattened, groups, naive, one_layer, opener
 
@@ -47,3 +48,11 @@ def test_the_tree_agrees_with_a_naive_model_and_squash_keeps_it(listings: list[l
     links = {frozenset(name.decode() for name in node.links) for node in found.values() if node.links}
     assert links == {group for group in groups(model) if len(group) > 1}
     assert tree([opener(flattened(layers))]) == found
+
+
+def test_a_chain_of_links_before_their_file_is_walked_once() -> None:
+    names = [f"{number:05}" for number in range(5_000)]
+    links = [File(name, "link", target=after) for name, after in pairwise(names)]
+    with listing([opener(archive([*links, File(names[-1])], "ustar"))]) as found:
+        counts = {found.names(one)[0] for one in found if one.record}
+    assert counts == {len(names)}
