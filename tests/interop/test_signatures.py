@@ -310,6 +310,7 @@ def test_a_key_on_a_curve_that_gpg_alone_knows(app: Path, gpg: Gpg, monkeypatch:
 
 def test_a_signature_of_text_does_not_say_which_line_ends_a_file_has(app: Path, gpg: Gpg, signer: str) -> None:
     """sq, unlike gpg, takes a carriage return for a line feed: such a signature holds for either file."""
+    need("sq")
     keys = gpg.export(app.with_name("keys"), signer)
     gpg.sign(app, signer, options=("--textmode",))
     refused(app, keys, "a signature of text")
