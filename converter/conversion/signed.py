@@ -44,10 +44,10 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
-        from converter.verification import vouch
+        from converter.verification import Stored, vouch
 
         with within(str(location)):
-            vouch(source, location, root, replace(wanted, platform=platform)).require()
+            vouch(Stored(source, location, root), replace(wanted, platform=platform)).require()
 
 
 def below(wanted: Wanted | None) -> Require | None:
@@ -93,7 +93,7 @@ def done(source: Source, location: Location, root: Descriptor, signing: Signing)
     """Whether an image at the destination already has every requested signature."""
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
-    from converter.verification import judge
+    from converter.verification import Stored, judge
     from converter.verification.wanted import SIGNATURE, Wanted
 
     keys, keyrings = [], []
@@ -107,7 +107,7 @@ def done(source: Source, location: Location, root: Descriptor, signing: Signing)
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )
-    return judge(source, location, root, wanted).ok
+    return judge(Stored(source, location, root), wanted).ok
 
 
 def add(

@@ -15,7 +15,6 @@ from converter.formats.aci.names import named
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import Location, is_name
-from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 from converter.trust import content_trust
 from converter.trust import signature as kinds
@@ -24,7 +23,7 @@ from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
 from converter.verification.proof import Proof
-from converter.verification.question import Question, aside, asked, names_here
+from converter.verification.question import Question, Stored, aside, asked, names_here
 from converter.verification.taken import either
 from converter.verification.trace import Step, direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
@@ -32,7 +31,7 @@ from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 _TOLD = 3
 """The most reasons listed in one message."""
 
-__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Wanted", "judge", "verify", "vouch"]
+__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Stored", "Wanted", "judge", "verify", "vouch"]
 
 
 @frozen
@@ -95,8 +94,8 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
     wanted.check()
     location = Location.parse(reference)
     with open_source(location, store or StoreOptions()) as source, within(reference):
-        root = source.resolve(location.name)
-        judgement = vouch(source, location, root, wanted)
+        stored = Stored(source, location, source.resolve(location.name))
+        judgement = vouch(stored, wanted)
         if not any(one.ok for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement
         try:
@@ -105,25 +104,25 @@ def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) ->
             return replace(judgement, unmet=(str(error),))
 
 
-def vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
+def vouch(stored: Stored, wanted: Wanted) -> Judgement:
     """Whether an image is signed as required, itself or by way of its origin records.
 
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = either(_vouch, source, location, root, wanted, platform=wanted.platform)
+    judgement = either(_vouch, stored, wanted, platform=wanted.platform)
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
-    names = names_here(source, location, root) if any(one.ok and one.identity for one in verdicts) else ()
+    names = names_here(stored) if any(one.ok and one.identity for one in verdicts) else ()
     if len(names) < 2:
         return judgement
     fact = f"got an image that goes by {', '.join(names)}, want it asked for by one of them"
     return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
-def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
-    judgement = judge(source, location, root, wanted)
+def _vouch(stored: Stored, wanted: Wanted) -> Judgement:
+    judgement = judge(stored, wanted)
     asked_for = ORIGIN in wanted.require
     decided = judgement.ok or SIGNATURE in wanted.require
     if asked_for:
@@ -132,18 +131,18 @@ def _vouch(source: Source, location: Location, root: Descriptor, wanted: Wanted)
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.but_for(judgement.signed)
-    found = trace(source, location, root, before, judge)
+    found = trace(stored, before, judge)
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
     missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
     return replace(judgement, unmet=(*found.problems, *judgement.unmet, *missing))
 
 
-def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) -> Judgement:
+def judge(stored: Stored, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
-    with asked(source, location, root, wanted.identity) as question:
+    with asked(stored, wanted.identity) as question:
         more = [one for folder in wanted.lookasides for one in aside(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.aci_name)
@@ -154,7 +153,7 @@ def judge(source: Source, location: Location, root: Descriptor, wanted: Wanted) 
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
         unmet = [*_broken(question, trusted), *unmet, *_required(wanted, verdicts)]
         return Judgement(
-            reference=str(location),
+            reference=str(stored.location),
             root=question.root,
             identity=question.aci_name or str(question.subject.name or ""),
             verdicts=tuple(verdicts),

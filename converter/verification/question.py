@@ -25,6 +25,15 @@ from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 
 
+@frozen(kw_only=False)
+class Stored:
+    """An image where it lies: an open source, the reference to it, and the descriptor of its root."""
+
+    source: Source
+    location: Location
+    root: Descriptor
+
+
 @frozen
 class Question:
     """An image to verify. ``aci_name`` and ``aci_version`` are from an ACI's manifest; empty for other formats."""
@@ -33,19 +42,19 @@ class Question:
     root: Descriptor
     subject: Subject
     signatures: tuple[Signature, ...]
-    source: Source
     aci_name: str = ""
     aci_version: str = ""
 
 
 @contextmanager
-def asked(source: Source, location: Location, root: Descriptor, identity: str) -> Iterator[Question]:
+def asked(stored: Stored, identity: str) -> Iterator[Question]:
     """Find the signatures of an image; temporary files that they need exist until the context is left.
 
     ``identity`` is its name, if the caller gives one. Raises what reading raises.
     """
-    known = formats.labelled(source.fetch(root))
-    root = replace(root, media_type=known.descriptor.media_type)
+    source, location = stored.source, stored.location
+    known = formats.labelled(source.fetch(stored.root))
+    root = replace(stored.root, media_type=known.descriptor.media_type)
     is_file = root.media_type == types.ACI
     manifest = b"" if is_file else known.read()
     aci_name, aci_version = _called(known, source) if is_file else ("", "")
@@ -60,7 +69,6 @@ def asked(source: Source, location: Location, root: Descriptor, identity: str) -
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
             ),
             signatures=evidence.find(source.attachments(root.digest), source.fetch, manifest, root),
-            source=source,
             aci_name=aci_name,
             aci_version=aci_version,
         )
@@ -76,11 +84,12 @@ def aside(folder: Path, question: Question) -> Iterator[Signature]:
         yield from evidence.blob(data, str(path), str(digest))
 
 
-def names_here(source: Source, location: Location, root: Descriptor) -> tuple[str, ...]:
-    """All full names of the image in its store, unless ``location`` already says which one is meant."""
+def names_here(stored: Stored) -> tuple[str, ...]:
+    """All full names of the image in its store, unless its reference already says which one is meant."""
+    source, location = stored.source, stored.location
     if location.transport in ("docker", "docker-daemon") or may_be_full(location.name):
         return ()
-    names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == root.digest)
+    names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == stored.root.digest)
     return tuple(dict.fromkeys(filter(None, map(in_full, names))))
 
 

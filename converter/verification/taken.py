@@ -13,31 +13,29 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Item
 from converter.model.platform import Platform, choose
-from converter.model.reference import Location
-from converter.ports import Fetch, Source
+from converter.ports import Fetch
+from converter.verification.question import Stored
 from converter.verification.wanted import Wanted
 
 if TYPE_CHECKING:
     from converter.verification import Judgement
 
-Judge = Callable[[Source, Location, Descriptor, Wanted], "Judgement"]
+Judge = Callable[[Stored, Wanted], "Judgement"]
 
 
-def either(
-    judge: Judge, source: Source, location: Location, root: Descriptor, wanted: Wanted, *, platform: str
-) -> Judgement:
+def either(judge: Judge, stored: Stored, wanted: Wanted, *, platform: str) -> Judgement:
     """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
 
     Anything but an index is judged as it is. Raises NotFound if no image suits, and what ``of_platform`` raises.
     """
-    judgement = judge(source, location, root, wanted)
+    judgement = judge(stored, wanted)
     if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
         return judgement
-    image = of_platform(source.fetch, judgement.root, platform)
+    image = of_platform(stored.source.fetch, judgement.root, platform)
     assert isinstance(image, Image)
     assert image.original is not None
-    child = replace(image.original.manifest.descriptor, annotations=root.annotations)
-    below = judge(source, location, child, wanted.but_for(judgement.signed))
+    child = replace(image.original.manifest.descriptor, annotations=stored.root.annotations)
+    below = judge(replace(stored, root=child), wanted.but_for(judgement.signed))
     unmet = () if below.ok else tuple(dict.fromkeys((*judgement.unmet, *below.unmet)))
     return replace(below, verdicts=(*judgement.verdicts, *below.verdicts), unmet=unmet)
 

@@ -33,6 +33,7 @@ from converter.verification import proof
 from converter.verification.beneath import Beneath
 from converter.verification.original import OriginalSource
 from converter.verification.proof import Proof
+from converter.verification.question import Stored
 from converter.verification.taken import Judge, either, of_platform
 from converter.verification.wanted import Wanted
 
@@ -104,14 +105,15 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
     return replace(proof.direct(root, item), platform=platform)
 
 
-def trace(source: Source, location: Location, root: Descriptor, wanted: Wanted, judge: Judge) -> Trace:
+def trace(stored: Stored, wanted: Wanted, judge: Judge) -> Trace:
     """Follow the origin records of an image; ``judge`` decides whether an original is signed as required.
 
     Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
     raises.
     """
+    source, root = stored.source, stored.root
     with Workers(len(os.sched_getaffinity(0))) as workers:
-        return _Tracing(location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
+        return _Tracing(stored.location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
 
 
 @frozen
@@ -174,7 +176,7 @@ class _Tracing:
             )
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
-            judgement = either(self.judge, original, self.location, signed, self.wanted, platform=platform)
+            judgement = either(self.judge, Stored(original, self.location, signed), self.wanted, platform=platform)
             further: tuple[Step, ...] = ()
             if not judgement.ok:
                 further = self._further(original, signed, names, judgement, depth + 1)
@@ -189,7 +191,7 @@ class _Tracing:
 
     def _judged_below(self, original: OriginalSource, root: Descriptor) -> Judgement:
         """The judgement of an ACI that another one depends on, under its own name."""
-        return self.judge(original, self.location, root, replace(self.wanted, identity="", require=frozenset()))
+        return self.judge(Stored(original, self.location, root), replace(self.wanted, identity="", require=frozenset()))
 
     def _further(
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
