@@ -10,12 +10,13 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
+from converter.stores.disk import shown
 
 
 class NamesOnly:
     """A source without content: each of its names, after the transport, is a reference of its own."""
 
-    local = True
+    local = False
     unpacked = False
 
     def __init__(self, where: str, want: str, listed: Callable[[], tuple[str, ...]]) -> None:
@@ -32,7 +33,8 @@ class NamesOnly:
 
     def resolve(self, name: str) -> Descriptor:
         """Raise NotFound, always."""
-        raise NotFound(f"got {name or 'no name'} in {self._where}, want {self._want} (transship tags lists the names)")
+        got = f"the name {shown(name)}" if name else "no name"
+        raise NotFound(f"got {got} in {self._where}, want {self._want} (transship tags lists the names)")
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """Raise NotFound, always."""

@@ -73,7 +73,7 @@ SPARSE_BOMB = entry(
         pytest.param(entry("l", type=SYMLINK) + END, "empty target", id="a link to the empty name"),
         pytest.param(entry("f", uid=2**32 - 1) + END, "owner", id="an owner that means: no change"),
         pytest.param(entry("c", type=CHAR, device=(2**12, 0)) + END, "device", id="a device that Linux has not"),
-        pytest.param(SPARSE_BOMB + END, "(the limit 'layer')", id="a hole of exabytes"),
+        pytest.param(SPARSE_BOMB + END, "(limit: layer)", id="a hole of exabytes"),
         pytest.param(archive([File("f", data=b"x" * 2000)])[:1500], "want", id="a tar cut off"),
     ],
 )

@@ -152,8 +152,7 @@ class Unpacked:
         size = real_size(entry)
         if size > self._limits.layer:
             raise LimitExceeded(
-                f"sparse file {shown(entry.name)}: got {size} bytes, want at most {self._limits.layer} "
-                f"(the limit 'layer')"
+                f"sparse file {shown(entry.name)}: got {size} bytes, want at most {self._limits.layer} (limit: layer)"
             )
         for offset, piece in pieces(entry):
             os.lseek(fd, offset, os.SEEK_SET)
