@@ -1,4 +1,4 @@
-"""Bounds what a host sends to ``http.client``: no endless headers, and no bytes that only trickle.
+"""The connections to a host: what it sends is bounded, without endless headers, or bytes that only trickle.
 
 A socket's timeout applies to each call: a host that sends one byte per call would never reach it.
 """
@@ -15,6 +15,8 @@ from typing import Any
 
 from converter.stores.hosts import Connection
 
+REFUSED = 400
+"""The status from which on a request is refused (RFC 9110, 15.5)."""
 LEAST = 1024
 """Fewer bytes than this within twice the timeout count as no progress."""
 
@@ -84,10 +86,28 @@ def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, typ
 
     class Plain(HTTPConnection):
         response_class = Response
+        _sends = _refused = False
 
         def connect(self) -> None:
             super().connect()
             connected(self)
+            self._refused = False
+
+        def request(self, method: str, url: str, body: Any = None, *arguments: Any, **more: Any) -> None:
+            self._sends = bool(body)
+            super().request(method, url, body, *arguments, **more)
+
+        def getresponse(self) -> Any:
+            response = super().getresponse()
+            self._refused = self._sends and response.status >= REFUSED
+            return response
+
+        @property
+        def is_connected(self) -> bool:
+            """False, so that no other request follows, where a body was refused: unless the other side has read it, it
+            hangs up, and perhaps a moment later.
+            """
+            return super().is_connected and not self._refused
 
         def break_off(self) -> None:
             sock: object = self.sock

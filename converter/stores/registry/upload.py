@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import quote
 
 from converter.errors import ConverterError, Denied, DigestMismatch, NotFound, Unreachable
@@ -84,17 +85,8 @@ def session_of(answer: Answer) -> Session:
 
 def cancel(client: Client, session: Session) -> None:
     """Tell the registry that an upload is cancelled, even after a stop; errors are ignored."""
-    # After refusing a body, a registry closes the connection with the rest unread; the first try may be on that one.
-    with client.hosts.parting():
-        for _ in range(2):
-            try:
-                client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
-            except Interrupted:
-                continue
-            except ConverterError:
-                return
-            else:
-                return
+    with client.hosts.parting(), suppress(ConverterError):
+        client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
 
 
 class _Job:
