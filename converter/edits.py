@@ -12,7 +12,7 @@ from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import REFERENCE, Entry, History, Image, Index, Item
+from converter.model.image import REFERENCE, Entry, History, Image, Index, Item, of_aci
 from converter.model.limits import in_force
 from converter.model.platform import Platform, choose
 from converter.streams.blocks import closing, peek
@@ -59,22 +59,36 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     return replace(item, entries=tuple(entries))
 
 
+def of_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
+    """The part of an item that is for ``platforms``, which are OS/ARCH[/VARIANT], or just ``all``.
+
+    Of an index, one platform gives the image that suits it, several give an index; what is no index stays as it is, but
+    for an ACI that names no platform, which gets the first. Raises NotFound.
+    """
+    if tuple(platforms) == ("all",):
+        return read_whole(item, read)
+    wanted = [Platform.parse(text) for text in platforms]
+    if isinstance(item, Index):
+        return one_platform(item, wanted[0], read) if len(wanted) == 1 else some_platforms(item, wanted, read)
+    if wanted and isinstance(item, Image) and of_aci(item).get("platform"):
+        return replace(item, platform=wanted[0])
+    return item
+
+
 def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
     """The image of an index that suits a platform best; other items as they are. Raises NotFound."""
     if not isinstance(item, Index):
         return item
     read = _counted(read)
-    entries = _flattened(item, read)
+    entries = flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
     return _read(entries[_suiting(wanted, offers)], read)
 
 
-def some_platforms(item: Item, wanted: Sequence[Platform], read: Read) -> Item:
+def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
     """An index of just these platforms and the attestations that refer to them; raises NotFound."""
-    if not isinstance(item, Index):
-        return item
     read = _counted(read)
-    entries = _flattened(item, read)
+    entries = flattened(item, read)
     offers = [_platform(entry, read) for entry in entries]
     chosen = {_suiting(platform, offers) for platform in wanted}
     named = {str(entries[number].descriptor.digest) for number in chosen}
@@ -107,7 +121,7 @@ def _counted(read: Read) -> Read:
     return counting
 
 
-def _flattened(item: Index, read: Read) -> list[Entry]:
+def flattened(item: Index, read: Read) -> list[Entry]:
     """The entries of an index and of those nested in it; each nested index counts once, however often it is named.
 
     Together they may have no more JSON values than one document may have.

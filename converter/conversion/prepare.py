@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter import formats
 from converter.conversion import acis
 from converter.conversion.options import Options
-from converter.edits import Edit, each_image, edited, named, one_platform, read_whole, some_platforms, squashed
+from converter.edits import Edit, Read, each_image, edited, named, of_platforms, squashed
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Image, Index, Item, of_aci
@@ -46,17 +46,12 @@ def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
         yield each_image(squashed)
 
 
-def _chosen(item: Item, platforms: tuple[str, ...], read: Callable[[Descriptor], Item]) -> Item:
-    if platforms == ("all",):
-        return read_whole(item, read)
-    wanted = [Platform.parse(text) for text in platforms]
+def _chosen(item: Item, platforms: tuple[str, ...], read: Read) -> Item:
     if isinstance(item, Index):
-        if len(wanted) > 1:
-            return some_platforms(item, wanted, read)
-        return _alone(one_platform(item, wanted[0] if wanted else host(), read), item)
-    if wanted and isinstance(item, Image):
-        return _with_platform(item, wanted)
-    return item
+        return _alone(of_platforms(item, platforms or (str(host()),), read), item)
+    if isinstance(item, Image) and platforms and platforms != ("all",) and not of_aci(item).get("platform"):
+        _check(item.platform, platforms)
+    return of_platforms(item, platforms, read)
 
 
 def _alone(item: Item, index: Index) -> Item:
@@ -72,13 +67,10 @@ def _alone(item: Item, index: Index) -> Item:
     return replace(item, foreign={**item.foreign, "index": {"losses": (loss,)}})
 
 
-def _with_platform(image: Image, wanted: list[Platform]) -> Image:
-    """The image, if it suits a wanted platform; an ACI with none, or none known elsewhere, gets the first."""
-    if of_aci(image).get("platform"):
-        return replace(image, platform=wanted[0])
-    if all(choose(platform, (image.platform,)) is None for platform in wanted):
-        raise NotFound(f"got an image for {image.platform}, want {', '.join(map(str, wanted))}")
-    return image
+def _check(there: Platform, platforms: tuple[str, ...]) -> None:
+    """Raises NotFound if an image suits none of the platforms."""
+    if all(choose(Platform.parse(text), (there,)) is None for text in platforms):
+        raise NotFound(f"got an image for {there}, want {', '.join(platforms)}")
 
 
 def host() -> Platform:

@@ -14,10 +14,9 @@ from converter.edits import (
     Read,
     codec_of,
     each_image,
+    flattened,
     named,
-    one_platform,
-    read_whole,
-    some_platforms,
+    of_platforms,
     squashed,
     truthful,
 )
@@ -29,56 +28,32 @@ from converter.model.compression import NONE, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
-from converter.model.image import Image, Index, Item, images, of_aci
-from converter.model.platform import Platform
+from converter.model.image import Image, Index, Item, images
 from converter.plan import Copy, Made, Make, Node, Write, leaves
-from converter.trust.settings import Settings
 from converter.verification.original import OriginalSource
 
 
 def chosen(original: OriginalSource, root: Descriptor) -> Item:
     """The part of the signed image that was converted; raises Untrusted if an index lists it for another platform."""
-    settings, read = original.record.settings, formats.reading(original.fetch)
+    platforms, read = original.record.settings.platforms, formats.reading(original.fetch)
     whole = read(root)
-    item = _of_platforms(whole, settings, read)
+    if isinstance(whole, Index) and not platforms:
+        raise Untrusted("got a record that does not say which image of an index it is about, want it to")
+    item = of_platforms(whole, platforms, read)
     if isinstance(whole, Index):
         _check_platforms(whole, item, read)
     return item
 
 
-def _of_platforms(item: Item, settings: Settings, read: Read) -> Item:
-    if settings.platforms == ("all",):
-        return read_whole(item, read)
-    wanted = [Platform.parse(text) for text in settings.platforms]
-    if isinstance(item, Index):
-        if len(wanted) == 1:
-            return one_platform(item, wanted[0], read)
-        if not wanted:
-            raise Untrusted("got a record that does not say which image of an index it is about, want it to")
-        return some_platforms(item, wanted, read)
-    if wanted and isinstance(item, Image) and of_aci(item).get("platform"):
-        return replace(item, platform=wanted[0])
-    return item
-
-
 def _check_platforms(index: Index, item: Item, read: Read) -> None:
     """Raises Untrusted if an image is for another platform than the index lists it under."""
-    listed = dict(_listed(index, read))
+    rows = (entry.descriptor for entry in flattened(index, read))
+    listed = {row.digest: row.platform for row in rows if row.platform is not None}
     for image in images(item):
         assert image.original is not None
-        told = listed.get(str(image.original.manifest.descriptor.digest))
-        if told is not None and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
+        told = listed.get(image.original.manifest.descriptor.digest)
+        if told and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
             raise Untrusted(f"got an image for {image.platform}, want one for {told}, as the index lists it")
-
-
-def _listed(index: Index, read: Read, depth: int = 0) -> Iterator[tuple[str, Platform]]:
-    for entry in index.entries:
-        if entry.descriptor.media_type in types.INDEXES and depth < 8:
-            below = entry.item if entry.item is not None else read(entry.descriptor)
-            if isinstance(below, Index):
-                yield from _listed(below, read, depth + 1)
-        elif entry.descriptor.platform is not None:
-            yield str(entry.descriptor.digest), entry.descriptor.platform
 
 
 def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:

@@ -76,15 +76,18 @@ def docker(path: Path) -> str:
     return layout(path, DOCKER)
 
 
-def index(path: Path, dialect: Dialect = OCI, *, signed: bool = True) -> str:
-    """Images for two platforms, whose list is signed."""
+def index(path: Path, dialect: Dialect = OCI, *, signed: bool = True, nested: int = 0) -> str:
+    """Images for two platforms, whose list is signed; ``nested`` indexes around it each name the next 50 times."""
     store = MemoryStore()
     rows = []
     for architecture in ("amd64", "arm64"):
         config = {**CONFIG, "architecture": architecture}
         row = add_image(store, dialect, (*TARS, archive([File(architecture)])), config, name="").to_json()
         rows.append({**row, "platform": {"architecture": architecture, "os": "linux"}})
-    reference = stored(store, add_index(store, rows, dialect), path)
+    root = add_index(store, rows, dialect)
+    for _ in range(nested):
+        root = add_index(store, [root.to_json()] * 50, dialect)
+    reference = stored(store, root, path)
     if signed:
         sign(reference, Signing(makers=(CosignKey(ecdsa()),)))
     return reference

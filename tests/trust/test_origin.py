@@ -216,6 +216,12 @@ def test_an_image_of_an_index_that_was_converted(target: str, level: str, tmp_pa
     assert [step.proof.platform for step in report.steps] == ["linux/arm64"] * 2
 
 
+def test_indexes_that_name_one_another_often_are_read_once(tmp_path: Path) -> None:
+    source, destination = origins.index(tmp_path / "source", nested=6), f"oci:{tmp_path}/out"
+    converter.convert(source, destination, platforms=["linux/arm64"], compress="zstd")
+    assert asked(destination).level == "P2"
+
+
 def test_one_image_of_an_index_is_proven_alone(tmp_path: Path) -> None:
     destination = f"oci:{tmp_path}/out"
     converter.convert(origins.index(tmp_path / "source"), destination, platforms=["all"], compress="zstd")
