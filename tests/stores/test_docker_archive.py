@@ -18,6 +18,7 @@ import zstandard
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.model.document import dump
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.docker_archive import repositories
@@ -448,6 +449,20 @@ def test_an_index_of_which_the_engine_saved_one_image(tmp_path: Path) -> None:
     with source_at("docker-archive", tmp_path / "a.tar") as source:
         assert source.names() == ("app:1",)
         assert source.resolve("").digest == images[0].digest
+
+
+def test_indexes_that_name_one_another_often_are_read_once(tmp_path: Path) -> None:
+    store = MemoryStore()
+    outer = inner = add_platforms(store, "linux/amd64")[0]
+    with sink_at("docker-archive", tmp_path / "a.tar") as sink:
+        put_tree(store, inner, sink)
+        sink.name("app:1", inner)
+        for _ in range(6):
+            outer = add_index(store, [outer.to_json()] * 50)
+            sink.put((store.blobs[outer.digest],), types.OCI_INDEX)
+    rewritten(tmp_path / "a.tar", index_json=dump({"schemaVersion": 2, "manifests": [outer.to_json()]}))
+    with source_at("docker-archive", tmp_path / "a.tar") as source:
+        assert source.resolve("app:1").digest == outer.digest
 
 
 def test_several_images_in_one_archive(tmp_path: Path) -> None:

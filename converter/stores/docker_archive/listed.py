@@ -66,7 +66,7 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
     """
     found = Listed()
     for entry in entries:
-        below = list(_manifests(entry, fetch, limits, 0))
+        below = list(_manifests(entry, fetch, limits, set()))
         single = entry.media_type not in types.INDEXES
         names = frozenset(map(in_full, oci_index.offer(entry).aliases)) if single else frozenset()
         for manifest, config, layers in below:
@@ -79,13 +79,17 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
     return found
 
 
-def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, depth: int) -> Iterator[Row]:
-    """Every image manifest at or below an entry, except attestations and documents of other types."""
+def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, seen: set[Digest], depth: int = 0) -> Iterator[Row]:
+    """Every image manifest at or below an entry, except attestations and documents of other types.
+
+    Each of them is read once, however often indexes name it; ``seen`` holds those read already.
+    """
     if depth > limits.index_depth:
         raise LimitExceeded(f"got indexes {depth} deep, want at most {limits.index_depth} (limit: index_depth)")
     attestation = entry.platform is not None and not entry.platform.known
-    if attestation or entry.media_type not in types.INDEXES | types.MANIFESTS:
+    if attestation or entry.digest in seen or entry.media_type not in types.INDEXES | types.MANIFESTS:
         return
+    seen.add(entry.digest)
     try:
         document = load_object(fetch(entry).read(limits), limits)
     except NotFound:
@@ -93,7 +97,7 @@ def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, depth: int) -> I
         return
     if entry.media_type in types.INDEXES:
         for child in _descriptors(document, "manifests"):
-            yield from _manifests(child, fetch, limits, depth + 1)
+            yield from _manifests(child, fetch, limits, seen, depth + 1)
         return
     config = Descriptor.from_json(document.get("config"))
     layers = _descriptors(document, "layers")
