@@ -12,9 +12,9 @@ from converter import formats
 from converter.bulk import sync_file as sync
 from converter.conversion import Options
 from converter.errors import ConverterError, NotFound
-from converter.formats.aci import names
 from converter.formats.aci.manifest import parse
 from converter.formats.aci.reading import to_image
+from converter.model import appc
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.content import Known, known
@@ -143,8 +143,8 @@ def references(data: bytes) -> None:
             str(parser(text))
     with suppress(ConverterError):
         AppName.parse(text)
-    names.sanitised(text)
-    names.sanitised_name(text)
+    appc.sanitised(text)
+    appc.sanitised_name(text)
 
 
 def _limit(text: str) -> Limits:

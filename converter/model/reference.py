@@ -20,8 +20,9 @@ STDIN, STDOUT = ("-", "/dev/stdin"), ("-", "/dev/stdout")
 DEFAULT_HOST = "docker.io"
 
 # Compiled on first use: an image in a file has no registry name.
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+"""What is between the slashes of a repository's name."""
+_REPOSITORY = rf"{COMPONENT}(?:/{COMPONENT})*"
 _HOST = (
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
 from converter.schema.forms import bad_go_time, go_time_form, repeated
@@ -14,13 +15,6 @@ from converter.schema.walk import lists, numbers, objects, texts
 from converter.schema.web import is_web_url
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
-ARCHITECTURES = {
-    "linux": ("amd64", "i386", "aarch64", "aarch64_be", "armv6l", "armv7l", "armv7b", "ppc64", "ppc64le", "s390x"),
-    "freebsd": ("amd64", "i386", "arm"),
-    "darwin": ("x86_64", "i386"),
-}
-"""The processors of each operating system that the specification knows."""
-
 ISOLATORS = frozenset(
     (
         "os/linux/apparmor-profile",

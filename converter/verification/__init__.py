@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from converter.errors import ConverterError, Untrusted, within
-from converter.formats.aci.names import named
+from converter.model.appc import named
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import Location, is_name

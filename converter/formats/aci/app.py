@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from posixpath import normpath
 from typing import Any
 
-from converter.formats.aci.names import sanitised_name
+from converter.model.appc import sanitised_name
 from converter.model.limits import in_force
 
 Member = dict[str, Any]

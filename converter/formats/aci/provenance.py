@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from converter.errors import Invalid
-from converter.formats.aci.names import named, sanitised
+from converter.model.appc import named, sanitised
 from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.naming import FULL_NAME, REF_NAME, TITLE

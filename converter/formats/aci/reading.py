@@ -12,7 +12,7 @@ from converter.formats.aci import keys
 from converter.formats.aci.confinement import supplementary
 from converter.formats.aci.kept import Kept
 from converter.formats.aci.manifest import Manifest
-from converter.formats.aci.names import named, platform_labels, platform_of, reference_of
+from converter.model.appc import named, platform_labels, platform_of, reference_of
 from converter.model.document import dump
 from converter.model.image import History, Image, RunConfig
 from converter.model.limits import MIB

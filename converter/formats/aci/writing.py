@@ -17,7 +17,7 @@ from converter.formats.aci import keys, provenance
 from converter.formats.aci.baseline import Baseline, comparable
 from converter.formats.aci.kept import Kept, text_map
 from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
-from converter.formats.aci.names import IDENTIFIER, platform_labels, platform_of
+from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump
 from converter.model.frozen import frozen

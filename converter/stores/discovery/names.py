@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import re
+import os
 import sys
 from collections.abc import Mapping
 from typing import Self
 
 from converter.errors import Invalid
+from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.frozen import frozen
+from converter.model.platform import Platform
 
 DEFAULT_VERSION = "latest"
-
-# As the reference library parses it, which allows consecutive separators.
-_IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
-_MACHINES = {"x86_64": "amd64", "arm64": "aarch64", "i686": "i386", "i586": "i386"}
 
 
 @frozen
@@ -33,10 +30,10 @@ class AppName:
         labels = {"version": version} if colon else {}
         for part in rest:
             label, equals, value = part.partition("=")
-            if not equals or not value or label == "name" or label in labels or not _IDENTIFIER.fullmatch(label):
+            if not equals or not value or label == "name" or label in labels or not IDENTIFIER.fullmatch(label):
                 raise Invalid(f"got {part[:100]!r} in {text[:200]!r}, want LABEL=VALUE, each label once")
             labels[label] = value
-        if not _IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
+        if not IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
             raise Invalid(f"got the name {text[:200]!r}, want NAME[:VERSION][,LABEL=VALUE…] in lower case")
         if "/" in version:
             raise Invalid(
@@ -51,9 +48,9 @@ class AppName:
 
         As with an index of several platforms, the image then depends on the machine.
         """
-        machine = platform.machine().lower()
-        given = {"version": DEFAULT_VERSION, "os": sys.platform, "arch": _MACHINES.get(machine, machine)}
-        return AppName(name=self.name, labels=given | dict(self.labels))
+        here = {"os": sys.platform, "arch": os.uname().machine}
+        named = platform_labels(Platform(os=here["os"], architecture=here["arch"]))
+        return AppName(name=self.name, labels={"version": DEFAULT_VERSION, **here, **named, **self.labels})
 
     def places(self) -> list[str]:
         """The places to look, in order: the name, then each of its parents up to the host."""

@@ -5,6 +5,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,25 @@ APP = AppName(name="example.com/a/b", labels={"version": "1.0", "os": "linux", "
 def test_names_are_read(text: str, name: str, labels: dict[str, str]) -> None:
     assert AppName.parse(text) == AppName(name=name, labels=labels)
     assert list(AppName.parse(text).completed().labels)[:3] == ["version", "os", "arch"]
+
+
+@pytest.mark.parametrize(
+    "system, machine, arch",
+    [
+        pytest.param("linux", "x86_64", "amd64", id="a PC"),
+        pytest.param("linux", "i686", "i386", id="an old PC"),
+        pytest.param("linux", "armv7l", "armv7l", id="a processor that appc names as Linux does"),
+        pytest.param("linux", "riscv64", "riscv64", id="one that appc does not know"),
+        pytest.param("darwin", "x86_64", "x86_64", id="a Mac, for which appc has another name"),
+    ],
+)
+def test_an_image_for_this_machine_is_looked_for(
+    system: str, machine: str, arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(machine=machine))
+    labels = AppName.parse("example.com/app").completed().labels
+    assert labels == {"version": "latest", "os": system, "arch": arch}
 
 
 @pytest.mark.parametrize(

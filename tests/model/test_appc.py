@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.formats.aci import names
+from converter.model import appc
 from converter.model.platform import Platform
 
 
@@ -20,12 +20,12 @@ from converter.model.platform import Platform
     ],
 )
 def test_names_are_sanitised_by_the_rule_of_docker2aci(text: str, identifier: str, name: str) -> None:
-    assert (names.sanitised(text), names.sanitised_name(text)) == (identifier, name)
+    assert (appc.sanitised(text), appc.sanitised_name(text)) == (identifier, name)
 
 
 @pytest.mark.parametrize("bad", ["", "a\n", "-a", "a/", "A", "a:b"])
 def test_an_identifier_is_matched_whole(bad: str) -> None:
-    assert names.IDENTIFIER.fullmatch(bad) is None
+    assert appc.IDENTIFIER.fullmatch(bad) is None
 
 
 PAIRS = [
@@ -48,8 +48,8 @@ PAIRS = [
 @pytest.mark.parametrize("platform, os, arch", PAIRS)
 def test_a_platform_and_its_labels_stand_for_each_other(platform: str, os: str, arch: str) -> None:
     labels = {"arch": arch, "os": os}
-    assert names.platform_labels(Platform.parse(platform)) == labels
-    assert names.platform_of(labels) == (Platform.parse(platform), "")
+    assert appc.platform_labels(Platform.parse(platform)) == labels
+    assert appc.platform_of(labels) == (Platform.parse(platform), "")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_platform_and_its_labels_stand_for_each_other(platform: str, os: str, 
     ],
 )
 def test_what_appc_cannot_say_is_left_out(platform: str, labels: dict[str, str]) -> None:
-    assert names.platform_labels(Platform.parse(platform)) == labels
+    assert appc.platform_labels(Platform.parse(platform)) == labels
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_appc_cannot_say_is_left_out(platform: str, labels: dict[str, str])
     ],
 )
 def test_what_labels_do_not_say_is_told_apart(labels: dict[str, str], platform: str, told: str) -> None:
-    assert names.platform_of(labels) == (Platform.parse(platform), told)
+    assert appc.platform_of(labels) == (Platform.parse(platform), told)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_labels_do_not_say_is_told_apart(labels: dict[str, str], platform: 
     ],
 )
 def test_a_reference_names_an_aci(reference: str, name: str, version: str) -> None:
-    assert names.named(reference) == (name, version)
+    assert appc.named(reference) == (name, version)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_a_reference_names_an_aci(reference: str, name: str, version: str) -> No
     ],
 )
 def test_an_aci_is_given_a_reference(name: str, version: str, reference: str) -> None:
-    assert names.reference_of(name, version) == reference
+    assert appc.reference_of(name, version) == reference

@@ -15,13 +15,15 @@ IDENTIFIER = re.compile(r"[a-z0-9]([a-z0-9\-._~/]*[a-z0-9])?")
 ASSUMED = Platform(os="linux", architecture="amd64")
 """The platform of an image that names none, where one is required; never the converting machine's."""
 
-_ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str] | None]] = {
     "linux": {
         "amd64": ("amd64", ""),
         "i386": ("386", ""),
         "aarch64": ("arm64", ""),
+        "aarch64_be": None,
         "armv6l": ("arm", "v6"),
         "armv7l": ("arm", "v7"),
+        "armv7b": None,
         "ppc64": ("ppc64", ""),
         "ppc64le": ("ppc64le", ""),
         "s390x": ("s390x", ""),
@@ -29,10 +31,9 @@ _ARCHITECTURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "freebsd": {"amd64": ("amd64", ""), "i386": ("386", ""), "arm": ("arm", "")},
     "darwin": {"x86_64": ("amd64", ""), "i386": ("386", "")},
 }
-"""By operating system and appc architecture: Go's architecture and variant (types.ValidOSArch of appc/spec)."""
-
-NAMELESS = frozenset((("linux", "aarch64_be"), ("linux", "armv7b")))
-"""Pairs that appc knows and Go does not."""
+"""By operating system and appc architecture (types.ValidOSArch of appc/spec): Go's architecture and variant; None if it
+has no name for it.
+"""
 
 
 def sanitised(text: str) -> str:
@@ -51,12 +52,15 @@ def platform_labels(platform: Platform) -> dict[str, str]:
     An arm without a variant gets the lowest one, as in the reference; elsewhere it is v7.
     """
     normal = platform.normalised()
+    known = ARCHITECTURES.get(normal.os, {})
     bare = (platform.architecture, platform.variant) == ("arm", "")
-    for arch, (architecture, variant) in _ARCHITECTURES.get(normal.os, {}).items():
-        if normal.architecture == architecture and (bare or variant in ("", normal.variant)):
+    for arch, named in known.items():
+        if named is None:
+            same = arch == platform.architecture
+        else:
+            same = normal.architecture == named[0] and (bare or named[1] in ("", normal.variant))
+        if same:
             return {"arch": arch, "os": normal.os}
-    if (platform.os, platform.architecture) in NAMELESS:
-        return {"arch": platform.architecture, "os": platform.os}
     return {}
 
 
@@ -66,11 +70,9 @@ def platform_of(labels: Mapping[str, str]) -> tuple[Platform, str]:
     "nameless" is a pair that Go has no name for; the platform then has appc's names.
     """
     os, arch = labels.get("os", ""), labels.get("arch", "")
-    if (os, arch) in NAMELESS:
-        return Platform(os=os, architecture=arch), "nameless"
-    known = _ARCHITECTURES.get(os or ASSUMED.os, {})
-    if arch in known:
-        architecture, variant = known[arch]
+    known = ARCHITECTURES.get(os or ASSUMED.os, {}).get(arch)
+    if known is not None:
+        architecture, variant = known
         return Platform(os=os or ASSUMED.os, architecture=architecture, variant=variant), "" if os else "assumed"
     if os and arch:
         return Platform(os=os, architecture=arch), "nameless"
