@@ -10,7 +10,7 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.forms import bad_go_time, go_time_form, repeated
+from converter.schema.forms import go_time_form, no_time, not_go_time, repeated
 from converter.schema.walk import lists, numbers, objects, texts
 from converter.schema.web import is_web_url
 
@@ -45,6 +45,7 @@ _ONCE = frozenset(
         "os/unix/sysctl",
     )
 )
+_ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
 _APPS = ("app", "apps/*/app")
 _LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
 _NOTES = ("annotations", "apps/*/annotations")
@@ -123,7 +124,14 @@ def os_arch(document: Any) -> Iterator[Hit]:
 def created(document: Any) -> Iterator[Hit]:
     """Annotations created that are not a time."""
     for where, text in _annotations(document, "created"):
-        if fact := bad_go_time(text):
+        if fact := no_time(text):
+            yield where, fact
+
+
+def created_for_go(document: Any) -> Iterator[Hit]:
+    """Annotations created that RFC 3339 allows and Go does not read."""
+    for where, text in _annotations(document, "created"):
+        if fact := not_go_time(text):
             yield where, fact
 
 
@@ -186,6 +194,13 @@ def environment(document: Any) -> Iterator[Hit]:
     return repeated(document, "variable", *(f"{app}/environment" for app in _APPS))
 
 
+def environment_letters(document: Any) -> Iterator[Hit]:
+    """Names of variables with a dot or a minus."""
+    for where, text in texts(document, *(f"{app}/environment/*/name" for app in _APPS)):
+        if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
+            yield where, f"got {text[:100]!r}, want letters, digits and _ alone"
+
+
 def groups(document: Any) -> Iterator[Hit]:
     """Negative group IDs."""
     for where, number in numbers(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
@@ -225,11 +240,12 @@ def isolator_value(document: Any) -> Iterator[Hit]:
 
 def isolator_once(document: Any) -> Iterator[Hit]:
     """Isolators that apply to a whole app and are there more than once."""
-    for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
-        names = Counter(_name(item) for item in isolators if isinstance(item, dict))
-        for name in sorted(_ONCE & names.keys()):
-            if names[name] > 1:
-                yield where, f"got {names[name]} isolators {name}, want one"
+    return _more_than_once(document, _ONCE, *(f"{app}/isolators" for app in _APPS))
+
+
+def pod_isolator_once(document: Any) -> Iterator[Hit]:
+    """Isolators that apply to a whole pod and are there more than once."""
+    return _more_than_once(document, _ONCE_A_POD, "isolators")
 
 
 def isolator_conflict(document: Any) -> Iterator[Hit]:
@@ -277,6 +293,15 @@ def mount_path(document: Any) -> Iterator[Hit]:
     for where, text in texts(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
         if not text:
             yield where, "got an empty path, want one"
+
+
+def port_names(document: Any) -> Iterator[Hit]:
+    """Ports of a pod's apps that are called like one before."""
+    seen: set[str] = set()
+    for where, name in texts(document, "apps/*/app/ports/*/name"):
+        if name in seen:
+            yield where, f"got a second port {name[:100]!r} in the pod, want it once"
+        seen.add(name)
 
 
 def host_address(document: Any) -> Iterator[Hit]:
@@ -329,6 +354,14 @@ def _annotations(document: Any, *names: str) -> Iterator[tuple[str, str]]:
         value = note.get("value", "")
         if _name(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
+
+
+def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
+    for where, isolators in lists(document, *paths):
+        names = Counter(_name(item) for item in isolators if isinstance(item, dict))
+        for name in sorted(once & names.keys()):
+            if names[name] > 1:
+                yield where, f"got {names[name]} isolators {name}, want one"
 
 
 def _both(document: Any, one: str, other: str) -> Iterator[Hit]:

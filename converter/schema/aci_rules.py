@@ -60,6 +60,15 @@ RULES = (
         check=aci.created,
     ),
     Rule(
+        name="aci/annotation-created-for-go",
+        title="The annotation created has T and Z in capitals, and no leap second.",
+        spec=_SPEC + "types.md, Timestamps Type",
+        kinds=_BOTH,
+        check=aci.created_for_go,
+        strict=None,
+        note="RFC 3339 allows small letters and leap seconds; the reference, which is Go's reader of times, does not.",
+    ),
+    Rule(
         name="aci/annotation-created-form",
         title="The annotation created is written as RFC 3339 says, to the letter.",
         spec=_SPEC + "types.md, Timestamps Type",
@@ -133,6 +142,15 @@ RULES = (
         check=aci.environment,
     ),
     Rule(
+        name="aci/environment-letters",
+        title="A variable's name has letters, digits and _ alone.",
+        spec=_MANIFEST + "app, environment",
+        kinds=_BOTH,
+        check=aci.environment_letters,
+        compat="warning",
+        note="The reference takes dots and minuses as well.",
+    ),
+    Rule(
         name="aci/supplementary-gid",
         title="Numbers of groups are not negative.",
         spec=_MANIFEST + "app, supplementaryGIDs",
@@ -181,6 +199,15 @@ RULES = (
         spec=_SPEC + "ace.md, Isolators",
         kinds=_BOTH,
         check=aci.isolator_once,
+    ),
+    Rule(
+        name="aci/pod-isolator-repeated",
+        title="An isolator that holds for the whole pod is there once.",
+        spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
+        kinds=_PODS,
+        check=aci.pod_isolator_once,
+        compat="warning",
+        note="The reference counts the isolators of an app alone.",
     ),
     Rule(
         name="aci/isolator-conflict",
@@ -257,6 +284,15 @@ RULES = (
         spec=_POD + "volumes, name",
         kinds=_PODS,
         check=lambda document: repeated(document, "volume", "volumes"),
+    ),
+    Rule(
+        name="aci/port-repeated",
+        title="Ports of a pod's apps have different names.",
+        spec=_POD + "ports, name",
+        kinds=_PODS,
+        check=aci.port_names,
+        compat="warning",
+        note="The reference does not compare them.",
     ),
     Rule(
         name="aci/host-address",

@@ -15,11 +15,12 @@ from converter.schema.forms import (
     bad_ports,
     go_time_form,
     history_mismatch,
+    not_go_times,
     odd_encoding,
     times,
     wrong_media_type,
 )
-from converter.schema.walk import lists, objects, texts
+from converter.schema.walk import lists, numbers, texts
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
@@ -34,6 +35,12 @@ def time_form(document: Any) -> Iterator[Hit]:
     for where, text in texts(document, "created", "history/*/created"):
         if fact := go_time_form(text):
             yield where, fact
+
+
+def times_for_go(document: Any) -> Iterator[Hit]:
+    """Times that RFC 3339 allows and Go does not read."""
+    yield from docker_v1.times_for_go(document)
+    yield from not_go_times(document, "created", "history/*/created")
 
 
 def rootfs_type(document: Any) -> Iterator[Hit]:
@@ -64,13 +71,14 @@ def archive_tags(document: Any) -> Iterator[Hit]:
             yield where, f"got the name {name[:100]!r}, want NAME:TAG"
 
 
-def negative_durations(document: Any) -> Iterator[Hit]:
-    """Negative durations and counts of a health check."""
-    for where, check in objects(document, "config/Healthcheck"):
-        for name in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"):
-            value = check.get(name)
-            if isinstance(value, int) and value < 0:
-                yield f"{where}/{name}", f"got {value}, want at least 0"
+def health_durations(document: Any) -> Iterator[Hit]:
+    """Durations of a health check of less than a millisecond, in nanoseconds, and negative counts."""
+    for where, number in numbers(document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
+        if number != 0 and number < _MILLISECOND:
+            yield where, f"got {number} nanoseconds, want 0, or at least {_MILLISECOND}"
+    for where, number in numbers(document, "config/Healthcheck/Retries"):
+        if number < 0:
+            yield where, f"got {number}, want at least 0"
 
 
 def health_test(document: Any) -> Iterator[Hit]:
@@ -80,6 +88,8 @@ def health_test(document: Any) -> Iterator[Hit]:
             yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"
 
 
+_DURATIONS = ("Interval", "Timeout", "StartPeriod", "StartInterval")
+_MILLISECOND = 1_000_000
 _V1, _V2 = "distribution manifest-v2-1.md, ", "distribution manifest-v2-2.md, "
 _SPEC = "moby image/spec v1.2, "
 _AMBIGUOUS = "GHSA-qq97-vm5h-rrhg; GHSA-77vh-xpmg-72qh"
@@ -203,6 +213,15 @@ RULES = (
         note="Go takes an hour of one digit, a comma before a fraction, and an offset of 24:00.",
     ),
     Rule(
+        name="docker/timestamp-for-go",
+        title="A time has T and Z in capitals, and no leap second.",
+        spec="RFC 3339, section 5.6",
+        kinds=("docker-config", "docker-schema1"),
+        check=times_for_go,
+        strict=None,
+        note="RFC 3339 allows small letters and leap seconds; the engine, which is written in Go, reads neither.",
+    ),
+    Rule(
         name="docker/config-history",
         title="As many steps of the history made a layer as there are layers.",
         spec=_SPEC + "Image JSON: history",
@@ -238,10 +257,10 @@ RULES = (
     ),
     Rule(
         name="docker/health-duration",
-        title="Durations and counts of a health check are not negative.",
+        title="Durations of a health check are 0 or a millisecond at least, its count is not negative.",
         spec="docker engine API, ContainerConfig: Healthcheck",
         kinds=("docker-config",),
-        check=negative_durations,
+        check=health_durations,
         compat="warning",
         note="The engine checks this where a container is made.",
     ),

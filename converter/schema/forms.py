@@ -13,46 +13,67 @@ from converter.schema.walk import find, lists, objects, texts
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(
-    rf"{_DATE}T(?:[01][0-9]|2[0-3]):{_MINUTE}:({_MINUTE}|60)(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):{_MINUTE})"
+    rf"{_DATE}[Tt]([01][0-9]|2[0-3]):({_MINUTE}):({_MINUTE}|60)(?:\.[0-9]+)?"
+    rf"(?:[Zz]|([+-])([01][0-9]|2[0-3]):({_MINUTE}))"
 )
-_GO_TIME = re.compile(
-    rf"{_DATE}T(?:[01]?[0-9]|2[0-3]):{_MINUTE}:({_MINUTE}|60)"
-    rf"(?:[.,][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-4]):(?:{_MINUTE}|60))"
-)
-"""What Go accepts as an RFC 3339 time: also an hour of one digit, a comma, and an offset of 24:60."""
+_GO_HOUR, _GO_OFFSET = "(?:[01]?[0-9]|2[0-3])", rf"[+-](?:[01][0-9]|2[0-4]):(?:{_MINUTE}|60)"
+_GO_TIME = re.compile(rf"{_DATE}T{_GO_HOUR}:{_MINUTE}:{_MINUTE}(?:[.,][0-9]+)?(?:Z|{_GO_OFFSET})")
+"""What Go accepts as an RFC 3339 time: also an hour of one digit, a comma, and an offset of 24:60; but no small
+letters and no leap second.
+"""
+_EITHER = re.compile(rf"{_DATE}[Tt]{_GO_HOUR}:{_MINUTE}:(?:{_MINUTE}|60)(?:[.,][0-9]+)?(?:[Zz]|{_GO_OFFSET})")
+"""What the schemas accept."""
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
 
 
 def bad_time(text: str) -> str:
     """Why a text is not an RFC 3339 time; empty if it is."""
-    if _TIME.fullmatch(text) is None:
+    match = _TIME.fullmatch(text)
+    if match is None:
         return f"got {text[:60]!r}, want an RFC 3339 time, as in 2015-10-31T22:22:56Z"
-    return impossible_time(text)
+    hour, minute, second, sign, off_hour, off_minute = match.groups()[3:]
+    if second == "60":
+        offset = int(f"{sign}1") * (int(off_hour) * 60 + int(off_minute)) if sign else 0
+        if (int(hour) * 60 + int(minute) - offset) % (24 * 60) != 24 * 60 - 1:
+            return f"got {text!r}, want a second up to 59: a leap second ends a day of UTC"
+    return _bad_day(text, match)
 
 
 def bad_go_time(text: str) -> str:
     """Why Go does not accept a text as a time; empty if it does."""
-    return impossible_time(text) if _GO_TIME.fullmatch(text) else bad_time(text)
+    match = _GO_TIME.fullmatch(text)
+    return _bad_day(text, match) if match else bad_time(text) or _not_for_go(text)
+
+
+def no_time(text: str) -> str:
+    """Why a text is a time neither to RFC 3339 nor to Go; empty if it is one to either."""
+    return bad_time(text) and bad_go_time(text)
 
 
 def go_time_form(text: str) -> str:
     """How a text that Go accepts as a time differs from RFC 3339; empty if it does not."""
-    if bad_go_time(text) or _TIME.fullmatch(text):
+    if bad_go_time(text) or not bad_time(text):
         return ""
     return f"got {text[:60]!r}, want two digits for the hour, a point before a fraction, and an offset below 24:00"
 
 
+def not_go_time(text: str) -> str:
+    """Why Go does not accept an RFC 3339 time; empty if it does, or if the text is none."""
+    return "" if bad_time(text) else bad_go_time(text)
+
+
 def impossible_time(text: str) -> str:
     """Why a well-formed time cannot occur on a clock; empty if it can."""
-    match = _GO_TIME.fullmatch(text)
-    if match is None:
-        return ""
-    year, month, day, second = map(int, match.groups())
-    if not 1 <= day <= _days(year, month):
-        return f"got {text!r}, want a day that the month has"
-    if second == 60:
-        return f"got {text!r}, want a second up to 59"
-    return ""
+    return no_time(text) if _EITHER.fullmatch(text) else ""
+
+
+def _not_for_go(text: str) -> str:
+    return f"got {text[:60]!r}, want T and Z in capitals and a second up to 59: Go reads no other"
+
+
+def _bad_day(text: str, match: re.Match[str]) -> str:
+    year, month, day = map(int, match.groups()[:3])
+    return "" if 1 <= day <= _days(year, month) else f"got {text!r}, want a day that the month has"
 
 
 def _days(year: int, month: int) -> int:
@@ -123,6 +144,11 @@ def _is_step(step: Any) -> bool:
 def times(document: Any, *paths: str) -> Iterator[Hit]:
     """Times at the paths that cannot occur on a clock."""
     return ((where, fact) for where, text in texts(document, *paths) if (fact := impossible_time(text)))
+
+
+def not_go_times(document: Any, *paths: str) -> Iterator[Hit]:
+    """Times at the paths that RFC 3339 allows and Go does not read."""
+    return ((where, fact) for where, text in texts(document, *paths) if (fact := not_go_time(text)))
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:

@@ -19,6 +19,7 @@ from converter.schema.forms import (
     bad_ports,
     bad_time,
     history_mismatch,
+    not_go_times,
     odd_encoding,
     times,
     wrong_media_type,
@@ -325,6 +326,15 @@ RULES = (
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
         check=lambda document: times(document, "created", "history/*/created"),
+    ),
+    Rule(
+        name="oci/timestamp-for-go",
+        title="A time has T and Z in capitals, and no leap second.",
+        spec="RFC 3339, section 5.6",
+        kinds=("oci-config",),
+        check=lambda document: not_go_times(document, "created", "history/*/created"),
+        strict=None,
+        note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),
     Rule(
         name="oci/created-annotation",

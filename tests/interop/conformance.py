@@ -51,7 +51,8 @@ WHY = {
     "oci/media-type-syntax": "The official pattern of 1.1.0 has `&-^` in brackets, a range that holds `/` and `;`; and"
     " Python's `$` stands before a final line break as well.",
     "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
-    "oci/timestamp-syntax": "Python's checker of date-time takes small letters and a final line break.",
+    "oci/timestamp-for-go": "RFC 3339 allows small letters, and Python's checker of date-time takes them; Go does not.",
+    "oci/timestamp-syntax": "Python's checker of date-time takes a final line break.",
     "oci/url": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
     "oci/url-blank": "Go takes blanks behind the host, Python's checker of uri does not.",
     "oci/url-syntax": "Python's checker of uri takes a final line break.",
