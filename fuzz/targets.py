@@ -194,7 +194,7 @@ def headers(data: bytes) -> None:
         joined("https://h/x", next_link(text) or text)
     told = dict.fromkeys(("Range", "Content-Range", "OCI-Chunk-Min-Length"), text)
     offset_of(told)
-    first_byte(206, told)
+    first_byte(206, told, 0)
     least_part(told)
 
 

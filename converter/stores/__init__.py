@@ -13,10 +13,8 @@ from converter.stores.options import StoreOptions
 
 __all__ = ["SINKS", "SOURCES", "StoreOptions", "open_sink", "open_source"]
 
-SOURCES: Mapping[str, str] = {
-    "": "recognise",
+_BOTH_WAYS = {
     "aci": "aci_file",
-    "appc": "discovery",
     "dir": "directory",
     "docker": "registry",
     "docker-archive": "docker_archive",
@@ -24,19 +22,10 @@ SOURCES: Mapping[str, str] = {
     "oci": "oci_layout",
     "oci-archive": "oci_layout",
 }
+SOURCES: Mapping[str, str] = {"": "recognise", "appc": "discovery", **_BOTH_WAYS}
 """Transport → the module below this one that reads it. A bare path has no transport: its content decides."""
 
-SINKS: Mapping[str, str] = {
-    "aci": "aci_file",
-    "bundle": "rootfs",
-    "dir": "directory",
-    "docker": "registry",
-    "docker-archive": "docker_archive",
-    "docker-daemon": "docker_daemon",
-    "oci": "oci_layout",
-    "oci-archive": "oci_layout",
-    "rootfs": "rootfs",
-}
+SINKS: Mapping[str, str] = {"bundle": "rootfs", "rootfs": "rootfs", **_BOTH_WAYS}
 """Transport → the module below this one that writes it."""
 
 _LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))

@@ -41,7 +41,7 @@ def check_layout(medium: Medium) -> None:
         raise Invalid(f"got the imageLayoutVersion {version!r} in {medium.where}, want '1.0.0'")
 
 
-def read_index(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
+def read_index(data: bytes, limits: Limits | None) -> dict[str, Any]:
     """Parse ``index.json``; raises Invalid if it is no index, or could be read as something else as well.
 
     ``manifests`` may be null: Docker writes that for an archive whose images are only in ``manifest.json``.

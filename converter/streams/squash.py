@@ -33,18 +33,16 @@ def squash(
     prefix: bytes = b"",
     keep: Collection[bytes] | None = None,
     root: bytes = b"",
-    before: Blocks = (),
     after: Blocks = (),
     replaced: Replaced = frozenset(),
     dangling: bool = False,
-    limits: Limits | None = None,
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
 
     ``prefix`` (it ends in ``/``) goes before every name. If ``keep`` is given, only these paths stay, with the
     directories above them. ``root`` is the header blocks of an entry for the root, written if no layer has one.
-    ``before`` and ``after`` are whole entries. Headers are otherwise verbatim, except for global PAX records, which
-    become the entries' own, and hard links, whose target always precedes them and may be another name of the same file.
+    ``after`` are whole entries. Headers are otherwise verbatim, except for global PAX records, which become the
+    entries' own, and hard links, whose target always precedes them and may be another name of the same file.
     With ``dangling`` a hard link to nothing is kept: its target is in an image below.
 
     A directory may come after its contents: a tar reader creates it, and sets its attributes when its entry comes.
@@ -53,13 +51,12 @@ def squash(
     hidden files, which a link may still refer to, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
-    limits = limits or in_force()
-    run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, limits=limits, dangling=dangling)
-    return gathered(run.output(root, before, after))
+    run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, dangling=dangling)
+    return gathered(run.output(root, after))
 
 
 def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
-    """What Superseded would report of ``layers``, for callers that cannot start again. Reads all of them to the end."""
+    """What Superseded would report of ``layers``. Reads all of them to the end."""
     limits = limits or in_force()
     found = set()
     for layer, opened in enumerate(layers):
@@ -99,22 +96,20 @@ class _Squash:
         prefix: bytes,
         keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
         replaced: Replaced,
-        limits: Limits,
         dangling: bool,
     ) -> None:
         self._layers = layers
         self._prefix = prefix
         self._keep = keep
         self._replaced = replaced
-        self._limits = limits
-        self._held = Held(limits)
+        self._limits = in_force()
+        self._held = Held(self._limits)
         self._cover = Cover()
         self._links = Links(self._written, self._held, dangling=dangling)
         self._rooted = False
 
-    def output(self, root: bytes, before: Blocks, after: Blocks) -> Iterator[Block]:
+    def output(self, root: bytes, after: Blocks) -> Iterator[Block]:
         try:
-            yield from before
             for layer in reversed(range(len(self._layers))):
                 with within(f"layer[{layer}]"):
                     yield from self._layer(layer)

@@ -21,7 +21,7 @@ from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.members import as_object, decoded, member, objects
 from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
-from converter.trust.times import moment, time_of
+from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
@@ -144,7 +144,7 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
         raise Untrusted(f"got {good} good signatures of {kind}, want {max(role.threshold, 1)}")
     if member(body, "_type", str).lower() != kind:
         raise Invalid(f"got the type {body['_type'][:40]!r}, want {kind!r}")
-    end = time_of(member(body, "expires", str), "the expiry")
+    end = expiry_of(member(body, "expires", str))
     if end <= at:
         raise Untrusted(f"got {kind} that expired at {moment(end)}, want such that hold")
 

@@ -19,7 +19,7 @@ from converter.trust.certificates import load_der, load_x5c, subject
 from converter.trust.keys import jws_signed
 from converter.trust.members import member, only
 from converter.trust.signature import Signature, Verdict
-from converter.trust.times import moment, time_of
+from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
         if name in attributes and name not in critical:
             raise Invalid(f"got {name} that is not critical, want it in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
-    if expiry is not None and at >= (end := time_of(expiry, "the expiry")):
+    if expiry is not None and at >= (end := expiry_of(expiry)):
         raise Untrusted(f"got a signature that expired at {moment(end)}, want one that holds")
 
 

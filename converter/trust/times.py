@@ -1,4 +1,4 @@
-"""Times in signatures: how they are read, and how messages show them (RFC 3339)."""
+"""Times in signatures: how expiries are read, and how messages show times (RFC 3339)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from converter.errors import Invalid
 
 
-def time_of(value: Any, what: str) -> datetime:
-    """The time in UTC, from text or, in CBOR, from a datetime already; raises Invalid for anything without a zone."""
+def expiry_of(value: Any) -> datetime:
+    """An expiry in UTC, from text or, in CBOR, from a datetime already; raises Invalid for anything without a zone."""
     found = value
     if isinstance(value, str):
         try:
@@ -17,7 +17,7 @@ def time_of(value: Any, what: str) -> datetime:
         except ValueError:
             found = None
     if not isinstance(found, datetime) or found.tzinfo is None:
-        raise Invalid(f"got {what} {str(value)[:40]!r}, want a time with its zone (RFC 3339)")
+        raise Invalid(f"got the expiry {str(value)[:40]!r}, want a time with its zone (RFC 3339)")
     return found.astimezone(UTC)
 
 

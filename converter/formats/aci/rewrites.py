@@ -93,10 +93,12 @@ class PackAci:
     replaced: Replaced = NOTHING
 
     def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks:
-        if not self.groupless:
-            before = entry(MANIFEST, render(self.document), self.epoch)
-            return squash(inputs, prefix=PREFIX, root=root(self.epoch), before=(before,), replaced=self.replaced)
-        return self._grouped(squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced), note)
+        packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced)
+        return self._grouped(packed, note) if self.groupless else self._led(packed)
+
+    def _led(self, packed: Blocks) -> Iterator[Block]:
+        yield entry(MANIFEST, render(self.document), self.epoch)
+        yield from packed
 
     def _grouped(self, packed: Blocks, note: Note) -> Iterator[Block]:
         accounts = Accounts(PREFIX)

@@ -78,7 +78,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
         raise broken(error, url) from error
 
 
-def first_byte(status: int, headers: Mapping[str, str], asked: int = 0) -> int:
+def first_byte(status: int, headers: Mapping[str, str], asked: int) -> int:
     """The offset at which a response's body begins: hosts need not support ranges, and then send everything.
 
     A host that sends a part without saying which is assumed to send the requested one: the digest will tell.
