@@ -26,7 +26,7 @@ INDEX, LAYOUT = "index.json", "oci-layout"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?")
-_ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z]+)?")
+_ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z]+)?")
 _OF_COSIGN = "dev.cosignproject.cosign/"
 _SAVED = {f"{_OF_COSIGN}sigs": "sig", f"{_OF_COSIGN}atts": "att"}
 """The annotation ``kind`` of what ``cosign save`` puts beside an image, and how the tag of such a thing ends."""
@@ -218,9 +218,11 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
         shared = _shared(value, names)
         if value["digest"] == wanted["digest"]:
             same.append((number, value))
-        elif shared and _ATTACHED.fullmatch(names.get(REF_NAME, "")):
-            # Without its tag it would refer to nothing, and look like an image.
-            rows.remove(number)
+        elif shared and (attached := _ATTACHED.fullmatch(names.get(REF_NAME, ""))):
+            # Any number of referrers have the tag of the fallback. Of cosign's, the new one takes the place of the old,
+            # which without its tag would refer to nothing, and look like an image.
+            if attached[3]:
+                rows.remove(number)
         else:
             _drop(value, shared)
     if same and not names:

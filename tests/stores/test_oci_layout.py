@@ -220,6 +220,25 @@ def test_attachments_are_no_images_of_their_own(store: MemoryStore, one: Descrip
 
 
 @pytest.mark.parametrize(
+    "ending, left",
+    [
+        pytest.param("", 2, id="referrers share the tag of the fallback"),
+        pytest.param(".sig", 1, id="signatures of cosign replace each other"),
+    ],
+)
+def test_attachments_of_one_tag(ending: str, left: int, store: MemoryStore, one: Descriptor, layout: Path) -> None:
+    tag = f"sha256-{one.digest.encoded}{ending}"
+    both = [add_image(store, manifest={"annotations": {"number": number}}, name="") for number in "12"]
+    for made in both:
+        with sink_at("oci", layout) as sink:
+            put_tree(store, made, sink)
+            sink.attach(Attachment(subject=one.digest, descriptor=made, tag=tag))
+    with source_at("oci", layout) as source:
+        found = list(source.attachments(one.digest))
+    assert [(each.descriptor.digest, each.tag) for each in found] == [(made.digest, tag) for made in both[-left:]]
+
+
+@pytest.mark.parametrize(
     "kinds, ending",
     [
         pytest.param(["image", "sigs"], "sig", id="signatures"),

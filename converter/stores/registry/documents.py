@@ -70,8 +70,11 @@ class Documents:
         return True
 
     def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
-        """Write a document under a tag or its digest. Raises DigestMismatch if the registry received other bytes."""
-        url = self._client.url(f"manifests/{reference}")
+        """Write a document under a tag or its digest; for schema 1, under that of its payload. Raises DigestMismatch if
+        the registry received other bytes.
+        """
+        name = reference if isinstance(reference, str) else _digest(data, media_type, reference.algorithm)
+        url = self._client.url(f"manifests/{name}")
         answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
         _check_told(answer, data, media_type)
         if isinstance(reference, str):

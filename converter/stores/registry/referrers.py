@@ -47,7 +47,8 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     yield from found or ()
     for tag in fallback:
         if (index := held.get(tag)) is not None and index[0].digest != subject:
-            yield from (Attachment(subject=subject, descriptor=one, tag=tag) for one in _listed(index[1]))
+            for one in _listed(index[1]):
+                yield Attachment(subject=subject, descriptor=one, tag="" if _names_one(documents, one) else tag)
     for tag in by_tag:
         if (document := held.get(tag)) is not None:
             yield Attachment(subject=subject, descriptor=document[0], tag=tag)
@@ -71,6 +72,15 @@ def subject_of(document: dict[str, Any]) -> Digest | None:
     """The digest of the manifest that a document refers to; None without a subject."""
     subject = document.get("subject")
     return Descriptor.from_json(subject).digest if subject else None
+
+
+def _names_one(documents: Documents, descriptor: Descriptor) -> bool:
+    """Whether a manifest in a fallback index names its subject itself, so that it needs no tag anywhere else."""
+    try:
+        return subject_of(load_object(documents.get(descriptor.digest)[1])) is not None
+    except (Invalid, NotFound):
+        # Whoever carries it will be told why it cannot be read.
+        return False
 
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:

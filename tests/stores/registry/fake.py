@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from converter.model.pretty_jws import payload
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -322,8 +324,9 @@ class _Handler(BaseHTTPRequestHandler):
         if any(one["digest"] not in repository.manifests for one in document.get("manifests", ())):
             self._error(400, "MANIFEST_UNKNOWN", {})
             return
-        digest = digest_of(data)
-        repository.manifests[digest] = (self.headers["Content-Type"], data)
+        media_type = self.headers["Content-Type"]
+        digest = digest_of(payload(data) if media_type.endswith("+prettyjws") else data)
+        repository.manifests[digest] = (media_type, data)
         if ":" not in reference:
             repository.tags[reference] = digest
         elif reference != digest:
