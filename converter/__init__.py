@@ -4,7 +4,9 @@ These are the public names, each imported on first use. Anything not listed here
 
     >>> import converter
     >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
+    >>> converter.names("oci:out")                                        # doctest: +SKIP
     >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
+    >>> converter.sync("docker://registry.example/app", "oci:mirror")     # doctest: +SKIP
     >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
     >>> converter.validate_image("oci:out:latest").findings               # doctest: +SKIP
 """
@@ -17,6 +19,7 @@ TYPE_CHECKING = False  # as in ``typing``, which takes longer to import than all
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
+    from converter.bulk.outcome import Outcome, Summary
     from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
     from converter.conversion.keywords import Keywords
     from converter.errors import (
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from converter.model.reference import Reference
     from converter.plan import Loss
     from converter.schema import Finding
-    from converter.stores import StoreOptions
+    from converter.stores import StoreOptions, names
     from converter.validate import Verdict, validate_document, validate_image
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "Moved",
     "NotFound",
     "Options",
+    "Outcome",
     "Planned",
     "Platform",
     "Report",
@@ -81,6 +85,7 @@ __all__ = [
     "Started",
     "StorageFailed",
     "StoreOptions",
+    "Summary",
     "TargetResult",
     "Unreachable",
     "Unsupported",
@@ -90,12 +95,15 @@ __all__ = [
     "Warned",
     "__version__",
     "convert",
+    "names",
     "open_image",
+    "sync",
     "validate_document",
     "validate_image",
 ]
 
 _HOMES = {
+    "converter.bulk.outcome": ("Outcome", "Summary"),
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult", "open_image"),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.compression": ("Compression",),
@@ -107,7 +115,7 @@ _HOMES = {
     "converter.model.platform": ("Platform",),
     "converter.plan": ("Loss",),
     "converter.schema": ("Finding",),
-    "converter.stores": ("StoreOptions",),
+    "converter.stores": ("StoreOptions", "names"),
     "converter.validate": ("Verdict", "validate_document", "validate_image"),
 }
 """The modules that define the public names; names not listed are in ``converter.errors``."""
@@ -131,6 +139,41 @@ def convert(
     from converter.events import silent
 
     return run(source, destinations, options(keywords), report or silent)
+
+
+def sync(
+    source: Reference,
+    destination: Reference,
+    *,
+    rename: str = "",
+    images: int | None = None,
+    per_host: int | None = None,
+    keep_going: bool = False,
+    report: Report | None = None,
+    **keywords: Unpack[Keywords],
+) -> Summary:
+    """Convert every image at ``source``, such as a repository, a layout or a registry, to a place in ``destination``.
+
+    What is there already is not sent again, and what images share is read once. ``rename`` is the template of a name at
+    the destination, ``images`` how many to process at a time, ``per_host`` how many requests to send to a host at once;
+    the other keywords are those of ``convert``. A failed image is an outcome, not an error; without ``keep_going`` no
+    further one is begun. Raises Usage, before anything is written, if two images would get the same name.
+    """
+    from converter.bulk.names import checked
+    from converter.bulk.sync import Run
+    from converter.bulk.sync import sync as run
+    from converter.bulk.sync_file import Entry
+    from converter.conversion.keywords import options
+    from converter.events import silent
+    from converter.model.limits import enforced
+    from converter.model.reference import Location
+
+    chosen = options({**keywords, "all_images": False})  # each job is one image
+    place, to = Location.parse(source), Location.parse(destination)
+    entries = [Entry(source=place, to=to, rename=checked(rename), options=chosen)]
+    bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
+    with enforced(chosen.store.limits):
+        return run(entries, bounds, report or silent)
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,7 @@ PUBLIC = {
     "Moved",
     "NotFound",
     "Options",
+    "Outcome",
     "Planned",
     "Platform",
     "Report",
@@ -50,6 +51,7 @@ PUBLIC = {
     "Started",
     "StorageFailed",
     "StoreOptions",
+    "Summary",
     "TargetResult",
     "Unreachable",
     "Unsupported",
@@ -59,7 +61,9 @@ PUBLIC = {
     "Warned",
     "__version__",
     "convert",
+    "names",
     "open_image",
+    "sync",
     "validate_document",
     "validate_image",
 }
@@ -167,6 +171,9 @@ def test_a_keyword_that_cannot_be_meant_is_refused(keywords: Any, error: type[Ex
         pytest.param(lambda wrong: converter.convert(wrong, "oci:b"), id="a source"),
         pytest.param(lambda wrong: converter.convert(EXAMPLE, wrong), id="a destination"),
         pytest.param(converter.open_image, id="an image"),
+        pytest.param(converter.names, id="a place of images"),
+        pytest.param(lambda wrong: converter.sync(wrong, "oci:b"), id="a place to copy"),
+        pytest.param(lambda wrong: converter.sync(EXAMPLE, wrong), id="a place to copy to"),
         pytest.param(converter.validate_image, id="an image to validate"),
         pytest.param(lambda wrong: converter.validate_document(wrong, "oci-index"), id="a document"),
     ],
@@ -186,6 +193,30 @@ def test_a_path_is_a_reference_whatever_colons_it_has(tmp_path: Path) -> None:
     assert converter.convert(path, f"aci:{tmp_path / 'app.aci'}").source == str(path)
     with pytest.raises(converter.Usage, match="destination"):
         converter.convert(path, tmp_path / "out")
+
+
+def test_all_images_of_a_place_are_brought_to_another(tmp_path: Path) -> None:
+    for name in ("app:1", "app:2"):
+        converter.convert(EXAMPLE, f"oci:{tmp_path / 'here'}:{name}")
+    place, events = f"oci:{tmp_path / 'there'}", list[converter.Event]()
+
+    done = converter.sync(f"oci:{tmp_path / 'here'}", place, rename="new:{tag}", report=events.append, all_images=True)
+
+    assert converter.names(place) == ("new:1", "new:2")
+    assert [(one.destination, one.state) for one in done.outcomes] == [
+        (f"{place}:new:1", "written"),
+        (f"{place}:new:2", "written"),
+    ]
+    assert [event.name for event in events if isinstance(event, converter.Finished)] == ["new:1", "new:2"]
+    again = converter.sync(f"oci:{tmp_path / 'here'}", place, rename="new:{tag}", images=1, per_host=1)
+    assert (again.counts["there"], again.failed) == (2, False)
+
+
+def test_limits_hold_for_all_images(tmp_path: Path) -> None:
+    store = converter.StoreOptions(limits=converter.Limits(layers=0))
+    done = converter.sync(EXAMPLE, f"oci:{tmp_path / 'out'}", keep_going=True, store=store)
+    assert done.failed
+    assert all("(limit: layers)" in one.error for one in done.outcomes)
 
 
 def test_many_threads_convert_into_one_layout(tmp_path: Path) -> None:

@@ -36,12 +36,12 @@ PER_HOST = 6
 @frozen
 class Run:
     """The settings of a run: ``images`` at a time, None for as many as keep the workers busy; ``per_host`` concurrent
-    requests to a host, for reading and for writing each; ``cache`` is the folder that remembers what was verified and
-    compressed, None to remember it for this run only.
+    requests to a host, for reading and for writing each, None for 6; ``cache`` is the folder that remembers what was
+    verified and compressed, None to remember it for this run only.
     """
 
     images: int | None = None
-    per_host: int = PER_HOST
+    per_host: int | None = None
     keep_going: bool = False
     cache: Path | None = None
 
@@ -61,7 +61,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     writing = not any(entry.options.dry_run for entry in entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
-        Hosts(run.per_host) as hosts,
+        Hosts(run.per_host or PER_HOST) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
         Spool() as spool,
         closing(Opened()) as opened,

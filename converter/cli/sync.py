@@ -94,9 +94,8 @@ def command(
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
     entries = _entries(source, destination, Options(**told), rename)
     cache = None if no_cache else cache_folder()
-    run = Run(**{name: value for name, value in running.items() if value is not None}, cache=cache)
     with progress(quiet=flags().quiet, noun="image") as report:
-        summary = sync(entries, run, report, helpers)
+        summary = sync(entries, Run(**running, cache=cache), report, helpers)
     for path in reports:
         _write(path, summary)
     if flags().json:

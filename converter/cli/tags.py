@@ -7,8 +7,6 @@ import click
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
-from converter.errors import within
-from converter.model.reference import Location
 
 
 @click.command("tags")
@@ -21,12 +19,11 @@ def command(reference: str) -> None:
     An image without a name is listed as @0, @1 and so on, which works as its name. docker://HOST/ lists the
     repositories of a registry, docker-daemon: the images of the Engine.
     """
-    from converter.stores import open_source
+    from converter.stores import names
 
-    with open_source(Location.parse(reference), store()) as source, within(reference):
-        names = source.names()
+    found = names(reference, store())
     if flags().json:
-        show_json({"reference": reference, "tags": list(names)})
+        show_json({"reference": reference, "tags": list(found)})
         return
-    for name in names:
+    for name in found:
         show(name)

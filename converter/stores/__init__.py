@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
-from converter.errors import Invalid, NotFound, Usage
-from converter.model.reference import STDIN, Location, is_name
+from converter.errors import Invalid, NotFound, Usage, within
+from converter.model.limits import enforced
+from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
 
-__all__ = ["SINKS", "SOURCES", "StoreOptions", "open_sink", "open_source"]
+__all__ = ["StoreOptions", "names", "open_sink", "open_source"]
 
 _BOTH_WAYS = {
     "aci": "aci_file",
@@ -30,6 +31,17 @@ SINKS: Mapping[str, str] = {"bundle": "rootfs", "rootfs": "rootfs", **_BOTH_WAYS
 
 _LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))
 """The transports that look at what is there when they open it."""
+
+
+def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str, ...]:
+    """The names of the images in a store: the tags of a repository, the repositories of a registry, the images of an
+    archive, a layout or an Engine. One without a name is ``@0``, ``@1`` and so on.
+
+    Raises NotFound if nothing is there, Unreachable, Denied, Invalid, Usage.
+    """
+    options = store or StoreOptions()
+    with enforced(options.limits), open_source(Location.parse(reference), options) as source, within(str(reference)):
+        return source.names()
 
 
 def open_source(location: Location, options: StoreOptions | None = None) -> Source:
