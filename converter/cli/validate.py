@@ -168,4 +168,5 @@ def _rule(rule: Rule) -> dict[str, object]:
         "compat": rule.compat,
         "strict": rule.strict,
         "note": rule.note,
+        "schema": rule.in_schema,
     }

@@ -135,6 +135,7 @@ def schema_rules() -> tuple[Rule, ...]:
                 kinds=tuple(dict.fromkeys(kinds)),
                 strict="warning" if advised else "error",
                 note="The text says SHOULD." if advised else "",
+                in_schema=True,
             )
     return tuple(found[name] for name in sorted(found))
 

@@ -37,6 +37,7 @@ class Rule:
     ``compat`` and ``strict`` are the severities under the two profiles; None if the profile lacks the rule. ``note``
     says where the reference and the text differ. ``check`` finds the violations in a document; it is None for rules
     that the JSON reader or a schema checks. It must also cope with documents that violate their schema.
+    ``in_schema`` is true of what a schema states, so that any validator finds it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Rule:
     compat: Severity | None = "error"
     strict: Severity | None = "error"
     note: str = ""
+    in_schema: bool = False
 
     def severity(self, profile: Profile) -> Severity | None:
         """The severity of a violation under a profile."""

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 
 from converter.cli.run import run
 from converter.schema import KINDS, bundle, schema
 from converter.validate import rules
 
+ROOT = Path(__file__).parent.parent.parent
 GOOD = '{"imageLayoutVersion": "1.0.0"}'
 WHY = "schema/oci-layout/enum; image-spec 1.1.1, image-layout.md, oci-layout file"
 BAD = '{"imageLayoutVersion": "2.0.0"}'
@@ -76,6 +78,23 @@ def test_json_is_a_list_in_the_order_of_the_targets(good: str, bad: str, capsys:
         },
         {"target": good, "kind": "oci-layout", "valid": True, "findings": []},
     ]
+
+
+def test_json_and_the_rules_are_as_published(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    described = json.loads((ROOT / "schemas/verdicts.json").read_bytes())
+    assert run(["validate", "--json", bad, f"oci:{bad}", f"{bad}.none"]) == 1
+    verdicts = json.loads(capsys.readouterr().out)
+    jsonschema.validate(verdicts, described)
+    # Nothing but what is described.
+    members = described["items"]["properties"]
+    assert {name for verdict in verdicts for name in verdict} == set(members)
+    of_findings = {name for verdict in verdicts for one in verdict["findings"] for name in one}
+    assert of_findings == set(members["findings"]["items"]["properties"])
+
+    assert run(["validate", "--list-rules", "--json"]) == 0
+    listed = capsys.readouterr().out
+    published = (ROOT / "fixtures/rules.json").read_text()
+    assert listed == published, "run bin/transship validate --list-rules --json > fixtures/rules.json"
 
 
 def test_the_flag_json_is_the_format_json(good: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -53,6 +55,19 @@ def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Profile
     assert wrong == {}
 
 
+def test_the_readmes_loop_tells_where_a_tool_is_wrong() -> None:
+    loop = re.search(r"```sh\n(.*?)```", (FIXTURES / "README.md").read_text(), re.DOTALL)
+    assert loop
+    if shutil.which("jq") is None:
+        pytest.skip("no jq")
+    tool = "mytool() { case $2 in */valid-*) ;; *) false ;; esac; }\n"
+
+    run = subprocess.run(["sh", "-c", tool + loop[1]], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    wrong = [case["path"] for case in CASES if case["valid"] and "/valid-" not in case["path"]]
+    assert run.stdout.splitlines() == [f"{path}: got false, want true" for path in wrong], run.stderr
+
+
 def test_each_rule_is_broken_by_a_document_of_each_kind_that_has_it() -> None:
     broken = {(rule, case["kind"]) for case in CASES for rule in (*case["rules"], *case["strict"]["rules"])}
 
@@ -76,14 +91,16 @@ def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
         assert errors - found - inseparable <= set(), profile
 
 
-def test_python_and_rust_read_the_schemas_alike() -> None:
+def test_any_validator_gives_the_verdicts_that_the_rules_of_the_schemas_foretell() -> None:
+    stated = {rule["rule"] for rule in json.loads((FIXTURES / "rules.json").read_bytes()) if rule["schema"]}
     disagree = []
     for kind in KINDS:
         validator = jsonschema.Draft202012Validator(bundle(kind))
         for case in CASES:
             if case["kind"] == kind and "/json-" not in case["path"]:
                 document = json.loads((FIXTURES / case["path"]).read_bytes())
-                if validator.is_valid(document) != schema_says(document, kind):
+                foretold = stated.isdisjoint(case["strict"]["rules"])
+                if not validator.is_valid(document) == schema_says(document, kind) == foretold:
                     disagree.append(case["path"])
     assert disagree == []
 
