@@ -10,6 +10,7 @@ import pytest
 from tests.interop import images, services
 from tests.interop.images import Layout
 from tests.interop.services import Dockerd, Registry
+from tests.interop.signers import Cosign, Gpg, keyring, make_cosign
 from tests.interop.tools import run
 
 HERE = Path(__file__).parent
@@ -88,6 +89,19 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real registry on the loopback, plain HTTP."""
     with services.registry(tmp_path_factory.mktemp("registry")) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def gpg() -> Iterator[Gpg]:
+    """A keyring of a module's own."""
+    with keyring() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
+    """A key pair of cosign's."""
+    return make_cosign(tmp_path_factory.mktemp("cosign") / "c")
 
 
 def copied(image: Layout, transport: str, name: str, tag: str = "") -> Path:

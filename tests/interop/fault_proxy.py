@@ -5,9 +5,8 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+
+from tests.http_server import Handler, Server
 
 BLOCK = 16 * 1024
 
@@ -15,10 +14,11 @@ Rule = Callable[[int, str, str], int | None]
 """Number of the request from 1, method, path → after how many bytes of its body the connection breaks, None: never."""
 
 
-class FaultProxy:
-    """Listens on a port of the loopback while it is a context."""
+class FaultProxy(Server):
+    """Listens while it is a context."""
 
     def __init__(self, upstream: str, rule: Rule) -> None:
+        super().__init__(_Handler)
         self.upstream = upstream
         self.rule = rule
         self.requests: list[tuple[str, str]] = []
@@ -26,46 +26,17 @@ class FaultProxy:
         self.up = 0
         self.down = 0
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    proxy: FaultProxy
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is what this is for."""
 
 
 class _Cut(Exception):
     pass
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+class _Handler(Handler):
+    server: FaultProxy
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        proxy = self.server.proxy
+    def serve(self) -> None:
+        proxy = self.server
         with proxy.lock:
             proxy.requests.append((self.command, self.path))
             cut = proxy.rule(len(proxy.requests), self.command, self.path)
@@ -78,10 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class looks for these names
-
     def _forward(self, upstream: http.client.HTTPConnection, cut: int | None) -> None:
-        proxy = self.server.proxy
+        proxy = self.server
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for key, value in self.headers.items():
             upstream.putheader(key, value)

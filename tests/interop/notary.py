@@ -6,30 +6,32 @@ import base64
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+from tests.http_server import Handler, Server
 from tests.trust.making import ecdsa
 
 ROLES = ("ROOT", "TARGETS", "SNAPSHOT", "DELEGATION")
 
 
-class Server(ThreadingHTTPServer):
+class NotaryServer(Server):
     """Keeps the documents in a folder."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        super().__init__(_Handler)
+        self.folder = folder
 
 
-class Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     """Gives a key for timestamps, takes documents, and has none yet."""
 
-    server: Server
+    server: NotaryServer
 
-    def do_GET(self) -> None:
-        if self.path == "/v2/":
+    def serve(self) -> None:
+        if self.command == "POST":
+            self._take()
+        elif self.path == "/v2/":
             self.answer(200, b"")
         elif self.path.endswith("/timestamp.key"):
             public = base64.b64encode(ecdsa(300).public.der).decode()
@@ -38,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, b"")
 
-    def do_POST(self) -> None:
+    def _take(self) -> None:
         body = b"".join(self.chunks())
         boundary = re.search(r"boundary=(\S+)", self.headers["Content-Type"])
         assert boundary is not None
@@ -59,28 +61,12 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
 
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Nothing is said."""
-
 
 @contextlib.contextmanager
 def notary_server(folder: Path) -> Iterator[str]:
     """The URL of a server on the loopback, which ends with the context; what is published is in the folder."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.folder = folder
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with NotaryServer(folder) as server:
+        yield f"http://{server.host}"
 
 
 def root_certificate(root: bytes) -> bytes:

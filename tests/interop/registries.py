@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.http_server import Handler, Server
 from tests.interop.tools import run
 from tests.stores.certificates import Authority, issue
 
@@ -44,7 +43,7 @@ def tls(server: Authority, clients: Authority | None = None) -> dict[str, Any]:
 class TokenServer:
     """Sells tokens to USER, with rights on every repository (distribution: docs/spec/auth/jwt.md)."""
 
-    port: int
+    host: str
     signer: Authority
     life: float = 60
     asked: list[dict[str, list[str]]] = field(default_factory=list)
@@ -53,7 +52,7 @@ class TokenServer:
         """The configuration of a registry that takes them."""
         return {
             "token": {
-                "realm": f"http://127.0.0.1:{self.port}/token",
+                "realm": f"http://{self.host}/token",
                 "service": "test-registry",
                 "issuer": "test-issuer",
                 "rootcertbundle": str(self.signer.cert_path),
@@ -90,26 +89,18 @@ def token_server(folder: Path) -> Iterator[TokenServer]:
     """One that runs; stopped at the end."""
     signer = issue(folder, "signer")
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
-            """Say nothing."""
-
-        def do_GET(self) -> None:
+    class Seller(Handler):
+        def serve(self) -> None:
             query = parse_qs(urlsplit(self.path).query)
             wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             good = self.headers.get("Authorization") == f"Basic {wanted}"
             service.asked.append(query)
             body = json.dumps({"token": service.sell(query.get("scope", [])), "expires_in": service.life}).encode()
-            self.send_response(200 if good else 401)
-            self.send_header("Content-Length", str(len(body) if good else 0))
-            self.end_headers()
-            self.wfile.write(body if good else b"")
+            self.answer(200 if good else 401, body if good else b"")
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        service = TokenServer(port=server.server_address[1], signer=signer)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with Server(Seller) as server:
+        service = TokenServer(host=server.host, signer=signer)
         yield service
-        server.shutdown()
 
 
 def _b64(data: bytes) -> str:

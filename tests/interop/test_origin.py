@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,10 @@ import pytest
 
 from tests.interop.images import Layout
 from tests.interop.services import Registry
-from tests.interop.signers import Cosign, Gpg, keyring, make_cosign, transship
+from tests.interop.signers import Cosign, Gpg, transship
 from tests.interop.tools import need, run
 
 NAME = "registry.example/app:1"
-
-
-@pytest.fixture(scope="module")
-def gpg() -> Iterator[Gpg]:
-    """A keyring of the tests' own."""
-    with keyring() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
-    """A key pair of cosign's."""
-    return make_cosign(tmp_path_factory.mktemp("cosign") / "c")
 
 
 def asked(reference: str, *arguments: str | Path, status: int = 0) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from tests.interop.images import Layout
 from tests.interop.services import Registry
-from tests.interop.signers import Gpg, keyring, make_cosign, transship
+from tests.interop.signers import Gpg, make_cosign, transship
 from tests.interop.tools import need, run
 
 LOCAL = ("--tls-verify=false", "--quiet")
@@ -45,13 +44,6 @@ def podman(tmp_path: Path) -> Podman:
     need("podman")
     (tmp_path / "home").mkdir()
     return Podman(home=tmp_path / "home")
-
-
-@pytest.fixture
-def gpg() -> Iterator[Gpg]:
-    """A keyring of the test's own."""
-    with keyring() as made:
-        yield made
 
 
 def push(image: Layout, name: str, *options: str) -> None:

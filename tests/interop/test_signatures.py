@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from converter.verification import Wanted, verify
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate
 from tests.interop.services import Registry
-from tests.interop.signers import LOCAL, Cosign, Gpg, keyring, make_cosign, transship
+from tests.interop.signers import LOCAL, Cosign, Gpg, transship
 from tests.interop.tools import need, run
 from tests.trust.making import Chain, pem
 
@@ -24,22 +23,9 @@ PAST = "20200101T000000"
 
 
 @pytest.fixture(scope="module")
-def gpg() -> Iterator[Gpg]:
-    """A keyring of the tests' own."""
-    with keyring() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def signer(gpg: Gpg) -> str:
     """The fingerprint of a key that signs."""
     return gpg.key("signer")
-
-
-@pytest.fixture(scope="module")
-def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
-    """A key pair of cosign's."""
-    return make_cosign(tmp_path_factory.mktemp("cosign") / "c")
 
 
 class Pushed:

@@ -14,6 +14,7 @@ import pytest
 
 from converter.errors import ConverterError
 from converter.verification import Wanted, verify
+from tests.changing import changed, without
 from tests.interop.signers import Gpg, keyring
 from tests.interop.tools import need, run
 
@@ -88,18 +89,10 @@ def _signers(gpg: Gpg, folder: Path, small_dir: Path) -> Signers:
     return made
 
 
-def changed(claim: Claim, path: str, value: object = ...) -> str:
+def altered(claim: Claim, path: str, value: object = ...) -> str:
     """The claim with one member changed, or (``...``) taken away."""
-    document = json.loads(json.dumps(claim))
-    *parents, last = path.split("/")
-    holder = document
-    for part in parents:
-        holder = holder[part]
-    if value is ...:
-        del holder[last]
-    else:
-        holder[last] = value
-    return json.dumps(document)
+    parts = tuple(path.split("/"))
+    return json.dumps(without(claim, parts) if value is ... else changed(claim, parts, value))
 
 
 def both(signers: Signers, message: bytes) -> tuple[bool, bool]:
@@ -131,7 +124,7 @@ Make = Callable[[Signers], bytes]
 
 def claims(path: str, value: object = ...) -> Make:
     """A good signature of a claim that says something else."""
-    return lambda signers: signers.signed(changed(signers.claim, path, value))
+    return lambda signers: signers.signed(altered(signers.claim, path, value))
 
 
 def by(name: str, *options: str) -> Make:

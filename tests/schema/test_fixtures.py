@@ -18,6 +18,7 @@ import pytest
 
 from converter.model.document import pointer
 from converter.schema import KINDS, PROFILES, Profile, bundle, check, is_valid, rules
+from tests.changing import changed, places
 
 ROOT = Path(__file__).parent.parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -125,25 +126,9 @@ def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> No
         document = json.loads((FIXTURES / case["path"]).read_bytes())
         for path in places(document):
             for value in WRONG:
-                changed = json.dumps(replaced(document, path, value)).encode()
+                data = json.dumps(changed(document, path, value)).encode()
                 for profile in PROFILES:
-                    check(changed, kind, profile)
-
-
-def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, member in items for place in places(member, (*path, key)))]
-
-
-def replaced(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
-    if not path:
-        return value
-    copy = json.loads(json.dumps(document))
-    holder = copy
-    for part in path[:-1]:
-        holder = holder[part]
-    holder[path[-1]] = value
-    return copy
+                    check(data, kind, profile)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from converter.model.reference import Location
 from converter.ports import Sink
 from converter.stores import open_sink, open_source
 from converter.stores.options import StoreOptions
+from tests.http_server import Handler, Server
 from tests.stores.certificates import issue
 
 LAYER = b"layer" + bytes(300_000)
@@ -53,25 +53,24 @@ class FakeEngine:
         self.hangs_up = False
 
 
-def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
-            """Say nothing."""
+def handler_of(engine: FakeEngine) -> type[Handler]:
+    class Answering(Handler):
+        disable_nagle_algorithm = False  # which a Unix socket does not know
 
         def address_string(self) -> str:
             return ""
 
-        def do_GET(self) -> None:
-            if self.path == "/images/missing/get":
-                self._answer(404, b'{"message":"no such image: missing"}')
+        def serve(self) -> None:
+            if self.command == "POST":
+                self._load()
+            elif self.path == "/images/missing/get":
+                self.answer(404, b'{"message":"no such image: missing"}')
             elif self.path == "/images/json":
-                self._answer(*(engine.answer or (200, engine.listed)))
+                self.answer(*(engine.answer or (200, engine.listed)))
             else:
-                self._answer(*(engine.answer or (200, engine.loaded)))
+                self.answer(*(engine.answer or (200, engine.loaded)))
 
-        def do_POST(self) -> None:
+        def _load(self) -> None:
             if engine.hangs_up:
                 self.close_connection = True
                 return
@@ -88,15 +87,9 @@ def handler_of(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
                 if not size:
                     break
             engine.loaded = held
-            self._answer(*(engine.answer or (200, b'{"stream":"Loaded image: x"}\n')))
+            self.answer(*(engine.answer or (200, b'{"stream":"Loaded image: x"}\n')))
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    return Handler
+    return Answering
 
 
 class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -104,10 +97,6 @@ class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is what tests are about."""
-
-
-class _TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    daemon_threads = True
 
 
 @contextmanager
@@ -255,8 +244,8 @@ def test_what_an_engine_saves_is_looked_at(engine: FakeEngine, options: StoreOpt
 
 
 def test_an_engine_on_the_network(engine: FakeEngine) -> None:
-    with _TcpServer(("127.0.0.1", 0), handler_of(engine)) as server, serving(server):
-        load(StoreOptions(docker_host=f"tcp://127.0.0.1:{server.server_address[1]}"))
+    with Server(handler_of(engine)) as server:
+        load(StoreOptions(docker_host=f"tcp://{server.host}"))
     assert engine.loaded
 
 
@@ -270,19 +259,19 @@ def test_an_engine_behind_tls(engine: FakeEngine, tmp_path: Path) -> None:
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
-    with _TcpServer(("127.0.0.1", 0), handler_of(engine)) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        environment = {
-            "DOCKER_HOST": f"tcp://127.0.0.1:{server.server_address[1]}",
-            "DOCKER_TLS_VERIFY": "1",
-            "DOCKER_CERT_PATH": str(tmp_path),
-        }
-        with serving(server):
+    server = Server(handler_of(engine))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    environment = {
+        "DOCKER_HOST": f"tcp://{server.host}",
+        "DOCKER_TLS_VERIFY": "1",
+        "DOCKER_CERT_PATH": str(tmp_path),
+    }
+    with server:
+        load(StoreOptions(environment=environment))
+        assert engine.loaded
+        (tmp_path / "ca.pem").write_text("x")
+        with pytest.raises(Invalid, match="cannot be loaded"):
             load(StoreOptions(environment=environment))
-            assert engine.loaded
-            (tmp_path / "ca.pem").write_text("x")
-            with pytest.raises(Invalid, match="cannot be loaded"):
-                load(StoreOptions(environment=environment))
 
 
 @pytest.mark.parametrize("host", ["ssh://somewhere", "npipe:////./pipe/docker_engine", "tcp://", "nonsense"])

@@ -21,6 +21,7 @@ from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.changing import changed, places
 from tests.stores.copying import contents, copy, sink_at, source_at
 from tests.stores.saving import Link, classic, config, old, write_tar
 
@@ -64,26 +65,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "1"]), inner, max_size=2),
     max_leaves=5,
 )
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything in a document."""
-    yield path
-    if isinstance(value, dict):
-        for key, member in value.items():
-            yield from places(member, (*path, key))
-    elif isinstance(value, list):
-        for number, member in enumerate(value):
-            yield from places(member, (*path, number))
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The document with something else at that path."""
-    if not path:
-        return new
-    copied = dict(value) if isinstance(value, dict) else list(value)
-    copied[path[0]] = changed(copied[path[0]], path[1:], new)
-    return copied
 
 
 def spoiled(document: Any) -> st.SearchStrategy[bytes]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tests.changing import at, changed, places, without
+
 TEXTS: dict[str, bytes] = {
     "empty": b"",
     "null": b"null",
@@ -103,43 +105,9 @@ def mutations(document: Any) -> Iterator[tuple[str, Any]]:
             yield f"{where} a thousand times as long", changed(document, path, at(document, path) * 1000)
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything in a document."""
-    yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, member in members:
-        yield from places(member, (*path, key))
-
-
-def at(value: Any, path: tuple[Any, ...]) -> Any:
-    """What is at that path."""
-    for part in path:
-        value = value[part]
-    return value
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The document with something else at that path."""
-    if not path:
-        return new
-    copied: Any = dict(value) if isinstance(value, dict) else list(value)
-    copied[path[0]] = changed(copied[path[0]], path[1:], new)
-    return copied
-
-
 def renamed(value: Any, path: tuple[Any, ...], name: str) -> Any:
     """The document with a member called otherwise."""
     return changed(value, path[:-1], {**without(at(value, path[:-1]), path[-1:]), name: at(value, path)})
-
-
-def without(value: Any, path: tuple[Any, ...]) -> Any:
-    """The document without what is at that path."""
-    copied: Any = dict(value) if isinstance(value, dict) else list(value)
-    if len(path) == 1:
-        del copied[path[0]]
-    else:
-        copied[path[0]] = without(copied[path[0]], path[1:])
-    return copied
 
 
 def text(value: Any) -> bytes:

@@ -11,12 +11,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from converter.model.pretty_jws import payload
+from tests.http_server import Handler, Server
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -87,10 +86,11 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-class FakeRegistry:
-    """Serves on a port of the loopback while it is a context; what is set on it holds from the next request on."""
+class FakeRegistry(Server):
+    """Serves while it is a context; what is set on it holds from the next request on."""
 
     def __init__(self) -> None:
+        super().__init__(_Handler)
         self.repositories: dict[str, Repository] = {}
         self.uploads: dict[str, bytearray] = {}
         self.requests: list[Request] = []
@@ -116,27 +116,10 @@ class FakeRegistry:
         self.too_large = 413
         self.page = 1000
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.registry = self
-
-    @property
-    def host(self) -> str:
-        """As a reference has it."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
         return f"http://{self.host}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def __getitem__(self, name: str) -> Repository:
         with self.lock:
@@ -183,39 +166,21 @@ class Busy:
         return Refuse(status=429, headers=self._headers) if refused else None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    registry: FakeRegistry
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is what tests are about."""
-
-
 class _Broken(Exception):
     pass
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+class _Handler(Handler):
+    server: FakeRegistry
     fault: Fault
 
     def setup(self) -> None:
         super().setup()
-        with self.server.registry.lock:
-            self.server.registry.connections += 1
+        with self.server.lock:
+            self.server.connections += 1
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
-
-    def _serve(self) -> None:
-        registry = self.server.registry
+    def serve(self) -> None:
+        registry = self.server
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         with registry.lock:
@@ -244,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _may(self, request: Request) -> bool:
-        registry = self.server.registry
+        registry = self.server
         sent = self.headers.get("Authorization", "")
         if registry.token_life is not None:
             if registry.tokens.get(sent.removeprefix("Bearer "), 0) > time.monotonic():
@@ -261,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _token(self, query: dict[str, list[str]], body: bytes) -> None:
-        registry = self.server.registry
+        registry = self.server
         form = parse_qs(body.decode())
         refreshed = form.get("refresh_token") == ["identity"]
         if registry.basic is not None and not refreshed and self.headers.get("Authorization") != _basic(registry.basic):
@@ -288,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "NAME_UNKNOWN", {})
             return
         name, kind, rest = match.groups()
-        repository = self.server.registry[name]
+        repository = self.server[name]
         if kind == "manifests":
             self._manifest(request, repository, rest)
         elif kind == "blobs":
@@ -297,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._upload(request, repository, name, rest)
         elif kind == "tags":
             self._tags(request, repository, name)
-        elif self.server.registry.referrers:
+        elif self.server.referrers:
             self._referrers(repository, rest)
         else:
             self._error(404, "UNSUPPORTED", {})
@@ -333,7 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(400, "DIGEST_INVALID", {})
             return
         headers = {"Docker-Content-Digest": digest, "Location": f"/v2/x/manifests/{digest}"}
-        if document.get("subject") and self.server.registry.referrers:
+        if document.get("subject") and self.server.referrers:
             headers["OCI-Subject"] = document["subject"]["digest"]
         self._answer(201, b"", headers)
 
@@ -344,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {"Content-Type": "application/octet-stream", "Docker-Content-Digest": digest}
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if wanted and self.server.registry.ranges:
+        if wanted and self.server.ranges:
             start = int(wanted[1])
             if start >= len(data):
                 self._error(416, "RANGE_INVALID", {})
@@ -355,7 +320,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, data, headers)
 
     def _upload(self, request: Request, repository: Repository, name: str, session: str) -> None:
-        registry = self.server.registry
+        registry = self.server
         if request.method == "POST":
             self._body()
             source = registry[request.query.get("from", "-")].blobs.get(request.query.get("mount", ""))
@@ -386,7 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._receive(request, repository, name, session)
 
     def _receive(self, request: Request, repository: Repository, name: str, session: str) -> None:
-        registry = self.server.registry
+        registry = self.server
         held = registry.uploads[session]
         if registry.largest_body is not None and int(self.headers.get("Content-Length", 0)) > registry.largest_body:
             self.close_connection = True
@@ -410,22 +375,22 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(201, b"", {"Docker-Content-Digest": digest, "Location": f"/v2/{name}/blobs/{digest}"})
 
     def _session(self, status: int, name: str, session: str) -> None:
-        size = len(self.server.registry.uploads[session])
+        size = len(self.server.uploads[session])
         told = {"Location": f"/v2/{name}/blobs/uploads/{session}?state={size}"}
-        if self.command == "GET" and not self.server.registry.tells_where_it_stands:
+        if self.command == "GET" and not self.server.tells_where_it_stands:
             told = {}
-        told["Range"] = self.server.registry.told_range(size)
+        told["Range"] = self.server.told_range(size)
         self._answer(status, b"", {key: value for key, value in told.items() if value})
 
     def _tags(self, request: Request, repository: Repository, name: str) -> None:
         self._page(request, repository.tags, lambda page: {"name": name, "tags": page or None})
 
     def _catalog(self, request: Request) -> None:
-        self._page(request, self.server.registry.repositories, lambda page: {"repositories": page})
+        self._page(request, self.server.repositories, lambda page: {"repositories": page})
 
     def _page(self, request: Request, names: Iterable[str], document: Callable[[list[str]], object]) -> None:
         every = sorted(name for name in names if name > request.query.get("last", ""))
-        page = every[: min(self.server.registry.page, int(request.query.get("n", 1000)))]
+        page = every[: min(self.server.page, int(request.query.get("n", 1000)))]
         headers = {"Content-Type": "application/json"}
         if len(page) < len(every):
             headers["Link"] = f'<{request.path}?n={len(page)}&last={page[-1]}>; rel="next"'
@@ -453,7 +418,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Broken
             held += part
             taken += len(part)
-            self.server.registry.received += len(part)
+            self.server.received += len(part)
         return bytes(held) if into is None else b""
 
     def _parts(self) -> Any:
