@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
             say(text, colour=RED)
         return status
     finally:
-        _silence_broken_pipe()
+        _silence_broken_output()
 
 
 def reconfigure() -> None:
@@ -135,12 +135,13 @@ def stoppable(heard: list[Stopped]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _silence_broken_pipe() -> None:
-    # The interpreter flushes once more at exit, and would print an error.
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (BrokenPipeError, OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _silence_broken_output() -> None:
+    # The interpreter flushes once more at exit; it would print an error, and end with a status of its own.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

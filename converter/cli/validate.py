@@ -135,6 +135,8 @@ def _read(target: str) -> bytes:
     # One byte more than a document may have: longer input is refused, and endless input (a device) is not read on.
     most = in_force().document + 1
     if target == "-":
+        if sys.stdin is None:  # closed by whoever started this
+            raise NotFound("got no standard input, want a document on it")
         return sys.stdin.buffer.read(most)
     try:
         # Opened without waiting for a writer, which a FIFO may never get.

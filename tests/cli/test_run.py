@@ -266,6 +266,12 @@ def test_a_full_disk_behind_standard_output_is_told(arguments: tuple[str, ...]) 
     assert (process.returncode, err) == (1, "transship: got no space left on device from the system\n")
 
 
+def test_a_full_disk_behind_standard_error_leaves_the_status_as_it_is() -> None:
+    with Path("/dev/full").open("w") as full, start("inspect", "oci:none", stderr=full) as process:
+        process.communicate(timeout=30)
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_are_no_crash(closing: str) -> None:
     done = subprocess.run(

@@ -312,6 +312,14 @@ def test_a_path_is_judged_as_what_it_is_said_to_be(
     assert rule in {finding["rule"] for finding in verdict["findings"]}
 
 
+def test_a_closed_standard_input_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(["validate", "-"]) == 1
+    assert capsys.readouterr().err == "transship: got no standard input, want a document on it\n"
+
+
 def test_no_image_there_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", f"oci:{tmp_path / 'nowhere'}"]) == 1
     assert capsys.readouterr().err.startswith("transship: got no file or directory ")
