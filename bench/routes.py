@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import Command
-from bench.registries import PROGRAM, registry
+from tests.interop.peers import find
+from tests.interop.processes import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = str(ROOT / "bin" / "transship")
@@ -101,7 +102,7 @@ def _routes(images: Images, out: Outputs) -> Iterator[Route]:
     yield from _moving(images, out)
     yield from _unpacking(images, out)
     yield from _again(images, out)
-    if shutil.which(PROGRAM):
+    if find("docker-registry"):
         yield from _between_registries(images, out)
 
 
@@ -234,13 +235,13 @@ def _between_registries(images: Images, out: Outputs) -> Iterator[Route]:
         registry(out.folder / "ours") as ours,
         registry(out.folder / "skopeos") as skopeos,
     ):
-        words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", images.gzipped, source.image]
-        subprocess.run(words, check=True)
-        ends = ("--src-tls-verify=false", "--dest-tls-verify=false", source.image)
+        there, to_ours, to_skopeos = (f"docker://{one.host}/bench/app:1" for one in (source, ours, skopeos))
+        subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", images.gzipped, there], check=True)
+        ends = ("--src-tls-verify=false", "--dest-tls-verify=false", there)
         known = Route(
             name="registry → registry",
-            ours=replace(out.ours("", *ends, ours.image), output=ours.data),
-            peer=replace(out.skopeo("", *ends, skopeos.image), output=skopeos.data),
+            ours=replace(out.ours("", *ends, to_ours), output=ours.folder / "data"),
+            peer=replace(out.skopeo("", *ends, to_skopeos), output=skopeos.folder / "data"),
             goal=0.7,
             kernels=("sha256 packed",),
             chain=("sha256 packed",),
@@ -249,7 +250,7 @@ def _between_registries(images: Images, out: Outputs) -> Iterator[Route]:
         yield replace(
             known,
             name="registry → registry, diff_ids not seen before",
-            ours=replace(out.ours("", "--no-cache", *ends, ours.image), output=ours.data),
+            ours=replace(out.ours("", "--no-cache", *ends, to_ours), output=known.ours.output),
             kernels=("sha256 packed", "gunzip", "sha256 plain"),
             chain=("gunzip",),
         )

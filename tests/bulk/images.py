@@ -16,7 +16,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
-from tests.interop.services import Registry
+from tests.interop.processes import Registry
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import put
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.interop import images, services
 from tests.interop.images import Layout
-from tests.interop.services import Dockerd, Registry
+from tests.interop.processes import Registry
+from tests.interop.services import Dockerd
 from tests.interop.signers import Cosign, Gpg, keyring, make_cosign
 from tests.interop.tools import run
 

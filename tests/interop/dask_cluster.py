@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.interop.services import free_port, listens, wait
+from tests.interop.processes import free_port, listens, wait
 
 ROOT = Path(__file__).parents[2]
 

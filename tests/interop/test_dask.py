@@ -37,8 +37,8 @@ from tests.cli.conftest import put
 from tests.interop import registries, services
 from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
 from tests.interop.fault_proxy import FaultProxy
+from tests.interop.processes import Registry
 from tests.interop.registries import PASSWORD, USER
-from tests.interop.services import Registry
 from tests.interop.wiretap import wiretap
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
 

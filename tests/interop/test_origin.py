@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.interop.images import Layout
-from tests.interop.services import Registry
+from tests.interop.processes import Registry
 from tests.interop.signers import Cosign, Gpg, transship
 from tests.interop.tools import need, run
 

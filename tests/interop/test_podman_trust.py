@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.interop.images import Layout
-from tests.interop.services import Registry
+from tests.interop.processes import Registry
 from tests.interop.signers import Gpg, make_cosign, transship
 from tests.interop.tools import need, run
 

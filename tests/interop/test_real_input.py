@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path
 
 from tests.interop.images import Layout
-from tests.interop.services import Dockerd, Registry
+from tests.interop.processes import Registry
+from tests.interop.services import Dockerd
 from tests.interop.tools import run
 
 

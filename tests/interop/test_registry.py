@@ -28,8 +28,9 @@ from converter.stores.registry import tags
 from tests.interop import registries, services
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.images import Layout
+from tests.interop.processes import Registry
 from tests.interop.registries import PASSWORD, USER
-from tests.interop.services import Dockerd, Registry
+from tests.interop.services import Dockerd
 from tests.interop.tools import need, run
 from tests.stores.certificates import issue
 

@@ -14,7 +14,7 @@ from converter.trust.private_keys import PrivateKey
 from converter.verification import Wanted, verify
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate
-from tests.interop.services import Registry
+from tests.interop.processes import Registry
 from tests.interop.signers import LOCAL, Cosign, Gpg, transship
 from tests.interop.tools import need, run
 from tests.trust.making import Chain, pem

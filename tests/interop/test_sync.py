@@ -16,7 +16,7 @@ from converter.model.reference import Location
 from converter.signing import Signing
 from tests.bulk.images import OPTIONS, entry, fill, many
 from tests.interop.fault_proxy import FaultProxy
-from tests.interop.services import Registry
+from tests.interop.processes import Registry
 from tests.interop.tools import run
 
 IMAGES, BASE, OWN = 30, 4, 2

@@ -11,7 +11,8 @@ from converter.schema import PROFILES
 from converter.stores import StoreOptions
 from converter.validate import Verdict, validate_image
 from tests.interop.images import Layout
-from tests.interop.services import Dockerd, Registry
+from tests.interop.processes import Registry
+from tests.interop.services import Dockerd
 from tests.interop.tools import run
 
 
