@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from converter.bulk.opened import Opened
 from converter.bulk.plan import Job
@@ -53,7 +54,9 @@ def _first(name: str, names: tuple[str, ...], most: int) -> tuple[str, ...]:
 
 
 class Ends:
-    """Opens sources and sinks for the jobs of one run; ``workers`` compress for all of them."""
+    """Opens sources and sinks for the jobs of one run; ``workers`` compress for all of them. Close it at the
+    end of the run.
+    """
 
     def __init__(self, *, memory: Memory, spool: Spool, opened: Opened, workers: Workers) -> None:
         self.memory = memory
@@ -61,8 +64,21 @@ class Ends:
         self.holders = Holders()
         self._spool = spool
         self._opened = opened
+        self._folders: list[Path] = []
         self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Remove the folders that were made for files which then failed, deepest first."""
+        for folder in sorted(self._folders, key=lambda each: len(each.parts), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def folder(self, path: Path) -> None:
+        """Make the folder that a file will be in."""
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        self._folders += missing
 
     def source(self, job: Job) -> AbstractContextManager[Source]:
         """The source of the image; what is costly to read again is read once."""

@@ -16,6 +16,7 @@ from converter.bulk.plan import Job
 from converter.bulk.task import Elsewhere, portable, travels
 from converter.bulk.telling import rest
 from converter.conversion import signed
+from converter.conversion.attachments import are_there
 from converter.conversion.chosen import choose, library_of
 from converter.conversion.executing import execute
 from converter.conversion.planning import Target, plan
@@ -131,7 +132,7 @@ class _Run:
                 return replace(outcome, digest=made.digest, after=made.after)
         stack.enter_context(self.ends.turn(job))
         if job.destination.kind.ending is not None:
-            Path(job.destination.path).parent.mkdir(parents=True, exist_ok=True)
+            self.ends.folder(Path(job.destination.path).parent)
         memory, workers = self.ends.memory, self.ends.workers
         (done,) = execute([(sink, [target])], stack, options, report, memory, workers=workers, alone=False)
         return replace(outcome, digest=str(done.digest or ""), after=done.size)
@@ -139,14 +140,17 @@ class _Run:
     def _is_there(self, target: Target, root: Descriptor) -> bool:
         """Whether the target already has this image under its name, and nothing is to be added to it.
 
-        An image with attachments (signatures) never counts as there: those are checked blob by blob.
+        An image with attachments that changes never counts as there: which of them it keeps is only known once it is
+        made.
         """
-        job, signing = self.job, self.job.options.signing
-        if not job.destination.kind.keeps_roots or target.chosen.attached:
+        job, signing, attached = self.job, self.job.options.signing, target.chosen.attached
+        if not job.destination.kind.keeps_roots or (attached and root.digest != target.chosen.root.digest):
             return False
         try:
             with self.ends.there(job) as there:
                 if there.resolve(target.name).digest != root.digest:
+                    return False
+                if not are_there(attached, there):
                     return False
                 if signing is not None and not signed.done(there, job.destination, root, signing):
                     return False

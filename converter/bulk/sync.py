@@ -70,9 +70,9 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     ):
         shared = (replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries)
         todo = list(jobs(shared, report))
-        ends = Ends(memory=memory, spool=spool, opened=opened, workers=workers)
         telling = Telling(report, len(todo))
-        outcomes = _run(todo, ends, elsewhere, run, telling, hosts=hosts)
+        with closing(Ends(memory=memory, spool=spool, opened=opened, workers=workers)) as ends:
+            outcomes = _run(todo, ends, elsewhere, run, telling, hosts=hosts)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,

@@ -96,6 +96,13 @@ def first(other: Listing, fetch: Fetch) -> Fetch:
     return either
 
 
+def are_there(attached: Iterable[Attached], other: Listing) -> bool:
+    """Whether each attachment, by subject and digest, is listed in another place, too."""
+    wanted = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
+    subjects = {subject for subject, _ in wanted}
+    return wanted <= {(subject, one.descriptor.digest) for subject in subjects for one in other.attachments(subject)}
+
+
 def split(
     attached: Iterable[Attached], subjects: Iterable[Digest], elsewhere: str = ""
 ) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:

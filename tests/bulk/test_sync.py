@@ -321,7 +321,7 @@ def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: Fak
 
 @pytest.mark.parametrize("attachments", [True, False])
 def test_what_speaks_of_images_comes_along_or_is_left(
-    ours: FakeRegistry, theirs: FakeRegistry, attachments: bool
+    ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path, attachments: bool
 ) -> None:
     store, roots = many(1)
     serve(ours, store, roots)
@@ -329,11 +329,17 @@ def test_what_speaks_of_images_comes_along_or_is_left(
     ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
 
     to = f"docker://{theirs.host}/copy"
-    summary = sync([entry(f"docker://{ours.host}/team/app", to, attachments=attachments)], Run())
+    entries = [entry(f"docker://{ours.host}/team/app", to, attachments=attachments)]
 
-    assert states(summary) == {"written": 1}
+    assert states(sync(entries, Run(cache=tmp_path))) == {"written": 1}
     assert theirs["copy/app"].tags.keys() == ({"0", signature} if attachments else {"0"})
     assert bool(ours.seen("GET", "/referrers/")) == attachments
+
+    written = len(theirs.seen("PUT", ""))
+    assert states(sync(entries, Run(cache=tmp_path))) == {"there": 1}
+    assert len(theirs.seen("PUT", "")) == written
+    theirs["copy/app"].tags.pop(signature, None)
+    assert states(sync(entries, Run(cache=tmp_path))) == {"written" if attachments else "there": 1}
 
 
 @pytest.mark.parametrize(
@@ -454,3 +460,19 @@ def test_every_image_becomes_a_file_of_its_own(
     assert states(summary) == {"written": 1}
     assert (tmp_path / file).exists()
     assert states(sync([entry("oci:in", to.format(tmp_path))], Run(cache=tmp_path / "cache"))) == {again: 1}
+
+
+@pytest.mark.parametrize("transport", ["oci", "dir", "docker-archive", "aci", "rootfs"])
+def test_where_every_image_fails_no_folder_is_left(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = MemoryStore()
+    put(store, add_image(store, name=""), "app")
+    layer = max((tmp_path / "in/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    layer.write_bytes(bytes(layer.stat().st_size))
+
+    summary = sync([entry("oci:in", f"{transport}:{tmp_path}/new/out")], Run())
+
+    assert states(summary) == {"failed": 1}
+    assert not (tmp_path / "new").exists()
