@@ -12,6 +12,7 @@ import pytest
 from converter.schema import PROFILES, Profile
 from converter.validate import IMAGE_KINDS, rules, validate_image
 from converter.validate.rules import IMAGE_RULES
+from converter.validate.tar_rules import TARS
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 IMAGES: list[dict[str, Any]] = json.loads((FIXTURES / "index.json").read_bytes())["images"]
@@ -34,6 +35,12 @@ def test_each_rule_is_broken_by_an_image() -> None:
 
     assert {rule.name for rule in IMAGE_RULES} - broken == set()
     assert broken <= {rule.name for rule in rules()}
+
+
+def test_each_rule_of_tars_is_broken_by_an_image_of_each_kind_that_has_it() -> None:
+    broken = {(rule, case["kind"]) for case in IMAGES for rule in (*case["rules"], *case["strict"]["rules"])}
+
+    assert {(rule.name, kind) for rule in TARS for kind in rule.kinds} - broken == set()
 
 
 def test_each_rule_that_is_an_error_decides_alone_over_an_image() -> None:
