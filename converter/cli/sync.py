@@ -14,7 +14,7 @@ from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.progress import progress
-from converter.cli.signers import maker_of, signing, trust_options, wanted
+from converter.cli.signers import maker_of, read, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
 from converter.errors import Unsupported, Usage, within
 
@@ -106,23 +106,21 @@ def command(
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[Entry]:
+    from converter.bulk import sync_file
     from converter.bulk.names import checked
-    from converter.bulk.sync_file import Entry, read
     from converter.model.reference import Location
 
     to = Location.parse(destination) if destination else None
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
+        data = read(source)
         with within(source):
-            with Path(source).open("rb") as file:
-                # One byte too many suffices for the error; the file may be larger than memory.
-                data = file.read(options.store.limits.document + 1)
-            return read(data, options, to, _signing, checked(rename))
+            return sync_file.read(data, options, to, _signing, checked(rename))
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
         raise Usage(f"got no file {source!r}, want one")
     if to is None:
         raise Usage("got no destination, want one beside a source that is no file (DEST)")
-    return [Entry(source=location, to=to, rename=checked(rename), options=options)]
+    return [sync_file.Entry(source=location, to=to, rename=checked(rename), options=options)]
 
 
 def _cluster(scheduler: str) -> Helpers:

@@ -146,12 +146,10 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
     yield f"  digest    {judgement.root.digest}", ""
     if judgement.identity:
         yield f"  name      {judgement.identity}", ""
-    for verdict in judgement.verdicts:
-        yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
+    yield from map(_verdict, judgement.verdicts)
     for step in judgement.steps:
         yield f"  origin    {step.root.digest} ({step.root.media_type})", ""
-        for verdict in step.verdicts:
-            yield f"  {'good' if verdict.ok else 'not good':<10}{_verdict(verdict)}", GREEN if verdict.ok else YELLOW
+        yield from map(_verdict, step.verdicts)
         yield from _proof(step.proof)
     if judgement.content is not None and not judgement.steps:
         yield from _proof(judgement.content)
@@ -171,10 +169,10 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
         yield f"  open      {what}", YELLOW
 
 
-def _verdict(verdict: Verdict) -> str:
-    parts = [f"{verdict.signature.kind} ({verdict.signature.location})"]
+def _verdict(verdict: Verdict) -> tuple[str, str]:
+    parts = [f"  {'good' if verdict.ok else 'not good':<9}", f"{verdict.signature.kind} ({verdict.signature.location})"]
     if verdict.signer:
         parts.append(f"by {verdict.signer}")
     if verdict.identity:
         parts.append(f"for {verdict.identity}")
-    return " ".join(parts) + (f": {verdict.reason}" if verdict.reason else "")
+    return " ".join(parts) + (f": {verdict.reason}" if verdict.reason else ""), GREEN if verdict.ok else YELLOW

@@ -50,12 +50,13 @@ def convert(
     with enforced(options.store.limits), hosts, ExitStack() as stack:
         memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Memory())
         stack.enter_context(remembering(memory))
-        opened = stack.enter_context(open_source(location, source_store(options)))
+        opened = open_source(location, source_store(options))
+        once = None if opened.local else _costly(opened, options)
+        opened = stack.enter_context(once or opened)
         places = [Location.parse(destination) for destination in destinations]
-        once = None if opened.local else _costly(opened, options, stack)
         with within(str(source)):
             library = library_of(options, location, stack)
-            images = choose(once or opened, location, options, library)
+            images = choose(opened, location, options, library)
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
             once.hold()
@@ -75,7 +76,7 @@ def convert(
     return Result(source=str(source), targets=tuple(results), seconds=time.monotonic() - started)
 
 
-def _costly(source: Source, options: Options, stack: ExitStack) -> SharedSource:
+def _costly(source: Source, options: Options) -> SharedSource:
     """Wrap a source that is not on this machine: cached blobs are not fetched, and blobs that are held are fetched
     once.
     """
@@ -86,7 +87,7 @@ def _costly(source: Source, options: Options, stack: ExitStack) -> SharedSource:
         from converter.conversion.caching import CachedSource
 
         source = CachedSource(source, KeptBlobs(options.cache / FOLDER))
-    return stack.enter_context(SharedSource(source))
+    return SharedSource(source)
 
 
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:

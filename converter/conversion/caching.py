@@ -12,14 +12,11 @@ from converter.streams import Block
 
 
 class CachedSource(WrappedSource):
-    """Another source, which its opener closes, in front of which cached blobs are looked up."""
+    """A source in front of which cached blobs are looked up."""
 
     def __init__(self, source: Source, blobs: KeptBlobs) -> None:
         super().__init__(source)
         self._kept = blobs
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open here; the cached blobs stay."""
 
     def _blocks(self, known: Known) -> Iterator[Block]:
         there = self._kept.find(known.descriptor)

@@ -68,28 +68,19 @@ class _Held:
 
 
 class SpooledSource(WrappedSource):
-    """A source whose blobs pass through a spool. It opens and closes the wrapped source."""
+    """A source whose blobs pass through a spool."""
 
     def __init__(self, source: Source, spool: Spool) -> None:
         super().__init__(source)
         self.local = False
         self._spool = spool
 
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
-
     def _blocks(self, known: Known) -> Blocks:
         return self._spool.blocks(known)
 
 
 class SharedSource(WrappedSource):
-    """A source, which its opener closes, for several targets: what they all need is read from it once.
+    """A source for several targets: what they all need is read from it once.
 
     After ``hold``, blobs go through a spool; until then they are read directly.
     """
@@ -103,8 +94,11 @@ class SharedSource(WrappedSource):
         """Keep what is read from now on, even of blobs from an earlier ``fetch``: it will be read again."""
         self._holding = True
 
-    def __exit__(self, *_: object) -> None:
-        self._spool.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._spool:
+            super().__exit__(kind, error, trace)
 
     def _blocks(self, known: Known) -> Blocks:
         return self._spool.blocks(known) if self._holding else known.raw()

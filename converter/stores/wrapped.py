@@ -15,7 +15,7 @@ from converter.ports import Source
 
 
 class WrappedSource(ABC):
-    """Wraps a source. Subclasses define where a blob's bytes come from, and what to close at the end."""
+    """Wraps a source, which it opens and closes. Subclasses define where a blob's bytes come from."""
 
     def __init__(self, source: Source) -> None:
         self.local = source.local
@@ -27,13 +27,13 @@ class WrappedSource(ABC):
         """The bytes of a blob of the wrapped source, from their start."""
 
     def __enter__(self) -> Self:
+        self._source.__enter__()
         return self
 
-    @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close what this source itself has opened."""
+        self._source.__exit__(kind, error, trace)
 
     def names(self) -> tuple[str, ...]:
         return self._source.names()

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound, StorageFailed, Unsupported, within
 from converter.model.content import Blocks, Known
@@ -59,17 +59,11 @@ class DiscoveredImage(WrappedSource):
         super().__init__(source)
         self._folder = folder
 
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._source.__exit__(kind, error, trace)
-        finally:
-            self._folder.cleanup()
+        with self._folder:
+            super().__exit__(kind, error, trace)
 
     def _blocks(self, known: Known) -> Blocks:
         return known.raw()
