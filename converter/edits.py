@@ -14,7 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import REFERENCE, Entry, History, Image, Index, Item, of_aci
 from converter.model.limits import in_force
-from converter.model.platform import Platform, choose
+from converter.model.platform import ALL, Platform, choose
 from converter.streams.blocks import closing, peek
 from converter.streams.detect import HEAD, detect
 
@@ -65,7 +65,7 @@ def of_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
     Of an index, one platform gives the image that suits it, several give an index; what is no index stays as it is, but
     for an ACI that names no platform, which gets the first. Raises NotFound.
     """
-    if tuple(platforms) == ("all",):
+    if tuple(platforms) == ALL:
         return read_whole(item, read)
     wanted = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):

@@ -73,8 +73,7 @@ class Move:
             leaf = self._leaf(source)
             if self.known is not None:
                 self.learn(self.known, ends.memory)
-            limits = self.job.options.store.limits
-            running = Running(jobs=1, memory=ends.memory, report=report, limits=limits)
+            running = Running(jobs=1, memory=ends.memory, report=report)
             (made,) = Execution(sink, ends.workers, running).run([leaf])
         return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
 

@@ -20,7 +20,7 @@ from converter.errors import Invalid, Usage, within
 from converter.model.compression import Compression
 from converter.model.document import type_name
 from converter.model.frozen import frozen
-from converter.model.platform import Platform
+from converter.model.platform import ALL, Platform
 from converter.model.reference import ImageName, Location
 from converter.schema.compiled import validator
 from converter.schema.kinds import document as schema_document
@@ -156,9 +156,7 @@ class _Reading:
             told["compress"] = Compression.parse(said["compress"])
         if "platform" in said:
             platforms = _list(said["platform"])
-            told["platforms"] = (
-                platforms if platforms == ("all",) else tuple(str(Platform.parse(one)) for one in platforms)
-            )
+            told["platforms"] = platforms if platforms == ALL else tuple(str(Platform.parse(one)) for one in platforms)
         if "sign" in said:
             told["signing"] = self.signing(_list(said["sign"]))
         store = self.options.store

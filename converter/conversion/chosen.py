@@ -10,7 +10,7 @@ from converter.conversion import attachments, origin, signed
 from converter.conversion.attachments import Attached, Found, Listing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
-from converter.conversion.prepare import alone, prepare
+from converter.conversion.prepare import platforms_of, prepare
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
 from converter.formats import labelled
@@ -20,6 +20,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Item, subjects
 from converter.model.limits import in_force
 from converter.model.naming import called
+from converter.model.platform import only
 from converter.model.reference import Location
 from converter.plan import Loss
 from converter.ports import Fetch, Source
@@ -66,7 +67,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
     chosen = []
     for one in names:
         root = _resolved(source, one)
-        signed.require(source, replace(location, name=one), root, options.wanted, alone(options))
+        signed.require(source, replace(location, name=one), root, options.wanted, only(platforms_of(options)))
         name = called(location, one, root)
         item = prepare(source, root, options, library.find, name)
         found = attachments.find(source, subjects(root, item)) if options.attachments else Found()

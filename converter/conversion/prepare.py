@@ -15,7 +15,7 @@ from converter.edits import Edit, Read, each_image, edited, named, of_platforms,
 from converter.errors import NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Image, Index, Item, of_aci
-from converter.model.platform import Platform, choose
+from converter.model.platform import ALL, Platform, choose
 from converter.ports import Source
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ def prepare(source: Source, root: Descriptor, options: Options, finder: Finder, 
     ``finder`` finds an ACI's dependencies; ``called`` is the image's name, or empty.
     """
     read = formats.reading(source.fetch)
-    item = _chosen(read(root), options.platforms, read)
+    item = _chosen(read(root), options, read)
     return edited(item, _edits(options, finder, called))
 
 
-def alone(options: Options) -> str:
-    """The one platform selected from an index; empty if there may be several."""
-    wanted = options.platforms or (str(host()),)
-    return wanted[0] if len(wanted) == 1 and wanted != ("all",) else ""
+def platforms_of(options: Options) -> tuple[str, ...]:
+    """The platforms to take of an index: this machine's unless others are asked for."""
+    return options.platforms or (str(host()),)
 
 
 def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
@@ -46,12 +45,12 @@ def _edits(options: Options, finder: Finder, called: str) -> Iterator[Edit]:
         yield each_image(squashed)
 
 
-def _chosen(item: Item, platforms: tuple[str, ...], read: Read) -> Item:
+def _chosen(item: Item, options: Options, read: Read) -> Item:
     if isinstance(item, Index):
-        return _alone(of_platforms(item, platforms or (str(host()),), read), item)
-    if isinstance(item, Image) and platforms and platforms != ("all",) and not of_aci(item).get("platform"):
-        _check(item.platform, platforms)
-    return of_platforms(item, platforms, read)
+        return _alone(of_platforms(item, platforms_of(options), read), item)
+    if isinstance(item, Image) and options.platforms not in ((), ALL) and not of_aci(item).get("platform"):
+        _check(item.platform, options.platforms)
+    return of_platforms(item, options.platforms, read)
 
 
 def _alone(item: Item, index: Index) -> Item:

@@ -17,7 +17,6 @@ from converter.model.content import Derived, Known, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.limits import Limits
 from converter.plan import Copy, Made, Make, Node, Write, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
@@ -77,7 +76,6 @@ class Running:
     copies: int = 0
     memory: Memory
     report: Report = silent
-    limits: Limits | None = None
     link: bool = False
     halt: Callable[[], None] = lambda: None
 
@@ -180,7 +178,7 @@ class Execution:
         from converter.execute.making import diff_id_of
 
         def look(blocks: Blocks) -> Digest:
-            return diff_id_of(blocks, leaf, self._running.limits)
+            return diff_id_of(blocks, leaf)
 
         def write(blocks: Blocks) -> Digest:
             return self._sink.put(blocks, leaf.media_type, expected).digest
@@ -221,8 +219,7 @@ class Execution:
         def put(blocks: Blocks, content: Derived) -> Descriptor:
             return self._put(self._wanted(blocks), leaf, content)
 
-        running = self._running
-        return make(leaf, content, opened, put, self._workers, limits=running.limits, report=running.report)
+        return make(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
         from converter.execute.making import packing

@@ -9,7 +9,6 @@ from converter.events import Report, Warned
 from converter.model.content import WARNING, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.limits import Limits
 from converter.plan import Copy, Made, Make
 from converter.streams import Blocks
 from converter.streams.ahead import ahead
@@ -25,9 +24,9 @@ Put = Callable[[Blocks, Derived], Descriptor]
 """Puts the packed bytes of a layer into the target."""
 
 
-def diff_id_of(blocks: Blocks, leaf: Copy, limits: Limits | None) -> Digest:
+def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     """The digest of a blob's uncompressed bytes; raises DigestMismatch if it is not the leaf's diff_id."""
-    codec, tar = plain(blocks, limits)
+    codec, tar = plain(blocks)
     if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
         _drain(_examined(tar, leaf))
@@ -47,7 +46,6 @@ def make(
     put: Put,
     workers: Workers,
     *,
-    limits: Limits | None,
     report: Report,
 ) -> Made:
     """Make a layer from its inputs and put it into the target."""
@@ -59,7 +57,7 @@ def make(
         # Of a plain tar, the digest that the target computes anyway is the diff_id.
         same = content.compression.codec == "none" and content.algorithm == "sha256"
         try:
-            blocks = uncompressed(layer, notes.__setitem__, opened, limits)
+            blocks = uncompressed(layer, notes.__setitem__, opened)
             metered = blocks if told else ahead(blocks if same else hashed(blocks, meter))
             descriptor = put(compress(metered, content.compression, workers), content)
         except Superseded as found:  # a layer that names a file twice, which its specification forbids

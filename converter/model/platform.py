@@ -6,11 +6,14 @@ Names are Go's, as in image-spec 1.1.1, config.md, "Properties"; aliases are tho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from converter.errors import Usage
 from converter.model.frozen import frozen
+
+ALL = ("all",)
+"""In place of platforms: all that an index has."""
 
 _ARCHITECTURES = {
     "aarch64": ("arm64", ""),
@@ -71,6 +74,11 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def only(platforms: Sequence[str]) -> str:
+    """The one platform of a selection; empty if there may be several."""
+    return platforms[0] if len(platforms) == 1 and tuple(platforms) != ALL else ""
 
 
 def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:

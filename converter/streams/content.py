@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from converter.model.content import Derived, Known, Layer, Note, checked
-from converter.model.limits import Limits
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
@@ -23,9 +22,7 @@ def unnoted(name: str, text: str) -> None:
     """Ignore what a rewrite notes."""
 
 
-def uncompressed(
-    layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, limits: Limits | None = None
-) -> Iterator[Block]:
+def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id if that is known.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
@@ -33,11 +30,11 @@ def uncompressed(
     """
     content = layer.content
     if isinstance(content, Derived):
-        inputs = [partial(uncompressed, source, note, opened, limits) for source in content.inputs]
+        inputs = [partial(uncompressed, source, note, opened) for source in content.inputs]
         blocks: Blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, note)
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
-        codec, blocks = plain(ahead(opened(content)), limits)
+        codec, blocks = plain(ahead(opened(content)))
         checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
         if codec != "tar":
             blocks = ahead(blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converter.model.frozen import frozen
+from converter.model.platform import only
 
 
 @frozen
@@ -19,4 +20,4 @@ class Settings:
     @property
     def platform(self) -> str:
         """The platform of the one image taken from an index; empty if not exactly one was."""
-        return self.platforms[0] if len(self.platforms) == 1 and self.platforms != ("all",) else ""
+        return only(self.platforms)
