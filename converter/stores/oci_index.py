@@ -88,14 +88,24 @@ def offer(entry: Descriptor) -> Offer:
 
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
-    name = entry.annotations.get(REF_NAME, "")
-    match = _ATTACHED.fullmatch(_tag(name) or name)
+    match = _attached(entry)
     if match is None:
         return None
     try:
         return Digest.parse(f"{match[1]}:{match[2]}")
     except Invalid:
         return None
+
+
+def shares_its_tag(entry: Descriptor) -> bool:
+    """Whether an entry's tag is that of the fallback, which any number of referrers may have."""
+    match = _attached(entry)
+    return match is not None and not match[3]
+
+
+def _attached(entry: Descriptor) -> re.Match[str] | None:
+    name = entry.annotations.get(REF_NAME, "")
+    return _ATTACHED.fullmatch(_tag(name) or name)
 
 
 def name_annotations(name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -123,11 +124,28 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
             continue
 
 
+def listed(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:
+    """The entries; instead of an index with the tag of the fallback, which regclient writes, what it lists."""
+    for entry in entries:
+        below: tuple[Descriptor, ...] = (entry,)
+        speaks = oci_index.shares_its_tag(entry) and oci_index.attached_to(entry) != entry.digest
+        if speaks and entry.media_type == types.OCI_INDEX:
+            with suppress(ConverterError):
+                index = load_object(read(entry))
+                below = oci_index.entries(index) if index.get("subject") is None else below
+        names = {key: text for key, text in entry.annotations.items() if key in NAMES}
+        yield from (replace(one, annotations={**one.annotations, **names}) for one in below)
+
+
 def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:
-    """What refers to each subject, in order: by the subject of its document, or by its tag, which takes precedence."""
+    """What refers to each subject, in order: by the subject of its document, or by its tag, of which cosign's takes
+    precedence.
+    """
     found: dict[Digest, list[Attachment]] = {}
     for entry in entries:
         tagged = oci_index.attached_to(entry)
+        if tagged == by_entry.get(entry.digest) and oci_index.shares_its_tag(entry):
+            tagged = None
         names = {
             subject: tag
             for subject, tag in ((by_entry.get(entry.digest), ""), (tagged, entry.annotations.get(REF_NAME, "")))
@@ -155,6 +173,7 @@ class Attached:
         # From Python 3.12 on, a cached_property lets every thread compute it.
         with self._lock:
             if self._subjects is None:
+                self._entries = tuple(listed(self._entries, self._read))
                 self._subjects = dict(subjects(self._entries, self._read))
             return self._subjects
 
@@ -164,7 +183,8 @@ class Attached:
 
     @cached_property
     def _by_subject(self) -> dict[Digest, list[Attachment]]:
-        return attachments(self._entries, self.subjects)
+        by_entry = self.subjects
+        return attachments(self._entries, by_entry)
 
 
 class Additions:

@@ -238,6 +238,22 @@ def test_attachments_of_one_tag(ending: str, left: int, store: MemoryStore, one:
     assert [(each.descriptor.digest, each.tag) for each in found] == [(made.digest, tag) for made in both[-left:]]
 
 
+def test_the_index_in_which_regclient_lists_referrers(store: MemoryStore, one: Descriptor, layout: Path) -> None:
+    true_one, other = referrer(store, one), add_image(store, manifest={"annotations": {"a": "other"}}, name="")
+    body = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [true_one.to_json(), other.to_json()]}
+    index = store.add(json.dumps(body).encode(), types.OCI_INDEX)
+    tag = f"sha256-{one.digest.encoded}"
+    with sink_at("oci", layout) as sink:
+        for root in (one, true_one, other, index):
+            put_tree(store, root, sink)
+        sink.name("1", one)
+        sink.attach(Attachment(subject=one.digest, descriptor=index, tag=tag))
+    with source_at("oci", layout) as source:
+        assert source.names() == ("1",)
+        found = list(source.attachments(one.digest))
+    assert [(each.descriptor.digest, each.tag) for each in found] == [(true_one.digest, ""), (other.digest, tag)]
+
+
 @pytest.mark.parametrize(
     "kinds, ending",
     [
