@@ -25,7 +25,7 @@ from converter.schema.forms import (
     wrong_media_type,
 )
 from converter.schema.walk import objects, texts
-from converter.schema.web import is_url
+from converter.schema.web import is_uri, is_url
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
@@ -109,6 +109,13 @@ def url_blank(document: Any) -> Iterator[Hit]:
     for where, text in texts(document, *_URLS):
         if re.search(r"\s", text) and is_url(text):
             yield where, f"got a blank in {text[:100]!r}, want %20"
+
+
+def url_characters(document: Any) -> Iterator[Hit]:
+    """URLs that Go accepts and RFC 3986 does not, for other reasons than blanks."""
+    for where, text in texts(document, *_URLS):
+        if re.search(r"[\\\s]", text) is None and is_url(text) and not is_uri(text):
+            yield where, f"got {text[:100]!r}, want what RFC 3986 leaves out written as % and two hex digits"
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
@@ -255,6 +262,15 @@ RULES = (
         check=url_blank,
         compat="warning",
         note="Go, in which the reference is written, takes blanks behind the host.",
+    ),
+    Rule(
+        name="oci/url-characters",
+        title="A URL has the characters of RFC 3986, where that allows them.",
+        spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
+        kinds=("oci-descriptor", *_MANIFESTS),
+        check=url_characters,
+        compat="warning",
+        note="Go, in which the reference is written, takes others as well, such as letters beyond ASCII.",
     ),
     Rule(
         name="oci/data-content",

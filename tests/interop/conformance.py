@@ -55,6 +55,7 @@ WHY = {
     "oci/timestamp-syntax": "Python's checker of date-time takes a final line break.",
     "oci/url": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
     "oci/url-blank": "Go takes blanks behind the host, Python's checker of uri does not.",
+    "oci/url-characters": "Go takes letters beyond ASCII, braces and the like, Python's checker of uri does not.",
     "oci/url-syntax": "Python's checker of uri takes a final line break.",
     "schema/oci-descriptor/type": "The official schema of a descriptor does not know platform.",
 }
