@@ -18,7 +18,7 @@ from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, Note, Open
 from converter.model.frozen import frozen
 from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import closing, gathered
 from converter.streams.squash import squash
 from converter.streams.superseded import Replaced
 from converter.streams.tar import fields
@@ -94,7 +94,7 @@ class PackAci:
 
     def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks:
         packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced)
-        return self._grouped(packed, note) if self.groupless else self._led(packed)
+        return self._grouped(packed, note) if self.groupless else gathered(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
         yield entry(MANIFEST, render(self.document), self.epoch)
