@@ -21,7 +21,7 @@ from converter.streams.verify import measured
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.verification import proof
-from converter.verification.original import OriginalSource
+from converter.verification.original import Converted, OriginalSource
 
 
 @frozen
@@ -50,25 +50,23 @@ def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Fi
             found = origin.read(descriptor, before.fetch, before.root)
             if found.record.root.media_type == types.ACI:
                 workers = files.enter_context(Workers(jobs))
-                original = OriginalSource(
-                    found, fetch=before.fetch, root=before.root, item=before.item, files=files, workers=workers
-                )
+                here = Converted(root=before.root, item=before.item, fetch=before.fetch)
+                original = OriginalSource(found, here, files=files, workers=workers)
                 aci = original.fetch(found.record.root)
                 if rebuilt:
                     same = image_id(aci) == _image_id(plan.content)
                 else:
-                    same = finder is not None and _is_of(aci, original, before, finder)
+                    same = finder is not None and _is_of(aci, original, finder)
                 if same:
                     return _restored(aci, original)
     return None
 
 
-def _is_of(aci: Known, original: OriginalSource, before: Before, finder: Finder) -> bool:
+def _is_of(aci: Known, original: OriginalSource, finder: Finder) -> bool:
     """Whether the image is what the ACI and its dependencies make; raises if the proof fails."""
     if not parse(read_manifest(aci)).dependencies:
         return False
-    document = before.fetch(before.root).read()
-    proof.prove(original, original.record.root, before.root, before.item, document, finder=finder)
+    proof.prove(original, original.record.root, finder=finder)
     return True
 
 

@@ -56,12 +56,12 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
             raise Untrusted(f"got an image for {image.platform}, want one for {told}, as the index lists it")
 
 
-def planned(original: OriginalSource, item: Item, root: Descriptor, target: Item, finder: Finder) -> Node:
-    """The plan that must have produced ``target``, whose root is ``root``. Raises Untrusted if none could have.
+def planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
+    """The plan that must have produced ``original.converted``. Raises Untrusted if none could have.
 
     ``finder`` finds the dependencies of an ACI.
     """
-    settings = original.record.settings
+    settings, root, target = original.record.settings, original.converted.root, original.converted.item
     item = each_image(original.with_layers)(item)
     if settings.called:
         item = named(settings.called)(item)

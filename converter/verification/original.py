@@ -15,6 +15,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Layer, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Item, images
 from converter.model.limits import in_force
 from converter.model.naming import TITLE
@@ -31,28 +32,28 @@ from converter.trust.origin import IMAGE, Evidence, LayerOrigin, Record
 from converter.verification.spooled import Spooled
 
 
+@frozen
+class Converted:
+    """What a record is about: an image, or an index with all its images, and how to fetch what it names."""
+
+    root: Descriptor
+    item: Item
+    fetch: Fetch
+
+
 class OriginalSource:
     """A source of one image. Temporary files are closed with ``files``."""
 
     local = True
     unpacked = False
 
-    def __init__(
-        self,
-        found: Evidence,
-        *,
-        fetch: Fetch,
-        root: Descriptor,
-        item: Item,
-        files: ExitStack,
-        workers: Workers,
-    ) -> None:
-        """``root`` and ``item`` are the converted image, ``fetch`` is that of its source."""
+    def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
         self.record: Record = found.record
+        self.converted = converted
         self._parts = found.parts
-        self._fetch = fetch
-        self._root = root
-        self._layers = {known.descriptor.digest: known for known in blobs(item)}
+        self._fetch = converted.fetch
+        self._root = converted.root
+        self._layers = {known.descriptor.digest: known for known in blobs(converted.item)}
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, Spooled] = {}

@@ -27,7 +27,7 @@ from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
 from converter.streams.verify import measured
 from converter.verification import again, differing
-from converter.verification.original import OriginalSource
+from converter.verification.original import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
 
@@ -63,21 +63,20 @@ class Proof:
     uncovered: tuple[str, ...] = ()
 
 
-def prove(
-    original: OriginalSource, signed: Descriptor, root: Descriptor, target: Item, document: bytes, *, finder: Finder
-) -> Proof:
-    """Prove that converting ``signed`` gives ``target``; ``document`` is the target's root, empty for an ACI.
+def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Proof:
+    """Prove that converting ``signed`` gives ``original.converted``.
 
     ``finder`` finds the dependencies of an ACI, and vouches for them. The signature over ``signed`` must already be
     verified. Raises Untrusted with what differs, and what reading raises.
     """
+    root, target = original.converted.root, original.converted.item
     item = again.chosen(original, signed)
     was = original.record.root.media_type
     platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
-    node = again.planned(original, item, root, target, finder)
-    open_ends = tuple(_untold(original, item, root))
+    node = again.planned(original, item, finder)
+    open_ends = tuple(_untold(original, item))
     if root.media_type == types.ACI:
-        found = _acis(original, node, root)
+        found = _acis(original, node)
         beneath = () if original.record.settings.layered else _beneath(target)
         return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
     made: dict[int, Made] = {}
@@ -86,16 +85,16 @@ def prove(
         with within(f"layer[{number}]"):
             made[id(leaf)], row = _layer(original, leaf, layer)
             rows.append(row)
-    uncovered = (*_documents(node, made, root, target, document), *_elsewhere(target), *open_ends)
+    uncovered = (*_documents(node, made, original.converted), *_elsewhere(target), *open_ends)
     return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
 
 
-def _untold(original: OriginalSource, item: Item, root: Descriptor) -> Iterator[str]:
+def _untold(original: OriginalSource, item: Item) -> Iterator[str]:
     """What only the record states, and nothing signed does."""
     settings = original.record.settings
     if settings.platforms and of_aci(item).get("platform"):
         yield "the platform, which the signed ACI does not say"
-    if settings.dev_links and root.media_type == types.ACI:
+    if settings.dev_links and original.converted.root.media_type == types.ACI:
         yield "the links below /dev, which the record asks for"
     if settings.epoch:
         yield "the time of what no signed layer has, which the record says"
@@ -185,8 +184,9 @@ def _worst(original: OriginalSource, content: Derived) -> str:
     return CARRIED if carried else REBUILT
 
 
-def _acis(original: OriginalSource, node: Node, root: Descriptor) -> Proof:
+def _acis(original: OriginalSource, node: Node) -> Proof:
     """Prove an ACI and those that it was made to depend on: the tar of each has to be what the signed image gives."""
+    root = original.converted.root
     if isinstance(node, Copy):
         raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
     chain = leaves(node)
@@ -232,21 +232,22 @@ def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> 
     return ("the order of the files in the ACI, and how their headers are written",)
 
 
-def _documents(node: Node, made: dict[int, Made], root: Descriptor, target: Item, document: bytes) -> tuple[str, ...]:
+def _documents(node: Node, made: dict[int, Made], converted: Converted) -> tuple[str, ...]:
     """Compare the target's documents with those that the signed image gives; returns what is not covered."""
     assert isinstance(node, Write)
     wanted, data = again.filled(node, made)
-    if wanted.descriptor.digest == root.digest:
+    if wanted.descriptor.digest == converted.root.digest:
         return ()
+    target, document = converted.item, load_object(converted.fetch(converted.root).read())
     if not isinstance(target, Image):
-        differing.require_same("index", load_object(document), load_object(data))
+        differing.require_same("index", document, load_object(data))
         return ()
     config = target.original.config if target.original is not None else None
     made_config, config_data = again.filled(node.inputs[0], made)
     if config is not None and config.descriptor.digest != made_config.descriptor.digest:
         differing.require_same("config", load_object(config.read()), load_object(config_data))
         raise Untrusted(f"got the config {config.descriptor.digest}, want {made_config.descriptor.digest}")
-    return differing.manifests(load_object(document), load_object(data))
+    return differing.manifests(document, load_object(data))
 
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:

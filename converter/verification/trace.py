@@ -31,7 +31,7 @@ from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof
 from converter.verification.beneath import Beneath
-from converter.verification.original import OriginalSource
+from converter.verification.original import Converted, OriginalSource
 from converter.verification.proof import Proof
 from converter.verification.question import Stored
 from converter.verification.taken import Judge, either, of_platform
@@ -116,20 +116,13 @@ def trace(stored: Stored, wanted: Wanted, judge: Judge) -> Trace:
         return _Tracing(stored.location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
 
 
-@frozen
-class _Here:
-    """What a record is about: an image, or an index with all its images."""
-
-    root: Descriptor
-    item: Item
-
-
-def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, _Here]:
+def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
     """The same record for one image of its index alone."""
     image = of_platform(source.fetch, root, platform)
     assert isinstance(image, Image)
     assert image.original is not None
-    return found.of_one(str(image.platform)), _Here(root=image.original.manifest.descriptor, item=image)
+    alone = Converted(root=image.original.manifest.descriptor, item=image, fetch=source.fetch)
+    return found.of_one(str(image.platform)), alone
 
 
 @frozen(kw_only=False)
@@ -158,22 +151,16 @@ class _Tracing:
                     if platform and root.media_type in types.INDEXES:
                         found, here = _of_one(found, source, root, platform)
                     else:
-                        here = _Here(root=root, item=item_at(source.fetch, root))
-                    return Trace(steps=tuple(self._steps(source, found, here, names, depth=depth)))
+                        here = Converted(root=root, item=item_at(source.fetch, root), fetch=source.fetch)
+                    return Trace(steps=tuple(self._steps(found, here, names, depth)))
             except ConverterError as error:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
-    def _steps(
-        self, source: Source, found: Evidence, here: _Here, names: dict[str, str], *, depth: int
-    ) -> Iterator[Step]:
-        root, item = here.root, here.item
-        document = b"" if root.media_type == types.ACI else source.fetch(root).read()
-        names = names or _names_of_aci(item)
+    def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[Step]:
+        names = names or _names_of_aci(here.item)
         with ExitStack() as files:
-            original = OriginalSource(
-                found, fetch=source.fetch, root=root, item=item, files=files, workers=self.workers
-            )
+            original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
             judgement = either(self.judge, Stored(original, self.location, signed), self.wanted, platform=platform)
@@ -184,7 +171,7 @@ class _Tracing:
                 signed = judgement.root
                 self._check_name(original, signed, names)
             beneath = Beneath(original, lambda one: self._judged_below(original, one))
-            proven = proof.prove(original, signed, root, item, document, finder=beneath.find)
+            proven = proof.prove(original, signed, finder=beneath.find)
         verdicts = (*judgement.verdicts, *beneath.verdicts)
         yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further
