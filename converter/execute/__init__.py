@@ -133,8 +133,9 @@ class Execution:
             if not node.carried:
                 require_written(data, node.media_type)
             descriptor = node.described(data)
-            if not self._sink.has(descriptor):
-                descriptor = self._sink.put((data,), node.media_type, descriptor)
+            with self._running.memory.alone(descriptor.digest):
+                if not self._sink.has(descriptor):
+                    descriptor = self._sink.put((data,), node.media_type, descriptor)
             made = Made(descriptor=descriptor)
         self.made[id(node)] = made
         return made

@@ -21,7 +21,7 @@ from tests.builders import add_image, tar
 from tests.bulk.images import entry, many, serve
 from tests.cli.conftest import put
 from tests.formats.aci_archives import aci_tar, manifest
-from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
+from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.trust.making import ecdsa, openpgp
 
 ZSTD = Compression("zstd")
@@ -67,6 +67,17 @@ def test_what_images_share_is_read_and_sent_once(
         # Whether a blob is there is asked once, and never which tags there are.
         assert set(Counter(one.path for one in theirs.seen("HEAD", "/blobs/")).values()) == {1}
         assert not theirs.seen("GET", "/tags/list")
+
+
+def test_one_image_for_two_repositories_is_sent_once(ours: FakeRegistry, theirs: FakeRegistry) -> None:
+    store, roots = many(1)
+    serve(ours, store, roots * 2)
+    theirs.fault = first(99, Stall(seconds=0.1), method="PUT", path="/blobs/")
+
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}", "r{tag}:x")], Run())
+
+    assert states(summary) == {"written": 2}
+    assert len([one for one in theirs.seen("PUT", "/blobs/") if "digest" in one.query]) == 6 + 1
 
 
 def test_images_share_connections_and_what_a_token_server_gave(
