@@ -10,9 +10,11 @@ _USER = rf"([A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})*"
 _LETTER = r"([A-Za-z0-9._~!$&'()*+,;=<>\"\[\]-]|[^\x00-\x7f]|%25|%[89A-Fa-f][0-9A-Fa-f])"
 _HOST = rf"((?!\[)({_LETTER}*|({_LETTER}|:)*:[0-9]*)|\[({_LETTER}|:)*\](:[0-9]*)?)"
 _AUTHORITY = re.compile(rf"({_USER}@)?{_HOST}")
-_MARK = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})"
+_NAME = rf"(?:[A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPED})"
+_MARK = f"(?:{_NAME}|[:@])"
+_HOST_AND_PORT = rf"(?:(?:{_NAME}|:)*+@)?(?:{_NAME}*+|\[(?:{_NAME}|:)++\])(?::[0-9]*)?"
 _URI = re.compile(
-    rf"[A-Za-z][A-Za-z0-9+.-]*:(?://(?:{_MARK}|[\[\]])*+(?:/(?:{_MARK}|/)*+)?|(?!//)(?:{_MARK}|/)*+)"
+    rf"[A-Za-z][A-Za-z0-9+.-]*:(?://{_HOST_AND_PORT}(?:/(?:{_MARK}|/)*+)?|(?!//)(?:{_MARK}|/)*+)"
     rf"(?:\?(?:{_MARK}|[/?])*+)?(?:#(?:{_MARK}|[/?])*+)?"
 )
 _ESCAPES = re.compile(rf"([^%]|{_ESCAPED})*")
@@ -41,5 +43,5 @@ def is_url(text: str) -> bool:
 
 
 def is_uri(text: str) -> bool:
-    """Whether a text is written as a URI of RFC 3986 (appendix A), whatever its host is."""
+    """Whether a text is written as a URI of RFC 3986 (appendix A); what stands in brackets may be any address."""
     return _URI.fullmatch(text) is not None

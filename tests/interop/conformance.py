@@ -53,9 +53,9 @@ WHY = {
     "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
     "oci/timestamp-for-go": "RFC 3339 allows small letters, and Python's checker of date-time takes them; Go does not.",
     "oci/timestamp-syntax": "Python's checker of date-time takes a final line break.",
-    "oci/url": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
     "oci/url-blank": "Go takes blanks behind the host, Python's checker of uri does not.",
     "oci/url-characters": "Go takes letters beyond ASCII, braces and the like, Python's checker of uri does not.",
+    "oci/url-for-go": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
     "oci/url-syntax": "Python's checker of uri takes a final line break.",
     "schema/oci-descriptor/type": "The official schema of a descriptor does not know platform.",
 }
