@@ -101,8 +101,9 @@ def _packed_as(item: Item, target: Item) -> Item:
             raise Untrusted(f"got {len(target.entries)} entries in the index, want {len(item.entries)}")
         entries = []
         for one, other in zip(item.entries, target.entries, strict=True):
-            both = one.item is not None and other.item is not None
-            entries.append(replace(one, item=_packed_as(one.item, other.item)) if both else one)  # type: ignore[arg-type]  # "both" says that neither is None
+            if one.item is not None and other.item is not None:
+                one = replace(one, item=_packed_as(one.item, other.item))
+            entries.append(one)
         return replace(item, entries=tuple(entries))
     if type(item) is not type(target):
         raise Untrusted("got an index in place of an image, or an image in place of an index, want what was signed")

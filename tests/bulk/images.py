@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from converter.bulk.sync_file import Entry
 from converter.conversion import Options
@@ -67,7 +68,7 @@ def fill(registry: Registry, repository: str, store: MemoryStore, roots: list[De
     return sum(map(len, store.blobs.values()))
 
 
-def entry(source: str, to: str, rename: str = "", options: Options = OPTIONS, **more: object) -> Entry:
+def entry(source: str, to: str, rename: str = "", options: Options = OPTIONS, **more: Any) -> Entry:
     """As the command line would make it of these texts."""
-    options = replace(options, **more)  # type: ignore[arg-type]  # the fields of Options, by name
+    options = replace(options, **more)
     return Entry(source=Location.parse(source), to=Location.parse(to), rename=rename, options=options)

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -342,8 +342,8 @@ MOVE = Move(job=JOB, blob=Descriptor.of(b"x", types.OCI_LAYER), media_type=types
         pytest.param({"apart": True}, False, id="the repository does where nothing can be mounted"),
     ],
 )
-def test_keys_are_of_content_packing_and_target(change: dict[str, object], same: bool) -> None:
-    assert (replace(MOVE, **change).key == MOVE.key) is same  # type: ignore[arg-type]  # the fields of Move, by name
+def test_keys_are_of_content_packing_and_target(change: dict[str, Any], same: bool) -> None:
+    assert (replace(MOVE, **change).key == MOVE.key) is same
 
 
 def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, theirs: FakeRegistry) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -191,12 +192,10 @@ def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == f"transship {__version__}\n"
 
 
-def start(*arguments: str, source: str = "", **more: object) -> subprocess.Popen[str]:
+def start(*arguments: str, source: str = "", **more: Any) -> subprocess.Popen[str]:
     """A process of its own, whose output this process reads."""
     call = [sys.executable, *(("-c", source) if source else ("-m", "converter")), *arguments]
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # keywords that are passed on
-        call, text=True, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more)
-    )
+    return subprocess.Popen(call, text=True, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more))
 
 
 WAITS = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,15 +69,15 @@ def test_there_and_back_the_files_are_the_same(tmp_path: Path) -> None:
         pytest.param({}, "aci:{}.aci", id="another format"),
     ],
 )
-def test_what_no_longer_fits_is_told_of(options: dict[str, object], target: str, tmp_path: Path) -> None:
+def test_what_no_longer_fits_is_told_of(options: dict[str, Any], target: str, tmp_path: Path) -> None:
     source = layout(tmp_path / "source")
     sign(source, SIGNING)
     destination = target.format(tmp_path / "out")
-    done = converter.convert(source, destination, **options)  # type: ignore[arg-type]  # a row of keywords
+    done = converter.convert(source, destination, **options)
     assert done.targets[0].signatures == ()
     assert "attachments" in {loss.field for loss in done.losses}
     with pytest.raises(LossRefused):
-        converter.convert(source, f"{destination}-strict", strict=True, origin="never", **options)  # type: ignore[arg-type]
+        converter.convert(source, f"{destination}-strict", strict=True, origin="never", **options)
 
 
 def test_signatures_may_be_left_behind(tmp_path: Path) -> None:

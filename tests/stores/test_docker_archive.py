@@ -31,6 +31,12 @@ from tests.stores.saving import BASE, TOP, Link, classic, config, old, write_tar
 FULL = "io.containerd.image.name"
 
 
+def text_of(files: dict[str, bytes | Link], name: str) -> bytes:
+    data = files[name]
+    assert isinstance(data, bytes)
+    return data
+
+
 def manifest_at(path: Path, name: str = "") -> dict[str, Any]:
     with source_at("docker-archive", path) as source:
         contents(source, name)
@@ -84,7 +90,7 @@ def test_the_archive_may_be_packed_and_its_names_begin_anyhow(tmp_path: Path, pa
 def test_a_row_is_read_in_any_case_as_the_engine_reads_it(tmp_path: Path) -> None:
     files = classic()
     before = manifest_at(write_tar(tmp_path / "a.tar", files))
-    rows = json.loads(bytes(files["manifest.json"]))  # type: ignore[arg-type]  # it is no link
+    rows = json.loads(text_of(files, "manifest.json"))
     files["manifest.json"] = json.dumps([{name.lower(): value for name, value in row.items()} for row in rows]).encode()
     assert manifest_at(write_tar(tmp_path / "b.tar", files), "app:1") == before
 
@@ -174,7 +180,7 @@ def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path, m
 
 def several() -> dict[str, bytes | Link]:
     files = classic(tags=["app:1", "example.com/other:2"])
-    row = json.loads(bytes(files["manifest.json"]))[0]  # type: ignore[arg-type]  # it is no link
+    row = json.loads(text_of(files, "manifest.json"))[0]
     files["two"] = config(created="2024-01-01T00:00:00Z")
     files["three"] = config(created="2025-01-01T00:00:00Z")
     rows = [row, {**row, "Config": "two", "RepoTags": None}, {**row, "Config": "three", "RepoTags": ["bare"]}]
@@ -241,13 +247,13 @@ def test_an_old_archive_becomes_a_schema_1_manifest(tmp_path: Path, named: bool)
         "tag": "1" if named else "",
         "architecture": "amd64",
         "fsLayers": [{"blobSum": sha256(SECOND)}, {"blobSum": sha256(gzipped(FIRST))}],
-        "history": [{"v1Compatibility": bytes(files[f"{layer}/json"]).decode()} for layer in (TOP, BASE)],  # type: ignore[arg-type]  # no link
+        "history": [{"v1Compatibility": text_of(files, f"{layer}/json").decode()} for layer in (TOP, BASE)],
     }
 
 
 def test_an_absent_foreign_layer_keeps_its_urls(tmp_path: Path) -> None:
     files = classic()
-    row = json.loads(bytes(files["manifest.json"]))[0]  # type: ignore[arg-type]  # it is no link
+    row = json.loads(text_of(files, "manifest.json"))[0]
     far = Descriptor.of(b"packed", types.DOCKER_FOREIGN_GZIP).to_json() | {"urls": ["https://example.com/base"]}
     files["manifest.json"] = json.dumps([{**row, "LayerSources": {sha256(FIRST): far}}]).encode()
     del files[FIRST_NAME]

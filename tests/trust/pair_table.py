@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import converter
 from converter.stores.options import StoreOptions
@@ -84,8 +85,8 @@ def report(made: str, target: str, compress: str, folder: Path, host: str) -> Ju
     name = "library/app:1" if made == SCHEMA_1 else NAME
     if (made, target) == (ACI, ACI):
         name = ""  # that of its manifest: an .asc has none
-    keys = {"keyrings": (RING,)} if made == ACI else {"keys": (KEY,)}
-    return verify(destination, Wanted(**keys, identity=name), PLAIN)  # type: ignore[arg-type]  # one of the two
+    keys: dict[str, Any] = {"keyrings": (RING,)} if made == ACI else {"keys": (KEY,)}
+    return verify(destination, Wanted(**keys, identity=name), PLAIN)
 
 
 def lost(made: str, compress: str, folder: Path, host: str) -> bool:

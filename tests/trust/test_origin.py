@@ -81,9 +81,9 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("make, target, options, level", PAIRS)
-def test_the_level_of_a_pair(make: Make, target: str, options: dict[str, object], level: str, tmp_path: Path) -> None:
+def test_the_level_of_a_pair(make: Make, target: str, options: dict[str, Any], level: str, tmp_path: Path) -> None:
     destination = target.format(tmp_path)
-    converter.convert(make(tmp_path / "source"), destination, **options)  # type: ignore[arg-type]  # options as a table has them
+    converter.convert(make(tmp_path / "source"), destination, **options)
     wanted = BOTH
     if make is origins.v1:
         wanted = Wanted(keys=BOTH.keys, identity="library/app:1")
@@ -134,10 +134,10 @@ def test_an_aci_is_made_again_of_its_layer(packing: Callable[[bytes], bytes], ta
     ],
 )
 def test_an_aci_by_its_compressor(
-    packing: Callable[[bytes], bytes], target: str, options: dict[str, object], level: str, tmp_path: Path
+    packing: Callable[[bytes], bytes], target: str, options: dict[str, Any], level: str, tmp_path: Path
 ) -> None:
     destination = target.format(tmp_path)
-    converter.convert(origins.aci(tmp_path / "app.aci", packing), destination, **options)  # type: ignore[arg-type]  # options as a table has them
+    converter.convert(origins.aci(tmp_path / "app.aci", packing), destination, **options)
     report = asked(destination, OPENPGP)
     assert (report.unmet, report.level) == ((), level)
 
@@ -256,8 +256,8 @@ def test_what_is_packed_again_and_comes_out_as_it_was_keeps_what_speaks_of_it(tm
         pytest.param({"attachments": False}, False, id="not where nothing goes along"),
     ],
 )
-def test_when_a_record_is_written(options: dict[str, object], written: bool, tmp_path: Path) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci", **options)  # type: ignore[arg-type]  # options as a table has them
+def test_when_a_record_is_written(options: dict[str, Any], written: bool, tmp_path: Path) -> None:
+    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci", **options)
     assert (tmp_path / "app.aci.origin").exists() == written
 
 

@@ -94,6 +94,11 @@ def put(base: Path, data: bytes) -> None:
     (base / "blobs/sha256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
 
 
+def always(value: Any) -> Callable[[Any], Any]:
+    """Whatever a document was, this is in its place."""
+    return lambda _: value
+
+
 def layout(
     layers: list[tuple[bytes, bytes]] | None = None,
     *,
@@ -312,11 +317,11 @@ def as_documents() -> Iterator[Member]:
         return Member(name=told, make=made.write, commands=commands)
 
     for told, data in documents.TEXTS.items():
-        yield member(f"layout: manifest {told}", layout(manifest_of=lambda _, data=data: data))  # type: ignore[misc]  # bound
-        yield member(f"layout: config {told}", layout(config_of=lambda _, data=data: data))  # type: ignore[misc]  # bound
+        yield member(f"layout: manifest {told}", layout(manifest_of=always(data)))
+        yield member(f"layout: config {told}", layout(config_of=always(data)))
         yield member(
             f"layout: index {told}",
-            layout(index_of=lambda _, data=data: data),  # type: ignore[misc]  # bound
+            layout(index_of=always(data)),
             (*looked_at(source), *to("oci:in/good:app", "oci:in/layout:new")),
         )
         made = layout()
@@ -328,13 +333,13 @@ def as_documents() -> Iterator[Member]:
             )
     good = layout()
     for told, value in documents.mutations(good.manifest):
-        made = layout(manifest_of=lambda _, value=value: value)  # type: ignore[misc]  # bound
+        made = layout(manifest_of=always(value))
         yield member(f"layout: manifest {told}", made, (*short, *to(source, "aci:out/a.aci")))
     for told, value in documents.mutations(good.config):
-        made = layout(config_of=lambda _, value=value: value)  # type: ignore[misc]  # bound
+        made = layout(config_of=always(value))
         yield member(f"layout: config {told}", made, (*short, *to(source, "aci:out/a.aci", "bundle:out/bundle")))
     for told, value in documents.mutations(good.index):
-        made = layout(index_of=lambda _, value=value: value)  # type: ignore[misc]  # bound
+        made = layout(index_of=always(value))
         yield member(f"layout: index {told}", made, (*short, ("tags", source), ("diff", source, source)))
     yield from nested()
     many = [(FILE + END, FILE + END)] * 3000

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,8 +27,8 @@ NAMES = st.binary(min_size=1, max_size=300).filter(
     gname=st.sampled_from([b"", b"users"]),
     mtime_ns=st.integers(-(10**18), 10**19),
 )
-def test_what_is_written_is_read(name: bytes, linkname: bytes, **fields: int | bytes) -> None:
-    (entry,) = entries([header(name=name, linkname=linkname, type=b"2", **fields)])  # type: ignore[arg-type]  # mixed
+def test_what_is_written_is_read(name: bytes, linkname: bytes, **fields: Any) -> None:
+    (entry,) = entries([header(name=name, linkname=linkname, type=b"2", **fields)])
     assert (entry.name, entry.linkname) == (name, linkname)
     assert {key: getattr(entry, key) for key in fields} == fields
 
