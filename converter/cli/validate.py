@@ -48,14 +48,16 @@ Examples:
     show_default=True,
     help="What to follow: the reference implementations, or the text of the specifications.",
 )
-@click.option("--list-rules", is_flag=True, help="Print every rule and exit.")
+@click.option(
+    "--list-rules", is_flag=True, help="Print every rule, or those of --kind, and exit; with --json for programs."
+)
 @store_options
 @common
 def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, list_rules: bool) -> int:
-    """Say everything that is wrong with images or JSON documents.
+    """Report everything that is wrong with images or JSON documents.
 
     TARGET is a reference, a file, a directory, or - for a document on standard input. Of an image all blobs are read;
-    a reference without a name means all images that are there. Exit status 1 where a target is invalid, or one of
+    a reference without a name means all images that are there. Exit status 1 if a target is invalid, or one of
     several cannot be read; warnings leave it valid.
     """
     form = "json" if flags().json else form

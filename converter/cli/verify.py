@@ -117,7 +117,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @store_options
 @common
 def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
-    """Say who signed REF, and whether that is what is asked for.
+    """Report who signed REF, and whether that is what is required.
 
     Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
     at this time. Exit status 0 only then. An image that was converted counts as signed where its origin record proves
