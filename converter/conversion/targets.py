@@ -29,7 +29,7 @@ def check(destinations: Sequence[Location], images: int) -> None:
     taken: dict[Path, Location] = {}
     for destination in destinations:
         place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
-        if destination.path == "-" and destination.transport in ("oci", "dir"):
+        if destination.path in STDOUT and destination.transport in ("oci", "dir", "bundle"):
             raise Usage(f"got standard output for {destination.transport}, want a directory")
         if images > 1 and destination.kind.holds != "several":
             raise Usage(f"got {images} images for {destination}, want one (transship sync has a place for each)")

@@ -34,6 +34,7 @@ FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
         pytest.param(["docker-archive:-", "aci:/dev/stdout"], 1, id="two on standard output"),
         pytest.param(["oci:-"], 1, id="a layout on standard output"),
         pytest.param(["dir:-"], 1, id="a directory on standard output"),
+        pytest.param(["bundle:/dev/stdout"], 1, id="a bundle on standard output"),
         pytest.param(["docker-archive:a:x:1", "docker-archive:b/../a:x:2"], 1, id="two in one archive"),
         pytest.param(["oci:a", "dir:a"], 1, id="two stores in one directory"),
         pytest.param(["oci:a:x"], 2, id="two images under one name"),

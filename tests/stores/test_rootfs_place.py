@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from converter.errors import Invalid, NotFound, StorageFailed, Unsupported, Usage
+from converter.errors import Invalid, NotFound, StorageFailed, Unsupported
 from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.digest import Digest
@@ -196,9 +196,9 @@ def _failing(data: bytes) -> Iterator[bytes]:
     raise NotFound("got no more, want it")
 
 
-def test_a_bundle_is_no_stream() -> None:
-    with pytest.raises(Usage, match="bundle"):
-        open_sink(Location(transport="bundle", path="-"))
+def test_a_bundle_is_no_device() -> None:
+    with pytest.raises(Invalid, match="is no directory"), open_sink(Location(transport="bundle", path="/dev/null")):
+        pass
 
 
 def test_somebody_who_is_not_root_is_told_what_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

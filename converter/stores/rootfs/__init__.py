@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converter.errors import Usage
 from converter.model.reference import STDOUT, Location
 from converter.ports import Sink
 from converter.stores.disk import disk
@@ -18,11 +17,9 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     ``-``.
     """
     path = Path(location.path)
+    if location.transport == "bundle":
+        return BundleSink(path, options)
     with disk(path, "write"):
         piped = location.path in STDOUT or (path.exists() and not path.is_dir() and not path.is_file())
         flat = piped or (path.suffix == ".tar" and not path.is_dir())
-    if location.transport == "rootfs":
-        return FlatSink(path) if flat else RootfsSink(path, options)
-    if piped:
-        raise Usage("got standard output for a bundle, want a directory")
-    return BundleSink(path, options)
+    return FlatSink(path) if flat else RootfsSink(path, options)
