@@ -143,14 +143,14 @@ class _Run:
         An image with attachments that changes never counts as there: which of them it keeps is only known once it is
         made.
         """
-        job, signing, attached = self.job, self.job.options.signing, target.chosen.attached
-        if not job.destination.kind.keeps_roots or (attached and root.digest != target.chosen.root.digest):
+        job, signing, chosen = self.job, self.job.options.signing, target.chosen
+        if not job.destination.kind.keeps_roots or (chosen.attached and root.digest != chosen.root.digest):
             return False
         try:
             with self.ends.there(job) as there:
                 if there.resolve(target.name).digest != root.digest:
                     return False
-                if not are_there(attached, there):
+                if not are_there(target.carried.attached, there):
                     return False
                 if signing is not None and not signed.done(there, job.destination, root, signing):
                     return False

@@ -376,6 +376,11 @@ def test_what_is_signed_is_not_signed_again_but_by_another_key(
     assert run(first, second) == {"written": 2}
     assert run(second) == run(first, second) == {"there": 2}
 
+    for to in ("oci", "dir", "docker-archive"):
+        kept = [entry(f"docker://{theirs.host}/copy/app", f"{to}:{tmp_path}/{to}")]
+        assert states(sync(kept, Run(cache=tmp_path))) == {"written": 2}
+        assert states(sync(kept, Run(cache=tmp_path))) == {"there": 2}
+
 
 def test_directories_are_images_again_under_the_names_they_had(
     ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path
