@@ -20,6 +20,7 @@ from converter.model.image import Artifact, Image, Item, RunConfig
 from converter.plan import Loss, Made, Make, Node, Write
 from converter.ports import Fetch
 from converter.streams import Block
+from converter.streams.flatten import Flatten
 from converter.streams.squash import squash
 from converter.streams.superseded import Replaced
 
@@ -65,9 +66,11 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
         raise Unsupported(f"got {what}, want one image for a root file system")
     if any(layer.absent for layer in item.layers):
         raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
-    content = Derived(inputs=item.layers, rewrite=Flattened(), compression=NONE)
+    configured = types.RUNTIME_CONFIG in accepts
+    rewrite = Flattened() if configured else Flatten()
+    content = Derived(inputs=item.layers, rewrite=rewrite, compression=NONE)
     rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")
-    if types.RUNTIME_CONFIG not in accepts:
+    if not configured:
         return rootfs
     if item.platform.os != "linux":
         raise Unsupported(f"got an image for {item.platform}, want one for linux: the bundle is for its runtimes")

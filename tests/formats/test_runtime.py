@@ -16,13 +16,14 @@ from converter.formats import runtime
 from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
 from converter.formats.runtime import Flattened, runtime_config
 from converter.model import media_types as types
-from converter.model.content import Known, Layer, known
+from converter.model.content import Derived, Known, Layer, known
 from converter.model.image import Artifact, Image, Index, Original, RunConfig
 from converter.model.platform import Platform
 from converter.model.reference import Location
 from converter.plan import Loss, Make, Write
 from converter.stores import open_sink
 from converter.stores.memory import MemoryStore
+from converter.streams.flatten import Flatten
 from tests.builders import LAYERS, add_image
 from tests.strategies.tar import File, archive
 
@@ -126,6 +127,8 @@ def test_the_layers_are_one_tree_that_notes_its_accounts() -> None:
     flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), notes.__setitem__))
     assert notes == {"passwd": "new", "group": "groups"}
     assert b"gone" not in flat
+    # Without a configuration nobody asks for accounts, and the tree is the same.
+    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), notes.__setitem__)) == flat
 
 
 def test_what_conversion_md_calls_verbatim_is() -> None:
@@ -190,7 +193,10 @@ def test_what_is_lost_is_told_once() -> None:
 
 def test_a_plan_is_a_tree_and_where_it_is_wanted_a_configuration() -> None:
     image = Image(platform=LINUX)
-    assert isinstance(runtime.encode(image, frozenset((types.ROOTFS,))), Make)
+    rootfs = runtime.encode(image, frozenset((types.ROOTFS,)))
+    assert isinstance(rootfs, Make)
+    assert isinstance(rootfs.content, Derived)
+    assert rootfs.content.rewrite == Flatten(), "nobody looks for accounts"
     bundle = runtime.encode(image, frozenset((types.ROOTFS, types.RUNTIME_CONFIG)))
     assert isinstance(bundle, Write)
     assert isinstance(bundle.inputs[0], Make)

@@ -173,6 +173,21 @@ def test_owners_are_kept_or_told_in_an_attribute(tmp_path: Path) -> None:
             assert os.getxattr(path, ROOTLESS) == owner_message(uid, gid)
 
 
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+def test_a_set_gid_directory_gives_its_group_to_nothing_in_it(tmp_path: Path) -> None:
+    os.chown(tmp_path, 0, 50)
+    tmp_path.chmod(0o2755)
+    target = tmp_path / "target"
+    unpack(target, archive([File("d", "dir", mode=0o2755, gid=50), File("d/e", "dir"), File("d/e/f"), File("d/g")]))
+    assert {name: (target / name).stat().st_gid for name in (".", "d", "d/e", "d/e/f", "d/g")} == {
+        ".": 0,
+        "d": 50,
+        "d/e": 0,
+        "d/e/f": 0,
+        "d/g": 0,
+    }
+
+
 def test_without_root_the_owner_is_told_as_umoci_tells_it(tmp_path: Path) -> None:
     setter = Setter(privileged=False)
     path = tmp_path / "file"
@@ -180,7 +195,7 @@ def test_without_root_the_owner_is_told_as_umoci_tells_it(tmp_path: Path) -> Non
     fd = os.open(path, os.O_RDWR)
     try:
         # What umoci 0.4.7 wrote for this owner.
-        setter.on_open(fd, Attributes(mode=0o400, uid=3_000_000, gid=65_534, xattrs={ROOTLESS: b"a lie"}))
+        setter.on_open(fd, Attributes(mode=0o400, uid=3_000_000, gid=65_534, xattrs={ROOTLESS: b"a lie"}), new=True)
     finally:
         os.close(fd)
     assert os.getxattr(path, ROOTLESS).hex() == "08c08db70110feff03"

@@ -21,7 +21,7 @@ from converter.streams.tar.names import shown
 ROOTLESS = b"user.rootlesscontainers"
 NO_CHANGE = 2**32 - 1
 """As an owner, chown(2) reads it as unchanged; in the message, it means 0."""
-MOST_SECONDS = 2**40
+MOST_NS = 2**40 * 10**9
 """About 35,000 years; file systems themselves have lower limits."""
 
 HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay.")
@@ -45,17 +45,13 @@ class Attributes(NamedTuple):
     @classmethod
     def of(cls, entry: Entry) -> Self:
         """The attributes in an entry's headers. Raises Invalid for an owner that no file can have."""
-        for owner in (entry.uid, entry.gid):
+        uid, gid, found = entry.uid, entry.gid, entry.xattrs
+        for owner in (uid, gid):
             if not 0 <= owner < NO_CHANGE:
                 raise Invalid(f"entry {shown(entry.name)}: got the owner {owner}, want 0 to {NO_CHANGE - 1}")
-        most = MOST_SECONDS * 10**9
-        return cls(
-            mode=entry.mode,
-            uid=entry.uid,
-            gid=entry.gid,
-            mtime_ns=max(-most, min(most, entry.mtime_ns)),
-            xattrs={key: value for key, value in entry.xattrs.items() if not key.startswith(HOSTS)} or _NONE,
-        )
+        mtime_ns = max(-MOST_NS, min(MOST_NS, entry.mtime_ns))
+        kept = {key: value for key, value in found.items() if not key.startswith(HOSTS)} if found else None
+        return cls(entry.mode, uid, gid, mtime_ns, kept or _NONE)
 
 
 class Setter:
@@ -63,13 +59,17 @@ class Setter:
 
     def __init__(self, *, privileged: bool) -> None:
         self.privileged = privileged
+        self._own = (os.geteuid(), os.getegid())
         self.left_out: Counter[str] = Counter()
         self.recorded = 0
         """How many owners are recorded in an attribute."""
 
-    def on_open(self, fd: int, attributes: Attributes) -> None:
-        """Set them on an open file or directory. Order matters: chown clears set-id bits and capabilities."""
-        if self.privileged:
+    def on_open(self, fd: int, attributes: Attributes, *, new: bool) -> None:
+        """Set them on an open file or directory. Order matters: chown clears set-id bits and capabilities.
+
+        What is ``new`` was made by this process, and below no set-gid directory: it has this process' owner.
+        """
+        if self.privileged and not (new and (attributes.uid, attributes.gid) == self._own):
             os.chown(fd, attributes.uid, attributes.gid)
         for key, value in self._xattrs(attributes).items():
             self._set(fd, key, value)

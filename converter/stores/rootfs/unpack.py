@@ -87,7 +87,7 @@ class Unpacked:
             self._below = Below(root)
         for path in sorted(filter(None, self._directories), reverse=True):
             try:
-                self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED)
+                self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
             except OSError as error:
                 raise failed(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
@@ -95,7 +95,7 @@ class Unpacked:
         """Set the attributes of the root, wherever it is now; the last step."""
         fd = os.open(root, DIRECTORY)
         try:
-            self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED)
+            self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED, new=False)
         finally:
             os.close(fd)
 
@@ -144,7 +144,7 @@ class Unpacked:
             else:
                 for block in entry.payload:
                     write_all(fd, block)
-            self._setter.on_open(fd, attributes)
+            self._setter.on_open(fd, attributes, new=True)
         finally:
             os.close(fd)
 
@@ -188,6 +188,6 @@ class Unpacked:
         self._setter.left_out[DEVICES] += 1
         fd = os.open(name, NEW, 0o600, dir_fd=directory)
         try:
-            self._setter.on_open(fd, attributes)
+            self._setter.on_open(fd, attributes, new=True)
         finally:
             os.close(fd)
