@@ -8,8 +8,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.media import temporary
+from converter.stores.rootfs import place
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.streams.squash import squash
 from tests.stores.unpacking import hard, left, link, sink_at, unpack, unpack_raw
@@ -144,6 +146,31 @@ def test_a_full_disk_leaves_nothing(call: str, after: int, tmp_path: Path, monke
         unpack_raw(tmp_path / "target", data)
     monkeypatch.undo()
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [0, errno.EIO], ids=["works", "fails once"])
+def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = threading.Event()
+
+    def sync(_path: Path) -> None:
+        first = not synced.is_set()
+        synced.set()
+        if code and first:
+            raise OSError(code, os.strerror(code))
+
+    def slow() -> Iterator[bytes]:
+        yield archive([File("f")], ending=False)
+        assert synced.wait(10)
+        yield archive([File("g")])
+
+    monkeypatch.setattr(place, "PAUSE", 0.001)
+    monkeypatch.setattr(place, "_sync", sync)
+    told = pytest.raises(StorageFailed, match="input/output") if code else nullcontext()
+    with told, sink_at(tmp_path / "target") as sink:
+        sink.put(slow(), types.ROOTFS)
+    assert left(tmp_path) == ([] if code else ["target"])
 
 
 @pytest.mark.parametrize("transport", ["rootfs", "bundle"])

@@ -66,7 +66,8 @@ class RootfsSink:
         with disk(self._place.shown, "write"):
             tree = Unpacked(root, self._place.shown, self._options, privileged=os.geteuid() == 0)
         try:
-            tree.fill(hashed(blocks, meter))
+            with self._place.syncing():
+                tree.fill(hashed(blocks, meter))
         except BaseException:
             tree.close()
             self._empty(root)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from converter.errors import Invalid
 from converter.stores.disk import disk, names_in, sync_directory
@@ -13,6 +15,9 @@ from converter.stores.media.temporary import NAME, Staging
 
 OWN = "lost+found"
 """A directory in every new file system, which counts as empty all the same."""
+
+PAUSE = 0.5
+"""Seconds between two syncs: each commits the file system's journal."""
 
 
 class Place(Staging):
@@ -52,15 +57,34 @@ class Place(Staging):
 
     def sync(self) -> None:
         """Sync the whole file system to its disk: one call for any number of files."""
-        fd = os.open(self.staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _sync(self.staged)
+
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Sync in another thread while the caller writes, so that the disk works at the same time.
+
+        Raises StorageFailed if a sync did: the system reports only once that it has lost what was written.
+        """
+        done, path = Event(), self.staged
+        errors: list[OSError] = []
+
+        def run() -> None:
+            try:
+                while not done.wait(PAUSE):
+                    _sync(path)
+            except OSError as error:
+                errors.append(error)
+
+        thread = Thread(target=run, name="syncing", daemon=True)
+        thread.start()
         try:
-            syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-            if syncfs is None:
-                os.sync()
-            elif syncfs(fd) != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            yield
         finally:
-            os.close(fd)
+            done.set()
+            thread.join()
+        with disk(self.shown, "write"):
+            if errors:
+                raise errors[0]
 
     def abort(self) -> None:
         """Remove the hidden directory, if it still exists."""
@@ -74,6 +98,18 @@ class Place(Staging):
             there = [name for name in names_in(self.path) if name != OWN and not NAME.fullmatch(name)]
         if there:
             raise Invalid(f"got {self.shown}, which is not empty, want a new name or an empty directory")
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
 
 
 def _open_up(path: Path) -> None:
