@@ -9,7 +9,7 @@ others ignore.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import regular_size
+from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, Attached
@@ -67,12 +68,12 @@ class DirectoryImage:
         """Raises NotFound if there is no manifest, Invalid for another version."""
         self._medium = DirectoryMedium(path, limits)
         self._limits = limits
-        self._signatures: dict[Digest, str] = {}
         if self._medium.size(VERSION) is not None and not is_image(path):
             raise Invalid(f"got another version in {self._medium.where}, want {VERSION_CONTENT.decode().strip()!r}")
         data = self._medium.read_document(MANIFEST)
         with within(MANIFEST):
             self._root = Descriptor.of(data, media_type_of(data, limits))
+        self._named = {self._root.digest: MANIFEST}
 
     def __enter__(self) -> Self:
         return self
@@ -88,17 +89,7 @@ class DirectoryImage:
         return Catalogue(where=self._medium.where, offers=offers, positions=(self._root,)).resolve(name)
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        encoded = descriptor.digest.encoded
-        names = [encoded, f"{encoded}.manifest.json", self._signatures.get(descriptor.digest, encoded)]
-        if descriptor.digest == self._root.digest:
-            names.insert(0, MANIFEST)
-        for name in names:
-            size = self._medium.size(name)
-            if size is not None:
-                return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
-        if descriptor.urls:
-            return foreign(descriptor, self._medium.where)
-        raise NotFound(f"got no blob {descriptor.digest} in {self._medium.where}, want it")
+        return fetch_blob(self._medium, descriptor, self._named)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""
@@ -107,7 +98,7 @@ class DirectoryImage:
         while self._medium.size(name := f"{start}signature-{number}") is not None:
             data = self._medium.read_document(name)
             descriptor = Descriptor.of(data, types.DIR_SIGNATURE)
-            self._signatures[descriptor.digest] = name
+            self._named[descriptor.digest] = name
             yield Attachment(subject=subject, descriptor=descriptor)
             number += 1
         yield from self._listed.to(subject)
@@ -120,6 +111,21 @@ class DirectoryImage:
                 index = oci_index.read_index(self._medium.read_document(ATTACHMENTS), self._limits)
                 entries = oci_index.entries(index)
         return Attached(entries, lambda entry: self.fetch(entry).read(self._limits))
+
+
+def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, str]) -> Known:
+    """A blob of a directory, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound.
+
+    ``named`` are the files that are not named by their digest.
+    """
+    encoded = descriptor.digest.encoded
+    for name in (named.get(descriptor.digest, encoded), encoded, f"{encoded}.manifest.json"):
+        size = medium.size(name)
+        if size is not None:
+            return Known(descriptor.sized(size), partial(medium.open, name), file=medium.file(name))
+    if descriptor.urls:
+        return foreign(descriptor, medium.where)
+    raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
 
 
 def media_type_of(data: bytes, limits: Limits) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import read
 from converter.model.image import Attachment
 from converter.model.reference import STDIN, Location
 from converter.ports import Source
 from converter.stores import StoreOptions, oci_index, open_source
-from converter.stores.directory import MANIFEST, VERSION, is_image
+from converter.stores.directory import MANIFEST, VERSION, fetch_blob, is_image
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import Medium
 from converter.stores.media.archive import TarMedium, open_bytes
@@ -113,19 +111,7 @@ class Examination:
         value = read(data, self._options.limits).value
         said = value.get("mediaType") if isinstance(value, dict) else None
         root = Descriptor.of(data, said if isinstance(said, str) else "")
-
-        def fetch(descriptor: Descriptor) -> Known:
-            encoded = descriptor.digest.encoded
-            own = (MANIFEST,) if descriptor.digest == root.digest else ()
-            for name in (*own, encoded, f"{encoded}.manifest.json"):
-                size = medium.size(name)
-                if size is not None:
-                    return Known(descriptor.sized(size), partial(medium.open, name))
-            if descriptor.urls:
-                return Known(descriptor, lambda: (), absent=True)
-            raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
-
-        walk = Walk(fetch, self._blobs)
+        walk = Walk(lambda descriptor: fetch_blob(medium, descriptor, {root.digest: MANIFEST}), self._blobs)
         walk.item(root, MANIFEST, "")
         return _kind(walk)
 
