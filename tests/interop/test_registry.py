@@ -302,15 +302,20 @@ def test_what_oras_attaches_travels(registry: Registry, small_oci: Layout, tmp_p
     need("oras")
     copy(small_oci.reference, at(registry, "oras:1"))
     (tmp_path / "note.txt").write_text("a note")
-    attach = ["attach", "--plain-http", "--artifact-type", "application/vnd.test.note"]
-    run("oras", *attach, f"{registry.host}/oras:1", "note.txt:text/plain", cwd=tmp_path)
-    copy(at(registry, "oras:1"), at(registry, "oras-copy:1"))
-    discover = ["discover", "--plain-http", "--format", "json"]
-    found = json.loads(run("oras", *discover, f"{registry.host}/oras-copy:1"))
-    listed = found.get("referrers") or found.get("manifests")
-    assert [one["artifactType"] for one in listed] == ["application/vnd.test.note"]
-    run("oras", "pull", "--plain-http", f"{registry.host}/oras-copy@{listed[0]['digest']}", "-o", tmp_path / "got")
-    assert (tmp_path / "got/note.txt").read_text() == "a note"
+    kinds = ["application/vnd.test.note", "application/vnd.test.other"]
+    for kind in kinds:
+        attach = ["attach", "--plain-http", "--artifact-type", kind, f"{registry.host}/oras:1"]
+        run("oras", *attach, "note.txt:text/plain", cwd=tmp_path)
+    copy(at(registry, "oras:1"), f"oci:{tmp_path}/layout:1")
+    copy(f"oci:{tmp_path}/layout:1", at(registry, "oras-copy:1"))
+    for place in (["--oci-layout", f"{tmp_path}/layout:1"], ["--plain-http", f"{registry.host}/oras-copy:1"]):
+        found = json.loads(run("oras", "discover", "--format", "json", *place))
+        listed = found.get("referrers") or found.get("manifests")
+        assert sorted(one["artifactType"] for one in listed) == kinds
+        digest = listed[0]["digest"]
+        run("oras", "pull", *place[:-1], place[-1].removesuffix(":1") + f"@{digest}", "-o", tmp_path / "got")
+        assert (tmp_path / "got/note.txt").read_text() == "a note"
+        (tmp_path / "got/note.txt").unlink()
 
 
 @pytest.mark.parametrize("docker", ["0", "1"], ids=["under OCI's media types", "under Docker's"])
