@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import TypeVar
 
 from converter.conversion.attachments import Attached
+from converter.formats.manifest import carry
 from converter.model import media_types as types
 from converter.model.content import known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment
+from converter.model.image import Artifact, Attachment
 from converter.model.transport import TRANSPORTS
-from converter.plan import Copy, Loss, Write
+from converter.plan import Copy, Loss
 from converter.ports import Fetch
 from converter.trust import artifact, cosign, evidence
-from converter.trust.artifact import Artifact
 
 T = TypeVar("T")
 
@@ -86,14 +86,8 @@ def _file(subject: Digest, data: bytes) -> Attached:
 
 
 def _manifest(made: Artifact, subject: Digest, tag: str) -> Attached:
-    blobs = tuple(
-        Copy(content=known(blob.data, blob.media_type), media_type=blob.media_type, label="attachment")
-        for blob in made.blobs
-    )
-    return Attached(
-        attachment=Attachment(subject=subject, descriptor=made.descriptor, tag=tag),
-        node=Write(media_type=made.manifest.media_type, inputs=blobs, render=lambda _: made.manifest.data),
-    )
+    descriptor = made.original.manifest.descriptor
+    return Attached(attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=carry(made))
 
 
 def _split(

@@ -15,7 +15,8 @@ def listing(files: Mapping[str, bytes], root: Known) -> MemorySource:
     store = MemoryStore()
     if content_trust.speak_of(files, root.read()):
         made = artifact.content_trust(files, root.descriptor)
-        for blob in (*made.blobs, made.manifest):
-            store.add(blob.data, blob.media_type)
-        store.attached.append(Attachment(subject=root.descriptor.digest, descriptor=made.descriptor))
+        manifest = made.original.manifest
+        for blob in (*made.blobs, manifest):
+            store.add(blob.read(), blob.descriptor.media_type)
+        store.attached.append(Attachment(subject=root.descriptor.digest, descriptor=manifest.descriptor))
     return MemorySource(store)

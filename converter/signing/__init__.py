@@ -111,14 +111,14 @@ def attach(
     made = []
     for maker in makers:
         image, tag = as_artifact(maker, subject, layers)
-        for blob in (*image.blobs, image.manifest):
-            expected = Descriptor.of(blob.data, blob.media_type)
-            if not sink.has(expected):
-                sink.put((blob.data,), blob.media_type, expected)
+        manifest = image.original.manifest
+        for blob in (*image.blobs, manifest):
+            if not sink.has(blob.descriptor):
+                sink.put(blob.blocks(), blob.descriptor.media_type, blob.descriptor)
         if tag:
-            layers = artifact.layers_of(image.manifest.data)
-        sink.attach(Attachment(subject=subject.root.digest, descriptor=image.descriptor, tag=tag))
-        made.append(_signed(maker, tag or f"referrer {image.descriptor.digest}", subject))
+            layers = artifact.layers_of(manifest.read())
+        sink.attach(Attachment(subject=subject.root.digest, descriptor=manifest.descriptor, tag=tag))
+        made.append(_signed(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
     return tuple(made)
 
 

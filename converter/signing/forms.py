@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
+from converter.model.image import Artifact
 from converter.model.reference import ImageName
 from converter.trust import artifact
-from converter.trust.artifact import Artifact
 from converter.trust.claim import Claim
 from converter.trust.makers import CosignKey, Maker
 
@@ -33,9 +33,8 @@ def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) ->
     ``before`` are the layers of existing cosign signatures: all share one manifest.
     """
     if isinstance(maker, CosignKey):
-        return artifact.cosign_image([maker.sign(subject.claim, subject.time)], before), artifact.tag_of(
-            subject.root.digest
-        )
+        made = artifact.cosign_image([maker.sign(subject.claim, subject.time)], before)
+        return made, artifact.tag_of(subject.root.digest)
     return artifact.simple_signing(maker.message(subject.claim, subject.time), subject.root), ""
 
 

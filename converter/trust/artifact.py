@@ -12,10 +12,11 @@ from typing import Any
 
 from converter.errors import Invalid
 from converter.model import media_types as types
+from converter.model.content import Known, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
-from converter.model.frozen import frozen
+from converter.model.image import Artifact, Original
 from converter.model.naming import TITLE
 from converter.trust import content_trust as ct
 from converter.trust import cosign
@@ -27,27 +28,6 @@ SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-@frozen
-class Blob:
-    """Bytes to be stored, and their media type."""
-
-    media_type: str
-    data: bytes
-
-
-@frozen
-class Artifact:
-    """A manifest, and the new blobs it refers to, which must be stored before it."""
-
-    manifest: Blob
-    blobs: tuple[Blob, ...]
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """The descriptor of the manifest."""
-        return Descriptor.of(self.manifest.data, self.manifest.media_type)
-
-
 def tag_of(subject: Digest) -> str:
     """The tag under which cosign looks for the signatures of an image."""
     return f"{subject.dashed}.sig"
@@ -55,40 +35,32 @@ def tag_of(subject: Digest) -> str:
 
 def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: Iterable[Descriptor] = ()) -> Artifact:
     """An image of signatures: the layers it already had (``before``), then payloads with their annotations."""
-    blobs = [Blob(media_type=cosign.PAYLOAD, data=payload) for payload, _ in signatures]
-    layers = [*before]
-    for blob, (_, told) in zip(blobs, signatures, strict=True):
-        layers.append(Descriptor.of(blob.data, blob.media_type, annotations=dict(told)))
-    config = Blob(
-        media_type=types.OCI_CONFIG,
-        data=dump(
-            {
-                "architecture": "",
-                "created": _NEVER,
-                "history": [{"created": _NEVER} for _ in layers],
-                "os": "",
-                "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
-                "config": {},
-            }
-        ),
-    )
-    return _artifact({}, config, layers, blobs)
+    blobs = [known(payload, cosign.PAYLOAD) for payload, _ in signatures]
+    layers = [*before, *(Descriptor.of(data, cosign.PAYLOAD, annotations=dict(told)) for data, told in signatures)]
+    config = {
+        "architecture": "",
+        "created": _NEVER,
+        "history": [{"created": _NEVER} for _ in layers],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
+        "config": {},
+    }
+    return _artifact({}, known(dump(config), types.OCI_CONFIG), layers, blobs)
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
     """An artifact that holds one simple signature of the image ``subject``."""
-    blob = Blob(media_type=types.DIR_SIGNATURE, data=message)
+    blob = known(message, types.DIR_SIGNATURE)
     more = {"artifactType": SIMPLE_SIGNING, "subject": subject.bare().to_json()}
-    empty = Blob(media_type=types.OCI_EMPTY, data=b"{}")
-    return _artifact(more, empty, [Descriptor.of(message, blob.media_type)], [blob])
+    return _artifact(more, known(b"{}", types.OCI_EMPTY), [blob.descriptor], [blob])
 
 
 def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
     more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
-    blobs = {name: Blob(media_type=ct.DOCUMENT, data=data) for name, data in sorted(files.items())}
-    layers = [Descriptor.of(one.data, one.media_type, annotations={TITLE: name}) for name, one in blobs.items()]
-    return _artifact(more, Blob(media_type=types.OCI_EMPTY, data=b"{}"), layers, [*blobs.values()])
+    documents = sorted(files.items())
+    layers = [Descriptor.of(data, ct.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
+    return _artifact(more, known(b"{}", types.OCI_EMPTY), layers, [known(data, ct.DOCUMENT) for _, data in documents])
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
@@ -109,13 +81,14 @@ def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: st
     return SIGSTORE_FILE + dump(members)
 
 
-def _artifact(more: dict[str, Any], config: Blob, layers: Sequence[Descriptor], blobs: Sequence[Blob]) -> Artifact:
+def _artifact(more: dict[str, Any], config: Known, layers: Sequence[Descriptor], blobs: Sequence[Known]) -> Artifact:
     members = {
         "schemaVersion": 2,
         "mediaType": types.OCI_MANIFEST,
         **{name: value for name, value in more.items() if name == "artifactType"},
-        "config": Descriptor.of(config.data, config.media_type).to_json(),
+        "config": config.descriptor.to_json(),
         "layers": [layer.to_json() for layer in layers],
         **{name: value for name, value in more.items() if name == "subject"},
     }
-    return Artifact(manifest=Blob(media_type=types.OCI_MANIFEST, data=dump(members)), blobs=(config, *blobs))
+    manifest = known(dump(members), types.OCI_MANIFEST)
+    return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))
