@@ -173,6 +173,26 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
     assert left(tmp_path) == ([] if code else ["target"])
 
 
+def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, over = threading.Event(), threading.Event()
+
+    def sync(_path: Path) -> None:
+        started.set()
+        assert over.wait(10)
+
+    def broken() -> Iterator[bytes]:
+        yield archive([File("f")], ending=False)
+        assert started.wait(10)
+        raise NotFound("got no more, want it")
+
+    monkeypatch.setattr(place, "PAUSE", 0.001)
+    monkeypatch.setattr(place, "_sync", sync)
+    with pytest.raises(NotFound), sink_at(tmp_path / "target") as sink:
+        sink.put(broken(), types.ROOTFS)
+    assert left(tmp_path) == []
+    over.set()
+
+
 @pytest.mark.parametrize("transport", ["rootfs", "bundle"])
 def test_a_killed_writer_leaves_nothing_or_all_of_it(transport: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.stores.crashing_rootfs", transport, str(tmp_path / "target")]

@@ -63,7 +63,8 @@ class Place(Staging):
     def syncing(self) -> Iterator[None]:
         """Sync in another thread while the caller writes, so that the disk works at the same time.
 
-        Raises StorageFailed if a sync did: the system reports only once that it has lost what was written.
+        Raises StorageFailed if a sync did: the system reports only once that it has lost what was written. A caller
+        that raises does not wait for a slow disk: one sync may still be under way then.
         """
         done, path = Event(), self.staged
         errors: list[OSError] = []
@@ -81,7 +82,7 @@ class Place(Staging):
             yield
         finally:
             done.set()
-            thread.join()
+        thread.join()
         with disk(self.shown, "write"):
             if errors:
                 raise errors[0]
