@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -213,13 +213,9 @@ class _Making:
     def _add(self, content: Known, title: str) -> Digest:
         digest = content.descriptor.digest
         if digest not in self.parts:
-            evidence_of = Known(content.descriptor.retyped(origin.EVIDENCE), _opener(content))
+            evidence_of = Known(content.descriptor.retyped(origin.EVIDENCE), content.blocks)
             self.parts[digest] = evidence_of, title
         return digest
-
-
-def _opener(content: Known) -> Callable[[], Blocks]:
-    return content.blocks
 
 
 def known_layers(content: Derived) -> list[Layer]:

@@ -123,13 +123,14 @@ def add(
     if root.media_type == types.ACI:
         return ()
     from converter.signing import attach, attach_files
+    from converter.trust.cosign import SIGNATURE
     from converter.trust.naming import name_of
 
     subject = signing.subject(root, name_of(destination, root, signing.identity))
     if destination.transport == "dir":
         return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
     before = (*_there(destination, root, store), *_carried(kept, root))
-    distinct = {(one.digest, one.annotations.get("dev.cosignproject.cosign/signature")): one for one in before}
+    distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
     return tuple(asdict(one) for one in attach(sink, signing.makers, subject, distinct.values()))
 
 

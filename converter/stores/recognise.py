@@ -21,6 +21,7 @@ from converter.stores.options import StoreOptions
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.decompress import plain
 from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.names import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
 
 _SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")
@@ -99,4 +100,4 @@ def _starts_as_aci(file: int, limits: Limits) -> bool:
     with closing(tar) as source:
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source), limits)), None)
-    return entry is not None and entry.name.split(b"/")[0] in (b"manifest", b"rootfs")
+    return entry is not None and entry.name.split(b"/")[0] in (MANIFEST, ROOTFS)

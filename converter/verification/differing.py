@@ -16,7 +16,7 @@ from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, SIZE, number, padding
 from converter.streams.tar.listing import Listing
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import MANIFEST, ROOTFS, shown
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.tree import listing
@@ -67,7 +67,7 @@ def read_aci(blocks: Blocks) -> Aci:
                 _check_headers(entry)
                 said[name] = _said(entry)
                 yield entry.raw
-                if name == b"manifest":
+                if name == MANIFEST:
                     manifest.append(_small(entry))
                     yield manifest[0] + bytes(-len(manifest[0]) % 512)
                 else:
@@ -141,7 +141,7 @@ def require_same_aci(got: Aci, want: Aci) -> None:
         raise Untrusted(f"{path}: got the {difference.what} {_text(difference.a)}, want {_text(difference.b)}")
     for name in sorted(got.said.keys() | want.said.keys()):
         if (one := got.said.get(name)) != (other := want.said.get(name)):
-            path = "/" + name.removeprefix(b"rootfs").removeprefix(b"/").decode("utf-8", "surrogateescape")
+            path = "/" + name.removeprefix(ROOTFS).removeprefix(b"/").decode("utf-8", "surrogateescape")
             raise Untrusted(f"{path}: got {_header(one)}, want {_header(other)}")
 
 

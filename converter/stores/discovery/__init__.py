@@ -24,6 +24,7 @@ from converter.stores.registry.urls import refuse_link_local
 from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing, read_blocks
 from converter.streams.decompress import plain
+from converter.streams.tar.names import MANIFEST
 from converter.streams.tar.scan import entries
 
 __all__ = ["DiscoveredImage", "open_source"]
@@ -125,6 +126,6 @@ def _manifest(path: Path) -> dict[str, Any]:
         _, tar = plain(read_blocks(file))
         with closing(tar) as blocks:
             for entry in entries(blocks):
-                if entry.name == b"manifest" and entry.size <= in_force().document:
+                if entry.name == MANIFEST and entry.size <= in_force().document:
                     return load_object(b"".join(entry.payload))
     raise Invalid("got an archive without a manifest, want an ACI")

@@ -31,7 +31,7 @@ from converter.streams.blocks import COPY_BLOCK, whole
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
+SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"
 """What an Engine calls an image whose name has moved on."""
 
@@ -126,7 +126,7 @@ def engine_of(options: StoreOptions) -> Engine:
     loaded.
     """
     environment = options.environment
-    host = options.docker_host or environment.get("DOCKER_HOST") or DEFAULT_HOST
+    host = options.docker_host or environment.get("DOCKER_HOST") or SOCKET
     timeout = Timeout(connect=options.timeout, read=None)
     parts = urlsplit(host)
     with within(host):

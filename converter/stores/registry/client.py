@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName
+from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.patience import RETRYABLE, Interrupted, asked_wait
 from converter.stores.registry import credentials
@@ -78,7 +78,7 @@ class Client:
         self.gate = self.hosts.gate(host, push=push)
         self.patience = self.hosts.patience(host, access.retries)
         self._wire = Wire.of(replace(access, hosts=self.hosts))
-        self._api_host = DOCKER_HUB if host == "docker.io" else host
+        self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
         self._scheme = "https" if access.tls_verify else ""
         self._found: tuple[Credentials | None] | None = None

@@ -11,12 +11,13 @@ from typing import Any
 from converter.errors import Denied, Invalid, NotFound, StorageFailed
 from converter.model.document import load_object
 from converter.model.limits import in_force
+from converter.model.reference import DEFAULT_HOST
 from converter.stores.registry.access import Access, Credentials
 
-DOCKER_HUB = "https://index.docker.io/v1/"
+HUB_KEY = "https://index.docker.io/v1/"
 """The key for Docker Hub in Docker's configuration."""
 
-_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", DOCKER_HUB)
+_HUB = (DEFAULT_HOST, "index.docker.io", "registry-1.docker.io", HUB_KEY)
 
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 60
@@ -85,7 +86,7 @@ def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: 
     store = document.get("credsStore")
     if isinstance(store, str) and store:
         host = wanted[-1]
-        return ask_helper(store, DOCKER_HUB if host in _HUB else host, helper_path)
+        return ask_helper(store, HUB_KEY if host in _HUB else host, helper_path)
     return None
 
 
