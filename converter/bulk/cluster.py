@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker
 
 from converter.bulk.plan import Job
 from converter.bulk.task import Task
-from converter.bulk.worker import HELD, TOPIC, Done, Environment, Failed, event_of, hold, prepare, program, work
+from converter.bulk.worker import HELD, TOPIC, Done, Environment, Raised, event_of, hold, prepare, program, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
@@ -88,11 +88,11 @@ class Cluster:
             future = self._client.submit(work, *told, key=key, priority=task.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
-                answer: Done[R] | Failed = self._answer(future, inbox, report)
+                answer: Done[R] | Raised = self._answer(future, inbox, report)
             finally:
                 future.release()
                 del self._inboxes[key]
-        if isinstance(answer, Failed):
+        if isinstance(answer, Raised):
             raise answer.error()
         with self._lock:
             self.fetched += answer.fetched

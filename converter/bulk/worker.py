@@ -59,7 +59,7 @@ class Done(Generic[R]):
 
 
 @frozen
-class Failed:
+class Raised:
     """A ConverterError to be sent to another process, where only the classes of ``converter.errors`` are known."""
 
     kind: type[ConverterError]
@@ -67,7 +67,7 @@ class Failed:
     trail: tuple[str, ...]
 
     @classmethod
-    def of(cls, error: ConverterError) -> Failed:
+    def of(cls, error: ConverterError) -> Raised:
         """The error as the nearest class that a caller can react to."""
         kind = next(one for one in type(error).__mro__ if one.__module__ == ConverterError.__module__)
         return cls(kind=kind, fact=error.fact, trail=error.trail)
@@ -79,7 +79,7 @@ class Failed:
         return error
 
 
-def work(task: Task[R], environment: Environment, per_host: int, wanted: str) -> Done[R] | Failed:
+def work(task: Task[R], environment: Environment, per_host: int, wanted: str) -> Done[R] | Raised:
     """Run a task on the worker that calls this; its ``program()`` must be the one ``wanted``. Events are sent to the
     subscribers of ``TOPIC``.
     """
@@ -93,16 +93,16 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
         crew = crew_of(worker.state.nthreads)
         answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew)
     else:
-        answer = Failed.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
-    if isinstance(answer, Failed):
+        answer = Raised.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
+    if isinstance(answer, Raised):
         return replace(answer, trail=(f"worker {worker.address}", *answer.trail))
     return answer
 
 
 def perform(
     task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
-) -> Done[R] | Failed:
-    """Run a task with this machine's environment. A ConverterError or OSError is returned as Failed, not raised."""
+) -> Done[R] | Raised:
+    """Run a task with this machine's environment. A ConverterError or OSError is returned, as Raised."""
     task = replace(task, job=at_home(task.job, environment, hosts))
     with (
         enforced(task.job.options.store.limits),
@@ -114,9 +114,9 @@ def perform(
         try:
             return Done(result=task.run(ends, report), fetched=spool.fetched)
         except ConverterError as error:
-            return Failed.of(error)
+            return Raised.of(error)
         except OSError as error:
-            return Failed.of(from_system(error))
+            return Raised.of(from_system(error))
 
 
 def at_home(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:

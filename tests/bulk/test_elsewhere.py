@@ -18,7 +18,7 @@ from converter.bulk.move import Move
 from converter.bulk.plan import Job
 from converter.bulk.sync import Run, sync
 from converter.bulk.task import Task, portable
-from converter.bulk.worker import Done, Failed, perform
+from converter.bulk.worker import Done, Raised, perform
 from converter.conversion import Options
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
@@ -62,11 +62,11 @@ class Nearby:
         there: Task[R] = pickle.loads(data)
         with Workers(2) as workers:
             done = perform(there, self._environment, Hosts(), report, workers)
-        answer: Done[R] | Failed = pickle.loads(pickle.dumps(done))
+        answer: Done[R] | Raised = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
             self.keys[there.key] += 1
-        if isinstance(answer, Failed):
+        if isinstance(answer, Raised):
             raise answer.error()
         with self._lock:
             self.fetched += answer.fetched
@@ -262,7 +262,7 @@ def test_a_failure_elsewhere_is_told_as_one_here(ours: FakeRegistry, theirs: Fak
 def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[ConverterError]) -> None:
     error.trail = ("image", "layer[0]")
 
-    back = pickle.loads(pickle.dumps(Failed.of(error))).error()
+    back = pickle.loads(pickle.dumps(Raised.of(error))).error()
 
     assert isinstance(back, kind)
     assert str(back) == str(error)
@@ -360,7 +360,7 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
     with Workers(1) as workers:
         failed = perform(task, {}, Hosts(), silent, workers)
 
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, Raised)
     assert "want 'sha256 zstd 0.1', as on the others" in failed.fact
     assert not blobs_read(ours)
 

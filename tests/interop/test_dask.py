@@ -22,7 +22,7 @@ from converter.bulk.image import Whole
 from converter.bulk.plan import Job
 from converter.bulk.sync import Helpers, Run, sync
 from converter.bulk.task import portable
-from converter.bulk.worker import Failed, program, work
+from converter.bulk.worker import Raised, program, work
 from converter.cli.environment import variables
 from converter.cli.main import main
 from converter.errors import Unreachable, Unsupported
@@ -295,5 +295,5 @@ def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(clust
     with Client(cluster.address, set_as_default=False) as client:
         failed = client.submit(work, task, variables, 2, "0.0.0").result()
 
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, Raised)
     assert "want 0.0.0" in failed.fact
