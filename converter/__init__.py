@@ -9,6 +9,7 @@ These are the public names, each imported on first use. Anything not listed here
     >>> converter.sync("docker://registry.example/app", "oci:mirror")     # doctest: +SKIP
     >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
     >>> converter.validate_image("oci:out:latest").findings               # doctest: +SKIP
+    >>> converter.verify("oci:out:latest", converter.Wanted(keys=keys))   # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -48,14 +49,18 @@ if TYPE_CHECKING:
     from converter.model.reference import Reference
     from converter.plan import Loss
     from converter.schema import Finding
+    from converter.signing import Signed, Signing, sign
     from converter.stores import StoreOptions, names
+    from converter.trust.makers import CosignKey, GpgFile, GpgUser
     from converter.validate import Verdict, validate_document, validate_image
+    from converter.verification import Judgement, Wanted, verify
 
 __all__ = [
     "Artifact",
     "CalledOff",
     "Compression",
     "ConverterError",
+    "CosignKey",
     "Denied",
     "Descriptor",
     "Digest",
@@ -64,9 +69,12 @@ __all__ = [
     "Failed",
     "Finding",
     "Finished",
+    "GpgFile",
+    "GpgUser",
     "Image",
     "Index",
     "Invalid",
+    "Judgement",
     "Known",
     "Layer",
     "LayerResult",
@@ -82,6 +90,8 @@ __all__ = [
     "Platform",
     "Report",
     "Result",
+    "Signed",
+    "Signing",
     "Started",
     "StorageFailed",
     "StoreOptions",
@@ -92,14 +102,17 @@ __all__ = [
     "Untrusted",
     "Usage",
     "Verdict",
+    "Wanted",
     "Warned",
     "__version__",
     "convert",
     "names",
     "open_image",
+    "sign",
     "sync",
     "validate_document",
     "validate_image",
+    "verify",
 ]
 
 _HOMES = {
@@ -115,8 +128,11 @@ _HOMES = {
     "converter.model.platform": ("Platform",),
     "converter.plan": ("Loss",),
     "converter.schema": ("Finding",),
+    "converter.signing": ("Signed", "Signing", "sign"),
     "converter.stores": ("StoreOptions", "names"),
+    "converter.trust.makers": ("CosignKey", "GpgFile", "GpgUser"),
     "converter.validate": ("Verdict", "validate_document", "validate_image"),
+    "converter.verification": ("Judgement", "Wanted", "verify"),
 }
 """The modules that define the public names; names not listed are in ``converter.errors``."""
 

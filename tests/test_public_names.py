@@ -22,6 +22,7 @@ PUBLIC = {
     "CalledOff",
     "Compression",
     "ConverterError",
+    "CosignKey",
     "Denied",
     "Descriptor",
     "Digest",
@@ -30,9 +31,12 @@ PUBLIC = {
     "Failed",
     "Finding",
     "Finished",
+    "GpgFile",
+    "GpgUser",
     "Image",
     "Index",
     "Invalid",
+    "Judgement",
     "Known",
     "Layer",
     "LayerResult",
@@ -48,6 +52,8 @@ PUBLIC = {
     "Platform",
     "Report",
     "Result",
+    "Signed",
+    "Signing",
     "Started",
     "StorageFailed",
     "StoreOptions",
@@ -58,14 +64,17 @@ PUBLIC = {
     "Untrusted",
     "Usage",
     "Verdict",
+    "Wanted",
     "Warned",
     "__version__",
     "convert",
     "names",
     "open_image",
+    "sign",
     "sync",
     "validate_document",
     "validate_image",
+    "verify",
 }
 """A promise: a name goes only with a new major version."""
 
@@ -175,6 +184,10 @@ def test_a_keyword_that_cannot_be_meant_is_refused(keywords: Any, error: type[Ex
         pytest.param(lambda wrong: converter.sync(wrong, "oci:b"), id="a place to copy"),
         pytest.param(lambda wrong: converter.sync(EXAMPLE, wrong), id="a place to copy to"),
         pytest.param(converter.validate_image, id="an image to validate"),
+        pytest.param(lambda wrong: converter.sign(wrong, converter.Signing(makers=())), id="an image to sign"),
+        pytest.param(
+            lambda wrong: converter.verify(wrong, converter.Wanted(keys=(("a", b""),))), id="an image to verify"
+        ),
         pytest.param(lambda wrong: converter.validate_document(wrong, "oci-index"), id="a document"),
     ],
 )

@@ -120,10 +120,8 @@ def _key_file(text: str) -> bytes | None:
 
 def _cosign(data: bytes, name: str) -> Maker:
     from converter.trust.makers import CosignKey
-    from converter.trust.private_keys import PrivateKey
 
-    password = os.environ.get("COSIGN_PASSWORD", "").encode()
-    return CosignKey(PrivateKey.load(data, password, name))
+    return CosignKey.load(data, os.environ.get("COSIGN_PASSWORD", "").encode(), name)
 
 
 def _gpg(data: bytes | None, name: str) -> Maker:

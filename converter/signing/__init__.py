@@ -16,7 +16,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.reference import ImageName, Location
+from converter.model.limits import enforced
+from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
 from converter.signing.forms import Subject, as_artifact, as_file
 from converter.stores import StoreOptions, beside, open_sink, open_source
@@ -30,7 +31,8 @@ __all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign
 
 @frozen
 class Signing:
-    """How to sign: with which keys, and ``identity``, the name to sign, empty for the name that the image has.
+    """How to sign: ``makers`` are the keys (CosignKey, GpgFile, GpgUser), and ``identity`` is the name to sign, empty
+    for the name that the image has.
 
     ``epoch`` is the time of signing in seconds since 1970, None for now.
     """
@@ -65,9 +67,9 @@ class Signed:
 
 
 def sign(
-    reference: str,
+    reference: Reference,
     signing: Signing,
-    destination: str = "",
+    destination: Reference = "",
     lookaside: Path | None = None,
     store: StoreOptions | None = None,
 ) -> tuple[Signed, ...]:
@@ -78,7 +80,7 @@ def sign(
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
-    with open_source(location, store) as source, within(reference):
+    with enforced(store.limits), open_source(location, store) as source, within(str(reference)):
         root = source.resolve(location.name)
         known = formats.labelled(source.fetch(root))
         root = replace(root, media_type=known.descriptor.media_type)

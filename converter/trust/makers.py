@@ -6,7 +6,7 @@ import base64
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
@@ -27,6 +27,14 @@ class CosignKey:
     """Signs as cosign does."""
 
     key: PrivateKey
+
+    @classmethod
+    def load(cls, data: bytes, password: bytes = b"", source: str = "the key") -> Self:
+        """Sign with a private key in PEM, which may be encrypted as cosign does; ``source`` names it in messages.
+
+        Raises Invalid, or Untrusted if the password is wrong.
+        """
+        return cls(PrivateKey.load(data, password, source))
 
     def sign(self, claim: Claim, time: int) -> tuple[bytes, dict[str, str]]:
         """The payload and its annotations; ``time`` is in seconds since 1970."""

@@ -14,7 +14,8 @@ from converter.errors import ConverterError, Untrusted, within
 from converter.model.appc import named
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.reference import Location, is_name
+from converter.model.limits import enforced
+from converter.model.reference import Location, Reference, is_name
 from converter.stores import StoreOptions, open_source
 from converter.trust import content_trust
 from converter.trust import signature as kinds
@@ -86,14 +87,14 @@ class Judgement:
         }
 
 
-def verify(reference: str, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
+def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
     """Verify every signature of an image. A failure is not raised: the judgement is then not ``ok``, and says why.
 
     Raises Usage if ``wanted`` names no key, Invalid for a malformed key, policy or image.
     """
     wanted.check()
-    location = Location.parse(reference)
-    with open_source(location, store or StoreOptions()) as source, within(reference):
+    location, options = Location.parse(reference), store or StoreOptions()
+    with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
         stored = Stored(source, location, source.resolve(location.name))
         judgement = vouch(stored, wanted)
         if not any(one.ok for one in judgement.verdicts) or not judgement.ok or judgement.steps:
