@@ -6,253 +6,40 @@ Those on tars and on documents have files of their own; ``attack_table`` has all
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import shutil
-import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import converter
-from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.document import dump
 from converter.model.naming import REF_NAME
-from converter.streams.tar.borrowed import Files, described
-from converter.trust.origin import ARTIFACT
 from converter.verification import Wanted
 from tests.builders import sha256
 from tests.trust import origins
-from tests.trust.origins import BOTH, NAME, OPENPGP
-
-Edit = Callable[[dict[str, Any]], None]
-
-
-class Layout:
-    """The blobs and the entries of an OCI layout, in memory, to be changed without mercy."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.blobs = {
-            f"sha256:{name.rpartition('/')[2]}": data for name, data in files.items() if name.startswith("blobs/")
-        }
-        self.entries: list[dict[str, Any]] = json.loads(files["index.json"])["manifests"]
-
-    def put(self, data: bytes) -> str:
-        self.blobs[sha256(data)] = data
-        return sha256(data)
-
-    def json(self, digest: str) -> Any:
-        return json.loads(self.blobs[digest])
-
-    @property
-    def image(self) -> dict[str, Any]:
-        """The entry of the image."""
-        return next(entry for entry in self.entries if entry.get("artifactType") != ARTIFACT)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The entry of the record."""
-        return next(entry for entry in self.entries if entry.get("artifactType") == ARTIFACT)
-
-    def document(self, entry: dict[str, Any], edit: Edit) -> None:
-        """Change the document that a descriptor names, and the descriptor."""
-        said = self.json(entry["digest"])
-        edit(said)
-        self.row(entry, dump(said))
-
-    def row(self, entry: dict[str, Any], data: bytes) -> None:
-        """Let a descriptor name these bytes."""
-        entry["digest"], entry["size"] = self.put(data), len(data)
-
-    def adopt(self, subject: dict[str, Any], renamed: dict[str, str]) -> None:
-        """Let the record speak of the changed image as if it had been made for it."""
-
-        def edit(said: dict[str, Any]) -> None:
-            said["subject"] = {key: subject[key] for key in ("mediaType", "digest", "size")}
-            text = self.blobs[said["config"]["digest"]].decode()
-            for old, new in renamed.items():
-                text = text.replace(f'"target":"{old}"', f'"target":"{new}"')
-            self.row(said["config"], text.encode())
-
-        self.document(self.record, edit)
-
-    def said(self, edit: Edit) -> None:
-        """Change what the record says."""
-        self.document(self.record, lambda said: self.document(said["config"], edit))
-
-    def part(self, title: str) -> bytes:
-        """A part of the record by what it is called."""
-        return next(
-            self.blobs[row["digest"]]
-            for row in self.json(self.record["digest"])["layers"]
-            if row["annotations"]["org.opencontainers.image.title"] == title
-        )
-
-    def replace_part(self, old: bytes, new: bytes) -> None:
-        """Put other bytes in place of a part, wherever the record names it."""
-
-        def edit(said: dict[str, Any]) -> None:
-            for row in said["layers"]:
-                if row["digest"] == sha256(old):
-                    self.row(row, new)
-            text = self.blobs[said["config"]["digest"]].decode().replace(sha256(old), sha256(new))
-            self.row(said["config"], text.encode())
-
-        self.document(self.record, edit)
-
-    def files(self) -> dict[str, bytes]:
-        """The layout as files."""
-        index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": self.entries}
-        found = {f"blobs/sha256/{digest.removeprefix('sha256:')}": data for digest, data in self.blobs.items()}
-        return found | {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": dump(index)}
-
-
-@dataclass
-class Target:
-    """A converted image that is attacked: a layout, or an ACI with the layout beside it."""
-
-    folder: Path
-    layout: Layout
-    aci: bytes = b""
-    wanted: Wanted = BOTH
-    stripped: bool = False
-    name: str = NAME
-    out: str = "out"
-
-    def write(self) -> str:
-        """Write what has become of it; gives its reference."""
-        if self.aci:
-            (self.folder / "app.aci").write_bytes(self.aci)
-            (self.folder / "app.aci.origin").unlink()
-            if not self.stripped:
-                (self.folder / "app.aci.origin").write_bytes(_tar(self.layout.files()))
-            return f"aci:{self.folder}/app.aci"
-        shutil.rmtree(self.folder / self.out, ignore_errors=True)
-        for name, data in self.layout.files().items():
-            path = self.folder / self.out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return f"oci:{self.folder}/{self.out}:{self.name}"
-
-    def tars(self) -> list[bytes]:
-        """The layers, or the ACI, plain."""
-        if self.aci:
-            return [gzip.decompress(self.aci)]
-        return [gzip.decompress(self.layout.blobs[row["digest"]]) for row in self._manifest()["layers"]]
-
-    def with_tars(self, tars: list[bytes], config: Edit = lambda _: None) -> None:
-        """Put other content in place of the layers, with every digest as it has to be then."""
-        if self.aci:
-            subject = {"mediaType": types.ACI, "digest": sha256(self.aci)}
-            old = subject["digest"]
-            self.aci = gzip.compress(tars[0], mtime=0)
-            self.layout.adopt(subject | {"digest": sha256(self.aci), "size": len(self.aci)}, {old: sha256(self.aci)})
-            return
-        renamed: dict[str, str] = {}
-
-        def change(said: dict[str, Any]) -> None:
-            def describe(document: dict[str, Any]) -> None:
-                document["rootfs"]["diff_ids"] = [sha256(data) for data in tars]
-                config(document)
-
-            self.layout.document(said["config"], describe)
-            for row, data in zip(said["layers"], tars, strict=True):
-                old = row["digest"]
-                self.layout.row(row, gzip.compress(data, mtime=0))
-                renamed[old] = row["digest"]
-
-        self.layout.document(self.layout.image, change)
-        self.layout.adopt(self.layout.image, renamed)
-
-    def _manifest(self) -> dict[str, Any]:
-        found = self.layout.json(self.layout.image["digest"])
-        assert isinstance(found, dict)
-        return found
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-Change = Callable[[tarfile.TarInfo, bytes], "tuple[tarfile.TarInfo, bytes] | None"]
-
-
-def retarred(data: bytes, change: Change, added: tuple[str, bytes] | None = None) -> bytes:
-    """A tar with its entries changed, left out, and one added."""
-    out = io.BytesIO()
-    with (
-        tarfile.open(fileobj=io.BytesIO(data)) as old,
-        tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as new,
-    ):
-        for member in old:
-            stream = old.extractfile(member) if member.isreg() else None
-            kept = change(member, stream.read() if stream else b"")
-            if kept is not None:
-                info, content = kept
-                info.size = len(content) if info.isreg() else 0
-                new.addfile(info, io.BytesIO(content) if info.isreg() else None)
-        if added is not None:
-            info = tarfile.TarInfo(added[0])
-            info.size = len(added[1])
-            new.addfile(info, io.BytesIO(added[1]))
-    return out.getvalue()
-
-
-def entry(name: str, **members: Any) -> Change:
-    """Members of the header of one entry, wherever it lies."""
-
-    def change(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
-        if info.name.removeprefix("rootfs/") == name:
-            for key, value in members.items():
-                setattr(info, key, value)
-        return info, data
-
-    return change
-
-
-def content(name: str, edit: Callable[[bytes], bytes]) -> Change:
-    """The content of one file."""
-
-    def change(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
-        return info, edit(data) if info.name.removeprefix("rootfs/") == name else data
-
-    return change
-
-
-def without(name: str) -> Change:
-    """No such entry."""
-    return lambda info, data: None if info.name.removeprefix("rootfs/") == name else (info, data)
-
-
-def everything(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
-    """Nothing is changed."""
-    return info, data
-
-
-def flipped(data: bytes, place: int = 40) -> bytes:
-    """One bit of one byte, another one."""
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-
-
-def each(change: Change, added: str = "") -> Callable[[Target], None]:
-    """Change the files, and everything that follows from them."""
-
-    def attack(target: Target) -> None:
-        tars = target.tars()
-        prefix = "rootfs/" if target.aci else ""
-        more = (prefix + added, b"evil") if added else None
-        target.with_tars([retarred(data, change, more if number == 0 else None) for number, data in enumerate(tars)])
-
-    return attack
+from tests.trust.attacked import (
+    ACI_ACI,
+    ACI_OCI,
+    EVERY,
+    INDEX,
+    LAYERED,
+    OCI_ACI,
+    OCI_OCI,
+    OF_ACI,
+    OF_DOCKER,
+    ONE,
+    SQUASHED,
+    V1,
+    V1_ACI,
+    Attack,
+    Target,
+    read,
+    tar_of,
+)
+from tests.trust.changed_files import content, each, entry, everything, flipped, in_the_recipe, retarred, without
+from tests.trust.origins import NAME
 
 
 def one_byte(target: Target) -> None:
@@ -328,54 +115,6 @@ def bomb(target: Target) -> None:
     step = b"P" + (0).to_bytes(8) + len(target.tars()[0]).to_bytes(8)
     recipe = gzip.compress(b"transship borrowed tar 1\n" + step * 10_000_000, 1)
     target.layout.replace_part(target.layout.part("recipe"), recipe)
-
-
-def remade_recipes(target: Target) -> None:
-    """Recipes that give what was signed of what the target has become."""
-    tar = target.tars()[0]
-    files = Files.of([tar])
-
-    def recipe(data: bytes) -> bytes:
-        return gzip.compress(b"".join(described([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
-
-    recipes = {sha256(data): recipe(data) for data in origins.TARS}
-    rows = target.layout.json(target.layout.json(target.layout.record["digest"])["config"]["digest"])["layers"]
-    for row in rows:
-        if "recipe" in row:
-            target.layout.replace_part(target.layout.blobs[row["recipe"]], recipes[row["diffID"]])
-
-
-def in_the_recipe(change: Change, added: str = "") -> Callable[[Target], None]:
-    """Change the files, and make the recipes anew, so that they still give what was signed."""
-
-    def attack(target: Target) -> None:
-        each(change, added)(target)
-        remade_recipes(target)
-
-    return attack
-
-
-def repacked(pack: Callable[[bytes], bytes]) -> Callable[[Target], None]:
-    """Other packed bytes in place of the first layer's, or of the ACI, under the digest that they have."""
-
-    def attack(target: Target) -> None:
-        if target.aci:
-            old, target.aci = sha256(target.aci), pack(target.aci)
-            subject = {"mediaType": types.ACI, "digest": sha256(target.aci), "size": len(target.aci)}
-            target.layout.adopt(subject, {old: sha256(target.aci)})
-            return
-        renamed: dict[str, str] = {}
-
-        def edit(said: dict[str, Any]) -> None:
-            row = said["layers"][0]
-            old = row["digest"]
-            target.layout.row(row, pack(target.layout.blobs[old]))
-            renamed[old] = row["digest"]
-
-        target.layout.document(target.layout.image, edit)
-        target.layout.adopt(target.layout.image, renamed)
-
-    return attack
 
 
 def large_claim(target: Target) -> None:
@@ -485,7 +224,7 @@ def another_platform(target: Target) -> None:
 def behind_the_end(target: Target) -> None:
     """Another archive behind the end of this one, for readers that go on."""
     tars = target.tars()
-    target.with_tars([tars[0] + _tar({"rootfs/bin/sh": b"evil"})])
+    target.with_tars([tars[0] + tar_of({"rootfs/bin/sh": b"evil"})])
 
 
 def other_keys(target: Target) -> None:
@@ -508,45 +247,7 @@ def packed_by(text: str) -> Callable[[Target], None]:
     return attack
 
 
-@dataclass(frozen=True)
-class Attack:
-    """One attack: what it is called, on which targets it is tried, and a part of the reason that it is refused for."""
-
-    name: str
-    act: Callable[[Target], None]
-    reasons: dict[str, str] = field(default_factory=dict)
-
-
-MADE: dict[str, Callable[[Path], tuple[str, Wanted]]] = {}
-"""Targets by what they were and are; each has been converted in a folder."""
-
-
-def _made(name: str, make: Callable[[Path], str], wanted: Wanted, target: str, **options: Any) -> None:
-    def convert(folder: Path) -> tuple[str, Wanted]:
-        converter.convert(make(folder / "source"), target.format(folder), **options)
-        return target.format(folder), wanted
-
-    MADE[name] = convert
-
-
-OCI_OCI, OCI_ACI, ACI_OCI, INDEX = "OCI → OCI, repacked", "OCI → ACI", "ACI → OCI", "index → index"
-DOCKER, V1, V1_ACI, ACI_ACI = "Docker → OCI", "schema 1 → OCI", "schema 1 → ACI", "ACI → ACI, repacked"
-ONE, SQUASHED, LAYERED = "index → OCI", "OCI → OCI, squashed", "OCI → an ACI a layer"
-OF_DOCKER, OF_ACI = (OCI_OCI, DOCKER), (ACI_OCI, ACI_ACI)
-EVERY = (*OF_DOCKER, V1, OCI_ACI, V1_ACI, LAYERED, *OF_ACI)
 ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
-V1_WANTED = Wanted(keys=BOTH.keys, identity="library/app:1")
-_made(OCI_OCI, origins.oci, BOTH, "oci:{}/out", compress="gzip:9")
-_made(DOCKER, origins.docker, BOTH, "oci:{}/out", to="oci")
-_made(V1, origins.v1, V1_WANTED, f"oci:{{}}/out:{NAME}")
-_made(OCI_ACI, origins.oci, BOTH, "aci:{}/app.aci")
-_made(V1_ACI, origins.v1, V1_WANTED, "aci:{}/app.aci")
-_made(LAYERED, origins.oci, BOTH, "aci:{}/app.aci", layered=True)
-_made(ACI_OCI, origins.aci, OPENPGP, "oci:{}/out")
-_made(ACI_ACI, origins.aci, OPENPGP, "aci:{}/app.aci", compress="gzip:9")
-_made(ONE, origins.index, BOTH, "oci:{}/out", platforms=["linux/amd64"], compress="gzip:9")
-_made(SQUASHED, origins.oci, BOTH, "oci:{}/out", squash=True)
-_made(INDEX, origins.index, BOTH, "oci:{}/out", platforms=["all"], compress="gzip:9")
 
 
 def _reasons(*rows: tuple[str | tuple[str, ...], str]) -> dict[str, str]:
@@ -689,30 +390,3 @@ ATTACKS = (
     Attack("no compressor", packed_by("{}"), dict.fromkeys(OF_ACI, "packing: got something else")),
     Attack("a key that nobody has asked for", other_keys, dict.fromkeys((OCI_OCI, OCI_ACI), "none of the keys made")),
 )
-
-
-def read(folder: Path) -> Layout:
-    """A layout on disk."""
-    return Layout({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-
-
-def opened(folder: Path, wanted: Wanted) -> Target:
-    """What a conversion has left in a folder."""
-    if (folder / "app.aci").exists() and (folder / "app.aci.origin").exists():
-        with tarfile.open(folder / "app.aci.origin") as tar:
-            files = {one.name: stream.read() for one in tar if (stream := tar.extractfile(one)) is not None}
-        return Target(folder, Layout(files), (folder / "app.aci").read_bytes(), wanted)
-    return Target(folder, read(folder / "out"), wanted=wanted)
-
-
-def refused(attack: Attack, made: str, folder: Path) -> str:
-    """Convert, attack, verify: the reason it is refused for, empty where it is not."""
-    _, wanted = MADE[made](folder)
-    target = opened(folder, wanted)
-    attack.act(target)
-    reference = target.write()
-    try:
-        report = origins.asked(reference, target.wanted)
-    except ConverterError as error:
-        return str(error)
-    return "; ".join(report.unmet)

@@ -17,11 +17,10 @@ from converter.model.naming import FULL_NAME, REF_NAME
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from tests.builders import sha256
-from tests.trust.attacks import (
+from tests.trust.attacked import (
     ACI_OCI,
     DOCKER,
     INDEX,
-    NAMES,
     OCI_ACI,
     OCI_OCI,
     OF_DOCKER,
@@ -32,6 +31,7 @@ from tests.trust.attacks import (
     Target,
     read,
 )
+from tests.trust.attacks import NAMES
 from tests.trust.making import NAME, ecdsa
 from tests.trust.test_dsse import envelope
 

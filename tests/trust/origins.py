@@ -26,6 +26,9 @@ from tests.strategies.tar import File, archive
 from tests.trust.making import NAME, ecdsa, openpgp, public_pem
 from tests.trust.test_libtrust import signed as signed_v1
 
+Make = Callable[[Path], str]
+"""Makes a signed image at a path; gives its reference."""
+
 KEY = ("--key k", public_pem(ecdsa()))
 RING = ("--keyring r", bytes(openpgp().extract_certificate()))
 BOTH = Wanted(keys=(KEY,))
@@ -164,6 +167,6 @@ def asked(reference: str, wanted: Wanted = BOTH) -> Judgement:
     return verify(reference, wanted)
 
 
-__all__ = ["BOTH", "NAME", "OPENPGP", "PACKINGS", "aci", "asked", "docker", "index", "layout", "oci", "v1"]
+__all__ = ["BOTH", "NAME", "OPENPGP", "PACKINGS", "Make", "aci", "asked", "docker", "index", "layout", "oci", "v1"]
 
 OCI_MANIFEST = types.OCI_MANIFEST

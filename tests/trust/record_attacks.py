@@ -17,18 +17,7 @@ from converter.streams.tar.borrowed import MAGIC
 from converter.trust import cosign, dsse
 from tests.builders import CONFIG, sha256
 from tests.trust import origins
-from tests.trust.attacks import (
-    ACI_OCI,
-    INDEX,
-    OCI_ACI,
-    OCI_OCI,
-    OF_DOCKER,
-    V1,
-    Attack,
-    Edit,
-    Target,
-    opened,
-)
+from tests.trust.attacked import ACI_OCI, INDEX, OCI_ACI, OCI_OCI, OF_DOCKER, V1, Attack, Edit, Target, opened
 from tests.trust.document_attacks import carried
 from tests.trust.making import NAME
 

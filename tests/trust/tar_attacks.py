@@ -17,22 +17,9 @@ import zstandard
 from converter.streams.tar.fields import sealed
 from converter.streams.tar.write import header, pad
 from tests.strategies.tar import File, archive
-from tests.trust.attacks import (
-    DOCKER,
-    LAYER,
-    OCI_ACI,
-    OCI_OCI,
-    OF_DOCKER,
-    V1_ACI,
-    Attack,
-    Target,
-    each,
-    entry,
-    in_the_recipe,
-    remade_recipes,
-    repacked,
-    retarred,
-)
+from tests.trust.attacked import DOCKER, OCI_ACI, OCI_OCI, OF_DOCKER, V1_ACI, Attack, Target
+from tests.trust.attacks import LAYER
+from tests.trust.changed_files import each, entry, in_the_recipe, remade_recipes, repacked, retarred
 
 EVIL = archive([File("bin/evil", data=b"evil")])
 Member = tuple[tarfile.TarInfo, bytes]

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import random
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pysequoia import Tsk
 
 import converter
-from converter.errors import LossRefused, Untrusted
 from converter.model.content import Known
 from converter.model.image import Image
-from converter.signing import Signing, sign
-from converter.stores.memory import MemoryStore
-from converter.trust.makers import CosignKey, GpgFile
 from converter.verification import Wanted, verify
 from converter.verification.proof import Proof
-from tests.builders import add_image
 from tests.formats.aci_archives import aci_tar, manifest
-from tests.strategies.tar import File, archive
-from tests.trust import attacks, origins
-from tests.trust.making import ecdsa, openpgp, public_pem
-from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, asked
-from tests.zoo.members import nested
-
-Make = Callable[[Path], str]
+from tests.strategies.tar import File
+from tests.trust import attacked, origins
+from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, Make, asked
 
 PAIRS = [
     pytest.param(origins.oci, "oci:{}/out", {}, "P1", id="oci to oci, as it is"),
@@ -246,123 +231,6 @@ def test_what_is_packed_again_and_comes_out_as_it_was_keeps_what_speaks_of_it(tm
     assert (report.unmet, report.level, len(report.steps)) == ((), "P2", 1)
 
 
-@pytest.mark.parametrize(
-    "options, written",
-    [
-        pytest.param({}, True, id="by default, of a signed image"),
-        pytest.param({"origin": "always"}, True, id="always"),
-        pytest.param({"origin": "never"}, False, id="never"),
-        pytest.param({"remove_signatures": True}, False, id="not where signatures are left behind"),
-        pytest.param({"attachments": False}, False, id="not where nothing goes along"),
-    ],
-)
-def test_when_a_record_is_written(options: dict[str, Any], written: bool, tmp_path: Path) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci", **options)
-    assert (tmp_path / "app.aci.origin").exists() == written
-
-
-@pytest.mark.parametrize("origin, written", [("signed", False), ("always", True)])
-def test_an_image_that_nobody_signed(origin: str, written: bool, tmp_path: Path) -> None:
-    source = origins.oci(tmp_path / "source")
-    converter.convert(source, f"oci:{tmp_path}/unsigned", remove_signatures=True)
-    converter.convert(f"oci:{tmp_path}/unsigned", f"aci:{tmp_path}/app.aci", origin=origin)
-    assert (tmp_path / "app.aci.origin").exists() == written
-    assert not asked(f"aci:{tmp_path}/app.aci").ok
-
-
-def test_a_record_goes_where_its_image_goes_and_leaves_with_it(tmp_path: Path) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
-    converter.convert(f"aci:{tmp_path}/app.aci", f"aci:{tmp_path}/copy.aci")
-    assert asked(f"aci:{tmp_path}/copy.aci").ok
-    converter.convert(origins.aci(tmp_path / "other.aci"), f"aci:{tmp_path}/copy.aci", compress="none", origin="never")
-    assert not (tmp_path / "copy.aci.origin").exists()
-
-
-def test_a_record_goes_through_each_of_many_nested_indexes_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    next(member for member in nested() if member.name == "layout: indexes wide and deep").make()
-    converter.convert("oci:layout", "oci:out:app", origin="always", compress="gzip:1")
-    documents = {blob.read_bytes() for blob in (tmp_path / "layout/blobs/sha256").iterdir()}
-    written = {blob.read_bytes() for blob in (tmp_path / "out/blobs/sha256").iterdir()}
-    assert sum(b"image.index.v1+json" in one for one in documents & written) == 7, "all indexes are in the record"
-
-
-def test_the_record_is_written_the_same_twice(tmp_path: Path) -> None:
-    source = origins.oci(tmp_path / "source")
-    for name in ("one", "two"):
-        converter.convert(source, f"aci:{tmp_path}/{name}.aci", jobs=1 if name == "one" else 4)
-    assert (tmp_path / "one.aci.origin").read_bytes() == (tmp_path / "two.aci.origin").read_bytes()
-
-
-ITSELF_AND_BEFORE = frozenset(("origin", "signature"))
-
-
-@pytest.mark.parametrize(
-    "wanted, ok",
-    [
-        pytest.param(BOTH, True, id="either will do"),
-        pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("origin",))), True, id="an origin"),
-        pytest.param(Wanted(keys=BOTH.keys, require=frozenset(("signature",))), False, id="a signature of its own"),
-        pytest.param(
-            Wanted(keys=BOTH.keys, require=ITSELF_AND_BEFORE), False, id="an origin and a signature of its own"
-        ),
-        pytest.param(Wanted(keys=(("--key other", public_pem(ecdsa(9))),)), False, id="by another key"),
-        pytest.param(OPENPGP, False, id="by a keyring"),
-        pytest.param(Wanted(keys=BOTH.keys, rekor_keys=(("log", public_pem(ecdsa(8))),)), False, id="logged by Rekor"),
-        pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2"), False, id="under another tag"),
-        pytest.param(Wanted(keys=BOTH.keys, identity="registry.example/app:2", map_identity=True), True, id="mapped"),
-    ],
-)
-def test_what_is_asked_for(wanted: Wanted, ok: bool, tmp_path: Path) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
-    assert asked(f"aci:{tmp_path}/app.aci", wanted).ok == ok
-
-
-OTHER = (("--key other", public_pem(ecdsa(9))),)
-OTHER_RING = (("--keyring other", bytes(openpgp("other").extract_certificate())),)
-EACH = Wanted(keys=BOTH.keys, keyrings=OPENPGP.keyrings)
-"""The maker of the first image, and whoever made an ACI of it."""
-
-
-@pytest.mark.parametrize(
-    "way, wanted, ok",
-    [
-        pytest.param(["aci:{}/app.aci"], EACH, True, id="the original by one, what became of it by the other"),
-        pytest.param(["aci:{}/app.aci", "oci:{}/out"], EACH, True, id="two originals behind each other"),
-        pytest.param(["aci:{}/app.aci"], replace(EACH, keys=OTHER), False, id="the original by a third"),
-        pytest.param(["aci:{}/app.aci"], replace(EACH, keyrings=OTHER_RING), False, id="the ACI by a third"),
-        pytest.param(["aci:{}/app.aci"], replace(EACH, require=frozenset(("signature",))), False, id="both themselves"),
-        pytest.param(["aci:{}/app.aci"], replace(EACH, require=ITSELF_AND_BEFORE), True, id="itself, and the original"),
-        pytest.param(
-            ["aci:{}/app.aci", "oci:{}/out"], replace(EACH, require=ITSELF_AND_BEFORE), False, id="two originals alone"
-        ),
-    ],
-)
-def test_each_signs_what_they_made(way: list[str], wanted: Wanted, ok: bool, tmp_path: Path) -> None:
-    source = origins.oci(tmp_path / "source")
-    for target in (one.format(tmp_path) for one in way):
-        converter.convert(source, target)
-        if target.startswith("aci:"):
-            sign(target, Signing(makers=(GpgFile(bytes(openpgp())),)))
-        source = target
-    assert asked(source, wanted).ok == ok
-
-
-def test_an_image_that_is_signed_itself_has_no_origin(tmp_path: Path) -> None:
-    source = origins.oci(tmp_path / "source")
-    for require in (frozenset(("origin",)), ITSELF_AND_BEFORE):
-        wanted = Wanted(keys=BOTH.keys, require=require)
-        assert asked(source, wanted).unmet == ("got no origin record that holds, want one (--require origin)",)
-
-
-def test_a_conversion_may_ask_for_what_was_signed_before(tmp_path: Path) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), f"oci:{tmp_path}/one", compress="zstd")
-    converter.convert(f"oci:{tmp_path}/one", f"oci:{tmp_path}/two", wanted=BOTH)
-    assert verify(f"oci:{tmp_path}/two", BOTH).level == "P2"
-
-
 def test_the_chain_as_json(tmp_path: Path) -> None:
     converter.convert(origins.index(tmp_path / "source"), f"aci:{tmp_path}/app.aci", platforms=["linux/arm64"])
     told = asked(f"aci:{tmp_path}/app.aci").to_json()
@@ -429,7 +297,7 @@ def test_a_signature_beside_a_manifest_alone_says_so(tmp_path: Path) -> None:
 
 def test_annotations_that_came_later_are_told(tmp_path: Path) -> None:
     converter.convert(origins.oci(tmp_path / "source"), f"oci:{tmp_path}/out", compress="zstd")
-    target = attacks.opened(tmp_path, BOTH)
+    target = attacked.opened(tmp_path, BOTH)
     note = {"org.example.team": "blue"}
     target.layout.document(target.layout.image, lambda said: said.update(annotations=note))
     target.layout.adopt(target.layout.image, {})
@@ -455,163 +323,3 @@ def test_an_aci_with_a_whitelist_is_carried(tmp_path: Path) -> None:
     converter.convert(origins.aci(tmp_path / "app.aci", tar=tar), f"oci:{tmp_path}/out")
     report = asked(f"oci:{tmp_path}/out", OPENPGP)
     assert (report.unmet, report.level) == ((), "P5")
-
-
-def depending(folder: Path, *, pinned: bool, signer: Tsk | None) -> str:
-    """A signed ACI over another one in ``folder/acis``, which it pins, or which somebody has signed."""
-    below = folder / "acis"
-    below.mkdir()
-    lower = aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"a" * 3000)])
-    (below / "base.aci").write_bytes(gzip.compress(lower))
-    if signer is not None:
-        sign(f"aci:{below}/base.aci", Signing(makers=(GpgFile(bytes(signer)),)))
-    row = {"imageName": "registry.example/base"}
-    if pinned:
-        row["imageID"] = f"sha512-{hashlib.sha512(lower).hexdigest()}"
-    tar = aci_tar(manifest(name="registry.example/app", dependencies=[row]), [File("rootfs/b", data=b"b" * 3000)])
-    return origins.aci(folder / "app.aci", tar=tar)
-
-
-@pytest.mark.parametrize(
-    "pinned, signer, ok",
-    [
-        pytest.param(True, None, True, id="it is pinned"),
-        pytest.param(False, openpgp(), True, id="it is signed"),
-        pytest.param(True, openpgp(), True, id="it is both"),
-        pytest.param(False, None, False, id="it is neither"),
-        pytest.param(False, openpgp("other"), False, id="somebody else has signed it"),
-    ],
-)
-@pytest.mark.parametrize(
-    "squash, level", [pytest.param(False, "P4", id="layers"), pytest.param(True, "P5", id="squash")]
-)
-def test_an_aci_that_depends_on_another(
-    pinned: bool, signer: Tsk | None, ok: bool, squash: bool, level: str, tmp_path: Path
-) -> None:
-    source = depending(tmp_path, pinned=pinned, signer=signer)
-    converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[tmp_path / "acis"], squash=squash)
-    report = asked(f"oci:{tmp_path}/out", OPENPGP)
-    assert (report.ok, report.level) == (ok, level if ok else "")
-    if ok:
-        assert [one.ok for one in report.steps[0].verdicts] == ([True] if pinned else [True, True])
-
-
-@pytest.mark.parametrize(
-    "pinned, signer, ok",
-    [
-        pytest.param(True, None, True, id="it is pinned"),
-        pytest.param(False, openpgp(), True, id="it is signed"),
-        pytest.param(False, None, False, id="it is neither"),
-        pytest.param(False, openpgp("other"), False, id="somebody else has signed it"),
-    ],
-)
-@pytest.mark.parametrize("squash", [False, True])
-def test_a_conversion_wants_what_an_aci_depends_on_signed_too(
-    pinned: bool, signer: Tsk | None, ok: bool, squash: bool, tmp_path: Path
-) -> None:
-    source = depending(tmp_path, pinned=pinned, signer=signer)
-    with nullcontext() if ok else pytest.raises(Untrusted, match=r"base\.aci: .*got"):
-        converter.convert(source, f"oci:{tmp_path}/out", aci_paths=[tmp_path / "acis"], squash=squash, wanted=OPENPGP)
-
-
-def test_an_aci_that_depended_on_others_comes_back_where_they_are(tmp_path: Path) -> None:
-    source, layout = depending(tmp_path, pinned=True, signer=None), f"oci:{tmp_path}/out"
-    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
-    done = converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"])
-    for suffix in ("", ".asc"):
-        assert (tmp_path / f"back.aci{suffix}").read_bytes() == (tmp_path / f"app.aci{suffix}").read_bytes()
-    same = converter.convert(source, f"aci:{tmp_path}/same.aci")
-    assert (done.losses, done.targets[0].image_id) == ((), same.targets[0].image_id)
-    alone = converter.convert(layout, f"aci:{tmp_path}/alone.aci")
-    assert [loss.field for loss in alone.losses] == ["layers", "attachments"]
-    assert asked(f"aci:{tmp_path}/alone.aci", OPENPGP).level == "P4"
-
-
-def test_an_aci_does_not_come_back_over_another_one_than_it_depended_on(tmp_path: Path) -> None:
-    source, layout = depending(tmp_path, pinned=False, signer=openpgp()), f"oci:{tmp_path}/out"
-    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
-    changed = aci_tar(manifest(name="registry.example/base"), [File("rootfs/a", data=b"evil")])
-    (tmp_path / "acis/base.aci").write_bytes(gzip.compress(changed))
-    converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"])
-    assert (tmp_path / "back.aci").read_bytes() != (tmp_path / "app.aci").read_bytes()
-    assert asked(f"aci:{tmp_path}/back.aci", OPENPGP).level == "P4"
-
-
-@pytest.mark.parametrize("compress", ["keep", "none"])
-def test_an_aci_that_goes_on_depending_says_so(compress: str, tmp_path: Path) -> None:
-    source = depending(tmp_path, pinned=True, signer=None)
-    converter.convert(source, f"aci:{tmp_path}/out.aci", compress=compress)
-    report = asked(f"aci:{tmp_path}/out.aci", OPENPGP)
-    assert (report.unmet, report.level) == ((), "P1")
-    assert report.content is not None
-    assert [what.partition(":")[0] for what in report.content.uncovered] == ["what it depends on"]
-
-
-@pytest.mark.parametrize("make", [origins.oci, origins.docker])
-def test_an_image_that_became_several_acis(make: Make, tmp_path: Path) -> None:
-    converter.convert(make(tmp_path / "source"), f"aci:{tmp_path}/app.aci", layered=True)
-    report = asked(f"aci:{tmp_path}/app.aci")
-    assert (report.unmet, report.level) == ((), "P4")
-    assert report.content is not None
-    assert len(report.content.layers) == 2
-    (below,) = tmp_path.glob("app-*.aci")
-    below.write_bytes(gzip.compress(gzip.decompress(below.read_bytes()) + bytes(512)))
-    assert not asked(f"aci:{tmp_path}/app.aci").ok
-    below.unlink()
-    assert not asked(f"aci:{tmp_path}/app.aci").ok
-
-
-def test_a_record_is_small(tmp_path: Path) -> None:
-    store = MemoryStore()
-    files = [File(f"usr/{number}", data=random.Random(number).randbytes(40_000)) for number in range(200)]
-    root = add_image(store, tars=[archive(files), archive([File("usr/.wh.7"), File("etc", "dir")])], name="")
-    source = origins.stored(store, root, tmp_path / "source")
-    sign(source, Signing(makers=(CosignKey(ecdsa()),)))
-    converter.convert(source, f"aci:{tmp_path}/app.aci")
-    assert asked(f"aci:{tmp_path}/app.aci").level == "P4"
-    size = (tmp_path / "app.aci.origin").stat().st_size - 40_000  # the file that the whiteout hides, kept verbatim
-    assert size < (tmp_path / "app.aci").stat().st_size / 100
-
-
-@pytest.mark.parametrize("destination", ["oci:{}/out", "dir:{}/out", "docker-archive:{}/out.tar"])
-def test_what_a_record_keeps_is_not_lost(destination: str, tmp_path: Path) -> None:
-    source = origins.oci(tmp_path / "source")
-    done = converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True)
-    assert [(loss.field, loss.kept) for loss in done.losses] == [("attachments", "the origin record")]
-    with pytest.raises(LossRefused, match=r"got one loss \(attachments\)"):
-        converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True, origin="never")
-
-
-@pytest.mark.parametrize(
-    "make, lost",
-    [
-        pytest.param(origins.oci, ["attachments", "origin"], id="what was signed beside it"),
-        pytest.param(origins.v1, ["origin"], id="what was signed within"),
-    ],
-)
-@pytest.mark.parametrize("destination", ["rootfs:{}/out.tar", "docker-daemon:app:1"])
-def test_a_place_that_can_hold_no_record_is_a_loss(
-    make: Make, lost: list[str], destination: str, tmp_path: Path
-) -> None:
-    done = converter.convert(make(tmp_path / "source"), destination.format(tmp_path), compress="zstd", dry_run=True)
-    told = [loss for loss in done.losses if loss.field in ("attachments", "origin")]
-    assert [(loss.field, loss.kept) for loss in told] == [(field, "") for field in lost]
-
-
-@pytest.mark.parametrize(
-    "destination, level", [("oci-archive:-", "P2"), ("docker-archive:-", "P2"), ("oci-archive:/dev/stdout", "P2")]
-)
-def test_an_archive_that_is_piped_has_its_record(
-    destination: str, level: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    converter.convert(origins.oci(tmp_path / "source"), destination, compress="zstd")
-    transport = destination.partition(":")[0]
-    (tmp_path / "out.tar").write_bytes(capfdbinary.readouterr().out)
-    report = asked(f"{transport}:{tmp_path}/out.tar", Wanted(keys=BOTH.keys, identity=NAME))
-    assert (report.unmet, report.level) == ((), level)
-
-
-def test_an_aci_that_is_piped_has_none(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    done = converter.convert(origins.oci(tmp_path / "source"), "aci:-")
-    assert "standard output has no place" in next(loss.reason for loss in done.losses if loss.field == "origin")
-    assert capfdbinary.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trust import origins
 from tests.trust.attack_table import ATTACKS, DOCUMENT, END, START, shown
-from tests.trust.attacks import MADE, OCI_ACI, OCI_OCI, Attack, opened, read, refused
+from tests.trust.attacked import MADE, OCI_ACI, OCI_OCI, Attack, opened, read, refused
 from tests.trust.document_attacks import OTHER, carried, two_names
 from tests.trust.making import NAME
 from tests.trust.tar_attacks import with_members
