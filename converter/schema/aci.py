@@ -10,7 +10,7 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.forms import go_time_form, no_time, not_go_time, repeated
+from converter.schema.forms import faults, go_time_form, no_time, not_go_time, repeated
 from converter.schema.walk import lists, numbers, objects, texts
 from converter.schema.web import is_web_url
 
@@ -123,23 +123,17 @@ def os_arch(document: Any) -> Iterator[Hit]:
 
 def created(document: Any) -> Iterator[Hit]:
     """Annotations created that are not a time."""
-    for where, text in _annotations(document, "created"):
-        if fact := no_time(text):
-            yield where, fact
+    return faults(_annotations(document, "created"), no_time)
 
 
 def created_for_go(document: Any) -> Iterator[Hit]:
     """Annotations created that RFC 3339 allows and Go does not read."""
-    for where, text in _annotations(document, "created"):
-        if fact := not_go_time(text):
-            yield where, fact
+    return faults(_annotations(document, "created"), not_go_time)
 
 
 def created_form(document: Any) -> Iterator[Hit]:
     """Annotations created that are not written exactly as RFC 3339 requires."""
-    for where, text in _annotations(document, "created"):
-        if fact := go_time_form(text):
-            yield where, fact
+    return faults(_annotations(document, "created"), go_time_form)
 
 
 def url(document: Any) -> Iterator[Hit]:

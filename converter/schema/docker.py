@@ -13,11 +13,12 @@ from converter.schema.forms import (
     bad_diff_ids,
     bad_environment,
     bad_ports,
+    faults,
     go_time_form,
     history_mismatch,
-    not_go_times,
+    impossible_time,
+    not_go_time,
     odd_encoding,
-    times,
     wrong_media_type,
 )
 from converter.schema.walk import lists, numbers, texts
@@ -25,22 +26,20 @@ from converter.schema.walk import lists, numbers, texts
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests whose length is not that of their algorithm."""
-    for path in ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"):
-        yield from ((where, fact) for where, text in texts(document, path) if (fact := odd_encoding(text)))
+    paths = ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum")
+    return faults(texts(document, *paths), odd_encoding)
 
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times that Go accepts and RFC 3339 does not."""
     yield from docker_v1.time_form(document)
-    for where, text in texts(document, "created", "history/*/created"):
-        if fact := go_time_form(text):
-            yield where, fact
+    yield from faults(texts(document, *_TIMES), go_time_form)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
     yield from docker_v1.times_for_go(document)
-    yield from not_go_times(document, "created", "history/*/created")
+    yield from faults(texts(document, *_TIMES), not_go_time)
 
 
 def rootfs_type(document: Any) -> Iterator[Hit]:
@@ -88,6 +87,7 @@ def health_test(document: Any) -> Iterator[Hit]:
             yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"
 
 
+_TIMES = ("created", "history/*/created")
 _DURATIONS = ("Interval", "Timeout", "StartPeriod", "StartInterval")
 _MILLISECOND = 1_000_000
 _V1, _V2 = "distribution manifest-v2-1.md, ", "distribution manifest-v2-2.md, "
@@ -253,7 +253,7 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("docker-config",),
-        check=lambda document: times(document, "created", "history/*/created"),
+        check=lambda document: faults(texts(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="docker/health-duration",

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.document import letters, load_object, pointer, type_name
+from converter.model.document import as_known, letters, load_object, pointer, type_name
 from converter.schema.finding import Hit
-from converter.schema.forms import go_time_form, no_time, not_go_time
+from converter.schema.forms import faults, go_time_form, no_time, not_go_time
 from converter.schema.walk import find, lists, texts
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -86,24 +86,17 @@ def repeated(document: Any) -> Iterator[Hit]:
 
 def times(document: Any) -> Iterator[Hit]:
     """Times of steps that are not times."""
-    for where, step in _steps(document):
-        created = step.get("created")
-        if created is not None and (fact := no_time(str(created))):
-            yield where, fact
+    return faults(_created(document), no_time)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times of steps that RFC 3339 allows and Go does not read."""
-    for where, step in _steps(document):
-        if fact := not_go_time(str(step.get("created"))):
-            yield where, fact
+    return faults(_created(document), not_go_time)
 
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times of steps that Go accepts and RFC 3339 does not."""
-    for where, step in _steps(document):
-        if fact := go_time_form(str(step.get("created"))):
-            yield where, fact
+    return faults(_created(document), go_time_form)
 
 
 def protected(document: Any) -> Iterator[Hit]:
@@ -134,13 +127,12 @@ def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
 
 def _step(text: str) -> dict[str, Any]:
     """One step, with its members under the names that Go takes them for; raises Invalid."""
-    step: dict[str, Any] = {}
-    for key, value in load_object(text.encode("utf-8", "replace")).items():
-        name = _NAMES.get(letters(key), key)
-        if name in step:
-            raise Invalid(f"got the key {key[:60]!r} beside one that differs in case alone, want one of them")
-        step[name] = value
-    return step
+    return as_known(load_object(text.encode("utf-8", "replace")), _MEMBERS)
+
+
+def _created(document: Any) -> Iterator[tuple[str, str]]:
+    times = ((where, step.get("created")) for where, step in _steps(document))
+    return ((where, str(time)) for where, time in times if time is not None)
 
 
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:

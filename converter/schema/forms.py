@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
@@ -141,14 +141,9 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, dict) and isinstance(step.get("empty_layer"), bool | None)
 
 
-def times(document: Any, *paths: str) -> Iterator[Hit]:
-    """Times at the paths that cannot occur on a clock."""
-    return ((where, fact) for where, text in texts(document, *paths) if (fact := impossible_time(text)))
-
-
-def not_go_times(document: Any, *paths: str) -> Iterator[Hit]:
-    """Times at the paths that RFC 3339 allows and Go does not read."""
-    return ((where, fact) for where, text in texts(document, *paths) if (fact := not_go_time(text)))
+def faults(found: Iterable[tuple[str, str]], why: Callable[[str], str]) -> Iterator[Hit]:
+    """Those of the texts, each with its pointer, that ``why`` finds something wrong with."""
+    return ((where, fact) for where, text in found if (fact := why(text)))
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:

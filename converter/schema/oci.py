@@ -18,16 +18,18 @@ from converter.schema.forms import (
     bad_environment,
     bad_ports,
     bad_time,
+    faults,
     history_mismatch,
-    not_go_times,
+    impossible_time,
+    not_go_time,
     odd_encoding,
-    times,
     wrong_media_type,
 )
 from converter.schema.walk import objects, texts
 from converter.schema.web import is_uri, is_url
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
+_TIMES = ("created", "history/*/created")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
 _SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*")
 _SYSTEMS = frozenset(
@@ -71,12 +73,12 @@ _ARCHITECTURES = frozenset(
 
 def descriptor_digest(document: Any) -> Iterator[Hit]:
     """A digest of the wrong length in a descriptor that stands alone."""
-    return _odd_digests(document, "digest")
+    return faults(texts(document, "digest"), odd_encoding)
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests of the wrong length in the descriptors of a manifest or an index."""
-    return _odd_digests(document, *(f"{path}/digest" for path in _DESCRIPTORS))
+    return faults(texts(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
@@ -167,10 +169,6 @@ def created_annotation(document: Any) -> Iterator[Hit]:
         text = notes.get("org.opencontainers.image.created")
         if isinstance(text, str) and (fact := bad_time(text)):
             yield f"{where}/org.opencontainers.image.created", fact
-
-
-def _odd_digests(document: Any, *paths: str) -> Iterator[Hit]:
-    return ((where, fact) for where, text in texts(document, *paths) if (fact := odd_encoding(text)))
 
 
 _OCI = "image-spec 1.1.1, "
@@ -356,14 +354,14 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
-        check=lambda document: times(document, "created", "history/*/created"),
+        check=lambda document: faults(texts(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="oci/timestamp-for-go",
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("oci-config",),
-        check=lambda document: not_go_times(document, "created", "history/*/created"),
+        check=lambda document: faults(texts(document, *_TIMES), not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),
