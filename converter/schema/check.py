@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from converter.errors import Usage
-from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read
+from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read, whole
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
@@ -55,7 +55,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
         return
     value = reading.value
     if has_surrogates(data):
-        mended = text.whole(value)
+        mended = whole(value)
         if mended != value:
             yield from _text_finding(
                 "json/surrogate", "", "got half of a surrogate pair, want whole characters", profile

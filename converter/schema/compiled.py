@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.model.document import pointer, type_name
 from converter.schema.finding import Finding, Profile, Rule, Severity
-from converter.schema.fold import Place, resolve
+from converter.schema.fold import Subschema, resolve
 from converter.schema.kinds import FAMILIES, KINDS, bundle, document
 from converter.schema.named import NAMED
 from converter.schema.text import SPEC
@@ -245,13 +245,13 @@ def _short(value: Any) -> str:
 
 def _spec(kind: str, path: list[str | int]) -> str:
     """The specification section named by the innermost schema on the way to the violation."""
-    place = Place(f"{kind}.json", document(f"{kind}.json"))
-    spec = str(place.schema["$comment"])
-    current: Any = place.schema
+    subschema = Subschema(f"{kind}.json", document(f"{kind}.json"))
+    spec = str(subschema.schema["$comment"])
+    current: Any = subschema.schema
     for part in path:
         if part == "$ref":
-            place = resolve(place.file, current["$ref"])
-            current = place.schema
+            subschema = resolve(subschema.file, current["$ref"])
+            current = subschema.schema
             # The referring schema names the purpose better than the definition does.
             continue
         try:
@@ -280,9 +280,8 @@ def _keywords(file: str) -> set[tuple[str, str]]:
         if "$ref" in schema:
             target, _, fragment = schema["$ref"].partition("#")
             visit(target or name, fragment, resolve(name, schema["$ref"]).schema, asserting)
-        for word in ("properties",):
-            for member, part in schema.get(word, {}).items():
-                visit(name, f"{place}/{word}/{member}", part, asserting)
+        for member, part in schema.get("properties", {}).items():
+            visit(name, f"{place}/properties/{member}", part, asserting)
         for word in ("items", "additionalProperties", "then", "else"):
             if word in schema:
                 visit(name, f"{place}/{word}", schema[word], asserting)

@@ -19,7 +19,7 @@ _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": Fal
 
 
 @frozen(kw_only=False)
-class Place:
+class Subschema:
     """A schema and the file it is in, which its references are relative to."""
 
     file: str
@@ -65,12 +65,12 @@ def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
     """Read a document of a kind as Go does; keep nulls if ``nulls`` is false."""
     name = f"{kind}.json"
     folded = Folded()
-    folded.value = _fold(value, [Place(name, document(name))], "", folded, nulls)
+    folded.value = _fold(value, [Subschema(name, document(name))], "", folded, nulls)
     return folded
 
 
-def _fold(value: Any, places: list[Place], path: str, folded: Folded, nulls: bool) -> Any:
-    found = [one for place in places for one in _expanded(place, value)]
+def _fold(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nulls: bool) -> Any:
+    found = [one for subschema in subschemas for one in _expanded(subschema, value)]
     if isinstance(value, dict):
         return _fold_object(value, found, path, folded, nulls)
     if isinstance(value, list):
@@ -80,14 +80,16 @@ def _fold(value: Any, places: list[Place], path: str, folded: Folded, nulls: boo
     return value
 
 
-def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: Folded, nulls: bool) -> dict[str, Any]:
-    members: dict[str, list[Place]] = {}
-    for place in found:
-        for name, member in place.schema.get("properties", {}).items():
-            members.setdefault(name, []).extend([Place(place.file, member)] if isinstance(member, dict) else [])
+def _fold_object(
+    value: dict[str, Any], found: list[Subschema], path: str, folded: Folded, nulls: bool
+) -> dict[str, Any]:
+    members: dict[str, list[Subschema]] = {}
+    for subschema in found:
+        for name, member in subschema.schema.get("properties", {}).items():
+            members.setdefault(name, []).extend([Subschema(subschema.file, member)] if isinstance(member, dict) else [])
     names = {letters(name): name for name in members}
     rest = _within(found, "additionalProperties")
-    required = {name for place in found for name in place.schema.get("required", ())}
+    required = {name for subschema in found for name in subschema.schema.get("required", ())}
     result: dict[str, Any] = {}
     for key, member in value.items():
         name = key if key in members else names.get(letters(key), key)
@@ -108,22 +110,22 @@ def _fold_object(value: dict[str, Any], found: list[Place], path: str, folded: F
     return result
 
 
-def _within(found: list[Place], keyword: str) -> list[Place]:
-    return [Place(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
+def _within(found: list[Subschema], keyword: str) -> list[Subschema]:
+    return [Subschema(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
 
 
-def _expanded(place: Place, value: Any) -> Iterator[Place]:
-    """The place itself, and those that its references and conditions add."""
-    yield place
-    reference = place.schema.get("$ref")
+def _expanded(subschema: Subschema, value: Any) -> Iterator[Subschema]:
+    """The subschema itself, and those that its references and conditions add."""
+    yield subschema
+    reference = subschema.schema.get("$ref")
     if reference is not None:
-        yield from _expanded(resolve(place.file, reference), value)
-    for part in place.schema.get("allOf", ()):
-        yield from _expanded(Place(place.file, part), value)
-    if "if" in place.schema:
-        branch = "then" if _holds(place.schema["if"], value) else "else"
-        if isinstance(place.schema.get(branch), dict):
-            yield from _expanded(Place(place.file, place.schema[branch]), value)
+        yield from _expanded(resolve(subschema.file, reference), value)
+    for part in subschema.schema.get("allOf", ()):
+        yield from _expanded(Subschema(subschema.file, part), value)
+    if "if" in subschema.schema:
+        branch = "then" if _holds(subschema.schema["if"], value) else "else"
+        if isinstance(subschema.schema.get(branch), dict):
+            yield from _expanded(Subschema(subschema.file, subschema.schema[branch]), value)
 
 
 def _holds(condition: dict[str, Any], value: Any) -> bool:
@@ -139,35 +141,35 @@ def _holds(condition: dict[str, Any], value: Any) -> bool:
     return True
 
 
-def resolve(file: str, reference: str) -> Place:
-    """The place that a ``$ref`` in a schema file names."""
+def resolve(file: str, reference: str) -> Subschema:
+    """The subschema that a ``$ref`` in a schema file names."""
     name, _, fragment = reference.partition("#")
     file = name or file
     schema = document(file)
     for part in fragment.split("/")[1:]:
         schema = schema[part]
-    return Place(file, schema)
+    return Subschema(file, schema)
 
 
-def _types(places: list[Place]) -> list[str]:
+def _types(subschemas: list[Subschema]) -> list[str]:
     found: list[str] = []
-    for place in places:
-        for one in _expanded(place, None):
+    for subschema in subschemas:
+        for one in _expanded(subschema, None):
             types = one.schema.get("type", [])
             found.extend([types] if isinstance(types, str) else types)
     return found
 
 
-def _takes_null(places: list[Place]) -> bool:
-    return "null" in _types(places)
+def _takes_null(subschemas: list[Subschema]) -> bool:
+    return "null" in _types(subschemas)
 
 
-def _has_form(places: list[Place]) -> bool:
-    return any("pattern" in one.schema for place in places for one in _expanded(place, None))
+def _has_form(subschemas: list[Subschema]) -> bool:
+    return any("pattern" in one.schema for subschema in subschemas for one in _expanded(subschema, None))
 
 
-def _zero(places: list[Place]) -> Any:
-    return next((_ZERO[name] for name in _types(places) if name in _ZERO), None)
+def _zero(subschemas: list[Subschema]) -> Any:
+    return next((_ZERO[name] for name in _types(subschemas) if name in _ZERO), None)
 
 
 @cache

@@ -5,11 +5,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from converter.model.document import WrittenAsFloat, whole
+from converter.model.document import WrittenAsFloat
 from converter.schema.finding import Rule
 from converter.schema.kinds import KINDS
-
-__all__ = ["BY_NAME", "RULES", "SPEC", "plain", "whole"]
 
 SPEC = "RFC 8259"
 
