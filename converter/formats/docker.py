@@ -20,13 +20,7 @@ DIALECT = manifest.Dialect(
     name=name,
     manifest=types.DOCKER_MANIFEST,
     config=types.DOCKER_CONFIG,
-    layers={
-        (manifest.LAYER, "none"): types.DOCKER_LAYER,
-        (manifest.LAYER, "gzip"): types.DOCKER_LAYER_GZIP,
-        (manifest.LAYER, "zstd"): types.DOCKER_LAYER_ZSTD,
-        (manifest.NONDISTRIBUTABLE, "none"): types.DOCKER_FOREIGN,
-        (manifest.NONDISTRIBUTABLE, "gzip"): types.DOCKER_FOREIGN_GZIP,
-    },
+    layers=manifest.by_meaning(types.DOCKER_LAYERS),
     codecs=frozenset(("none", "gzip")),
     bare=True,
 )

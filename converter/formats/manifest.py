@@ -41,6 +41,12 @@ LAYER_TYPES: Mapping[str, tuple[str, str]] = {
 }
 """What a layer's media type says: whether it may be distributed, and its codec."""
 
+
+def by_meaning(media_types: frozenset[str]) -> dict[tuple[str, str], str]:
+    """The media types of layers that a dialect has, by what they say."""
+    return {says: media_type for media_type, says in LAYER_TYPES.items() if media_type in media_types}
+
+
 CONFIG_TYPES: Mapping[str, frozenset[str]] = {
     "oci": types.CONFIGS,
     "docker": types.CONFIGS | {"application/octet-stream"},

@@ -18,14 +18,7 @@ DIALECT = manifest.Dialect(
     name=name,
     manifest=types.OCI_MANIFEST,
     config=types.OCI_CONFIG,
-    layers={
-        (manifest.LAYER, "none"): types.OCI_LAYER,
-        (manifest.LAYER, "gzip"): types.OCI_LAYER_GZIP,
-        (manifest.LAYER, "zstd"): types.OCI_LAYER_ZSTD,
-        (manifest.NONDISTRIBUTABLE, "none"): types.OCI_NONDISTRIBUTABLE,
-        (manifest.NONDISTRIBUTABLE, "gzip"): types.OCI_NONDISTRIBUTABLE_GZIP,
-        (manifest.NONDISTRIBUTABLE, "zstd"): types.OCI_NONDISTRIBUTABLE_ZSTD,
-    },
+    layers=manifest.by_meaning(types.OCI_LAYERS),
     codecs=frozenset(("none", "gzip", "zstd")),
     bare=False,
 )
