@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import asdict, field
 from typing import Any, TypeVar
 
 from converter.errors import Invalid
@@ -144,7 +144,7 @@ def _patch(document: dict[str, Any], before: ContainerConfig, image: Image, diff
         document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
         changed = True
     if before.history != image.history:
-        _set(document, "history", [_history_json(step) for step in image.history] or None)
+        _set(document, "history", [history_json(step) for step in image.history] or None)
         changed = True
     return changed
 
@@ -215,15 +215,9 @@ def _history(step: Any) -> History:
     )
 
 
-def _history_json(step: History) -> dict[str, Any]:
-    members = {
-        "created": step.created,
-        "created_by": step.created_by,
-        "author": step.author,
-        "comment": step.comment,
-        "empty_layer": step.empty_layer,
-    }
-    return {key: value for key, value in members.items() if value}
+def history_json(step: History) -> dict[str, Any]:
+    """A row of ``history``, without what is empty."""
+    return {key: value for key, value in asdict(step).items() if value}
 
 
 def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:

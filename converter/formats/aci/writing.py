@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.formats import container_config
@@ -103,7 +103,7 @@ def write(image: Image, base: Baseline | None) -> Written:
     if before is None or before.author != image.author:
         _author(draft, image.author)
     if before is None or before.history != image.history:
-        steps = [{key: value for key, value in asdict(step).items() if value} for step in image.history]
+        steps = list(map(container_config.history_json, image.history))
         draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
     if before is None or before.foreign.get("docker") != image.foreign.get("docker"):
         _docker(draft, image.foreign.get("docker") or {})
