@@ -16,7 +16,7 @@ from converter.model.compression import NONE
 from converter.model.content import Derived, Known, Note, Open
 from converter.model.document import dump
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Item, RunConfig
+from converter.model.image import Image, Item, RunConfig, single
 from converter.plan import Loss, Made, Make, Node, Write
 from converter.ports import Fetch
 from converter.streams import Block
@@ -61,22 +61,18 @@ def decode(root: Known, fetch: Fetch) -> Item:
 
 def encode(item: Item, accepts: frozenset[str]) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
-    if not isinstance(item, Image):
-        what = item if isinstance(item, Artifact) else "images for several platforms"
-        raise Unsupported(f"got {what}, want one image for a root file system")
-    if any(layer.absent for layer in item.layers):
-        raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
+    image = single(item, "a root file system")
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
-    content = Derived(inputs=item.layers, rewrite=rewrite, compression=NONE)
+    content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)
     rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")
     if not configured:
         return rootfs
-    if item.platform.os != "linux":
-        raise Unsupported(f"got an image for {item.platform}, want one for linux: the bundle is for its runtimes")
+    if image.platform.os != "linux":
+        raise Unsupported(f"got an image for {image.platform}, want one for linux: the bundle is for its runtimes")
 
     def render(made: tuple[Made, ...]) -> bytes:
-        return dump(runtime_config(item, made[0].notes))
+        return dump(runtime_config(image, made[0].notes))
 
     return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=render)
 

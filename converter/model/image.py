@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
+from converter.errors import Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
@@ -133,6 +134,16 @@ class Attachment:
 def of_aci(item: Item) -> Mapping[str, Any]:
     """The ACI-specific data of an image that was read from an ACI; empty for any other item."""
     return item.foreign.get("aci", {}) if isinstance(item, Image) else {}
+
+
+def single(item: Item, target: str) -> Image:
+    """The one image, with the bytes of all its layers, that ``target`` can be made of; raises Unsupported."""
+    if not isinstance(item, Image):
+        what = item if isinstance(item, Artifact) else "images for several platforms"
+        raise Unsupported(f"got {what}, want one image for {target}")
+    if any(layer.absent for layer in item.layers):
+        raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
+    return item
 
 
 def images(item: Item) -> Iterator[Image]:

@@ -25,7 +25,7 @@ from converter.model import media_types as types
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.document import load_object
-from converter.model.image import Artifact, Image, Item, Original
+from converter.model.image import Image, Item, Original, single
 from converter.plan import Copy, Loss, Make, Node
 from converter.ports import Fetch
 
@@ -71,7 +71,7 @@ def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None
     single image, and for a compression that an ACI may not have.
     """
     del accepts
-    image = _image(item)
+    image = single(item, "an ACI")
     base = baseline_of(image)
     compression = _compression(asked)
     if base is not None and unchanged(base.image, comparable(image)):
@@ -88,7 +88,7 @@ def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0)
 
     An image of one layer, and an unchanged ACI, are planned as ``encode`` does.
     """
-    image = _image(item)
+    image = single(item, "an ACI")
     if len(image.layers) < 2:
         return encode(image, frozenset(), asked, epoch)
     return layering.chain(image, write(image, baseline_of(image)), _compression(asked), epoch)
@@ -96,7 +96,7 @@ def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0)
 
 def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
-    image = _image(item)
+    image = single(item, "an ACI")
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return
@@ -149,15 +149,6 @@ def _beyond(row: Mapping[str, str], manifest: str) -> Mapping[str, str] | None:
     _, held = confinement(app)
     left = [one["name"] for one in members(app, "isolators") if one["name"] not in held]
     return {**row, "reason": no_word_for(left)} if left else None
-
-
-def _image(item: Item) -> Image:
-    if isinstance(item, Image):
-        if any(layer.absent for layer in item.layers):
-            raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
-        return item
-    what = item if isinstance(item, Artifact) else "images for several platforms"
-    raise Unsupported(f"got {what}, want one image for an ACI")
 
 
 def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
