@@ -108,4 +108,4 @@ def is_signed(before: Before) -> bool:
         return True
     if before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
-    return any(evidence.within(before.fetch(before.root).read(), before.root))
+    return any(evidence.embedded(before.fetch(before.root).read(), before.root))

@@ -55,7 +55,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
     Raises what ``fetch`` raises if something is unavailable for now; what is broken or missing is skipped, or listed
     without content.
     """
-    found = [*within(manifest, root)]
+    found = [*embedded(manifest, root)]
     bounded = _Bounded(fetch)
     number = 0
     for attachment in attachments:
@@ -66,7 +66,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
     return tuple(found)
 
 
-def within(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
+def embedded(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
     """The signatures embedded in a schema 1 manifest."""
     if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return

@@ -30,7 +30,7 @@ class Link(NamedTuple):
     target: bytes
 
 
-class Place(NamedTuple):
+class Spooled(NamedTuple):
     """Where a hidden file is in the spool: the offset of its header blocks, their length, and that of its body."""
 
     start: int
@@ -44,7 +44,7 @@ class File:
 
     name: bytes | None = None
     """Its name in the output, once written."""
-    spooled: Place | None = None
+    spooled: Spooled | None = None
     waiting: list[Link] = field(default_factory=list)
     """Links that are to stay."""
 
@@ -180,7 +180,7 @@ class Links:
     def _linked(self, link: Link, name: bytes) -> bytes:
         return self._write(link.raw if link.target == name else relinked(link.raw, name))
 
-    def _keep(self, raw: bytes, body: Blocks) -> Place:
+    def _keep(self, raw: bytes, body: Blocks) -> Spooled:
         start = self._end
         size = 0
         try:
@@ -191,14 +191,14 @@ class Links:
         except OSError as error:
             raise StorageFailed(f"spool for hidden files: got {error.strerror!r}, want room for them") from error
         self._end = start + len(raw) + size
-        return Place(start, len(raw), size)
+        return Spooled(start, len(raw), size)
 
-    def _kept_file(self, place: Place) -> tuple[bytes, Iterator[bytes]]:
-        self._spool.seek(place.start)
-        raw = self._spool.read(place.head)
+    def _kept_file(self, spooled: Spooled) -> tuple[bytes, Iterator[bytes]]:
+        self._spool.seek(spooled.start)
+        raw = self._spool.read(spooled.head)
 
         def body() -> Iterator[bytes]:
-            position, left = place.start + place.head, place.size
+            position, left = spooled.start + spooled.head, spooled.size
             while left:
                 self._spool.seek(position)
                 data = self._spool.read(min(left, BLOCK))
