@@ -146,7 +146,7 @@ def bring(todo: Sequence[Move], sink: Sink, ends: Ends, elsewhere: Elsewhere, re
     """
 
     def one(move: Move) -> None:
-        with ends.memory.alone(move.blob.digest):
+        with ends.memory.turn(move.blob.digest):
             _bring(move, sink, ends, elsewhere, _reading(report))
 
     each(one, sorted(todo, key=lambda move: move.size, reverse=True), AT_ONCE, lambda _: None)

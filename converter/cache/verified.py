@@ -62,7 +62,7 @@ class Memory:
     """Remembers, for one run: diff_ids by blob digest, recompressed blobs, repositories that hold a blob, sound
     documents.
 
-    All images of a run share one instance; ``alone`` lets one thread move a blob while the others wait and then find
+    All images of a run share one instance; ``turn`` lets one thread move a blob while the others wait and then find
     it.
     """
 
@@ -123,7 +123,7 @@ class Memory:
         self._learn("sound", str(digest), kind, told=(edition(),))
 
     @contextmanager
-    def alone(self, digest: Digest) -> Iterator[None]:
+    def turn(self, digest: Digest) -> Iterator[None]:
         """Wait until no other thread is moving the blob. Nobody waits for a second blob while holding one: no
         deadlocks.
         """

@@ -58,7 +58,7 @@ class Memory(Protocol):
 
     def learn_packed(self, source: Digest, how: str, made: Made) -> None: ...
 
-    def alone(self, digest: Digest) -> AbstractContextManager[object]:
+    def turn(self, digest: Digest) -> AbstractContextManager[object]:
         """Keep other threads from moving what is made from the same blob: they find the result afterwards."""
         ...
 
@@ -133,7 +133,7 @@ class Execution:
             if not node.carried:
                 require_written(data, node.media_type)
             descriptor = node.described(data)
-            with self._running.memory.alone(descriptor.digest):
+            with self._running.memory.turn(descriptor.digest):
                 if not self._sink.has(descriptor):
                     descriptor = self._sink.put((data,), node.media_type, descriptor)
             made = Made(descriptor=descriptor)
@@ -149,7 +149,7 @@ class Execution:
             return made
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
-        with self._running.memory.alone(leaf.content.descriptor.digest):
+        with self._running.memory.turn(leaf.content.descriptor.digest):
             return self._copy_alone(leaf)
 
     def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
@@ -199,7 +199,7 @@ class Execution:
         if recipe is None:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
-        with memory.alone(recipe[0]):
+        with memory.turn(recipe[0]):
             known = memory.packed(*recipe)
             if known is not None:
                 if leaf.diff_id not in (None, known.diff_id):

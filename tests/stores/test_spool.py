@@ -88,7 +88,7 @@ def test_one_moves_a_blob_at_a_time() -> None:
     lock = threading.Lock()
 
     def move(_: int) -> None:
-        with memory.alone(digest):
+        with memory.turn(digest):
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
