@@ -56,7 +56,7 @@ class ContainerConfig:
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     """Read a parsed configuration; raises Invalid with the member that is wrong."""
     document = _as_known(document)
-    run = _member(document, "config", dict)
+    run = member(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
     rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
     if rest_of_run:
@@ -64,10 +64,10 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     return ContainerConfig(
         platform=platform_from_json(document),
         config=_run_config(run),
-        history=tuple(_history(step) for step in _member(document, "history", list)),
-        created=_member(document, "created", str),
-        author=_member(document, "author", str),
-        diff_ids=tuple(Digest.parse(text) for text in _texts(_member(document, "rootfs", dict), "diff_ids")),
+        history=tuple(_history(step) for step in member(document, "history", list)),
+        created=member(document, "created", str),
+        author=member(document, "author", str),
+        diff_ids=tuple(Digest.parse(text) for text in _texts(member(document, "rootfs", dict), "diff_ids")),
         rest=rest,
     )
 
@@ -182,18 +182,18 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _run_config(run: Mapping[str, Any]) -> RunConfig:
-    labels = _member(run, "Labels", dict)
+    labels = member(run, "Labels", dict)
     return RunConfig(
-        user=_member(run, "User", str),
-        exposed_ports=tuple(_member(run, "ExposedPorts", dict)),
+        user=member(run, "User", str),
+        exposed_ports=tuple(member(run, "ExposedPorts", dict)),
         env=_texts(run, "Env"),
         entrypoint=_silent(run, "Entrypoint"),
         cmd=_silent(run, "Cmd"),
-        volumes=tuple(_member(run, "Volumes", dict)),
-        working_dir=_member(run, "WorkingDir", str),
+        volumes=tuple(member(run, "Volumes", dict)),
+        working_dir=member(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
-        stop_signal=_member(run, "StopSignal", str),
-        healthcheck=_member(run, "Healthcheck", dict) or None,
+        stop_signal=member(run, "StopSignal", str),
+        healthcheck=member(run, "Healthcheck", dict) or None,
         shell=_silent(run, "Shell"),
         on_build=_silent(run, "OnBuild"),
     )
@@ -207,11 +207,11 @@ def _history(step: Any) -> History:
     if not isinstance(step, dict):
         raise Invalid(f"got a JSON {type_name(step)} in history, want an object")
     return History(
-        created=_member(step, "created", str),
-        created_by=_member(step, "created_by", str),
-        author=_member(step, "author", str),
-        comment=_member(step, "comment", str),
-        empty_layer=_member(step, "empty_layer", bool),
+        created=member(step, "created", str),
+        created_by=member(step, "created_by", str),
+        author=member(step, "author", str),
+        comment=member(step, "comment", str),
+        empty_layer=member(step, "empty_layer", bool),
     )
 
 
@@ -221,14 +221,15 @@ def history_json(step: History) -> dict[str, Any]:
 
 
 def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = _member(document, key, list)
+    values = member(document, key, list)
     for value in values:
         if not isinstance(value, str):
             raise Invalid(f"got a JSON {type_name(value)} in {key}, want strings")
     return tuple(values)
 
 
-def _member(document: Mapping[str, Any], key: str, kind: type[T]) -> T:
+def member(document: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    """A member, empty where it is absent or null, as Go reads it; raises Invalid if it has another type."""
     value = document.get(key)
     if value is None:
         return kind()

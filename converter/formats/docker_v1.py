@@ -13,12 +13,13 @@ from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
+from converter.formats.container_config import member
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import letters, load_object, type_name
+from converter.model.document import letters, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
@@ -50,12 +51,12 @@ class Step:
     @property
     def id(self) -> str:
         """The ID that the Engine gave the layer."""
-        return _text(self.compatibility, "id")
+        return member(self.compatibility, "id", str)
 
     @property
     def parent(self) -> str:
         """The ID of the layer below, empty for the base."""
-        return _text(self.compatibility, "parent")
+        return member(self.compatibility, "parent", str)
 
     @property
     def throwaway(self) -> bool:
@@ -81,7 +82,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         platform=replace(
             read.platform,
             os=read.platform.os or "linux",
-            architecture=read.platform.architecture or _text(document, "architecture") or "amd64",
+            architecture=read.platform.architecture or member(document, "architecture", str) or "amd64",
         ),
         config=read.config,
         layers=tuple(Layer(content=fetch(_descriptor(step))) for step in steps if not step.throwaway),
@@ -90,7 +91,11 @@ def decode(root: Known, fetch: Fetch) -> Image:
         author=read.author,
         foreign={
             "docker": base,
-            "docker-v1": {"name": _text(document, "name"), "tag": _text(document, "tag"), "id": steps[-1].id},
+            "docker-v1": {
+                "name": member(document, "name", str),
+                "tag": member(document, "tag", str),
+                "id": steps[-1].id,
+            },
         },
         original=Original(format=name, manifest=root),
     )
@@ -195,21 +200,12 @@ def _history(step: Step) -> History:
     run = step.compatibility.get("container_config")
     command = run.get("Cmd") if isinstance(run, dict) else None
     return History(
-        created=_text(step.compatibility, "created"),
+        created=member(step.compatibility, "created", str),
         created_by=" ".join(part for part in command if isinstance(part, str)) if isinstance(command, list) else "",
-        author=_text(step.compatibility, "author"),
-        comment=_text(step.compatibility, "comment"),
+        author=member(step.compatibility, "author", str),
+        comment=member(step.compatibility, "comment", str),
         empty_layer=step.throwaway,
     )
-
-
-def _text(members: Mapping[str, Any], key: str) -> str:
-    value = members.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Invalid(f"got a JSON {type_name(value)} for {key}, want a string")
-    return value
 
 
 def _count(value: Any) -> int:
