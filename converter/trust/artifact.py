@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from converter.errors import Invalid
 from converter.model import media_types as types
@@ -25,6 +24,7 @@ from converter.trust.evidence import SIGSTORE_FILE
 SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 """The artifact type of a simple signature."""
 
+_EMPTY = known(b"{}", types.OCI_EMPTY)
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -45,22 +45,20 @@ def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: 
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
-    return _artifact({}, known(dump(config), types.OCI_CONFIG), layers, blobs)
+    return _artifact(known(dump(config), types.OCI_CONFIG), layers, blobs)
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
     """An artifact that holds one simple signature of the image ``subject``."""
     blob = known(message, types.DIR_SIGNATURE)
-    more = {"artifactType": SIMPLE_SIGNING, "subject": subject.bare().to_json()}
-    return _artifact(more, known(b"{}", types.OCI_EMPTY), [blob.descriptor], [blob])
+    return _artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
 
 
 def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
-    more = {"artifactType": ct.DOCUMENT, "subject": subject.bare().to_json()}
     documents = sorted(files.items())
     layers = [Descriptor.of(data, ct.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
-    return _artifact(more, known(b"{}", types.OCI_EMPTY), layers, [known(data, ct.DOCUMENT) for _, data in documents])
+    return _artifact(_EMPTY, layers, [known(data, ct.DOCUMENT) for _, data in documents], ct.DOCUMENT, subject)
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
@@ -81,14 +79,20 @@ def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: st
     return SIGSTORE_FILE + dump(members)
 
 
-def _artifact(more: dict[str, Any], config: Known, layers: Sequence[Descriptor], blobs: Sequence[Known]) -> Artifact:
+def _artifact(
+    config: Known,
+    layers: Sequence[Descriptor],
+    blobs: Sequence[Known],
+    artifact_type: str = "",
+    subject: Descriptor | None = None,
+) -> Artifact:
     members = {
         "schemaVersion": 2,
         "mediaType": types.OCI_MANIFEST,
-        **{name: value for name, value in more.items() if name == "artifactType"},
+        **({"artifactType": artifact_type} if artifact_type else {}),
         "config": config.descriptor.to_json(),
         "layers": [layer.to_json() for layer in layers],
-        **{name: value for name, value in more.items() if name == "subject"},
+        **({"subject": subject.bare().to_json()} if subject else {}),
     }
     manifest = known(dump(members), types.OCI_MANIFEST)
     return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))
