@@ -20,6 +20,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment, images
+from converter.model.limits import KIB
 from converter.plan import Copy, Write, leaves
 from converter.ports import Fetch
 from converter.stores.media.temporary import spool, spooled, write_spool
@@ -35,7 +36,7 @@ from converter.trust import origin
 from converter.trust.origin import LayerOrigin, Record
 
 MAX_DEPTH = 8
-SMALL = 64 * 1024
+SMALL = 64 * KIB
 """How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from converter.errors import Unsupported
+from converter.model.limits import MIB
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.tar.entry import Entry
@@ -19,7 +20,7 @@ from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END
 
 PASSWD, GROUP = b"etc/passwd", b"etc/group"
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 1 * MIB
 MOST_FILES = 64
 """An account file may be a link to one elsewhere, as in Nix images; up to this many files of that size are kept."""
 MOST_LINKS = 8

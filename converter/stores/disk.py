@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
+from converter.model.limits import MIB
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With these flags, opening a FIFO or a device does not wait for a peer."""
 
 
-AT_ONCE = 4 * 1024 * 1024
+AT_ONCE = 4 * MIB
 """How many bytes the disk is given to write at a time."""
 
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
+from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.lending import Lending
 from converter.stores.media.temporary import spooled
@@ -18,7 +19,7 @@ from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
-MOST = 4 * 1024**3
+MOST = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""
 
 

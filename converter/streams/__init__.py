@@ -7,10 +7,11 @@ long as they are referenced. A consumer that stops early closes the generator, w
 from __future__ import annotations
 
 from converter.model.content import Blocks
+from converter.model.limits import MIB
 
 __all__ = ["BLOCK", "Block", "Blocks"]
 
 Block = bytes | memoryview
 
-BLOCK = 1024 * 1024
+BLOCK = 1 * MIB
 """The default size of a block, in bytes."""

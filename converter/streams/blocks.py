@@ -10,9 +10,10 @@ from typing import Protocol
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed
 from converter.model.frozen import frozen
+from converter.model.limits import KIB
 from converter.streams import BLOCK, Block, Blocks
 
-COPY_BLOCK = 256 * 1024
+COPY_BLOCK = 256 * KIB
 """Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
 

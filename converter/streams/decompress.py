@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import Limits, in_force
+from converter.model.limits import KIB, MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered, peek
 from converter.streams.detect import HEAD, Codec, detect, start_of
 from converter.streams.feed import Feed
 
-RATIO_FROM = 64 * 1024 * 1024
+RATIO_FROM = 64 * MIB
 """Bytes of output from which on the ratio is checked: a short run of zeros may shrink to any ratio."""
 
-SLICE_FIRST, SLICE_MOST = 1024, 64 * 1024
+SLICE_FIRST, SLICE_MOST = 1 * KIB, 64 * KIB
 """Bytes that a decompressor gets at once, from the start of a stream on.
 
 What it leaves over is copied, and thousands of tiny streams in one file must not copy a large block each.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 
+from converter.model.limits import KIB
 from converter.streams import Block, Blocks
 from converter.streams.blocks import reblock
 
-SIZE = 128 * 1024
-DICTIONARY = 32 * 1024
+SIZE = 128 * KIB
+DICTIONARY = 32 * KIB
 _EMPTY, _EMPTY_BITS = 0b10, 10
 """A static block that is not the last and contains only its end marker."""
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from converter.errors import Invalid, Unsupported
 from converter.model.compression import Compression
 from converter.model.frozen import frozen
-from converter.model.limits import MIB, Limits
+from converter.model.limits import KIB, MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek, zeros_behind
 from converter.streams.compress import GZIP_HEADER, compress
@@ -36,8 +36,8 @@ OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "pigz"
 TRIED = 1 * MIB
 """Plain bytes that each compressor is tried on before one gets the whole."""
 
-HEADER_MOST = 64 * 1024
-PROGRAM_BLOCK = 128 * 1024
+HEADER_MOST = 64 * KIB
+PROGRAM_BLOCK = 128 * KIB
 """The most bytes in a block of gzip's output."""
 
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}

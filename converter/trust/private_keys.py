@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.limits import MIB
 from converter.trust import secretbox
 from converter.trust.keys import Key, strong
 from converter.trust.members import decoded, member
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 _COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]+)-----END ")
-_MEMORY = 256 * 1024 * 1024
+_MEMORY = 256 * MIB
 
 
 @frozen(kw_only=False)

@@ -21,7 +21,7 @@ from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported
 from converter.model.content import Blocks
 from converter.model.document import load
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import MIB, in_force
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
@@ -113,7 +113,7 @@ class Engine:
 
     def _body(self, response: BaseHTTPResponse) -> bytes:
         try:
-            return response.read(1024 * 1024)
+            return response.read(MIB)
         except HTTPError as error:
             raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
 from converter.model.frozen import frozen
+from converter.model.limits import KIB
 from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.patience import RETRYABLE, Interrupted, asked_wait
@@ -167,7 +168,7 @@ class Client:
         from urllib3.exceptions import HTTPError
 
         try:
-            parts = response.stream(64 * 1024, decode_content=False)
+            parts = response.stream(64 * KIB, decode_content=False)
             data = whole(parts, self.access.limits.document, f"from {plain(url)}")
             response.release_conn()
         except LimitExceeded:

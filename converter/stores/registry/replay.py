@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from converter.model.content import Blocks
 from converter.model.digest import Digest, new_hasher
+from converter.model.limits import MIB
 from converter.stores.disk import disk
 from converter.stores.media.temporary import spool, write_spool
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, skipped
 
-IN_MEMORY = 4 * 1024 * 1024
+IN_MEMORY = 4 * MIB
 """Bytes held in memory; more go to an unnamed temporary file."""
 
 

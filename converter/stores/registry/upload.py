@@ -17,12 +17,13 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.limits import MIB
 from converter.stores.patience import Interrupted
 from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body, Request
 
-SMALL_PARTS = (10 * 1024 * 1024, 1024 * 1024)
+SMALL_PARTS = (10 * MIB, 1 * MIB)
 """Part sizes in bytes for a registry, or a proxy in front of it, that does not accept a blob in one request: the
 second, which is nginx's default limit, is used if the first is too large as well.
 """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from converter.errors import Invalid
+from converter.model.limits import KIB
 from converter.streams import Block, Blocks
 from converter.streams.tar.fields import SIZE, ZERO
 
@@ -121,7 +122,7 @@ class Cursor:
         return Invalid(f"payload: got an archive that ends at byte {self.offset}, want {self.left} bytes more")
 
 
-_PIECE = 16 * 1024
+_PIECE = 16 * KIB
 """Bytes read from a file at once, where most of it is skipped."""
 
 

@@ -13,12 +13,13 @@ from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
 from converter.errors import Invalid, StorageFailed
+from converter.model.limits import MIB
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.rename import relinked, renamed
 
-IN_MEMORY = 1024 * 1024
+IN_MEMORY = 1 * MIB
 """Bytes of hidden files, in all, that are kept in memory before they go to disk."""
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import Limits
+from converter.model.limits import GIB, KIB, Limits
 from converter.streams import Block, Blocks
 
-MOST = 512 * 1024
+MOST = 512 * KIB
 """Characters of a recipe, at most. An ACI that would need more cannot be recreated bit for bit."""
 
 MOST_HEADERS = 32 * MOST
 """Bytes of a recipe's headers, at most; in the text their trailing NULs are only counted."""
 
-MOST_ZEROS = 1024 * 1024 * 1024
+MOST_ZEROS = 1 * GIB
 """NULs after the last entry of an ACI that can be recreated; more are taken for an attack."""
 
 VERSION = 1

@@ -7,8 +7,9 @@ from tempfile import SpooledTemporaryFile
 from typing import Self
 
 from converter.errors import StorageFailed
+from converter.model.limits import MIB
 
-IN_MEMORY = 1024 * 1024
+IN_MEMORY = 1 * MIB
 """Bytes kept in memory before the file goes to disk."""
 _WINDOW = 4096
 _LENGTH = 4

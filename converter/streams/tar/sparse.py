@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import in_force
+from converter.model.limits import KIB, in_force
 from converter.streams import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Entry
@@ -15,7 +15,7 @@ from converter.streams.tar.names import shown
 Region = tuple[int, int]
 """Offset and length of a piece of data; everything else is a hole."""
 
-_ZEROS = bytes(64 * 1024)
+_ZEROS = bytes(64 * KIB)
 
 
 def real_size(entry: Entry) -> int:
