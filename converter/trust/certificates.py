@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
@@ -19,7 +19,9 @@ from converter.trust.times import moment
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-    from cryptography.x509 import Certificate, SubjectAlternativeName
+    from cryptography.x509 import Certificate, Extension, ExtensionType, SubjectAlternativeName
+
+    T = TypeVar("T", bound=ExtensionType)
 
 _SIGSTORE = "1.3.6.1.4.1.57264.1."
 _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
@@ -138,6 +140,16 @@ def subject(certificate: Certificate) -> str:
     return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
 
 
+def extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
+    """The certificate's extension of that kind; None if it has none."""
+    from cryptography.x509 import ExtensionNotFound
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind)
+    except ExtensionNotFound:
+        return None
+
+
 def der(certificate: Certificate) -> bytes:
     """The certificate's DER encoding."""
     from cryptography.hazmat.primitives.serialization import Encoding
@@ -162,12 +174,10 @@ def _hostnames(certificate: Certificate) -> list[str]:
 
 
 def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
-    from cryptography.x509 import ExtensionNotFound, SubjectAlternativeName
+    from cryptography.x509 import SubjectAlternativeName
 
-    try:
-        return certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-    except ExtensionNotFound:
-        return None
+    found = extension(certificate, SubjectAlternativeName)
+    return None if found is None else found.value
 
 
 def _covers(pattern: str, hostname: str) -> bool:
@@ -215,51 +225,40 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
 
 def _check_issuer(certificate: Certificate, below: int) -> None:
     """Raises Untrusted if a certificate may not sign others; ``below`` counts the CAs between it and the signer."""
-    from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
+    from cryptography.x509 import BasicConstraints, KeyUsage
 
     _check_critical(certificate)
     if not _for_code(certificate):
         raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, a CA for another purpose, want another")
-    try:
-        constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
-    except ExtensionNotFound:
-        constraints = BasicConstraints(ca=False, path_length=None)
-    if not constraints.ca or (constraints.path_length is not None and constraints.path_length < below):
+    constraints = extension(certificate, BasicConstraints)
+    length = None if constraints is None else constraints.value.path_length
+    if constraints is None or not constraints.value.ca or (length is not None and length < below):
         raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, who may not, want one by a CA")
-    try:
-        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
-    except ExtensionNotFound:
-        return
-    if not usage.key_cert_sign:
+    usage = extension(certificate, KeyUsage)
+    if usage is not None and not usage.value.key_cert_sign:
         raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, whose key may not, want one by a CA")
 
 
 def _check_leaf(certificate: Certificate) -> None:
-    from cryptography.x509 import ExtensionNotFound, KeyUsage
+    from cryptography.x509 import KeyUsage
 
     _check_critical(certificate)
     who = subject(certificate)
-    try:
-        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
-    except ExtensionNotFound:
-        pass
-    else:
-        if not usage.digital_signature:
-            raise Untrusted(f"got a certificate of {who!r} whose key may not sign, want one for signatures")
+    usage = extension(certificate, KeyUsage)
+    if usage is not None and not usage.value.digital_signature:
+        raise Untrusted(f"got a certificate of {who!r} whose key may not sign, want one for signatures")
     if not _for_code(certificate):
         raise Untrusted(f"got a certificate of {who!r} for another purpose, want one for code signing")
 
 
 def _for_code(certificate: Certificate) -> bool:
     """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
-    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound
+    from cryptography.x509 import ExtendedKeyUsage
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    try:
-        purposes = set(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
-    except ExtensionNotFound:
-        return True
-    return bool({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & purposes)
+    purposes = extension(certificate, ExtendedKeyUsage)
+    wanted = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return purposes is None or not wanted.isdisjoint(purposes.value)
 
 
 def _check_critical(certificate: Certificate) -> None:

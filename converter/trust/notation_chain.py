@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from converter.errors import Invalid
-from converter.trust.certificates import issued, public_key, subject
+from converter.trust.certificates import extension, issued, public_key, subject
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate, Extension, ExtensionType
-
-    T = TypeVar("T", bound=ExtensionType)
+    from cryptography.x509 import Certificate
 
 _RSA = {2048: "PS256", 3072: "PS384", 4096: "PS512"}
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
@@ -44,14 +42,14 @@ def _check_signer(certificate: Certificate) -> None:
     from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
     who = subject(certificate)
-    constraints, usage = _extension(certificate, BasicConstraints), _extension(certificate, KeyUsage)
+    constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
     if constraints is not None and constraints.value.ca:
         raise Invalid(f"got a signature by {who!r}, a CA, want one by a signer")
     if usage is None or not usage.critical or not usage.value.digital_signature:
         raise Invalid(f"got a certificate of {who!r} that does not say critically that its key signs, want it to")
     if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
         raise Invalid(f"got a certificate of {who!r} whose key does more than sign, want one that only signs")
-    purposes = _extension(certificate, ExtendedKeyUsage)
+    purposes = extension(certificate, ExtendedKeyUsage)
     others = {
         Purpose.ANY_EXTENDED_KEY_USAGE,
         Purpose.SERVER_AUTH,
@@ -67,20 +65,11 @@ def _check_ca(certificate: Certificate) -> None:
     from cryptography.x509 import BasicConstraints, KeyUsage
 
     who = subject(certificate)
-    constraints, usage = _extension(certificate, BasicConstraints), _extension(certificate, KeyUsage)
+    constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
     if constraints is None or not constraints.critical or not constraints.value.ca:
         raise Invalid(f"got a certificate of {who!r} that does not say critically that it is a CA's, want it to")
     if usage is None or not usage.critical or not usage.value.key_cert_sign:
         raise Invalid(f"got a certificate of {who!r} that does not say critically that it signs others, want it to")
-
-
-def _extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
-    from cryptography.x509 import ExtensionNotFound
-
-    try:
-        return certificate.extensions.get_extension_for_class(kind)
-    except ExtensionNotFound:
-        return None
 
 
 def _algorithm(certificate: Certificate) -> str:
