@@ -147,7 +147,7 @@ def _node(source: Listing, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
         return carry(_of_docker(known, source.fetch))
-    if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
+    if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
         read = formats.reading(source.fetch)
         return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")

@@ -114,7 +114,7 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
     """The entries whose documents have a ``subject`` (manifest.md), with that subject. Unreadable ones count as having
     none.
     """
-    readable = types.MANIFESTS | types.INDEXES
+    readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
     for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
         try:
             subject = load_object(read(entry)).get("subject")

@@ -20,20 +20,27 @@ from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import add_image
 
 
-def layout(path: Path, referrer: bytes | None = None, *, blobs: bool = True, listed: bool = False) -> Descriptor:
+def layout(
+    path: Path,
+    referrer: bytes | None = None,
+    *,
+    blobs: bool = True,
+    listed: bool = False,
+    kind: str = types.OCI_MANIFEST,
+) -> Descriptor:
     """An image, and something that speaks of it: an SBOM, an index that has it, or the manifest that is given."""
     store = MemoryStore()
     root = add_image(store, name="")
     sbom, config = store.add(b"sbom", "text/plain"), store.add(b"{}", types.OCI_EMPTY)
     body = {
         "schemaVersion": 2,
-        "mediaType": types.OCI_MANIFEST,
+        "mediaType": kind,
         "artifactType": "text/plain",
         "config": config.to_json(),
         "layers": [sbom.to_json()],
         "subject": root.to_json(),
     }
-    row = store.add(json.dumps(body).encode() if referrer is None else referrer, types.OCI_MANIFEST)
+    row = store.add(json.dumps(body).encode() if referrer is None else referrer, kind)
     if listed:
         body = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [row.to_json()]}
         row = store.add(json.dumps(body | {"subject": root.to_json()}).encode(), types.OCI_INDEX)
@@ -87,6 +94,14 @@ def test_what_lacks_its_blobs_is_a_loss_and_the_image_arrives(tmp_path: Path) ->
     assert [loss.reason.split(":")[0] for loss in result.losses] == ["it cannot be read"]
     assert result.digest == root.digest
     assert open_image(f"oci:{tmp_path / 'out'}:app").original is not None
+
+
+def test_an_artifact_of_the_release_candidates_is_a_loss_and_the_image_arrives(tmp_path: Path) -> None:
+    layout(tmp_path / "in", kind=types.OCI_ARTIFACT)
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app")
+    assert [loss.reason.split(",")[0] for loss in result.losses] == [
+        f"it cannot be read: got the media type {types.OCI_ARTIFACT!r}"
+    ]
 
 
 def test_what_lies_elsewhere_is_found_where_a_registry_tells_only_who_reads() -> None:
