@@ -210,6 +210,8 @@ def _index(index: Index) -> Rows:
         platform = str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
         speaks_of = descriptor.annotations.get(REFERENCE)
         more = f"  attests {speaks_of}" if speaks_of else ""
+        if descriptor.platform and descriptor.platform.os_version:
+            more = f"  OS version {descriptor.platform.os_version}{more}"
         yield "", f"{descriptor.digest}  {platform}{more}"
 
 
