@@ -165,19 +165,23 @@ def _read(entry: Entry, read: Read) -> Item:
     return entry.item if entry.item is not None else read(entry.descriptor)
 
 
-def recompressed(compression: Compression) -> Callable[[Image], Image]:
-    """An edit that gives every layer this compression; a layer with that codec stays, unless a level is asked for."""
+def recompressed(compression: Compression, *, packed: bool = True) -> Callable[[Image], Image]:
+    """An edit that gives every layer this compression, or only those without any (``packed`` false); a layer with that
+    codec stays, unless a level is asked for.
+    """
 
     def edit(image: Image) -> Image:
-        return replace(image, layers=tuple(_recompressed(layer, compression) for layer in image.layers))
+        return replace(image, layers=tuple(_recompressed(layer, compression, packed=packed) for layer in image.layers))
 
     return edit
 
 
-def _recompressed(layer: Layer, compression: Compression) -> Layer:
+def _recompressed(layer: Layer, compression: Compression, *, packed: bool) -> Layer:
     if isinstance(layer.content, Derived):
         return replace(layer, content=replace(layer.content, compression=compression))
-    if layer.content.absent or (compression.level is None and codec_of(layer.content) == compression.codec):
+    codec = codec_of(layer.content)
+    stays = compression.level is None and codec == compression.codec if packed else codec != "none"
+    if layer.content.absent or stays:
         return layer
     return replace(layer, content=Derived(inputs=(layer,), compression=compression))
 

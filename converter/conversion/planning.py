@@ -129,7 +129,8 @@ def encode(
     if chosen.local:
         item = each_image(lambda image: _labelled(image, target, compression, mixed=mixed))(item)
     item = acis.confined(item, target.name)
-    item = each_image(recompressed(compression))(item) if compression else item
+    if compression:
+        item = each_image(recompressed(compression, packed=options.compress is not None))(item)
     return formats.encode_mixed(item, accepts) if mixed else target.encode(item, accepts)
 
 

@@ -74,7 +74,8 @@ class Dialect:
     """One set of media types.
 
     ``codecs`` are those that every reader of the dialect supports; targets that support more say so. ``bare``
-    descriptors have no annotations and no artifact type.
+    descriptors have no annotations and no artifact type. ``kept`` are types of the other dialect that the manifest
+    being rewritten has already: some builders list Docker's layers in an OCI manifest.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Dialect:
     layers: Mapping[tuple[str, str], str]
     codecs: frozenset[str]
     bare: bool
+    kept: frozenset[str] = frozenset()
 
 
 def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: str) -> Image | Artifact:
@@ -124,8 +126,9 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
 
 def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     """Plan a manifest of this dialect; layers are base first."""
-    before = written_by(image.original, dialect.name) or {}
-    listed = frozenset(row["digest"] for row in before.get("layers") or ())
+    before = (written_by(image.original, dialect.name) or {}).get("layers") or []
+    listed = frozenset(row["digest"] for row in before)
+    dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
     layers = [_fitting(layer, listed, dialect, accepts) for layer in image.layers]
     nodes = [_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers)]
     present = tuple(node for node in nodes if node is not None)
@@ -223,6 +226,8 @@ def _media_type(layer: Layer, dialect: Dialect) -> str | None:
     if isinstance(layer.content, Derived):
         return dialect.layers.get((_kind(layer), layer.content.compression.codec))
     media_type = layer.content.descriptor.media_type
+    if media_type in dialect.kept:
+        return media_type
     return dialect.layers.get(LAYER_TYPES.get(media_type, (LAYER, "none")))
 
 
@@ -318,9 +323,9 @@ def _manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], di
     document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
     document["config"] = row_json(config, document.get("config"))
     old = document.get("layers") or []
-    document["layers"] = [
-        row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)
-    ]
+    rows = [row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)]
+    if rows != old or before is None:  # an image from scratch may have a null, which stays
+        document["layers"] = rows
     set_annotations(document, {} if dialect.bare else image.annotations)
     if document == before and image.original is not None:
         return image.original.manifest.read()

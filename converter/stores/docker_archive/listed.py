@@ -62,7 +62,7 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
     """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
 
     An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
-    manifests.
+    manifests. One that names none, as BuildKit's cache does, lacks none.
     """
     found = Listed()
     for entry in entries:
@@ -74,7 +74,7 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
                 found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))
         if single:
             found.singles.append(entry)
-        elif below and all(config is not None for _, config, _ in below):
+        elif all(config is not None for _, config, _ in below):
             found.groups.append(Members(entry, frozenset(manifest.digest for manifest, _, _ in below)))
     return found
 
@@ -114,7 +114,7 @@ def _there(blob: Descriptor, fetch: Fetch) -> bool:
 
 
 def _descriptors(document: dict[str, Any], member: str) -> list[Descriptor]:
-    values = document.get(member)
+    values = document.get(member) or []
     if not isinstance(values, list):
         raise Invalid(f"got a JSON {type_name(values)} for {member}, want an array")
     return [Descriptor.from_json(value) for value in values]

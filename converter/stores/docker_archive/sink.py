@@ -121,7 +121,7 @@ class DockerArchiveSink:
         for row in rows.values():
             for tag in row.tags:
                 repository, _, version = tag.rpartition(":")
-                if row.manifest["layers"]:
+                if row.manifest.get("layers"):
                     top = Descriptor.from_json(row.manifest["layers"][-1]).digest
                     tops.setdefault(repository, {})[version] = top.encoded
         return {
@@ -146,7 +146,7 @@ class DockerArchiveSink:
                 yield root.digest, Row(manifest=document, platform=root.platform)
 
     def _row(self, row: Row) -> dict[str, Any]:
-        layers = [Descriptor.from_json(layer) for layer in row.manifest["layers"]]
+        layers = [Descriptor.from_json(layer) for layer in row.manifest.get("layers") or ()]
         config = Descriptor.from_json(row.manifest["config"])
         diff_ids = self._diff_ids(config.digest)
         if len(diff_ids) != len(layers):
