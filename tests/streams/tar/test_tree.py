@@ -10,7 +10,7 @@ from converter.errors import Invalid
 from converter.streams.tar.node import Node
 from converter.streams.tar.tree import listing, tree
 from tests.strategies.tar import File, archive, dialects
-from tests.streams.test_squash import Dangling, Tree, flattened, groups, naive, one_layer, opener
+from tests.streams.naive import Dangling, Tree, flattened, groups, naive, one_layer, opener
 
 KINDS = {b"5": "dir", b"2": "symlink"}
 
