@@ -53,12 +53,9 @@ def losses(item: Item) -> Iterable[Loss]:
     original = item.original
     if original is not None and original.format == name:
         return
-    document = manifest.written_by(original, "oci") or {}
     if not isinstance(item, Artifact) and item.annotations:
         yield Loss(field="annotations", reason="a Docker manifest has no annotations")
-    for field in ("subject", "artifactType"):
-        if document.get(field):
-            yield Loss(field=field, reason=f"a Docker manifest has no {field}")
+    yield from manifest.only_of_oci(original, "a Docker manifest")
     if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
         yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
     if isinstance(item, Index):

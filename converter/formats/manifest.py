@@ -6,7 +6,7 @@ those that were read (image-spec 1.1.1, manifest.md; distribution, image manifes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
-from converter.plan import Copy, Made, Make, Node, Write
+from converter.plan import Copy, Loss, Made, Make, Node, Write
 from converter.ports import Fetch
 
 LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
@@ -174,6 +174,14 @@ def layer_type(media_type: str, codec: str) -> str | None:
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
     """The manifest an item was read from, if it was of that dialect."""
     return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
+
+
+def only_of_oci(original: Original | None, taker: str) -> Iterator[Loss]:
+    """What an OCI manifest that was read has, and ``taker``, the name of another format's in a sentence, has not."""
+    document = written_by(original, "oci") or {}
+    for field in ("subject", "artifactType"):
+        if document.get(field):
+            yield Loss(field=field, reason=f"{taker} has no {field}")
 
 
 def algorithm_of(original: Original | None, dialect: str) -> str:

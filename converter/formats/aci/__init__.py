@@ -21,10 +21,10 @@ from converter.formats.aci.manifest import Dependency, parse
 from converter.formats.aci.reading import no_word_for, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
+from converter.formats.manifest import only_of_oci
 from converter.model import media_types as types
 from converter.model.compression import GZIP, Compression
 from converter.model.content import Derived, Known, Layer
-from converter.model.document import load_object
 from converter.model.image import Image, Item, Original, single
 from converter.plan import Copy, Loss, Make, Node
 from converter.ports import Fetch
@@ -102,11 +102,7 @@ def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
         return
     yield from write(image, base).losses
     yield from _losses_of_layers(image, layered)
-    if image.original is not None and image.original.format == "oci":
-        document = load_object(image.original.manifest.read())
-        for field in ("subject", "artifactType"):
-            if document.get(field):
-                yield Loss(field=field, reason=f"an ACI has no {field}")
+    yield from only_of_oci(image.original, "an ACI")
 
 
 def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
