@@ -42,10 +42,11 @@ from converter.streams.blocks import closing
 from converter.streams.decompress import plain
 from converter.streams.squash import squash
 from converter.streams.tar.aci import unpack_aci
+from converter.streams.tar.node import unpacked
 from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces
-from converter.streams.tar.tree import tree
+from converter.streams.tar.tree import listing
 from converter.trust import libtrust, notation_chain, openpgp_message, rekor
 from converter.trust.certificates import Roots, issued, load_der, load_pem, public_key
 from converter.trust.certificates import subject as subject_of
@@ -90,7 +91,8 @@ def flattened(data: bytes) -> None:
     layers = [lambda: [data[:half]], lambda: [data[half:]]]
     with suppress(ConverterError):
         drain(squash(layers))
-    drain(tree(layers))
+    with listing(layers) as found:
+        drain(unpacked(row.record) for row in found if row.record)
 
 
 def aci(data: bytes) -> None:

@@ -15,6 +15,7 @@ from converter.streams.tar import fields
 from tests import naive_tree
 from tests.interop.images import Layout
 from tests.interop.tools import run
+from tests.trees import described
 
 ENDING = bytes(1024)
 """umoci leaves it out, and tarfile wants it."""
@@ -26,7 +27,7 @@ def test_a_real_image_is_flattened_as_naively(made: str, request: pytest.Fixture
     image = converter.open_image(layout.reference)
     assert isinstance(image, converter.Image)
     listed = files(image)
-    found = listed.nodes()
+    found = described(listed)
     layers = []
     for layer in image.layers:
         assert isinstance(layer.content, converter.Known)
@@ -36,12 +37,12 @@ def test_a_real_image_is_flattened_as_naively(made: str, request: pytest.Fixture
     want = naive_tree.flattened(layers)
     assert set(found) == {path for path, inode in want.items() if inode.told}
     names = naive_tree.names(want)
-    for path, node in found.items():
+    for path, (node, links) in found.items():
         inode = want[path]
         assert (node.mode, (node.uid, node.gid), node.mtime_ns) == (inode.mode, inode.owner, inode.mtime_ns), path
         assert (node.linkname, node.device, dict(node.xattrs)) == (inode.target, inode.device, inode.xattrs), path
         assert node.type != fields.FILE or node.sha256 == sha256(inode.data).digest(), path
-        assert set(node.links or (path,)) == (names[path] if node.type != fields.DIR else {path}), path
+        assert set(links or (path,)) == (names[path] if node.type != fields.DIR else {path}), path
     assert list(trees(listed, listed)) == []
     listed.close()
 

@@ -17,9 +17,9 @@ from converter.streams.tar.entry import copied
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
 from converter.streams.tar.node import Node
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.tree import tree
 from converter.streams.tar.write import END, header
 from tests.interop.tools import need, run
+from tests.trees import Named, tree
 
 TYPES = {
     stat.S_IFREG: FILE,
@@ -63,7 +63,7 @@ def make_tree(root: Path) -> None:
         os.utime(path, ns=(0, (1_600_000_000 + number) * 10**9 + number * 1_000_003), follow_symlinks=False)
 
 
-def truth(root: Path, exact: bool) -> dict[bytes, Node]:
+def truth(root: Path, exact: bool) -> dict[bytes, Named]:
     """The tree as the file system has it; without ``exact``, times in whole seconds."""
     names: dict[tuple[int, int], list[bytes]] = {}
     found: dict[bytes, tuple[os.stat_result, Node]] = {}
@@ -89,8 +89,8 @@ def truth(root: Path, exact: bool) -> dict[bytes, Node]:
     return {name: linked(node, names[status.st_dev, status.st_ino]) for name, (status, node) in sorted(found.items())}
 
 
-def linked(node: Node, names: list[bytes]) -> Node:
-    return node._replace(links=tuple(sorted(names))) if len(names) > 1 else node
+def linked(node: Node, names: list[bytes]) -> Named:
+    return Named(node, tuple(sorted(names)) if len(names) > 1 else ())
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,9 @@ def test_they_read_what_is_flattened(program: str, real: Path, tmp_path: Path) -
     assert timeless(truth(target / "rootfs", exact=True)) == timeless(wanted)
 
 
-def timeless(nodes: dict[bytes, Node]) -> dict[bytes, Node]:
+def timeless(files: dict[bytes, Named]) -> dict[bytes, Named]:
     """Without the times of directories: GNU tar loses them where entries from elsewhere come in between."""
-    return {name: node._replace(mtime_ns=0) if node.type == DIR else node for name, node in nodes.items()}
+    return {
+        path: Named(node._replace(mtime_ns=0), names) if node.type == DIR else Named(node, names)
+        for path, (node, names) in files.items()
+    }

@@ -13,10 +13,9 @@ from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.streams.squash import squash, survey
 from converter.streams.tar.fields import CHAR, DIR, FILE, SYMLINK
-from converter.streams.tar.node import Node
-from converter.streams.tar.tree import tree
 from tests.stores.unpacking import Seen, left, listed, sink_at
 from tests.strategies.tar import File, archive, dialects, files
+from tests.trees import Named, tree
 
 
 @given(files, dialects)
@@ -34,7 +33,7 @@ def test_what_lies_on_the_disk_agrees_with_the_model(
     with sink_at(folder / "target") as sink:
         sink.put(squash(opened, replaced=replaced), types.ROOTFS)
     found = listed(folder / "target")
-    assert {path: found[path] for path in wanted} == {path: _seen(node) for path, node in wanted.items()}
+    assert {path: found[path] for path in wanted} == {path: _seen(file) for path, file in wanted.items()}
     undescribed = set(found) - set(wanted)
     assert all(found[path][0] == DIR for path in undescribed)
     assert left(folder) == ["target"]
@@ -47,9 +46,10 @@ def _archive(entries: Sequence[File], dialect: str) -> bytes:
     return archive(entries, "pax")
 
 
-def _seen(node: Node) -> Seen:
+def _seen(file: Named) -> Seen:
     """What the model's file looks like on a disk."""
+    node, names = file
     kind = FILE if node.type == CHAR else node.type
     mode = 0o777 if kind == SYMLINK else node.mode
     digest = hashlib.sha256().digest() if node.type == CHAR else node.sha256
-    return kind, mode, node.size, digest or node.linkname, max(1, len(node.links))
+    return kind, mode, node.size, digest or node.linkname, max(1, len(names))

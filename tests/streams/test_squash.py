@@ -15,10 +15,10 @@ from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean
 from converter.streams.tar.scan import entries
-from converter.streams.tar.tree import tree
 from converter.streams.tar.write import END, header, pad
 from tests.strategies.tar import File, archive, dialects, old_gnu
 from tests.streams.naive import Dangling, flattened, groups, naive, one_layer, opener, plain
+from tests.trees import tree
 
 
 def unrepeated(files: list[File]) -> list[File]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
-from converter.streams.tar.node import Node, unpacked
 from converter.streams.tar.records import Records
 
 MOST_NAMES = 20
 """Names of one file that are kept; all of them together are covered by a digest."""
-
 
 _LENGTH = 4
 
@@ -76,11 +74,3 @@ class Listing:
             head, _, rest = data.partition(b"\n")
             path, names, place = (int(number, 16) for number in head.split())
             yield Row(rest[:path], rest[path + names :], rest[path : path + names], place)
-
-    def nodes(self) -> dict[bytes, Node]:
-        """All files that an entry describes, by path, in memory."""
-        names: dict[bytes, list[bytes]] = {}
-        for row in self:
-            if row.names:
-                names.setdefault(row.names, []).append(row.path)
-        return {row.path: unpacked(row.record, tuple(names.get(row.names, ()))) for row in self if row.record}

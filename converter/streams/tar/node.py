@@ -26,8 +26,6 @@ class Node(NamedTuple):
     """Names and values, sorted by name."""
     sha256: bytes = b""
     """The digest of a regular file's content."""
-    links: tuple[bytes, ...] = ()
-    """All names of the file, if it has more than one."""
 
 
 _NUMBERS = b"%x %x %x %x %x %x %x %x"
@@ -42,7 +40,7 @@ def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
     return b"".join((entry.type, _NUMBERS % numbers, lengths, b"\n", sha256, linkname, *xattrs))
 
 
-def unpacked(record: bytes, links: tuple[bytes, ...] = ()) -> Node:
+def unpacked(record: bytes) -> Node:
     """The file that the record describes."""
     kind = record[:1]
     head, _, rest = record[1:].partition(b"\n")
@@ -63,5 +61,4 @@ def unpacked(record: bytes, links: tuple[bytes, ...] = ()) -> Node:
         device=(major, minor),
         xattrs=tuple(zip(xattrs[::2], xattrs[1::2], strict=True)),
         sha256=sha256,
-        links=links,
     )

@@ -18,7 +18,7 @@ from converter.streams.tar.fields import DIR, FILE, FILES, LINK
 from converter.streams.tar.held import Held
 from converter.streams.tar.listing import MOST_NAMES, Listing, Row, framed
 from converter.streams.tar.names import clean, contained, shown
-from converter.streams.tar.node import Node, packed
+from converter.streams.tar.node import packed
 from converter.streams.tar.records import Records
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
@@ -83,16 +83,6 @@ class _Dir:
     layer: int
     place: int = -1
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
-
-
-def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Node]:
-    """The files that ``layers``, base first, make, by clean name; the root is ``b""``. All of them are in memory.
-
-    A directory that no entry describes is left out: its attributes are up to the reader of the archive. Raises what
-    ``listing`` raises.
-    """
-    with listing(layers, limits) as found:
-        return found.nodes()
 
 
 def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:

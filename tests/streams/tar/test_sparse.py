@@ -8,9 +8,9 @@ from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar.rename import prefixed
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
-from converter.streams.tar.tree import tree
 from converter.streams.tar.write import header, pad
 from tests.strategies.tar import Region, cuts, old_gnu, pax_sparse, pieces
+from tests.trees import tree
 
 VERSIONS = st.sampled_from(["old GNU", "0.0", "0.1", "1.0"])
 MOST = 2**20

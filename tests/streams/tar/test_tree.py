@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.node import Node
-from converter.streams.tar.tree import listing, tree
+from converter.streams.tar.tree import listing
 from tests.strategies.tar import File, archive, dialects
 from tests.streams.naive import Dangling, Tree, flattened, groups, naive, one_layer, opener
+from tests.trees import Named, tree
 
 KINDS = {b"5": "dir", b"2": "symlink"}
 
@@ -18,8 +19,8 @@ KINDS = {b"5": "dir", b"2": "symlink"}
 Row = tuple[str, int, int, int, str]
 
 
-def plain(nodes: dict[bytes, Node]) -> dict[str, Row]:
-    return {name.decode(): row(node) for name, node in nodes.items()}
+def plain(files: dict[bytes, Named]) -> dict[str, Row]:
+    return {path.decode(): row(file.node) for path, file in files.items()}
 
 
 def row(node: Node) -> Row:
@@ -45,7 +46,7 @@ def test_the_tree_agrees_with_a_naive_model_and_squash_keeps_it(listings: list[l
         return
     found = tree([opener(layer) for layer in layers])
     assert plain(found) == expected(model)
-    links = {frozenset(name.decode() for name in node.links) for node in found.values() if node.links}
+    links = {frozenset(name.decode() for name in file.names) for file in found.values() if file.names}
     assert links == {group for group in groups(model) if len(group) > 1}
     assert tree([opener(flattened(layers))]) == found
 
