@@ -26,6 +26,15 @@ def listening(path: Path) -> None:
     os.chdir(held)
 
 
+def secret(path: Path) -> None:
+    """A symlink to a file beside it that nobody should show. Not to the machine's own: a conversion writes through a
+    symlink that is its target.
+    """
+    own = path.absolute().with_name("secret")
+    own.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    path.symlink_to(own)
+
+
 def holes(path: Path) -> None:
     """A terabyte of nothing."""
     path.write_bytes(b"")
@@ -38,7 +47,7 @@ BENDS: dict[str, Bend] = {
     "a directory": Path.mkdir,
     "a symlink to itself": lambda path: path.symlink_to(path.name),
     "a symlink to nothing": lambda path: path.symlink_to("nothing"),
-    "a symlink to a password": lambda path: path.symlink_to("/etc/passwd"),
+    "a symlink to a secret": secret,
     "a symlink to zeros": lambda path: path.symlink_to("/dev/zero"),
     "a symlink to the terminal": lambda path: path.symlink_to("/dev/tty"),
     "a symlink to /proc": lambda path: path.symlink_to("/proc/self/mem"),
