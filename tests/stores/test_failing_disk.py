@@ -196,7 +196,7 @@ def test_a_folder_that_vanishes(
             # What was there has gone with it, and what was made, unless that was later.
             assert found.keys() <= {b""} or found in whole
         else:
-            assert found in whole if error is None else is_whole(found, before, complete)
+            assert found in whole if error is None else is_whole(found, before, complete), (found, before, complete)
         assert victim != "cache" or error is None, "a cache only saves time"
         if not disk.gone:
             assert error is None
