@@ -164,18 +164,13 @@ class Attached:
     def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
         self._entries = entries
         self._read = read
-        self._subjects: dict[Digest, Digest] | None = None
+        self._found: tuple[Sequence[Descriptor], dict[Digest, Digest]] | None = None
         self._lock = threading.Lock()
 
     @property
     def subjects(self) -> dict[Digest, Digest]:
         """The entries whose documents have a subject, with that subject."""
-        # From Python 3.12 on, a cached_property lets every thread compute it.
-        with self._lock:
-            if self._subjects is None:
-                self._entries = tuple(listed(self._entries, self._read))
-                self._subjects = dict(subjects(self._entries, self._read))
-            return self._subjects
+        return self._looked()[1]
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
@@ -183,8 +178,16 @@ class Attached:
 
     @cached_property
     def _by_subject(self) -> dict[Digest, list[Attachment]]:
-        by_entry = self.subjects
-        return attachments(self._entries, by_entry)
+        return attachments(*self._looked())
+
+    def _looked(self) -> tuple[Sequence[Descriptor], dict[Digest, Digest]]:
+        """The entries with those that an index of referrers lists, and the subjects that their documents have."""
+        # From Python 3.12 on, a cached_property lets every thread compute it.
+        with self._lock:
+            if self._found is None:
+                entries = tuple(listed(self._entries, self._read))
+                self._found = entries, dict(subjects(entries, self._read))
+            return self._found
 
 
 class Additions:
