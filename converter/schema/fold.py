@@ -70,9 +70,10 @@ def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
 
 
 def _fold(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nulls: bool) -> Any:
-    found = [one for subschema in subschemas for one in _expanded(subschema, value)]
     if isinstance(value, dict):
-        return _fold_object(value, found, path, folded, nulls)
+        spelled = _spelled(value, _all_expanded(subschemas, value))
+        return _fold_object(value, _all_expanded(subschemas, spelled), path, folded, nulls)
+    found = _all_expanded(subschemas, value)
     if isinstance(value, list):
         items = _within(found, "items")
         zero = [_zero(items) if item is None and nulls else item for item in value]
@@ -110,8 +111,19 @@ def _fold_object(
     return result
 
 
+def _spelled(value: dict[str, Any], found: list[Subschema]) -> dict[str, Any]:
+    """An object with its members' names as the schemas have them, which conditions go by."""
+    exact = {name for subschema in found for name in subschema.schema.get("properties", {})}
+    names = {letters(name): name for name in exact}
+    return {key if key in exact else names.get(letters(key), key): member for key, member in value.items()}
+
+
 def _within(found: list[Subschema], keyword: str) -> list[Subschema]:
     return [Subschema(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
+
+
+def _all_expanded(subschemas: list[Subschema], value: Any) -> list[Subschema]:
+    return [one for subschema in subschemas for one in _expanded(subschema, value)]
 
 
 def _expanded(subschema: Subschema, value: Any) -> Iterator[Subschema]:
