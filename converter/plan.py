@@ -1,13 +1,17 @@
 """A plan is the Merkle tree of the output, with holes; execution fills the holes from the leaves up.
 
 If every leaf is a copy there are no holes, and the digest of the root is known before any byte is moved.
+
+Nodes are values: equal nodes become the same bytes, on any machine, and each is evaluated once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
+from typing import ClassVar
 
+from converter.model import media_types as types
 from converter.model.content import Derived, Known, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -20,7 +24,7 @@ class Made:
 
     descriptor: Descriptor
     diff_id: Digest | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @frozen
@@ -41,8 +45,11 @@ class Copy:
     algorithm: str = "sha256"
     label: str = ""
 
+    inputs: ClassVar[tuple[Node, ...]] = ()
+
 
 Derive = Callable[[tuple[Made, ...]], Derived]
+"""A pure function of finished inputs, and a value like the node that has it."""
 
 
 @frozen
@@ -56,7 +63,8 @@ class Make:
     content: Derived | Derive
     media_type: str
     diff_id: Digest | None = None
-    inputs: tuple[Node, ...] = ()
+    # Not hashed, as layered ACIs are as deep a chain as the image has layers.
+    inputs: tuple[Node, ...] = field(default=(), hash=False)
     label: str = ""
 
     def derived(self, made: tuple[Made, ...]) -> Derived:
@@ -65,6 +73,17 @@ class Make:
 
 
 Render = Callable[[tuple[Made, ...]], bytes]
+"""A pure function of finished inputs, and a value like the node that has it."""
+
+
+@frozen(kw_only=False)
+class Verbatim:
+    """The document that is there already, whatever its inputs become."""
+
+    data: bytes = field(repr=False)
+
+    def __call__(self, _made: tuple[Made, ...], /) -> bytes:
+        return self.data
 
 
 @frozen
@@ -76,7 +95,7 @@ class Write:
 
     media_type: str
     inputs: tuple[Node, ...]
-    render: Render
+    render: Render = field(hash=False, repr=False)
     algorithm: str = "sha256"
     carried: bool = False
 
@@ -85,7 +104,8 @@ class Write:
         return Descriptor.of(data, self.media_type, self.algorithm)
 
 
-Node = Copy | Make | Write
+Leaf = Copy | Make
+Node = Leaf | Write
 
 
 @frozen
@@ -108,39 +128,103 @@ class Plan:
     losses: tuple[Loss, ...] = ()
 
 
-def told(leaf: Copy | Make) -> Made | None:
+@frozen
+class Evaluated:
+    """A node and what it became, with the same for its inputs; ``made`` is None where that is not known."""
+
+    node: Node
+    made: Made | None
+    inputs: tuple[Evaluated, ...] = ()
+
+    @property
+    def done(self) -> Made:
+        """What the node became; it must be known."""
+        assert self.made is not None, "nothing knows what became of this node"
+        return self.made
+
+    @property
+    def leaf(self) -> Leaf:
+        """The node of a layer."""
+        assert not isinstance(self.node, Write), "a document is no layer"
+        return self.node
+
+    def data(self) -> bytes:
+        """The bytes of a document whose inputs are known."""
+        assert isinstance(self.node, Write)
+        return self.node.render(tuple(one.done for one in self.inputs))
+
+    def documents(self) -> Iterator[Made]:
+        """The documents of the tree, as far as they are known."""
+        if self.made is not None:
+            yield self.made
+        for one in self.inputs:
+            if isinstance(one.node, Write):
+                yield from one.documents()
+
+    def layers(self) -> Iterator[Evaluated]:
+        """A leaf for each layer that the documents name, in their order; of layered ACIs, one for each, base first."""
+        if self.node.media_type in types.INDEXES:
+            for one in self.inputs:
+                yield from one.layers()
+        elif isinstance(self.node, Write):
+            yield from (one for one in self.inputs if not isinstance(one.node, Write))
+        else:
+            chain = [self]
+            while chain[-1].inputs:
+                chain += chain[-1].inputs
+            yield from reversed(chain)
+
+
+def evaluate(
+    root: Node,
+    leaf: Callable[[Leaf, tuple[Made, ...]], Made | None],
+    document: Callable[[Write, bytes], Made] = lambda node, data: Made(descriptor=node.described(data)),
+) -> Evaluated:
+    """The tree of ``root`` with its holes filled from the leaves up, each node once.
+
+    ``leaf`` says what a leaf becomes (None: not known), given its own inputs; what depends on one that is not known is
+    not known either. ``document`` is called with every document that is, after all that it names.
+    """
+    found: dict[Node, Evaluated] = {}
+    for node in _from_below(root):
+        inputs = tuple(found[one] for one in node.inputs)
+        made = tuple(one.made for one in inputs if one.made is not None)
+        result = None
+        if len(made) == len(inputs):
+            result = document(node, node.render(made)) if isinstance(node, Write) else leaf(node, made)
+        found[node] = Evaluated(node=node, made=result, inputs=inputs)
+    return found[root]
+
+
+def leaves(*roots: Node) -> list[Leaf]:
+    """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
+    return [node for node in _from_below(*roots) if not isinstance(node, Write)]
+
+
+def _from_below(*roots: Node) -> Iterator[Node]:
+    """Every node below the roots once, after its inputs."""
+    found: set[Node] = set()
+    waiting = [*reversed(roots)]
+    # No recursion: layered ACIs are a chain of makes as long as the image has layers.
+    while waiting:
+        node = waiting[-1]
+        missing = [one for one in node.inputs if one not in found]
+        if missing:
+            waiting += reversed(missing)
+            continue
+        waiting.pop()
+        if node not in found:
+            found.add(node)
+            yield node
+
+
+def told(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
     """The result of a leaf, if the plan alone determines it, else None."""
     if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None
     return Made(descriptor=leaf.content.descriptor.retyped(leaf.media_type), diff_id=leaf.diff_id)
 
 
-def forecast(node: Node, known: Callable[[Copy | Make], Made | None] = told) -> Made | None:
-    """The result of a node, or None if it depends on leaves that are not ``known``."""
-    if not isinstance(node, Write):
-        return known(node)
-    ready: list[Made] = []
-    for child in node.inputs:
-        made = forecast(child, known)
-        if made is None:
-            return None
-        ready.append(made)
-    return Made(descriptor=node.described(node.render(tuple(ready))))
-
-
-def leaves(*nodes: Node) -> list[Copy | Make]:
-    """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
-    found: dict[int, Copy | Make] = {}
-    opened: set[int] = set()
-    waiting = [*reversed(nodes)]
-    # No recursion: layered ACIs are a chain of makes as long as the image has layers.
-    while waiting:
-        node = waiting[-1]
-        if id(node) not in opened and not isinstance(node, Copy):
-            opened.add(id(node))
-            waiting += reversed(node.inputs)
-            continue
-        waiting.pop()
-        if not isinstance(node, Write):
-            found.setdefault(id(node), node)
-    return list(found.values())
+def forecast(root: Node) -> Evaluated:
+    """The tree of ``root``, as far as the plan alone determines it."""
+    return evaluate(root, told)

@@ -47,7 +47,7 @@ def run(
     target = MemoryStore()
     with MemorySink(target) as sink, Workers(jobs) as workers:
         settings = Running(jobs=jobs, memory=known or Memory(), report=report)
-        made = Execution(sink, workers, settings).run([node])[0]
+        made = Execution(sink, workers, settings).run([node])[0].done
         sink.name("app:1", made.descriptor)
     return target, made
 

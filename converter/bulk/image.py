@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from converter.bulk.ends import Ends
-from converter.bulk.foresight import foreseen, size
 from converter.bulk.move import bring, moves
 from converter.bulk.outcome import Outcome, State
 from converter.bulk.plan import Job
@@ -20,15 +20,16 @@ from converter.conversion.attachments import are_there
 from converter.conversion.chosen import choose, library_of
 from converter.conversion.executing import execute
 from converter.conversion.planning import Target, plan
+from converter.conversion.result import size_of
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.events import Planned, Report
-from converter.execute import input_size
+from converter.execute import input_size, remembered
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
-from converter.plan import leaves
+from converter.plan import Evaluated, evaluate
 from converter.ports import Sink
 
 
@@ -101,10 +102,11 @@ class _Run:
 
     def _forecast(self, target: Target) -> Outcome:
         """What has to be done, and its result as far as it is known beforehand."""
-        job, root = self.job, target.plan.root
-        future = foreseen(root, self.ends.memory)
+        job = self.job
+        tree = evaluate(target.plan.root, remembered(self.ends.memory))
+        layers, future = list(tree.layers()), tree.made
         state: State = "planned" if job.options.dry_run else "written"
-        if future is not None and self._is_there(target, future.descriptor):
+        if future is not None and self._is_there(target, future.descriptor, layers):
             state = "there"
         return Outcome(
             source=str(job.source),
@@ -112,8 +114,8 @@ class _Run:
             state=state,
             digest=str(future.descriptor.digest) if future else "",
             format=target.format.name,
-            before=sum(map(input_size, leaves(root))),
-            after=size(root, self.ends.memory),
+            before=sum(input_size(one.leaf) for one in layers),
+            after=size_of(tree) if all(one.made for one in layers) else 0,
             losses=target.plan.losses,
         )
 
@@ -137,7 +139,7 @@ class _Run:
         (done,) = execute([(sink, [target])], stack, options, report, memory, workers=workers, alone=False)
         return replace(outcome, digest=str(done.digest or ""), after=done.size)
 
-    def _is_there(self, target: Target, root: Descriptor) -> bool:
+    def _is_there(self, target: Target, root: Descriptor, layers: Sequence[Evaluated]) -> bool:
         """Whether the target already has this image under its name, and nothing is to be added to it.
 
         An image with attachments that changes never counts as there: which of them it keeps is only known once it is
@@ -159,10 +161,9 @@ class _Run:
             return False
         if job.destination.transport == "docker":
             where = ImageName.parse(job.destination.path)
-            for leaf in leaves(target.plan.root):
-                made = foreseen(leaf, self.ends.memory)
-                if made is not None:
-                    self.ends.holders.learn(where.host, where.repository, made.descriptor.digest)
+            for layer in layers:
+                if layer.made is not None:
+                    self.ends.holders.learn(where.host, where.repository, layer.made.descriptor.digest)
         return True
 
 

@@ -74,8 +74,8 @@ class Move:
             if self.known is not None:
                 self.learn(self.known, ends.memory)
             running = Running(jobs=1, memory=ends.memory, report=report)
-            (made,) = Execution(sink, ends.workers, running).run([leaf])
-        return Brought(made=replace(made, notes={}), repository=_place(self.job)[1])
+            (tree,) = Execution(sink, ends.workers, running).run([leaf])
+        return Brought(made=replace(tree.done, notes={}), repository=_place(self.job)[1])
 
     def _leaf(self, source: Source) -> Copy | Make:
         with within(str(self.job.source)):

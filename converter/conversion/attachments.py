@@ -5,8 +5,7 @@ An attachment names its subject by digest: it goes wherever that digest goes, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Protocol
 
 from converter import formats
@@ -20,7 +19,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Original
-from converter.plan import Copy, Loss, Made, Node, Write, forecast
+from converter.plan import Copy, Loss, Node, forecast
 from converter.ports import Fetch
 
 MAX_DEPTH = 4
@@ -123,24 +122,9 @@ def split(
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 
-def documents(node: Node, made: Mapping[int, Made] = MappingProxyType({})) -> Iterator[Made]:
-    """The manifests and indexes in the tree of ``node``, as far as they are ``made`` or known in advance."""
-    there = made.get(id(node)) or forecast(node)
-    if there is not None:
-        yield there
-    if isinstance(node, Write):
-        for child in node.inputs:
-            if isinstance(child, Write):
-                yield from documents(child, made)
-
-
 def rendered(node: Node) -> bytes:
     """The manifest of an attachment, as it will be written; all that it names is known in advance."""
-    if isinstance(node, Copy):
-        return node.content.read()
-    assert isinstance(node, Write), "nothing of an attachment is made"
-    made = tuple(filter(None, map(forecast, node.inputs)))
-    return node.render(made)
+    return node.content.read() if isinstance(node, Copy) else forecast(node).data()
 
 
 def _node(source: Listing, attachment: Attachment) -> Node:

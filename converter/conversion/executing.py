@@ -9,7 +9,7 @@ from dataclasses import replace
 from converter.conversion import attachments, origin, signed
 from converter.conversion.options import Options
 from converter.conversion.planning import Target, refuse
-from converter.conversion.result import Lookup, TargetResult, image_id, layer_results, size_of
+from converter.conversion.result import TargetResult, image_id, layer_result, size_of
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.errors import within
@@ -18,7 +18,7 @@ from converter.execute import Execution, Memory, Running
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
-from converter.plan import Made, Node, Write, forecast
+from converter.plan import Evaluated, forecast
 from converter.ports import Sink
 from converter.streams.workers import Workers
 
@@ -51,48 +51,45 @@ def execute(
         distant = alone and any(target.distant for target in targets)
         copies = options.jobs or DISTANT if distant else options.threads
         execution = Execution(sink, workers, replace(running, copies=copies))
-        execution.run([target.plan.root for target in targets])
-        done = [_as_it_was(target, execution.made, options) for target in targets]
-        attached = [one for target in done for one in target.carried.attached]
-        if attached:
-            with within(attachments.TRAIL):
-                execution.run([one.node for one in attached])
-        for target in done:
-            sink.name(target.name, execution.made[id(target.plan.root)].descriptor)
-        for one in attached:
-            sink.attach(replace(one.attachment, descriptor=execution.made[id(one.node)].descriptor))
-        for target in done:
+        trees = execution.run([target.plan.root for target in targets])
+        done = [(_as_it_was(target, tree, options), tree) for target, tree in zip(targets, trees, strict=True)]
+        attached = [one for target, _ in done for one in target.carried.attached]
+        with within(attachments.TRAIL):
+            carried = execution.run([one.node for one in attached]) if attached else []
+        for target, tree in done:
+            sink.name(target.name, tree.done.descriptor)
+        for one, there in zip(attached, carried, strict=True):
+            sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
+        for target, tree in done:
             if target.origin:
-                _record(sink, target, execution, workers)
-            signatures = _sign(sink, target, execution.made[id(target.plan.root)].descriptor, options)
-            told = result(target, execution.made)
+                _record(sink, target, tree, execution, workers)
+            signatures = _sign(sink, target, tree.done.descriptor, options)
+            told = result(target, tree)
             results.append(replace(told, signatures=(*told.signatures, *signatures)))
     return results
 
 
-def _as_it_was(target: Target, made: Lookup, options: Options) -> Target:
+def _as_it_was(target: Target, tree: Evaluated, options: Options) -> Target:
     """The target with all attachments of its image, if its digest could not be known in advance and did not change.
 
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.
     """
-    root, chosen = target.plan.root, target.chosen
-    if forecast(root) is not None or made[id(root)].descriptor.digest != chosen.root.digest:
+    chosen = target.chosen
+    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
         return target
-    there = attachments.documents(root, made)
-    carried = signed.carry(chosen.attached, there, origin.place_of(target.destination), chosen.fetch)
+    carried = signed.carry(chosen.attached, tree.documents(), origin.place_of(target.destination), chosen.fetch)
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
     refuse(planned, chosen.root, options)
     return replace(target, carried=carried, plan=planned, origin=False)
 
 
-def _record(sink: Sink, target: Target, execution: Execution, workers: Workers) -> None:
+def _record(sink: Sink, target: Target, tree: Evaluated, execution: Execution, workers: Workers) -> None:
     """Write the origin record of the image just written, before the sink commits."""
     from converter.conversion.recording import record
 
-    after = origin.After(plan=target.plan.root, made=execution.made)
     with ExitStack() as files:
-        made = record(target.chosen.before, after, files, workers)
+        made = record(target.chosen.before, tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
 
@@ -115,36 +112,24 @@ def sign_files(results: list[TargetResult], options: Options) -> Iterator[Target
         yield done
 
 
-def result(target: Target, made: Lookup) -> TargetResult:
+def result(target: Target, tree: Evaluated) -> TargetResult:
     """The result for a target, as far as its nodes are made or forecast."""
-    root = target.plan.root
-    there = made.get(id(root))
+    there = tree.made
     return TargetResult(
         destination=str(target.destination),
         format=shown_format(target.destination, target.format),
         digest=there.descriptor.digest if there else None,
-        media_type=there.descriptor.media_type if there else root.media_type,
-        image_id=image_id(root, made),
+        media_type=there.descriptor.media_type if there else tree.node.media_type,
+        image_id=image_id(tree),
         preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
         losses=target.plan.losses,
         signatures=target.carried.signatures,
-        layers=layer_results(root, made),
-        size=size_of(root, made),
+        layers=tuple(map(layer_result, tree.layers())),
+        size=size_of(tree),
         name=target.name,
     )
 
 
 def foreseen(target: Target) -> TargetResult:
     """The result that a target would have: digests only where they do not depend on bytes still to be made."""
-    made: dict[int, Made] = {}
-    _foresee(target.plan.root, made)
-    return result(target, made)
-
-
-def _foresee(node: Node, made: dict[int, Made]) -> None:
-    future = forecast(node)
-    if future is not None:
-        made[id(node)] = future
-    if isinstance(node, Write):
-        for child in node.inputs:
-            _foresee(child, made)
+    return result(target, forecast(target.plan.root))

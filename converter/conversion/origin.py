@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from converter.conversion.attachments import Attached
 from converter.conversion.options import Options
@@ -15,7 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.reference import STDOUT, Location
 from converter.model.transport import TRANSPORTS
-from converter.plan import Loss, Made, Node, forecast
+from converter.plan import Loss, Node, forecast
 from converter.ports import Fetch
 from converter.trust.settings import Settings
 
@@ -35,19 +35,6 @@ class Before:
     fetch: Fetch
     attached: tuple[Attached, ...]
     settings: Settings
-
-
-@frozen(kw_only=False)
-class After:
-    """An image after its conversion: the plan, and what its nodes became."""
-
-    plan: Node
-    made: Mapping[int, Made]
-
-    @property
-    def root(self) -> Descriptor:
-        """The root of the converted image."""
-        return self.made[id(self.plan)].descriptor
 
 
 def settings(options: Options, root: Descriptor, item: Item, name: str) -> Settings:
@@ -74,7 +61,7 @@ def place_of(destination: Location) -> str:
 
 def due(before: Before, plan: Node, mode: str) -> bool:
     """Whether a record is due, as far as that is known before the image is written."""
-    future = forecast(plan)
+    future = forecast(plan).made
     changed = future is None or future.descriptor.digest != before.root.digest
     return changed and may_be_due(before, mode)
 

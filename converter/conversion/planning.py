@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter import formats
-from converter.conversion import acis, attachments, origin, signed
+from converter.conversion import acis, origin, signed
 from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
@@ -74,8 +74,9 @@ def plan(
         back = _restored(root, chosen, options, library, files) if recorded and target.name == acis.NAME else None
         if back is not None:
             root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
-        there = attachments.documents(root)
-        carried = signed.carry(chosen.attached, there, place, chosen.fetch, origin.KEPT if recorded else "")
+        carried = signed.carry(
+            chosen.attached, forecast(root).documents(), place, chosen.fetch, origin.KEPT if recorded else ""
+        )
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = losses(target, chosen.item, options) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, chosen.item)))
@@ -161,7 +162,7 @@ def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
         count = "one loss" if len(lost) == 1 else f"{len(lost)} losses"
         raise LossRefused(f"got {count} ({', '.join(lost)}), want none (--strict)")
     if options.preserve_digests:
-        made = forecast(planned.root)
+        made = forecast(planned.root).made
         got = "a digest that depends on layers still to be made" if made is None else str(made.descriptor.digest)
         if got != str(root.digest):
             raise LossRefused(f"got {got}, want {root.digest} (--preserve-digests)")

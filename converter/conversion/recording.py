@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from converter.conversion.attachments import Attached
-from converter.conversion.origin import After, Before
-from converter.conversion.result import layer_results
+from converter.conversion.origin import Before
+from converter.conversion.result import layer_result
 from converter.formats.aci.archive import read_manifest
 from converter.formats.aci.keys import RECIPE
 from converter.formats.aci.rewrites import UnpackAci
@@ -21,7 +21,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment, images
 from converter.model.limits import KIB
-from converter.plan import Copy, Write, leaves
+from converter.plan import Copy, Evaluated, Verbatim, Write
 from converter.ports import Fetch
 from converter.stores.media.temporary import spool, spooled, write_spool
 from converter.streams import Blocks
@@ -40,7 +40,7 @@ SMALL = 64 * KIB
 """How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 
-def record(before: Before, after: After, files: ExitStack, workers: Workers) -> Attached:
+def record(before: Before, after: Evaluated, files: ExitStack, workers: Workers) -> Attached:
     """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())
@@ -53,17 +53,17 @@ def record(before: Before, after: After, files: ExitStack, workers: Workers) -> 
     )
     config = known(origin.document(said), origin.DOCUMENT)
     parts = [origin.part(content, title) for content, title in making.parts.values()]
-    data = origin.manifest(config.descriptor, parts, after.root)
+    data = origin.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
     return Attached(
         attachment=Attachment(
-            subject=after.root.digest,
+            subject=after.done.descriptor.digest,
             descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin.ARTIFACT),
         ),
         node=Write(
             media_type=types.OCI_MANIFEST,
             inputs=tuple(Copy(content=one, media_type=one.descriptor.media_type, label="origin") for one in contents),
-            render=lambda _: data,
+            render=Verbatim(data),
         ),
     )
 
@@ -71,7 +71,7 @@ def record(before: Before, after: After, files: ExitStack, workers: Workers) -> 
 class _Making:
     """An origin record under construction."""
 
-    def __init__(self, before: Before, after: After, files: ExitStack, workers: Workers) -> None:
+    def __init__(self, before: Before, after: Evaluated, files: ExitStack, workers: Workers) -> None:
         self._before = before
         self._after = after
         self._files = files
@@ -102,17 +102,15 @@ class _Making:
 
     def layers(self) -> Iterator[LayerOrigin]:
         """The layers of the target, and the layers that any of them was merged from."""
-        made = self._after.made
-        rows = layer_results(self._after.plan, made)
-        nodes = leaves(self._after.plan)
-        for row, leaf in zip(rows, nodes, strict=True):
+        for layer in self._after.layers():
+            leaf, row = layer.leaf, layer_result(layer)
             told = LayerOrigin(relation=row.relation, source=row.source, target=row.target, diff_id=row.diff_id)
             if isinstance(leaf, Copy):
                 yield told
                 continue
-            content = leaf.derived(tuple(made[id(node)] for node in leaf.inputs))
+            content = leaf.derived(tuple(one.done for one in layer.inputs))
             if _is_aci(known_layers(content)):
-                yield self._of_aci(content, told, made[id(leaf)].notes)
+                yield self._of_aci(content, told, layer.done.notes)
             elif content.rewrite is not None:
                 yield from self._put_together(content, told)
             else:

@@ -9,7 +9,7 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Loss, Made, Make, Node, Write, leaves
+from converter.plan import Copy, Evaluated, Leaf, Loss
 
 
 @frozen
@@ -68,50 +68,38 @@ class Result:
         return self.targets[0].layers
 
 
-Lookup = Mapping[int, Made]
-"""What each node became, by the node's ``id()``."""
-
-
-def image_id(root: Node, made: Lookup) -> str | None:
+def image_id(root: Evaluated) -> str | None:
     """The ID by which a runtime knows the image; None for an index, or if not known yet."""
-    if isinstance(root, Write):
-        if root.media_type not in types.MANIFESTS or not root.inputs or id(root.inputs[0]) not in made:
-            return None
-        return str(made[id(root.inputs[0])].descriptor.digest)
-    diff_id = made[id(root)].diff_id if id(root) in made and root.media_type == types.ACI else None
-    return None if diff_id is None else diff_id.dashed
+    if root.node.media_type == types.ACI:
+        return root.made.diff_id.dashed if root.made is not None and root.made.diff_id is not None else None
+    config = root.inputs[0].made if root.node.media_type in types.MANIFESTS and root.inputs else None
+    return None if config is None else str(config.descriptor.digest)
 
 
-def layer_results(root: Node, made: Lookup) -> tuple[LayerResult, ...]:
-    """One row per leaf of the plan, in the order of the document that names them."""
-    rows = []
-    for leaf in leaves(root):
-        there = made.get(id(leaf))
-        rows.append(
-            LayerResult(
-                source=_source(leaf),
-                target=there.descriptor.digest if there else None,
-                diff_id=there.diff_id if there else leaf.diff_id,
-                relation=_relation(leaf),
-            )
-        )
-    return tuple(rows)
+def layer_result(layer: Evaluated) -> LayerResult:
+    """What became of a leaf of the plan."""
+    leaf, there = layer.leaf, layer.made
+    return LayerResult(
+        source=_source(leaf),
+        target=there.descriptor.digest if there else None,
+        diff_id=there.diff_id if there else leaf.diff_id,
+        relation=_relation(leaf),
+    )
 
 
-def size_of(root: Node, made: Lookup) -> int:
+def size_of(root: Evaluated) -> int:
     """The size in bytes of the layers, or of an ACI's files, as far as known."""
-    found = (made.get(id(leaf)) for leaf in leaves(root))
-    return sum(there.descriptor.size for there in found if there is not None)
+    return sum(layer.made.descriptor.size for layer in root.layers() if layer.made is not None)
 
 
-def _source(leaf: Copy | Make) -> Digest | None:
+def _source(leaf: Leaf) -> Digest | None:
     content = leaf.content
     while isinstance(content, Derived) and len(content.inputs) == 1:
         content = content.inputs[0].content
     return content.descriptor.digest if isinstance(content, Known) else None
 
 
-def _relation(leaf: Copy | Make) -> str:
+def _relation(leaf: Leaf) -> str:
     if isinstance(leaf, Copy):
         return "identical"
     if not isinstance(leaf.content, Derived):

@@ -6,8 +6,9 @@ The bytes written do not depend on the number of threads. Nothing is visible in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Protocol
 
 from converter.errors import CalledOff, DigestMismatch, within
@@ -17,7 +18,7 @@ from converter.model.content import Derived, Known, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Made, Make, Node, Write, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves, told
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead, fan_out
@@ -81,7 +82,7 @@ class Running:
 
 
 class Execution:
-    """Runs plans into one sink; ``made`` holds what each node became, by the node's ``id()``."""
+    """Runs plans into one sink."""
 
     def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
         self._sink = sink
@@ -89,19 +90,19 @@ class Execution:
         self._running = running
         self._stopping = threading.Event()
         self._crowded = False
-        self.made: dict[int, Made] = {}
 
-    def run(self, roots: Iterable[Node]) -> list[Made]:
+    def run(self, roots: Sequence[Node]) -> list[Evaluated]:
         """Make every root and all that it names. Raises the first failure, once all threads have stopped."""
-        roots = list(roots)
         todo = leaves(*roots)
         self._running.report(Planned(sum(map(input_size, todo)), len(todo)))
-        self._run_leaves([leaf for leaf in todo if isinstance(leaf, Copy) or not leaf.inputs])
-        for leaf in todo:
-            self._finish(leaf)
-        return [self._finish(root) for root in roots]
+        made = self._run_leaves([leaf for leaf in todo if not leaf.inputs])
 
-    def _run_leaves(self, todo: list[Copy | Make]) -> None:
+        def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
+            return made[leaf] if leaf in made else made.setdefault(leaf, self._leaf(leaf, inputs))
+
+        return [evaluate(root, finish, self._put_document) for root in roots]
+
+    def _run_leaves(self, todo: list[Leaf]) -> dict[Leaf, Made]:
         """Run the leaves, largest first unless the order of calls shows in the target."""
         if not self._sink.ordered:
             todo = sorted(todo, key=input_size, reverse=True)
@@ -110,12 +111,11 @@ class Execution:
         self._crowded = min(threads, len(todo)) > jobs
         makers = threading.BoundedSemaphore(jobs)
 
-        def labour(leaf: Copy | Make) -> Made:
+        def labour(leaf: Leaf) -> Made:
             with makers if isinstance(leaf, Make) else nullcontext():
                 return self._leaf(leaf)
 
-        made = each(labour, todo, threads, self._stop)
-        self.made |= {id(leaf): one for leaf, one in zip(todo, made, strict=True)}
+        return dict(zip(todo, each(labour, todo, threads, self._stop), strict=True))
 
     def _stop(self, error: BaseException) -> None:
         self._stopping.set()
@@ -123,28 +123,20 @@ class Execution:
             self._workers.stop()
             self._running.halt()
 
-    def _finish(self, node: Node) -> Made:
-        if id(node) in self.made:
-            return self.made[id(node)]
-        if not isinstance(node, Write):
-            made = self._leaf(node)
-        else:
-            data = node.render(tuple(self._finish(child) for child in node.inputs))
-            if not node.carried:
-                require_written(data, node.media_type)
-            descriptor = node.described(data)
-            with self._running.memory.turn(descriptor.digest):
-                if not self._sink.has(descriptor):
-                    descriptor = self._sink.put((data,), node.media_type, descriptor)
-            made = Made(descriptor=descriptor)
-        self.made[id(node)] = made
-        return made
+    def _put_document(self, node: Write, data: bytes) -> Made:
+        if not node.carried:
+            require_written(data, node.media_type)
+        descriptor = node.described(data)
+        with self._running.memory.turn(descriptor.digest):
+            if not self._sink.has(descriptor):
+                descriptor = self._sink.put((data,), node.media_type, descriptor)
+        return Made(descriptor=descriptor)
 
-    def _leaf(self, leaf: Copy | Make) -> Made:
+    def _leaf(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
         with within(leaf.label or "blob"):
             size = input_size(leaf)
             self._running.report(Started(leaf.label, size))
-            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf)
+            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf, inputs)
             self._running.report(Finished(leaf.label, size, skipped))
             return made
 
@@ -190,11 +182,11 @@ class Execution:
         self._running.memory.learn(expected.digest, diff_id)
         return diff_id
 
-    def _make(self, leaf: Make) -> tuple[Made, bool]:
+    def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         # Packing and unpacking code is imported only when needed: most conversions only copy.
         from converter.execute.making import packing
 
-        content = leaf.derived(tuple(self._finish(node) for node in leaf.inputs))
+        content = leaf.derived(inputs)
         recipe = packing(content)
         if recipe is None:
             return self._make_anew(leaf, content), False
@@ -258,7 +250,24 @@ class Execution:
                 yield block
 
 
-def input_size(leaf: Copy | Make) -> int:
+def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
+    """What a leaf becomes, if the plan says so, or this run or an earlier one made it already; for ``evaluate``."""
+
+    def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
+        if isinstance(one, Copy):
+            return told(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
+        from converter.execute.making import packing
+
+        how = packing(one.content) if isinstance(one.content, Derived) else None
+        made = memory.packed(*how) if how else None
+        if made is None or one.diff_id not in (None, made.diff_id):
+            return None
+        return replace(made, descriptor=made.descriptor.retyped(one.media_type))
+
+    return leaf
+
+
+def input_size(leaf: Leaf) -> int:
     """The bytes of blobs to read for a leaf, as far as known before its own inputs are made."""
     return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0
 

@@ -24,7 +24,7 @@ from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
 from converter.model.pretty_jws import payload
-from converter.plan import Copy, Loss, Node, Write
+from converter.plan import Copy, Loss, Node, Verbatim, Write
 from converter.ports import Fetch
 
 name = "docker-v1"
@@ -125,7 +125,7 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
     return Write(
         media_type=media_type,
         inputs=tuple(Copy(content=blobs[digest], media_type=types.DOCKER_LAYER_GZIP) for digest in wanted),
-        render=lambda _: data,
+        render=Verbatim(data),
     )
 
 

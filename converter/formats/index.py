@@ -24,6 +24,7 @@ from converter.formats.manifest import (
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
+from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Entry, Index, Item, Original
 from converter.plan import Made, Node, Write
 
@@ -50,24 +51,33 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
             if entry.item is None:
                 raise Unsupported(f"got no bytes for {entry.descriptor.digest}, want every image that the index names")
             nodes.append(encode_entry(entry.item))
-
-    def render(made: tuple[Made, ...]) -> bytes:
-        renamed = {
-            str(entry.descriptor.digest): str(new.descriptor.digest)
-            for entry, new in zip(item.entries, made, strict=True)
-        }
-        made_rows = [
-            _row(entry.descriptor, node, new.descriptor, renamed, dialect)
-            for entry, node, new in zip(item.entries, nodes, made, strict=True)
-        ]
-        return _document(item, made_rows, media_type, dialect)
-
     return Write(
         media_type=media_type,
         inputs=tuple(nodes),
-        render=render,
+        render=_Index(item, tuple(map(_of_zstd, nodes)), media_type, dialect),
         algorithm=algorithm_of(item.original, dialect.name),
     )
+
+
+@frozen(kw_only=False)
+class _Index:
+    """Renders an index from its manifests; ``of_zstd`` says which of them have zstd layers."""
+
+    item: Index
+    of_zstd: tuple[bool, ...]
+    media_type: str
+    dialect: Dialect
+
+    def __call__(self, made: tuple[Made, ...], /) -> bytes:
+        entries = self.item.entries
+        renamed = {
+            str(entry.descriptor.digest): str(new.descriptor.digest) for entry, new in zip(entries, made, strict=True)
+        }
+        made_rows = [
+            _row(entry.descriptor, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
+            for entry, of_zstd, new in zip(entries, self.of_zstd, made, strict=True)
+        ]
+        return _document(self.item, made_rows, self.media_type, self.dialect)
 
 
 def rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
@@ -81,12 +91,14 @@ def written(item: Index, format_name: str) -> bool:
     return item.original is not None and item.original.format == format_name
 
 
-def _row(entry: Descriptor, node: Node, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect) -> Descriptor:
+def _row(
+    entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect, *, of_zstd: bool
+) -> Descriptor:
     annotations = dict(entry.annotations)
     if REFERENCE in annotations:
         annotations[REFERENCE] = renamed.get(annotations[REFERENCE], annotations[REFERENCE])
     same = made.digest == entry.digest
-    if not (same or _of_zstd(node)):
+    if not (same or of_zstd):
         annotations.pop(ZSTD_INSTANCE, None)
     row = replace(
         entry,

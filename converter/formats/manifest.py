@@ -7,7 +7,7 @@ those that were read (image-spec 1.1.1, manifest.md; distribution, image manifes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
@@ -22,7 +22,7 @@ from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
-from converter.plan import Copy, Loss, Made, Make, Node, Write
+from converter.plan import Copy, Leaf, Loss, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
 
 LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
@@ -129,23 +129,13 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     before = (written_by(image.original, dialect.name) or {}).get("layers") or []
     listed = frozenset(row["digest"] for row in before)
     dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
-    layers = [_fitting(layer, listed, dialect, accepts) for layer in image.layers]
-    nodes = [_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers)]
+    layers = tuple(_fitting(layer, listed, dialect, accepts) for layer in image.layers)
+    nodes = tuple(_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers))
     present = tuple(node for node in nodes if node is not None)
-    config = _config_node(image, layers, nodes, dialect)
-
-    def render(made: tuple[Made, ...]) -> bytes:
-        rows = iter(made[1:])
-        descriptors = [
-            _layer_descriptor(layer, next(rows) if node is not None else None, dialect)
-            for layer, node in zip(layers, nodes, strict=True)
-        ]
-        return _manifest(image, made[0].descriptor, descriptors, dialect)
-
     return Write(
         media_type=dialect.manifest,
-        inputs=(config, *present),
-        render=render,
+        inputs=(_config_node(image, layers, present, dialect), *present),
+        render=_Manifest(image, layers, dialect),
         algorithm=algorithm_of(image.original, dialect.name),
     )
 
@@ -155,11 +145,10 @@ def carry(artifact: Artifact) -> Node:
     root = artifact.original.manifest
     if root.descriptor.media_type not in types.MANIFESTS:
         return Copy(content=root, media_type=root.descriptor.media_type)
-    data = root.read()
     return Write(
         media_type=root.descriptor.media_type,
         inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
-        render=lambda _: data,
+        render=Verbatim(root.read()),
         algorithm=root.descriptor.digest.algorithm,
         carried=True,
     )
@@ -179,9 +168,9 @@ def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None
 def only_of_oci(original: Original | None, taker: str) -> Iterator[Loss]:
     """What an OCI manifest that was read has, and ``taker``, the name of another format's in a sentence, has not."""
     document = written_by(original, "oci") or {}
-    for field in ("subject", "artifactType"):
-        if document.get(field):
-            yield Loss(field=field, reason=f"{taker} has no {field}")
+    for name in ("subject", "artifactType"):
+        if document.get(name):
+            yield Loss(field=name, reason=f"{taker} has no {name}")
 
 
 def algorithm_of(original: Original | None, dialect: str) -> str:
@@ -246,7 +235,7 @@ def _kind(layer: Layer) -> str:
     return _kind(content.inputs[0]) if content.rewrite is None else LAYER
 
 
-def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Copy | Make | None:
+def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Leaf | None:
     label = f"layer[{number}]"
     media_type = _media_type(layer, dialect)
     made = isinstance(layer.content, Derived)
@@ -270,25 +259,50 @@ def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number:
     )
 
 
-def _config_node(image: Image, layers: Sequence[Layer], nodes: Sequence[Copy | Make | None], dialect: Dialect) -> Write:
+@frozen(kw_only=False)
+class _Manifest:
+    """Renders the manifest of an image from its configuration and those of its layers that are there."""
+
+    image: Image
+    layers: tuple[Layer, ...]
+    dialect: Dialect
+
+    def __call__(self, made: tuple[Made, ...], /) -> bytes:
+        rows = iter(made[1:])
+        descriptors = [
+            _layer_descriptor(layer, None if layer.absent else next(rows), self.dialect) for layer in self.layers
+        ]
+        return _manifest(self.image, made[0].descriptor, descriptors, self.dialect)
+
+
+@frozen(kw_only=False)
+class _Config:
+    """Renders the configuration of an image from its layers that are there; all diff_ids may be known without them."""
+
+    image: Image
+    layers: tuple[Layer, ...]
+    original: bytes | None = field(repr=False)
+
+    def __call__(self, made: tuple[Made, ...], /) -> bytes:
+        rows = iter(made)
+        found = [next(rows).diff_id if made and not layer.absent else None for layer in self.layers]
+        diff_ids = tuple(
+            layer.diff_id if layer.diff_id is not None else _must(new)
+            for layer, new in zip(self.layers, found, strict=True)
+        )
+        return container_config.encode(self.image, diff_ids, self.original)
+
+
+def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, ...], dialect: Dialect) -> Write:
     original = image.original.config if image.original is not None else None
     data = original.read() if original is not None else None
     media_type = dialect.config
     if original is not None and image.original is not None and image.original.format == dialect.name:
         media_type = original.descriptor.media_type
-    told = tuple(layer.diff_id for layer in layers)
-    present = tuple(node for node in nodes if node is not None)
-
-    def render(made: tuple[Made, ...]) -> bytes:
-        rows = iter(made)
-        found = [next(rows).diff_id if made and node is not None else None for node in nodes]
-        diff_ids = tuple(known if known is not None else _must(new) for known, new in zip(told, found, strict=True))
-        return container_config.encode(image, diff_ids, data)
-
     return Write(
         media_type=media_type,
-        inputs=present if None in told else (),
-        render=render,
+        inputs=present if any(layer.diff_id is None for layer in layers) else (),
+        render=_Config(image, layers, data),
         algorithm=original.descriptor.digest.algorithm if original is not None else "sha256",
     )
 

@@ -70,11 +70,17 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
         return rootfs
     if image.platform.os != "linux":
         raise Unsupported(f"got an image for {image.platform}, want one for linux: the bundle is for its runtimes")
+    return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=_Config(image))
 
-    def render(made: tuple[Made, ...]) -> bytes:
-        return dump(runtime_config(image, made[0].notes))
 
-    return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=render)
+@frozen(kw_only=False)
+class _Config:
+    """Renders the ``config.json`` of an image from its root file system."""
+
+    image: Image
+
+    def __call__(self, made: tuple[Made, ...], /) -> bytes:
+        return dump(runtime_config(self.image, made[0].notes))
 
 
 def losses(item: Item) -> Iterable[Loss]:

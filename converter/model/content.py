@@ -119,7 +119,7 @@ class Derived:
     """
 
     inputs: tuple[Layer, ...]
-    rewrite: Rewrite | None = None
+    rewrite: Rewrite | None = field(default=None, hash=False)
     compression: Compression
     algorithm: str = "sha256"
 
@@ -142,7 +142,7 @@ class Layer:
 
     content: Content
     diff_id: Digest | None = None
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def absent(self) -> bool:

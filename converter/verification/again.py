@@ -29,7 +29,7 @@ from converter.model.content import Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
 from converter.model.image import Image, Index, Item, images
-from converter.plan import Copy, Made, Make, Node, Write, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves
 from converter.verification.original import OriginalSource
 
 
@@ -127,7 +127,7 @@ def compression(known: Known) -> Compression:
     return Compression(codec_of(known))
 
 
-def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
+def pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
     """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
     if isinstance(target, Image):
         nodes = leaves(node)
@@ -141,15 +141,17 @@ def pairs(node: Node, target: Item) -> Iterator[tuple[Copy | Make, Layer]]:
                 yield from pairs(child, entry.item)
 
 
-def filled(node: Node, made: Mapping[int, Made]) -> tuple[Made, bytes]:
-    """What a node becomes, given its leaves, and its bytes if it is a document."""
-    if id(node) in made:
-        return made[id(node)], b""
-    if isinstance(node, Copy):  # a part of an artifact, which is copied as it is
-        return Made(descriptor=node.content.descriptor.retyped(node.media_type).bare(), diff_id=node.diff_id), b""
-    assert isinstance(node, Write), "every layer of a target is proven before its documents are"
-    data = node.render(tuple(filled(child, made)[0] for child in node.inputs))
-    return Made(descriptor=node.described(data)), data
+def filled(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
+    """What a node becomes, given what the target has for its layers."""
+
+    def leaf(one: Leaf, _inputs: tuple[Made, ...]) -> Made:
+        if one in made:
+            return made[one]
+        assert isinstance(one, Copy), "every layer of a target is proven before its documents are"
+        # A part of an artifact, which is copied as it is.
+        return Made(descriptor=one.content.descriptor.retyped(one.media_type).bare(), diff_id=one.diff_id)
+
+    return evaluate(node, leaf)
 
 
 def text(value: object) -> str:

@@ -20,7 +20,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, images, of_aci
-from converter.plan import Copy, Made, Make, Node, Write, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, evaluate, leaves
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
@@ -79,13 +79,13 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
         found = _acis(original, node)
         beneath = () if original.record.settings.layered else _beneath(target)
         return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
-    made: dict[int, Made] = {}
+    made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
     for number, (leaf, layer) in enumerate(again.pairs(node, target)):
         with within(f"layer[{number}]"):
-            made[id(leaf)], row = _layer(original, leaf, layer)
+            made[leaf], row = _layer(original, leaf, layer)
             rows.append(row)
-    uncovered = (*_documents(node, made, original.converted), *_elsewhere(target), *open_ends)
+    uncovered = (*_documents(again.filled(node, made), original.converted), *_elsewhere(target), *open_ends)
     return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
 
 
@@ -136,7 +136,7 @@ def _beneath(item: Item) -> tuple[str, ...]:
     return tuple(f"what it depends on: {name}" for name in of_aci(item).get("dependencies", ()))
 
 
-def _layer(original: OriginalSource, leaf: Copy | Make, layer: Layer) -> tuple[Made, LayerProof]:
+def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:
     """Prove one layer of the target, reading it once."""
     known = layer.content
     assert isinstance(known, Known)
@@ -194,18 +194,21 @@ def _acis(original: OriginalSource, node: Node) -> Proof:
     places = [root.digest] if len(chain) == 1 else [*targets]
     if len(places) != len(chain) or places[-1] != root.digest:
         raise Untrusted(f"got a record of {len(places)} ACIs, want one of {len(chain)}, of which this is the last")
-    made: dict[int, Made] = {}
+    there = dict(zip(chain, places, strict=True))
     rows: list[LayerProof] = []
     uncovered: list[str] = []
-    for leaf, place in zip(chain, places, strict=True):
+
+    def prove_one(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
         assert isinstance(leaf, Make)
-        content = leaf.derived(tuple(made[id(below)] for below in leaf.inputs))
-        made[id(leaf)], row, more = _aci(original, content, original.target(place))
-        if leaf is not node:  # the ACI above names it by its image ID
-            image_id = measured(original.tar(place), "sha512").digest()
-            made[id(leaf)] = replace(made[id(leaf)], diff_id=image_id)
+        made, row, more = _aci(original, leaf.derived(inputs), original.target(there[leaf]))
         rows.append(row)
-        uncovered += more
+        uncovered.extend(more)
+        if leaf is chain[-1]:
+            return made
+        # The ACI above names it by its image ID.
+        return replace(made, diff_id=measured(original.tar(there[leaf]), "sha512").digest())
+
+    evaluate(node, prove_one)
     return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
 
 
@@ -232,21 +235,20 @@ def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> 
     return ("the order of the files in the ACI, and how their headers are written",)
 
 
-def _documents(node: Node, made: dict[int, Made], converted: Converted) -> tuple[str, ...]:
+def _documents(wanted: Evaluated, converted: Converted) -> tuple[str, ...]:
     """Compare the target's documents with those that the signed image gives; returns what is not covered."""
-    assert isinstance(node, Write)
-    wanted, data = again.filled(node, made)
-    if wanted.descriptor.digest == converted.root.digest:
+    if wanted.done.descriptor.digest == converted.root.digest:
         return ()
+    data = wanted.data()
     target, document = converted.item, load_object(converted.fetch(converted.root).read())
     if not isinstance(target, Image):
         differing.require_same("index", document, load_object(data))
         return ()
     config = target.original.config if target.original is not None else None
-    made_config, config_data = again.filled(node.inputs[0], made)
-    if config is not None and config.descriptor.digest != made_config.descriptor.digest:
-        differing.require_same("config", load_object(config.read()), load_object(config_data))
-        raise Untrusted(f"got the config {config.descriptor.digest}, want {made_config.descriptor.digest}")
+    made = wanted.inputs[0]
+    if config is not None and config.descriptor.digest != made.done.descriptor.digest:
+        differing.require_same("config", load_object(config.read()), load_object(made.data()))
+        raise Untrusted(f"got the config {config.descriptor.digest}, want {made.done.descriptor.digest}")
     return differing.manifests(document, load_object(data))
 
 

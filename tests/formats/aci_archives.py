@@ -87,7 +87,7 @@ def run(node: Node) -> Ran:
     store = MemoryStore()
     heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0]
+        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
     warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
     return Ran(made, tuple(store.blobs.values()), warnings)
 

@@ -107,7 +107,7 @@ def test_an_aci_that_nobody_changed_is_copied() -> None:
     for each in (image, named):
         node = encode(each)
         assert isinstance(node, Copy)
-        future = forecast(node)
+        future = forecast(node).made
         assert future is not None
         assert future.descriptor == root.descriptor
         assert list(aci_format.losses(each)) == []
@@ -312,7 +312,7 @@ def by_way_of_oci(image: Image) -> Image:
     store = MemoryStore()
     with MemorySink(store) as sink, Workers(1) as workers:
         node = oci.encode(image, frozenset())
-        made = Execution(sink, workers, Running(jobs=1, memory=Memory())).run([node])[0]
+        made = Execution(sink, workers, Running(jobs=1, memory=Memory())).run([node])[0].done
         sink.name("app", made.descriptor)
     source = MemorySource(store)
     back = oci.decode(source.fetch(source.resolve("app")), source.fetch)
@@ -377,7 +377,7 @@ def test_a_copy_learns_the_image_id_and_its_digest_is_foreseen() -> None:
     tar = aci_tar(manifest(app=APP), FILES)
     root = known(gzip.compress(tar, mtime=0), types.ACI)
     plan = encode(read(root))
-    foreseen = forecast(plan)
+    foreseen = forecast(plan).made
     assert foreseen is not None
     assert foreseen.descriptor == root.descriptor
     ran = run(plan)

@@ -240,7 +240,7 @@ def test_an_image_that_nobody_changed_is_written_byte_for_byte() -> None:
     image = docker_v1.decode(source, fetch)
     named = replace(image, foreign=dict(image.foreign) | {"name": {"reference": "docker.io/library/app:1.0"}})
     for each in (image, named):
-        made = forecast(docker_v1.encode(each, frozenset()))
+        made = forecast(docker_v1.encode(each, frozenset())).made
         assert made is not None
         assert made.descriptor == source.descriptor
     assert list(docker_v1.losses(image)) == []
@@ -288,7 +288,7 @@ def test_its_configuration_is_written_as_docker_writes_it() -> None:
     store = MemoryStore()
     with MemorySink(store) as sink, Workers(1) as workers:
         execution = Execution(sink, workers, Running(jobs=1, memory=Memory()))
-        made = execution.run([docker.encode(docker_v1.decode(root(document), fetch), frozenset())])[0]
+        made = execution.run([docker.encode(docker_v1.decode(root(document), fetch), frozenset())])[0].done
     config = load_object(store.blobs[made.descriptor.digest])["config"]["digest"]
 
     assert store.blobs[Digest.parse(config)].decode() == (
@@ -306,7 +306,7 @@ def test_it_becomes_a_docker_and_an_oci_image() -> None:
         store = MemoryStore()
         with MemorySink(store) as sink, Workers(1) as workers:
             execution = Execution(sink, workers, Running(jobs=1, memory=Memory()))
-            made = execution.run([target.encode(image, frozenset())])[0]
+            made = execution.run([target.encode(image, frozenset())])[0].done
         written = load_object(store.blobs[made.descriptor.digest])
         config = load_object(store.blobs[Digest.parse(written["config"]["digest"])])
         assert [row["digest"] for row in written["layers"]] == [

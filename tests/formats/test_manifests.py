@@ -49,7 +49,7 @@ def image(store: MemoryStore) -> Image:
 def rendered(node: Node) -> bytes:
     """The document of a node without holes."""
     assert isinstance(node, Write)
-    made = [forecast(child) for child in node.inputs]
+    made = [forecast(child).made for child in node.inputs]
     return node.render(tuple(one for one in made if one is not None))
 
 
@@ -59,7 +59,7 @@ def test_an_image_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: For
     root = add_image(store, dialect)
     plan = own.encode(image(store), ANY)
     assert rendered(plan) == store.blobs[root.digest]
-    made = forecast(plan)
+    made = forecast(plan).made
     assert made is not None
     assert made.descriptor == root
     assert all(isinstance(leaf, Copy) for leaf in leaves(plan))
@@ -148,8 +148,8 @@ def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
     add_image(store, OCI)
     plan = oci.encode(recompressed(ZSTD)(image(store)), ANY)
     assert isinstance(plan, Write)
-    assert forecast(plan) is None
-    made = forecast(plan.inputs[0])
+    assert forecast(plan).made is None
+    made = forecast(plan.inputs[0]).made
     before = image(store).original
     assert made is not None
     assert before is not None
@@ -174,7 +174,7 @@ def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() ->
     assert isinstance(layer.content, Derived)
     plan = oci.encode(replace(image(store), layers=(layer,)), ANY)
     assert isinstance(plan, Write)
-    config, blob = forecast(plan.inputs[0]), plan.inputs[1]
+    config, blob = forecast(plan.inputs[0]).made, plan.inputs[1]
     assert config is not None
     assert isinstance(blob, Make)
     row = json.loads(plan.render((config, replace(config, diff_id=None))))["layers"][0]
@@ -196,7 +196,7 @@ def test_an_index_says_that_an_image_is_of_zstd(codec: Compression | None, told:
     item = read_whole(decoded(store), reading(store))
     plan = oci.encode(each_image(recompressed(codec))(item) if codec else item, ANY)
     assert isinstance(plan, Write)
-    made = forecast(plan.inputs[0]) or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
+    made = forecast(plan.inputs[0]).made or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
     assert json.loads(plan.render((made,)))["manifests"][0]["annotations"] == told
 
 
@@ -311,7 +311,7 @@ def test_an_index_may_list_what_is_no_document(dialect: Dialect, _: Format) -> N
     root = add_index(store, [row.to_json() for row in rows], dialect)
     plan = formats.encode_mixed(read_whole(decoded(store), reading(store)), ANY)
     assert rendered(plan) == store.blobs[root.digest]
-    assert [(leaf.media_type, forecast(leaf)) for leaf in leaves(plan)] == [
+    assert [(leaf.media_type, forecast(leaf).made) for leaf in leaves(plan)] == [
         (row.media_type, Made(descriptor=row)) for row in rows
     ]
     with pytest.raises(NotFound, match="got the platforms none, want linux/amd64"):

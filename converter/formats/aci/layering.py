@@ -7,7 +7,7 @@ result of the one below. Its manifest is last in its archive, when the paths tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 from converter.formats.aci.manifest import VERSION
@@ -16,8 +16,9 @@ from converter.formats.aci.writing import Written
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.content import Derived, Known, Layer
+from converter.model.frozen import frozen
 from converter.model.image import Image
-from converter.plan import Derive, Made, Make
+from converter.plan import Made, Make
 
 
 def chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
@@ -29,7 +30,7 @@ def chain(image: Image, written: Written, compression: Compression, epoch: int) 
         document = standing_alone(written.document) if top else _lower(written.document, layer, number)
         pack = PackLayer(document=document, groupless=written.groupless if top else "", epoch=epoch)
         node = Make(
-            content=_derive(layer, pack, below, compression),
+            content=_Over(layer, pack, below, compression),
             media_type=types.ACI,
             inputs=(node,) if node else (),
             label=f"layer[{number}]",
@@ -44,16 +45,20 @@ def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
 
 
-def _derive(layer: Layer, pack: PackLayer, below: Mapping[str, Any], compression: Compression) -> Derive:
-    """How ``pack`` makes an ACI of a layer once the image below, whose manifest is ``below``, has been made."""
+@frozen(kw_only=False)
+class _Over:
+    """Makes an ACI of a layer with ``pack`` once the image below, whose manifest is ``below``, has been made."""
 
-    def derive(made: tuple[Made, ...]) -> Derived:
+    layer: Layer
+    pack: PackLayer = field(hash=False)
+    below: Mapping[str, Any] = field(hash=False)
+    compression: Compression
+
+    def __call__(self, made: tuple[Made, ...], /) -> Derived:
         lower = made[0] if made else None
-        more = {"dependencies": [_dependency(below, lower)]} if lower else {}
-        rewrite = replace(pack, document={**pack.document, **more}, below=lower.notes if lower else {})
-        return Derived(inputs=(layer,), rewrite=rewrite, compression=compression, algorithm="sha512")
-
-    return derive
+        more = {"dependencies": [_dependency(self.below, lower)]} if lower else {}
+        rewrite = replace(self.pack, document={**self.pack.document, **more}, below=lower.notes if lower else {})
+        return Derived(inputs=(self.layer,), rewrite=rewrite, compression=self.compression, algorithm="sha512")
 
 
 def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
