@@ -8,18 +8,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from converter.errors import within
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import Known
 from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import Watch, knowing, uncompressed, unnoted
-from converter.streams.superseded import Superseded
+from converter.streams.content import Watch, read
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Listing, Row
 from converter.streams.tar.node import Node, unpacked
@@ -59,16 +57,7 @@ def compare(
 
 def files(image: Image, opened: Watch = Known.blocks) -> Listing:
     """The flattened file tree of an image; the caller closes it."""
-    layers = image.layers
-    while True:
-        try:
-            return listing([partial(uncompressed, layer, unnoted, opened) for layer in layers])
-        except Superseded as found:  # a layer derived from one that names a file twice
-            layers = tuple(_knowing(layer, found) for layer in layers)
-
-
-def _knowing(layer: Layer, found: Superseded) -> Layer:
-    return replace(layer, content=knowing(layer.content, found)) if isinstance(layer.content, Derived) else layer
+    return read(image.layers, listing, opened=opened)[0]
 
 
 def trees(a: Listing, b: Listing) -> Iterator[Difference]:

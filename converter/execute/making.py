@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from converter.errors import DigestMismatch
 from converter.events import Report, Warned
@@ -14,9 +14,8 @@ from converter.streams import Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, engine
-from converter.streams.content import Watch, knowing, uncompressed, unnoted
+from converter.streams.content import Watch, read, unnoted
 from converter.streams.decompress import plain
-from converter.streams.superseded import Superseded
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
@@ -49,24 +48,22 @@ def make(
     report: Report,
 ) -> Made:
     """Make a layer from its inputs and put it into the target."""
-    while True:
-        notes: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
+    # Of a plain tar, the digest that the target computes anyway is the diff_id.
+    same = content.compression.codec == "none" and content.algorithm == "sha256"
+
+    def packed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
-        layer = Layer(content=content, diff_id=leaf.diff_id)
-        told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
-        # Of a plain tar, the digest that the target computes anyway is the diff_id.
-        same = content.compression.codec == "none" and content.algorithm == "sha256"
-        try:
-            blocks = uncompressed(layer, notes.__setitem__, opened)
-            metered = blocks if told else ahead(blocks if same else hashed(blocks, meter))
-            descriptor = put(compress(metered, content.compression, workers), content)
-        except Superseded as found:  # a layer that names a file twice, which its specification forbids
-            content = knowing(content, found)
-            continue
-        if warning := notes.pop(WARNING, ""):
-            report(Warned(warning))
-        diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
-        return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+        blocks = opens[0]()
+        metered = blocks if told else ahead(blocks if same else hashed(blocks, meter))
+        return put(compress(metered, content.compression, workers), content), meter
+
+    (descriptor, meter), _ = read((Layer(content=content, diff_id=leaf.diff_id),), packed, notes.__setitem__, opened)
+    if warning := notes.pop(WARNING, ""):
+        report(Warned(warning))
+    diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
+    return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
 
 
 def packing(content: Derived) -> tuple[Digest, str] | None:
@@ -83,7 +80,7 @@ def packing(content: Derived) -> tuple[Digest, str] | None:
 
 
 def _examined(tar: Blocks, leaf: Copy) -> Blocks:
-    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted)
+    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted, frozenset())
 
 
 def _drain(blocks: Blocks) -> None:

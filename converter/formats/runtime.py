@@ -13,7 +13,7 @@ from converter.formats.accounts import Accounts, noted, process_user
 from converter.formats.capabilities import USUAL
 from converter.model import media_types as types
 from converter.model.compression import NONE
-from converter.model.content import Derived, Known, Note, Open
+from converter.model.content import Derived, Known, Note, Open, Replaced
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, RunConfig, single
@@ -22,7 +22,6 @@ from converter.ports import Fetch
 from converter.streams import Block
 from converter.streams.flatten import Flatten
 from converter.streams.squash import squash
-from converter.streams.superseded import Replaced
 
 name = "runtime"
 media_types: frozenset[str] = frozenset()
@@ -44,11 +43,9 @@ COMMANDING = (
 class Flattened:
     """The rewrite of all layers into one tree; notes the accounts in it."""
 
-    replaced: Replaced = frozenset()
-
-    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Iterator[Block]:
+    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Iterator[Block]:
         accounts = Accounts()
-        yield from accounts.watched(squash(inputs, replaced=self.replaced))
+        yield from accounts.watched(squash(inputs, replaced=replaced))
         for key, text in noted(accounts).items():
             note(key, text)
 

@@ -101,13 +101,17 @@ def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator
         raise DigestMismatch(f"got bytes with the digest {digest.algorithm}:{hasher.hexdigest()}, want {digest}")
 
 
+Replaced = frozenset[tuple[int, int]]
+"""Entries that a later entry of the same input replaces: the number of the input, and that of the entry in it."""
+
+
 class Rewrite(Protocol):
     """A pure function from uncompressed tar streams, base first, to one uncompressed stream.
 
-    It opens each input at most once and does not hold any in memory.
+    It opens each input at most once and does not hold any in memory. ``replaced`` is that of Derived.
     """
 
-    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks: ...
+    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks: ...
 
 
 @frozen
@@ -115,13 +119,15 @@ class Derived:
     """Bytes still to be made: the inputs are uncompressed, rewritten into one stream, and compressed.
 
     Without a ``rewrite`` there is one input, whose uncompressed bytes are kept. ``algorithm`` is for the digest of the
-    uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI.
+    uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI. ``replaced`` holds what is found out
+    only by reading: the entries of inputs that name a file twice, which is forbidden, and left out of the result.
     """
 
     inputs: tuple[Layer, ...]
     rewrite: Rewrite | None = field(default=None, hash=False)
     compression: Compression
     algorithm: str = "sha256"
+    replaced: Replaced = frozenset()
 
 
 Content = Known | Derived

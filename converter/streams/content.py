@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from converter.model.content import Derived, Known, Layer, Note, checked
+from converter.errors import Invalid
+from converter.model.content import Derived, Known, Layer, Note, Replaced, checked
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
-from converter.streams.superseded import Superseded
+from converter.streams.tar.names import shown
+
+T = TypeVar("T")
 
 Watch = Callable[[Known], Blocks]
 """Opens a known blob, and may report how much of it has been read."""
@@ -22,16 +25,29 @@ def unnoted(name: str, text: str) -> None:
     """Ignore what a rewrite notes."""
 
 
-def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks) -> Iterator[Block]:
-    """The tar of a layer, checked against its diff_id if that is known.
+class Superseded(Invalid):
+    """An entry already written is replaced by a later one of its own layer: start again with ``replaced``.
+
+    The specification forbids such layers. ``replaced`` holds all such entries in all layers. ``where`` leads to the
+    content being made: the number of a layer, of an input of its content, and so on.
+    """
+
+    def __init__(self, name: bytes, replaced: Replaced) -> None:
+        super().__init__(f"layer: got {shown(name)} again where it, or what it replaces, came before; want one entry")
+        self.replaced = replaced
+        self.where: tuple[int, ...] = ()
+
+
+def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, number: int = 0) -> Iterator[Block]:
+    """The tar of a layer, checked against its diff_id if that is known; ``number`` is for Superseded.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
-    reached its end. Raises DigestMismatch, Invalid, LimitExceeded.
+    reached its end. Raises DigestMismatch, Invalid, LimitExceeded, Superseded.
     """
     content = layer.content
     if isinstance(content, Derived):
-        inputs = [partial(uncompressed, source, note, opened) for source in content.inputs]
-        blocks: Blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, note)
+        inputs = _opens(content.inputs, note, opened)
+        blocks: Blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, note, content.replaced)
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
         codec, blocks = plain(ahead(opened(content)))
@@ -44,37 +60,50 @@ def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.block
         try:
             yield from source_blocks
         except Superseded as found:
-            found.content = found.content or content
+            found.where = (number, *found.where)
             raise
 
 
-def knowing(content: Derived, found: Superseded) -> Derived:
-    """``content`` with ``found.replaced`` passed to the rewrite that raised ``found``, so that it can be started again.
-
-    Raises ``found`` itself if that rewrite has no ``replaced``, or has these already.
-    """
-    rewrite: Any = content.rewrite
-    if content is found.content:
-        if getattr(rewrite, "replaced", found.replaced) == found.replaced:
-            raise found
-        return replace(content, rewrite=replace(rewrite, replaced=found.replaced))
-    inputs = (
-        replace(layer, content=knowing(layer.content, found)) if isinstance(layer.content, Derived) else layer
-        for layer in content.inputs
-    )
-    return replace(content, inputs=tuple(inputs))
+def _opens(layers: Sequence[Layer], note: Note, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
+    return [partial(uncompressed, layer, note, opened, number) for number, layer in enumerate(layers)]
 
 
-T = TypeVar("T")
+def read(
+    layers: tuple[Layer, ...],
+    use: Callable[[list[Callable[[], Iterator[Block]]]], T],
+    note: Note = unnoted,
+    opened: Watch = Known.blocks,
+) -> tuple[T, tuple[Layer, ...]]:
+    """What ``use`` returns for functions that open the tar of each layer, and the layers as one pass can read them.
 
-
-def remade(content: Derived, use: Callable[[Blocks], T], note: Note = unnoted) -> tuple[T, Derived]:
-    """What ``use`` returns for the uncompressed bytes of ``content``, and the content as it can be made in one pass.
-
-    ``use`` is called again if the bytes have to be made from the start.
+    ``use`` is called again if a layer is made from one that names a file twice, which its specification forbids.
     """
     while True:
         try:
-            return use(uncompressed(Layer(content=content), note)), content
-        except Superseded as found:  # a layer that names a file twice, which its specification forbids
-            content = knowing(content, found)
+            return use(_opens(layers, note, opened)), layers
+        except Superseded as found:
+            layers = _knowing(layers, found)
+
+
+def _knowing(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tuple[Layer, ...]:
+    """The layers with ``found.replaced`` in the content being made; raises ``found`` if it is there already."""
+    number = found.where[depth]
+    content = layers[number].content
+    assert isinstance(content, Derived)
+    if depth + 1 < len(found.where):
+        content = replace(content, inputs=_knowing(content.inputs, found, depth + 1))
+    elif content.replaced == found.replaced:
+        raise found
+    else:
+        content = replace(content, replaced=found.replaced)
+    return (*layers[:number], replace(layers[number], content=content), *layers[number + 1 :])
+
+
+def remade(content: Derived, use: Callable[[Blocks], T], note: Note = unnoted) -> tuple[T, Derived]:
+    """What ``use`` returns for the uncompressed bytes of ``content``, and the content as one pass can make it.
+
+    ``use`` is called again as in ``read``.
+    """
+    made, (layer,) = read((Layer(content=content),), lambda opens: use(opens[0]()), note)
+    assert isinstance(layer.content, Derived)
+    return made, layer.content

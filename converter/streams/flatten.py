@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converter.model.content import Blocks, Note, Open
+from converter.model.content import Blocks, Note, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.squash import squash
-from converter.streams.superseded import Replaced
 
 
 @frozen(kw_only=False)
 class Flatten:
-    """Squashes layers; for ``replaced``, see ``squash``."""
+    """Squashes layers."""
 
-    replaced: Replaced = frozenset()
-
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
-        return squash(inputs, replaced=self.replaced)
+    def __call__(self, inputs: Sequence[Open], _note: Note, replaced: Replaced, /) -> Blocks:
+        return squash(inputs, replaced=replaced)

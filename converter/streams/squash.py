@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
 from converter.errors import Unsupported, within
-from converter.model.content import Open
+from converter.model.content import Open, Replaced
 from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import gathered
-from converter.streams.superseded import Replaced, Superseded
+from converter.streams.content import Superseded
 from converter.streams.tar.cover import NOBODY, Cover
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK

@@ -124,11 +124,11 @@ def test_the_layers_are_one_tree_that_notes_its_accounts() -> None:
     lower = archive([File("etc/passwd", data=b"old"), File("etc/group", data=b"groups"), File("gone")])
     upper = archive([File("etc/passwd", data=b"new"), File(".wh.gone")])
     notes: dict[str, str] = {}
-    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), notes.__setitem__))
+    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), notes.__setitem__, frozenset()))
     assert notes == {"passwd": "new", "group": "groups"}
     assert b"gone" not in flat
     # Without a configuration nobody asks for accounts, and the tree is the same.
-    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), notes.__setitem__)) == flat
+    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), notes.__setitem__, frozenset())) == flat
 
 
 def test_what_conversion_md_calls_verbatim_is() -> None:

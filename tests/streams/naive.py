@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from converter.streams import Blocks
+from converter.streams.content import Superseded
 from converter.streams.squash import squash, survey
-from converter.streams.superseded import Superseded
 from converter.streams.tar.names import clean
 from tests.strategies.tar import File
 

@@ -1,6 +1,6 @@
 """The rewrites between ACIs and layers: declared here, performed while the bytes stream through.
 
-Each is a value: equal rewrites make the same bytes. For ``replaced``, see ``squash``.
+Each is a value: equal rewrites make the same bytes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from converter.formats.aci import keys
 from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, joined, watched
 from converter.formats.aci.users import with_groups
-from converter.model.content import Blocks, Note, Open
+from converter.model.content import Blocks, Note, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block
 from converter.streams.blocks import closing, gathered
 from converter.streams.squash import squash
-from converter.streams.superseded import Replaced
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copied
@@ -29,8 +28,6 @@ from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
 from converter.streams.verify import Meter, hashed
-
-NOTHING: Replaced = frozenset()
 
 
 @frozen
@@ -43,7 +40,7 @@ class UnpackAci:
     image_id: str = ""
     recipe: bool = True
 
-    def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], note: Note, _replaced: Replaced, /) -> Blocks:
         blocks: Blocks = inputs[0]()
         if self.image_id:
             blocks = checked(blocks, self.image_id)
@@ -54,7 +51,7 @@ class UnpackAci:
 class ExamineAci:
     """Reads an ACI's tar to its end; raises Invalid if it violates the rules. The output is discarded."""
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _note: Note, _replaced: Replaced, /) -> Blocks:
         return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
 
 
@@ -65,7 +62,7 @@ class RebuildAci:
     recipe: str = field(repr=False)
     manifest: str = field(repr=False)
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _note: Note, _replaced: Replaced, /) -> Blocks:
         return rebuild_aci(inputs[0](), self.recipe, self.manifest.encode())
 
 
@@ -74,10 +71,9 @@ class Keep:
     """Only these paths of a layer, and the directories above them; from lower layers, what its links need."""
 
     paths: frozenset[bytes] = field(repr=False)
-    replaced: Replaced = NOTHING
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, /) -> Blocks:
-        return squash(inputs, keep=self.paths, replaced=self.replaced, dangling=True)
+    def __call__(self, inputs: Sequence[Open], _note: Note, replaced: Replaced, /) -> Blocks:
+        return squash(inputs, keep=self.paths, replaced=replaced, dangling=True)
 
 
 @frozen
@@ -90,10 +86,9 @@ class PackAci:
     document: Mapping[str, Any] = field(repr=False)
     groupless: str = ""
     epoch: int = 0
-    replaced: Replaced = NOTHING
 
-    def __call__(self, inputs: Sequence[Open], note: Note, /) -> Blocks:
-        packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=self.replaced)
+    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks:
+        packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=replaced)
         return self._grouped(packed, note) if self.groupless else gathered(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
@@ -119,9 +114,8 @@ class PackLayer:
     groupless: str = ""
     below: Mapping[str, str] = field(default_factory=dict, repr=False)
     epoch: int = 0
-    replaced: Replaced = NOTHING
 
-    def __call__(self, inputs: Sequence[Open], note: Note) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks:
         paths = LayerPaths()
         accounts = Accounts()
         below_root = self.below.get(ROOT, "")
@@ -142,7 +136,7 @@ class PackLayer:
         def layer() -> Blocks:
             return root_heard(watched(inputs[0](), paths, accounts), roots.append)
 
-        return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=self.replaced, dangling=True)
+        return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
 
 
 PATHS, ROOT = keys.ACI + "paths", keys.ACI + "root"
