@@ -17,7 +17,7 @@ def judged() -> list[Row]:
 
 
 def test_each_difference_has_a_reason(judged: list[Row]) -> None:
-    assert [row.path for row in judged if not row.agreed and not WHY.keys() & {*row.rules}] == []
+    assert [row.name for row in judged if not row.agreed and not WHY.keys() & {*row.rules}] == []
 
 
 def test_each_reason_has_a_difference(judged: list[Row]) -> None:

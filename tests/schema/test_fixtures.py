@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -15,16 +16,17 @@ from typing import Any
 import jsonschema
 import jsonschema_rs
 import pytest
+import referencing
 
 from converter.model.document import pointer
 from converter.schema import KINDS, PROFILES, Profile, bundle, check, is_valid, rules
 from tests.changing import changed, places
+from tests.corpus import FIXTURES, INDEX, Case, documents
 
-ROOT = Path(__file__).parent.parent.parent
-FIXTURES = ROOT / "fixtures"
-CASES = json.loads((FIXTURES / "index.json").read_bytes())["cases"]
+ROOT = FIXTURES.parent
+CASES = documents()
 NO_FILE = {"json/size"}
-"""A document of more than 4 MiB: no file for a repository (test_check.py makes one)."""
+"""A document of more than 4 MiB: too large for a repository (test_check.py makes one)."""
 
 
 def test_the_script_makes_what_is_there(tmp_path: Path) -> None:
@@ -46,31 +48,54 @@ def files(corpus: Path) -> dict[Path, bytes]:
 def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Profile) -> None:
     wrong = {}
     for case in CASES:
-        if case["kind"] != kind:
+        if case.kind != kind:
             continue
-        wanted = case if profile == "compat" else case["strict"]
-        findings = check((FIXTURES / case["path"]).read_bytes(), kind, profile)
+        wanted = (case.valid, case.rules) if profile == "compat" else (case.strict["valid"], case.strict["rules"])
+        findings = check(case.data, kind, profile)
         got = is_valid(findings), sorted({finding.rule for finding in findings})
-        if got != (wanted["valid"], wanted["rules"]):
-            wrong[case["path"]] = got
+        if got != wanted:
+            wrong[case.description] = got
     assert wrong == {}
 
 
-def test_the_readmes_loop_tells_where_a_tool_is_wrong() -> None:
+def test_the_index_and_the_documents_follow_their_schemas() -> None:
+    schemas = {path.name: json.loads(path.read_bytes()) for path in (FIXTURES / "schemas").iterdir()}
+    resources = ((schema["$id"], referencing.Resource.from_contents(schema)) for schema in schemas.values())
+    registry: referencing.Registry[Any] = referencing.Registry().with_resources(resources)
+    validators = {name: jsonschema.Draft202012Validator(schema, registry=registry) for name, schema in schemas.items()}
+
+    validators["index.json"].validate(INDEX)
+    for file in INDEX["documents"]:
+        rows = json.loads((FIXTURES / file["path"]).read_bytes())
+        validators["documents.json"].validate(rows)
+        assert len(rows) == file["count"]
+        assert len({row["description"] for row in rows}) == len(rows)
+
+
+def test_the_readmes_loop_hands_every_document_to_a_tool_and_tells_where_it_is_wrong(tmp_path: Path) -> None:
     loop = re.search(r"```sh\n(.*?)```", (FIXTURES / "README.md").read_text(), re.DOTALL)
     assert loop
     if shutil.which("jq") is None:
         pytest.skip("no jq")
-    tool = "mytool() { case $2 in */valid-*) ;; *) false ;; esac; }\n"
+    (tmp_path / "fixtures").symlink_to(FIXTURES)
+    tool = 'mytool() { printf "%s " "$1" >>seen; base64 -w0 "$2" >>seen; echo >>seen; false; }\n'
 
-    run = subprocess.run(["sh", "-c", tool + loop[1]], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(["sh", "-c", tool + loop[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    wrong = [case["path"] for case in CASES if case["valid"] and "/valid-" not in case["path"]]
-    assert run.stdout.splitlines() == [f"{path}: got false, want true" for path in wrong], run.stderr
+    assert run.stdout.splitlines() == [f"{case.name}: got false, want true" for case in CASES if case.valid], run.stderr
+    seen = [line.partition(" ") for line in (tmp_path / "seen").read_text().splitlines()]
+    assert [kind for kind, _, _ in seen] == [case.kind for case in CASES]
+    data = (base64.b64decode(text) for _, _, text in seen)
+    # jq writes a document in its own way.
+    assert [case.name for case, one in zip(CASES, data, strict=True) if one != case.data and not same(one, case)] == []
+
+
+def same(data: bytes, case: Case) -> bool:
+    return not case.is_text and bool(json.loads(data) == case.value)
 
 
 def test_each_rule_is_broken_by_a_document_of_each_kind_that_has_it() -> None:
-    broken = {(rule, case["kind"]) for case in CASES for rule in (*case["rules"], *case["strict"]["rules"])}
+    broken = {(rule, case.kind) for case in CASES for rule in (*case.rules, *case.strict["rules"])}
 
     stated = {(rule.name, kind) for rule in rules() for kind in rule.kinds}
     assert broken <= stated
@@ -82,9 +107,9 @@ def test_each_rule_is_broken_by_a_document_of_each_kind_that_has_it() -> None:
 def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
     alone = defaultdict(set)
     for case in CASES:
-        for profile, verdict in (("compat", case), ("strict", case["strict"])):
-            if not verdict["valid"] and len(verdict["rules"]) == 1:
-                alone[profile].update(verdict["rules"])
+        for profile, valid, broken in (("compat", case.valid, case.rules), ("strict", *case.strict.values())):
+            if not valid and len(broken) == 1:
+                alone[profile].update(broken)
     # 1,000 findings come first.
     inseparable = NO_FILE | {"json/too-many-findings"}
     for profile, found in alone.items():
@@ -98,11 +123,11 @@ def test_any_validator_gives_the_verdicts_that_the_rules_of_the_schemas_foretell
     for kind in KINDS:
         validator = jsonschema.Draft202012Validator(bundle(kind))
         for case in CASES:
-            if case["kind"] == kind and "/json-" not in case["path"]:
-                document = json.loads((FIXTURES / case["path"]).read_bytes())
-                foretold = stated.isdisjoint(case["strict"]["rules"])
+            if case.kind == kind and not case.is_text:
+                document = case.value
+                foretold = stated.isdisjoint(case.strict["rules"])
                 if not validator.is_valid(document) == schema_says(document, kind) == foretold:
-                    disagree.append(case["path"])
+                    disagree.append(case.name)
     assert disagree == []
 
 
@@ -121,9 +146,9 @@ WRONG: tuple[Any, ...] = (None, True, 5, 1.5, "x", [], {}, [[]], [None], {"name"
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> None:
     for case in CASES:
-        if case["kind"] != kind or "/valid-" not in case["path"]:
+        if case.kind != kind or not case.is_base:
             continue
-        document = json.loads((FIXTURES / case["path"]).read_bytes())
+        document = case.value
         for path in places(document):
             for value in WRONG:
                 data = json.dumps(changed(document, path, value)).encode()
@@ -134,11 +159,10 @@ def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_finding_points_into_the_document(kind: str) -> None:
     for case in CASES:
-        if case["kind"] == kind and "/json-" not in case["path"]:
-            data = (FIXTURES / case["path"]).read_bytes()
-            paths = {pointer(*place) for place in places(json.loads(data))}
-            for finding in check(data, kind):
-                assert finding.path in paths, case["path"]
+        if case.kind == kind and not case.is_text:
+            paths = {pointer(*place) for place in places(case.value)}
+            for finding in check(case.data, kind):
+                assert finding.path in paths, case.name
                 assert finding.message.startswith("got "), finding
                 assert "want " in finding.message, finding
                 assert finding.spec, finding

@@ -14,6 +14,8 @@ import jsonschema_rs
 import pytest
 import referencing
 
+from tests import corpus
+
 ROOT = Path(__file__).parent.parent.parent
 FILES = {
     path.name: json.loads(path.read_bytes())
@@ -65,9 +67,9 @@ def without(file: str, place: Places) -> dict[str, Any]:
 @cache
 def documents() -> dict[str, list[Any]]:
     found = defaultdict(list)
-    for row in json.loads((ROOT / "fixtures/index.json").read_bytes())["cases"]:
-        if not row["path"].rpartition("/")[2].startswith("json-"):
-            found[row["kind"]].append(json.loads((ROOT / "fixtures" / row["path"]).read_bytes()))
+    for case in corpus.documents():
+        if not case.is_text:
+            found[case.kind].append(case.value)
     return found
 
 
