@@ -1,17 +1,22 @@
 """Packs blocks: one gzip member of independent blocks (RFC 1952, RFC 1951), or zstd frames (RFC 8878).
 
-The output is the same for any number of threads, on any processor, and however the input was cut (docs/decisions).
+The output is the same for any number of threads, at any address, and however the input was cut (docs/decisions/0013).
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from converter.model.compression import Compression
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, reblock
 from converter.streams.workers import Workers
+
+if TYPE_CHECKING:
+    from isal.isal_zlib import Compress
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """No name, time or system: nothing that would distinguish two runs."""
@@ -23,6 +28,11 @@ DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 2}
 ISAL_MOST = 2
 """isal's level 3 gives different bytes on different processors; from there on zlib-ng is used, which does not."""
 ISAL_MEMORY = 3
+ISAL_HEAD = 8
+"""Bytes of a block that isal packs before the rest, as its first match may otherwise depend on a memory address.
+
+See docs/decisions/0013.
+"""
 ZSTD_FRAME = 2 * BLOCK
 """Bytes packed per frame. Every reader accepts concatenated frames, as pzstd and zstd:chunked write them."""
 ZSTD_NEAR, ZSTD_WINDOW = 2, 18
@@ -46,7 +56,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "gzip":
-        return _gzip(blocks, level, workers)
+        return gzip_member(blocks, deflater(level), workers)
     if compression.codec == "zstd":
         return _zstd(blocks, level, workers)
     return _as_it_is(blocks)
@@ -68,7 +78,8 @@ def pack_small(blocks: Blocks) -> Iterator[Block]:
 def engine(compression: Compression) -> str:
     """What determines the packed bytes besides the data: the library's version, the level, and how blocks are cut.
 
-    Equal engines give the same bytes for the same data. The empty string for ``none``.
+    Equal engines give the same bytes for the same data; for isal, on processors of x86-64 with SSE 4.2, which all have
+    had since 2008. The empty string for ``none``.
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "zstd":
@@ -81,7 +92,7 @@ def engine(compression: Compression) -> str:
         if level <= ISAL_MOST:
             import isal
 
-            return f"isa-l {isal.ISAL_VERSION} level {level} block {BLOCK}"
+            return f"isa-l {isal.ISAL_VERSION} {os.uname().machine} level {level} block {BLOCK} head {ISAL_HEAD}"
         from zlib_ng import zlib_ng
 
         return f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION} level {level} block {BLOCK}"
@@ -93,7 +104,8 @@ def _as_it_is(blocks: Blocks) -> Iterator[Block]:
         yield from source
 
 
-def _gzip(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
+def gzip_member(blocks: Blocks, deflate: Callable[[Block], bytes], workers: Workers) -> Iterator[Block]:
+    """One gzip member; ``deflate`` packs a block so that it ends on a byte and refers to nothing before it."""
     from isal.isal_zlib import crc32
 
     crc = size = 0
@@ -107,18 +119,19 @@ def _gzip(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
     yield GZIP_HEADER
     with closing(reblock(blocks)) as source:
-        yield from workers.ordered(_deflater(level), summed(source))
+        yield from workers.ordered(deflate, summed(source))
     yield LAST_BLOCK + struct.pack("<LL", crc, size & 0xFFFFFFFF)
 
 
-def _deflater(level: int) -> Callable[[Block], bytes]:
-    """A function that packs one block so that it ends on a byte and refers to nothing before it."""
+def deflater(level: int) -> Callable[[Block], bytes]:
+    """A function that packs one block for ``gzip_member``."""
     if level <= ISAL_MOST:
-        from isal import isal_zlib
+        from isal.isal_zlib import Z_SYNC_FLUSH
 
         def by_isal(block: Block) -> bytes:
-            packer = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS, ISAL_MEMORY)
-            return packer.compress(block) + packer.flush(isal_zlib.Z_SYNC_FLUSH)
+            packer, view = isal_packer(level), memoryview(block)
+            head = packer.compress(view[:ISAL_HEAD]) + packer.flush(Z_SYNC_FLUSH)
+            return head + packer.compress(view[ISAL_HEAD:]) + packer.flush(Z_SYNC_FLUSH)
 
         return by_isal
     from zlib_ng import zlib_ng
@@ -128,6 +141,13 @@ def _deflater(level: int) -> Callable[[Block], bytes]:
         return packer.compress(block) + packer.flush(zlib_ng.Z_SYNC_FLUSH)
 
     return by_zlib_ng
+
+
+def isal_packer(level: int) -> Compress:
+    """A raw deflate stream of isal."""
+    from isal import isal_zlib
+
+    return isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS, ISAL_MEMORY)
 
 
 def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:

@@ -20,18 +20,20 @@ from threading import Thread
 from typing import Any, Protocol
 
 from converter.errors import Invalid, Unsupported
-from converter.model.compression import Compression
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek, zeros_behind
-from converter.streams.compress import GZIP_HEADER, compress
+from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, gzip_member, isal_packer
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect
-from converter.streams.pigz import deflater, pieces
+from converter.streams.pigz import deflater as pigz_deflater
+from converter.streams.pigz import pieces
 from converter.streams.workers import Workers
 
-OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
+OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
+FORMER = "transship"
+"""Our own gzip before its bytes were independent of memory addresses: read in older records, never written."""
 
 TRIED = 1 * MIB
 """Plain bytes that each compressor is tried on before one gets the whole."""
@@ -44,6 +46,7 @@ _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7
 """Presets by the binary logarithm of their dictionary; 8 and 9 are left out, as they would take too much memory."""
 _LEVELS: Mapping[str, Sequence[int]] = {
     OWN: range(10),
+    FORMER: range(10),
     ZLIB: range(1, 10),
     PROGRAM: range(1, 10),
     PIGZ: range(1, 10),
@@ -179,7 +182,7 @@ def _begins(packing: Packing, sample: bytes, head: bytes) -> bool:
     if packing.by == OWN:
         return True  # its blocks are independent and match either all or not at all, so the whole is tried at once
     if packing.by == PIGZ:
-        made = packing.header + deflater(packing.level)(next(pieces([sample])))
+        made = packing.header + pigz_deflater(packing.level)(next(pieces([sample])))
     elif packing.by == PROGRAM:
         done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
         # Its last block depends on where the data end, so it is not compared.
@@ -207,7 +210,9 @@ def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Bloc
         with closing(blocks) as source:
             yield from source
     elif packing.by == OWN:
-        yield from compress(blocks, Compression("gzip", packing.level), workers)
+        yield from gzip_member(blocks, deflater(packing.level), workers)
+    elif packing.by == FORMER:
+        yield from gzip_member(blocks, _former_deflater(packing.level), workers)
     elif packing.by in (ZLIB, PIGZ, PROGRAM):
         yield from _gzip(blocks, packing, workers)
     else:
@@ -216,6 +221,23 @@ def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Bloc
             for block in source:
                 yield packer.compress(block)
         yield packer.flush()
+
+
+def _former_deflater(level: int) -> Callable[[Block], bytes]:
+    """A block as isal packs it at nearly every address: what two of three compressors, all alive, make of it."""
+    if level > ISAL_MOST:
+        return deflater(level)
+
+    def by_isal(block: Block) -> bytes:
+        from isal.isal_zlib import Z_SYNC_FLUSH
+
+        one, two, three = (isal_packer(level) for _ in range(3))
+        made = one.compress(block) + one.flush(Z_SYNC_FLUSH)
+        if made == two.compress(block) + two.flush(Z_SYNC_FLUSH):
+            return made
+        return three.compress(block) + three.flush(Z_SYNC_FLUSH)
+
+    return by_isal
 
 
 def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
@@ -233,7 +255,7 @@ def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]
     if packing.by == PROGRAM:
         yield from _by_program(summed(), packing)
     elif packing.by == PIGZ:
-        yield from workers.ordered(deflater(packing.level), pieces(summed()))
+        yield from workers.ordered(pigz_deflater(packing.level), pieces(summed()))
     else:
         packer = _packer(packing)
         for block in summed():
