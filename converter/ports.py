@@ -49,6 +49,11 @@ class Source(Protocol):
     unpacked: bool
     """Whether layers are uncompressed only because the store unpacks them, as in Docker's archives."""
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What is stored there and no image can hold, such as a socket in a directory."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -41,7 +41,7 @@ References:
   dir:PATH                          skopeo's directory
   aci:PATH                          an image of rkt
   appc:NAME[:VERSION][,LABEL=VALUE] an image of rkt, found by its name (read only)
-  rootfs:PATH, bundle:PATH          a root directory, an OCI runtime bundle (write only)
+  rootfs:PATH, bundle:PATH          a root directory or its tar, an OCI runtime bundle
 
 PATH may be - for standard input or output. A source may also be a bare path; its type is detected from its content.
 """

@@ -80,7 +80,7 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 root=root,
                 item=item,
                 attached=attached,
-                unread=found.losses,
+                unread=(*found.losses, *source.losses),
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,

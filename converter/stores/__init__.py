@@ -16,17 +16,19 @@ __all__ = ["StoreOptions", "names", "open_sink", "open_source"]
 
 _BOTH_WAYS = {
     "aci": "aci_file",
+    "bundle": "rootfs",
     "dir": "directory",
     "docker": "registry",
     "docker-archive": "docker_archive",
     "docker-daemon": "docker_daemon",
     "oci": "oci_layout",
     "oci-archive": "oci_layout",
+    "rootfs": "rootfs",
 }
 SOURCES: Mapping[str, str] = {"": "recognise", "appc": "discovery", **_BOTH_WAYS}
 """Transport → the module below this one that reads it. A bare path has no transport: its content decides."""
 
-SINKS: Mapping[str, str] = {"bundle": "rootfs", "rootfs": "rootfs", **_BOTH_WAYS}
+SINKS: Mapping[str, str] = _BOTH_WAYS
 """Transport → the module below this one that writes it."""
 
 _LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))

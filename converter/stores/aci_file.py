@@ -55,6 +55,7 @@ class AciFile:
 
     local = True
     unpacked = False
+    losses = ()
 
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""

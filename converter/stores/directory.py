@@ -63,6 +63,7 @@ class DirectoryImage:
 
     local = True
     unpacked = False
+    losses = ()
 
     def __init__(self, path: Path, limits: Limits) -> None:
         """Raises NotFound if there is no manifest, Invalid for another version."""

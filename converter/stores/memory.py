@@ -34,6 +34,7 @@ class MemorySource:
 
     local = True
     unpacked = False
+    losses = ()
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

@@ -18,6 +18,7 @@ class NamesOnly:
 
     local = False
     unpacked = False
+    losses = ()
 
     def __init__(self, where: str, want: str, listed: Callable[[], tuple[str, ...]]) -> None:
         """``where`` and ``want`` are for people: this place, and the form of the references in it."""

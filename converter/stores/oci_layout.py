@@ -57,6 +57,7 @@ class OciLayout:
 
     local = True
     unpacked = False
+    losses = ()
 
     def __init__(self, medium: Medium, limits: Limits) -> None:
         """Raises NotFound, or Invalid if it is not a layout of version 1.0.0. Leaving the source closes the medium."""

@@ -11,6 +11,7 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
+from converter.plan import Loss
 from converter.ports import Source
 
 
@@ -34,6 +35,10 @@ class WrappedSource(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._source.__exit__(kind, error, trace)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return self._source.losses
 
     def names(self) -> tuple[str, ...]:
         return self._source.names()

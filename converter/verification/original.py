@@ -46,6 +46,7 @@ class OriginalSource:
 
     local = True
     unpacked = False
+    losses = ()
 
     def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
         self.record: Record = found.record

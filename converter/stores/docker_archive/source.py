@@ -39,6 +39,7 @@ class DockerArchive:
 
     local = True
     unpacked = True
+    losses = ()
 
     def __init__(self, medium: Medium, limits: Limits) -> None:
         """Raises Invalid if it is not an archive of images. Leaving the source closes the medium."""

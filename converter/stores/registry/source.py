@@ -33,6 +33,7 @@ class RegistrySource:
 
     local = False
     unpacked = False
+    losses = ()
 
     def __init__(self, name: ImageName, access: Access, *, hints: bool) -> None:
         """With ``hints``, the error for a missing tag lists existing ones."""

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from converter.model.platform import Platform
 from converter.model.reference import STDOUT, Location
-from converter.ports import Sink
+from converter.ports import Sink, Source
 from converter.stores.disk import disk
 from converter.stores.options import StoreOptions
-from converter.stores.rootfs.bundle import BundleSink, RootfsSink
+from converter.stores.rootfs.bundle import ROOTFS, BundleSink, RootfsSink
 from converter.stores.rootfs.flat import FlatSink
+
+
+def open_source(location: Location, options: StoreOptions) -> Source:
+    """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
+    and ``config.json`` in it.
+    """
+    from converter.stores.rootfs import bundle_config
+    from converter.stores.rootfs.source import RootfsSource, Tarred, Tree
+
+    path = Path(location.path)
+    here = Platform(os="linux", architecture=os.uname().machine).normalised()
+    if location.transport == "bundle":
+        config, platform = bundle_config.read(path, here, options.limits)
+        return RootfsSource(Tree(path / ROOTFS), config, platform)
+    with disk(path, "read"):
+        tree = Tree(path) if path.is_dir() else Tarred(path, options.limits)
+    return RootfsSource(tree, {}, here)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:

@@ -114,6 +114,27 @@ def owner_message(uid: int, gid: int) -> bytes:
     return b"\x08" + _varint(uid or NO_CHANGE) + b"\x10" + _varint(gid or NO_CHANGE)
 
 
+def owner_of(message: bytes) -> tuple[int, int]:
+    """The user and group ID in the message of ``user.rootlesscontainers``; raises Invalid for anything else."""
+    found, position = {8: 0, 16: 0}, 0
+    try:
+        while position < len(message):
+            key, position = message[position], position + 1
+            if key not in found:
+                raise IndexError
+            value = shift = 0
+            while True:
+                byte, position = message[position], position + 1
+                value |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    break
+            found[key] = 0 if value == NO_CHANGE else value
+    except IndexError:
+        raise Invalid(f"{ROOTLESS.decode()}: no owner in {message.hex()}") from None
+    return found[8], found[16]
+
+
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:

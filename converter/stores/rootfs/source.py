@@ -1,0 +1,183 @@
+"""A root file system as an image: one layer, and a configuration that names it (image-spec 1.1.1, config.md).
+
+What is read is a directory, a tar such as ``docker export`` writes, or the bundle of a runtime, whose ``config.json``
+says how its container is started. The same files give the same image on every machine of one architecture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known, known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import dump
+from converter.model.image import Attachment
+from converter.model.limits import Limits
+from converter.model.platform import Platform
+from converter.plan import Loss
+from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.disk import shown
+from converter.stores.media.archive import open_bytes, unpacked, where
+from converter.stores.rootfs.walk import REASONS, Walk
+from converter.streams.blocks import closing, file_blocks
+from converter.streams.tar.names import clean
+from converter.streams.tar.scan import entries
+from converter.streams.verify import Meter, hashed
+from converter.streams.whiteout import PREFIX
+
+COMMENT = "imported from a root file system"
+
+
+class RootfsSource:
+    """One image of one layer. The files are read once to know the layer's digest, and again whenever it is copied."""
+
+    local = True
+    unpacked = True
+
+    def __init__(self, tree: Tree, config: dict[str, Any], platform: Platform) -> None:
+        self._tree = tree
+        self._config = config
+        self._platform = platform
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tree.close()
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What of the files no image can hold."""
+        _ = self._layer
+        return self._tree.losses()
+
+    def names(self) -> tuple[str, ...]:
+        return self._catalogue.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        return self._catalogue.resolve(name)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        found = self._blobs.get(descriptor.digest)
+        if found is None:
+            raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
+        return Known(descriptor.sized(found.descriptor.size), found.raw)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:  # noqa: ARG002 - nothing can refer to it
+        return ()
+
+    def blocks(self) -> Blocks:
+        """The tar of the files, read without computing its digest first."""
+        return self._tree.blocks()
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        root = self._documents[-1].descriptor
+        return Catalogue(where=self._tree.where, offers=(Offer(root=root, names=()),), positions=(root,))
+
+    @cached_property
+    def _blobs(self) -> dict[Digest, Known]:
+        return {one.descriptor.digest: one for one in (self._layer, *self._documents)}
+
+    @cached_property
+    def _layer(self) -> Known:
+        meter = Meter()
+        with within(self._tree.where):
+            self._tree.check(hashed(self._tree.blocks(), meter))
+        descriptor = Descriptor(media_type=types.OCI_LAYER, digest=meter.digest(), size=meter.size)
+        return Known(descriptor, self._tree.again)
+
+    @cached_property
+    def _documents(self) -> tuple[Known, Known]:
+        """The configuration, and the manifest."""
+        platform = {"architecture": self._platform.architecture, "os": self._platform.os}
+        if self._platform.variant:
+            platform["variant"] = self._platform.variant
+        layer = self._layer.descriptor
+        config = {
+            **platform,
+            **self._config,
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
+            "history": [{"comment": COMMENT}],
+        }
+        configuration = known(dump(config), types.OCI_CONFIG)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": types.OCI_MANIFEST,
+            "config": configuration.descriptor.to_json(),
+            "layers": [layer.to_json()],
+        }
+        return configuration, known(dump(manifest), types.OCI_MANIFEST)
+
+
+class Tree:
+    """Files in a directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.where = shown(path)
+        self._walk = Walk(path)
+        self._seal = b""
+
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
+    def blocks(self) -> Blocks:
+        """The tar of the files."""
+        return iter(self._walk)
+
+    def check(self, blocks: Blocks) -> None:
+        """Read the blocks to their end, and remember what there was."""
+        for _ in blocks:
+            pass
+        self._seal = self._walk.seal
+
+    def again(self) -> Iterator[bytes | memoryview]:
+        """The same blocks; raises Invalid if a file was added, removed or changed meanwhile."""
+        yield from self._walk
+        if self._walk.seal != self._seal:
+            raise Invalid(f"{self.where}: files changed while they were read")
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What was left out."""
+        found = sorted(self._walk.left_out.items())
+        return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
+
+
+class Tarred(Tree):
+    """Files in a tar, perhaps compressed, which is taken as it is."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.where = where(path)
+        self._limits = limits
+        file = open_bytes(path)
+        with within(self.where):
+            self._fd = unpacked(file, limits)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def blocks(self) -> Blocks:
+        return file_blocks(self._fd, 0, os.fstat(self._fd).st_size)
+
+    def check(self, blocks: Blocks) -> None:
+        """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
+        with closing(blocks) as source:
+            for entry in entries(source, self._limits):
+                if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean(entry.name).split(b"/")):
+                    name = shown(os.fsdecode(entry.name))
+                    raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
+
+    def again(self) -> Iterator[bytes | memoryview]:
+        yield from self.blocks()
+
+    def losses(self) -> tuple[Loss, ...]:
+        return ()
