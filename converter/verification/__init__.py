@@ -1,90 +1,19 @@
-"""Whether an image is what trusted people signed: finds and verifies signatures, and compares them with what is wanted.
-
-The order matters: bytes are checked against their digests, signatures are verified over bytes, and only what is signed
-is parsed.
-"""
+"""Whether an image is what trusted people signed: its own signatures, or its origin records, which lead to others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from converter.errors import ConverterError, Untrusted, within
-from converter.model.appc import named
-from converter.model.descriptor import Descriptor
-from converter.model.frozen import frozen
+from converter.errors import ConverterError, within
 from converter.model.limits import enforced
-from converter.model.reference import Location, Reference, is_name
+from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source
-from converter.trust import content_trust
-from converter.trust import signature as kinds
-from converter.trust.check import check_one
-from converter.trust.signature import Signature, Verdict
-from converter.trust.trusted import Trusted
-from converter.verification import policies
-from converter.verification.proof import Proof
-from converter.verification.question import Question, Stored, aside, asked, names_here
-from converter.verification.taken import either
-from converter.verification.trace import Step, direct, trace
+from converter.verification.judgement import Judgement, has, image_within, judge
+from converter.verification.question import Stored, names_here
+from converter.verification.trace import direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
-_TOLD = 3
-"""The most reasons listed in one message."""
-
 __all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Stored", "Wanted", "judge", "verify", "vouch"]
-
-
-@frozen
-class Judgement:
-    """The result. ``unmet`` has a fact for each thing wanted that does not hold; if it is empty, everything holds.
-
-    ``signed`` has those of ``Wanted.sources`` that signed the image or what it was converted into. ``steps`` lead from
-    a converted image back to what was signed; without any, the image itself is signed. ``content`` says how its content
-    is proven to be what was signed, None if that was not checked.
-    """
-
-    reference: str
-    root: Descriptor
-    identity: str
-    verdicts: tuple[Verdict, ...]
-    unmet: tuple[str, ...]
-    signed: frozenset[str] = frozenset()
-    steps: tuple[Step, ...] = ()
-    content: Proof | None = None
-
-    @property
-    def level(self) -> str:
-        """The level of the weakest link, P1 to P5; empty if nothing is proven."""
-        proofs = [*(step.proof for step in self.steps), *([self.content] if self.content else [])]
-        return max((one.level for one in proofs), default="") if self.ok else ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything wanted holds."""
-        return not self.unmet
-
-    def require(self) -> None:
-        """Raises Untrusted if something wanted does not hold."""
-        if self.unmet:
-            raise Untrusted("; ".join(self.unmet))
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON of ``verify --json``."""
-        return {
-            "reference": self.reference,
-            "digest": str(self.root.digest),
-            "media_type": self.root.media_type,
-            "identity": self.identity,
-            "verified": self.ok,
-            "signatures": [one.to_json() for one in self.verdicts],
-            "unmet": list(self.unmet),
-            "level": self.level,
-            "layers": [row.to_json() for row in self.content.layers] if self.content else [],
-            "platform": self.content.platform if self.content else "",
-            "uncovered": list(self.content.uncovered) if self.content else [],
-            "origin": [step.to_json() for step in self.steps],
-        }
 
 
 def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
@@ -111,7 +40,10 @@ def vouch(stored: Stored, wanted: Wanted) -> Judgement:
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = either(_vouch, stored, wanted, platform=wanted.platform)
+    judgement = _vouch(stored, wanted)
+    image = image_within(stored, judgement, wanted.platform)
+    if image is not None:
+        judgement = judgement.or_of(_vouch(image, wanted.but_for(judgement.signed)))
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
@@ -127,110 +59,13 @@ def _vouch(stored: Stored, wanted: Wanted) -> Judgement:
     asked_for = ORIGIN in wanted.require
     decided = judgement.ok or SIGNATURE in wanted.require
     if asked_for:
-        decided = SIGNATURE in wanted.require and not _has(SIGNATURE, judgement.verdicts)
+        decided = SIGNATURE in wanted.require and not has(SIGNATURE, judgement.verdicts)
     if decided or any(one.broken for one in judgement.verdicts):
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.but_for(judgement.signed)
-    found = trace(stored, before, judge)
+    found = trace(stored, before)
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
     missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
     return replace(judgement, unmet=(*found.problems, *judgement.unmet, *missing))
-
-
-def judge(stored: Stored, wanted: Wanted) -> Judgement:
-    """Verify the signatures of an image in an open source; its origin records are not followed."""
-    wanted.check()
-    policy = wanted.read_policy()
-    with asked(stored, wanted.identity) as question:
-        more = [one for folder in wanted.lookasides for one in aside(folder, question)]
-        question = replace(question, signatures=(*question.signatures, *more))
-        trusted = wanted.trusted(question.aci_name)
-        verdicts, signed = _own(question, wanted, trusted)
-        unmet = [_missing(source, verdicts) for source in wanted.sources() if source not in signed]
-        if policy is not None:
-            under, problems = policies.judged(question, policy, wanted, trusted)
-            verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
-        unmet = [*_broken(question, trusted), *unmet, *_required(wanted, verdicts)]
-        return Judgement(
-            reference=str(stored.location),
-            root=question.root,
-            identity=question.aci_name or str(question.subject.name or ""),
-            verdicts=tuple(verdicts),
-            unmet=tuple(unmet),
-            signed=signed,
-        )
-
-
-def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], frozenset[str]]:
-    """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
-    if not wanted.sources():
-        return [], frozenset()
-    signatures = [*question.signatures, *content_trust.beside(wanted.content_trust, str(question.root.digest))]
-    verdicts = [
-        _about_file(one, question, wanted)
-        for signature in signatures
-        for one in check_one(signature, question.subject, trusted)
-    ]
-    return verdicts, wanted.signed | {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
-
-
-def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
-    """A fact for each embedded signature that shows the manifest to be changed: then nothing can vouch for it."""
-    for signature in question.signatures:
-        if signature.kind == kinds.LIBTRUST:
-            for one in check_one(signature, question.subject, trusted):
-                if one.broken:
-                    yield f"got a manifest whose own signature does not hold: {one.reason}"
-
-
-def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
-    """A fact for each kind of signature that is required, whoever made it, and missing."""
-    for required in (ATTESTATION, SIGNATURE):
-        if required in wanted.require and not _has(required, verdicts):
-            yield f"got no good {required}, want one (--require {required})"
-
-
-def _has(what: str, verdicts: Sequence[Verdict]) -> bool:
-    """Whether there is a good attestation, or a good signature of any other kind."""
-    return any(one.ok and (one.signature.kind == kinds.ATTESTATION) == (what == ATTESTATION) for one in verdicts)
-
-
-def _counts(signature: Signature, wanted: Wanted) -> bool:
-    """Whether a signature approves the image; an attestation does so only if the caller requires attestations."""
-    return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
-
-
-def _missing(source: str, verdicts: list[Verdict]) -> str:
-    reasons = list(dict.fromkeys(one.reason for one in verdicts if not one.ok))
-    if len(reasons) == 1:
-        return f"{source}: {reasons[0]}"
-    if any(one.ok and one.key == source for one in verdicts):
-        return f"got attestations by {source} and no signature, want one (or --require attestation)"
-    if not reasons:
-        return f"got no signature, want one by {source}"
-    more = f"; and {len(reasons) - _TOLD} more reasons" if len(reasons) > _TOLD else ""
-    return f"got no signature by {source} that holds, want one ({'; '.join(reasons[:_TOLD])}{more})"
-
-
-def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
-    """The verdict on an ACI with its name checked: a signature over the file covers the name and version within."""
-    if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
-        return verdict
-    name, version = question.aci_name, question.aci_version
-    if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
-        got = f"{name}:{version}" if version else name
-        fact = f"got a signature for the name {got!r}, want {wanted.identity!r} (--identity)"
-        return replace(verdict, ok=False, identity=name, reason=fact)
-    return replace(verdict, identity=name)
-
-
-def _is_called(wanted: str, name: str, version: str) -> bool:
-    """Whether an ACI has the wanted name; versions are compared if both are given.
-
-    The name may be that of a registry's image: its ACI's has ``_`` for the colon of a port.
-    """
-    name_and_version = wanted.partition(":")[::2]
-    pairs = (name_and_version, named(wanted)) if is_name(wanted) and "@" not in wanted else (name_and_version,)
-    return any(one == name and (not version or not other or other == version) for one, other in pairs)

@@ -10,11 +10,15 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 from converter import formats
 from converter.edits import read_whole
 from converter.errors import ConverterError, NotFound, Untrusted, within
+from converter.formats.aci import Dependency
+from converter.formats.aci.archive import read_manifest
+from converter.formats.aci.dependencies import Shelf, fitting, pinned
+from converter.formats.aci.manifest import parse
 from converter.model import media_types as types
 from converter.model.content import Known, missing
 from converter.model.descriptor import Descriptor
@@ -30,44 +34,17 @@ from converter.trust.naming import name_of
 from converter.trust.origin import Evidence
 from converter.trust.signature import Verdict
 from converter.verification import proof
-from converter.verification.beneath import Beneath
+from converter.verification.judgement import Judgement, Step, judge, judge_either, of_platform
 from converter.verification.original import Converted, OriginalSource
 from converter.verification.proof import Proof
 from converter.verification.question import Stored
-from converter.verification.taken import Judge, either, of_platform
 from converter.verification.wanted import Wanted
-
-if TYPE_CHECKING:
-    from converter.verification import Judgement
 
 MAX_DEPTH = 8
 """The most successive conversions."""
 
 RECORDS_MOST = 32
 """The most records tried for one image, including those of earlier conversions; each costs as much as reading it."""
-
-
-@frozen
-class Step:
-    """One conversion traced back: the record, what was signed, the verdicts, and the proof of the content."""
-
-    record: Digest
-    root: Descriptor
-    verdicts: tuple[Verdict, ...]
-    proof: Proof
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON of ``verify --json``."""
-        return {
-            "record": str(self.record),
-            "digest": str(self.root.digest),
-            "media_type": self.root.media_type,
-            "signatures": [one.to_json() for one in self.verdicts],
-            "level": self.proof.level,
-            "platform": self.proof.platform,
-            "layers": [row.to_json() for row in self.proof.layers],
-            "uncovered": list(self.proof.uncovered),
-        }
 
 
 @frozen
@@ -105,15 +82,15 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
     return replace(proof.direct(root, item), platform=platform)
 
 
-def trace(stored: Stored, wanted: Wanted, judge: Judge) -> Trace:
-    """Follow the origin records of an image; ``judge`` decides whether an original is signed as required.
+def trace(stored: Stored, wanted: Wanted) -> Trace:
+    """Follow the origin records of an image to originals that are signed as ``wanted``.
 
     Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
     raises.
     """
     source, root = stored.source, stored.root
     with Workers(len(os.sched_getaffinity(0))) as workers:
-        return _Tracing(stored.location, wanted, judge, workers).from_here(source, root, _names(root), wanted.platform)
+        return _Tracing(stored.location, wanted, workers).from_here(source, root, _names(root), wanted.platform)
 
 
 def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
@@ -129,7 +106,6 @@ def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) ->
 class _Tracing:
     location: Location
     wanted: Wanted
-    judge: Judge
     workers: Workers
     tried: list[Digest] = field(default_factory=list)
 
@@ -163,22 +139,18 @@ class _Tracing:
             original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
-            judgement = either(self.judge, Stored(original, self.location, signed), self.wanted, platform=platform)
+            judgement = judge_either(Stored(original, self.location, signed), self.wanted, platform)
             further: tuple[Step, ...] = ()
             if not judgement.ok:
                 further = self._further(original, signed, names, judgement, depth + 1)
             else:
                 signed = judgement.root
                 self._check_name(original, signed, names)
-            beneath = Beneath(original, lambda one: self._judged_below(original, one))
-            proven = proof.prove(original, signed, finder=beneath.find)
-        verdicts = (*judgement.verdicts, *beneath.verdicts)
+            dependencies = _Dependencies(original, self.location, self.wanted)
+            proven = proof.prove(original, signed, finder=dependencies.find)
+        verdicts = (*judgement.verdicts, *dependencies.verdicts)
         yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further
-
-    def _judged_below(self, original: OriginalSource, root: Descriptor) -> Judgement:
-        """The judgement of an ACI that another one depends on, under its own name."""
-        return self.judge(Stored(original, self.location, root), replace(self.wanted, identity="", require=frozenset()))
 
     def _further(
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
@@ -199,6 +171,34 @@ class _Tracing:
         told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
             raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r} (--identity)")
+
+
+class _Dependencies:
+    """The ACIs that an ACI depended on, from its record or rebuilt (aci.md, "Dependency Matching").
+
+    If the signed image names one by its image ID, that suffices; if not, it has to be signed like the image itself, as
+    rkt required. ``verdicts`` are those on the ones that had to be signed.
+    """
+
+    def __init__(self, original: OriginalSource, location: Location, wanted: Wanted) -> None:
+        self._original = original
+        self._location = location
+        self._wanted = replace(wanted, identity="", require=frozenset())
+        self.verdicts: list[Verdict] = []
+
+    def find(self, dependency: Dependency) -> Known | None:
+        """A Finder; raises Untrusted if the ACI has to be signed and is not."""
+        known = fitting(self._shelf, dependency)
+        if known is not None and not pinned(dependency):
+            judgement = judge(Stored(self._original, self._location, known.descriptor), self._wanted)
+            self.verdicts += judgement.verdicts
+            judgement.require()
+        return known
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        with within("dependencies"):
+            return [(parse(read_manifest(known)), known) for known in self._original.acis()]
 
 
 def _names(root: Descriptor) -> dict[str, str]:
