@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from converter.model.digest import Digest
     from converter.model.image import Artifact, Image, Index
     from converter.model.limits import Limits
+    from converter.model.loss import Loss
     from converter.model.platform import Platform
     from converter.model.reference import Reference
-    from converter.plan import Loss
     from converter.schema import Finding
     from converter.signing import Signed, Signing, sign
     from converter.stores import StoreOptions, names
@@ -125,8 +125,8 @@ _HOMES = {
     "converter.model.digest": ("Digest",),
     "converter.model.image": ("Artifact", "Image", "Index"),
     "converter.model.limits": ("Limits",),
+    "converter.model.loss": ("Loss",),
     "converter.model.platform": ("Platform",),
-    "converter.plan": ("Loss",),
     "converter.schema": ("Finding",),
     "converter.signing": ("Signed", "Signing", "sign"),
     "converter.stores": ("StoreOptions", "names"),

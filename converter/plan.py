@@ -16,6 +16,7 @@ from converter.model.content import Derived, Known, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.loss import Loss
 
 
 @frozen
@@ -106,18 +107,6 @@ class Write:
 
 Leaf = Copy | Make
 Node = Leaf | Write
-
-
-@frozen
-class Loss:
-    """Something the target cannot hold: which field, why, and where it is kept instead (empty: nowhere)."""
-
-    field: str
-    reason: str
-    kept: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.reason}; {f'kept in {self.kept}' if self.kept else 'not kept'}"
 
 
 @frozen

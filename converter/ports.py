@@ -1,4 +1,4 @@
-"""The three seams: how an image is written down (Format), where bytes come from (Source), where they go (Sink)."""
+"""The seams: how an image is written down (Writer, Format), where bytes come from (Source), where they go (Sink)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Protocol, Self
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment, Item
-from converter.plan import Loss, Node
+from converter.model.image import Attachment, Dependency, Item
+from converter.model.loss import Loss
+from converter.model.settings import Settings
+from converter.plan import Node
 
 Fetch = Callable[[Descriptor], Known]
 Encode = Callable[[Item], Node]
+Finder = Callable[[Dependency], Known | None]
+"""Finds the image that a dependency names; None if there is none. Its result is not trusted."""
 
 
-class Format(Protocol):
-    """How an image is represented. Pure: reads bytes only through ``fetch``, and opens no layer."""
+class Writer(Protocol):
+    """How an image is written down. Pure: it opens no layer."""
 
     name: str
-    media_types: frozenset[str]
-    """The media types of the root documents that it reads."""
+    by_layer: bool
+    """Whether each layer of an image is a blob of its own there, so that it has a compression of its own."""
 
-    def decode(self, root: Known, fetch: Fetch) -> Item:
-        """Read a root document and the documents it names, but no layer. Raises Invalid."""
-        ...
-
-    def encode(self, item: Item, accepts: frozenset[str]) -> Node:
+    def encode(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Node:
         """Plan the item in this format for a target that accepts the media types ``accepts`` (empty: any).
 
         An unchanged item that was read from this format yields a plan of copies, byte for byte. Raises Unsupported
@@ -35,8 +35,19 @@ class Format(Protocol):
         """
         ...
 
-    def losses(self, item: Item) -> Iterable[Loss]:
+    def losses(self, item: Item, settings: Settings, /) -> Iterable[Loss]:
         """What ``encode`` would omit or keep elsewhere, once per field."""
+        ...
+
+
+class Format(Writer, Protocol):
+    """How an image is represented. Pure: reads bytes only through ``fetch``, and opens no layer."""
+
+    media_types: frozenset[str]
+    """The media types of the root documents that it reads."""
+
+    def decode(self, root: Known, fetch: Fetch) -> Item:
+        """Read a root document and the documents it names, but no layer. Raises Invalid."""
         ...
 
 

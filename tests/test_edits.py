@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from converter import formats
-from converter.edits import one_platform, read_whole, recompressed, some_platforms, squashed
 from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
 from converter.model.compression import GZIP, NONE, Compression
@@ -20,6 +19,8 @@ from converter.model.document import dump
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
 from converter.stores.memory import MemorySource, MemoryStore
+from converter.transform.layers import recompressed, squashed
+from converter.transform.platforms import one_platform, read_whole, some_platforms
 from tests.builders import CONFIG, OCI, add_image, add_index
 
 OTHER = Descriptor(media_type=types.OCI_MANIFEST, digest=Digest.of(b"{}"), size=2)

@@ -14,7 +14,6 @@ import pytest
 
 from converter import formats
 from converter.cache import Memory
-from converter.edits import recompressed, squashed
 from converter.errors import DigestMismatch, Invalid
 from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Execution, Running
@@ -24,12 +23,14 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image
+from converter.model.settings import DEFAULTS
 from converter.plan import Made, Node
 from converter.ports import Format
 from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.content import uncompressed
 from converter.streams.tar.scan import entries
 from converter.streams.workers import Workers
+from converter.transform.layers import recompressed, squashed
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
 
 
@@ -60,7 +61,7 @@ def test_a_copy_has_every_blob_and_opens_each_once(target: Format) -> None:
     add_image(store)
     source = MemorySource(store)
     item = formats.decode(source.fetch(source.resolve("")), source.fetch)
-    copied, made = run(target.encode(item, frozenset()))
+    copied, made = run(target.encode(item, frozenset(), DEFAULTS))
     layers = {digest for digest, data in store.blobs.items() if data[:2] == b"\x1f\x8b"}
     assert layers <= set(copied.blobs)
     assert all(source.opened[digest] == 1 for digest in layers)

@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from converter import formats
-from converter.edits import recompressed, squashed
 from converter.formats import aci, docker, oci
 from converter.model.compression import NONE, ZSTD
 from converter.model.content import Derived, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
+from converter.model.settings import Settings
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves
 from converter.stores.memory import MemorySource, MemoryStore
+from converter.transform.layers import recompressed, squashed
 from tests.builders import add_image
 
 ANY: frozenset[str] = frozenset()
@@ -39,7 +40,7 @@ def read() -> Image:
         pytest.param(lambda image: oci.encode(recompressed(ZSTD)(image), ANY), id="recompressed"),
         pytest.param(lambda image: oci.encode(squashed(image), ANY), id="squashed"),
         pytest.param(lambda image: aci.encode(image, ANY), id="as an ACI"),
-        pytest.param(aci.encode_layered, id="as an ACI for each layer"),
+        pytest.param(lambda image: aci.encode(image, ANY, Settings(layered=True)), id="as an ACI for each layer"),
     ],
 )
 def test_plans_of_the_same_conversion_are_equal(plan: Callable[[Image], Node]) -> None:

@@ -90,7 +90,7 @@ class _Run:
             source = stack.enter_context(self.ends.source(job))
             with within(str(job.source)):
                 library = library_of(options, job.source, stack)
-                (chosen,) = choose(source, job.source, options, library)
+                (chosen,) = choose(source, job.source, options)
             sink = self.ends.sink(job, self.report)
             target = plan(job.destination, sink, chosen, options, library)
             outcome = self._forecast(target)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from converter.model.frozen import frozen
-from converter.plan import Loss
+from converter.model.loss import Loss
 
 State = Literal["written", "there", "planned", "failed"]
 """``there``: the target already had it; ``planned``: a dry run would write it."""

@@ -94,7 +94,7 @@ def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> I
 
 def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
     """The image itself, or the one of an index that is wanted or that suits the other image."""
-    from converter.edits import one_platform
+    from converter.transform.platforms import one_platform
 
     with within(opened.reference):
         if wanted is None and isinstance(other, Image):
@@ -108,7 +108,7 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
 
 def by_platform(opened: Opened) -> dict[str, Image]:
     """The images of an index, by platform; repeated platforms are numbered."""
-    from converter.edits import read_whole
+    from converter.transform.platforms import read_whole
 
     found: dict[str, Image] = {}
     with within(opened.reference):

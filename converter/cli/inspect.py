@@ -14,6 +14,7 @@ from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, show_row, size
+from converter.formats import own_name
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subjects
@@ -115,8 +116,7 @@ def _identity(opened: Opened) -> Rows:
 
 def _name(opened: Opened) -> str:
     if _is_aci(opened.item):
-        told = opened.item.foreign["aci"]
-        return ":".join(part for part in (told["name"], told.get("version")) if part)
+        return ":".join(filter(None, own_name(opened.item)))
     location = Location.parse(opened.reference)
     return called(location, location.name, opened.root) or location.name or opened.root.annotations.get(REF_NAME, "")
 
@@ -157,7 +157,7 @@ def _image(image: Image) -> Rows:
         yield "author", image.author
     yield from _config(image.config)
     if _is_aci(image):
-        yield from _column("depends on", image.foreign["aci"].get("dependencies", ()))
+        yield from _column("depends on", image.told.depends_on)
         assert image.original is not None
         yield "size", size(image.original.manifest.descriptor.size)
     else:

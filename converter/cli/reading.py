@@ -35,13 +35,10 @@ class Opened:
 
     def whole(self, image: Image) -> Image:
         """The image, with the layers of its dependencies if it is an ACI; raises NotFound if one is missing."""
-        if not image.foreign.get("aci"):
-            return image
         from converter.conversion.dependencies import Library
-        from converter.formats.aci import resolve
 
         library = Library(self.aci_paths, self.files, self.store, image=Location.parse(self.reference))
-        return resolve(image, library.find)
+        return formats.resolve(image, library.find)
 
 
 @contextmanager

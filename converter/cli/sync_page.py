@@ -8,7 +8,7 @@ from os.path import commonprefix
 
 from converter.bulk.outcome import Outcome, Summary
 from converter.cli.text import printable, size
-from converter.plan import Loss
+from converter.model.loss import Loss
 from converter.version import __version__
 
 BARS = 20

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.cache import FOLDER, Cache, Memory
-from converter.conversion import acis, origin
+from converter.conversion import origin
 from converter.conversion.chosen import Chosen, choose, library_of
 from converter.conversion.ends import open_target, source_store, target_store, with_hosts
 from converter.conversion.executing import execute, foreseen, sign_files
@@ -56,7 +56,7 @@ def convert(
         places = [Location.parse(destination) for destination in destinations]
         with within(str(source)):
             library = library_of(options, location, stack)
-            images = choose(opened, location, options, library)
+            images = choose(opened, location, options)
         check(places, len({image.root.digest for image in images}))
         if once and _planned_of_layers(places, images, options):
             once.hold()
@@ -93,8 +93,8 @@ def _costly(source: Source, options: Options) -> SharedSource:
 def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
     """Whether planning reads layers that are read again later.
 
-    An ACI is made from all layers; its origin record, and the check whether the image was an ACI before, read them
-    again.
+    An ACI is one file, made from all layers; its origin record, and the check whether the image was an ACI before, read
+    them again.
     """
-    aci = any(place.transport == acis.NAME for place in places)
-    return aci and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
+    file = any(place.kind.attached == "beside" for place in places)
+    return file and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from converter import formats
-from converter.edits import read_whole
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.formats.manifest import carry
 from converter.model import media_types as types
@@ -19,8 +18,10 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Original
-from converter.plan import Copy, Loss, Node, forecast
+from converter.model.loss import Loss
+from converter.plan import Copy, Node, forecast
 from converter.ports import Fetch
+from converter.transform.platforms import read_whole
 
 MAX_DEPTH = 4
 """Signatures can be signed, and attestations attested; they are followed to this depth."""

@@ -17,8 +17,9 @@ from converter.model.content import known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Artifact, Attachment
+from converter.model.loss import Loss
 from converter.model.transport import TRANSPORTS
-from converter.plan import Copy, Loss
+from converter.plan import Copy
 from converter.ports import Fetch
 from converter.trust import artifact, cosign, evidence
 

@@ -6,30 +6,30 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import field, replace
 
+from converter import formats
 from converter.conversion import attachments, origin, signed
 from converter.conversion.attachments import Attached, Found, Listing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
-from converter.conversion.prepare import platforms_of, prepare
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
-from converter.formats import labelled
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Item, subjects
+from converter.model.image import Image, Index, Item, subjects
 from converter.model.limits import in_force
+from converter.model.loss import Loss
 from converter.model.naming import called
 from converter.model.platform import only
 from converter.model.reference import Location
-from converter.plan import Loss
+from converter.model.settings import Settings
 from converter.ports import Fetch, Source
-from converter.trust.settings import Settings
+from converter.transform.platforms import host, left_behind, select
 
 
 @frozen
 class Chosen:
-    """An image of the source: its name there, its root, and what is to become of it.
+    """An image of the source: its name there, its root, and the part that is converted.
 
     ``called`` is its name outside the source, from ``naming.called``; ``local`` means that opening its layers costs
     little.
@@ -50,16 +50,17 @@ class Chosen:
     def before(self) -> origin.Before:
         """The image before the conversion, as an origin record needs it."""
         return origin.Before(
-            root=labelled(self.fetch(self.root)).descriptor,
+            root=formats.labelled(self.fetch(self.root)).descriptor,
             item=self.item,
             fetch=self.fetch,
             attached=self.attached,
             settings=self.settings,
+            name=self.called,
         )
 
 
-def choose(source: Source, location: Location, options: Options, library: Library) -> list[Chosen]:
-    """The images to convert, read and edited as the options require."""
+def choose(source: Source, location: Location, options: Options) -> list[Chosen]:
+    """The images to convert, read as far as the options require."""
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f"got the image {asked!r} and --all-images, want one of them")
     names = source.names() if options.all_images else (location.name,)
@@ -69,7 +70,9 @@ def choose(source: Source, location: Location, options: Options, library: Librar
         root = _resolved(source, one)
         signed.require(source, replace(location, name=one), root, options.wanted, only(platforms_of(options)))
         name = called(location, one, root)
-        item = prepare(source, root, options, library.find, name)
+        read = formats.reading(source.fetch)
+        whole = read(root)
+        item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
         found = attachments.find(source, subjects(root, item)) if options.attachments else Found()
         attached = found.attached
         if options.remove_signatures:
@@ -80,17 +83,29 @@ def choose(source: Source, location: Location, options: Options, library: Librar
                 root=root,
                 item=item,
                 attached=attached,
-                unread=(*found.losses, *source.losses),
+                unread=(*left_behind(whole, item), *found.losses, *source.losses),
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
                 called=name,
-                settings=origin.settings(options, root, item, name),
+                settings=_settings(options, whole, item),
             )
         )
     if options.content_trust and options.keeps_origin:
         return _with_content_trust(chosen, options.content_trust)
     return chosen
+
+
+def platforms_of(options: Options) -> tuple[str, ...]:
+    """The platforms to take of an index: this machine's unless others are asked for."""
+    return options.platforms or (str(host()),)
+
+
+def _settings(options: Options, whole: Item, item: Item) -> Settings:
+    """The settings that repeat this conversion: another machine must choose the same image of an index."""
+    if isinstance(whole, Index) and isinstance(item, Image) and not options.platforms:
+        return replace(options.settings, platforms=(str(item.platform),))
+    return options.settings
 
 
 def _resolved(source: Source, name: str) -> Descriptor:
@@ -106,7 +121,7 @@ def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> lis
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
     from converter.conversion.content_trust import listing
 
-    known = [labelled(one.fetch(one.root)) for one in chosen]
+    known = [formats.labelled(one.fetch(one.root)) for one in chosen]
     found = [speaking(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)]
     if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
         fact = "got documents that speak of no such image, want root.json and targets that have its digest"

@@ -12,14 +12,13 @@ from converter.errors import Invalid, NotFound, Unsupported
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment
+from converter.model.image import Attachment, Dependency
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
 from converter.stores.disk import disk
 
 if TYPE_CHECKING:
-    from converter.formats.aci import Dependency
     from converter.formats.aci.dependencies import Shelf
     from converter.formats.aci.manifest import Manifest
 
@@ -58,14 +57,14 @@ class Library:
         """The ACI with the dependency's name, chosen by its image ID if given, else by its labels; None if there is
         none.
         """
-        from converter.formats.aci.dependencies import fitting, pinned
+        from converter.formats.aci.dependencies import fitting
 
         found = fitting(self._called(dependency.name, self._given), dependency)
-        if found is None and pinned(dependency):
+        if found is None and dependency.pinned:
             found = fitting(self._called(dependency.name, self._beside), dependency)
         if found is None and self._image.transport == "appc":
             found = self._discovered(dependency)
-        if found is not None and self._require is not None and not pinned(dependency):
+        if found is not None and self._require is not None and not dependency.pinned:
             location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
             self._require(source, location, found.descriptor)
         return found

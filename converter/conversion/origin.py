@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.conversion.attachments import Attached
-from converter.conversion.options import Options
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item
+from converter.model.image import Item
+from converter.model.loss import Loss
 from converter.model.reference import STDOUT, Location
+from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
-from converter.plan import Loss, Node, forecast
+from converter.plan import Node, forecast
 from converter.ports import Fetch
-from converter.trust.settings import Settings
 
 SIGNED, ALWAYS, NEVER = "signed", "always", "never"
 MODES = (ALWAYS, SIGNED, NEVER)
@@ -28,34 +28,19 @@ KEPT = "the origin record"
 
 @frozen(kw_only=False)
 class Before:
-    """An image before its conversion: its root, the part that is converted, and what refers to it."""
+    """An image before its conversion: its root, the part that is converted, its name, and what refers to it."""
 
     root: Descriptor
     item: Item
     fetch: Fetch
     attached: tuple[Attached, ...]
     settings: Settings
-
-
-def settings(options: Options, root: Descriptor, item: Item, name: str) -> Settings:
-    """The settings that repeat this conversion."""
-    platforms = options.platforms
-    if root.media_type in types.INDEXES and isinstance(item, Image) and not platforms:
-        # This machine's platform: verification on another machine must choose the same image.
-        platforms = (str(item.platform),)
-    return Settings(
-        platforms=platforms,
-        called=name,
-        squash=options.squash,
-        layered=options.layered,
-        dev_links=options.rkt_dev_links,
-        epoch=options.epoch or 0,
-    )
+    name: str
 
 
 def place_of(destination: Location) -> str:
-    """Where signatures and records go: the transport, except that nothing can lie next to an ACI that is piped."""
-    piped = destination.transport == "aci" and destination.path in STDOUT
+    """Where signatures and records go: the transport, except that nothing can lie beside a file that is piped."""
+    piped = destination.kind.attached == "beside" and destination.path in STDOUT
     return "standard output" if piped else destination.transport
 
 

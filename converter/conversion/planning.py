@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter import formats
-from converter.conversion import acis, origin, signed
+from converter.conversion import origin, signed
 from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.signed import Carried
-from converter.conversion.targets import compression_for, format_for, name_for, unloaded
-from converter.edits import each_image, recompressed, relabelled
+from converter.conversion.targets import format_for, name_for, unloaded
 from converter.errors import LossRefused, within
-from converter.model.compression import Compression
+from converter.model.content import sources
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item
+from converter.model.image import Index, Item, images
 from converter.model.reference import Location
-from converter.plan import Loss, Node, Plan, forecast
-from converter.ports import Format, Sink
+from converter.plan import Make, Node, Plan, forecast
+from converter.ports import Sink, Writer
+from converter.transform import as_asked, encode, transform
 
 if TYPE_CHECKING:
     from converter.conversion.restoring import Restored
@@ -35,7 +34,7 @@ class Target:
     destination: Location
     name: str
     chosen: Chosen
-    format: Format
+    format: Writer
     plan: Plan
     carried: Carried
     origin: bool = False
@@ -61,25 +60,25 @@ def plan(
     """
     with within(str(destination)):
         target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
-        if target.name != acis.NAME:  # an ACI may keep its dependencies
-            chosen = replace(chosen, item=acis.resolved(chosen.item, library.find))
-        if options.attachments:
-            chosen = _with_dependencies(chosen, library)
-        compression = compression_for(destination, options.compress, unpacked=chosen.unpacked)
         mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
-        root = encode(target, chosen, sink.accepts, compression, options, mixed=mixed)
+        unpacked = chosen.unpacked and not destination.kind.plain
+        pack = as_asked(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
+        item = transform(chosen.item, target, chosen.settings, name=chosen.called, find=library.find, pack=pack)
+        root = encode(item, target, sink.accepts, chosen.settings, mixed=mixed)
+        if options.attachments:
+            chosen = _with_dependencies(chosen, item, library)
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and origin.has_room(place)
-        back = _restored(root, chosen, options, library, files) if recorded and target.name == acis.NAME else None
+        back = _restored(root, chosen, options, library, files) if recorded else None
         if back is not None:
             root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
         carried = signed.carry(
             chosen.attached, forecast(root).documents(), place, chosen.fetch, origin.KEPT if recorded else ""
         )
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
-        lost = losses(target, chosen.item, options) if back is None else ()
-        planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, chosen.item)))
+        lost = target.losses(item, chosen.settings) if back is None else ()
+        planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))
         refuse(planned, chosen.root, options)
         return Target(
             destination=destination,
@@ -96,7 +95,7 @@ def _restored(
     root: Node, chosen: Chosen, options: Options, library: Library, files: ExitStack | None
 ) -> Restored | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
-    if files is None or options.compress is not None:
+    if files is None or options.compress is not None or not isinstance(root, Make):
         return None
     from converter.conversion.restoring import restored
 
@@ -105,54 +104,12 @@ def _restored(
     return restored(root, chosen.before, files, options.threads, finder)
 
 
-def _with_dependencies(chosen: Chosen, library: Library) -> Chosen:
-    """The image with the attachments of the ACIs that its layers came from, which only an origin record carries."""
-    below = [digest for digest in acis.below(chosen.item) if digest != chosen.root.digest]
+def _with_dependencies(chosen: Chosen, item: Item, library: Library) -> Chosen:
+    """The image with the attachments of images that became layers of it, which only an origin record carries."""
+    found = (known.descriptor for image in images(item) for layer in image.layers for known in sources(layer.content))
+    below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)
+    below.pop(chosen.root.digest, None)
     return speaking(chosen, library, below) if below else chosen
-
-
-def encode(
-    target: Format,
-    chosen: Chosen,
-    accepts: frozenset[str],
-    compression: Compression | None,
-    options: Options,
-    *,
-    mixed: bool,
-) -> Node:
-    """Plan an item with its layers, or as a whole ACI, under a compression (None: unchanged).
-
-    ``mixed``: each image listed by an index keeps its own format.
-    """
-    item = chosen.item
-    if target.name == acis.NAME:
-        return acis.encode(item, accepts, compression, options)
-    if chosen.local:
-        item = each_image(lambda image: _labelled(image, target, compression, mixed=mixed))(item)
-    item = acis.confined(item, target.name)
-    if compression:
-        item = each_image(recompressed(compression, packed=options.compress is not None))(item)
-    return formats.encode_mixed(item, accepts) if mixed else target.encode(item, accepts)
-
-
-def _labelled(image: Image, target: Format, compression: Compression | None, *, mixed: bool) -> Image:
-    """The image with falsely labelled layers relabelled if its manifest is rewritten; a copied manifest stays
-    unchanged.
-    """
-    before = image.original
-    copied = compression is None and before is not None and (mixed or before.format == target.name)
-    return image if copied or not target.media_types else relabelled(image)
-
-
-def losses(target: Format, item: Item, options: Options) -> Iterator[Loss]:
-    """What the target cannot hold, and what the neutral form of an ACI could not."""
-    if target.name == acis.NAME:
-        yield from acis.losses(item, layered=options.layered)
-    else:
-        yield from target.losses(item)
-        yield from acis.conversion_losses(item, target.name)
-    if isinstance(item, Image):
-        yield from (Loss(**row) for row in item.foreign.get("index", {}).get("losses", ()))
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

@@ -48,6 +48,7 @@ def record(before: Before, after: Evaluated, files: ExitStack, workers: Workers)
     said = Record(
         root=before.root,
         settings=before.settings,
+        name=before.name,
         attachments=tuple(making.attachments()),
         layers=layers,
     )

@@ -8,7 +8,6 @@ from converter.conversion import attachments
 from converter.conversion.attachments import Attached
 from converter.conversion.origin import Before
 from converter.errors import ConverterError
-from converter.formats.aci import Finder
 from converter.formats.aci.archive import image_id, read_manifest
 from converter.formats.aci.manifest import parse
 from converter.formats.aci.rewrites import ExamineAci, RebuildAci
@@ -16,6 +15,7 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.model.frozen import frozen
 from converter.plan import Copy, Make, Node
+from converter.ports import Finder
 from converter.streams.content import remade
 from converter.streams.verify import measured
 from converter.streams.workers import Workers

@@ -9,7 +9,8 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Evaluated, Leaf, Loss
+from converter.model.loss import Loss
+from converter.plan import Copy, Evaluated, Leaf
 
 
 @frozen

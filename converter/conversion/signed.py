@@ -16,8 +16,9 @@ from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
+from converter.model.loss import Loss
 from converter.model.reference import Location
-from converter.plan import Loss, Made
+from converter.plan import Made
 from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import Usage
-from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.descriptor import Descriptor
-from converter.model.image import Index, Item, images, of_aci
+from converter.model.image import Image, Index, Item, images
+from converter.model.loss import Loss
 from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import STDOUT, ImageName, Location
 from converter.model.transport import TRANSPORTS
-from converter.plan import Loss
-from converter.ports import Format
+from converter.ports import Writer
 
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""
@@ -40,7 +39,7 @@ def check(destinations: Sequence[Location], images: int) -> None:
         taken.setdefault(place, destination)
 
 
-def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Format:
+def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:
     """The format in which to write an item: the one asked for, else its own if possible.
 
     Schema 1 is written only to ``preserve`` it. Raises Usage if the destination cannot hold the format.
@@ -62,13 +61,6 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     return formats.writer(chosen)
 
 
-def compression_for(destination: Location, asked: Compression | None, *, unpacked: bool) -> Compression | None:
-    """How to pack layers there; None leaves them unchanged."""
-    if asked is not None:
-        return None if asked == KEEP else asked
-    return GZIP if unpacked and not destination.kind.plain else None
-
-
 def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
     """What a docker-archive holds only for readers of layouts: ``docker load`` reads nothing but images with all their
     layers.
@@ -84,7 +76,7 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
         yield Loss(field="layers", reason=f"{reason} ({want})", kept="LayerSources")
 
 
-def shown_format(destination: Location, chosen: Format) -> str:
+def shown_format(destination: Location, chosen: Writer) -> str:
     """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
     return "docker" if destination.kind.plain else chosen.name
 
@@ -102,7 +94,8 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
     if destination.name or destination.kind.holds != "several":
         return destination.name
     short = root.annotations.get(REF_NAME, "")
-    full = next((text for text in (full, of_aci(item).get("reference", "")) if is_full(text)), "")
+    own = item.told.name if isinstance(item, Image) else ""
+    full = next((text for text in (full, own) if is_full(text)), "")
     if destination.transport == "docker-archive":
         return full
     return full or short or ("" if source_name.startswith("@") else source_name)

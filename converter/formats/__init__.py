@@ -11,9 +11,10 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
-from converter.model.image import Artifact, Item, Original
+from converter.model.image import Artifact, Image, Item, Original
+from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
-from converter.ports import Fetch, Format
+from converter.ports import Fetch, Finder, Format, Writer
 
 READERS: Mapping[str, str] = {
     types.OCI_MANIFEST: "oci",
@@ -72,17 +73,34 @@ def reader_of(media_type: str) -> Format:
     return _module(name)
 
 
-def writer(name: str) -> Format:
+def writer(name: str) -> Writer:
     """The format of that name, one of WRITERS."""
     assert name in WRITERS
     return _module(name)
 
 
-def encode_mixed(item: Item, accepts: frozenset[str]) -> Node:
+def resolve(image: Image, find: Finder) -> Image:
+    """The image with a layer for each image that its own depend on; raises NotFound, Invalid."""
+    if "aci" not in image.foreign:
+        return image
+    from converter.formats import aci
+
+    return aci.resolve(image, find)
+
+
+def own_name(item: Item) -> tuple[str, str]:
+    """The name and version in a format's own terms that an image states for itself; empty if it states none."""
+    from converter.formats.aci import AciFacts
+
+    facts = item.kept(AciFacts) if isinstance(item, Image) else None
+    return (facts.name, facts.version) if facts else ("", "")
+
+
+def encode_mixed(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan an index and everything it lists, each item in the format it has: Docker's or OCI."""
     own = "docker" if item.original is not None and item.original.format.startswith("docker") else "oci"
     encode = import_module(f"converter.formats.{own}").encode
-    node: Node = encode(item, accepts, lambda child: encode_mixed(child, accepts))
+    node: Node = encode(item, accepts, settings, lambda child: encode_mixed(child, accepts, settings))
     return node
 
 

@@ -40,6 +40,34 @@ _RUN = (
 )
 
 
+@frozen(kw_only=False)
+class Unnamed:
+    """Members of a configuration that no specification names, in document form."""
+
+    members: Mapping[str, Any]
+
+    def to_json(self) -> Mapping[str, Any]:
+        return self.members
+
+
+@frozen
+class Schema1:
+    """What only a manifest of schema 1 says: the name and tag it was pushed under, and the ID of its last layer."""
+
+    name: str
+    tag: str
+    id: str
+
+    def to_json(self) -> Mapping[str, Any]:
+        return asdict(self)
+
+
+def unnamed(image: Image) -> Mapping[str, Any]:
+    """The members that the image keeps of a configuration, and that no specification names."""
+    kept = image.kept(Unnamed)
+    return kept.members if kept else {}
+
+
 @frozen
 class ContainerConfig:
     """What a configuration document says, base first; ``rest`` holds the members not named here, in document form."""
@@ -77,14 +105,11 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
 
     ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
-    if original is not None:
-        document = _as_known(load_object(original))
-    else:
-        document = _merge(_skeleton(), image.foreign.get("docker", {}))
+    document = _merge(_skeleton(), unnamed(image)) if original is None else _as_known(load_object(original))
     changed = _patch(document, from_json(document), image, diff_ids)
     if original is not None and not changed:
         return original
-    return _as_pulled(document) if original is None and "docker-v1" in image.foreign else dump(document)
+    return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump(document)
 
 
 def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:

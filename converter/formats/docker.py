@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Unsupported
 from converter.formats import index, manifest
+from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Entry, Image, Index, Item
-from converter.plan import Loss, Node
+from converter.model.loss import Loss
+from converter.model.settings import DEFAULTS, Settings
+from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "docker"
+by_layer = True
 media_types = frozenset((types.DOCKER_MANIFEST, types.DOCKER_LIST))
 
 DIALECT = manifest.Dialect(
@@ -33,7 +37,7 @@ def decode(root: Known, fetch: Fetch) -> Item:
     return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
 
 
-def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
     """Plan a manifest or a flat list of manifests; raises Unsupported for an artifact, which Docker cannot name.
 
     ``listed`` plans the items of a list.
@@ -45,11 +49,12 @@ def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) ->
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
     kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))
-    return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts)))
+    return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item) -> Iterable[Loss]:
-    """What OCI can express and Docker cannot, once per field."""
+def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
+    """What OCI can express and Docker cannot, and what the image's own format tells, once per field."""
+    del settings
     original = item.original
     if original is not None and original.format == name:
         return
@@ -58,6 +63,8 @@ def losses(item: Item) -> Iterable[Loss]:
     yield from manifest.only_of_oci(original, "a Docker manifest")
     if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
         yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
+    if isinstance(item, Image):
+        yield from elsewhere(item, name)
     if isinstance(item, Index):
         yield from _index_losses(item)
 

@@ -23,11 +23,14 @@ from converter.model.document import letters, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
+from converter.model.loss import Loss
 from converter.model.pretty_jws import payload
-from converter.plan import Copy, Loss, Node, Verbatim, Write
+from converter.model.settings import DEFAULTS, Settings
+from converter.plan import Copy, Node, Verbatim, Write
 from converter.ports import Fetch
 
 name = "docker-v1"
+by_layer = True
 media_types = frozenset((types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED))
 
 EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
@@ -90,19 +93,18 @@ def decode(root: Known, fetch: Fetch) -> Image:
         created=read.created,
         author=read.author,
         foreign={
-            "docker": base,
-            "docker-v1": {
-                "name": member(document, "name", str),
-                "tag": member(document, "tag", str),
-                "id": steps[-1].id,
-            },
+            "docker": container_config.Unnamed(base),
+            name: container_config.Schema1(
+                name=member(document, "name", str), tag=member(document, "tag", str), id=steps[-1].id
+            ),
         },
         original=Original(format=name, manifest=root),
     )
 
 
-def encode(item: Item, accepts: frozenset[str]) -> Node:
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan a manifest that was read and not changed, byte for byte; raises Unsupported for anything else."""
+    del settings
     if not isinstance(item, Image) or item.original is None or item.original.format != name:
         raise Unsupported("got an image of another format, want a schema 1 manifest: this program writes no new ones")
     blobs = {
@@ -129,9 +131,9 @@ def encode(item: Item, accepts: frozenset[str]) -> Node:
     )
 
 
-def losses(item: Item) -> Iterable[Loss]:
+def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
     """Nothing: an item that would lose anything is not encoded at all."""
-    del item
+    del item, settings
     return ()
 
 
@@ -170,7 +172,7 @@ def _chain(steps: Sequence[Step]) -> list[Step]:
 
 def _same(item: Image, read: Image) -> bool:
     """Whether an image still matches what was read; a name given to it since does not count."""
-    return replace(item, foreign=read.foreign, original=read.original) == read
+    return replace(item, foreign=read.foreign, told=read.told, original=read.original) == read
 
 
 def _descriptor(step: Step) -> Descriptor:

@@ -22,7 +22,8 @@ from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
-from converter.plan import Copy, Leaf, Loss, Made, Make, Node, Verbatim, Write
+from converter.model.loss import Loss
+from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
 
 LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
@@ -119,7 +120,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         created=read.created,
         author=read.author,
         annotations=document.get("annotations") or {},
-        foreign={"docker": read.rest} if read.rest else {},
+        foreign={"docker": container_config.Unnamed(read.rest)} if read.rest else {},
         original=Original(format=format_name, manifest=root, config=stored),
     )
 

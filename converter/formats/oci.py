@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from converter.formats import index, manifest
+from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, Item
-from converter.plan import Loss, Node
+from converter.model.loss import Loss
+from converter.model.settings import DEFAULTS, Settings
+from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "oci"
+by_layer = True
 media_types = frozenset((types.OCI_MANIFEST, types.OCI_INDEX))
 
 DIALECT = manifest.Dialect(
@@ -31,16 +35,19 @@ def decode(root: Known, fetch: Fetch) -> Item:
     return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
 
 
-def encode(item: Item, accepts: frozenset[str], listed: Encode | None = None) -> Node:
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
     """Plan a manifest or an index; artifacts are carried unchanged. ``listed`` plans the items of an index."""
     if isinstance(item, Artifact):
         return manifest.carry(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
-    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts)))
+    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item) -> Iterable[Loss]:
-    """What OCI has no place for: the CPU features of a Docker list."""
+def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
+    """What OCI has no place for: the CPU features of a Docker list, and what the image's own format tells."""
+    del settings
     if isinstance(item, Index) and any("features" in (row.get("platform") or {}) for row in index.rows(item, "docker")):
         yield Loss(field="platform.features", reason="an OCI index has no CPU features")
+    if isinstance(item, Image):
+        yield from elsewhere(item, name, annotated=True)

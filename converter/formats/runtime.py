@@ -11,20 +11,22 @@ from typing import Any
 from converter.errors import Unsupported
 from converter.formats.accounts import Accounts, noted, process_user
 from converter.formats.capabilities import USUAL
+from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.compression import NONE
-from converter.model.content import Derived, Known, Note, Open, Replaced
+from converter.model.content import Derived, Note, Open, Replaced
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, RunConfig, single
-from converter.plan import Loss, Made, Make, Node, Write
-from converter.ports import Fetch
+from converter.model.loss import Loss
+from converter.model.settings import DEFAULTS, Settings
+from converter.plan import Made, Make, Node, Write
 from converter.streams import Block
 from converter.streams.flatten import Flatten
 from converter.streams.squash import squash
 
 name = "runtime"
-media_types: frozenset[str] = frozenset()
+by_layer = False
 
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -50,14 +52,9 @@ class Flattened:
             note(key, text)
 
 
-def decode(root: Known, fetch: Fetch) -> Item:
-    """Raises Unsupported: a bundle does not say which image it came from."""
-    del fetch
-    raise Unsupported(f"got {root.descriptor.media_type}, want an image: a bundle is only written")
-
-
-def encode(item: Item, accepts: frozenset[str]) -> Node:
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
+    del settings
     image = single(item, "a root file system")
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
@@ -80,8 +77,9 @@ class _Config:
         return dump(runtime_config(self.image, made[0].notes))
 
 
-def losses(item: Item) -> Iterable[Loss]:
+def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
     """What a runtime's configuration cannot or must not express. That files have no history is not reported."""
+    del settings
     if not isinstance(item, Image):
         return
     if item.config.healthcheck:
@@ -89,18 +87,22 @@ def losses(item: Item) -> Iterable[Loss]:
     unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))
     if unsafe:
         yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
+    for loss in elsewhere(item, name):
+        held = item.told.confinement.losses.get(loss.field, loss)
+        if held is not None:
+            yield held
 
 
 def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
     """The ``config.json`` of an image, with the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``accounts`` are the notes of Flattened; ``image.foreign["runtime"]`` may ask for less than the defaults, as ACIs
-    do. Raises Unsupported if the image's user is not among the accounts.
+    ``accounts`` are the notes of Flattened. Raises Unsupported if the image's user is not among the accounts.
     """
-    config, asked = image.config, image.foreign.get(name, {})
+    config, confined = image.config, image.told.confinement
     user = process_user(config.user, accounts.get("passwd", ""), accounts.get("group", ""))
-    groups = {"additionalGids": asked["additionalGids"]} if "additionalGids" in asked else {}
-    limits = {kind: asked[kind] for kind in ("memory", "cpu") if asked.get(kind)}
+    groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
+    limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}
+    capabilities = USUAL if confined.capabilities is None else confined.capabilities
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -109,14 +111,12 @@ def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
             "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
             "env": list(_environment(config)),
             "cwd": "/" + config.working_dir.lstrip("/"),
-            "capabilities": {
-                kind: list(asked.get("capabilities", USUAL)) for kind in ("bounding", "effective", "permitted")
-            },
+            "capabilities": {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")},
             "noNewPrivileges": True,
         },
         "root": {"path": "rootfs"},
         "hostname": "container",
-        "mounts": [*_mounts(), *_volumes(config, asked.get("readOnly", ()))],
+        "mounts": [*_mounts(), *_volumes(config, confined.read_only)],
         "annotations": dict(_annotations(image)),
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}], **limits},

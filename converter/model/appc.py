@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from converter.errors import Invalid
 from converter.model.platform import Platform
@@ -64,7 +65,7 @@ def platform_labels(platform: Platform) -> dict[str, str]:
     return {}
 
 
-def platform_of(labels: Mapping[str, str]) -> tuple[Platform, str]:
+def platform_of(labels: Mapping[str, str]) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     """The platform that labels name, and how: "" if stated in full, "assumed" if a part had to be assumed.
 
     "nameless" is a pair that Go has no name for; the platform then has appc's names.

@@ -44,9 +44,21 @@ def image(item: Image) -> Document:
         layers=[layer(one) for one in item.layers],
         history=[history(one) for one in item.history],
         annotations=dict(item.annotations),
-        foreign={name: _plain(members) for name, members in item.foreign.items()},
+        foreign=_foreign(item),
         original=original(item.original),
     )
+
+
+def _foreign(item: Image) -> Document:
+    told = item.told
+    own = _told(
+        reference=told.name,
+        platform=told.platform,
+        dependencies=list(told.depends_on),
+        losses=[{"field": loss.field, "reason": loss.reason, "kept": loss.kept} for loss in told.losses],
+    )
+    found = {name: _plain(facts.to_json()) for name, facts in item.foreign.items()}
+    return found | ({item.original.format: found.get(item.original.format, {}) | own} if own and item.original else {})
 
 
 def index(item: Index) -> Document:

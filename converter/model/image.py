@@ -6,9 +6,9 @@ Names follow image-spec 1.1.1, config.md. Reading an image never changes its byt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field, replace
+from typing import Any, Literal, Protocol, TypeVar
 
 from converter.errors import Unsupported
 from converter.model import media_types as types
@@ -16,7 +16,10 @@ from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.loss import Loss
 from converter.model.platform import Platform
+
+T = TypeVar("T")
 
 REFERENCE = "vnd.docker.reference.digest"
 """The annotation by which a BuildKit attestation's index entry names the entry it refers to."""
@@ -62,6 +65,48 @@ class Original:
     config: Known | None = None
 
 
+class Facts(Protocol):
+    """What a format keeps of an image beyond the neutral form; each format has a type of its own."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The members of ``inspect --json``."""
+        ...
+
+
+@frozen
+class Confinement:
+    """What a container of the image may do, where that is less than usual.
+
+    ``capabilities`` are all that it has; None: the usual ones. ``memory`` and ``cpu`` are as in ``linux.resources`` of
+    a runtime's configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a
+    runtime's configuration loses of a field instead of ``Told.losses``; None: nothing.
+    """
+
+    capabilities: tuple[str, ...] | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)
+    cpu: Mapping[str, int] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+    read_only: tuple[str, ...] = ()
+    losses: Mapping[str, Loss | None] = field(default_factory=dict)
+
+
+@frozen
+class Told:
+    """What an image's own format says of it, and the neutral form does not.
+
+    ``name`` is the Docker reference that it has, by its own account or that of its store. ``platform`` says how far the
+    format states the platform: in full (empty), in part (``assumed``), under a name that only this format has
+    (``nameless``), or not, so that the caller has ``chosen`` one. ``depends_on`` are the images whose files lie below,
+    as long as these are no layers. ``losses`` are those in other formats, of which one may keep something.
+    """
+
+    name: str = ""
+    platform: Literal["", "assumed", "nameless", "chosen"] = ""
+    depends_on: tuple[str, ...] = ()
+    confinement: Confinement = field(default_factory=Confinement)
+    losses: tuple[Loss, ...] = ()
+
+
 @frozen
 class Image:
     """One image for one platform; ``layers`` and ``history`` are base first."""
@@ -73,8 +118,13 @@ class Image:
     created: str = ""
     author: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
-    foreign: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    foreign: Mapping[str, Facts] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
     original: Original | None = None
+
+    def kept(self, kind: type[T]) -> T | None:
+        """What a format keeps in ``foreign``, by the type that it has for that; None if there is nothing."""
+        return next((facts for facts in self.foreign.values() if isinstance(facts, kind)), None)
 
 
 @frozen
@@ -115,6 +165,26 @@ Item = Image | Index | Artifact
 
 
 @frozen
+class Dependency:
+    """An image whose files lie below another's: an empty ``image_id``, or ``size`` None (else bytes), matches any."""
+
+    name: str
+    image_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it identifies its image byte for byte, by an image ID that is at least half its full length."""
+        return len(self.image_id) >= len("sha512-") + 64
+
+    def __str__(self) -> str:
+        version = self.labels.get("version")
+        more = [f"{key}={value}" for key, value in self.labels.items() if key != "version"]
+        return ",".join([f"{self.name}:{version}" if version else self.name, *more])
+
+
+@frozen
 class Attachment:
     """Something that refers to an image: a signature, an attestation, an SBOM.
 
@@ -129,11 +199,6 @@ class Attachment:
     def bare_tag(self) -> str:
         """The tag without the repository that a layout may prefix to it."""
         return self.tag.rpartition(":")[2]
-
-
-def of_aci(item: Item) -> Mapping[str, Any]:
-    """The ACI-specific data of an image that was read from an ACI; empty for any other item."""
-    return item.foreign.get("aci", {}) if isinstance(item, Image) else {}
 
 
 def single(item: Item, target: str) -> Image:
@@ -154,6 +219,24 @@ def images(item: Item) -> Iterator[Image]:
         for entry in item.entries:
             if entry.item is not None:
                 yield from images(entry.item)
+
+
+def each_image(edit: Callable[[Image], Image]) -> Callable[[Item], Item]:
+    """The edit, applied to an image or to every image of an index that has been read."""
+
+    def apply(item: Item) -> Item:
+        if isinstance(item, Image):
+            return edit(item)
+        if isinstance(item, Index):
+            return replace(
+                item,
+                entries=tuple(
+                    entry if entry.item is None else replace(entry, item=apply(entry.item)) for entry in item.entries
+                ),
+            )
+        return item
+
+    return apply
 
 
 def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:

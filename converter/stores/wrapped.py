@@ -11,7 +11,7 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.plan import Loss
+from converter.model.loss import Loss
 from converter.ports import Source
 
 

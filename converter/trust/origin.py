@@ -7,7 +7,7 @@ layers are the parts, byte for byte. Nothing in it is trusted: readers check eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from converter.errors import ConverterError, Invalid, Untrusted
@@ -19,9 +19,9 @@ from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.naming import TITLE
+from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
 from converter.trust.members import member
-from converter.trust.settings import Settings
 
 T = TypeVar("T")
 
@@ -66,12 +66,13 @@ class LayerOrigin:
 class Record:
     """The content of a record.
 
-    ``root`` is the original's; ``attachments`` are those of the original and of what it depended on, as their stores
-    listed them.
+    ``root`` is the original's, ``name`` the one that it had at its source; ``attachments`` are those of the original
+    and of what it depended on, as their stores listed them.
     """
 
     root: Descriptor
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = DEFAULTS
+    name: str = ""
     attachments: tuple[Attachment, ...] = ()
     layers: tuple[LayerOrigin, ...] = ()
 
@@ -104,11 +105,11 @@ def document(record: Record) -> bytes:
         "root": record.root.bare().to_json(),
         "settings": {
             "platforms": list(settings.platforms),
-            "called": settings.called,
+            "called": record.name,
             "squash": settings.squash,
             "layered": settings.layered,
-            "devLinks": settings.dev_links,
-            "epoch": settings.epoch,
+            "devLinks": settings.rkt_dev_links,
+            "epoch": settings.epoch or 0,
         },
         "attachments": [_attachment(one) for one in record.attachments],
         "layers": [_layer(one) for one in record.layers],
@@ -174,12 +175,12 @@ def parse(data: bytes) -> Record:
         root=Descriptor.from_json(said.get("root")),
         settings=Settings(
             platforms=tuple(_list(settings, "platforms", str)),
-            called=member(settings, "called", str),
             squash=settings.get("squash") is True,
             layered=settings.get("layered") is True,
-            dev_links=settings.get("devLinks") is True,
+            rkt_dev_links=settings.get("devLinks") is True,
             epoch=member(settings, "epoch", int),
         ),
+        name=member(settings, "called", str),
         attachments=tuple(map(_read_attachment, _list(said, "attachments", dict))),
         layers=tuple(map(_read_layer, _list(said, "layers", dict))),
     )

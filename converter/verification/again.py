@@ -10,26 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from converter import formats
-from converter.edits import (
-    Read,
-    codec_of,
-    each_image,
-    flattened,
-    named,
-    of_platforms,
-    squashed,
-    truthful,
-)
 from converter.errors import Untrusted
-from converter.formats import aci
-from converter.formats.aci import Finder
-from converter.model import media_types as types
-from converter.model.compression import NONE, Compression
-from converter.model.content import Derived, Known, Layer
+from converter.formats import reader_of
+from converter.model.compression import NONE
+from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump
-from converter.model.image import Image, Index, Item, images
+from converter.model.image import Image, Index, Item, each_image, images
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves
+from converter.ports import Finder
+from converter.transform import as_in, encode, transform
+from converter.transform.platforms import Read, flattened, select
 from converter.verification.original import OriginalSource
 
 
@@ -39,7 +30,7 @@ def chosen(original: OriginalSource, root: Descriptor) -> Item:
     whole = read(root)
     if isinstance(whole, Index) and not platforms:
         raise Untrusted("got a record that does not say which image of an index it is about, want it to")
-    item = of_platforms(whole, platforms, read)
+    item = select(whole, platforms, read)
     if isinstance(whole, Index):
         _check_platforms(whole, item, read)
     return item
@@ -59,26 +50,15 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
 def planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
     """The plan that must have produced ``original.converted``. Raises Untrusted if none could have.
 
-    ``finder`` finds the dependencies of an ACI.
+    ``finder`` finds the dependencies of an image.
     """
-    settings, root, target = original.record.settings, original.converted.root, original.converted.item
+    record, target = original.record, original.converted.item
+    form = reader_of(original.converted.root.media_type)
+    settings = replace(record.settings, compress=NONE)  # the proof compares uncompressed bytes
     item = each_image(original.with_layers)(item)
-    if settings.called:
-        item = named(settings.called)(item)
-    if root.media_type != types.ACI or settings.squash:
-        item = each_image(lambda image: aci.resolve(image, finder))(item)
-    if settings.squash:
-        item = each_image(squashed)(item)
-    if root.media_type == types.ACI:
-        if settings.dev_links:
-            item = each_image(aci.with_dev_links)(item)
-        if settings.layered:
-            return aci.encode_layered(item, NONE, settings.epoch)
-        return aci.encode(item, frozenset(), NONE, settings.epoch)
-    name = "docker" if root.media_type in (types.DOCKER_MANIFEST, types.DOCKER_LIST) else "oci"
-    packed, took = _packed_as(item, target), frozenset(_layer_types(target))
-    mixed = any(image.original is not None and image.original.format != name for image in images(target))
-    return formats.encode_mixed(packed, took) if mixed else formats.writer(name).encode(packed, took)
+    item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
+    mixed = any(image.original is not None and image.original.format != form.name for image in images(target))
+    return encode(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
 
 
 def _layer_types(item: Item) -> Iterator[str]:
@@ -87,44 +67,6 @@ def _layer_types(item: Item) -> Iterator[str]:
         for layer in image.layers:
             if isinstance(layer.content, Known):
                 yield layer.content.descriptor.media_type
-
-
-def _packed_as(item: Item, target: Item) -> Item:
-    """The item with every layer that is not the same blob in the target compressed as it is there."""
-    if isinstance(item, Image) and isinstance(target, Image):
-        if len(item.layers) != len(target.layers):
-            raise Untrusted(f"got {len(target.layers)} layers, want {len(item.layers)}")
-        layers = (_packed(one, other) for one, other in zip(item.layers, target.layers, strict=True))
-        return replace(item, layers=tuple(layers))
-    if isinstance(item, Index) and isinstance(target, Index):
-        if len(item.entries) != len(target.entries):
-            raise Untrusted(f"got {len(target.entries)} entries in the index, want {len(item.entries)}")
-        entries = []
-        for one, other in zip(item.entries, target.entries, strict=True):
-            if one.item is not None and other.item is not None:
-                one = replace(one, item=_packed_as(one.item, other.item))
-            entries.append(one)
-        return replace(item, entries=tuple(entries))
-    if type(item) is not type(target):
-        raise Untrusted("got an index in place of an image, or an image in place of an index, want what was signed")
-    return item
-
-
-def _packed(layer: Layer, target: Layer) -> Layer:
-    there = target.content
-    assert isinstance(there, Known)
-    if isinstance(layer.content, Known):
-        if layer.content.absent:
-            return layer
-        if layer.content.descriptor.digest == there.descriptor.digest:
-            return layer if compression(layer.content) == compression(there) else truthful(layer)
-        return replace(layer, content=Derived(inputs=(layer,), compression=compression(there)))
-    return replace(layer, content=replace(layer.content, compression=compression(there)))
-
-
-def compression(known: Known) -> Compression:
-    """The compression that a layer's media type states."""
-    return Compression(codec_of(known))
 
 
 def pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from converter import formats
-from converter.edits import one_platform
 from converter.errors import Untrusted
 from converter.model import media_types as types
 from converter.model.appc import named
@@ -22,6 +21,7 @@ from converter.model.image import Image, Item
 from converter.model.platform import Platform, choose
 from converter.model.reference import is_name
 from converter.ports import Fetch
+from converter.transform.platforms import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.check import check_one

@@ -12,20 +12,21 @@ from dataclasses import replace
 from typing import Any
 
 from converter.errors import NotFound, Untrusted, within
-from converter.formats.aci import Finder
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, Layer, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, images, of_aci
+from converter.model.image import Image, Item, images
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, evaluate, leaves
+from converter.ports import Finder
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
 from converter.streams.verify import measured
+from converter.transform.layers import codec_of
 from converter.verification import again, differing
 from converter.verification.original import Converted, OriginalSource
 
@@ -92,9 +93,9 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
 def _untold(original: OriginalSource, item: Item) -> Iterator[str]:
     """What only the record states, and nothing signed does."""
     settings = original.record.settings
-    if settings.platforms and of_aci(item).get("platform"):
+    if settings.platforms and isinstance(item, Image) and item.told.platform:
         yield "the platform, which the signed ACI does not say"
-    if settings.dev_links and original.converted.root.media_type == types.ACI:
+    if settings.rkt_dev_links and original.converted.root.media_type == types.ACI:
         yield "the links below /dev, which the record asks for"
     if settings.epoch:
         yield "the time of what no signed layer has, which the record says"
@@ -133,7 +134,9 @@ def direct(root: Descriptor, target: Item) -> Proof:
 
 def _beneath(item: Item) -> tuple[str, ...]:
     """The dependencies of an ACI, which it names and does not contain."""
-    return tuple(f"what it depends on: {name}" for name in of_aci(item).get("dependencies", ()))
+    if not isinstance(item, Image):
+        return ()
+    return tuple(f"what it depends on: {name}" for name in item.told.depends_on)
 
 
 def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:
@@ -165,7 +168,7 @@ def _check_label(known: Known) -> None:
     """Raises Untrusted if a layer is not compressed as its media type says: readers could see another content."""
     codec, blocks = plain(known.blocks())
     with closing(blocks):
-        want = again.compression(known).codec
+        want = codec_of(known)
     if (codec if codec != "tar" else "none") != want:
         raise Untrusted(f"got a layer packed with {codec}, want {want}, as its media type says")
 

@@ -14,7 +14,6 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import of_aci
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import beside
@@ -104,8 +103,7 @@ def absolute(location: Location) -> str:
 
 
 def _called(known: Known, source: Source) -> tuple[str, str]:
-    found = of_aci(formats.decode(known, source.fetch))
-    return str(found.get("name", "")), str(found.get("version", ""))
+    return formats.own_name(formats.decode(known, source.fetch))
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:

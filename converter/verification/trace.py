@@ -13,22 +13,21 @@ from dataclasses import field, replace
 from functools import cached_property
 
 from converter import formats
-from converter.edits import read_whole
 from converter.errors import ConverterError, NotFound, Untrusted, within
-from converter.formats.aci import Dependency
 from converter.formats.aci.archive import read_manifest
-from converter.formats.aci.dependencies import Shelf, fitting, pinned
+from converter.formats.aci.dependencies import Shelf, fitting
 from converter.formats.aci.manifest import parse
 from converter.model import media_types as types
 from converter.model.content import Known, missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, of_aci
+from converter.model.image import Dependency, Image, Item
 from converter.model.naming import FULL_NAME, NAMES
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
 from converter.streams.workers import Workers
+from converter.transform.platforms import read_whole
 from converter.trust import origin
 from converter.trust.naming import name_of
 from converter.trust.origin import Evidence
@@ -189,7 +188,7 @@ class _Dependencies:
     def find(self, dependency: Dependency) -> Known | None:
         """A Finder; raises Untrusted if the ACI has to be signed and is not."""
         known = fitting(self._shelf, dependency)
-        if known is not None and not pinned(dependency):
+        if known is not None and not dependency.pinned:
             judgement = judge(Stored(self._original, self._location, known.descriptor), self._wanted)
             self.verdicts += judgement.verdicts
             judgement.require()
@@ -207,5 +206,5 @@ def _names(root: Descriptor) -> dict[str, str]:
 
 def _names_of_aci(item: Item) -> dict[str, str]:
     """The name that an ACI states for itself, as annotations; other images are named by their stores."""
-    name = of_aci(item).get("reference", "")
-    return {FULL_NAME: str(name)} if name else {}
+    name = item.told.name if isinstance(item, Image) else ""
+    return {FULL_NAME: name} if name else {}

@@ -19,7 +19,7 @@ from converter.events import Report, Warned
 from converter.model.compression import KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.plan import Loss
+from converter.model.loss import Loss
 from converter.stores.memory import MemoryStore
 
 DIGEST = Digest.of(b"root")

@@ -8,7 +8,7 @@ import pytest
 
 from converter.bulk.outcome import Outcome, Summary
 from converter.cli.sync_page import page, shared
-from converter.plan import Loss
+from converter.model.loss import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'
 

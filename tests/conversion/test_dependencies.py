@@ -14,7 +14,7 @@ import pytest
 import converter
 from converter.conversion.dependencies import Library, names_in
 from converter.errors import Invalid, NotFound
-from converter.formats.aci.manifest import Dependency
+from converter.model.image import Dependency
 from converter.model.reference import Location
 from converter.stores import StoreOptions
 from converter.stores.aci_file import AciFile

@@ -15,7 +15,7 @@ from converter.events import Event, Warned
 from converter.execute import Execution, Running
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
-from converter.model.image import History, Image, Original, RunConfig
+from converter.model.image import History, Image, Original, RunConfig, Told
 from converter.model.platform import Platform
 from converter.plan import Made, Node
 from converter.stores.memory import MemorySink, MemoryStore
@@ -55,7 +55,7 @@ def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -
         config=config or RunConfig(entrypoint=("/bin/app",)),
         layers=layers,
         history=tuple(History(created_by=f"step {number}") for number in range(len(layers))),
-        foreign={"name": {"reference": "docker.io/library/app:1"}},
+        told=Told(name="docker.io/library/app:1"),
         original=Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c")),
         **more,
     )

@@ -14,20 +14,23 @@ from typing import Any
 import pytest
 import zstandard
 
+from converter import formats
 from converter.cache import Memory
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.execute import Execution, Running
 from converter.formats import aci as aci_format
-from converter.formats import oci
+from converter.formats import docker, oci
 from converter.formats.aci import keys
 from converter.model import media_types as types
 from converter.model.compression import Compression
 from converter.model.content import Known, known
 from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig
-from converter.model.platform import Platform
+from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
+from converter.ports import Writer
 from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.workers import Workers
+from converter.transform import select
 from tests.formats.aci_archives import (
     aci,
     aci_tar,
@@ -56,7 +59,8 @@ def read(root: Known) -> Image:
 
 
 def encode(item: Item, compress: str = "") -> Node:
-    return aci_format.encode(item, frozenset(), Compression.parse(compress) if compress else None)
+    settings = Settings(compress=Compression.parse(compress) if compress else None)
+    return aci_format.encode(item, frozenset(), settings)
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
@@ -103,7 +107,7 @@ def test_what_is_no_aci_is_refused(data: bytes, error: type[Exception]) -> None:
 def test_an_aci_that_nobody_changed_is_copied() -> None:
     root = aci(manifest(app=APP), FILES)
     image = read(root)
-    named = replace(image, foreign={**image.foreign, "name": {"reference": "docker.io/library/other:2"}})
+    named = replace(image, told=replace(image.told, name="docker.io/library/other:2"))
     for each in (image, named):
         node = encode(each)
         assert isinstance(node, Copy)
@@ -209,7 +213,7 @@ def test_further_groups_are_looked_up_and_are_no_loss_on_the_way_back() -> None:
     assert manifest_of(root)["app"] == {"exec": [], "user": "app", "group": "2000", "supplementaryGIDs": [10, 44]}
     back = read(root)
     assert back.config.user == "app"
-    assert [loss.field for loss in aci_format.conversion_losses(back, "docker")] == []
+    assert [loss.field for loss in oci.losses(back)] == []
     other = replace(back, config=replace(back.config, user="1:2"))
     again = run(encode(other)).root
     assert "supplementaryGIDs" not in manifest_of(again)["app"]
@@ -222,13 +226,13 @@ def test_a_docker_image_comes_back_from_an_aci() -> None:
     back = read(run(encode(docker_image(LOWER, UPPER, config=config))).root)
     assert back.config == config
     assert [(step.created_by, step.empty_layer) for step in back.history] == [("step 0", True), ("step 1", False)]
-    assert back.foreign["aci"]["reference"] == "docker.io/library/app:1"
-    assert list(aci_format.conversion_losses(back, "oci")) == []
+    assert back.told.name == "docker.io/library/app:1"
+    assert list(oci.losses(back)) == []
 
 
 def test_the_links_of_rkt_lie_below_the_image() -> None:
     image = docker_image(layer(File("dev", "dir"), File("dev/stdin", data=b"own")))
-    files = files_of(run(encode(aci_format.with_dev_links(image))).root.read())
+    files = files_of(run(aci_format.encode(image, frozenset(), Settings(rkt_dev_links=True))).root.read())
     assert files["rootfs/dev/stdin"] == b"own"
     assert files["rootfs/dev/stdout"] == files["rootfs/dev/stderr"] == "/dev/console"
     assert files["rootfs/dev/fd"] == "/proc/self/fd"
@@ -242,8 +246,15 @@ def test_a_file_tells_who_runs_the_app() -> None:
     assert read(aci(manifest(app=app))).config.user == "/bin/ping:/bin/ping"
 
 
-def fields(image: Image, target: str = "oci") -> dict[str, str]:
-    return {loss.field: loss.kept for loss in aci_format.conversion_losses(image, target)}
+def on_arm(image: Image) -> Image:
+    """The image, if its caller chooses that platform."""
+    item = select(image, ["linux/arm64"], formats.reading(MemorySource(MemoryStore()).fetch))
+    assert isinstance(item, Image)
+    return item
+
+
+def fields(image: Image, target: Writer = oci) -> dict[str, str]:
+    return {loss.field: loss.kept for loss in target.losses(image, DEFAULTS)}
 
 
 def test_what_another_format_cannot_hold_is_told() -> None:
@@ -254,9 +265,8 @@ def test_what_another_format_cannot_hold_is_told() -> None:
         "app.supplementaryGIDs": keys.MANIFEST,
         "app.isolators": keys.MANIFEST,
     }
-    assert set(fields(image, "docker").values()) == {""}
-    chosen = replace(image, platform=Platform.parse("linux/arm64"))
-    assert "platform" not in fields(chosen)
+    assert set(fields(image, docker).values()) == {""}
+    assert "platform" not in fields(on_arm(image))
     assert fields(docker_image(LOWER)) == {}
 
 
@@ -266,7 +276,7 @@ def test_a_platform_without_a_name_must_be_given_one() -> None:
     assert isinstance(encode(image), Copy)
     with pytest.raises(Unsupported, match="--platform"):
         fields(image)
-    assert fields(replace(image, platform=Platform.parse("linux/arm64"))) == {}
+    assert fields(on_arm(image)) == {}
 
 
 def test_what_an_image_depends_on_must_be_there() -> None:

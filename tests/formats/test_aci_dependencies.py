@@ -10,11 +10,12 @@ import pytest
 
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.formats import aci as aci_format
-from converter.formats.aci import Dependency, resolve
+from converter.formats import oci
+from converter.formats.aci import resolve
 from converter.formats.aci.archive import image_id
 from converter.model import media_types as types
 from converter.model.content import Known, known
-from converter.model.image import Image
+from converter.model.image import Dependency, Image
 from tests.formats.aci_archives import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, run, tar_of
 from tests.strategies.tar import File
 
@@ -72,7 +73,7 @@ def test_an_image_made_whole_depends_on_nothing() -> None:
     image = resolved(box("a", "b", pathWhitelist=["/shared"]), {"b": box("b")})
     document = manifest_of(run(aci_format.encode(image, frozenset())).root)
     assert document == manifest("a")
-    assert list(aci_format.conversion_losses(image, "oci")) == []
+    assert list(oci.losses(image)) == []
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_the_owner_of_a_file_may_be_found_below() -> None:
     assert read(root).config.user == "/bin/x:2"
     image = resolved(root, {"b": below})
     assert image.config.user == "3:2"
-    assert [row["field"] for row in image.foreign["aci"].get("losses", [])] == []
+    assert image.told.losses == ()
 
 
 def test_other_images_stay_as_they_are() -> None:

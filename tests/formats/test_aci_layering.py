@@ -19,15 +19,18 @@ from converter.model import media_types as types
 from converter.model.compression import NONE
 from converter.model.content import Known, Layer, known
 from converter.model.image import History, RunConfig
+from converter.model.settings import Settings
 from converter.plan import Make
 from converter.streams.squash import squash
 from tests.formats.aci_archives import Ran, docker_image, files_of, layer, manifest_of, run, tar_of
 from tests.strategies.tar import File, archive
 
+LAYERED = Settings(layered=True)
+
 
 def layered(*layers: Layer, config: RunConfig | None = None) -> list[Known]:
     """The ACIs, base first."""
-    ran: Ran = run(aci_format.encode_layered(docker_image(*layers, config=config)))
+    ran: Ran = run(aci_format.encode(docker_image(*layers, config=config), frozenset(), LAYERED))
     return [known(data, types.ACI) for data in ran.blobs]
 
 
@@ -141,7 +144,7 @@ def test_put_together_they_are_the_image(layers: tuple[Layer, ...]) -> None:
 def test_steps_without_a_layer_keep_their_places() -> None:
     source = docker_image(*LAYERS)
     steps = [step for each in source.history for step in (each, History(created_by="idle", empty_layer=True))]
-    ran = run(aci_format.encode_layered(replace(source, history=tuple(steps))))
+    ran = run(aci_format.encode(replace(source, history=tuple(steps)), frozenset(), LAYERED))
     shelf = {parse(read_manifest(root)).name: root for root in (known(data, types.ACI) for data in ran.blobs)}
     image = aci_format.decode(ran.root, lambda _: ran.root)
     assert [step.empty_layer for step in image.history] == [True, True, True, True, False, True]
@@ -149,7 +152,7 @@ def test_steps_without_a_layer_keep_their_places() -> None:
 
 
 def test_layers_that_stay_are_no_loss() -> None:
-    fields = {loss.field for loss in aci_format.losses(docker_image(*LAYERS), layered=True)}
+    fields = {loss.field for loss in aci_format.losses(docker_image(*LAYERS), LAYERED)}
     assert fields == {"history"}
 
 
@@ -163,7 +166,7 @@ def test_an_image_of_one_layer_is_one_aci() -> None:
 
 
 def test_the_compression_is_that_which_was_asked_for() -> None:
-    node = aci_format.encode_layered(docker_image(*LAYERS), NONE)
+    node = aci_format.encode(docker_image(*LAYERS), frozenset(), replace(LAYERED, compress=NONE))
     assert isinstance(node, Make)
     assert all(data[:2] != b"\x1f\x8b" for data in run(node).blobs)
 

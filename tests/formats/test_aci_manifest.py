@@ -15,18 +15,24 @@ from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import Manifest, parse, render
 from converter.formats.aci.reading import fitted, to_image
 from converter.formats.aci.writing import write
+from converter.formats.container_config import Schema1, Unnamed
 from converter.model.content import known
-from converter.model.image import History, Image, Original, RunConfig
+from converter.model.image import History, Image, Original, RunConfig, Told
 from converter.model.platform import Platform
 
 LINUX = Platform(os="linux", architecture="amd64")
 
 
+def unnamed(**members: Any) -> dict[str, Unnamed]:
+    """What an image keeps of a configuration, and no specification names."""
+    return {"docker": Unnamed(members)}
+
+
 def image(config: RunConfig | None = None, **more: Any) -> Image:
     """A Docker image that came from somewhere."""
     original = Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c"))
-    fields: dict[str, Any] = {"platform": LINUX, "original": original, "foreign": {}} | more
-    fields["foreign"] = {"name": {"reference": "docker.io/library/app:1"}} | fields["foreign"]
+    told = Told(name="docker.io/library/app:1")
+    fields: dict[str, Any] = {"platform": LINUX, "original": original, "told": told} | more
     return Image(config=config or RunConfig(), **fields)
 
 
@@ -93,14 +99,14 @@ def test_where_a_docker_image_comes_from() -> None:
     [
         pytest.param({}, "image", None, id="nobody says"),
         pytest.param({"annotations": {"org.opencontainers.image.title": "My App"}}, "my_app", None, id="a title"),
-        pytest.param({"foreign": {"name": {"reference": "No Reference"}}}, "no_reference", None, id="no reference"),
+        pytest.param({"told": Told(name="No Reference")}, "no_reference", None, id="no reference"),
         pytest.param({"annotations": {"org.opencontainers.image.ref.name": "1.0"}}, "image", "1.0", id="a tag"),
-        pytest.param({"foreign": {"name": {"reference": "v1.2-rc"}}}, "image", "v1.2-rc", id="a layout's short tag"),
-        pytest.param({"foreign": {"name": {"reference": "latest"}}}, "image", "latest", id="the usual tag"),
-        pytest.param({"foreign": {"name": {"reference": "App"}}}, "app", None, id="a layout's short name"),
+        pytest.param({"told": Told(name="v1.2-rc")}, "image", "v1.2-rc", id="a layout's short tag"),
+        pytest.param({"told": Told(name="latest")}, "image", "latest", id="the usual tag"),
+        pytest.param({"told": Told(name="App")}, "app", None, id="a layout's short name"),
         pytest.param(
             {
-                "foreign": {"name": {"reference": "edge"}},
+                "told": Told(name="edge"),
                 "annotations": {"org.opencontainers.image.title": "My App"},
             },
             "my_app",
@@ -108,7 +114,7 @@ def test_where_a_docker_image_comes_from() -> None:
             id="a short name beside a title is a tag",
         ),
         pytest.param(
-            {"foreign": {"name": {"reference": "1.2"}}, "annotations": {"io.containerd.image.name": "quay.io/a/b:1"}},
+            {"told": Told(name="1.2"), "annotations": {"io.containerd.image.name": "quay.io/a/b:1"}},
             "quay.io/a/b",
             "1",
             id="a full name says more than a layout's short one",
@@ -120,7 +126,7 @@ def test_where_a_docker_image_comes_from() -> None:
             {"annotations": {"io.containerd.image.name": "docker.io/a/b:3"}}, "docker.io/a/b", "3", id="a name"
         ),
         pytest.param(
-            {"foreign": {"docker-v1": {"name": "a/b", "tag": "4", "id": "5"}}}, "docker.io/a/b", "4", id="schema 1"
+            {"foreign": {"docker-v1": Schema1(name="a/b", tag="4", id="5")}}, "docker.io/a/b", "4", id="schema 1"
         ),
     ],
 )
@@ -161,13 +167,13 @@ def test_the_name_is_what_the_image_calls_itself(more: dict[str, Any], name: str
         pytest.param(
             image(annotations={"Org": "b"}), {"annotations": keys.ANNOTATIONS}, id="an annotation in upper case"
         ),
-        pytest.param(image(foreign={"docker": {"comment": "hello"}}), {}, id="a comment"),
+        pytest.param(image(foreign=unnamed(comment="hello")), {}, id="a comment"),
         pytest.param(
-            image(foreign={"docker": {"docker_version": "1", "config": {"Domainname": ""}}}),
+            image(foreign=unnamed(docker_version="1", config={"Domainname": ""})),
             {"config": keys.CONFIG},
             id="members without a name here",
         ),
-        pytest.param(image(foreign={"docker": {"config": {"Memory": 5, "Tty": False}}}), {}, id="limits are isolators"),
+        pytest.param(image(foreign=unnamed(config={"Memory": 5, "Tty": False})), {}, id="limits are isolators"),
     ],
 )
 def test_what_is_kept_elsewhere_is_told(source: Image, kept: dict[str, str]) -> None:
@@ -212,7 +218,7 @@ IMAGES = st.builds(
         st.sampled_from(("https://example.com/", "")) | TEXT,
         max_size=4,
     ),
-    foreign=st.sampled_from(({}, {"docker": {"comment": "c", "config": {"Memory": 7, "Hostname": "h"}, "x": [1]}})),
+    foreign=st.sampled_from(({}, unnamed(comment="c", config={"Memory": 7, "Hostname": "h"}, x=[1]))),
 )
 
 

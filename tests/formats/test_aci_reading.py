@@ -12,7 +12,7 @@ from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import parse
-from converter.formats.aci.reading import to_image
+from converter.formats.aci.reading import AciFacts, to_image
 from converter.formats.aci.writing import write
 from converter.model.image import RunConfig
 from converter.model.platform import Platform
@@ -79,13 +79,14 @@ def test_an_aci_as_a_docker_image() -> None:
         "Note": "well",
     }
     assert found.annotations[keys.MANIFEST] == native().decode()
-    known = found.foreign["aci"]
-    assert (known["name"], known["version"], known["reference"]) == (
+    facts = found.kept(AciFacts)
+    assert facts is not None
+    assert (facts.name, facts.version, found.told.name) == (
         "example.com/worker",
         "1.0.0",
         "example.com/worker:1.0.0",
     )
-    assert [(row["field"], row["kept"]) for row in known["losses"]] == [
+    assert [(loss.field, loss.kept) for loss in found.told.losses] == [
         (field, keys.MANIFEST)
         for field in (
             "app.supplementaryGIDs",
@@ -119,7 +120,7 @@ def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
 def test_a_platform_that_is_assumed_is_told(labels: list[dict[str, str]], told: bool) -> None:
     found = to_image(parse(native(labels=labels)))
     assert found.platform == Platform.parse("linux/amd64")
-    assert any(row["field"] == "platform" for row in found.foreign["aci"]["losses"]) is told
+    assert any(loss.field == "platform" for loss in found.told.losses) is told
 
 
 @pytest.mark.parametrize(
@@ -167,14 +168,14 @@ def test_the_owner_of_a_file_runs_the_app() -> None:
     assert unchanged(base.image, comparable(found))
     lost = to_image(manifest)
     assert lost.config.user == "/usr/bin/ping:/bin/x"
-    assert "app.user" in [row["field"] for row in lost.foreign["aci"]["losses"]]
+    assert "app.user" in [loss.field for loss in lost.told.losses]
 
 
 def test_a_manifest_that_is_too_long_is_not_kept() -> None:
     found = to_image(parse(native(**{"x-unknown": "x" * (1 << 20)})))
     assert keys.MANIFEST not in found.annotations
-    assert {row["kept"] for row in found.foreign["aci"]["losses"]} == {""}
-    assert "manifest" in [row["field"] for row in found.foreign["aci"]["losses"]]
+    assert {loss.kept for loss in found.told.losses} == {""}
+    assert "manifest" in [loss.field for loss in found.told.losses]
 
 
 @pytest.mark.parametrize("said", ['{"config":7}', '{"rootfs":5}', '{"architecture":"evil"}', "[]"])

@@ -13,6 +13,7 @@ from converter.cache import Memory
 from converter.errors import Invalid, Unsupported
 from converter.execute import Execution, Running
 from converter.formats import docker, docker_v1, oci
+from converter.formats.container_config import unnamed
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.content import Known, known
@@ -116,7 +117,7 @@ def test_the_history_is_base_first_and_marks_what_made_no_layer() -> None:
 def test_the_configuration_is_that_of_the_newest_step_without_its_place_in_the_chain() -> None:
     image = docker_v1.decode(root(DOCUMENT), fetch)
     dropped = {"Size", "layer_id", "parent_id"}
-    assert image.foreign["docker"] == {key: value for key, value in TOP_CONFIG.items() if key not in dropped}
+    assert unnamed(image) == {key: value for key, value in TOP_CONFIG.items() if key not in dropped}
     assert (image.platform, image.created, image.author) == (
         Platform(os="linux", architecture="arm64"),
         "2016-09-23T23:20:45.789Z",
@@ -238,7 +239,7 @@ def test_broken_signatures_have_no_payload(signatures: Any) -> None:
 def test_an_image_that_nobody_changed_is_written_byte_for_byte() -> None:
     source = known(signed(DOCUMENT), types.DOCKER_SCHEMA1_SIGNED)
     image = docker_v1.decode(source, fetch)
-    named = replace(image, foreign=dict(image.foreign) | {"name": {"reference": "docker.io/library/app:1.0"}})
+    named = replace(image, told=replace(image.told, name="docker.io/library/app:1.0"))
     for each in (image, named):
         made = forecast(docker_v1.encode(each, frozenset())).made
         assert made is not None

@@ -10,19 +10,22 @@ from typing import Any
 import pytest
 
 from converter import formats
-from converter.edits import Read, each_image, one_platform, read_whole, recompressed
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.formats import docker, oci
+from converter.formats.container_config import unnamed
 from converter.formats.manifest import ZSTD_INSTANCE
 from converter.model import media_types as types
 from converter.model.compression import GZIP, ZSTD, Compression
 from converter.model.content import Derived, Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Image, Index, Item
+from converter.model.image import Artifact, Image, Index, Item, each_image
 from converter.model.platform import Platform
+from converter.model.settings import DEFAULTS
 from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves
 from converter.ports import Format
 from converter.stores.memory import MemorySource, MemoryStore
+from converter.transform.layers import recompressed
+from converter.transform.platforms import Read, one_platform, read_whole
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
 
 ANY: frozenset[str] = frozenset()
@@ -57,7 +60,7 @@ def rendered(node: Node) -> bytes:
 def test_an_image_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: Format) -> None:
     store = MemoryStore()
     root = add_image(store, dialect)
-    plan = own.encode(image(store), ANY)
+    plan = own.encode(image(store), ANY, DEFAULTS)
     assert rendered(plan) == store.blobs[root.digest]
     made = forecast(plan).made
     assert made is not None
@@ -80,7 +83,7 @@ def test_planning_reads_the_manifest_as_often_however_many_layers_there_are(dial
         assert item.original is not None
         manifest = item.original.manifest
         counting = Known(descriptor=manifest.descriptor, raw=opened)
-        own.encode(replace(item, original=replace(item.original, manifest=counting)), ANY)
+        own.encode(replace(item, original=replace(item.original, manifest=counting)), ANY, DEFAULTS)
         return count
 
     assert reads(20) == reads(1) > 0
@@ -96,7 +99,7 @@ def test_the_other_dialect_gets_the_same_config_and_the_same_blobs(
     store = MemoryStore()
     root = add_image(store, before)
     was = json.loads(store.blobs[root.digest])
-    document = json.loads(rendered(target.encode(image(store), ANY)))
+    document = json.loads(rendered(target.encode(image(store), ANY, DEFAULTS)))
     assert document["mediaType"] == after.manifest
     assert document["config"] == {**was["config"], "mediaType": after.config}
     assert document["layers"] == [{**layer, "mediaType": after.layer} for layer in was["layers"]]
@@ -115,7 +118,7 @@ def test_the_way_back_from_the_other_dialect_is_the_same_image() -> None:
 def test_what_no_specification_names_is_kept_as_foreign() -> None:
     store = MemoryStore()
     add_image(store)
-    assert image(store).foreign == {"docker": {"docker_version": "26.1.5", "config": {"Hostname": "builder"}}}
+    assert unnamed(image(store)) == {"docker_version": "26.1.5", "config": {"Hostname": "builder"}}
 
 
 def test_an_edit_changes_its_member_and_no_other() -> None:
@@ -334,7 +337,7 @@ def test_an_index_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: For
             replace(entry, item=formats.decode(source.fetch(entry.descriptor), source.fetch)) for entry in item.entries
         ),
     )
-    assert rendered(own.encode(whole, ANY)) == store.blobs[root.digest]
+    assert rendered(own.encode(whole, ANY, DEFAULTS)) == store.blobs[root.digest]
 
 
 def test_a_layer_that_is_not_there_is_an_error() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from converter.formats.container_config import Unnamed
 from converter.model import media_types as types
 from converter.model.compression import GZIP
 from converter.model.content import Derived, Layer, known
@@ -42,7 +43,7 @@ FULL = Image(
     created="2024-05-06T07:08:09Z",
     author="me",
     annotations={"a": "b"},
-    foreign={"docker": {"docker_version": "26.1", "odd": (b"\0", {"deep": (1, None)})}},
+    foreign={"docker": Unnamed({"docker_version": "26.1", "odd": (b"\0", {"deep": (1, None)})})},
     original=Original(format="oci", manifest=DOCUMENT, config=DOCUMENT),
 )
 

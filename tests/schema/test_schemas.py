@@ -15,6 +15,7 @@ import jsonschema_rs
 import pytest
 
 from converter.errors import Usage
+from converter.formats.container_config import Unnamed
 from converter.model.content import Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
@@ -181,7 +182,7 @@ ARTIFACT = Artifact(original=Original(format="oci", manifest=known("b")))
                 created="2020",
                 author="Ada",
                 annotations={"k": "v"},
-                foreign={"docker": {"docker_version": "20"}},
+                foreign={"docker": Unnamed({"docker_version": "20"})},
                 original=Original(format="docker", manifest=known("manifest"), config=known("config")),
             ),
             id="an image with everything",

@@ -6,49 +6,34 @@ one below. What one side cannot express is kept in annotations (``keys``), so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from converter.errors import NotFound, Unsupported
+from converter.errors import Unsupported
 from converter.formats.aci import keys, layering
-from converter.formats.aci.app import members
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
-from converter.formats.aci.confinement import confinement
-from converter.formats.aci.dependencies import Finder, own_layer, resolve
+from converter.formats.aci.dependencies import own_layer, resolve
 from converter.formats.aci.devices import with_dev_links
-from converter.formats.aci.manifest import Dependency, parse
-from converter.formats.aci.reading import no_word_for, paths_of_owners, to_image
+from converter.formats.aci.manifest import parse
+from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
 from converter.formats.manifest import only_of_oci
 from converter.model import media_types as types
-from converter.model.compression import GZIP, Compression
+from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.image import Image, Item, Original, single
-from converter.plan import Copy, Loss, Make, Node
+from converter.model.loss import Loss
+from converter.model.settings import DEFAULTS, Settings
+from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
 
-__all__ = [
-    "Dependency",
-    "Finder",
-    "confined",
-    "conversion_losses",
-    "decode",
-    "encode",
-    "encode_layered",
-    "losses",
-    "media_types",
-    "name",
-    "resolve",
-    "with_dev_links",
-]
+__all__ = ["AciFacts", "by_layer", "decode", "encode", "losses", "media_types", "name", "resolve"]
 
 name = "aci"
+by_layer = False
 media_types = frozenset((types.ACI,))
-
-RUNTIME = "runtime"
-"""The format of bundles, and the key in ``foreign`` for what their configuration is to say."""
 
 
 def decode(root: Known, fetch: Fetch) -> Image:
@@ -64,16 +49,22 @@ def decode(root: Known, fetch: Fetch) -> Image:
     return replace(image, layers=(own_layer(root),), original=Original(format=name, manifest=root))
 
 
-def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None, epoch: int = 0) -> Node:
-    """Plan one ACI with the given compression (None: as it was, or gzip); ``epoch``: see PackAci.
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
+    """Plan one ACI, compressed as asked, as it was, or with gzip; ``layered``, one for each layer.
 
-    An unchanged ACI is copied, or made again from the layer that it became. Raises Unsupported for anything but a
-    single image, and for a compression that an ACI may not have.
+    Each of these depends on the one below by its image ID; the node returned is that of the top one. An unchanged ACI
+    is copied, or made again from the layer that it became. Raises Unsupported for anything but a single image, and for
+    a compression that an ACI may not have.
     """
     del accepts
     image = single(item, "an ACI")
+    if settings.rkt_dev_links:
+        image = with_dev_links(image)
     base = baseline_of(image)
-    compression = _compression(asked)
+    asked = None if settings.compress == KEEP else settings.compress
+    compression, epoch = _compression(asked), settings.epoch or 0
+    if settings.layered and len(image.layers) > 1:
+        return layering.chain(image, write(image, base), compression, epoch)
     if base is not None and unchanged(base.image, comparable(image)):
         node = _again(image, base, asked)
         if node is not None:
@@ -83,68 +74,15 @@ def encode(item: Item, accepts: frozenset[str], asked: Compression | None = None
     return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
 
-def encode_layered(item: Item, asked: Compression | None = None, epoch: int = 0) -> Node:
-    """Plan one ACI per layer, each depending on the one below by its image ID; returns the node of the top one.
-
-    An image of one layer, and an unchanged ACI, are planned as ``encode`` does.
-    """
-    image = single(item, "an ACI")
-    if len(image.layers) < 2:
-        return encode(image, frozenset(), asked, epoch)
-    return layering.chain(image, write(image, baseline_of(image)), _compression(asked), epoch)
-
-
-def losses(item: Item, *, layered: bool = False) -> Iterator[Loss]:
+def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = single(item, "an ACI")
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return
     yield from write(image, base).losses
-    yield from _losses_of_layers(image, layered)
+    yield from _losses_of_layers(image, layered=settings.layered)
     yield from only_of_oci(image.original, "an ACI")
-
-
-def conversion_losses(item: Item, target: str) -> Iterator[Loss]:
-    """What an image that was read from an ACI loses in the format named ``target``.
-
-    Raises Unsupported if its platform has no name there, NotFound if its dependencies have not been resolved.
-    """
-    known = item.foreign.get(name, {}) if isinstance(item, Image) else {}
-    if not isinstance(item, Image) or not known:
-        return
-    same = item.platform == to_image(parse(str(known["manifest"]).encode())).platform
-    if known.get("platform") == "nameless" and same:
-        raise Unsupported(f"got the platform {item.platform}, which has no name in {target}, want one (--platform)")
-    if known.get("dependencies"):
-        raise NotFound(f"got no image for {', '.join(known['dependencies'])}, want its .aci file (--aci-path DIR)")
-    for row in known.get("losses", ()):
-        if row["field"] == "platform" and not same:
-            continue
-        if target == RUNTIME and (row := _beyond(row, str(known["manifest"]))) is None:
-            continue
-        # Only an OCI manifest has the annotation that keeps the ACI's own.
-        yield Loss(field=row["field"], reason=row["reason"], kept=row["kept"] if target == "oci" else "")
-
-
-def confined(image: Image, target: str) -> Image:
-    """The image with its app's restrictions and resources, if ``target`` is the format of a runtime's configuration."""
-    if target != RUNTIME:
-        return image
-    app = parse(str(image.foreign[name]["manifest"]).encode()).app or {}
-    return replace(image, foreign={**image.foreign, RUNTIME: confinement(app)[0]})
-
-
-def _beyond(row: Mapping[str, str], manifest: str) -> Mapping[str, str] | None:
-    """What a runtime's configuration cannot hold of a field; None if it holds all of it."""
-    if row["field"] in ("app.supplementaryGIDs", "app.mountPoints.readOnly"):
-        return None
-    if row["field"] != "app.isolators":
-        return row
-    app = parse(manifest.encode()).app or {}
-    _, held = confinement(app)
-    left = [one["name"] for one in members(app, "isolators") if one["name"] not in held]
-    return {**row, "reason": no_word_for(left)} if left else None
 
 
 def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
@@ -178,7 +116,7 @@ def _compression(asked: Compression | None) -> Compression:
     return compression
 
 
-def _losses_of_layers(image: Image, layered: bool) -> Iterable[Loss]:
+def _losses_of_layers(image: Image, *, layered: bool) -> Iterable[Loss]:
     if len(image.layers) > 1 and not layered:
         yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
     if any(key != keys.RECIPE for layer in image.layers for key in layer.annotations):

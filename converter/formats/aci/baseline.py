@@ -9,9 +9,10 @@ from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.kept import Kept, members
 from converter.formats.aci.manifest import Manifest, parse
-from converter.formats.aci.reading import Owners, to_image
+from converter.formats.aci.reading import AciFacts, Owners, to_image
+from converter.formats.container_config import unnamed
 from converter.model.frozen import frozen
-from converter.model.image import Image, of_aci
+from converter.model.image import Image
 from converter.model.naming import NAMES
 
 
@@ -25,11 +26,12 @@ class Baseline:
 
 def baseline_of(image: Image) -> Baseline | None:
     """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
-    text = of_aci(image).get("manifest") or image.annotations.get(keys.MANIFEST)
+    own = image.kept(AciFacts)
+    text = own.manifest if own else image.annotations.get(keys.MANIFEST)
     if not text:
         return None
     try:
-        manifest = parse(str(text).encode())
+        manifest = parse(text.encode())
     except Invalid:
         return None
     return Baseline(manifest=manifest, image=comparable(to_image(manifest, _owners(image.annotations))))
@@ -53,7 +55,8 @@ def unchanged(before: Image, image: Image) -> bool:
         layers=before.layers,
         original=before.original,
         foreign=before.foreign,
-    ) == before and image.foreign.get("docker") == before.foreign.get("docker")
+        told=before.told,
+    ) == before and unnamed(image) == unnamed(before)
 
 
 def _owners(annotations: Mapping[str, str]) -> Owners:

@@ -7,13 +7,15 @@ up to whoever runs it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from converter.formats.aci import app as words
 from converter.formats.capabilities import USUAL
 from converter.model.document import letters
+from converter.model.image import Confinement
+from converter.model.loss import Loss
 
 PERIOD = 100_000
 """Microseconds over which CPU use is counted: the kernel's default."""
@@ -22,39 +24,48 @@ _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|[KMGTPE]i?|k|)")
 _POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
 
 
-def confinement(app: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """What a configuration is to say, and the names of the isolators that it expresses completely.
-
-    The members: ``capabilities``; ``memory`` and ``cpu``, as in ``linux.resources``; ``additionalGids``; ``readOnly``,
-    the paths of volumes that must not be written to.
-    """
-    found: dict[str, Any] = {}
+def confinement(app: Mapping[str, Any]) -> Confinement:
+    """What a configuration is to say; isolators that it does not express completely are lost."""
+    capabilities: Sequence[str] | None = None
+    memory: dict[str, int] = {}
+    cpu: dict[str, int] = {}
     held = set()
-    for row in words.members(app, "isolators"):
+    rows = words.members(app, "isolators")
+    for row in rows:
         name, value = row["name"], row["value"]
         match name:
             case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
                 retained = name.endswith("retain-set")
-                said, so_far = value["set"], found.get("capabilities", USUAL)
-                found["capabilities"] = [one for one in so_far if (one in said) == retained]
+                said, so_far = value["set"], USUAL if capabilities is None else capabilities
+                capabilities = [one for one in so_far if (one in said) == retained]
                 whole = not retained or set(said) <= set(USUAL)
             case "resource/memory":
-                found["memory"], whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
+                memory, whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
             case "os/linux/cpu-shares":
-                found["cpu"], whole = {**found.get("cpu", {}), "shares": value}, True
+                cpu, whole = {**cpu, "shares": value}, True
             case "resource/cpu":
                 made, whole = _limits(value, {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)})
-                period = {"period": PERIOD} if "quota" in made else {}
-                found["cpu"] = {**found.get("cpu", {}), **made, **period}
+                cpu = {**cpu, **made, **({"period": PERIOD} if "quota" in made else {})}
             case "os/linux/no-new-privileges":
                 whole = value is True
             case _:
                 whole = False
         held |= {name} if whole else set()
-    groups = [number for number in supplementary(app) if 0 <= number < 1 << 32]
-    paths = [point["path"] for point in words.members(app, "mountPoints") if point.get("readOnly")]
-    more = {"additionalGids": groups, "readOnly": paths}
-    return found | {key: value for key, value in more.items() if value}, frozenset(held)
+    left = [row["name"] for row in rows if row["name"] not in held]
+    isolators = Loss(field="app.isolators", reason=no_word_for(left)) if left else None
+    return Confinement(
+        capabilities=None if capabilities is None else tuple(capabilities),
+        memory=memory,
+        cpu=cpu,
+        groups=tuple(number for number in supplementary(app) if 0 <= number < 1 << 32),
+        read_only=tuple(point["path"] for point in words.members(app, "mountPoints") if point.get("readOnly")),
+        losses={"app.isolators": isolators, "app.supplementaryGIDs": None, "app.mountPoints.readOnly": None},
+    )
+
+
+def no_word_for(values: Iterable[object]) -> str:
+    """Why a field is lost, including its values."""
+    return f"other formats have no word for it ({', '.join(map(str, values))})"
 
 
 def supplementary(app: Mapping[str, Any]) -> Sequence[int]:

@@ -8,25 +8,23 @@ them are in place: a hard link that stays keeps its content, even if the file it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
-from converter.formats.aci.manifest import Dependency, Manifest, parse
-from converter.formats.aci.reading import paths_of_owners, to_image
+from converter.formats.aci.manifest import Manifest, parse
+from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.compression import GZIP
 from converter.model.content import Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, of_aci
+from converter.model.image import Dependency, Image
 from converter.model.limits import in_force
+from converter.ports import Finder
 from converter.streams.tar import names
 from converter.streams.tar.held import Held
-
-Finder = Callable[[Dependency], Known | None]
-"""Finds the image that a dependency names; None if there is none. Its result is checked here."""
 
 Shelf = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
@@ -44,11 +42,6 @@ def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
     return next(found, None)
 
 
-def pinned(dependency: Dependency) -> bool:
-    """Whether it identifies its image byte for byte, by an image ID that is at least half its full length."""
-    return len(dependency.image_id) >= len("sha512-") + 64
-
-
 def _has_id(root: Known, wanted: str) -> bool:
     """Whether an ACI has an image ID, which may be cut short, as in rkt (aci.md, "Image ID")."""
     return image_id(root).startswith(wanted)
@@ -60,21 +53,20 @@ def resolve(image: Image, finder: Finder) -> Image:
     Raises NotFound naming a missing dependency, Invalid if one depends on itself or is not what was asked for. The
     image ID of a dependency is verified only when its bytes are read.
     """
-    known = of_aci(image)
-    original = image.original
-    if original is None or original.format != "aci" or not (known.get("dependencies") or known.get("pathWhitelist")):
+    facts, original = image.kept(AciFacts), image.original
+    if facts is None or original is None or not (image.told.depends_on or facts.path_whitelist):
         return image
     run = _Resolution(finder)
-    manifest = parse(str(known["manifest"]).encode())
+    manifest = parse(facts.manifest.encode())
     layers = run.layers(original.manifest, manifest)
     image = _owned(image, manifest, run.roots)
     history = to_image(manifest, layers=len(layers)).history
-    aci = {key: value for key, value in image.foreign["aci"].items() if key not in ("dependencies", "pathWhitelist")}
     return replace(
         image,
         layers=tuple(layers),
         history=history,
-        foreign={**image.foreign, "aci": aci},
+        foreign={**image.foreign, "aci": replace(facts, path_whitelist=())},
+        told=replace(image.told, depends_on=()),
     )
 
 
@@ -91,7 +83,7 @@ def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
         image,
         config=replace(image.config, user=read.config.user),
         annotations={**image.annotations, **read.annotations},
-        foreign={**image.foreign, "aci": read.foreign["aci"]},
+        told=replace(image.told, losses=read.told.losses),
     )
 
 

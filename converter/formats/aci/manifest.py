@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
 from converter.formats.documents import require
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
+from converter.model.image import Dependency
 from converter.schema.fold import fold, odd
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"
 ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWhitelist", "annotations")
 """The members in the order of the specification."""
-
-
-@frozen
-class Dependency:
-    """An image whose files lie below: an empty ``image_id``, or ``size`` None (else bytes), matches any."""
-
-    name: str
-    image_id: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    size: int | None = None
-
-    def __str__(self) -> str:
-        version = self.labels.get("version")
-        more = [f"{key}={value}" for key, value in self.labels.items() if key != "version"]
-        return ",".join([f"{self.name}:{version}" if version else self.name, *more])
 
 
 @frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from converter.errors import Invalid
+from converter.formats.container_config import Schema1
 from converter.model.appc import named, sanitised
 from converter.model.frozen import frozen
 from converter.model.image import Image
@@ -31,15 +32,15 @@ _VERSION = re.compile(r"v?[0-9].*|latest")
 
 
 def of(image: Image) -> Provenance:
-    """The provenance of an image; ``foreign["name"]["reference"]`` is the name that a caller gives it."""
-    said = str(image.foreign.get("name", {}).get("reference", ""))
+    """The provenance of an image, which may have a name outside its own documents."""
+    said = image.told.name
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = named(reference) if reference else _of_layout(image, said)
     try:
         parsed = ImageName.parse(reference) if reference else None
     except Invalid:
         parsed = None
-    original = image.original
+    original, schema1 = image.original, image.kept(Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
     return Provenance(
         name=name or UNNAMED,
@@ -47,7 +48,7 @@ def of(image: Image) -> Provenance:
         reference=reference,
         registry=parsed.host if parsed else "",
         repository=parsed.repository if parsed else name or UNNAMED,
-        image_id=str(config) if config else str(image.foreign.get("docker-v1", {}).get("id", "")),
+        image_id=str(config) if config else schema1.id if schema1 else "",
         manifest_hash=str(original.manifest.descriptor.digest) if original else "",
     )
 
@@ -67,9 +68,9 @@ def _names_a_repository(text: str) -> bool:
 
 
 def _reference(image: Image) -> str:
-    schema1 = image.foreign.get("docker-v1", {})
-    if schema1.get("name"):
-        return f"{schema1['name']}:{schema1['tag']}" if schema1.get("tag") else str(schema1["name"])
+    schema1 = image.kept(Schema1)
+    if schema1 and schema1.name:
+        return f"{schema1.name}:{schema1.tag}" if schema1.tag else schema1.name
     full = image.annotations.get(FULL_NAME, "")
     name = image.annotations.get(REF_NAME, "")
     return full or (name if _names_a_repository(name) else "")

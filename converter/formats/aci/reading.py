@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from converter.formats.aci import app as words
 from converter.formats.aci import kept as forms
 from converter.formats.aci import keys
-from converter.formats.aci.confinement import supplementary
+from converter.formats.aci.confinement import confinement, no_word_for, supplementary
 from converter.formats.aci.kept import Kept
 from converter.formats.aci.manifest import Manifest
+from converter.formats.container_config import Unnamed
 from converter.model.appc import named, platform_labels, platform_of, reference_of
 from converter.model.document import dump
-from converter.model.image import History, Image, RunConfig
+from converter.model.frozen import frozen
+from converter.model.image import Facts, History, Image, RunConfig, Told
 from converter.model.limits import MIB
+from converter.model.loss import Loss
 from converter.model.platform import Platform
 
 Owners = Mapping[str, tuple[int, int]]
@@ -25,11 +28,23 @@ MANIFEST_MOST = 1 * MIB
 """Bytes of a manifest that is kept as an annotation, at most: registries refuse documents of more than 4 MiB."""
 
 
-def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
-    """The image without its layers and its original, with a history fitted to the number of layers.
+@frozen
+class AciFacts:
+    """What only an ACI has: the text of its manifest, and what that says."""
 
-    ``foreign["aci"]`` has the manifest's text, the image's name, and what other formats cannot hold.
-    """
+    manifest: str
+    name: str
+    version: str = ""
+    path_whitelist: tuple[str, ...] = ()
+
+    def to_json(self) -> Mapping[str, Any]:
+        members: dict[str, Any] = {"manifest": self.manifest, "name": self.name, "version": self.version}
+        members["pathWhitelist"] = list(self.path_whitelist)
+        return {key: value for key, value in members.items() if value}
+
+
+def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
+    """The image without its layers and its original, with a history fitted to the number of layers."""
     kept = Kept(manifest.annotations)
     platform, told = _platform(manifest, kept)
     config = _config(manifest, kept, owners or {})
@@ -41,7 +56,14 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_annotations(manifest, kept) | _owners(owners or {}),
-        foreign=_foreign(manifest, kept, told, tuple(_losses(manifest, kept, config, told))),
+        foreign=_foreign(manifest, kept),
+        told=Told(
+            name=reference_to(manifest),
+            platform=told,
+            depends_on=tuple(map(str, manifest.dependencies)),
+            confinement=confinement(manifest.app or {}),
+            losses=tuple(_losses(manifest, kept, config, told)),
+        ),
     )
 
 
@@ -65,7 +87,7 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
 
-def _platform(manifest: Manifest, kept: Kept) -> tuple[Platform, str]:
+def _platform(manifest: Manifest, kept: Kept) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
     original = kept.while_it_says(keys.PLATFORM, forms.platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
@@ -151,32 +173,25 @@ def reference_to(manifest: Manifest) -> str:
     return original if same else reference_of(manifest.name, version)
 
 
-def _foreign(
-    manifest: Manifest, kept: Kept, told: str, losses: Sequence[Mapping[str, str]]
-) -> dict[str, Mapping[str, Any]]:
-    members: dict[str, Any] = {
-        "manifest": manifest.text,
-        "name": manifest.name,
-        "version": manifest.labels.get("version", ""),
-        "reference": reference_to(manifest),
-        "platform": told,
-        "dependencies": [str(dependency) for dependency in manifest.dependencies],
-        "pathWhitelist": list(manifest.path_whitelist),
-        "losses": list(losses),
-    }
+def _foreign(manifest: Manifest, kept: Kept) -> dict[str, Facts]:
+    facts = AciFacts(
+        manifest=manifest.text,
+        name=manifest.name,
+        version=manifest.labels.get("version", ""),
+        path_whitelist=manifest.path_whitelist,
+    )
     docker = dict(kept.get(keys.CONFIG, forms.rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
-    found: dict[str, Mapping[str, Any]] = {"aci": {key: value for key, value in members.items() if value}}
-    return found | ({"docker": docker} if docker else {})
+    return {"aci": facts, "docker": Unnamed(docker)} if docker else {"aci": facts}
 
 
-def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -> Iterator[dict[str, str]]:
+def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
-    def row(field: str, reason: str) -> dict[str, str]:
-        return {"field": field, "reason": reason, "kept": kept}
+    def row(field: str, reason: str) -> Loss:
+        return Loss(field=field, reason=reason, kept=kept)
 
     if told == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
@@ -195,8 +210,3 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
-
-
-def no_word_for(values: Iterable[object]) -> str:
-    """Why a field is lost, including its values."""
-    return f"other formats have no word for it ({', '.join(map(str, values))})"

@@ -17,12 +17,13 @@ from converter.formats.aci import keys, provenance
 from converter.formats.aci.baseline import Baseline, comparable
 from converter.formats.aci.kept import Kept, text_map
 from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
+from converter.formats.container_config import unnamed
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
-from converter.plan import Loss
+from converter.model.loss import Loss
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
@@ -105,8 +106,8 @@ def write(image: Image, base: Baseline | None) -> Written:
     if before is None or before.history != image.history:
         steps = list(map(container_config.history_json, image.history))
         draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
-    if before is None or before.foreign.get("docker") != image.foreign.get("docker"):
-        _docker(draft, image.foreign.get("docker") or {})
+    if before is None or unnamed(before) != unnamed(image):
+        _docker(draft, unnamed(image))
     _annotations(draft, {} if before is None else before.annotations, image.annotations)
     return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
 

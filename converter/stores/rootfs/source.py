@@ -20,8 +20,8 @@ from converter.model.digest import Digest
 from converter.model.document import dump
 from converter.model.image import Attachment
 from converter.model.limits import Limits
+from converter.model.loss import Loss
 from converter.model.platform import Platform
-from converter.plan import Loss
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import shown
 from converter.stores.media.archive import open_bytes, unpacked, where

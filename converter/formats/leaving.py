@@ -1,0 +1,25 @@
+"""What an image loses by leaving the format that it was read from, as far as that format tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from converter.errors import NotFound, Unsupported
+from converter.model.image import Image
+from converter.model.loss import Loss
+
+
+def elsewhere(image: Image, target: str, *, annotated: bool = False) -> Iterator[Loss]:
+    """What an image loses in the format ``target``; if that is ``annotated``, it may keep something in annotations.
+
+    Raises Unsupported if its platform has no name there, NotFound if images that it depends on are no layers yet.
+    """
+    told = image.told
+    if told.platform == "nameless":
+        raise Unsupported(f"got the platform {image.platform}, which has no name in {target}, want one (--platform)")
+    if told.depends_on:
+        raise NotFound(f"got no image for {', '.join(told.depends_on)}, want its .aci file (--aci-path DIR)")
+    for loss in told.losses:
+        if loss.field != "platform" or told.platform != "chosen":
+            yield loss if annotated else replace(loss, kept="")

@@ -1,0 +1,47 @@
+"""From an image to the plan of its target: the only way, for conversions and for proofs of them (docs/decisions/0070).
+
+The steps are, in this order: select platforms, name, resolve dependencies, squash, compress layers, encode. Only the
+compression differs: a conversion compresses ``as_asked``, a proof ``as_in`` the target, which shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from converter import formats
+from converter.model.image import Image, Item, each_image
+from converter.model.settings import Settings
+from converter.plan import Node
+from converter.ports import Finder, Writer
+from converter.transform.layers import Edit, as_asked, as_in, squashed
+from converter.transform.platforms import select
+
+__all__ = ["Edit", "as_asked", "as_in", "encode", "select", "transform"]
+
+
+def transform(item: Item, target: Writer, settings: Settings, *, name: str, find: Finder, pack: Edit) -> Item:
+    """What ``encode`` turns into the plan of a selected item.
+
+    ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
+    compresses its layers, unless the target's are no blobs of their own. Raises NotFound, Invalid.
+    """
+    if name:
+        item = each_image(lambda image: replace(image, told=replace(image.told, name=name)))(item)
+
+    def resolve(image: Image) -> Image:
+        own = image.original is not None and image.original.format == target.name
+        # In its own format, an image may keep its dependencies, unless they become one layer with it.
+        return image if own and not settings.squash else formats.resolve(image, find)
+
+    item = each_image(resolve)(item)
+    if settings.squash:
+        item = each_image(squashed)(item)
+    return pack(item) if target.by_layer else item
+
+
+def encode(item: Item, target: Writer, accepts: frozenset[str], settings: Settings, *, mixed: bool) -> Node:
+    """Plan a transformed item for a target that takes the media types ``accepts``.
+
+    ``mixed``: each image listed by an index keeps its own format.
+    """
+    return formats.encode_mixed(item, accepts, settings) if mixed else target.encode(item, accepts, settings)

@@ -1,0 +1,148 @@
+"""Edits of layers: one of all, their media types, their compression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from converter.errors import Untrusted, within
+from converter.formats.manifest import layer_type
+from converter.model.compression import GZIP, KEEP, Compression
+from converter.model.content import Derived, Known, Layer
+from converter.model.image import History, Image, Index, Item, each_image
+from converter.model.settings import Settings
+from converter.ports import Writer
+from converter.streams.blocks import closing, peek
+from converter.streams.detect import HEAD, detect
+
+Edit = Callable[[Item], Item]
+
+
+def as_asked(target: Writer, settings: Settings, *, mixed: bool, local: bool, unpacked: bool) -> Edit:
+    """The edit that compresses layers as the settings ask for.
+
+    Falsely labelled layers are relabelled if they are ``local`` and their manifest is rewritten; a manifest that is
+    copied stays unchanged. If nothing is asked for, layers that only a store ``unpacked`` are compressed again.
+    """
+    asked = None if settings.compress == KEEP else settings.compress
+    unpacked = unpacked and settings.compress is None
+
+    def pack(image: Image) -> Image:
+        before = image.original
+        copied = asked is None and not unpacked and before is not None and (mixed or before.format == target.name)
+        if local and not copied:
+            image = relabelled(image)
+        if asked is not None:
+            return recompressed(asked)(image)
+        return recompressed(GZIP, packed=False)(image) if unpacked else image
+
+    return each_image(pack)
+
+
+def as_in(target: Item) -> Edit:
+    """The edit that compresses every layer that is not the same blob in ``target`` as it is there.
+
+    It raises Untrusted if the items do not have the same number of images and layers.
+    """
+    return lambda item: _as_in(item, target)
+
+
+def _as_in(item: Item, target: Item) -> Item:
+    if isinstance(item, Image) and isinstance(target, Image):
+        if len(item.layers) != len(target.layers):
+            raise Untrusted(f"got {len(target.layers)} layers, want {len(item.layers)}")
+        layers = (_packed(one, other) for one, other in zip(item.layers, target.layers, strict=True))
+        return replace(item, layers=tuple(layers))
+    if isinstance(item, Index) and isinstance(target, Index):
+        if len(item.entries) != len(target.entries):
+            raise Untrusted(f"got {len(target.entries)} entries in the index, want {len(item.entries)}")
+        entries = []
+        for one, other in zip(item.entries, target.entries, strict=True):
+            if one.item is not None and other.item is not None:
+                one = replace(one, item=_as_in(one.item, other.item))
+            entries.append(one)
+        return replace(item, entries=tuple(entries))
+    if type(item) is not type(target):
+        raise Untrusted("got an index in place of an image, or an image in place of an index, want what was signed")
+    return item
+
+
+def _packed(layer: Layer, target: Layer) -> Layer:
+    there = target.content
+    assert isinstance(there, Known)
+    if isinstance(layer.content, Known):
+        if layer.content.absent:
+            return layer
+        if layer.content.descriptor.digest == there.descriptor.digest:
+            return layer if codec_of(layer.content) == codec_of(there) else truthful(layer)
+        return replace(layer, content=Derived(inputs=(layer,), compression=Compression(codec_of(there))))
+    return replace(layer, content=replace(layer.content, compression=Compression(codec_of(there))))
+
+
+def recompressed(compression: Compression, *, packed: bool = True) -> Callable[[Image], Image]:
+    """An edit that gives every layer this compression, or only those without any (``packed`` false); a layer with that
+    codec stays, unless a level is asked for.
+    """
+
+    def edit(image: Image) -> Image:
+        return replace(image, layers=tuple(_recompressed(layer, compression, packed=packed) for layer in image.layers))
+
+    return edit
+
+
+def _recompressed(layer: Layer, compression: Compression, *, packed: bool) -> Layer:
+    if isinstance(layer.content, Derived):
+        return replace(layer, content=replace(layer.content, compression=compression))
+    codec = codec_of(layer.content)
+    stays = compression.level is None and codec == compression.codec if packed else codec != "none"
+    if layer.content.absent or stays:
+        return layer
+    return replace(layer, content=Derived(inputs=(layer,), compression=compression))
+
+
+def codec_of(known: Known) -> str:
+    """The codec that a layer's media type states."""
+    media_type = known.descriptor.media_type
+    return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
+
+
+def relabelled(image: Image) -> Image:
+    """Every layer under a media type that states the compression of its bytes."""
+    layers = []
+    for number, layer in enumerate(image.layers):
+        with within(f"layer[{number}]"):
+            layers.append(truthful(layer))
+    return replace(image, layers=tuple(layers))
+
+
+def truthful(layer: Layer) -> Layer:
+    """The layer under a media type that states how its bytes are compressed, which only the bytes themselves decide.
+
+    If no media type can state it (bzip2, xz), the layer is recompressed. Bytes that are no layer at all are left for
+    the reader to refuse.
+    """
+    content = layer.content
+    if isinstance(content, Derived) or content.absent:
+        return layer
+    with closing(content.raw()) as blocks:
+        codec = detect(peek(blocks, HEAD)[0])
+    packed = "none" if codec == "tar" else codec
+    if packed in (None, "openpgp", codec_of(content)):
+        return layer
+    label = layer_type(content.descriptor.media_type, str(packed))
+    if label is None:
+        return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+    return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
+
+
+def squashed(image: Image) -> Image:
+    """The image with one layer holding the file tree of all; its history becomes one step that lists the others."""
+    if len(image.layers) < 2:
+        return image
+    from converter.streams.flatten import Flatten
+
+    content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
+    created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
+    step = History(created=image.created, created_by=created_by, comment=f"squashed from {len(image.layers)} layers")
+    empty = tuple(step for step in image.history if step.empty_layer)
+    return replace(image, layers=(Layer(content=content),), history=(step, *empty) if image.history else ())

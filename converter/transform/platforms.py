@@ -1,0 +1,160 @@
+"""Selects the images of an index: those for given platforms, with the attestations that speak of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from converter.errors import NotFound, within
+from converter.model import media_types as types
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import REFERENCE, Entry, Image, Index, Item
+from converter.model.limits import in_force
+from converter.model.loss import Loss
+from converter.model.platform import ALL, Platform, choose
+
+Read = Callable[[Descriptor], Item]
+"""Reads the item that a descriptor of an index names."""
+
+
+def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
+    """The part of an item that is for ``platforms``, which are OS/ARCH[/VARIANT], or just ``all``.
+
+    Of an index, one platform gives the image that suits it, several give an index. What is no index has to suit one of
+    them, but for an image that states no platform, which gets the first. Raises NotFound.
+    """
+    if tuple(platforms) == ALL:
+        return read_whole(item, read)
+    wanted = [Platform.parse(text) for text in platforms]
+    if isinstance(item, Index):
+        return one_platform(item, wanted[0], read) if len(wanted) == 1 else some_platforms(item, wanted, read)
+    if not wanted or not isinstance(item, Image):
+        return item
+    if item.told.platform:
+        known = wanted[0] == item.platform
+        return item if known else replace(item, platform=wanted[0], told=replace(item.told, platform="chosen"))
+    if all(choose(one, (item.platform,)) is None for one in wanted):
+        raise NotFound(f"got an image for {item.platform}, want {', '.join(platforms)}")
+    return item
+
+
+def left_behind(whole: Item, item: Item) -> Iterator[Loss]:
+    """A loss for attestations of an index that speak of its image ``item``, which alone cannot hold them."""
+    if isinstance(whole, Index) and isinstance(item, Image) and item.original is not None:
+        digest = str(item.original.manifest.descriptor.digest)
+        count = sum(entry.descriptor.annotations.get(REFERENCE) == digest for entry in whole.entries)
+        if count:
+            reason = f"{count} of the index speak of the image, which is taken alone (--platform all takes them along)"
+            yield Loss(field="attestations", reason=reason)
+
+
+def host() -> Platform:
+    """The platform that this program runs on."""
+    return Platform(os=sys.platform, architecture=os.uname().machine).normalised()
+
+
+def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
+    """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
+    if not isinstance(item, Index):
+        return item
+    in_force().require("index_depth", depth, "indexes within each other")
+    read = _counted(read) if depth == 0 else read
+    entries = []
+    for number, entry in enumerate(item.entries):
+        with within(f"manifests[{number}]"):
+            child = entry.item if entry.item is not None else read(entry.descriptor)
+            entries.append(replace(entry, item=read_whole(child, read, depth + 1)))
+    return replace(item, entries=tuple(entries))
+
+
+def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
+    """The image of an index that suits a platform best; other items as they are. Raises NotFound."""
+    if not isinstance(item, Index):
+        return item
+    read = _counted(read)
+    entries = flattened(item, read)
+    offers = [_platform(entry, read) for entry in entries]
+    return _read(entries[_suiting(wanted, offers)], read)
+
+
+def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
+    """An index of just these platforms and the attestations that refer to them; raises NotFound."""
+    read = _counted(read)
+    entries = flattened(item, read)
+    offers = [_platform(entry, read) for entry in entries]
+    chosen = {_suiting(platform, offers) for platform in wanted}
+    named = {str(entries[number].descriptor.digest) for number in chosen}
+    kept = [
+        entry
+        for number, entry in enumerate(entries)
+        if number in chosen or entry.descriptor.annotations.get(REFERENCE) in named
+    ]
+    return read_whole(replace(item, entries=tuple(kept)), read)
+
+
+def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
+    found = choose(wanted, offers)
+    if found is None:
+        there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
+        raise NotFound(f"got the platforms {there}, want {wanted} (choose one with --platform, or all)")
+    return found
+
+
+def _counted(read: Read) -> Read:
+    """The same function up to the limit: nested indexes of a few rows each can name more images than there are."""
+    count = 0
+
+    def counting(descriptor: Descriptor) -> Item:
+        nonlocal count
+        count += 1
+        in_force().require("images", count, "images and indexes")
+        return read(descriptor)
+
+    return counting
+
+
+def flattened(item: Index, read: Read) -> list[Entry]:
+    """The entries of an index and of those nested in it; each nested index counts once, however often it is named.
+
+    Together they may have no more JSON values than one document may have.
+    """
+    flat: list[Entry] = []
+    seen: set[Digest] = set()
+
+    def add(index: Index, depth: int) -> None:
+        in_force().require("index_depth", depth, "indexes within each other")
+        for number, entry in enumerate(index.entries):
+            with within(f"manifests[{number}]"):
+                child = None
+                if entry.descriptor.media_type in types.INDEXES:
+                    if entry.descriptor.digest in seen:
+                        continue
+                    seen.add(entry.descriptor.digest)
+                    child = _read(entry, read)
+                if isinstance(child, Index):
+                    add(child, depth + 1)
+                else:
+                    flat.append(entry)
+                    in_force().require("json_values", len(flat) * _LEAST_VALUES, "values in indexes within each other")
+
+    add(item, 0)
+    return flat
+
+
+_LEAST_VALUES = 4
+"""An entry of an index, and its three required members."""
+
+
+def _platform(entry: Entry, read: Read) -> Platform | None:
+    """The platform of an entry, from its configuration where the index does not state it."""
+    if entry.descriptor.platform is not None or entry.descriptor.artifact_type:
+        return entry.descriptor.platform
+    item = _read(entry, read)
+    return item.platform if isinstance(item, Image) else None
+
+
+def _read(entry: Entry, read: Read) -> Item:
+    return entry.item if entry.item is not None else read(entry.descriptor)
