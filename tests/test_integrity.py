@@ -15,6 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.memory import MemoryStore
 from tests.builders import OCI, add_image, sha256
+from tests.builders.disk import write_layout
 
 TARGETS = {
     "oci": "oci:{}/out:x",
@@ -62,14 +63,12 @@ class LayoutOnDisk:
 
     def write(self) -> None:
         """Put the layout on the disk."""
-        blobs = self.path / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
-        for digest, data in self.store.blobs.items():
-            (blobs / digest.encoded).write_bytes(data)
-        rows = self.index["manifests"] or [self.store.named["app:1"].to_json()]
-        (self.path / "index.json").write_text(json.dumps({**self.index, "manifests": rows}))
+        rows = self.index.pop("manifests") or [self.store.named["app:1"].to_json()]
+        write_layout(self.path, self.store, rows, **self.index)
         if self.layout:
             (self.path / "oci-layout").write_bytes(self.layout)
+        else:
+            (self.path / "oci-layout").unlink()
 
     def _document(self, descriptor: Descriptor) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.store.blobs[descriptor.digest])

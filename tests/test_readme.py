@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.builders import CONFIG, LAYERS, sha256
+from tests.builders import CONFIG
+from tests.builders.saved import classic, config, write_tar
 from tests.trust.making import ecdsa, public_pem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,19 +29,7 @@ def examples() -> Iterator[str]:
 
 def saved(path: Path) -> None:
     """An archive as ``docker save`` of Docker 1.10 to 24 writes it."""
-    rootfs = {"type": "layers", "diff_ids": [sha256(data) for data in LAYERS]}
-    config = json.dumps({**CONFIG, "rootfs": rootfs}).encode()
-    names = [f"{sha256(data)[7:]}/layer.tar" for data in LAYERS]
-    row = {"Config": "config.json", "RepoTags": ["example/app:1"], "Layers": names}
-    files = dict(zip(names, LAYERS, strict=True)) | {
-        "config.json": config,
-        "manifest.json": json.dumps([row]).encode(),
-    }
-    with tarfile.open(path, "w") as out:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            out.addfile(info, io.BytesIO(data))
+    write_tar(path, classic(tags=["example/app:1"], data=config(**CONFIG)))
 
 
 def keys(folder: Path) -> None:

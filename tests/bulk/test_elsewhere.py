@@ -33,8 +33,8 @@ from converter.stores.memory import MemoryStore
 from converter.stores.registry.client import Rejected
 from converter.streams.workers import Workers
 from converter.verification.wanted import Wanted
-from tests.builders import add_image, tar
-from tests.bulk.images import OPTIONS, entry, many, serve
+from tests.builders import add_image, many, tar
+from tests.bulk.entries import OPTIONS, entry, serve
 from tests.bulk.test_sync import blobs_read, states
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 

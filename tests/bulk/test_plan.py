@@ -11,9 +11,9 @@ from converter.bulk.plan import Job, Unlisted, jobs
 from converter.errors import Usage
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
-from tests.bulk.images import entry
+from tests.builders.acis import aci, manifest
+from tests.bulk.entries import entry
 from tests.cli.conftest import put
-from tests.formats.aci_archives import aci, manifest
 from tests.stores.registry.fake import FakeRegistry, Refuse, first
 from tests.stores.registry.pushing import PLAIN
 

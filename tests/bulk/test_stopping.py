@@ -14,7 +14,7 @@ import pytest
 from converter.model.descriptor import Descriptor
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
-from tests.bulk.images import serve
+from tests.bulk.entries import serve
 from tests.cli.test_run import HEARS, start
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 

@@ -17,10 +17,10 @@ from converter.signing import Signing
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
-from tests.builders import add_image, tar
-from tests.bulk.images import entry, many, serve
+from tests.builders import add_image, many, tar
+from tests.builders.acis import aci_tar, manifest
+from tests.bulk.entries import entry, serve
 from tests.cli.conftest import put
-from tests.formats.aci_archives import aci_tar, manifest
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.trust.making import ecdsa, openpgp
 

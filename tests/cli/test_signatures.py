@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from converter.cli.main import main
-from tests.signing.images import NAME, aci, directory, layout
+from tests.builders.disk import NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 from tests.trust.test_content_trust import root, targets
 

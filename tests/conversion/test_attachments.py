@@ -18,6 +18,7 @@ from converter.model.reference import Location
 from converter.stores import open_source
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import add_image
+from tests.builders.disk import write_layout
 
 
 def layout(
@@ -46,12 +47,8 @@ def layout(
         row = store.add(json.dumps(body | {"subject": root.to_json()}).encode(), types.OCI_INDEX)
     if not blobs:
         del store.blobs[sbom.digest]
-    (path / "blobs" / "sha256").mkdir(parents=True)
-    for digest, data in store.blobs.items():
-        (path / "blobs" / "sha256" / digest.encoded).write_bytes(data)
-    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     named = root.to_json() | {"annotations": {"org.opencontainers.image.ref.name": "app"}}
-    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named, row.to_json()]}))
+    write_layout(path, store, (named, row.to_json()))
     return root
 
 

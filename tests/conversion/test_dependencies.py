@@ -19,7 +19,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions
 from converter.stores.aci_file import AciFile
 from converter.streams import Blocks
-from tests.formats.aci_archives import aci_tar, manifest
+from tests.builders.acis import aci_tar, manifest
 from tests.strategies.tar import File
 from tests.trust import origins
 

@@ -25,8 +25,9 @@ from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey
 from converter.verification import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256
+from tests.builders.disk import stored
 from tests.trust.making import NAME, ecdsa
-from tests.trust.origins import BOTH, stored
+from tests.trust.origins import BOTH
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,

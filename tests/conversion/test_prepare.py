@@ -12,6 +12,7 @@ from converter.model import media_types as types
 from converter.model.image import REFERENCE
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, add_index
+from tests.builders.disk import stored
 
 
 def layout(path: Path) -> None:
@@ -31,12 +32,7 @@ def layout(path: Path) -> None:
         image.to_json() | {"platform": {"os": "linux", "architecture": "amd64"}},
         said.to_json() | {"platform": unknown, "annotations": {REFERENCE: str(image.digest)}},
     ]
-    root = add_index(store, rows)
-    (path / "blobs" / "sha256").mkdir(parents=True)
-    for digest, data in store.blobs.items():
-        (path / "blobs" / "sha256" / digest.encoded).write_bytes(data)
-    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [root.to_json()]}))
+    stored(store, add_index(store, rows), path, "")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL
 from converter.stores.memory import MemoryStore
 from tests.builders import LAYERS, Dialect, add_image, add_index
-from tests.trust.origins import stored
+from tests.builders.disk import stored
 
 
 def with_docker_layers(store: MemoryStore) -> Descriptor:

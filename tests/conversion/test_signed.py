@@ -16,7 +16,7 @@ from converter.trust import evidence
 from converter.trust.makers import CosignKey, GpgFile
 from converter.trust.signature import Signature
 from converter.verification import Wanted, verify
-from tests.signing.images import NAME, directory, layout
+from tests.builders.disk import NAME, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 
 SIGNING = Signing(makers=(CosignKey(ecdsa()), GpgFile(bytes(openpgp())), CosignKey(ecdsa(1))), identity=NAME)

@@ -21,8 +21,8 @@ from converter.model.reference import Location
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
+from tests.builders.saved import classic, write_tar
 from tests.stores.copying import copy, sink_at, source_at
-from tests.stores.saving import classic, write_tar
 from tests.trust.origins import v1
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"

@@ -17,9 +17,9 @@ from converter.execute import Execution
 from converter.model.digest import Digest
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import LAYERS, add_image, gzipped
+from tests.builders.saved import classic, write_tar
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import PLAIN
-from tests.stores.saving import classic, write_tar
 
 
 def blobs(layout: Path) -> dict[str, bytes]:

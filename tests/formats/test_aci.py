@@ -31,18 +31,8 @@ from converter.ports import Writer
 from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.workers import Workers
 from converter.transform import select
-from tests.formats.aci_archives import (
-    aci,
-    aci_tar,
-    docker_image,
-    files_of,
-    layer,
-    manifest,
-    manifest_of,
-    names_of,
-    run,
-    tar_of,
-)
+from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, names_of, tar_of
+from tests.formats.running import run
 from tests.strategies.tar import File, archive
 
 APP = {"exec": ["/bin/app"], "user": "0", "group": "0"}

@@ -10,8 +10,8 @@ from converter.formats.aci.confinement import confinement, quantity
 from converter.formats.capabilities import USUAL
 from converter.formats.runtime import runtime_config
 from converter.model.content import known
-from tests.formats.aci_archives import aci as an_aci
-from tests.formats.aci_archives import manifest
+from tests.builders.acis import aci as an_aci
+from tests.builders.acis import manifest
 
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
 WITHOUT_CHOWN = [one for one in USUAL if one != "CAP_CHOWN"]

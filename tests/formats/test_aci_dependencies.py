@@ -16,7 +16,8 @@ from converter.formats.aci.archive import image_id
 from converter.model import media_types as types
 from converter.model.content import Known, known
 from converter.model.image import Dependency, Image
-from tests.formats.aci_archives import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, run, tar_of
+from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, tar_of
+from tests.formats.running import run
 from tests.strategies.tar import File
 
 Shelf = dict[str, Known]

@@ -22,7 +22,8 @@ from converter.model.image import History, RunConfig
 from converter.model.settings import Settings
 from converter.plan import Make
 from converter.streams.squash import squash
-from tests.formats.aci_archives import Ran, docker_image, files_of, layer, manifest_of, run, tar_of
+from tests.builders.acis import docker_image, files_of, layer, manifest_of, tar_of
+from tests.formats.running import Ran, run
 from tests.strategies.tar import File, archive
 
 LAYERED = Settings(layered=True)

@@ -20,12 +20,11 @@ from converter.model.content import Derived, Layer, known
 from converter.model.image import Artifact, Image, Index, Original, RunConfig
 from converter.model.loss import Loss
 from converter.model.platform import Platform
-from converter.model.reference import Location
 from converter.plan import Make, Write
-from converter.stores import open_sink
 from converter.stores.memory import MemoryStore
 from converter.streams.flatten import Flatten
 from tests.builders import LAYERS, add_image
+from tests.builders.disk import stored
 from tests.strategies.tar import File, archive
 
 LINUX = Platform(os="linux", architecture="arm64", variant="v8")
@@ -220,13 +219,7 @@ def test_what_cannot_be_written_is_refused() -> None:
 
 def test_a_conversion_makes_a_bundle_a_directory_and_a_tar(tmp_path: Path) -> None:
     store = MemoryStore()
-    root = add_image(store)
-    with open_sink(Location.parse(f"oci:{tmp_path}/layout:app")) as sink:
-        for digest, data in store.blobs.items():
-            descriptor = root if digest == root.digest else known(data, "application/octet-stream").descriptor
-            sink.put((data,), descriptor.media_type, descriptor)
-        sink.name("app", root)
-    source = f"oci:{tmp_path}/layout:app"
+    source = f"{stored(store, add_image(store), tmp_path / 'layout', 'app')}:app"
     result = converter.convert(source, f"bundle:{tmp_path}/b", f"rootfs:{tmp_path}/r", f"rootfs:{tmp_path}/r.tar")
     assert [target.format for target in result.targets] == ["runtime"] * 3
     assert result.targets[1].digest == result.targets[2].digest

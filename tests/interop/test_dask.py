@@ -30,8 +30,8 @@ from converter.model.compression import Compression
 from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.stores.memory import MemoryStore
-from tests.builders import add_image
-from tests.bulk.images import OPTIONS, PLAIN, entry, fill, many, serve
+from tests.builders import add_image, many
+from tests.bulk.entries import OPTIONS, PLAIN, entry, fill, serve
 from tests.bulk.test_sync import states
 from tests.cli.conftest import put
 from tests.interop import registries, services

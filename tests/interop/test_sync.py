@@ -14,7 +14,8 @@ from converter.cli.sync_page import BARS, page
 from converter.model.compression import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
-from tests.bulk.images import OPTIONS, entry, fill, many
+from tests.builders import many
+from tests.bulk.entries import OPTIONS, entry, fill
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.processes import Registry
 from tests.interop.tools import run

@@ -15,8 +15,9 @@ from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from converter.verification import Judgement, Wanted, verify
+from tests.builders import DOCKER
+from tests.builders.disk import NAME, aci, directory, layout
 from tests.failing_disk import failing
-from tests.signing.images import DOCKER, NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 
 COSIGN, GPG = CosignKey(ecdsa()), GpgFile(bytes(openpgp()))

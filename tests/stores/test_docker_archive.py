@@ -25,8 +25,8 @@ from converter.stores.docker_archive import repositories
 from converter.stores.media import Medium
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
+from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar
 from tests.stores.copying import contents, copy, put_tree, sink_at, source_at
-from tests.stores.saving import BASE, TOP, Link, classic, config, old, write_tar
 
 FULL = "io.containerd.image.name"
 

@@ -21,9 +21,9 @@ from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.saved import Link, classic, config, old, write_tar
 from tests.changing import changed, places
 from tests.stores.copying import contents, copy, sink_at, source_at
-from tests.stores.saving import Link, classic, config, old, write_tar
 
 quick = settings(max_examples=60, deadline=None)
 

@@ -22,8 +22,8 @@ from converter.stores.media.tar_target import _header
 from converter.stores.media.temporary import clean, temporary_directory, temporary_file
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.saved import Link, write_tar
 from tests.stores.copying import contents, copy, files, sink_at, source_at
-from tests.stores.saving import Link, write_tar
 
 SMALL = Limits(document=8)
 

@@ -18,9 +18,9 @@ from converter.stores.docker_archive import DockerArchive
 from converter.stores.memory import MemoryStore
 from converter.stores.oci_layout import OciLayout
 from tests.builders import tar
+from tests.builders.saved import classic, old, write_tar
 from tests.stores.copying import source_at
 from tests.stores.kinds import ON_DISK, Kind
-from tests.stores.saving import classic, old, write_tar
 from tests.stores.test_contract import write
 
 CLASSES: dict[str, type[Any]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import shutil
 import tarfile
@@ -18,7 +17,7 @@ from converter.model import media_types as types
 from converter.model.document import dump
 from converter.trust.origin import ARTIFACT
 from converter.verification import Wanted
-from tests.builders import sha256
+from tests.builders import sha256, tar
 from tests.trust import origins
 from tests.trust.origins import BOTH, NAME, OPENPGP
 
@@ -122,7 +121,7 @@ class Target:
             (self.folder / "app.aci").write_bytes(self.aci)
             (self.folder / "app.aci.origin").unlink()
             if not self.stripped:
-                (self.folder / "app.aci.origin").write_bytes(tar_of(self.layout.files()))
+                (self.folder / "app.aci.origin").write_bytes(tar(self.layout.files()))
             return f"aci:{self.folder}/app.aci"
         shutil.rmtree(self.folder / self.out, ignore_errors=True)
         for name, data in self.layout.files().items():
@@ -165,17 +164,6 @@ class Target:
         found = self.layout.json(self.layout.image["digest"])
         assert isinstance(found, dict)
         return found
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    """A tar of these files, by name."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 @dataclass(frozen=True)
@@ -226,8 +214,8 @@ def read(folder: Path) -> Layout:
 def opened(folder: Path, wanted: Wanted) -> Target:
     """What a conversion has left in a folder."""
     if (folder / "app.aci").exists() and (folder / "app.aci.origin").exists():
-        with tarfile.open(folder / "app.aci.origin") as tar:
-            files = {one.name: stream.read() for one in tar if (stream := tar.extractfile(one)) is not None}
+        with tarfile.open(folder / "app.aci.origin") as archive:
+            files = {one.name: stream.read() for one in archive if (stream := archive.extractfile(one)) is not None}
         return Target(folder, Layout(files), (folder / "app.aci").read_bytes(), wanted)
     return Target(folder, read(folder / "out"), wanted=wanted)
 

@@ -17,7 +17,7 @@ from converter.model import media_types as types
 from converter.model.document import dump
 from converter.model.naming import REF_NAME
 from converter.verification import Wanted
-from tests.builders import sha256
+from tests.builders import sha256, tar
 from tests.trust import origins
 from tests.trust.attacked import (
     ACI_ACI,
@@ -36,7 +36,6 @@ from tests.trust.attacked import (
     Attack,
     Target,
     read,
-    tar_of,
 )
 from tests.trust.changed_files import content, each, entry, everything, flipped, in_the_recipe, retarred, without
 from tests.trust.origins import NAME
@@ -224,7 +223,7 @@ def another_platform(target: Target) -> None:
 def behind_the_end(target: Target) -> None:
     """Another archive behind the end of this one, for readers that go on."""
     tars = target.tars()
-    target.with_tars([tars[0] + tar_of({"rootfs/bin/sh": b"evil"})])
+    target.with_tars([tars[0] + tar({"rootfs/bin/sh": b"evil"})])
 
 
 def other_keys(target: Target) -> None:

@@ -13,15 +13,13 @@ from typing import Any
 
 from converter.formats import docker_v1
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
-from converter.model.reference import Location
 from converter.signing import Signing, sign
-from converter.stores import open_sink
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile
 from converter.verification import Judgement, Wanted, verify
 from tests.builders import CONFIG, DOCKER, OCI, Dialect, add_image, add_index, gzipped, sha256
-from tests.formats.aci_archives import aci_tar, manifest
+from tests.builders.acis import aci_tar, manifest
+from tests.builders.disk import stored
 from tests.strategies.tar import File, archive
 from tests.trust.making import NAME, ecdsa, openpgp, public_pem
 from tests.trust.test_libtrust import signed as signed_v1
@@ -50,15 +48,6 @@ TOP = (
     File("srv", "dir", mode=0o700, uid=7, gid=7),
 )
 TARS = (archive(BASE), archive(TOP))
-
-
-def stored(store: MemoryStore, root: Descriptor, path: Path, name: str = NAME) -> str:
-    """What is in memory as an OCI layout."""
-    with open_sink(Location(transport="oci", path=str(path))) as sink:
-        for digest, data in store.blobs.items():
-            sink.put((data,), root.media_type if digest == root.digest else "application/octet-stream")
-        sink.name(name, root)
-    return f"oci:{path}"
 
 
 def layout(path: Path, dialect: Dialect = OCI, config: Mapping[str, Any] = CONFIG, name: str = NAME) -> str:

@@ -14,7 +14,7 @@ from converter.model.content import Known
 from converter.model.image import Image
 from converter.verification import Wanted, verify
 from converter.verification.proof import Proof
-from tests.formats.aci_archives import aci_tar, manifest
+from tests.builders.acis import aci_tar, manifest
 from tests.strategies.tar import File
 from tests.trust import attacked, origins
 from tests.trust.origins import BOTH, NAME, OPENPGP, PACKINGS, Make, asked

@@ -14,7 +14,7 @@ import converter
 from converter.errors import Untrusted
 from converter.signing import Signing, sign
 from converter.trust.makers import GpgFile
-from tests.formats.aci_archives import aci_tar, manifest
+from tests.builders.acis import aci_tar, manifest
 from tests.strategies.tar import File
 from tests.trust import origins
 from tests.trust.making import openpgp

@@ -15,6 +15,7 @@ from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey
 from converter.verification import Wanted
 from tests.builders import add_image
+from tests.builders.disk import stored
 from tests.strategies.tar import File, archive
 from tests.trust import origins
 from tests.trust.making import ecdsa
@@ -76,7 +77,7 @@ def test_a_record_is_small(tmp_path: Path) -> None:
     store = MemoryStore()
     files = [File(f"usr/{number}", data=random.Random(number).randbytes(40_000)) for number in range(200)]
     root = add_image(store, tars=[archive(files), archive([File("usr/.wh.7"), File("etc", "dir")])], name="")
-    source = origins.stored(store, root, tmp_path / "source")
+    source = stored(store, root, tmp_path / "source")
     sign(source, Signing(makers=(CosignKey(ecdsa()),)))
     converter.convert(source, f"aci:{tmp_path}/app.aci")
     assert asked(f"aci:{tmp_path}/app.aci").level == "P4"

@@ -19,7 +19,7 @@ from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
 from converter.trust.makers import CosignKey, GpgFile
 from converter.verification import Wanted, verify
-from tests.signing.images import NAME, aci, directory, layout
+from tests.builders.disk import NAME, aci, directory, layout
 from tests.trust.making import NOW, ecdsa, openpgp, public_pem
 from tests.trust.test_dsse import envelope
 from tests.trust.test_libtrust import signed as schema1

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +15,7 @@ from converter.stores.discovery import open_source
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, Endpoint, read
 from converter.stores.options import StoreOptions
+from tests.builders.acis import aci_tar, manifest
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request
 
 APP = AppName(name="example.com/a/b", labels={"version": "1.0", "os": "linux", "arch": "amd64"})
@@ -176,20 +173,7 @@ def site() -> Iterator[Site]:
 
 
 def aci(name: str = "example.com/a/b", **labels: str) -> bytes:
-    manifest: dict[str, Any] = {
-        "acKind": "ImageManifest",
-        "acVersion": "0.8.11",
-        "name": name,
-        "labels": [{"name": label, "value": value} for label, value in labels.items()],
-    }
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w") as archive:
-        for entry, data in (("rootfs", None), ("manifest", json.dumps(manifest).encode())):
-            member = tarfile.TarInfo(entry)
-            member.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
-            member.size = len(data or b"")
-            archive.addfile(member, io.BytesIO(data or b""))
-    return held.getvalue()
+    return aci_tar(manifest(name, labels=[{"name": label, "value": value} for label, value in labels.items()]))
 
 
 PAGE = page(("ac-discovery", "example.com http://store.test/{name}-{version}-{os}-{arch}.{ext}")).encode()

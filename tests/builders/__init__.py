@@ -1,12 +1,11 @@
-"""Images made in memory: what most tests start from."""
+"""Images that tests start from: here in memory; beside this on disk, as ACIs, and as ``docker save`` wrote them."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
-import tarfile
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.stores.memory import MemoryStore
+from tests.strategies.tar import File, archive
 
 CONFIG: Mapping[str, Any] = {
     "architecture": "amd64",
@@ -36,15 +36,8 @@ CONFIG: Mapping[str, Any] = {
 
 def tar(entries: Mapping[str, bytes | None]) -> bytes:
     """A tar of files (bytes) and directories (None), without a clock."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in entries.items():
-            info = tarfile.TarInfo(name)
-            info.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
-            info.mode = 0o755 if data is None else 0o644
-            info.size = len(data or b"")
-            archive.addfile(info, io.BytesIO(data or b""))
-    return out.getvalue()
+    files = (File(name, "dir", mode=0o755) if data is None else File(name, data=data) for name, data in entries.items())
+    return archive(tuple(files), "ustar")
 
 
 def gzipped(data: bytes) -> bytes:
@@ -112,3 +105,19 @@ def add_index(
     root = store.add(json.dumps(body, indent=3).encode(), dialect.index)
     store.named[name] = root
     return root
+
+
+def layers(numbers: Iterable[int], size: int = 20_000) -> list[bytes]:
+    """A tar for each number, half of it compressible."""
+    return [tar({f"file{one}": random.Random(one).randbytes(size // 2) + b"-" * (size // 2)}) for one in numbers]
+
+
+def many(count: int, *, base: int = 4, own: int = 2, size: int = 20_000) -> tuple[MemoryStore, list[Descriptor]]:
+    """Images of ``base`` layers that all have and ``own`` layers each."""
+    store = MemoryStore()
+    shared = layers(range(base), size)
+    roots = []
+    for number in range(count):
+        unique = layers(range(1000 + number * own, 1000 + (number + 1) * own), size)
+        roots.append(add_image(store, tars=[*shared, *unique], name=""))
+    return store, roots

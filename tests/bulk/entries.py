@@ -1,10 +1,8 @@
-"""Many images in a registry, most of whose bytes they share."""
+"""Many images put into a registry, and the entries that bring them somewhere else."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,29 +14,12 @@ from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.memory import MemoryStore
-from tests.builders import add_image, tar
 from tests.interop.processes import Registry
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import put
 
 PLAIN = StoreOptions(tls_verify=False)
 OPTIONS = Options(store=PLAIN, target_store=PLAIN, jobs=2)
-
-
-def layers(numbers: Iterable[int], size: int = 20_000) -> list[bytes]:
-    """A tar for each number, half of it compressible."""
-    return [tar({f"file{one}": random.Random(one).randbytes(size // 2) + b"-" * (size // 2)}) for one in numbers]
-
-
-def many(count: int, *, base: int = 4, own: int = 2, size: int = 20_000) -> tuple[MemoryStore, list[Descriptor]]:
-    """Images of ``base`` layers that all have and ``own`` layers each."""
-    store = MemoryStore()
-    shared = layers(range(base), size)
-    roots = []
-    for number in range(count):
-        unique = layers(range(1000 + number * own, 1000 + (number + 1) * own), size)
-        roots.append(add_image(store, tars=[*shared, *unique], name=""))
-    return store, roots
 
 
 def serve(registry: FakeRegistry, store: MemoryStore, roots: list[Descriptor]) -> None:

@@ -1,4 +1,4 @@
-"""ACIs made in memory, plans run in memory."""
+"""ACIs in memory, what is in them, and images to be made into them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from converter.cache import Memory
-from converter.events import Event, Warned
-from converter.execute import Execution, Running
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
 from converter.model.image import History, Image, Original, RunConfig, Told
 from converter.model.platform import Platform
-from converter.plan import Made, Node
-from converter.stores.memory import MemorySink, MemoryStore
-from converter.streams.workers import Workers
+from converter.streams.content import uncompressed
 from tests.strategies.tar import File, archive
 
 ROOTFS = File("rootfs", "dir", mode=0o755)
@@ -61,41 +55,8 @@ def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a plan made: the root, and every blob in the order of its making."""
-
-    made: Made
-    blobs: tuple[bytes, ...]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def root(self) -> Known:
-        """The root as a source would have it."""
-        data = next(data for data in self.blobs if known(data, "").descriptor.digest == self.made.descriptor.digest)
-        return known(data, types.ACI)
-
-    @property
-    def image_id(self) -> str:
-        """The ID of the ACI."""
-        assert self.made.diff_id is not None
-        return f"{self.made.diff_id.algorithm}-{self.made.diff_id.encoded}"
-
-
-def run(node: Node) -> Ran:
-    """Execute a plan into memory, one node after the other."""
-    store = MemoryStore()
-    heard: list[Event] = []
-    with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
-    warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
-    return Ran(made, tuple(store.blobs.values()), warnings)
-
-
 def tar_of(content: Layer) -> bytes:
     """The uncompressed bytes of a layer."""
-    from converter.streams.content import uncompressed
-
     return b"".join(uncompressed(content))
 
 

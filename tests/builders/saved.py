@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.builders import LAYERS, sha256
+from tests.strategies.tar import File, archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +25,15 @@ Files = Mapping[str, bytes | Link]
 
 def write_tar(path: Path, files: Files | Sequence[tuple[str, bytes | Link]], prefix: str = "") -> Path:
     """A tar of these files in this order."""
-    with tarfile.open(path, "w") as archive:
-        for name, content in files.items() if isinstance(files, Mapping) else files:
-            info = tarfile.TarInfo(prefix + name)
-            if isinstance(content, Link):
-                info.type = tarfile.LNKTYPE if content.hard else tarfile.SYMTYPE
-                info.linkname = content.target
-                archive.addfile(info)
-            else:
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
+    rows = files.items() if isinstance(files, Mapping) else files
+    path.write_bytes(archive([_entry(prefix + name, content) for name, content in rows]))
     return path
+
+
+def _entry(name: str, content: bytes | Link) -> File:
+    if isinstance(content, Link):
+        return File(name, "link" if content.hard else "symlink", target=content.target)
+    return File(name, data=content)
 
 
 def config(tars: Sequence[bytes] = LAYERS, **more: Any) -> bytes:

@@ -1,0 +1,45 @@
+"""Plans run in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converter.cache import Memory
+from converter.events import Event, Warned
+from converter.execute import Execution, Running
+from converter.model import media_types as types
+from converter.model.content import Known, known
+from converter.plan import Made, Node
+from converter.stores.memory import MemorySink, MemoryStore
+from converter.streams.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a plan made: the root, and every blob in the order of its making."""
+
+    made: Made
+    blobs: tuple[bytes, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Known:
+        """The root as a source would have it."""
+        data = next(data for data in self.blobs if known(data, "").descriptor.digest == self.made.descriptor.digest)
+        return known(data, types.ACI)
+
+    @property
+    def image_id(self) -> str:
+        """The ID of the ACI."""
+        assert self.made.diff_id is not None
+        return f"{self.made.diff_id.algorithm}-{self.made.diff_id.encoded}"
+
+
+def run(node: Node) -> Ran:
+    """Execute a plan into memory, one node after the other."""
+    store = MemoryStore()
+    heard: list[Event] = []
+    with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
+        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
+    warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
+    return Ran(made, tuple(store.blobs.values()), warnings)
