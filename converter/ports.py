@@ -24,8 +24,8 @@ class Writer(Protocol):
     """How an image is written down. Pure: it opens no layer."""
 
     name: str
-    by_layer: bool
-    """Whether each layer of an image is a blob of its own there, so that it has a compression of its own."""
+    whole: str
+    """What an image is called there that is one blob, with all its layers in it; empty if each layer is a blob."""
 
     def encode(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Node:
         """Plan the item in this format for a target that accepts the media types ``accepts`` (empty: any).

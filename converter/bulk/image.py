@@ -96,7 +96,7 @@ class _Run:
             outcome = self._forecast(target)
             if outcome.state == "written":
                 outcome = self._write(outcome, target, sink, stack)
-        if outcome.state == "written" and options.signing is not None and target.plan.root.media_type == types.ACI:
+        if outcome.state == "written" and options.signing is not None and target.plan.root.media_type in types.WHOLE:
             signed.add_beside(job.destination, options.signing, options.store)
         return replace(outcome, seconds=time.monotonic() - began)
 

@@ -106,7 +106,7 @@ def _sign(sink: Sink, target: Target, root: Descriptor, options: Options) -> Sho
 def sign_files(results: list[TargetResult], options: Options) -> Iterator[TargetResult]:
     """The results, after signing those whose signature is over a file, which must exist first."""
     for done in results:
-        if options.signing is not None and not options.dry_run and done.media_type == types.ACI:
+        if options.signing is not None and not options.dry_run and done.media_type in types.WHOLE:
             more = signed.add_beside(Location.parse(done.destination), options.signing, options.store)
             done = replace(done, signatures=(*done.signatures, *more))
         yield done

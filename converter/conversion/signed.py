@@ -120,8 +120,8 @@ def add(
     signing: Signing,
     store: StoreOptions,
 ) -> Shown:
-    """Sign what has just been written, before the sink commits. ACIs are signed later, by ``add_beside``."""
-    if root.media_type == types.ACI:
+    """Sign what has just been written, before the sink commits. A whole image is signed later, by ``add_beside``."""
+    if root.media_type in types.WHOLE:
         return ()
     from converter.signing import attach, attach_files
     from converter.trust.cosign import SIGNATURE
@@ -136,7 +136,7 @@ def add(
 
 
 def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> Shown:
-    """Sign an ACI after it has been committed: its signature is over the file."""
+    """Sign a whole image after it has been committed: its signature is over the file."""
     from converter.signing import sign
 
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))

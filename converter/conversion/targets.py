@@ -19,9 +19,6 @@ from converter.ports import Writer
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""
 
-ONE_PLATFORM = {"aci": "an ACI", "runtime": "a root file system"}
-"""The formats that hold an image for one platform only, and their names for people."""
-
 
 def check(destinations: Sequence[Location], images: int) -> None:
     """Check that every destination can hold so many images; raises Usage if one would replace another."""
@@ -54,11 +51,10 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
         return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
-    chosen = asked or (own if own in holds else holds[0])
-    if chosen in ONE_PLATFORM and isinstance(item, Index):
-        what = ONE_PLATFORM[chosen]
-        raise Usage(f"got images for several platforms, want one for {what} (choose it with --platform)")
-    return formats.writer(chosen)
+    chosen = formats.writer(asked or (own if own in holds else holds[0]))
+    if chosen.whole and isinstance(item, Index):
+        raise Usage(f"cannot write {chosen.whole} for several platforms: choose one with --platform")
+    return chosen
 
 
 def unloaded(destination: Location, item: Item) -> Iterator[Loss]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 
@@ -86,6 +86,14 @@ def resolve(image: Image, find: Finder) -> Image:
     from converter.formats import aci
 
     return aci.resolve(image, find)
+
+
+def among(images: Iterable[Known]) -> Finder:
+    """Finds images that others depend on among these, of which each is read up to its manifest now."""
+    from converter.formats.aci.dependencies import fitting, shelf
+
+    there = shelf(images)
+    return lambda dependency: fitting(there, dependency)
 
 
 def own_name(item: Item) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "docker"
-by_layer = True
+whole = ""
 media_types = frozenset((types.DOCKER_MANIFEST, types.DOCKER_LIST))
 
 DIALECT = manifest.Dialect(

@@ -15,7 +15,7 @@ from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "oci"
-by_layer = True
+whole = ""
 media_types = frozenset((types.OCI_MANIFEST, types.OCI_INDEX))
 
 DIALECT = manifest.Dialect(

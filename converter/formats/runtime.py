@@ -26,7 +26,7 @@ from converter.streams.flatten import Flatten
 from converter.streams.squash import squash
 
 name = "runtime"
-by_layer = False
+whole = "a root file system"
 
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -55,7 +55,7 @@ class Flattened:
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
     del settings
-    image = single(item, "a root file system")
+    image = single(item, whole)
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
     content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)

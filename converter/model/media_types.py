@@ -54,6 +54,9 @@ MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 INDEXES = frozenset((OCI_INDEX, DOCKER_LIST))
 """Documents that name manifests."""
 
+WHOLE = frozenset((ACI,))
+"""What is an image as a whole, with all its files, and no document that names them."""
+
 CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
 """Configurations of images."""
 

@@ -23,7 +23,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     """What ``encode`` turns into the plan of a selected item.
 
     ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
-    compresses its layers, unless the target's are no blobs of their own. Raises NotFound, Invalid.
+    compresses its layers, unless the target is one whole. Raises NotFound, Invalid.
     """
     if name:
         item = each_image(lambda image: replace(image, told=replace(image.told, name=name)))(item)
@@ -36,7 +36,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     item = each_image(resolve)(item)
     if settings.squash:
         item = each_image(squashed)(item)
-    return pack(item) if target.by_layer else item
+    return item if target.whole else pack(item)
 
 
 def encode(item: Item, target: Writer, accepts: frozenset[str], settings: Settings, *, mixed: bool) -> Node:

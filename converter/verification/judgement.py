@@ -164,7 +164,7 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
     read, wanted = formats.reading(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
-    if isinstance(item, Image) and root.media_type != types.ACI and choose(wanted, (item.platform,)) is None:
+    if isinstance(item, Image) and root.media_type not in types.WHOLE and choose(wanted, (item.platform,)) is None:
         raise Untrusted(f"got an image for {item.platform}, want one for {wanted}")
     return item
 

@@ -88,7 +88,7 @@ class OriginalSource:
         if part is not None:
             return _as(descriptor, self._fetch(part))
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
-        if descriptor.media_type == types.ACI:
+        if descriptor.media_type in types.WHOLE:
             return Known(descriptor, lambda: self._aci(descriptor, packed))
         if digest in self._layers:
             return _as(descriptor, self._layers[digest])
@@ -105,12 +105,12 @@ class OriginalSource:
         recipes = {row.diff_id: row for row in self.record.layers if row.recipe is not None}
         return replace(image, layers=tuple(self._again(layer, recipes.get(layer.diff_id)) for layer in image.layers))
 
-    def acis(self) -> Iterator[Known]:
-        """The ACIs that the target was made from: those that the record holds, and those that can be rebuilt."""
+    def images(self) -> Iterator[Known]:
+        """The whole images that the target was made from: those that the record holds, or that can be rebuilt."""
         rows = {row.source: row.size for row in self.record.layers if row.source is not None and row.packing}
         carried = {digest: part.size for digest, part in self._parts.items() if _is_image(part)}
         for digest, size in (carried | rows).items():
-            yield self.fetch(Descriptor(media_type=types.ACI, digest=digest, size=size))
+            yield self.fetch(Descriptor(media_type=self.record.root.media_type, digest=digest, size=size))
 
     def target(self, digest: Digest) -> Descriptor:
         """The complete descriptor of a blob of the converted image."""
@@ -148,7 +148,7 @@ class OriginalSource:
                 tar: Blocks = plain(ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
-            elif self._root.media_type == types.ACI:  # one that it depends on
+            elif self._root.media_type in types.WHOLE:  # one that it depends on
                 tar = plain(ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
                 raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
@@ -181,7 +181,7 @@ class OriginalSource:
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _aci_tar(self, row: LayerOrigin) -> Blocks:
-        if self._root.media_type == types.ACI:
+        if self._root.media_type in types.WHOLE:
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
             raise NotFound("got a record without a recipe of the ACI, want one")

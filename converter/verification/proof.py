@@ -7,27 +7,31 @@ converted again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.model import media_types as types
+from converter.model.compression import NONE
 from converter.model.content import Derived, Known, Layer, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, images
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, evaluate, leaves
+from converter.model.image import Image, Index, Item, each_image, images
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
 from converter.ports import Finder
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
 from converter.streams.verify import measured
+from converter.transform import as_in, encode, transform
 from converter.transform.layers import codec_of
-from converter.verification import again, differing
+from converter.transform.platforms import Read, flattened, select
+from converter.verification import differing
 from converter.verification.original import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
@@ -71,31 +75,103 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     verified. Raises Untrusted with what differs, and what reading raises.
     """
     root, target = original.converted.root, original.converted.item
-    item = again.chosen(original, signed)
+    item = _selected(original, signed)
     was = original.record.root.media_type
     platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
-    node = again.planned(original, item, finder)
-    open_ends = tuple(_untold(original, item))
-    if root.media_type == types.ACI:
+    node = _planned(original, item, finder)
+    open_ends = tuple(_untold(original, item, node))
+    if not isinstance(node, Write):
         found = _acis(original, node)
         beneath = () if original.record.settings.layered else _beneath(target)
         return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
     made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
-    for number, (leaf, layer) in enumerate(again.pairs(node, target)):
+    for number, (leaf, layer) in enumerate(_pairs(node, target)):
         with within(f"layer[{number}]"):
             made[leaf], row = _layer(original, leaf, layer)
             rows.append(row)
-    uncovered = (*_documents(again.filled(node, made), original.converted), *_elsewhere(target), *open_ends)
+    uncovered = (*_documents(_filled(node, made), original.converted), *_elsewhere(target), *open_ends)
     return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
 
 
-def _untold(original: OriginalSource, item: Item) -> Iterator[str]:
+def _selected(original: OriginalSource, root: Descriptor) -> Item:
+    """The part of the signed image that was converted; raises Untrusted if an index lists it for another platform."""
+    platforms, read = original.record.settings.platforms, formats.reading(original.fetch)
+    whole = read(root)
+    if isinstance(whole, Index) and not platforms:
+        raise Untrusted("got a record that does not say which image of an index it is about, want it to")
+    item = select(whole, platforms, read)
+    if isinstance(whole, Index):
+        _check_platforms(whole, item, read)
+    return item
+
+
+def _check_platforms(index: Index, item: Item, read: Read) -> None:
+    """Raises Untrusted if an image is for another platform than the index lists it under."""
+    rows = (entry.descriptor for entry in flattened(index, read))
+    listed = {row.digest: row.platform for row in rows if row.platform is not None}
+    for image in images(item):
+        assert image.original is not None
+        told = listed.get(image.original.manifest.descriptor.digest)
+        if told and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
+            raise Untrusted(f"got an image for {image.platform}, want one for {told}, as the index lists it")
+
+
+def _planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
+    """The plan that must have produced ``original.converted``. Raises Untrusted if none could have.
+
+    ``finder`` finds the dependencies of an image.
+    """
+    record, target = original.record, original.converted.item
+    form = formats.reader_of(original.converted.root.media_type)
+    settings = replace(record.settings, compress=NONE)  # the proof compares uncompressed bytes
+    item = each_image(original.with_layers)(item)
+    item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
+    mixed = any(image.original is not None and image.original.format != form.name for image in images(target))
+    return encode(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
+
+
+def _layer_types(item: Item) -> Iterator[str]:
+    """The media types of the target's layers."""
+    for image in images(item):
+        for layer in image.layers:
+            if isinstance(layer.content, Known):
+                yield layer.content.descriptor.media_type
+
+
+def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
+    """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
+    if isinstance(target, Image):
+        nodes = leaves(node)
+        here = [layer for layer in target.layers if not layer.absent]
+        if len(nodes) != len(here):
+            raise Untrusted(f"got {len(here)} layers, want {len(nodes)}")
+        yield from zip(nodes, here, strict=True)
+    elif isinstance(target, Index) and isinstance(node, Write):
+        for child, entry in zip(node.inputs, target.entries, strict=True):
+            if entry.item is not None:
+                yield from _pairs(child, entry.item)
+
+
+def _filled(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
+    """What a node becomes, given what the target has for its layers."""
+
+    def leaf(one: Leaf, _inputs: tuple[Made, ...]) -> Made:
+        if one in made:
+            return made[one]
+        assert isinstance(one, Copy), "every layer of a target is proven before its documents are"
+        # A part of an artifact, which is copied as it is.
+        return Made(descriptor=one.content.descriptor.retyped(one.media_type).bare(), diff_id=one.diff_id)
+
+    return evaluate(node, leaf)
+
+
+def _untold(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
     """What only the record states, and nothing signed does."""
     settings = original.record.settings
     if settings.platforms and isinstance(item, Image) and item.told.platform:
         yield "the platform, which the signed ACI does not say"
-    if settings.rkt_dev_links and original.converted.root.media_type == types.ACI:
+    if settings.rkt_dev_links and not isinstance(node, Write):
         yield "the links below /dev, which the record asks for"
     if settings.epoch:
         yield "the time of what no signed layer has, which the record says"
@@ -126,7 +202,7 @@ def direct(root: Descriptor, target: Item) -> Proof:
                 uncovered.append(_NOT_HERE.format(place, number))
             else:
                 rows.append(LayerProof(target=digest, source=digest, level=IDENTICAL))
-    if root.media_type == types.ACI:
+    if root.media_type in types.WHOLE:
         rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
         uncovered += _beneath(target)
     return Proof(level=IDENTICAL, layers=tuple(rows), uncovered=tuple(uncovered))

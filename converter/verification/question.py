@@ -54,7 +54,7 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
     source, location = stored.source, stored.location
     known = formats.labelled(source.fetch(stored.root))
     root = replace(stored.root, media_type=known.descriptor.media_type)
-    is_file = root.media_type == types.ACI
+    is_file = root.media_type in types.WHOLE
     manifest = b"" if is_file else known.read()
     aci_name, aci_version = _called(known, source) if is_file else ("", "")
     with TemporaryDirectory(prefix="transship-") as folder:

@@ -14,9 +14,6 @@ from functools import cached_property
 
 from converter import formats
 from converter.errors import ConverterError, NotFound, Untrusted, within
-from converter.formats.aci.archive import read_manifest
-from converter.formats.aci.dependencies import Shelf, fitting
-from converter.formats.aci.manifest import parse
 from converter.model import media_types as types
 from converter.model.content import Known, missing
 from converter.model.descriptor import Descriptor
@@ -25,7 +22,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.naming import FULL_NAME, NAMES
 from converter.model.reference import Location
-from converter.ports import Fetch, Source
+from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
 from converter.transform.platforms import read_whole
 from converter.trust import origin
@@ -133,7 +130,7 @@ class _Tracing:
         return Trace(problems=tuple(problems))
 
     def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[Step]:
-        names = names or _names_of_aci(here.item)
+        names = names or _own_names(here.item)
         with ExitStack() as files:
             original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
@@ -164,10 +161,10 @@ class _Tracing:
     def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
         """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
-        if signed.media_type != types.ACI or self.wanted.map_identity or wanted is None:
+        if signed.media_type not in types.WHOLE or self.wanted.map_identity or wanted is None:
             return
         item = formats.reading(original.fetch)(signed)
-        told = name_of(Location(transport="aci", path=""), replace(signed, annotations=_names_of_aci(item)))
+        told = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
             raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r} (--identity)")
 
@@ -187,7 +184,7 @@ class _Dependencies:
 
     def find(self, dependency: Dependency) -> Known | None:
         """A Finder; raises Untrusted if the ACI has to be signed and is not."""
-        known = fitting(self._shelf, dependency)
+        known = self._found(dependency)
         if known is not None and not dependency.pinned:
             judgement = judge(Stored(self._original, self._location, known.descriptor), self._wanted)
             self.verdicts += judgement.verdicts
@@ -195,16 +192,16 @@ class _Dependencies:
         return known
 
     @cached_property
-    def _shelf(self) -> Shelf:
+    def _found(self) -> Finder:
         with within("dependencies"):
-            return [(parse(read_manifest(known)), known) for known in self._original.acis()]
+            return formats.among(self._original.images())
 
 
 def _names(root: Descriptor) -> dict[str, str]:
     return {key: text for key, text in root.annotations.items() if key in NAMES}
 
 
-def _names_of_aci(item: Item) -> dict[str, str]:
+def _own_names(item: Item) -> dict[str, str]:
     """The name that an ACI states for itself, as annotations; other images are named by their stores."""
     name = item.told.name if isinstance(item, Image) else ""
     return {FULL_NAME: name} if name else {}

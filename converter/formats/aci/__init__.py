@@ -29,10 +29,10 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
 
-__all__ = ["AciFacts", "by_layer", "decode", "encode", "losses", "media_types", "name", "resolve"]
+__all__ = ["AciFacts", "decode", "encode", "losses", "media_types", "name", "resolve", "whole"]
 
 name = "aci"
-by_layer = False
+whole = "an ACI"
 media_types = frozenset((types.ACI,))
 
 
@@ -57,7 +57,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
     a compression that an ACI may not have.
     """
     del accepts
-    image = single(item, "an ACI")
+    image = single(item, whole)
     if settings.rkt_dev_links:
         image = with_dev_links(image)
     base = baseline_of(image)
@@ -76,13 +76,13 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
 
 def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
-    image = single(item, "an ACI")
+    image = single(item, whole)
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return
     yield from write(image, base).losses
     yield from _losses_of_layers(image, layered=settings.layered)
-    yield from only_of_oci(image.original, "an ACI")
+    yield from only_of_oci(image.original, whole)
 
 
 def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:

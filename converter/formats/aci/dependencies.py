@@ -32,6 +32,11 @@ Shelf = Sequence[tuple[Manifest, Known]]
 Paths = frozenset[bytes]
 
 
+def shelf(images: Iterable[Known]) -> Shelf:
+    """ACIs to choose from; each is read up to its manifest."""
+    return [(parse(read_manifest(known)), known) for known in images]
+
+
 def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
     """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
     named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
