@@ -11,18 +11,18 @@ from pathlib import Path
 from converter.version import __version__
 
 _PACKAGE = Path(__file__).parent.parent
-_RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
+RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 """Where the rules and schemas may be: in a wheel and in a checkout."""
 
 
 @cache
-def edition() -> str:
+def edition(folders: tuple[Path, ...] = RULES) -> str:
     """The version and a checksum of the rule files: in a checkout, rules change between versions.
 
     Every file counts, not just the newest: a restored file may be older than the rest, and clocks can go backwards.
     """
     files = []
-    for folder in _RULES:
+    for folder in folders:
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_file():

@@ -123,6 +123,21 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
             os.close(fd)
 
 
+def sync_file_system(path: Path) -> None:
+    """Make all files of a directory's file system durable: one call for any number of files. Raises OSError."""
+    import ctypes
+
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable, if the file system supports that."""
     with disk(path, "write"):

@@ -12,9 +12,9 @@ from converter.bulk.sync import Run, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.compression import Compression
-from converter.model.content import Blocks
 from converter.signing import Signing
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores import disk
+from converter.stores.media import directory
 from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image, many, tar
@@ -33,13 +33,13 @@ def blobs_read(registry: FakeRegistry) -> Counter[str]:
 
 def files_read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     """How often each file of a layout is read from now on."""
-    read, blocks = Counter[Path](), DirectoryMedium._blocks
+    read, opened = Counter[Path](), disk.open_regular
 
-    def counted(path: Path, offset: int, size: int | None) -> Blocks:
+    def counted(path: Path) -> int:
         read[path] += 1
-        return blocks(path, offset, size)
+        return opened(path)
 
-    monkeypatch.setattr(DirectoryMedium, "_blocks", staticmethod(counted))
+    monkeypatch.setattr(directory, "open_regular", counted)
     return read
 
 

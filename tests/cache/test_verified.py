@@ -59,17 +59,15 @@ def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypat
         pytest.param(lambda rule: rule.with_name("more.py").write_text("rule"), id="added"),
     ],
 )
-def test_rules_are_others_when_any_file_of_theirs_is(
-    change: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("converter.cache.edition._RULES", (tmp_path, tmp_path / "not there"))
+def test_rules_are_others_when_any_file_of_theirs_is(change: Callable[[Path], object], tmp_path: Path) -> None:
+    folders = (tmp_path, tmp_path / "not there")
     for name in ("rule.py", "newest.py"):
         (tmp_path / name).write_text("rule")
     os.utime(tmp_path / "newest.py", (2**33, 2**33))
-    before = edition.__wrapped__()
-    assert edition.__wrapped__() == before
+    before = edition.__wrapped__(folders)
+    assert edition.__wrapped__(folders) == before
     change(tmp_path / "rule.py")
-    assert edition.__wrapped__() != before
+    assert edition.__wrapped__(folders) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

@@ -13,7 +13,6 @@ from converter.cache.blobs import KeptBlobs
 from converter.conversion import caching, convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch
-from converter.execute import Execution
 from converter.model.digest import Digest
 from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import LAYERS, add_image, gzipped
@@ -43,7 +42,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("a layer was packed again")
 
-    monkeypatch.setattr(Execution, "_make_anew", fail)
+    monkeypatch.setattr("converter.execute.making.make", fail)
 
 
 def test_a_layer_that_the_target_has_is_not_packed_again(

@@ -22,7 +22,7 @@ from converter.model.document import dump
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.docker_archive import repositories
-from converter.stores.media import Medium
+from converter.stores.media.directory import DirectoryMedium
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
 from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar
@@ -161,21 +161,25 @@ def test_an_archive_may_repeat_itself(tmp_path: Path) -> None:
     assert manifest_at(write_tar(tmp_path / "a.tar", [*files.items(), *files.items()]))
 
 
-def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Counted(DirectoryMedium):
+    """A directory that counts how many documents are read of it."""
+
+    read = 0
+
+    def read_document(self, name: str) -> bytes:
+        self.read += 1
+        return super().read_document(name)
+
+
+def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path) -> None:
     ids = [f"{number:064x}" for number in range(300)]
-    files: dict[str, bytes | Link] = {"repositories": json.dumps({"a": dict(zip(ids, ids, strict=True))}).encode()}
+    (tmp_path / "repositories").write_text(json.dumps({"a": dict(zip(ids, ids, strict=True))}))
     for below, layer in zip([None, *ids], ids, strict=False):
-        files[f"{layer}/json"] = json.dumps({"id": layer, "parent": below}).encode()
-    reads: list[str] = []
-    read = repositories._document
-
-    def counted(medium: Medium, layer: str) -> bytes:
-        reads.append(layer)
-        return read(medium, layer)
-
-    monkeypatch.setattr(repositories, "_document", counted)
-    assert len(source_at("docker-archive", write_tar(tmp_path / "a.tar", files)).names()) == 300
-    assert len(reads) < 5 * 300
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "json").write_text(json.dumps({"id": layer, "parent": below}))
+    medium = Counted(tmp_path)
+    assert len(repositories.images(medium)) == 300
+    assert medium.read < 5 * 300
 
 
 def several() -> dict[str, bytes | Link]:

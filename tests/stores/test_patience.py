@@ -42,13 +42,20 @@ def test_the_last_failure_is_raised() -> None:
 
 
 def test_when_a_host_asks_to_wait_all_threads_do() -> None:
-    one, clock = patient()
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        first = not clock.slept
+        clock.slept.append(seconds)
+        if first:
+            # Another thread, four seconds later.
+            clock.now += 4
+            one.wait()
+
+    one = Patience(5, sleep, lambda: clock.now)
     one.wait()
     assert not clock.slept
     one.retry(Interrupted("busy", 7), 1)
-    assert clock.slept == [7]
-    one._not_before = clock.now + 3
-    one.wait()
     assert clock.slept == [7, 3]
 
 

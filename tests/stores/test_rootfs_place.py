@@ -166,7 +166,7 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
         yield archive([File("g")])
 
     monkeypatch.setattr(place, "PAUSE", 0.001)
-    monkeypatch.setattr(place, "_sync", sync)
+    monkeypatch.setattr(place, "sync_file_system", sync)
     told = pytest.raises(StorageFailed, match="input/output") if code else nullcontext()
     with told, sink_at(tmp_path / "target") as sink:
         sink.put(slow(), types.ROOTFS)
@@ -186,7 +186,7 @@ def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
         raise NotFound("got no more, want it")
 
     monkeypatch.setattr(place, "PAUSE", 0.001)
-    monkeypatch.setattr(place, "_sync", sync)
+    monkeypatch.setattr(place, "sync_file_system", sync)
     with pytest.raises(NotFound), sink_at(tmp_path / "target") as sink:
         sink.put(broken(), types.ROOTFS)
     assert left(tmp_path) == []

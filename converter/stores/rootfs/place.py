@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from converter.errors import Invalid
-from converter.stores.disk import disk, names_in, sync_directory
+from converter.stores.disk import disk, names_in, sync_directory, sync_file_system
 from converter.stores.media.temporary import NAME, Staging
 
 OWN = "lost+found"
@@ -57,7 +56,7 @@ class Place(Staging):
 
     def sync(self) -> None:
         """Sync the whole file system to its disk: one call for any number of files."""
-        _sync(self.staged)
+        sync_file_system(self.staged)
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
@@ -72,7 +71,7 @@ class Place(Staging):
         def run() -> None:
             try:
                 while not done.wait(PAUSE):
-                    _sync(path)
+                    sync_file_system(path)
             except OSError as error:
                 errors.append(error)
 
@@ -99,18 +98,6 @@ class Place(Staging):
             there = [name for name in names_in(self.path) if name != OWN and not NAME.fullmatch(name)]
         if there:
             raise Invalid(f"got {self.shown}, which is not empty, want a new name or an empty directory")
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-        if syncfs is None:
-            os.sync()
-        elif syncfs(fd) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(fd)
 
 
 def _open_up(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import random
 
 import pytest
@@ -34,11 +35,12 @@ def test_what_is_too_much_for_the_memory_lies_on_the_disk(monkeypatch: pytest.Mo
 
 
 def test_a_disk_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr(records, "SpooledTemporaryFile", lambda **_: Full())
     with Records() as made:
-        monkeypatch.setattr(made._file, "write", full)
         made.add(b"record")
         with pytest.raises(StorageFailed, match="got 'No space left on device', want room for a list of files"):
             made[0]
