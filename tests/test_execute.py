@@ -16,7 +16,7 @@ from converter import formats
 from converter.cache import Memory
 from converter.errors import DigestMismatch, Invalid
 from converter.events import Event, Finished, Moved, Planned
-from converter.execute import Execution, Running
+from converter.execute import Running, with_threads
 from converter.formats import docker, oci
 from converter.model.compression import GZIP, NONE, ZSTD, Compression
 from converter.model.content import Blocks
@@ -48,7 +48,7 @@ def run(
     target = MemoryStore()
     with MemorySink(target) as sink, Workers(jobs) as workers:
         settings = Running(jobs=jobs, memory=known or Memory(), report=report)
-        made = Execution(sink, workers, settings).run([node])[0].done
+        made = with_threads(sink, workers, settings).run([node])[0].done
         sink.name("app:1", made.descriptor)
     return target, made
 
@@ -150,7 +150,7 @@ def test_damage_is_refused_and_nothing_is_visible(
         MemorySink(target) as sink,
         Workers(jobs) as workers,
     ):
-        Execution(sink, workers, Running(jobs=jobs, memory=Memory())).run([plan])
+        with_threads(sink, workers, Running(jobs=jobs, memory=Memory())).run([plan])
     assert target == MemoryStore()
 
 
@@ -194,7 +194,7 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
         there = Crowd(MemoryStore(), most)
         plan = oci.encode(edited, frozenset())
         with there as sink, Workers(2) as workers:
-            Execution(sink, workers, Running(jobs=2, copies=4, memory=Memory())).run([plan])
+            with_threads(sink, workers, Running(jobs=2, copies=4, memory=Memory())).run([plan])
         assert there.most == most
 
 

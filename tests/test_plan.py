@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -46,6 +47,7 @@ def read() -> Image:
 def test_plans_of_the_same_conversion_are_equal(plan: Callable[[Image], Node]) -> None:
     one, other = plan(read()), plan(read())
     assert (one, hash(one)) == (other, hash(other))
+    assert pickle.loads(pickle.dumps(one)) == one
     assert one != plan(replace(read(), layers=read().layers[::-1]))
 
 

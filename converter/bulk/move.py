@@ -12,7 +12,7 @@ from converter.bulk.task import Elsewhere, portable
 from converter.conversion.planning import Target
 from converter.errors import Unsupported, within
 from converter.events import Event, Moved, Report, Warned
-from converter.execute import Execution, Memory, Running
+from converter.execute import Memory, Running, with_threads
 from converter.execute.making import packing
 from converter.model.compression import Compression
 from converter.model.content import Derived, Known, Layer
@@ -74,7 +74,7 @@ class Move:
             if self.known is not None:
                 self.learn(self.known, ends.memory)
             running = Running(jobs=1, memory=ends.memory, report=report)
-            (tree,) = Execution(sink, ends.workers, running).run([leaf])
+            (tree,) = with_threads(sink, ends.workers, running).run([leaf])
         return Brought(made=replace(tree.done, notes={}), repository=_place(self.job)[1])
 
     def _leaf(self, source: Source) -> Copy | Make:

@@ -14,7 +14,7 @@ from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.errors import within
 from converter.events import Report
-from converter.execute import Execution, Memory, Running
+from converter.execute import Execution, Memory, Running, with_threads
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
@@ -50,7 +50,7 @@ def execute(
         stack.enter_context(sink)
         distant = alone and any(target.distant for target in targets)
         copies = options.jobs or DISTANT if distant else options.threads
-        execution = Execution(sink, workers, replace(running, copies=copies))
+        execution = with_threads(sink, workers, replace(running, copies=copies))
         trees = execution.run([target.plan.root for target in targets])
         done = [(_as_it_was(target, tree, options), tree) for target, tree in zip(targets, trees, strict=True)]
         attached = [one for target, _ in done for one in target.carried.attached]

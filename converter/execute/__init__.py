@@ -6,8 +6,8 @@ The bytes written do not depend on the number of threads. Nothing is visible in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -81,47 +81,60 @@ class Running:
     halt: Callable[[], None] = lambda: None
 
 
+class Maker(Protocol):
+    """Makes the leaves of a plan at the target: threads of this process (``Threads``), or other machines."""
+
+    def at_once(self, leaves: int) -> int:
+        """How many of so many leaves to make at the same time."""
+        ...
+
+    def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+        """What a leaf became, and whether that was there already; raises DigestMismatch for another diff_id."""
+        ...
+
+    def stop(self, error: BaseException) -> None:
+        """Make what is being made end early, as something failed; KeyboardInterrupt means that nobody waits."""
+        ...
+
+
 class Execution:
-    """Runs plans into one sink."""
+    """Runs plans into one sink, with leaves made by ``maker``."""
 
-    def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
+    def __init__(self, sink: Sink, maker: Maker, running: Running) -> None:
         self._sink = sink
-        self._workers = workers
+        self._maker = maker
         self._running = running
-        self._stopping = threading.Event()
-        self._crowded = False
 
-    def run(self, roots: Sequence[Node]) -> list[Evaluated]:
-        """Make every root and all that it names. Raises the first failure, once all threads have stopped."""
-        todo = leaves(*roots)
-        self._running.report(Planned(sum(map(input_size, todo)), len(todo)))
-        made = self._run_leaves([leaf for leaf in todo if not leaf.inputs])
+    def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
+        """Make every root and all that it names, but for leaves that are already ``made``."""
+        made = self.make_leaves(roots) if made is None else made
+        finished = dict(made)
 
         def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
-            return made[leaf] if leaf in made else made.setdefault(leaf, self._leaf(leaf, inputs))
+            return finished[leaf] if leaf in finished else finished.setdefault(leaf, self._make(leaf, inputs))
 
         return [evaluate(root, finish, self._put_document) for root in roots]
 
-    def _run_leaves(self, todo: list[Leaf]) -> dict[Leaf, Made]:
-        """Run the leaves, largest first unless the order of calls shows in the target."""
+    def make_leaves(self, roots: Sequence[Node]) -> dict[Leaf, Made]:
+        """Make all leaves that have no inputs, largest first unless the order of calls shows in the target.
+
+        Raises the first failure, once all threads have stopped.
+        """
+        every = leaves(*roots)
+        self._running.report(Planned(sum(map(input_size, every)), len(every)))
+        todo = [leaf for leaf in every if not leaf.inputs]
         if not self._sink.ordered:
-            todo = sorted(todo, key=input_size, reverse=True)
-        jobs = self._running.jobs
-        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
-        self._crowded = min(threads, len(todo)) > jobs
-        makers = threading.BoundedSemaphore(jobs)
+            todo.sort(key=input_size, reverse=True)
+        made = each(self._make, todo, self._maker.at_once(len(todo)), self._maker.stop)
+        return dict(zip(todo, made, strict=True))
 
-        def labour(leaf: Leaf) -> Made:
-            with makers if isinstance(leaf, Make) else nullcontext():
-                return self._leaf(leaf)
-
-        return dict(zip(todo, each(labour, todo, threads, self._stop), strict=True))
-
-    def _stop(self, error: BaseException) -> None:
-        self._stopping.set()
-        if isinstance(error, KeyboardInterrupt):
-            self._workers.stop()
-            self._running.halt()
+    def _make(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
+        with within(leaf.label or "blob"):
+            size = input_size(leaf)
+            self._running.report(Started(leaf.label, size))
+            made, skipped = self._maker.make(leaf, inputs)
+            self._running.report(Finished(leaf.label, size, skipped))
+            return made
 
     def _put_document(self, node: Write, data: bytes) -> Made:
         if not node.carried:
@@ -132,13 +145,38 @@ class Execution:
                 descriptor = self._sink.put((data,), node.media_type, descriptor)
         return Made(descriptor=descriptor)
 
-    def _leaf(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
-        with within(leaf.label or "blob"):
-            size = input_size(leaf)
-            self._running.report(Started(leaf.label, size))
-            made, skipped = self._copy(leaf) if isinstance(leaf, Copy) else self._make(leaf, inputs)
-            self._running.report(Finished(leaf.label, size, skipped))
-            return made
+
+class Threads:
+    """Makes leaves in this process, into one sink, with threads that share ``workers``."""
+
+    def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
+        self._sink = sink
+        self._workers = workers
+        self._running = running
+        self._making = threading.BoundedSemaphore(running.jobs)
+        self._stopping = threading.Event()
+        self._crowded = False
+
+    def at_once(self, leaves: int) -> int:
+        """As in Maker."""
+        jobs = self._running.jobs
+        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
+        self._crowded = min(threads, leaves) > jobs
+        return threads
+
+    def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+        """As in Maker."""
+        if isinstance(leaf, Copy):
+            return self._copy(leaf)
+        with self._making:
+            return self._make(leaf, inputs)
+
+    def stop(self, error: BaseException) -> None:
+        """As in Maker."""
+        self._stopping.set()
+        if isinstance(error, KeyboardInterrupt):
+            self._workers.stop()
+            self._running.halt()
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
         with self._running.memory.turn(leaf.content.descriptor.digest):
@@ -149,8 +187,7 @@ class Execution:
         diff_id = self._running.memory.get(expected.digest)
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
             diff_id = None
-        if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
-            raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
+        require_agreement(leaf, diff_id)
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
         file = leaf.content.file if self._running.link else None
@@ -194,8 +231,7 @@ class Execution:
         with memory.turn(recipe[0]):
             known = memory.packed(*recipe)
             if known is not None:
-                if leaf.diff_id not in (None, known.diff_id):
-                    raise DigestMismatch(f"got a layer with the diff_id {known.diff_id}, want {leaf.diff_id}")
+                require_agreement(leaf, known.diff_id)
                 there = known.descriptor.retyped(leaf.media_type)
                 if self._sink.has(there) or self._put_kept(there):
                     return Made(descriptor=there, diff_id=known.diff_id), True
@@ -248,6 +284,17 @@ class Execution:
                 if self._stopping.is_set():
                     raise CalledOff("stopped because another layer failed")
                 yield block
+
+
+def with_threads(sink: Sink, workers: Workers, running: Running) -> Execution:
+    """An execution whose leaves are made in this process."""
+    return Execution(sink, Threads(sink, workers, running), running)
+
+
+def require_agreement(leaf: Leaf, diff_id: Digest | None) -> None:
+    """Raises DigestMismatch if the diff_id that was found is not the leaf's; either may be unknown."""
+    if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
+        raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
 
 
 def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:

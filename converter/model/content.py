@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotFound
 from converter.model.compression import Compression
@@ -39,6 +39,10 @@ class Known:
     absent: bool = False
     file: Path | None = field(default=None, compare=False, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it is, for another machine, which has to open the bytes itself."""
+        return Known, (self.descriptor, elsewhere, self.absent)
+
     def blocks(self) -> Iterator[bytes | memoryview]:
         """The bytes, in order. None may be trusted until the iteration has ended without an error.
 
@@ -67,6 +71,11 @@ def known(data: bytes, media_type: str) -> Known:
 def at_hand(data: bytes) -> Open:
     """Bytes in memory as blocks, none of them empty."""
     return lambda: (data,) if data else ()
+
+
+def elsewhere() -> Blocks:
+    """An ``Open`` for bytes that another machine described."""
+    raise NotFound("got a blob as another machine described it, want it opened here")
 
 
 def missing(error: ConverterError) -> Open:

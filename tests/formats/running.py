@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from converter.cache import Memory
 from converter.events import Event, Warned
-from converter.execute import Execution, Running
+from converter.execute import Running, with_threads
 from converter.model import media_types as types
 from converter.model.content import Known, known
 from converter.plan import Made, Node
@@ -40,6 +40,6 @@ def run(node: Node) -> Ran:
     store = MemoryStore()
     heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Execution(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
+        made = with_threads(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
     warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
     return Ran(made, tuple(store.blobs.values()), warnings)
