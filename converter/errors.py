@@ -14,10 +14,10 @@ from contextlib import contextmanager
 class ConverterError(Exception):
     """Something went wrong that a person can understand and act on."""
 
-    def __init__(self, fact: str) -> None:
+    def __init__(self, fact: str, *trail: str) -> None:
         super().__init__(fact)
         self.fact = fact
-        self.trail: tuple[str, ...] = ()
+        self.trail: tuple[str, ...] = trail
 
     def __str__(self) -> str:
         parts = self.trail if len(self.trail) <= 16 else (*self.trail[:4], "…", *self.trail[-4:])

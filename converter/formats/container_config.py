@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, field
 from typing import Any, TypeVar
 
-from converter.errors import Invalid
 from converter.model.descriptor import platform_from_json, platform_to_json
 from converter.model.digest import Digest
-from converter.model.document import as_known, dump, load_object, type_name
+from converter.model.document import as_known, dump, expect, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
+from converter.model.members import or_empty, texts
 from converter.model.platform import Platform
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class ContainerConfig:
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     """Read a parsed configuration; raises Invalid with the member that is wrong."""
     document = _as_known(document)
-    run = member(document, "config", dict)
+    run = or_empty(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
     rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
     if rest_of_run:
@@ -92,10 +92,10 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     return ContainerConfig(
         platform=platform_from_json(document),
         config=_run_config(run),
-        history=tuple(_history(step) for step in member(document, "history", list)),
-        created=member(document, "created", str),
-        author=member(document, "author", str),
-        diff_ids=tuple(Digest.parse(text) for text in _texts(member(document, "rootfs", dict), "diff_ids")),
+        history=tuple(_history(step) for step in or_empty(document, "history", list)),
+        created=or_empty(document, "created", str),
+        author=or_empty(document, "author", str),
+        diff_ids=tuple(Digest.parse(text) for text in texts(or_empty(document, "rootfs", dict), "diff_ids")),
         rest=rest,
     )
 
@@ -207,61 +207,38 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _run_config(run: Mapping[str, Any]) -> RunConfig:
-    labels = member(run, "Labels", dict)
+    labels = or_empty(run, "Labels", dict)
     return RunConfig(
-        user=member(run, "User", str),
-        exposed_ports=tuple(member(run, "ExposedPorts", dict)),
-        env=_texts(run, "Env"),
+        user=or_empty(run, "User", str),
+        exposed_ports=tuple(or_empty(run, "ExposedPorts", dict)),
+        env=texts(run, "Env"),
         entrypoint=_silent(run, "Entrypoint"),
         cmd=_silent(run, "Cmd"),
-        volumes=tuple(member(run, "Volumes", dict)),
-        working_dir=member(run, "WorkingDir", str),
+        volumes=tuple(or_empty(run, "Volumes", dict)),
+        working_dir=or_empty(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
-        stop_signal=member(run, "StopSignal", str),
-        healthcheck=member(run, "Healthcheck", dict) or None,
+        stop_signal=or_empty(run, "StopSignal", str),
+        healthcheck=or_empty(run, "Healthcheck", dict) or None,
         shell=_silent(run, "Shell"),
         on_build=_silent(run, "OnBuild"),
     )
 
 
 def _silent(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    return None if run.get(key) is None else _texts(run, key)
+    return None if run.get(key) is None else texts(run, key)
 
 
 def _history(step: Any) -> History:
-    if not isinstance(step, dict):
-        raise Invalid(f"got a JSON {type_name(step)} in history, want an object")
+    step = expect(step, dict, "history")
     return History(
-        created=member(step, "created", str),
-        created_by=member(step, "created_by", str),
-        author=member(step, "author", str),
-        comment=member(step, "comment", str),
-        empty_layer=member(step, "empty_layer", bool),
+        created=or_empty(step, "created", str),
+        created_by=or_empty(step, "created_by", str),
+        author=or_empty(step, "author", str),
+        comment=or_empty(step, "comment", str),
+        empty_layer=or_empty(step, "empty_layer", bool),
     )
 
 
 def history_json(step: History) -> dict[str, Any]:
     """A row of ``history``, without what is empty."""
     return {key: value for key, value in asdict(step).items() if value}
-
-
-def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = member(document, key, list)
-    for value in values:
-        if not isinstance(value, str):
-            raise Invalid(f"got a JSON {type_name(value)} in {key}, want strings")
-    return tuple(values)
-
-
-def member(document: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    """A member, empty where it is absent or null, as Go reads it; raises Invalid if it has another type."""
-    value = document.get(key)
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise Invalid(f"got a JSON {type_name(value)} for {key}, want {_article(kind)}")
-    return value
-
-
-def _article(kind: type) -> str:
-    return {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}[kind]

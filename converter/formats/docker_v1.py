@@ -13,17 +13,17 @@ from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
-from converter.formats.container_config import member
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import letters, load_object
+from converter.model.document import expect, letters, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
 from converter.model.loss import Loss
+from converter.model.members import lenient, member, or_empty
 from converter.model.pretty_jws import payload
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, Verbatim, Write
@@ -54,12 +54,12 @@ class Step:
     @property
     def id(self) -> str:
         """The ID that the Engine gave the layer."""
-        return member(self.compatibility, "id", str)
+        return or_empty(self.compatibility, "id", str)
 
     @property
     def parent(self) -> str:
         """The ID of the layer below, empty for the base."""
-        return member(self.compatibility, "parent", str)
+        return or_empty(self.compatibility, "parent", str)
 
     @property
     def throwaway(self) -> bool:
@@ -85,7 +85,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         platform=replace(
             read.platform,
             os=read.platform.os or "linux",
-            architecture=read.platform.architecture or member(document, "architecture", str) or "amd64",
+            architecture=read.platform.architecture or or_empty(document, "architecture", str) or "amd64",
         ),
         config=read.config,
         layers=tuple(Layer(content=fetch(_descriptor(step))) for step in steps if not step.throwaway),
@@ -95,7 +95,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         foreign={
             "docker": container_config.Unnamed(base),
             name: container_config.Schema1(
-                name=member(document, "name", str), tag=member(document, "tag", str), id=steps[-1].id
+                name=or_empty(document, "name", str), tag=or_empty(document, "tag", str), id=steps[-1].id
             ),
         },
         original=Original(format=name, manifest=root),
@@ -139,9 +139,9 @@ def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
 
 def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
     """The rows of a manifest, base first, each ID once; raises Invalid if they form no chain."""
-    layers, history = document.get("fsLayers"), document.get("history")
-    if not isinstance(layers, list) or not isinstance(history, list) or not layers or len(layers) != len(history):
-        counts = f"{_count(layers)} fsLayers and {_count(history)} rows of history"
+    layers, history = lenient(document, "fsLayers", list), lenient(document, "history", list)
+    if not layers or len(layers) != len(history):
+        counts = f"{len(layers)} fsLayers and {len(history)} rows of history"
         raise Invalid(f"got {counts}, want as many of one as of the other, and at least one")
     in_force().require("layers", len(layers), "layers")
     steps = []
@@ -181,17 +181,11 @@ def _descriptor(step: Step) -> Descriptor:
 
 
 def _blob(layer: Any) -> Digest:
-    text = layer.get("blobSum") if isinstance(layer, dict) else None
-    if not isinstance(text, str):
-        raise Invalid("got a row of fsLayers without a blobSum, want a digest")
-    return Digest.parse(text)
+    return Digest.parse(member(expect(layer, dict), "blobSum", str))
 
 
 def _compatibility(row: Any) -> dict[str, Any]:
-    text = row.get("v1Compatibility") if isinstance(row, dict) else None
-    if not isinstance(text, str):
-        raise Invalid("got a row without v1Compatibility, want JSON in a string")
-    members = load_object(text.encode())
+    members = load_object(member(expect(row, dict), "v1Compatibility", str).encode())
     for key in members:
         if key not in _OF_THE_STEP and letters(key) in _OF_THE_STEP:
             raise Invalid(f"got the key {key[:60]!r}, want {letters(key)!r}: Go would read it so")
@@ -199,16 +193,11 @@ def _compatibility(row: Any) -> dict[str, Any]:
 
 
 def _history(step: Step) -> History:
-    run = step.compatibility.get("container_config")
-    command = run.get("Cmd") if isinstance(run, dict) else None
+    command = lenient(lenient(step.compatibility, "container_config", dict), "Cmd", list)
     return History(
-        created=member(step.compatibility, "created", str),
-        created_by=" ".join(part for part in command if isinstance(part, str)) if isinstance(command, list) else "",
-        author=member(step.compatibility, "author", str),
-        comment=member(step.compatibility, "comment", str),
+        created=or_empty(step.compatibility, "created", str),
+        created_by=" ".join(part for part in command if isinstance(part, str)),
+        author=or_empty(step.compatibility, "author", str),
+        comment=or_empty(step.compatibility, "comment", str),
         empty_layer=step.throwaway,
     )
-
-
-def _count(value: Any) -> int:
-    return len(value) if isinstance(value, list) else 0

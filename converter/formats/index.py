@@ -22,7 +22,7 @@ from converter.formats.manifest import (
     written_by,
 )
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Entry, Index, Item, Original
@@ -32,12 +32,8 @@ from converter.plan import Made, Node, Write
 def decode(root: Known, format_name: str, kind: str) -> Index:
     """Read the entries of an index, but not what they name."""
     document = read_document(root, kind)
-    entries = []
-    for number, row in enumerate(document.get("manifests") or ()):
-        with within(f"manifests[{number}]"):
-            entries.append(Entry(descriptor=Descriptor.from_json(row)))
     return Index(
-        entries=tuple(entries),
+        entries=tuple(Entry(descriptor=each) for each in descriptors(document, "manifests")),
         annotations=document.get("annotations") or {},
         original=Original(format=format_name, manifest=root),
     )

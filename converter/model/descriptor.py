@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any, Self
 
-from converter.errors import Invalid
+from converter.errors import Invalid, within
 from converter.model.digest import Digest
-from converter.model.document import type_name
+from converter.model.document import expect
 from converter.model.frozen import frozen
+from converter.model.members import decoded, member, optional, or_empty, text_map, texts
 from converter.model.platform import Platform
 
 _KNOWN = frozenset(
@@ -44,28 +44,20 @@ class Descriptor:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read a descriptor from a document; raises Invalid with the member that is wrong."""
-        if not isinstance(value, dict):
-            raise Invalid(f"got a JSON {type_name(value)} for a descriptor, want an object")
-        media_type, digest, size = value.get("mediaType", ""), value.get("digest"), value.get("size")
-        if not isinstance(media_type, str):
-            raise Invalid(f"got a JSON {type_name(media_type)} for mediaType, want a string")
-        if not isinstance(digest, str):
-            raise Invalid(f"got a JSON {type_name(digest)} for digest, want a string")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise Invalid(f"got {size!r} for size, want a number of bytes")
-        artifact_type = value.get("artifactType") or ""
-        if not isinstance(artifact_type, str):
-            raise Invalid(f"got a JSON {type_name(artifact_type)} for artifactType, want a string")
+        value = expect(value, dict)
+        size = member(value, "size", int)
+        if size < 0:
+            raise Invalid(f"expected a number of bytes, found {size}", "size")
         return cls(
-            media_type=media_type,
-            digest=Digest.parse(digest),
+            media_type=optional(value, "mediaType", str) or "",
+            digest=Digest.parse(member(value, "digest", str)),
             size=size,
-            urls=_texts(value, "urls"),
-            annotations=_text_map(value, "annotations"),
-            platform=platform_from_json(value["platform"]) if value.get("platform") else None,
-            artifact_type=artifact_type,
-            data=_data(value.get("data")),
-            other={key: member for key, member in value.items() if key not in _KNOWN},
+            urls=texts(value, "urls"),
+            annotations=text_map(value, "annotations"),
+            platform=_platform(value["platform"]) if value.get("platform") else None,
+            artifact_type=or_empty(value, "artifactType", str),
+            data=None if value.get("data") is None else decoded(member(value, "data", str), "data"),
+            other={key: found for key, found in value.items() if key not in _KNOWN},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -96,20 +88,29 @@ class Descriptor:
         return replace(self, size=size) if self.size == -1 else self
 
 
+def descriptors(document: Mapping[str, Any], name: str) -> tuple[Descriptor, ...]:
+    """The descriptors of a list, which may be missing or null; raises Invalid with the place of a wrong one."""
+    found = []
+    for place, row in enumerate(or_empty(document, name, list)):
+        with within(f"{name}[{place}]"):
+            found.append(Descriptor.from_json(row))
+    return tuple(found)
+
+
+def _platform(value: Any) -> Platform:
+    with within("platform"):
+        return platform_from_json(value)
+
+
 def platform_from_json(value: Any) -> Platform:
     """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
-    if not isinstance(value, dict):
-        raise Invalid(f"got a JSON {type_name(value)} for a platform, want an object")
-    texts = {key: value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")}
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            raise Invalid(f"got a JSON {type_name(text)} for {key}, want a string")
+    value = expect(value, dict)
     return Platform(
-        os=texts["os"],
-        architecture=texts["architecture"],
-        variant=texts["variant"],
-        os_version=texts["os.version"],
-        os_features=_texts(value, "os.features"),
+        os=or_empty(value, "os", str),
+        architecture=or_empty(value, "architecture", str),
+        variant=or_empty(value, "variant", str),
+        os_version=or_empty(value, "os.version", str),
+        os_features=texts(value, "os.features"),
     )
 
 
@@ -123,27 +124,3 @@ def platform_to_json(platform: Platform) -> dict[str, Any]:
     if platform.variant:
         members["variant"] = platform.variant
     return members
-
-
-def _texts(value: Mapping[str, Any], member: str) -> tuple[str, ...]:
-    """An array of strings; empty if null or absent, as in Go."""
-    texts = value.get(member) or []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Invalid(f"got {member} that is no array of strings, want one")
-    return tuple(texts)
-
-
-def _text_map(value: Mapping[str, Any], member: str) -> Mapping[str, str]:
-    texts = value.get(member) or {}
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise Invalid(f"got {member} that are no object of strings, want one")
-    return texts
-
-
-def _data(value: Any) -> bytes | None:
-    if value is None:
-        return None
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, TypeError, ValueError):
-        raise Invalid("got data that is not base64, want the blob's bytes (descriptor.md, data)") from None

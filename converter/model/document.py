@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 
+T = TypeVar("T")
 INT64 = range(-(2**63), 2**63)
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -60,10 +61,7 @@ def load(data: bytes, limits: Limits | None = None) -> Any:
 
 def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
     """Parse a document whose root is an object, as that of every image document but one is; raises as ``load`` does."""
-    value = load(data, limits)
-    if not isinstance(value, dict):
-        raise Invalid(f"got a JSON {type_name(value)}, want an object")
-    return value
+    return expect(load(data, limits), dict)
 
 
 def has_surrogates(data: bytes) -> bool:
@@ -120,6 +118,17 @@ def type_name(value: Any) -> str:
     return next(name for kind, name in names.items() if isinstance(value, kind))
 
 
+def expect(value: Any, kind: type[T], *trail: str) -> T:
+    """The value, which must have that type; raises Invalid, with the trail that leads to it."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise Invalid(f"expected {_EXPECTED[kind]}, found {_article(type_name(value))}", *trail)
+    return value
+
+
+def _article(noun: str) -> str:
+    return noun if noun == "null" else f"{'an' if noun[0] in 'ao' else 'a'} {noun}"
+
+
 def letters(key: str) -> str:
     """A key as Go compares it with known ones: case-insensitively, with a long s as s."""
     return key.lower().replace("\u017f", "s")
@@ -145,6 +154,13 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+_EXPECTED: dict[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    list: "an array",
+    dict: "an object",
+    bool: "true or false",
+}
 _LIMITS = frozenset(("json/size", "json/depth"))
 
 

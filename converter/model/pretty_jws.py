@@ -12,6 +12,7 @@ from typing import Any
 
 from converter.errors import Invalid
 from converter.model.document import dump, load_object
+from converter.model.members import member, objects
 
 
 def payload(data: bytes) -> bytes:
@@ -23,12 +24,9 @@ def payload(data: bytes) -> bytes:
     document = load_object(data)
     if "signatures" not in document:
         return data
-    signatures = document["signatures"]
-    if not isinstance(signatures, list) or not signatures:
-        raise Invalid("got signatures that are no list of any, want at least one (libtrust JWS)")
-    found = {_extent(data, signature) for signature in signatures}
-    if len(found) > 1:
-        raise Invalid(f"got signatures of {len(found)} different payloads, want one")
+    found = {_extent(data, signature) for signature in objects(document, "signatures")}
+    if len(found) != 1:
+        raise Invalid(f"signatures of {len(found)} different payloads in one document: exactly one is valid")
     length, tail = found.pop()
     signed = data[:length] + tail
     del document["signatures"]
@@ -38,15 +36,10 @@ def payload(data: bytes) -> bytes:
     return signed
 
 
-def _extent(data: bytes, signature: Any) -> tuple[int, bytes]:
+def _extent(data: bytes, signature: dict[str, Any]) -> tuple[int, bytes]:
     """How many bytes of ``data`` belong to the payload, and what follows them there."""
-    protected = signature.get("protected") if isinstance(signature, dict) else None
-    if not isinstance(protected, str):
-        raise Invalid("got a signature without a protected header, want one (libtrust JWS)")
-    header = load_object(decode(protected))
-    length, tail = header.get("formatLength"), header.get("formatTail")
-    if not isinstance(length, int) or isinstance(length, bool) or not isinstance(tail, str):
-        raise Invalid("got a protected header without formatLength and formatTail, want both (libtrust JWS)")
+    header = load_object(decode(member(signature, "protected", str)))
+    length, tail = member(header, "formatLength", int), member(header, "formatTail", str)
     if not 0 <= length <= len(data):
         raise Invalid(f"got the formatLength {length}, want 0 to {len(data)}, the bytes that there are")
     return length, decode(tail)

@@ -22,6 +22,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
+from converter.model.members import lenient
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
@@ -131,8 +132,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
 
 def media_type_of(data: bytes, limits: Limits) -> str:
     """The media type that a manifest states; if empty, its content must tell."""
-    said = load_object(data, limits).get("mediaType")
-    return said if isinstance(said, str) else ""
+    return lenient(load_object(data, limits), "mediaType", str)
 
 
 class DirectorySink:

@@ -15,8 +15,9 @@ from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, letters, load_object, type_name
+from converter.model.document import dump, letters, load_object
 from converter.model.limits import Limits
+from converter.model.members import or_empty
 from converter.model.naming import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
@@ -54,9 +55,7 @@ def read_index(data: bytes, limits: Limits | None) -> dict[str, Any]:
     for member in index:
         if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
             raise Invalid(f"got the member {member!r} in an index, want manifests alone (CVE-2021-41190)")
-    manifests = index.get("manifests")
-    if manifests is not None and not isinstance(manifests, list):
-        raise Invalid(f"got a JSON {type_name(manifests)} for manifests, want an array")
+    or_empty(index, "manifests", list)
     return index
 
 

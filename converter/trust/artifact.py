@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 
-from converter.errors import Invalid
 from converter.model import media_types as types
 from converter.model.content import Known, known
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Artifact, Original
@@ -63,10 +62,7 @@ def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
     """The layers of an artifact; raises Invalid."""
-    rows = load_object(manifest).get("layers") or []
-    if not isinstance(rows, list):
-        raise Invalid("got layers that are no list, want one")
-    return tuple(Descriptor.from_json(row) for row in rows)
+    return descriptors(load_object(manifest), "layers")
 
 
 def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: str = cosign.PAYLOAD) -> bytes:

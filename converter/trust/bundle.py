@@ -11,11 +11,11 @@ from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
+from converter.model.members import decoded, lenient, member, objects
 from converter.trust import dsse, rekor
 from converter.trust.certificates import der, load_der
 from converter.trust.cosign import by_certificate, no_key
 from converter.trust.keys import Key, signed
-from converter.trust.members import decoded, member, objects
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, joined
 
@@ -78,5 +78,4 @@ def _maker(
 
 
 def _unasked(bundle: dict[str, Any], trusted: Trusted) -> str:
-    material = bundle.get("verificationMaterial")
-    return rekor.unasked(isinstance(material, dict) and bool(material.get("tlogEntries")), trusted)
+    return rekor.unasked(bool(lenient(bundle, "verificationMaterial", dict).get("tlogEntries")), trusted)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.model.limits import in_force
+from converter.model.members import decoded
 from converter.trust.keys import broken, strong
-from converter.trust.members import decoded
 from converter.trust.times import moment
 
 if TYPE_CHECKING:

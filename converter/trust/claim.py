@@ -11,7 +11,7 @@ from converter.model import pretty_jws
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
-from converter.trust.members import member, only, optional
+from converter.model.members import member, only, optional
 
 ATOMIC = "atomic container signature"
 COSIGN = "cosign container image signature"

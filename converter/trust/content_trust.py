@@ -14,12 +14,12 @@ from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
 from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
+from converter.model.members import decoded, member, objects
 from converter.model.naming import TITLE
 from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
-from converter.trust.members import as_object, decoded, member, objects
 from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
 from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most
@@ -167,7 +167,7 @@ def _made(document: dict[str, Any], key: Key) -> bool:
 
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
     ids = member(role, "keyids", list)
-    found = tuple(_key(one, as_object(keys.get(one), "a key")) for one in map(str, at_most(ids, "signers", "keys")))
+    found = tuple(_key(one, expect(keys.get(one), dict, "keys")) for one in map(str, at_most(ids, "signers", "keys")))
     return Role(keys=found, threshold=member(role, "threshold", int))
 
 
@@ -184,7 +184,7 @@ def _key(name: str, row: dict[str, Any]) -> Key:
 def _targets(body: dict[str, Any]) -> dict[str, Target]:
     found = {}
     for name, row in member(body, "targets", dict).items():
-        hashes = member(as_object(row, "a target"), "hashes", dict)
+        hashes = member(expect(row, dict, "targets"), "hashes", dict)
         texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
         found[name] = Target(hashes=texts, length=member(row, "length", int))
     return found
@@ -201,8 +201,7 @@ def _same(hashes: Mapping[str, str], manifest: bytes) -> bool:
 def _kind(data: bytes) -> str:
     try:
         document = load_object(data)
-        if not isinstance(document.get("signatures"), list):
-            return ""
+        member(document, "signatures", list)
         return str(member(member(document, "signed", dict), "_type", str))
     except Invalid:
         return ""

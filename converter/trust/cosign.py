@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
+from converter.model.members import decoded
 from converter.trust import rekor
 from converter.trust.certificates import der, load_pem, subject
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signed
-from converter.trust.members import decoded
 from converter.trust.rekor import Logged
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most, joined

@@ -10,9 +10,9 @@ from converter.errors import Invalid, Untrusted
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.members import decoded, lenient, member, objects, or_empty
 from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
-from converter.trust.members import as_object, decoded, member, objects
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most, joined
 
@@ -86,10 +86,9 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
 def predicate_of(payload: bytes) -> str:
     """The statement's predicate type, unverified; empty if it has none."""
     try:
-        found = load_object(payload).get("predicateType", "")
+        return lenient(load_object(payload), "predicateType", str)
     except Invalid:
         return ""
-    return found if isinstance(found, str) else ""
 
 
 def _checked_name(name: str, found: Subject, trusted: Trusted) -> str:
@@ -99,10 +98,7 @@ def _checked_name(name: str, found: Subject, trusted: Trusted) -> str:
 
 
 def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    name = row.get("name") or ""
-    if not isinstance(name, str):
-        raise Invalid("got a subject whose name is no text, want a text")
-    return name, as_object(row.get("digest"), "the digest of a subject")
+    return or_empty(row, "name", str), member(row, "digest", dict)
 
 
 def _covers(digests: dict[str, Any], found: Subject) -> bool:

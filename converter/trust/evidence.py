@@ -13,16 +13,16 @@ from typing import Any
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import in_force
+from converter.model.members import decoded, lenient, member, text_map
 from converter.model.naming import TITLE
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
 from converter.trust import signature as kinds
-from converter.trust.members import decoded, member
 from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
 
@@ -74,8 +74,7 @@ def embedded(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
         document = load_object(manifest)
     except Invalid:
         return
-    rows = document.get("signatures") if document.get("schemaVersion") == 1 else ()
-    rows = rows if isinstance(rows, list) else ()
+    rows = lenient(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
     # Verifying each one reads all of the manifest; libtrust makes one.
     in_force().require("signers", len(rows), "signatures in a manifest")
     for place, row in enumerate(rows):
@@ -219,15 +218,10 @@ def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
 def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
     """Payload, annotations and media type of a ``signature-N`` with a cosign signature; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
-    annotations = document.get("annotations") or {}
-    if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
-        raise Invalid("got annotations that are no texts, want texts")
-    return decoded(member(document, "payload", str), "the payload"), annotations, member(document, "mimeType", str)
+    payload = decoded(member(document, "payload", str), "the payload")
+    return payload, text_map(document, "annotations"), member(document, "mimeType", str)
 
 
-def _rows(document: dict[str, Any], name: str) -> list[Descriptor]:
-    rows = document.get(name) or []
-    if not isinstance(rows, list):
-        raise Invalid(f"got no list for {name}, want one")
-    in_force().require("signatures", len(rows), name)
-    return [Descriptor.from_json(row) for row in rows]
+def _rows(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
+    in_force().require("signatures", len(lenient(document, name, list)), name)
+    return descriptors(document, name)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
-from converter.model.document import load_object
+from converter.model.document import expect, load_object
+from converter.model.members import member, optional
 from converter.trust.certificates import load_x5c, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
-from converter.trust.members import as_object, member, optional
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted, at_most
 
@@ -70,7 +70,7 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
     """Parse a JSON Web Key (RFC 7517); its ``kid``, if any, has to be the key's libtrust ID."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    jwk = as_object(jwk, "jwk")
+    jwk = expect(jwk, dict, "jwk")
     kind = member(jwk, "kty", str)
     try:
         if kind == "EC":

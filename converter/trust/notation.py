@@ -14,10 +14,10 @@ from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.members import member, only
 from converter.trust import cose, notation_chain
 from converter.trust.certificates import load_der, load_x5c, subject
 from converter.trust.keys import jws_signed
-from converter.trust.members import member, only
 from converter.trust.signature import Signature, Verdict
 from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
+from converter.model.members import lenient, member, objects, texts
 from converter.model.naming import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
-from converter.trust.members import member
 
 T = TypeVar("T")
 
@@ -147,8 +147,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, .
 
 
 def _is_record(said: Mapping[str, Any]) -> bool:
-    config = said.get("config")
-    return said.get("artifactType") == ARTIFACT or (isinstance(config, dict) and config.get("mediaType") == DOCUMENT)
+    return said.get("artifactType") == ARTIFACT or lenient(said, "config", dict).get("mediaType") == DOCUMENT
 
 
 def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
@@ -157,10 +156,8 @@ def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     told = Descriptor.from_json(said.get("subject"))
     if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):
         raise Untrusted(f"got a record of the image {told.digest}, want one of {subject.digest}")
-    rows = said.get("layers")
-    if not isinstance(rows, list) or len(rows) > MOST:
-        raise Invalid(f"got no list of at most {MOST} parts, want one")
-    parts = {one.digest: one for one in map(Descriptor.from_json, rows)}
+    _at_most(member(said, "layers", list), "layers")
+    parts = {one.digest: one for one in descriptors(said, "layers")}
     text = fetch(Descriptor.from_json(said.get("config"))).read()
     return Evidence(record=parse(text), descriptor=descriptor, parts=parts)
 
@@ -171,18 +168,19 @@ def parse(data: bytes) -> Record:
     if member(said, "version", int) != VERSION:
         raise Invalid(f"got an origin record of version {said['version']}, want {VERSION}")
     settings = member(said, "settings", dict)
+    _at_most(member(settings, "platforms", list), "platforms")
     return Record(
         root=Descriptor.from_json(said.get("root")),
         settings=Settings(
-            platforms=tuple(_list(settings, "platforms", str)),
+            platforms=texts(settings, "platforms"),
             squash=settings.get("squash") is True,
             layered=settings.get("layered") is True,
             rkt_dev_links=settings.get("devLinks") is True,
             epoch=member(settings, "epoch", int),
         ),
         name=member(settings, "called", str),
-        attachments=tuple(map(_read_attachment, _list(said, "attachments", dict))),
-        layers=tuple(map(_read_layer, _list(said, "layers", dict))),
+        attachments=tuple(map(_read_attachment, _at_most(objects(said, "attachments"), "attachments"))),
+        layers=tuple(map(_read_layer, _at_most(objects(said, "layers"), "layers"))),
     )
 
 
@@ -225,9 +223,7 @@ def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
     return Digest.parse(member(row, name, str)) if name in row else None
 
 
-def _list(said: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
-    rows = said.get(name)
-    if not isinstance(rows, list) or len(rows) > MOST or not all(isinstance(row, kind) for row in rows):
-        what = "objects" if kind is dict else "texts"
-        raise Invalid(f"got no list of at most {MOST} {what} for {name}, want one")
+def _at_most(rows: list[T], name: str) -> list[T]:
+    if len(rows) > MOST:
+        raise Invalid(f"expected at most {MOST} rows, found {len(rows)}", name)
     return rows

@@ -12,10 +12,10 @@ from typing import Any
 
 from converter.errors import Invalid, within
 from converter.model.digest import HEX_LENGTHS
-from converter.model.document import load_object
+from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
+from converter.model.members import only, optional
 from converter.model.reference import ImageName
-from converter.trust.members import as_object, only
 from converter.trust.policy_requirements import Read, Requirement, requirements
 
 PATHS = ("dir", "oci", "oci-archive")
@@ -37,9 +37,9 @@ class Policy:
         if "default" not in document:
             raise Invalid("got a policy without a default, want one")
         transports = {}
-        for name, scopes in as_object(document.get("transports", {}), "transports").items():
+        for name, scopes in (optional(document, "transports", dict) or {}).items():
             with within(name):
-                transports[name] = as_object(scopes, "a transport")
+                transports[name] = expect(scopes, dict)
                 for scope in transports[name]:
                     _check_scope(name, scope)
         policy = cls(default=document["default"], transports=transports)

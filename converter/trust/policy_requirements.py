@@ -10,9 +10,10 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
+from converter.model.document import expect
 from converter.model.frozen import frozen
+from converter.model.members import decoded, member, only
 from converter.trust.identity import MATCH_DIGEST_OR_EXACT, Rule
-from converter.trust.members import as_object, decoded, member, only
 from converter.trust.policy_rules import rule_of
 
 ACCEPT, REJECT = "insecureAcceptAnything", "reject"
@@ -68,7 +69,7 @@ def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
         raise Invalid("got no list of requirements, want at least one requirement")
     for place, row in enumerate(rows):
         with within(f"requirement[{place}]"):
-            yield _requirement(as_object(row, "a requirement"), read)
+            yield _requirement(expect(row, dict), read)
 
 
 def _requirement(row: dict[str, Any], read: Read) -> Requirement:

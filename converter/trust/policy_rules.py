@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from converter.errors import Invalid
+from converter.model.members import member, only
 from converter.model.reference import COMPONENT, ImageName
 from converter.trust import identity
 from converter.trust.identity import Rule
-from converter.trust.members import member, only
 
 _PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
 _PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")

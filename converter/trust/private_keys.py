@@ -10,9 +10,9 @@ from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
+from converter.model.members import decoded, member
 from converter.trust import secretbox
 from converter.trust.keys import Key, strong
-from converter.trust.members import decoded, member
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

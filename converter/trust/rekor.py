@@ -15,8 +15,8 @@ from typing import Any
 from converter.errors import Invalid, Untrusted, within
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.members import decoded, member, objects, only
 from converter.trust.keys import signed
-from converter.trust.members import decoded, member, objects, only
 from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
 

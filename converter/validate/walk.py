@@ -107,7 +107,7 @@ class Walk:
         except Invalid as error:
             # The schema of its document may have reported it already.
             if not self._findings.told(claim):
-                self._findings.add("image/descriptor", claim, error.fact)
+                self._findings.add("image/descriptor", claim, str(error))
             return None
 
     def known(self, descriptor: Descriptor, claim: str, rule: str = "image/blob-missing") -> Known | None:

@@ -179,11 +179,11 @@ def test_of_two_rows_with_one_id_the_older_stays() -> None:
         pytest.param(manifest(("sha256:1", step(BASE))), "want 64 lower-case hex digits", id="a short digest"),
         pytest.param(
             {"fsLayers": [{}], "history": [{"v1Compatibility": "{}"}]},
-            "without a blobSum",
+            "blobSum: missing",
             id="a layer without a digest",
         ),
         pytest.param(
-            {"fsLayers": [{"blobSum": EMPTY}], "history": [{}]}, "without v1Compatibility", id="a row without its text"
+            {"fsLayers": [{"blobSum": EMPTY}], "history": [{}]}, "v1Compatibility: missing", id="a row without its text"
         ),
         pytest.param(
             {"fsLayers": [{"blobSum": EMPTY}], "history": [{"v1Compatibility": '{"id":"1","id":"2"}'}]},

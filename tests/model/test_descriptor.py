@@ -34,20 +34,34 @@ def test_a_descriptor_survives_reading_and_writing(more: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "value, message",
     [
-        pytest.param([], "JSON array for a descriptor", id="no object"),
-        pytest.param(ROW | {"size": -1}, "-1 for size", id="a negative size"),
-        pytest.param(ROW | {"size": True}, "True for size", id="a boolean is no size"),
-        pytest.param(ROW | {"size": "3"}, "'3' for size", id="a size in quotes"),
-        pytest.param(ROW | {"digest": 1}, "number for digest", id="a number for a digest"),
+        pytest.param([], "expected an object, found an array", id="no object"),
+        pytest.param(ROW | {"size": -1}, "size: expected a number of bytes, found -1", id="a negative size"),
+        pytest.param(ROW | {"size": True}, "size: expected a whole number, found a boolean", id="a boolean is no size"),
+        pytest.param(ROW | {"size": "3"}, "size: expected a whole number, found a string", id="a size in quotes"),
+        pytest.param(ROW | {"digest": 1}, "digest: expected a string, found a number", id="a number for a digest"),
         pytest.param(ROW | {"digest": f"sha256:{HEX.upper()}"}, "lower-case hex", id="capitals in a digest"),
         pytest.param(ROW | {"digest": "sha256"}, "want algorithm:encoded", id="no colon"),
         pytest.param(ROW | {"data": "%"}, "not base64", id="data that is no base64"),
-        pytest.param(ROW | {"urls": True}, "urls that is no array", id="urls that are no array"),
-        pytest.param(ROW | {"urls": [1]}, "urls that is no array", id="a url that is a number"),
-        pytest.param(ROW | {"annotations": ["a"]}, "annotations that are no object", id="a list of annotations"),
-        pytest.param(ROW | {"annotations": {"a": 1}}, "annotations that are no object", id="a number to annotate"),
-        pytest.param(ROW | {"artifactType": 1}, "number for artifactType", id="an artifact type that is a number"),
-        pytest.param(ROW | {"platform": {"os": 1}}, "number for os", id="an os that is a number"),
+        pytest.param(ROW | {"urls": True}, "urls: expected an array, found a boolean", id="urls that are no array"),
+        pytest.param(ROW | {"urls": [1]}, r"urls\[0\]: expected a string, found a number", id="a url that is a number"),
+        pytest.param(
+            ROW | {"annotations": ["a"]}, "annotations: expected an object, found an array", id="a list of annotations"
+        ),
+        pytest.param(
+            ROW | {"annotations": {"a": 1}},
+            "annotations > a: expected a string, found a number",
+            id="a number to annotate",
+        ),
+        pytest.param(
+            ROW | {"artifactType": 1},
+            "artifactType: expected a string, found a number",
+            id="an artifact type that is a number",
+        ),
+        pytest.param(
+            ROW | {"platform": {"os": 1}},
+            "platform > os: expected a string, found a number",
+            id="an os that is a number",
+        ),
     ],
 )
 def test_what_is_no_descriptor_is_refused(value: Any, message: str) -> None:

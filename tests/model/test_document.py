@@ -75,7 +75,7 @@ def test_limits_can_be_given() -> None:
 
 def test_a_document_may_have_to_be_an_object() -> None:
     assert load_object(b"{}") == {}
-    with pytest.raises(Invalid, match="got a JSON array, want an object"):
+    with pytest.raises(Invalid, match="expected an object, found an array"):
         load_object(b"[]")
 
 

@@ -9,7 +9,7 @@ from converter.errors import Invalid
 from converter.formats import container_config
 from converter.formats.aci import keys
 from converter.model.descriptor import platform_from_json
-from converter.model.document import load
+from converter.model.document import expect, load
 from converter.model.image import History
 from converter.model.platform import Platform
 
@@ -51,23 +51,17 @@ class Kept:
 
 def texts(value: Any) -> tuple[str, ...]:
     """A list of strings; like the functions below, raises Invalid for anything else."""
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise Invalid("got no list of strings, want one")
-    return tuple(value)
+    return tuple(expect(each, str) for each in expect(value, list))
 
 
 def members(value: Any) -> Mapping[str, Any]:
     """An object."""
-    if not isinstance(value, dict):
-        raise Invalid("got no object, want one")
-    return value
+    return expect(value, dict)
 
 
 def text_map(value: Any) -> dict[str, str]:
     """An object of strings."""
-    found = dict(members(value))
-    texts(list(found.values()))
-    return found
+    return {key: expect(each, str) for key, each in members(value).items()}
 
 
 def history(value: Any) -> tuple[History, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import field
-from typing import Any
 
-from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
-from converter.model.document import load_object, type_name
+from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.ports import Fetch
@@ -96,11 +95,11 @@ def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, seen: set[Digest
         yield entry, None, []
         return
     if entry.media_type in types.INDEXES:
-        for child in _descriptors(document, "manifests"):
+        for child in descriptors(document, "manifests"):
             yield from _manifests(child, fetch, limits, seen, depth + 1)
         return
     config = Descriptor.from_json(document.get("config"))
-    layers = _descriptors(document, "layers")
+    layers = descriptors(document, "layers")
     there = all(_there(blob, fetch) for blob in (config, *layers))
     yield entry, config.digest if there else None, [layer.digest for layer in layers]
 
@@ -111,10 +110,3 @@ def _there(blob: Descriptor, fetch: Fetch) -> bool:
     except NotFound:
         return False
     return True
-
-
-def _descriptors(document: dict[str, Any], member: str) -> list[Descriptor]:
-    values = document.get(member) or []
-    if not isinstance(values, list):
-        raise Invalid(f"got a JSON {type_name(values)} for {member}, want an array")
-    return [Descriptor.from_json(value) for value in values]

@@ -11,9 +11,10 @@ from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import as_known, dump, load, load_object, type_name
+from converter.model.document import as_known, dump, expect, load, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
+from converter.model.members import member, or_empty, texts
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 
@@ -40,11 +41,8 @@ class Saved:
 
 def read(data: bytes, limits: Limits | None = None) -> tuple[Saved, ...]:
     """The rows in order. Raises Invalid; RepoTags, Layers and LayerSources may be null or absent."""
-    rows = load(data, limits)
-    if not isinstance(rows, list):
-        raise Invalid(f"got a JSON {type_name(rows)}, want an array")
     saved = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(expect(load(data, limits), list)):
         with within(f"[{number}]"):
             saved.append(_row(row, limits or in_force()))
     return tuple(saved)
@@ -101,35 +99,19 @@ def _layer(blobs: Blobs, name: str, diff_id: Digest, source: Descriptor | None) 
 
 
 def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
-    rootfs = load_object(data, limits).get("rootfs")
-    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if not isinstance(diff_ids, list) or not all(isinstance(one, str) for one in diff_ids):
-        # An image from scratch may have none; the Engine then writes null.
-        if isinstance(rootfs, dict) and diff_ids is None:
-            return []
-        raise Invalid("got a config without rootfs.diff_ids, want a digest for every layer")
-    return [Digest.parse(one) for one in diff_ids]
+    # An image from scratch may have none; the Engine then writes null.
+    with within("rootfs"):
+        return [Digest.parse(one) for one in texts(member(load_object(data, limits), "rootfs", dict), "diff_ids")]
 
 
 def _row(row: Any, limits: Limits) -> Saved:
-    if not isinstance(row, dict):
-        raise Invalid(f"got a JSON {type_name(row)}, want an object")
-    row = as_known(row, _MEMBERS)
-    config = row.get("Config")
-    if not isinstance(config, str) or not config:
-        raise Invalid("got no Config, want the name of a file")
-    layers = _texts(row, "Layers")
+    row = as_known(expect(row, dict), _MEMBERS)
+    config = member(row, "Config", str)
+    if not config:
+        raise Invalid("expected the name of a file, found an empty string", "Config")
+    layers = texts(row, "Layers")
     limits.require("layers", len(layers), "layers")
-    sources = row.get("LayerSources") or {}
-    if not isinstance(sources, dict):
-        raise Invalid(f"got a JSON {type_name(sources)} for LayerSources, want an object")
+    sources = or_empty(row, "LayerSources", dict)
     with within("LayerSources"):
         found = {diff_id: Descriptor.from_json(source) for diff_id, source in sources.items()}
-    return Saved(config=config, tags=_texts(row, "RepoTags"), layers=layers, sources=found)
-
-
-def _texts(row: dict[str, Any], member: str) -> tuple[str, ...]:
-    values = row.get(member) or []
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise Invalid(f"got a JSON {type_name(values)} for {member}, want an array of strings")
-    return tuple(values)
+    return Saved(config=config, tags=texts(row, "RepoTags"), layers=layers, sources=found)

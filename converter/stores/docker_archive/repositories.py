@@ -12,8 +12,9 @@ from typing import Any
 from converter.errors import Invalid, LimitExceeded, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump, load_object, type_name
+from converter.model.document import dump, expect, load_object
 from converter.model.limits import Limits, in_force
+from converter.model.members import or_empty
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.media import Medium
@@ -104,17 +105,10 @@ def _document(medium: Medium, layer: str) -> bytes:
 
 
 def _parent(document: dict[str, Any]) -> str:
-    parent = document.get("parent")
-    if parent is not None and not isinstance(parent, str):
-        raise Invalid(f"got a JSON {type_name(parent)} for parent, want a string")
-    return parent or ""
+    return or_empty(document, "parent", str)
 
 
 def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for repository, tags in repositories.items():
-        if not isinstance(tags, dict):
-            raise Invalid(f"got a JSON {type_name(tags)} for {shown(repository)}, want an object of tags")
-        for tag, top in tags.items():
-            if not isinstance(top, str):
-                raise Invalid(f"got a JSON {type_name(top)} for {shown(repository)}:{shown(tag)}, want a layer's ID")
-            yield f"{repository}:{tag}", top
+        for tag, top in expect(tags, dict, shown(repository)).items():
+            yield f"{repository}:{tag}", expect(top, str, shown(repository), shown(tag))

@@ -18,6 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
+from converter.model.members import lenient
 from converter.model.platform import Platform, choose
 from converter.model.reference import ImageName
 from converter.stores import oci_index
@@ -176,9 +177,8 @@ class DockerArchiveSink:
         data = self._documents.get(config)
         if data is None:
             raise Invalid(f"got a manifest without its config {config}, want both")
-        rootfs = load_object(data, self._limits).get("rootfs")
-        found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        return [str(one) for one in found] if isinstance(found, list) else []
+        rootfs = lenient(load_object(data, self._limits), "rootfs", dict)
+        return [str(one) for one in lenient(rootfs, "diff_ids", list)]
 
 
 def _familiar(name: str) -> str:

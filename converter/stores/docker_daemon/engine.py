@@ -19,9 +19,10 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
-from converter.model.document import load
+from converter.model.document import expect, load
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, in_force
+from converter.model.members import lenient
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
@@ -50,9 +51,8 @@ class Engine:
             if response.status != 200:
                 raise self._refusal(response)
             listed = load(whole(self._stream(response), in_force().document, "of names"))
-        rows = listed if isinstance(listed, list) else []
-        named = (row.get("RepoTags") for row in rows if isinstance(row, dict))
-        names = {name for one in named if isinstance(one, list) for name in one if isinstance(name, str)}
+            rows = expect(listed, list)
+        names = {name for row in rows for name in lenient(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))
 
     def save(self, name: str) -> Iterator[Block]:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from converter.errors import Denied, Invalid, NotFound, StorageFailed
+from converter.errors import Denied, Invalid, NotFound, StorageFailed, within
 from converter.model.document import load_object
 from converter.model.limits import in_force
+from converter.model.members import lenient, or_empty
 from converter.model.reference import DEFAULT_HOST
 from converter.stores.registry.access import Access, Credentials
 
@@ -71,7 +72,7 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
 
 def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
     """The credentials of one auth file for the first key that it knows; raises like ``find``."""
-    helpers, auths = _object(document.get("credHelpers")), _object(document.get("auths"))
+    helpers, auths = lenient(document, "credHelpers", dict), lenient(document, "auths", dict)
     for key in wanted:
         for name in _spellings(key):
             if name in helpers:
@@ -99,16 +100,13 @@ def _host_of(url: str) -> str:
     return url.partition("://")[2].partition("/")[0]
 
 
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+_ENTRY = ("username", "password", "auth", "identitytoken", "registrytoken")
 
 
 def _entry(value: Any, name: str) -> Credentials | None:
-    entry = _object(value)
-    told = [entry.get(member) or "" for member in ("username", "password", "auth", "identitytoken", "registrytoken")]
-    if not all(isinstance(text, str) for text in told):
-        raise Invalid(f"got members for {name!r} that are no texts, want a username, an auth or a token")
-    username, password, encoded, identity, registry = told
+    entry = value if isinstance(value, Mapping) else {}
+    with within(name):
+        username, password, encoded, identity, registry = (or_empty(entry, each, str) for each in _ENTRY)
     if encoded:
         try:
             # An auth encoded by hand often contains line breaks.

@@ -11,10 +11,11 @@ from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
+from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Attachment
+from converter.model.members import lenient, or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
 from converter.stores.registry.tags import pages
@@ -47,7 +48,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     yield from found or ()
     for tag in fallback:
         if (index := held.get(tag)) is not None and index[0].digest != subject:
-            for one in _listed(index[1]):
+            for one in descriptors(load_object(index[1]), "manifests"):
                 yield Attachment(subject=subject, descriptor=one, tag="" if _names_one(documents, one) else tag)
     for tag in by_tag:
         if (document := held.get(tag)) is not None:
@@ -61,8 +62,8 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if held is not None and held[0].digest != subject:
         index = load_object(held[1])
-    listed = index.get("manifests") or []
-    known = {str(entry.get("digest")) for entry in listed if isinstance(entry, dict)}
+    listed = or_empty(index, "manifests", list)
+    known = {lenient(entry, "digest", str) for entry in listed}
     added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
     if added:
         documents.put(tag, types.OCI_INDEX, dump(index | {"manifests": [*listed, *added.values()]}))
@@ -85,8 +86,7 @@ def _names_one(documents: Documents, descriptor: Descriptor) -> bool:
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
     """A manifest's descriptor in a list of referrers: with its annotations and artifact type."""
-    config = document.get("config")
-    kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "")
+    kind = document.get("artifactType") or lenient(document, "config", dict).get("mediaType")
     return Descriptor(
         media_type=descriptor.media_type,
         digest=descriptor.digest,
@@ -104,18 +104,12 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
             told = (page.headers.get("Content-Type") or "").partition(";")[0].strip()
             if told != types.OCI_INDEX:
                 return None
-            found += [Attachment(subject=subject, descriptor=one) for one in _listed(page.body)]
+            listed = descriptors(load_object(page.body), "manifests")
+            found += [Attachment(subject=subject, descriptor=one) for one in listed]
     except (NotFound, Denied, Rejected):
         # Registries answer an unknown path in various ways.
         return None
     return found
-
-
-def _listed(data: bytes) -> list[Descriptor]:
-    entries = load_object(data).get("manifests") or []
-    if not isinstance(entries, list):
-        raise Invalid("got referrers that are no list, want an index of them")
-    return [Descriptor.from_json(entry) for entry in entries]
 
 
 def _shown(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from converter.errors import Invalid
+from converter.errors import Invalid, within
 from converter.model.document import load_object
+from converter.model.members import texts
 from converter.stores.registry.client import Answer, Client
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Request
@@ -36,11 +37,9 @@ def repositories(client: Client) -> Iterator[str]:
 
 def _listed(client: Client, path: str, member: str) -> Iterator[str]:
     for page in pages(client, client.url(f"{path}?n={PAGE}")):
-        found = load_object(page.body, client.access.limits).get(member)
-        found = [] if found is None else found
-        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise Invalid(f"got no list of {member} from {plain(page.url)}, want one")
-        yield from found
+        with within(plain(page.url)):
+            names = texts(load_object(page.body, client.access.limits), member)
+        yield from names
 
 
 def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Answer]:
