@@ -20,11 +20,11 @@ from converter.model.image import Image, Index, Item, subjects
 from converter.model.limits import in_force
 from converter.model.loss import Loss
 from converter.model.naming import called
-from converter.model.platform import only
+from converter.model.platform import host, only
 from converter.model.reference import Location
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
-from converter.transform.platforms import host, left_behind, select
+from converter.transform.platforms import left_behind, select
 
 
 @frozen

@@ -13,15 +13,6 @@ from converter.model.content import Known
 from converter.model.digest import Digest
 from converter.model.document import load_object
 
-_KINDS = {
-    types.OCI_MANIFEST: "oci-manifest",
-    types.OCI_INDEX: "oci-index",
-    types.OCI_CONFIG: "oci-config",
-    types.DOCKER_MANIFEST: "docker-schema2",
-    types.DOCKER_LIST: "docker-manifest-list",
-    types.DOCKER_CONFIG: "docker-config",
-}
-
 
 class Sound(Protocol):
     """The documents already found to be sound, in earlier runs or in this one."""
@@ -62,7 +53,7 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
 
 def require_written(data: bytes, media_type: str) -> None:
     """Raise Invalid if a document about to be written violates its specification."""
-    kind = _KINDS.get(media_type)
+    kind = types.KINDS.get(media_type)
     if kind is not None:
         with within(f"written {kind}"):
             require(data, kind)

@@ -61,6 +61,18 @@ WHOLE = frozenset((ACI,))
 CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))
 """Configurations of images."""
 
+KINDS: Mapping[str, str] = {
+    OCI_MANIFEST: "oci-manifest",
+    OCI_INDEX: "oci-index",
+    OCI_CONFIG: "oci-config",
+    DOCKER_MANIFEST: "docker-schema2",
+    DOCKER_LIST: "docker-manifest-list",
+    DOCKER_CONFIG: "docker-config",
+    DOCKER_SCHEMA1: "docker-schema1",
+    DOCKER_SCHEMA1_SIGNED: "docker-schema1",
+}
+"""The kind of document that each is, which is the name of its schema."""
+
 OCI_LAYERS = frozenset(
     (
         OCI_LAYER,

@@ -5,7 +5,9 @@ Names are Go's, as in image-spec 1.1.1, config.md, "Properties"; aliases are tho
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -74,6 +76,11 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def host() -> Platform:
+    """The platform that this program runs on."""
+    return Platform(os=sys.platform, architecture=os.uname().machine).normalised()
 
 
 def only(platforms: Sequence[str]) -> str:

@@ -6,13 +6,8 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.document import read
+from converter.model.members import lenient
 
-_BY_MEDIA_TYPE = {
-    types.OCI_MANIFEST: "oci-manifest",
-    types.OCI_INDEX: "oci-index",
-    types.DOCKER_MANIFEST: "docker-schema2",
-    types.DOCKER_LIST: "docker-manifest-list",
-}
 _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
 
 
@@ -36,8 +31,7 @@ def _labelled(value: dict[str, Any]) -> str | None:
         return "docker-schema1"
     if value.get("kind") in ("image", "index", "artifact"):
         return "image"
-    media_type = value.get("mediaType")
-    return _BY_MEDIA_TYPE.get(media_type) if isinstance(media_type, str) and "digest" not in value else None
+    return None if "digest" in value else types.KINDS.get(lenient(value, "mediaType", str))
 
 
 def _shaped(value: dict[str, Any]) -> str | None:

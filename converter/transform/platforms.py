@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -49,11 +47,6 @@ def left_behind(whole: Item, item: Item) -> Iterator[Loss]:
         if count:
             reason = f"{count} of the index speak of the image, which is taken alone (--platform all takes them along)"
             yield Loss(field="attestations", reason=reason)
-
-
-def host() -> Platform:
-    """The platform that this program runs on."""
-    return Platform(os=sys.platform, architecture=os.uname().machine).normalised()
 
 
 def read_whole(item: Item, read: Read, depth: int = 0) -> Item:

@@ -21,16 +21,7 @@ from converter.validate import lower
 from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.findings import below, member
 
-KINDS = {
-    types.OCI_MANIFEST: "oci-manifest",
-    types.OCI_INDEX: "oci-index",
-    types.DOCKER_MANIFEST: "docker-schema2",
-    types.DOCKER_LIST: "docker-manifest-list",
-    types.DOCKER_SCHEMA1: "docker-schema1",
-    types.DOCKER_SCHEMA1_SIGNED: "docker-schema1",
-}
-"""Media type of a root → kind of the document."""
-
+_ROOTS = types.KINDS.keys() - types.CONFIGS
 _COUNTED = frozenset(("oci/history-length", "docker/config-history"))
 """Rules of configuration documents that are checked here for the whole image instead."""
 
@@ -83,13 +74,13 @@ class Walk:
         if descriptor.digest in self.seen:
             self._same(descriptor, claim)
             return
-        if descriptor.media_type not in KINDS and descriptor.media_type not in {"", "application/json"}:
+        if descriptor.media_type not in _ROOTS and descriptor.media_type not in {"", "application/json"}:
             self._blobs.opaque(known.raw, below(place, "blob"), Claim(descriptor, claim))
             return
         data = self._blobs.document(known.raw, Claim(descriptor, claim))
         if data is None:
             return
-        kind = KINDS.get(descriptor.media_type) or guess(data)
+        kind = types.KINDS.get(descriptor.media_type) or guess(data)
         document = self._document(data, kind or "oci-manifest", below(place, _part(kind)))
         self.seen[descriptor.digest] = Seen(descriptor, document)
         self._said(descriptor, document, below(place, _part(kind)))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from typing import Self
 
 from converter.errors import Invalid
 from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.frozen import frozen
-from converter.model.platform import Platform
+from converter.model.platform import host
 
 DEFAULT_VERSION = "latest"
 
@@ -48,9 +46,9 @@ class AppName:
 
         As with an index of several platforms, the image then depends on the machine.
         """
-        here = {"os": sys.platform, "arch": os.uname().machine}
-        named = platform_labels(Platform(os=here["os"], architecture=here["arch"]))
-        return AppName(name=self.name, labels={"version": DEFAULT_VERSION, **here, **named, **self.labels})
+        here = host()
+        labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
+        return AppName(name=self.name, labels={**labels, **self.labels})
 
     def places(self) -> list[str]:
         """The places to look, in order: the name, then each of its parents up to the host."""
