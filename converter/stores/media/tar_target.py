@@ -16,8 +16,8 @@ from converter.stores.disk import disk, pwrite_all, write_down
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
 from converter.stores.media.target import Documents, blob_name
+from converter.streams.tar.fields import DIR, FILE, SIZE, block, long_name, octal, padding
 
-HEADER = 512
 _OCTAL_SIZE = 8**11
 
 
@@ -44,7 +44,7 @@ class TarTarget:
             if expected is not None:
                 self._write(_long_name(blob_name(expected.digest)))
             header = self._end
-            self._seek(header + HEADER)
+            self._seek(header + SIZE)
             made = poured(blocks, expected, self._write)
             if made.digest in self._blobs:
                 self._cut(start)
@@ -60,7 +60,7 @@ class TarTarget:
     def write(self, name: str, data: bytes) -> None:
         """Write a document next to the blobs."""
         header = self._end
-        self._seek(header + HEADER)
+        self._seek(header + SIZE)
         self._write(data)
         self._close_entry(header, name, len(data))
 
@@ -68,7 +68,7 @@ class TarTarget:
         try:
             for name, data in documents(None).items():
                 self.write(name, data)
-            self._write(bytes(2 * HEADER))
+            self._write(bytes(2 * SIZE))
         except BaseException:
             self.abort()
             raise
@@ -81,11 +81,11 @@ class TarTarget:
         parts = path.split("/")
         for name in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
             if name not in self._directories:
-                self._write(_header(f"{name}/", 0, self._epoch, b"5"))
+                self._write(_header(f"{name}/", 0, self._epoch, DIR))
                 self._directories.add(name)
 
     def _close_entry(self, header: int, name: str, size: int) -> None:
-        self._write(bytes(-size % HEADER))
+        self._write(bytes(padding(size)))
         with disk(self._out.shown, "write"):
             pwrite_all(self._out.fd, _header(name, size, self._epoch), header)
 
@@ -105,31 +105,13 @@ class TarTarget:
         self._end = offset
 
 
-def _header(name: str, size: int, epoch: int, kind: bytes = b"0") -> bytes:
+def _header(name: str, size: int, epoch: int, kind: bytes = FILE) -> bytes:
     """A ustar header without owner; sizes of 8 GiB or more are in base 256, as in GNU tar and Go."""
-    field = b"%011o\0" % size if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
-    mode = b"0000755\0" if kind == b"5" else b"0000644\0"
-    zero = b"0000000\0"
-    fields = [
-        name.encode()[:100],
-        mode,
-        zero,
-        zero,
-        field,
-        b"%011o\0" % epoch,
-        b" " * 8,
-        kind,
-        bytes(100),
-        b"ustar\0" + b"00",
-    ]
-    widths = [100, 8, 8, 8, 12, 12, 8, 1, 100, 8]
-    head = b"".join(text.ljust(width, b"\0") for text, width in zip(fields, widths, strict=True)).ljust(HEADER, b"\0")
-    return head[:148] + b"%06o\0 " % sum(head) + head[156:]
+    field = octal(size, 12) if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
+    mode = 0o755 if kind == DIR else 0o644
+    return block(name.encode()[:100], size=field, kind=kind, mode=mode, mtime=octal(epoch, 12))
 
 
 def _long_name(name: str) -> bytes:
-    """GNU tar's record before an entry whose name does not fit, such as that of a sha512 blob."""
-    data = name.encode() + b"\0"
-    if len(data) <= 101:
-        return b""
-    return _header("././@LongLink", len(data), 0, b"L") + data.ljust(-(-len(data) // HEADER) * HEADER, b"\0")
+    """A record of the name of an entry, if it does not fit into a header, such as that of a sha512 blob."""
+    return long_name(b"L", name.encode()) if len(name) > 100 else b""

@@ -65,6 +65,33 @@ def octal(value: int, width: int) -> bytes:
     return digits + b"\0"
 
 
+def block(
+    name: bytes,
+    *,
+    size: bytes,
+    kind: bytes = FILE,
+    mode: int = 0o644,
+    uid: bytes = b"",
+    gid: bytes = b"",
+    mtime: bytes = b"",
+    linkname: bytes = b"",
+    magic: bytes = b"ustar\x0000",
+    rest: bytes = b"",
+) -> bytes:
+    """A header block of these fields, sealed; ``rest`` follows the magic. Empty numbers are 0."""
+    zero = octal(0, 8)
+    numbers = (octal(mode, 8), uid or zero, gid or zero, size, mtime or octal(0, 12), b" " * 8)
+    head = b"".join((name.ljust(100, b"\0"), *numbers, kind, linkname.ljust(100, b"\0"), magic, rest))
+    return sealed(head.ljust(SIZE, b"\0"))
+
+
+def long_name(flag: bytes, name: bytes) -> bytes:
+    """GNU tar's record of a long name: ``L`` for that of the entry that follows, ``K`` for what it links to."""
+    size = len(name) + 1
+    head = block(b"././@LongLink", size=octal(size, 12), kind=flag, magic=GNU_MAGIC)
+    return head + name.ljust(size + padding(size), b"\0")
+
+
 def expected(field: bytes) -> int:
     """The low 16 bits that ``zlib.adler32(header)`` has if the checksum ``field`` in it is right.
 

@@ -11,10 +11,9 @@ from converter.streams.tar.fields import (
     GNU_MAGIC,
     SIZE,
     USTAR_MAGIC,
-    ZERO,
     joined_name,
+    long_name,
     number,
-    octal,
     padding,
     rewritten,
     sealed,
@@ -68,6 +67,13 @@ class Record:
         return changed
 
 
+def _record(raw: bytes, start: int = 0) -> Record:
+    data = start + SIZE
+    size = number(raw[start:data][124:136], "size")
+    end = data + size
+    return Record(raw[start:data], raw[data:end], raw[end : end + padding(size)])
+
+
 class Headers:
     """The parts of ``Entry.raw``; ``raw`` joins them again."""
 
@@ -75,11 +81,8 @@ class Headers:
         self.records: list[Record] = []
         position = 0
         while raw[position + 156 : position + 157] in RECORDS:
-            head = raw[position : position + SIZE]
-            size = number(head[124:136], "size")
-            start, stop = position + SIZE, position + SIZE + size
-            position = stop + padding(size)
-            self.records.append(Record(head, raw[start:stop], raw[stop:position]))
+            self.records.append(_record(raw, position))
+            position += len(self.records[-1].raw)
         self.head = raw[position : position + SIZE]
         self._extension = raw[position + SIZE :]
 
@@ -94,9 +97,7 @@ class Headers:
         """Put ``records`` into the entry's own PAX header, replacing those it already has."""
         record = self._extended()
         if record is None:
-            fresh = extended_header(text(self.head[:100]), records)
-            size = number(fresh[124:136], "size")
-            self.records.append(Record(fresh[:SIZE], fresh[SIZE : SIZE + size], fresh[SIZE + size :]))
+            self.records.append(_record(extended_header(text(self.head[:100]), records)))
             return
         kept = [(key, value) for key, value in pax.pairs(record.data) if records.get(key, value) == value]
         had = {key for key, _ in kept}
@@ -183,8 +184,7 @@ class Headers:
     def _add_record(self, flag: bytes, key: bytes, value: bytes) -> None:
         """Add a record for a name that no field can hold: GNU's in a GNU header, otherwise PAX's."""
         if self.head[257:265] == GNU_MAGIC and self._extended() is None:
-            data = value + b"\0"
-            self.records.append(Record(_long(flag, len(data)), data, pad(len(data))))
+            self.records.append(_record(long_name(flag, value)))
         else:
             self.extend({key: value})
 
@@ -192,14 +192,3 @@ class Headers:
 def _width(field: bytes, old: bytes) -> int:
     """How many bytes of a new name go into a field that held ``field`` of the ``old`` one."""
     return len(field) if len(field) < len(old) else 100
-
-
-def _long(flag: bytes, size: int) -> bytes:
-    """The header of a GNU long name, as GNU tar writes it."""
-    head = bytearray(ZERO)
-    head[:13] = b"././@LongLink"
-    head[100:148] = octal(0o644, 8) + octal(0, 8) * 2 + octal(size, 12) + octal(0, 12)
-    head[148:156] = b"        "
-    head[156:157] = flag
-    head[257:265] = GNU_MAGIC
-    return sealed(bytes(head))

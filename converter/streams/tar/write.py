@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from converter.streams.tar import pax
-from converter.streams.tar.fields import DIR, FILE, ZERO, octal, padding, sealed
+from converter.streams.tar.fields import DIR, FILE, ZERO, block, octal, padding
 
 END = ZERO * 2
 """The end-of-archive blocks."""
@@ -68,28 +68,20 @@ def header(
     mtime = extended.number(b"mtime", seconds, 12)
     if fraction or b"mtime" in extended.records:
         extended.records[b"mtime"] = pax.seconds(mtime_ns)
-    head = b"".join(
-        (
-            where[1].ljust(100, b"\0"),
-            octal(mode, 8),
-            extended.number(b"uid", uid, 8),
-            extended.number(b"gid", gid, 8),
-            extended.number(b"size", size, 12),
-            mtime,
-            b"        ",
-            type,
-            extended.text(b"linkpath", linkname, 100),
-            b"ustar\x0000",
-            extended.text(b"uname", uname, 32),
-            extended.text(b"gname", gname, 32),
-            octal(device[0], 8),
-            octal(device[1], 8),
-            where[0].ljust(155, b"\0"),
-            bytes(12),
-        )
+    owner = extended.text(b"uname", uname, 32) + extended.text(b"gname", gname, 32)
+    head = block(
+        where[1],
+        size=extended.number(b"size", size, 12),
+        kind=type,
+        mode=mode,
+        uid=extended.number(b"uid", uid, 8),
+        gid=extended.number(b"gid", gid, 8),
+        mtime=mtime,
+        linkname=extended.text(b"linkpath", linkname, 100),
+        rest=owner + octal(device[0], 8) + octal(device[1], 8) + where[0],
     )
     found = extended.records | dict(records or {})
-    return (extended_header(name, found) if found else b"") + sealed(head)
+    return (extended_header(name, found) if found else b"") + head
 
 
 def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
