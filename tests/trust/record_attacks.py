@@ -202,7 +202,7 @@ ATTACKS = (
         annotated(**{cosign.SIGNATURE: "A" * 344}),
         dict.fromkeys((OCI_OCI, OCI_ACI), KEY_IS_ANOTHER),
     ),
-    Attack("the payload said to be an envelope", of_kind(dsse.ENVELOPE), {OCI_OCI: "for payloadType"}),
+    Attack("the payload said to be an envelope", of_kind(dsse.ENVELOPE), {OCI_OCI: "payloadType: missing"}),
     Attack("the original said to be of Docker", root(mediaType=types.DOCKER_MANIFEST), {OCI_OCI: "/mediaType: got"}),
     Attack(
         "the original said to be an index",
@@ -217,11 +217,11 @@ ATTACKS = (
     Attack("a diff_id by another algorithm", rows(diffID="sha512:" + "0" * 128), {OCI_ACI: "without the layer"}),
     Attack("a recipe that is said to be for another layer", rows(diffID=sha256(b"x")), {OCI_ACI: "without the layer"}),
     Attack("a layer made of a blob that is another's", rows(target=sha256(b"{}")), {OCI_ACI: "got"}),
-    Attack("a size that is no number", rows(size="10"), {OCI_ACI: "for size"}),
+    Attack("a size that is no number", rows(size="10"), {OCI_ACI: "size: expected a whole number"}),
     Attack(
         "a size with a fraction",
         text('"size":', '"size":1.0,"sizes":'),
-        dict.fromkeys((OCI_OCI, OCI_ACI), "got 1.0 for size"),
+        dict.fromkeys((OCI_OCI, OCI_ACI), "size: expected a whole number"),
     ),
     Attack("a version with a fraction", text('"version":1', '"version":1.0'), dict.fromkeys(OF_DOCKER, "version")),
     Attack("a version that is true", text('"version":1', '"version":true'), dict.fromkeys(OF_DOCKER, "version")),

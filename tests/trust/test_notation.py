@@ -150,7 +150,7 @@ def test_a_name_that_is_asked_for_is_not_there(envelope: Callable[..., Signature
             payload({**TARGET, "digest": f"sha256:{'0' * 64}"}), unchanged, "want one of", id="another digest"
         ),
         pytest.param(b'{"targetArtifact":{},"targetArtifact":{}}', unchanged, "twice", id="a key twice"),
-        pytest.param(payload()[:-1] + b',"x":1}', unchanged, "the member 'x'", id="an unknown member"),
+        pytest.param(payload()[:-1] + b',"x":1}', unchanged, "unknown member 'x'", id="an unknown member"),
         pytest.param(b"", setting("cty", "text/plain"), "content type", id="another content type"),
         pytest.param(b"", setting("crit", [SCHEME, "x"]), "critical attribute 'x'", id="an unknown critical one"),
         pytest.param(b"", setting("crit", []), "crit", id="nothing critical"),

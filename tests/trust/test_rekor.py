@@ -82,12 +82,12 @@ def test_nobody_asks_without_a_log(found: str | None, note: str) -> None:
     [
         pytest.param(None, "without the annotation", id="no entry"),
         pytest.param("broken", "want a JSON document", id="no JSON"),
-        pytest.param("{}", "for Payload", id="nothing in it"),
+        pytest.param("{}", "Payload: missing", id="nothing in it"),
         pytest.param(entry(by=OTHER_LOG), "no trusted log", id="another log's"),
         pytest.param(entry().replace('"logIndex": 1', '"logIndex": 2'), "no trusted log", id="changed afterwards"),
-        pytest.param(entry(x=1), "the member 'x'", id="an unknown member"),
-        pytest.param(entry(logID=1), "for logID", id="a member of another type"),
-        pytest.param(entry(integratedTime=True), "for integratedTime", id="a time that is none"),
+        pytest.param(entry(x=1), "unknown member 'x'", id="an unknown member"),
+        pytest.param(entry(logID=1), "logID: expected a string, found a number", id="a member of another type"),
+        pytest.param(entry(integratedTime=True), "integratedTime: expected", id="a time that is none"),
         pytest.param(entry(integratedTime=2**60), "2\\^53", id="a number that JSON does not keep"),
         pytest.param(entry(integratedTime=2**52), "seconds after 1970", id="a year that no calendar has"),
         pytest.param(entry(integratedTime=int(NOW.timestamp()) + 60), "seconds after 1970", id="logged later"),
@@ -177,7 +177,9 @@ def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[st
         pytest.param(BYTES, [], "a bundle without an entry", id="no entry"),
         pytest.param(BYTES, [row(entry(OF_MANIFEST, by=OTHER_LOG))], "no trusted log", id="another log's"),
         pytest.param(BYTES, [row(entry(OF_MANIFEST), logIndex="2")], "no trusted log", id="changed afterwards"),
-        pytest.param(BYTES, [row(entry(OF_MANIFEST), integratedTime=1)], "for integratedTime", id="a bare number"),
+        pytest.param(
+            BYTES, [row(entry(OF_MANIFEST), integratedTime=1)], "integratedTime: expected", id="a bare number"
+        ),
         pytest.param(BYTES, [row(entry(OF_MANIFEST), integratedTime="-1")], "2\\^53", id="a time before 1970"),
         pytest.param(BYTES, [row(entry(OF_MANIFEST), inclusionPromise={})], "signedEntryTimestamp", id="no promise"),
         pytest.param(BYTES, [row(entry())], "another payload", id="another signature's"),

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
-from converter.model.document import expect, load
+from converter.model.document import load
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, in_force
 from converter.model.members import lenient
@@ -51,7 +51,7 @@ class Engine:
             if response.status != 200:
                 raise self._refusal(response)
             listed = load(whole(self._stream(response), in_force().document, "of names"))
-            rows = expect(listed, list)
+        rows = listed if isinstance(listed, list) else []
         names = {name for row in rows for name in lenient(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))
 
