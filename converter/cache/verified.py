@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from converter.cache.edition import edition
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
+from converter.version import __version__
 
 if TYPE_CHECKING:
     from converter.cache.blobs import KeptBlobs
@@ -219,3 +222,24 @@ class Cache(Memory):
             row: tuple[Any, ...] | None = self._reading.execute(query, values).fetchone()
             return row
         return None
+
+
+_PACKAGE = Path(__file__).parent.parent
+RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
+"""Where the rules and schemas may be: in a wheel and in a checkout."""
+
+
+@cache
+def edition(folders: tuple[Path, ...] = RULES) -> str:
+    """The version and a checksum of the rule files: in a checkout, rules change between versions.
+
+    Every file counts, not just the newest: a restored file may be older than the rest, and clocks can go backwards.
+    """
+    files = []
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file():
+                    status = entry.stat()
+                    files.append((entry.name, status.st_size, status.st_mtime_ns))
+    return f"{__version__} of {zlib.crc32(repr(sorted(files)).encode()):08x}"

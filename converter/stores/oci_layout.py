@@ -22,10 +22,9 @@ from converter.model.naming import NAMES, REF_NAME
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
-from converter.stores.media import Medium
+from converter.stores.media import Medium, Target, blob_name
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
-from converter.stores.media.target import Target, blob_name
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import Cache, verified
-from converter.cache.edition import edition
+from converter.cache.verified import edition
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made

@@ -24,7 +24,7 @@ from converter.model.reference import ImageName
 from converter.stores import oci_index
 from converter.stores.disk import shown
 from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.media.target import Target, blob_name
+from converter.stores.media import Target, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
 from converter.streams.blocks import peek

@@ -15,9 +15,9 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
+from converter.stores.media import Documents
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
-from converter.stores.media.target import Documents
 from converter.stores.media.temporary import spooled
 from converter.stores.names_only import NamesOnly
 from converter.stores.options import StoreOptions

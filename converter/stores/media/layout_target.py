@@ -24,9 +24,9 @@ from converter.stores.disk import (
     walked,
     write_file,
 )
+from converter.stores.media import Documents, blob_name
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.pour import poured_file
-from converter.stores.media.target import Documents, blob_name
 from converter.stores.media.temporary import NAME, Staging, locked
 from converter.stores.oci_index import INDEX, check_layout
 

@@ -13,9 +13,9 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.disk import disk, pwrite_all, write_down
+from converter.stores.media import Documents, blob_name
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
-from converter.stores.media.target import Documents, blob_name
 from converter.streams.tar.fields import DIR, FILE, SIZE, block, long_name, octal, padding
 
 _OCTAL_SIZE = 8**11
