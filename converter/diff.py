@@ -67,7 +67,8 @@ def trees(a: Listing, b: Listing) -> Iterator[Difference]:
             continue
         told = partial(Difference, path="/" + _text(path))
         if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
-            yield from _properties(told, unpacked(one.record), unpacked(other.record))
+            for what, of_a, of_b in changed(unpacked(one.record), unpacked(other.record)):
+                yield told(what=what, a=of_a, b=of_b)
             if one.names != other.names:
                 yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
         elif any(row is not None and row.record for row in (one, other)):
@@ -97,14 +98,20 @@ def _type(row: Row | None) -> str | None:
     return None if row is None else _TYPES[row.record[:1] or fields.DIR]
 
 
-def _properties(told: Callable[..., Difference], a: Node, b: Node) -> Iterator[Difference]:
+def type_name(node: Node) -> str:
+    """The type of a file, for people."""
+    return _TYPES[node.type]
+
+
+def changed(a: Node, b: Node) -> Iterator[tuple[str, Any, Any]]:
+    """The properties that differ between two files of one type, with the value of each."""
     for what, shown in _PROPERTIES.items():
         # A symbolic link's mode has no effect, and every system shows 0777.
         if what == "mode" and a.type == fields.SYMLINK:
             continue
         of_a, of_b = shown(a), shown(b)
         if of_a != of_b:
-            yield told(what=what, a=of_a, b=of_b)
+            yield what, of_a, of_b
 
 
 def _text(name: bytes) -> str:
@@ -157,11 +164,12 @@ _TYPES = {
 
 def configurations(a: Image, b: Image) -> Iterator[Difference]:
     """What differs between containers of the two images: platform and configuration."""
-    yield from _members("platform", _platform(a.platform), _platform(b.platform))
-    yield from _members("config", _run(a.config), _run(b.config))
+    yield from members("platform", _platform(a.platform), _platform(b.platform))
+    yield from members("config", run(a.config), run(b.config))
 
 
-def _members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+def members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+    """The members that differ between two configurations."""
     for what in a:
         if a[what] != b[what]:
             yield Difference(path=path, what=what, a=a[what], b=b[what])
@@ -178,7 +186,7 @@ def _platform(platform: Platform) -> dict[str, Any]:
     }
 
 
-def _run(config: RunConfig) -> dict[str, Any]:
+def run(config: RunConfig) -> dict[str, Any]:
     """What the configuration means: equivalent spellings are unified, and order is kept only where it matters."""
     return {
         "user": _user(config.user),

@@ -60,6 +60,7 @@ class Limits:
     signers: int = _bound(64, "signatures, keys or delegations in one manifest, envelope, message or file")
     certificates: int = _bound(10, "certificates in a chain")
     evidence: int = _bound(64 * MIB, "bytes of the signatures of an image, and of what is listed with them")
+    profile: int = _bound(256 * MIB, "bytes of a statement about the content of an image")
     redirects: int = _bound(10, "redirects that a host may answer with in a row")
     headers: int = _bound(64 * KIB, "bytes of the headers of an HTTP answer")
 

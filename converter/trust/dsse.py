@@ -42,6 +42,13 @@ def pae(kind: str, payload: bytes) -> bytes:
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
+    payload = signed(signature, trusted)
+    verdict = judged(signature, payload, found, trusted)
+    return replace(verdict, reason=joined(verdict.reason, unlogged(signature, trusted)))
+
+
+def signed(signature: Signature, trusted: Trusted) -> Payload:
+    """What is in an envelope that a trusted key signed. Raises Untrusted if none did, Invalid."""
     kind, payload, signatures = opened(load_object(signature.data))
     problem: Untrusted | None = None
     for raw in signatures:
@@ -50,9 +57,8 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
         except Untrusted as error:
             problem = error
             continue
-        verdict = judged(signature, Payload(kind, payload, key, signer), found, trusted)
-        return replace(verdict, reason=joined(verdict.reason, unlogged(signature, trusted)))
-    raise problem or Untrusted("got an envelope without a signature, want one")
+        return Payload(kind, payload, key, signer)
+    raise problem or Untrusted("the envelope has no signature")
 
 
 def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:

@@ -6,12 +6,13 @@ import base64
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust.claim import ATOMIC, COSIGN, Claim
 from converter.trust.cosign import SIGNATURE
+from converter.trust.dsse import pae
 from converter.trust.private_keys import PrivateKey
 from converter.version import __version__
 
@@ -40,6 +41,15 @@ class CosignKey:
         """The payload and its annotations; ``time`` is in seconds since 1970."""
         payload = claim.render(COSIGN, CREATOR, time)
         return payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()}
+
+    def envelope(self, kind: str, payload: bytes) -> dict[str, Any]:
+        """A DSSE envelope of a payload of the type ``kind``."""
+        made = base64.b64encode(self.key.sign(pae(kind, payload))).decode()
+        return {
+            "payloadType": kind,
+            "payload": base64.b64encode(payload).decode(),
+            "signatures": [{"keyid": "", "sig": made}],
+        }
 
 
 @frozen(kw_only=False)

@@ -1,0 +1,87 @@
+"""Whether a tree has exactly the content that a profile states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from converter.diff import Difference, changed, members, type_name
+from converter.profile import mtree
+from converter.profile.contents import Contents
+from converter.profile.mtree import File
+from converter.profile.statement import Attributes, Profile
+from converter.streams.tar import fields
+from converter.streams.tar.node import Node
+
+_KEYWORDS = {
+    "mode": b"mode",
+    "mtime": b"time",
+    "target": b"link",
+    "device": b"device",
+    "size": b"size",
+    "content": b"sha256digest",
+}
+"""Property → the keyword that tells it; a property that is not told is not compared."""
+
+
+def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
+    """Every difference, configuration first, then by path: ``a`` is what the profile states, ``b`` what is there.
+
+    ``contents`` has the scope of the profile. A ``config`` of None is that of a tree which has none.
+    """
+    if profile.config is not None and config is not None:
+        yield from members("config", profile.config, config)
+    if profile.lines is None:
+        found = contents.digest()
+        if found != profile.digest:
+            yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(found))
+        return
+    stated = mtree.parse(profile.lines)
+    yield from _trees(stated, iter(contents), profile)
+
+
+def _trees(
+    stated: Iterator[tuple[File, frozenset[bytes]]], there: Iterator[File], profile: Profile
+) -> Iterator[Difference]:
+    covers = profile.scope.covers()
+    one, other = next(stated, None), next(there, None)
+    while one is not None or other is not None:
+        if one is not None and not covers(one[0].path):
+            one = next(stated, None)
+        elif one is not None and (other is None or one[0].path < other.path):
+            yield Difference(path=_shown(one[0].path), what="entry", a=type_name(one[0].node), b=None)
+            one = next(stated, None)
+        elif other is not None and (one is None or other.path < one[0].path):
+            yield Difference(path=_shown(other.path), what="entry", a=None, b=type_name(other.node))
+            other = next(there, None)
+        elif one is not None and other is not None:
+            (file, told), path = one, other.path
+            yield from _file(path, _with_attributes(file, profile.attributes), other.node, told, profile)
+            one, other = next(stated, None), next(there, None)
+
+
+def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profile) -> Iterator[Difference]:
+    if a.type != b.type:
+        yield Difference(path=_shown(path), what="type", a=type_name(a), b=type_name(b))
+        return
+    for what, of_a, of_b in changed(a, b):
+        if what == "xattrs":
+            compared = profile.attributes is not None
+        elif what == "owner":
+            compared = b"uid" in told and b"gid" in told
+        elif what == "mtime":
+            compared = profile.scope.times and b"time" in told
+        else:
+            compared = _KEYWORDS[what] in told
+        if compared and not (what == "size" and a.type != fields.FILE):
+            yield Difference(path=_shown(path), what=what, a=of_a, b=of_b)
+
+
+def _with_attributes(file: File, attributes: Attributes | None) -> Node:
+    if not attributes:
+        return file.node
+    return file.node._replace(xattrs=tuple(sorted(attributes.get(file.path, {}).items())))
+
+
+def _shown(path: bytes) -> str:
+    return "/" + path.decode("utf-8", "surrogateescape")

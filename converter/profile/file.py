@@ -1,0 +1,89 @@
+"""A profile in a file: mtree text, a statement, or a signed envelope of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from converter.errors import Invalid, Untrusted, within
+from converter.model.document import load_object
+from converter.model.frozen import frozen
+from converter.model.limits import in_force
+from converter.profile import statement
+from converter.profile.contents import Scope, digest_of
+from converter.profile.statement import Profile
+from converter.stores.disk import disk, open_regular
+from converter.trust import dsse
+from converter.trust.signature import ATTESTATION, Signature
+from converter.trust.trusted import Trusted
+
+
+@frozen(kw_only=False)
+class Lines:
+    """The lines of a text file, read anew each time; the file is not kept in memory."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with disk(self.path, "read"), self.path.open("rb") as file:
+            yield from file
+
+
+@frozen
+class Found:
+    """A profile, and who signed it: the sources of trusted keys and their names; empty if nobody did."""
+
+    profile: Profile
+    signers: tuple[tuple[str, str], ...] = ()
+
+
+def load(path: Path, scope: Scope, trusted: Trusted | None = None) -> Found:
+    """Read a profile. ``scope`` is that of a text, which says nothing of it; a statement has its own.
+
+    With ``trusted``, it must be an envelope that one of the trusted keys signed: raises Untrusted if it is not. Raises
+    Invalid for what is no profile, NotFound, StorageFailed, LimitExceeded.
+    """
+    with within(str(path)):
+        if not _is_json(path):
+            if trusted is not None:
+                raise Untrusted("an mtree text carries no signature: sign it with `profile --sign-by`")
+            lines = Lines(path)
+            return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope))
+        data = _read(path)
+        document = load_object(data, replace(in_force(), document=len(data)))
+        if "payload" not in document:
+            if trusted is not None:
+                raise Untrusted("the statement is not signed: sign it with `profile --sign-by`")
+            return Found(profile=statement.read(document))
+        return opened(data, str(path), trusted)
+
+
+def opened(data: bytes, location: str, trusted: Trusted | None) -> Found:
+    """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
+    if trusted is None:
+        _, payload, _ = dsse.opened(load_object(data, replace(in_force(), document=len(data))))
+        return Found(profile=_of(payload))
+    signature = Signature(kind=ATTESTATION, location=location, covers="", data=data)
+    signed = dsse.signed(signature, trusted)
+    if signed.kind != dsse.STATEMENT:
+        raise Invalid(f"unsupported payload type {signed.kind!r}: expected {dsse.STATEMENT}")
+    return Found(profile=_of(signed.data), signers=((signed.key.source, signed.signer),))
+
+
+def _of(payload: bytes) -> Profile:
+    return statement.read(load_object(payload, replace(in_force(), document=len(payload))))
+
+
+def _is_json(path: Path) -> bool:
+    with disk(path, "read"), path.open("rb") as file:
+        return file.read(64).lstrip()[:1] == b"{"
+
+
+def _read(path: Path) -> bytes:
+    fd = open_regular(path)
+    with disk(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
+        most = in_force().profile
+        data = file.read(most + 1)
+    in_force().require("profile", len(data), "bytes")
+    return data

@@ -1,0 +1,110 @@
+"""A profile as an in-toto statement, which can be signed (in-toto Statement v1).
+
+The first subject is the content digest, which survives every conversion; the others are what the image is called by
+today. The predicate says how the content was written down, and what a file's line cannot: extended attributes, and how
+a container is started.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from converter.errors import Invalid
+from converter.model.digest import Digest
+from converter.model.frozen import frozen
+from converter.profile.contents import Contents, Scope, digest_of
+from converter.version import __version__
+
+TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://schemas.transship.invalid/1/profile.json"
+METHOD = "mtree"
+CONTENT = "content"
+"""The name of the first subject."""
+
+Attributes = Mapping[bytes, Mapping[bytes, bytes]]
+"""Extended attributes by path."""
+
+
+@frozen
+class Profile:
+    """What an image contains. ``lines`` is the canonical text, None if only its digest is told.
+
+    ``attributes`` and ``config`` are None where they are not told: then they are not compared.
+    """
+
+    digest: Digest
+    lines: Iterable[bytes] | None
+    scope: Scope
+    attributes: Attributes | None = None
+    config: Mapping[str, Any] | None = None
+
+
+def state(contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]) -> dict[str, Any]:
+    """The statement about a tree and its ``config``; ``subjects`` are the names and digests of the image itself."""
+    digest = contents.digest()
+    named = [(CONTENT, digest), *subjects]
+    attributes = {
+        _text(b"/" + path): {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
+        for path, node in contents
+        if node.xattrs
+    }
+    return {
+        "_type": TYPE,
+        "subject": [{"name": name, "digest": {one.algorithm: one.encoded}} for name, one in named],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "creator": f"transship {__version__}",
+            "serialization": {
+                "method": METHOD,
+                "hash_type": "sha256",
+                "times": contents.scope.times,
+                "ignore_paths": list(contents.scope.ignored),
+            },
+            "config": dict(config),
+            "attributes": attributes,
+            "content": b"".join(contents.lines()).decode(),
+        },
+    }
+
+
+def read(document: Mapping[str, Any]) -> Profile:
+    """The profile in a statement. Raises Invalid if it is another statement, or if its parts contradict each other."""
+    if document.get("_type") != TYPE or document.get("predicateType") != PREDICATE:
+        raise Invalid(f"not a profile: a statement of the type {document.get('predicateType')!r}")
+    try:
+        predicate = document["predicate"]
+        form = predicate["serialization"]
+        if form["method"] != METHOD or form["hash_type"] != "sha256":
+            raise Invalid(f"unknown serialization {form['method']!r} with {form['hash_type']!r}")
+        (stated,) = (one["digest"] for one in document["subject"] if one["name"] == CONTENT)
+        digest = Digest.parse(f"sha256:{stated['sha256']}")
+        content = predicate.get("content")
+        scope = Scope(ignored=tuple(form["ignore_paths"]), times=bool(form["times"]))
+        lines = None if content is None else tuple(content.encode().splitlines(keepends=True))
+        found = Profile(
+            digest=digest,
+            lines=lines,
+            scope=scope,
+            attributes={
+                _bytes(path).removeprefix(b"/"): {
+                    _bytes(name): base64.b64decode(value, validate=True) for name, value in rows.items()
+                }
+                for path, rows in predicate["attributes"].items()
+            },
+            config=predicate["config"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Invalid(f"malformed profile: {error}") from None
+    if lines is not None and digest_of(lines) != digest:
+        raise Invalid(f"digest mismatch: the profile states {digest}, its content has {digest_of(lines)}")
+    return found
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
