@@ -23,6 +23,7 @@ COMMANDS = {
     "schema": ("converter.cli.schema", "Print the JSON Schemas used to check documents."),
     "sign": ("converter.cli.sign", "Add a signature to an image; the image itself does not change."),
     "verify": ("converter.cli.verify", "Report who signed an image, and whether that is what is required."),
+    "profile": ("converter.cli.profile", "Print what an image contains, as a text or a statement to sign."),
     "cache": ("converter.cli.cache", "List what earlier runs have cached, or remove it."),
     "completion": ("converter.cli.completion", "Print a script for shell completion of these commands."),
 }

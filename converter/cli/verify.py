@@ -12,6 +12,8 @@ import click
 from converter.cli.environment import store, store_options
 from converter.cli.flags import Decorator, common, flags
 from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option
+from converter.cli.profile import scope, scope_options
 from converter.cli.signers import below, content_trust_option, read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
@@ -114,19 +116,40 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     multiple=True,
     help="Also require a signature of REF itself, an attestation or an origin record (repeatable).",
 )
+@click.option(
+    "--profile",
+    "profile",
+    metavar="FILE",
+    help="Compare the content of REF, an image or a tree, with a profile: mtree text, statement or signed envelope.",
+)
+@scope_options
+@aci_path_option
 @store_options
 @common
-def command(reference: str, require: tuple[str, ...], **chosen: Any) -> int:
+def command(
+    reference: str,
+    require: tuple[str, ...],
+    profile: str | None,
+    aci_paths: tuple[Path, ...],
+    **chosen: Any,
+) -> int:
     """Report who signed REF, and whether that is what is required.
 
     Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
     at this time. Exit status 0 only then. An image that was converted counts as signed where its origin record proves
     that it has the content of one that is (docs/signatures.md).
+
+    With --profile, the content of REF is compared with what a profile states. With a key, a statement must be signed by
+    it. Exit status 0: the same content; 1: different; 2: could not tell.
     """
     from converter.verification import Wanted, verify
 
     share_heap()
     wanted = Wanted(**chosen, read=read, require=frozenset(require))
+    if profile is not None:
+        from converter.cli.verify_profile import verify_profile
+
+        return verify_profile(reference, profile, wanted, scope(), aci_paths)
     judgement = verify(reference, wanted, store())
     if flags().json:
         show_json(judgement.to_json())
