@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from converter.cli.flags import flags
 from converter.cli.profile import taken
 from converter.cli.text import BOLD, GREEN, RED, count, show, show_json
 from converter.model.reference import Location
-from converter.profile.comparison import compare
+from converter.profile.comparison import as_process, compare
 from converter.profile.contents import Scope
 from converter.profile.file import Found, load
 
@@ -33,22 +33,22 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     flags().failed = UNKNOWN
     trusted = wanted.trusted("") if wanted.sources() else None
     found = load(Path(profile), scope, trusted)
-    scope = found.profile.scope
+    stated = found.profile
     differences: list[Difference] = []
     total = 0
-    with taken(reference, wanted.platform or None, scope, store(), aci_paths) as there:
-        config = there.config if _has_config(reference) else None
-        for one in compare(found.profile, there.contents, config):
+    with taken(reference, wanted.platform or None, stated.scope, store(), aci_paths) as there:
+        config: Mapping[str, Any] | None = there.config
+        transport = Location.parse(reference).transport
+        if transport == "rootfs":  # a directory or a tar does not say how its container is started
+            config = None
+        elif transport == "bundle" and stated.config is not None:
+            stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
+        for one in compare(stated, there.contents, config):
             total += 1
             if total <= MOST:
                 differences.append(one)
     tell(reference, found, differences, total)
     return DIFFERENT if total else EQUAL
-
-
-def _has_config(reference: str) -> bool:
-    """Whether what is there says how its container is started: a directory or a tar of files does not."""
-    return Location.parse(reference).transport != "rootfs"
 
 
 def tell(reference: str, found: Found, differences: list[Difference], total: int) -> None:

@@ -40,6 +40,16 @@ def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | No
     yield from _trees(stated, iter(contents), profile)
 
 
+def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an image's configuration a runtime's bundle says again (image-spec 1.1.1, conversion.md)."""
+    usual = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+    return {
+        "args": [*config["entrypoint"], *config["cmd"]] or ["/bin/sh"],
+        "env": {**usual, **config["env"]},
+        "working_dir": config["working_dir"],
+    }
+
+
 def _trees(
     stated: Iterator[tuple[File, frozenset[bytes]]], there: Iterator[File], profile: Profile
 ) -> Iterator[Difference]:

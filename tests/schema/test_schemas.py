@@ -49,7 +49,9 @@ def nodes(schema: Any, place: str = "#") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_each_kind_has_a_schema() -> None:
-    assert {path.stem for path in FILES} - {"common", "docker-common", "aci-common", "verdicts"} == set(KINDS)
+    assert {path.stem for path in FILES} - {"common", "docker-common", "aci-common", "verdicts", "profile"} == set(
+        KINDS
+    )
 
 
 @file

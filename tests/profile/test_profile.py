@@ -1,0 +1,289 @@
+"""What an image contains: one text for one content, and every difference found."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+import converter
+from converter.cli.main import main
+
+Change = Callable[[Path], None]
+
+
+@dataclass
+class Done:
+    """What a command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs a command."""
+
+    def run(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = main([str(one) for one in arguments])
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+ROOT = os.geteuid() == 0
+SCHEMA = Path(__file__).resolve().parent.parent.parent / "schemas/profile.json"
+
+
+def make_tree(tree: Path) -> Path:
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc/app.conf").write_text("on\n")
+    (tree / "etc/app-local").write_text("local\n")
+    (tree / "bin").mkdir()
+    (tree / "bin/app").write_bytes(b"\x7fELF" + bytes(1000))
+    (tree / "bin/app").chmod(0o755)
+    os.link(tree / "bin/app", tree / "bin/app2")
+    (tree / "lib").symlink_to("bin")
+    os.mkfifo(tree / "pipe")
+    os.setxattr(tree / "etc/app.conf", "user.note", b"yes")
+    (tree / "dev").mkdir()
+    (tree / "dev/console").touch()
+    return tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "tree")
+
+
+def rewritten(tree: Path) -> None:
+    (tree / "etc/app.conf").write_text("of\n")
+
+
+def relinked(tree: Path) -> None:
+    (tree / "lib").unlink()
+    (tree / "lib").symlink_to("etc")
+
+
+def retyped(tree: Path) -> None:
+    (tree / "pipe").unlink()
+    (tree / "pipe").touch()
+
+
+FORMS = (
+    "oci:{}/plain",
+    "oci:{}/zstd",
+    "docker-archive:{}/a.tar:app:1",
+    "aci:{}/app.aci",
+    "rootfs:{}/r",
+    "rootfs:{}/r.tar",
+)
+
+
+def test_one_content_has_one_profile_in_every_form(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    for form in FORMS:
+        compress = "zstd" if "zstd" in form else "keep"
+        converter.convert(f"rootfs:{tree}", form.format(tmp_path), compress=compress)
+    texts = {cli("profile", form.format(tmp_path)).stdout for form in (f"rootfs:{tree}", *FORMS)}
+    assert len(texts) == 1
+    (tmp_path / "app.mtree").write_text(texts.pop())
+    for form in FORMS:
+        assert cli("verify", form.format(tmp_path), "--profile", tmp_path / "app.mtree").code == 0
+
+
+@pytest.mark.parametrize(
+    "change, path, what",
+    [
+        pytest.param(rewritten, "/etc/app.conf", "content", id="a changed byte"),
+        pytest.param(lambda t: (t / "bin/app").chmod(0o4755), "/bin/app", "mode", id="a changed mode"),
+        pytest.param(lambda t: (t / "etc").chmod(0o700), "/etc", "mode", id="the mode of a directory"),
+        pytest.param(lambda t: (t / "new").touch(), "/new", "entry", id="an added file"),
+        pytest.param(lambda t: (t / "pipe").unlink(), "/pipe", "entry", id="a removed file"),
+        pytest.param(relinked, "/lib", "target", id="the target of a link"),
+        pytest.param(retyped, "/pipe", "type", id="a file in place of a pipe"),
+        pytest.param(
+            lambda t: os.setxattr(t / "etc/app.conf", "user.note", b"no"),
+            "/etc/app.conf",
+            "xattrs",
+            id="the value of an attribute",
+        ),
+        pytest.param(
+            lambda t: os.setxattr(t / "bin/app", "user.new", b"1"), "/bin/app", "xattrs", id="an added attribute"
+        ),
+    ],
+)
+def test_a_change_is_found_with_its_path(
+    cli: Cli, tmp_path: Path, tree: Path, change: Change, path: str, what: str
+) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    (tmp_path / "p.json").write_text(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    change(tree)
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.json", "--json")
+    found = json.loads(done.stdout)
+    assert done.code == 1
+    assert (path, what) in {(row["path"], row["what"]) for row in found["differences"]}
+    assert {row["path"] for row in found["differences"]} <= {path, "/bin/app2"}
+
+
+def test_a_bundle_is_compared_by_the_process_that_it_starts(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    config = tmp_path / "bundle/config.json"
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    converter.convert(f"oci:{tmp_path}/l", f"bundle:{tmp_path}/bundle")
+    (tmp_path / "p.json").write_text(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    assert cli("verify", f"bundle:{tmp_path}/bundle", "--profile", tmp_path / "p.json").code == 0
+    config.write_text(config.read_text().replace("/bin/sh", "/bin/zsh"))
+    done = cli("verify", f"bundle:{tmp_path}/bundle", "--profile", tmp_path / "p.json")
+    assert done.code == 1
+    assert 'config: args: expected ["/bin/sh"], actual ["/bin/zsh"]' in done.stdout
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+def test_a_changed_owner_is_found(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "p.mtree").write_text(cli("profile", f"rootfs:{tree}").stdout)
+    os.chown(tree / "bin/app", 5, 7)
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.mtree")
+    assert done.code == 1
+    assert "/bin/app: owner: expected 0:0, actual 5:7" in done.stdout
+
+
+def test_what_an_engine_puts_into_a_container_does_not_count_unless_asked(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "p.mtree").write_text(cli("profile", f"rootfs:{tree}").stdout)
+    (tmp_path / "whole.mtree").write_text(cli("profile", f"rootfs:{tree}", "--no-default-ignore").stdout)
+    for path in ("etc/hosts", ".dockerenv", "run", "dev/null"):
+        (tree / path).touch()
+    assert cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.mtree").code == 0
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "whole.mtree", "--no-default-ignore")
+    assert done.code == 1
+    assert done.stdout.count("not in the profile") == 4
+
+
+def test_times_count_only_when_asked(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    plain, timed = tmp_path / "plain.json", tmp_path / "timed.json"
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    plain.write_text(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    timed.write_text(cli("profile", f"oci:{tmp_path}/l", "--json", "--times").stdout)
+    os.utime(tree / "pipe", (1, 1))
+    assert cli("verify", f"rootfs:{tree}", "--profile", plain).code == 0
+    assert cli("verify", f"rootfs:{tree}", "--profile", timed).code == 1
+
+
+def test_paths_are_sorted_by_their_bytes(cli: Cli, tree: Path) -> None:
+    lines = cli("profile", f"rootfs:{tree}").stdout.splitlines()
+    paths = [line.split()[0] for line in lines[1:]]
+    assert paths == sorted(paths)
+    assert paths.index("./etc/app-local") < paths.index("./etc/app.conf")
+
+
+def test_a_directory_that_no_layer_describes_is_as_unpackers_make_it(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    converter.convert(f"rootfs:{tree}", f"rootfs:{tmp_path}/t.tar")
+    assert ". type=dir mode=0755 uid=0 gid=0" in cli("profile", f"rootfs:{tmp_path}/t.tar").stdout
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private key, and its public one."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    secret, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    secret.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return secret, public
+
+
+def test_a_signed_statement_is_trusted_with_the_key_that_signed_it(
+    cli: Cli, tmp_path: Path, tree: Path, keys: tuple[Path, Path]
+) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    signed = tmp_path / "app.profile"
+    signed.write_text(cli("profile", f"oci:{tmp_path}/l", "--sign-by", keys[0]).stdout)
+    for form in (f"oci:{tmp_path}/l", f"rootfs:{tree}"):
+        done = cli("verify", form, "--profile", signed, "--key", keys[1], "--json")
+        assert done.code == 0
+        assert [one["key"] for one in json.loads(done.stdout)["signers"]] == [f"--key {keys[1]}"]
+
+
+def other_payload(document: dict[str, Any]) -> None:
+    payload = base64.b64decode(document["payload"]).replace(b"app.conf", b"app.cong")
+    document["payload"] = base64.b64encode(payload).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(other_payload, id="another payload"),
+        pytest.param(lambda document: document.update(payloadType="text/plain"), id="another type"),
+        pytest.param(lambda document: document.update(signatures=[]), id="no signature"),
+        pytest.param(lambda document: document["signatures"][0].update(sig="AAAA"), id="another signature"),
+    ],
+)
+def test_a_changed_envelope_is_not_trusted(
+    cli: Cli, tmp_path: Path, tree: Path, keys: tuple[Path, Path], change: Callable[[dict[str, Any]], None]
+) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--sign-by", keys[0]).stdout)
+    change(document)
+    (tmp_path / "app.profile").write_text(json.dumps(document))
+    done = cli("verify", f"oci:{tmp_path}/l", "--profile", tmp_path / "app.profile", "--key", keys[1])
+    assert (done.code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "statement"])
+def test_what_is_not_signed_never_counts_with_a_key(
+    cli: Cli, tmp_path: Path, tree: Path, keys: tuple[Path, Path], options: list[str]
+) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    (tmp_path / "p").write_text(cli("profile", f"oci:{tmp_path}/l", *options).stdout)
+    done = cli("verify", f"oci:{tmp_path}/l", "--profile", tmp_path / "p", "--key", keys[1])
+    assert done.code == 2
+    assert "sign it with `profile --sign-by`" in done.stderr
+
+
+def test_a_statement_is_as_published(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    published = json.loads(SCHEMA.read_bytes())
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    jsonschema.validate(document, published)
+    assert set(document["predicate"]) == set(published["properties"]["predicate"]["properties"])
+
+
+def test_a_statement_whose_parts_contradict_each_other_is_refused(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    document["predicate"]["content"] = document["predicate"]["content"].replace("./pipe", "./pope")
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    done = cli("verify", f"oci:{tmp_path}/l", "--profile", tmp_path / "p.json")
+    assert done.code == 2
+    assert "digest mismatch" in done.stderr
+
+
+def test_a_statement_without_its_text_still_says_whether_the_content_is_the_same(
+    cli: Cli, tmp_path: Path, tree: Path
+) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    del document["predicate"]["content"]
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    assert cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.json").code == 0
+    (tree / "new").touch()
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.json")
+    assert done.code == 1
+    assert "/: content digest: expected" in done.stdout
+
+
+def test_attributes_are_in_the_statement(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    assert document["predicate"]["attributes"] == {"/etc/app.conf": {"user.note": base64.b64encode(b"yes").decode()}}
