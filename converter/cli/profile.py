@@ -147,7 +147,8 @@ def taken(
 def image_of(opened: Opened, platform: str | None) -> Image:
     """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
     from converter.model.image import Index
-    from converter.transform.platforms import host, one_platform
+    from converter.model.platform import host
+    from converter.transform.platforms import one_platform
 
     item = opened.item
     if platform or isinstance(item, Index):

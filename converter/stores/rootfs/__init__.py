@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from converter.model.platform import Platform
+from converter.model.platform import host
 from converter.model.reference import STDOUT, Location
 from converter.ports import Sink, Source
 from converter.stores.disk import disk
@@ -22,7 +22,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     from converter.stores.rootfs.source import RootfsSource, Tarred, Tree
 
     path = Path(location.path)
-    here = Platform(os="linux", architecture=os.uname().machine).normalised()
+    here = host()
     if location.transport == "bundle":
         config, platform = bundle_config.read(path, here, options.limits)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
