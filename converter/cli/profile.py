@@ -20,7 +20,7 @@ from converter.errors import Unsupported, Usage
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Image
-from converter.model.platform import Platform
+from converter.model.platform import Platform, host
 from converter.profile.contents import VOLATILE, Contents, Scope
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ def taken(
 def image_of(opened: Opened, platform: str | None) -> Image:
     """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
     from converter.model.image import Index
-    from converter.model.platform import host
     from converter.transform.platforms import one_platform
 
     item = opened.item
