@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 
 from converter.errors import Invalid, NotFound, Usage, within
 from converter.model.limits import enforced
+from converter.model.problems import STRICT
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
@@ -59,7 +61,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
         if location.transport in _LOCAL and location.path not in STDIN:
             from converter.stores.recognise import transport_at
 
-            meant = transport_at(location.path, options)
+            meant = transport_at(location.path, replace(options, problems=STRICT))
             error.fact += f" ({meant}: reads it)" if meant not in ("", location.transport) else ""
         raise
     return source

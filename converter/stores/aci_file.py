@@ -59,7 +59,7 @@ class AciFile:
 
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
-        self._path = path
+        self.path = path
         self._limits = limits or in_force()
         self._fd = open_bytes(path) if source is None else source
 
@@ -80,7 +80,7 @@ class AciFile:
     def resolve(self, name: str) -> Descriptor:
         """As in Source; reads the file once, for its digest."""
         root = self._root
-        return Catalogue(where=where(self._path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
+        return Catalogue(where=where(self.path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self._root.digest:
@@ -92,12 +92,11 @@ class AciFile:
             return below
         if self._beside is not None:
             return self._beside.fetch(descriptor)
-        raise NotFound(f"got no blob {descriptor.digest} in {where(self._path)}, want it")
+        raise NotFound(f"got no blob {descriptor.digest} in {where(self.path)}, want it")
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
-        with disk(self._path, "read"):
-            return self._blocks(os.fstat(self._fd).st_size)
+        return self._blocks(self.size)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The detached signature next to the file, if any, and the attachments in the layout next to it."""
@@ -108,33 +107,39 @@ class AciFile:
 
     def _below(self, descriptor: Descriptor) -> Known | None:
         """An image that a layered image depends on, if it is next to the file."""
-        path = below_path(self._path, descriptor.digest)
+        path = below_path(self.path, descriptor.digest)
         size = regular_size(path)
-        if descriptor.media_type != types.ACI or str(self._path) in STDIN or size is None:
+        if descriptor.media_type != types.ACI or str(self.path) in STDIN or size is None:
             return None
         medium = DirectoryMedium(path.parent, self._limits)
         return Known(descriptor.sized(size), partial(medium.open, path.name))
 
     @cached_property
-    def _root(self) -> Descriptor:
-        with disk(self._path, "read"):
+    def size(self) -> int:
+        """Bytes of the file. Raises LimitExceeded, StorageFailed."""
+        with disk(self.path, "read"):
             size = os.fstat(self._fd).st_size
         # Checked before reading: a sparse file may claim a terabyte.
         self._limits.require("layer", size, "bytes")
-        return Descriptor(media_type=types.ACI, digest=measured(self._blocks(size)).digest(), size=size)
+        return size
+
+    @cached_property
+    def _root(self) -> Descriptor:
+        digest = measured(self.unverified()).digest()
+        return Descriptor(media_type=types.ACI, digest=digest, size=self.size)
 
     @cached_property
     def _signature(self) -> tuple[Descriptor, bytes] | None:
-        path = signature_path(self._path)
-        if str(self._path) in STDIN or regular_size(path) is None:
+        path = signature_path(self.path)
+        if str(self.path) in STDIN or regular_size(path) is None:
             return None
         data = DirectoryMedium(path.parent, self._limits).read_document(path.name)
         return Descriptor.of(data, types.PGP_SIGNATURE), data
 
     @cached_property
     def _beside(self) -> OciLayout | None:
-        path = origin_path(self._path)
-        if str(self._path) in STDIN or regular_size(path) is None:
+        path = origin_path(self.path)
+        if str(self.path) in STDIN or regular_size(path) is None:
             return None
         with within(path.name):
             return OciLayout(TarMedium(path, self._limits), self._limits)

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
-from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, foreign
 from converter.model.descriptor import Descriptor
@@ -23,6 +23,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.members import lenient
+from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
@@ -43,7 +44,7 @@ _OURS = re.compile(
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
     """The one image of a directory."""
-    return DirectoryImage(Path(location.path), options.limits)
+    return DirectoryImage(Path(location.path), options.limits, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
@@ -66,15 +67,18 @@ class DirectoryImage:
     unpacked = False
     losses = ()
 
-    def __init__(self, path: Path, limits: Limits) -> None:
-        """Raises NotFound if there is no manifest, Invalid for another version."""
+    def __init__(self, path: Path, limits: Limits, problems: Problems = STRICT) -> None:
+        """Reports a missing manifest, and another version."""
         self._medium = DirectoryMedium(path, limits)
         self._limits = limits
         if self._medium.size(VERSION) is not None and not is_image(path):
-            raise Invalid(f"got another version in {self._medium.where}, want {VERSION_CONTENT.decode().strip()!r}")
-        data = self._medium.read_document(MANIFEST)
-        with within(MANIFEST):
-            self._root = Descriptor.of(data, media_type_of(data, limits))
+            wanted = VERSION_CONTENT.decode().strip()
+            problems.report(Invalid(f"unknown version (expected {wanted!r})"), VERSION, "dir/version")
+        data, media_type = b"", ""
+        with problems.at(MANIFEST):
+            data = self._medium.read_document(MANIFEST)
+            media_type = _media_type(data, limits)
+        self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
 
     def __enter__(self) -> Self:
@@ -109,9 +113,8 @@ class DirectoryImage:
     def _listed(self) -> Attached:
         entries: tuple[Descriptor, ...] = ()
         if self._medium.size(ATTACHMENTS) is not None:
-            with within(ATTACHMENTS):
-                index = oci_index.read_index(self._medium.read_document(ATTACHMENTS), self._limits)
-                entries = oci_index.entries(index)
+            data = self._medium.read_document(ATTACHMENTS)
+            entries = oci_index.entries(oci_index.read_index(data, self._limits, place=ATTACHMENTS), place=ATTACHMENTS)
         return Attached(entries, lambda entry: self.fetch(entry).read(self._limits))
 
 
@@ -130,7 +133,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
     raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
 
 
-def media_type_of(data: bytes, limits: Limits) -> str:
+def _media_type(data: bytes, limits: Limits) -> str:
     """The media type that a manifest states; if empty, its content must tell."""
     return lenient(load_object(data, limits), "mediaType", str)
 

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from converter.errors import Invalid, within
+from converter.errors import Invalid
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, letters, load_object
+from converter.model.document import dump, letters
 from converter.model.limits import Limits
-from converter.model.members import or_empty
+from converter.model.members import lenient, or_empty
 from converter.model.naming import FULL_NAME, NAMES, REF_NAME
+from converter.model.problems import STRICT, Problems
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium
@@ -35,40 +36,45 @@ _SAVED = {f"{_OF_COSIGN}sigs": "sig", f"{_OF_COSIGN}atts": "att"}
 _OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
 
 
-def check_layout(medium: Medium) -> None:
-    """Raise NotFound if there is no ``oci-layout``, Invalid for a version other than 1.0.0 (which 1.1 uses as well)."""
-    version = load_object(medium.read_document(LAYOUT)).get("imageLayoutVersion")
-    if version != "1.0.0":
-        raise Invalid(f"got the imageLayoutVersion {version!r} in {medium.where}, want '1.0.0'")
+def check_layout(medium: Medium, problems: Problems = STRICT) -> None:
+    """Report a missing ``oci-layout``, and a version other than 1.0.0 (which 1.1 uses as well)."""
+    with problems.at(LAYOUT, missing="oci/layout-file"):
+        version = problems.load_object(medium.read_document(LAYOUT), "oci-layout", LAYOUT).get("imageLayoutVersion")
+        if version != "1.0.0":
+            raise Invalid(f"imageLayoutVersion {version!r} is not supported (only '1.0.0' is)")
 
 
-def read_index(data: bytes, limits: Limits | None) -> dict[str, Any]:
-    """Parse ``index.json``; raises Invalid if it is no index, or could be read as something else as well.
+def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, place: str = INDEX) -> dict[str, Any]:
+    """Parse ``index.json``; reports that it is no index, or could be read as something else as well.
 
-    ``manifests`` may be null: Docker writes that for an archive whose images are only in ``manifest.json``.
+    ``manifests`` is an array, or null: Docker writes that for an archive whose images are only in ``manifest.json``.
     """
-    index = load_object(data, limits)
-    if index.get("schemaVersion") != 2:
-        raise Invalid(f"got the schemaVersion {index.get('schemaVersion')!r}, want 2")
-    if index.get("mediaType") not in (None, "", types.OCI_INDEX):
-        raise Invalid(f"got the mediaType {index['mediaType']!r}, want {types.OCI_INDEX}")
-    for member in index:
-        if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
-            raise Invalid(f"got the member {member!r} in an index, want manifests alone (CVE-2021-41190)")
-    or_empty(index, "manifests", list)
+    index = problems.load_object(data, "oci-index", place, limits)
+    with problems.at(place):
+        if index.get("schemaVersion") != 2:
+            raise Invalid(f"schemaVersion is {index.get('schemaVersion')!r}, not 2")
+        if index.get("mediaType") not in (None, "", types.OCI_INDEX):
+            raise Invalid(f"mediaType is {index['mediaType']!r}, not {types.OCI_INDEX}")
+        for member in index:
+            if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
+                raise Invalid(f"an index cannot have the member {member!r} (CVE-2021-41190)")
+        or_empty(index, "manifests", list)
     return index
 
 
-def entries(index: dict[str, Any]) -> tuple[Descriptor, ...]:
-    """The entries in order, with their annotations; raises Invalid with the position of the first that is wrong.
+def entries(index: dict[str, Any], problems: Problems = STRICT, place: str = INDEX) -> tuple[Descriptor, ...]:
+    """The entries in order, with their annotations; reports each that is no descriptor.
 
     What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.
     """
-    found = tuple(_entry(place, value) for place, value in enumerate(index.get("manifests") or ()))
+    found: list[Descriptor] = []
+    for number, value in enumerate(lenient(index, "manifests", list)):
+        with problems.at(f"{place}#/manifests/{number}", "image/descriptor"):
+            found.append(Descriptor.from_json(value))
     kinds = [entry.annotations.get("kind", "") for entry in found]
     images = [one for one, kind in zip(found, kinds, strict=True) if kind.startswith(f"{_OF_COSIGN}image")]
     if len(images) != 1:
-        return found
+        return tuple(found)
     start = str(images[0].digest).replace(":", "-")
     return tuple(
         replace(one, annotations={REF_NAME: f"{start}.{_SAVED[kind]}", **one.annotations}) if kind in _SAVED else one
@@ -148,9 +154,8 @@ def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | No
 def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _Rows]:
     if old is None:
         return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])
-    with within(INDEX):
-        index = read_index(old, limits)
-        entries(index)
+    index = read_index(old, limits)
+    entries(index)
     return index, _Rows(index.get("manifests") or [])
 
 
@@ -265,11 +270,6 @@ def _drop(value: dict[str, Any], keys: set[str]) -> None:
     value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in keys}
     if not value["annotations"]:
         del value["annotations"]
-
-
-def _entry(place: int, value: Any) -> Descriptor:
-    with within(INDEX), within(f"manifests[{place}]"):
-        return Descriptor.from_json(value)
 
 
 _last = _Last()

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from converter.errors import ConverterError, NotFound, within
+from converter.errors import ConverterError, NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, at_hand, foreign
 from converter.model.descriptor import Descriptor
@@ -19,6 +19,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.naming import NAMES, REF_NAME
+from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
@@ -37,8 +38,8 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
     if location.transport == "oci-archive":
         from converter.stores.media.archive import TarMedium
 
-        return OciLayout(TarMedium(path, options.limits), options.limits)
-    return OciLayout(DirectoryMedium(path, options.limits), options.limits)
+        return OciLayout(TarMedium(path, options.limits), options.limits, options.problems)
+    return OciLayout(DirectoryMedium(path, options.limits), options.limits, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> OciSink:
@@ -58,15 +59,17 @@ class OciLayout:
     unpacked = False
     losses = ()
 
-    def __init__(self, medium: Medium, limits: Limits) -> None:
-        """Raises NotFound, or Invalid if it is not a layout of version 1.0.0. Leaving the source closes the medium."""
-        self._medium = medium
-        self._limits = limits
+    def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
+        """Reports a missing file, and what is not a layout of version 1.0.0. Leaving the source closes the medium."""
+        self.medium = medium
+        self.index: dict[str, Any] = {}
+        """What ``index.json`` holds, as far as it could be read."""
         try:
-            oci_index.check_layout(medium)
-            with within(INDEX):
-                self._entries = oci_index.entries(oci_index.read_index(medium.read_document(INDEX), limits))
-            self._attached = Attached(self._entries, lambda entry: self.fetch(entry).read(limits))
+            oci_index.check_layout(medium, problems)
+            with problems.at(INDEX, missing="oci/layout-index"):
+                self.index = oci_index.read_index(medium.read_document(INDEX), limits, problems)
+            self.entries = oci_index.entries(self.index, problems)
+            self.attached = Attached(self.entries, lambda entry: self.fetch(entry).read(limits))
         except BaseException:
             medium.close()
             raise
@@ -75,7 +78,7 @@ class OciLayout:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._medium.close()
+        self.medium.close()
 
     def names(self) -> tuple[str, ...]:
         return self._catalogue.names()
@@ -84,17 +87,17 @@ class OciLayout:
         return self._catalogue.resolve(name)
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        return fetch_blob(self._medium, descriptor)
+        return fetch_blob(self.medium, descriptor)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
-        return self._attached.to(subject)
+        return self.attached.to(subject)
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        offers = [oci_index.offer(entry) for entry in self._entries if oci_index.attached_to(entry) is None]
-        images = tuple(one for one in offers if one.names or one.root.digest not in self._attached.subjects)
-        return Catalogue(where=self._medium.where, offers=images, positions=self._entries)
+        offers = [oci_index.offer(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
+        images = tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
+        return Catalogue(where=self.medium.where, offers=images, positions=self.entries)
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:

@@ -11,6 +11,7 @@ from converter.events import Report, silent
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
+from converter.model.problems import STRICT, Problems
 
 if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
@@ -27,7 +28,8 @@ class StoreOptions:
     images shares. ``environment`` holds the variables that locate auth files, certificates, proxies and a daemon's
     socket: nothing below the command line reads the process's own. ``devices`` allows device nodes when files are
     unpacked; ``hints`` lets an error look up what exists instead; ``epoch`` is the time, in seconds, of an archive's
-    own entries; ``report`` receives what could not be kept there.
+    own entries; ``report`` receives what could not be kept there; ``problems`` hears what is wrong with the files of a
+    store, and by default raises it.
     """
 
     limits: Limits = DEFAULT
@@ -51,3 +53,4 @@ class StoreOptions:
     devices: bool = False
     hints: bool = True
     report: Report = silent
+    problems: Problems = field(default=STRICT, compare=False, repr=False)

@@ -35,18 +35,18 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     path, limits = Path(location.path), options.limits
     if path.is_dir():
         if is_image(path):
-            return DirectoryImage(path, limits)
-        return _layout_or_saved(DirectoryMedium(path, limits), limits)
+            return DirectoryImage(path, limits, options.problems)
+        return _layout_or_saved(DirectoryMedium(path, limits), options)
     file = _opened(location.path)
     try:
         with within(where(path)):
-            aci = _starts_as_aci(file, limits)
+            aci = path.suffix == ".aci" or _starts_as_aci(file, limits)
     except BaseException:
         os.close(file)
         raise
     if aci:
         return AciFile(path, limits, file)
-    return _layout_or_saved(TarMedium(path, limits, file), limits)
+    return _layout_or_saved(TarMedium(path, limits, file), options)
 
 
 def transport_at(path: str, options: StoreOptions) -> str:
@@ -78,12 +78,12 @@ def _opened(text: str) -> int:
         raise
 
 
-def _layout_or_saved(medium: Medium, limits: Limits) -> Source:
+def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     try:
         if medium.size(manifest_json.NAME) is not None or repositories.is_there(medium):
-            return DockerArchive(medium, limits)
-        if medium.size(oci_index.LAYOUT) is not None:
-            return OciLayout(medium, limits)
+            return DockerArchive(medium, options.limits, options.problems)
+        if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):
+            return OciLayout(medium, options.limits, options.problems)
         fact = f"got {medium.where}, which is no image of a known kind, want a layout, an archive or an ACI"
         if isinstance(medium, DirectoryMedium):
             fact += "; sync takes a directory of images as dir:PATH or aci:PATH"

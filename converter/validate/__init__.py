@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError
@@ -71,14 +72,14 @@ def validate_image(
     from converter.model.reference import Location
     from converter.stores import StoreOptions
     from converter.validate.blobs import Blobs
-    from converter.validate.examination import Examination
+    from converter.validate.examination import examine
     from converter.validate.findings import Findings
 
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
     blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
     with enforced(options.limits):
-        kind = Examination(location, options, blobs).run()
+        kind = examine(location, replace(options, problems=findings), blobs)
     return Verdict(kind=kind, findings=findings.all())
 
 

@@ -46,7 +46,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
         with closing(plain if codec == "tar" else ahead(plain)) as blocks:
             complete = scan(blocks, telling(findings, ARCHIVE), entries.visit, blobs.limits)
     except Failed as failed:
-        findings.failed(ARCHIVE, failed.error, "aci/archive-format")
+        findings.report(failed.error, ARCHIVE, "aci/archive-format")
         complete = False
     entries.finish(complete)
     if entries.manifest is not None:

@@ -175,7 +175,7 @@ class Blobs:
                     pass
             complete = complete and entries.finish()
         except Failed as failed:
-            self.findings.failed(place, failed.error, "image/layer-format")
+            self.findings.report(failed.error, place, "image/layer-format")
             return SeenLayer(codec=codec, entries=entries)
         finally:
             entries.forget()
@@ -205,7 +205,7 @@ class Blobs:
                     pass
             except Failed as failed:
                 passing.failed = True
-                self.findings.failed(place if claim is None else claim.path, failed.error)
+                self.findings.report(failed.error, place if claim is None else claim.path)
             finally:
                 self._report(Finished(place, passing.size))
         if claim is not None and not passing.failed:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
-from converter.schema import Finding, Profile
+from converter.model.document import read
+from converter.model.limits import Limits
+from converter.model.problems import UNREADABLE, Problems
+from converter.schema import Finding, Profile, check
 from converter.validate.rules import BY_NAME
 
 MOST = 100
@@ -16,7 +20,11 @@ WRONG = (Invalid, NotFound, Unsupported)
 """Errors that are about the image. All others mean that it could not be examined, and end the validation."""
 
 
-class Findings:
+_UNEXPLAINED = {UNREADABLE, "image/descriptor"}
+"""Rules of what a reader could not make out; where another rule tells what is wrong, they add nothing."""
+
+
+class Findings(Problems):
     """The findings so far, in the order they were found."""
 
     def __init__(self, profile: Profile) -> None:
@@ -45,16 +53,23 @@ class Findings:
             path = member(place, one.path)
             self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
 
-    def failed(self, place: str, error: ConverterError, rule: str = "image/unreadable") -> None:
-        """Add an error as a finding; raises it if it is not about the image."""
+    def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
+        """The value of a document, as far as it is JSON; adds the findings about it."""
+        self.add_all(place, check(data, kind, self.profile, limits))
+        return read(data, limits).value
+
+    def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
+        """Add an error as a finding, unless a rule has told why; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
-        self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
+        if rule not in _UNEXPLAINED or not self._told(place):
+            self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
 
-    def told(self, place: str) -> bool:
-        """Whether there is an error at a place or a member below it."""
+    def _told(self, place: str) -> bool:
+        """Whether there is an error at a place or below it."""
         return any(
-            one.severity == "error" and (one.path == place or one.path.startswith(f"{place}/"))
+            one.severity == "error"
+            and (not place or one.path == place or one.path.startswith((f"{place}/", f"{place}#")))
             for one in self._found.values()
         )
 

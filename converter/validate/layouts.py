@@ -1,23 +1,17 @@
-"""Checks OCI layouts: their two documents, and the files below ``blobs`` (image-spec 1.1.1, image-layout.md)."""
+"""Checks what OCI layouts say about their images, and the files below ``blobs`` (image-spec 1.1.1, image-layout.md)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from converter.errors import ConverterError, Invalid, NotFound
-from converter.model.content import Known
+from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
-from converter.model.document import read
+from converter.model.members import lenient
 from converter.model.naming import FULL_NAME, REF_NAME
-from converter.schema import check
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue
-from converter.stores.media import Medium
-from converter.stores.oci_index import INDEX, LAYOUT
-from converter.stores.oci_layout import fetch_blob, subjects
+from converter.stores.oci_index import INDEX
+from converter.stores.oci_layout import OciLayout
 from converter.streams.verify import measured
 from converter.validate.blobs import Blobs
 from converter.validate.findings import member
@@ -29,63 +23,25 @@ _BLOBS = "blobs/"
 
 
 class LayoutCheck:
-    """A layout on a medium. ``saved``: Docker wrote it, which also writes ``manifest.json``."""
+    """A layout that was opened; ``walk`` reads what its descriptors name."""
 
-    def __init__(self, medium: Medium, blobs: Blobs, *, saved: bool = False) -> None:
-        self._medium = medium
-        self._blobs = blobs
+    def __init__(self, layout: OciLayout, blobs: Blobs, walk: Walk) -> None:
+        self._layout = layout
         self._findings = blobs.findings
-        self._saved = saved
-        self.walk = Walk(self._fetch, blobs, saved=saved)
+        self._walk = walk
 
     def run(self, name: str = "") -> None:
         """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
-        self._layout_file()
-        rows = self._index()
-        if rows is None:
-            return
-        entries = [self.walk.descriptor(row, member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)]
+        rows = lenient(self._layout.index, "manifests", list)
+        entries = [self._walk.descriptor(row, member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)]
         self._names(entries)
-        chosen = self._chosen(entries, name) if name else None
+        chosen = self._chosen(name, entries) if name else None
         for number, entry in enumerate(entries):
             if entry is not None and (chosen is None or entry.digest in chosen):
-                self.walk.item(entry, member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
+                self._walk.item(entry, member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
         self._attached(entries)
         if not name:
             self._unnamed()
-
-    def _fetch(self, descriptor: Descriptor) -> Known:
-        return fetch_blob(self._medium, descriptor)
-
-    def _read(self, name: str) -> bytes | None:
-        try:
-            return self._medium.read_document(name)
-        except ConverterError as error:
-            self._findings.failed(name, error)
-            return None
-
-    def _layout_file(self) -> None:
-        if self._medium.size(LAYOUT) is None:
-            fact = f"got no file {LAYOUT} in {self._medium.where}, want one"
-            self._findings.add("oci/layout-file", LAYOUT, fact)
-        elif (data := self._read(LAYOUT)) is not None:
-            self._findings.add_all(LAYOUT, check(data, "oci-layout", self._findings.profile, self._blobs.limits))
-
-    def _index(self) -> list[Any] | None:
-        """The unparsed entries; None if they cannot be read."""
-        if self._medium.size(INDEX) is None:
-            self._findings.add("oci/layout-index", INDEX, f"got no file {INDEX} in {self._medium.where}, want one")
-            return None
-        data = self._read(INDEX)
-        if data is None:
-            return None
-        value = read(data, self._blobs.limits).value
-        rows = value.get("manifests") if isinstance(value, dict) else None
-        found = check(data, "oci-index", self._findings.profile, self._blobs.limits)
-        # If manifest.json lists the images, the Engine writes null here.
-        nothing = self._saved and isinstance(value, Mapping) and rows is None
-        self._findings.add_all(INDEX, (one for one in found if not (nothing and one.path in {"", "/manifests"})))
-        return rows if isinstance(rows, list) else None
 
     def _names(self, entries: list[Descriptor | None]) -> None:
         seen: dict[tuple[str, str, str], int] = {}
@@ -103,31 +59,24 @@ class LayoutCheck:
                 self._findings.add("oci/layout-name", claim, fact)
             seen.setdefault(key, number)
 
-    def _chosen(self, entries: list[Descriptor | None], name: str) -> frozenset[Digest]:
+    def _chosen(self, name: str, entries: list[Descriptor | None]) -> frozenset[Digest]:
         """The digests of the image of that name and of its referrers."""
-        there = [entry for entry in entries if entry is not None]
-        spoken = dict(subjects(there, self._document))
-        offers = [oci_index.offer(entry) for entry in there if oci_index.attached_to(entry) is None]
-        images = tuple(one for one in offers if one.names or one.root.digest not in spoken)
-        catalogue = Catalogue(where=self._medium.where, offers=images, positions=tuple(there))
         try:
-            root = catalogue.resolve(name).digest
+            root = self._layout.resolve(name).digest
         except NotFound:
             if self._findings.invalid:
                 # The name may be in what cannot be read.
                 return frozenset()
             raise
-        about = {entry.digest for entry in there if oci_index.attached_to(entry) == root}
-        return frozenset({root, *about, *(digest for digest, subject in spoken.items() if subject == root)})
-
-    def _document(self, descriptor: Descriptor) -> bytes:
-        return self._fetch(descriptor).read(self._blobs.limits)
+        about = [one.descriptor.digest for one in self._layout.attachments(root)]
+        about += [entry.digest for entry in entries if entry is not None and oci_index.attached_to(entry) == root]
+        return frozenset((root, *about))
 
     def _attached(self, entries: list[Descriptor | None]) -> None:
         """Compare the subject that an attachment's name states with the one in its document."""
         for number, entry in enumerate(entries):
             told = None if entry is None else oci_index.attached_to(entry)
-            seen = None if entry is None else self.walk.seen.get(entry.digest)
+            seen = None if entry is None else self._walk.seen.get(entry.digest)
             if told is None or seen is None:
                 continue
             try:
@@ -140,25 +89,19 @@ class LayoutCheck:
 
     def _unnamed(self) -> None:
         """Check blobs that no descriptor names against their file names."""
-        for name in self._medium.names():
+        for name in self._layout.medium.names():
             if not name.startswith(_BLOBS):
                 continue
             digest = _digest(name)
             if digest is None:
                 fact = f"got {name[len(_BLOBS) :][:150]!r}, want ALGORITHM/ENCODED as of a digest"
                 self._findings.add("oci/blob-name", name, fact)
-            elif digest not in self.walk.read and digest.algorithm in HEX_LENGTHS:
-                self._content(name, digest)
-
-    def _content(self, name: str, digest: Digest) -> None:
-        try:
-            found = measured(self._medium.open(name), digest.algorithm).digest()
-        except ConverterError as error:
-            self._findings.failed(name, error)
-            return
-        if found != digest:
-            fact = f"got the digest {found}, want that of its name"
-            self._findings.add("oci/blob-content", name, fact)
+            elif digest not in self._walk.read and digest.algorithm in HEX_LENGTHS:
+                with self._findings.at(name):
+                    found = measured(self._layout.medium.open(name), digest.algorithm).digest()
+                    if found != digest:
+                        fact = f"got the digest {found}, want that of its name"
+                        self._findings.add("oci/blob-content", name, fact)
 
 
 def _digest(name: str) -> Digest | None:

@@ -3,101 +3,104 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.schema import check
-from converter.schema.fold import fold
-from converter.stores import oci_index
+from converter.model.document import read
 from converter.stores.catalogue import POSITION, in_full
-from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.docker_archive.manifest_json import claimed_digest
-from converter.stores.media import Medium
+from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
+from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
+from converter.stores.docker_archive.repositories import Chains
+from converter.validate import lower
 from converter.validate.blobs import Blobs, Claim, SeenLayer
-from converter.validate.chains import ChainCheck
-from converter.validate.files import Files
 from converter.validate.findings import member
 from converter.validate.layouts import LayoutCheck
-from converter.validate.walk import diff_ids_of
+from converter.validate.walk import Walk, diff_ids_of
 
 _MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
 _CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
+_MISSING = "docker/archive-file"
 
 
 class SavedCheck:
-    """An archive on a medium."""
+    """An archive that was opened."""
 
-    def __init__(self, medium: Medium, blobs: Blobs) -> None:
-        self._medium = medium
+    def __init__(self, archive: DockerArchive, blobs: Blobs) -> None:
+        self._archive = archive
+        self._medium = archive.medium
         self._blobs = blobs
         self._findings = blobs.findings
-        self._files = Files(medium, blobs.findings, blobs.limits)
-        self._layers: dict[str, SeenLayer] = {}
-        self._layout = LayoutCheck(medium, blobs, saved=True)
+        self._layers: dict[str, SeenLayer | None] = {}
+        self._walk = Walk(archive.fetch, blobs, saved=True)
 
     def run(self, name: str = "") -> None:
         """Check everything, or the image of a name. Raises NotFound for the name."""
-        has_rows = self._files.there(_MANIFEST)
-        has_layout = self._files.there(oci_index.INDEX) and (not has_rows or self._files.there(oci_index.LAYOUT))
-        found, missing = False, None
+        rows, layout = self._archive.rows, self._archive.layout
+        missing = None
+        found = self._chains(name)
         # A position is that of a row, if there are any.
-        if has_layout and not (has_rows and POSITION.fullmatch(name)):
+        if layout is not None and not (rows is not None and POSITION.fullmatch(name)):
             try:
-                self._layout.run(name)
+                LayoutCheck(layout, self._blobs, self._walk).run(name)
                 found = True
             except NotFound as error:
                 missing = error
-        if has_rows:
-            found |= self._rows(name)
-        elif self._files.there(_NAMES) or not has_layout:
-            found |= ChainCheck(self._files, self._blobs).run(name)
-        if name and not found and not self._findings.invalid:
-            raise missing or NotFound(f"got no image {name[:200]!r} in {self._medium.where}, want one")
-
-    def _rows(self, name: str) -> bool:
-        """Check the images of ``manifest.json``; returns whether any has the name."""
-        data = self._files.read(_MANIFEST, _MANIFEST)
-        if data is None:
-            return False
-        self._findings.add_all(
-            _MANIFEST, check(data, "docker-archive-manifest", self._findings.profile, self._blobs.limits)
-        )
-        value = fold(self._files.value(data), "docker-archive-manifest", nulls=False).value
-        rows = [row if isinstance(row, dict) else {} for row in value] if isinstance(value, list) else []
-        self._tags(rows)
-        found = False
-        for number, row in enumerate(rows):
+        if rows is not None:
+            self._tags(rows)
+        for number, row in enumerate(rows or ()):
             if not name or _named(row, number, name):
                 self._row(row, number)
                 found = True
-        return found
+        if name and not found and not self._findings.invalid:
+            raise missing or NotFound(f"no image {name[:200]!r} in {self._medium.where}")
 
-    def _row(self, row: Mapping[str, Any], number: int) -> None:
-        config, claim = row.get("Config"), member(_MANIFEST, f"/{number}/Config")
-        layers = _texts(row, "Layers")
-        data = self._files.read(config, claim) if isinstance(config, str) and config else None
-        seen = data is not None and self._in_layout(Digest.of(data), layers)
+    def _chains(self, name: str) -> bool:
+        """Check the images from before Docker 1.10, or the one of a name; returns whether there was any."""
+        chosen = [top for top, names in self._archive.chains if not name or in_full(name) in map(in_full, names)]
+        chains = Chains(self._medium, self._blobs.limits, self._findings)
+        for top in chosen:
+            self._blobs.image()
+            files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
+            layers = [self._layer(file, file, file) for file in files]
+            whole = [layer.entries for layer in layers if layer is not None and layer.complete]
+            if len(whole) == len(layers):
+                lower.judge(whole)
+        return bool(chosen)
+
+    def _row(self, row: Saved, number: int) -> None:
+        claim = member(_MANIFEST, f"/{number}/Config")
+        data = None
+        with self._findings.at(claim, missing=_MISSING):
+            data = self._medium.read_document(row.config)
+        seen = data is not None and self._in_layout(Digest.of(data), row.layers)
         document: Mapping[str, Any] = {}
-        if data is not None and isinstance(config, str):
-            self._config_name(config, data, claim)
-            value = self._files.value(data)
+        if data is not None:
+            self._config_name(row.config, data, claim)
+            value = read(data, self._blobs.limits).value
             document = value if isinstance(value, dict) else {}
             if not seen:
-                self._layout.walk.config(data, str(number), "docker")
-        self._sources(row, layers, document, number)
+                self._walk.config(data, str(number), "docker")
+        self._sources(row, document, number)
         if not seen:
             self._blobs.image()
-            urls = _elsewhere(row, diff_ids_of(document))
-            known = [self._layer(name, number, place, place in urls) for place, name in enumerate(layers)]
+            diff_ids = diff_ids_of(document)
+            known = []
+            for place, name in enumerate(row.layers):
+                source = row.sources.get(str(diff_ids[place])) if place < len(diff_ids) else None
+                claim, foreign = (
+                    member(_MANIFEST, f"/{number}/Layers/{place}"),
+                    source is not None and bool(source.urls),
+                )
+                known.append(self._layer(name, claim, f"{number}/layers/{place}", foreign=foreign))
             if document:
-                self._layout.walk.image(document, known, str(number))
+                self._walk.image(document, known, str(number))
 
-    def _in_layout(self, config: Digest, layers: list[str]) -> bool:
+    def _in_layout(self, config: Digest, layers: Sequence[str]) -> bool:
         """Whether the same image was already checked as a manifest of the layout."""
-        for seen in self._layout.walk.seen.values():
+        for seen in self._walk.seen.values():
             described = seen.document.get("config")
             rows = seen.document.get("layers")
             if isinstance(described, dict) and described.get("digest") == str(config) and isinstance(rows, list):
@@ -116,57 +119,57 @@ class SavedCheck:
         elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
             self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
 
-    def _layer(self, name: str, row: int, number: int, elsewhere: bool) -> SeenLayer | None:
-        """Read a layer, once; None if it is missing, which is a finding unless it is ``elsewhere``."""
-        claim = member(_MANIFEST, f"/{row}/Layers/{number}")
-        if self._files.size(name, claim) is None:
-            if not elsewhere and not self._findings.told(claim):
-                self._files.missing(name, claim)
-            return None
-        if name not in self._layers:
-            promised = _claimed(name)
-            told = None
-            if promised is not None:
-                told = Claim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
-            self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), f"{row}/layers/{number}", told)
-        return self._layers[name]
+    def _layer(self, name: str, claim: str, place: str, *, foreign: bool = False) -> SeenLayer | None:
+        """Read a layer, once; None if it is missing, which is a finding unless it is ``foreign``."""
+        with self._findings.at(claim, missing=_MISSING):
+            if self._medium.size(name) is None:
+                if foreign:
+                    return None
+                raise NotFound(f"no file {name[:200]!r} in {self._medium.where}")
+            if name not in self._layers:
+                promised = _claimed(name)
+                told = None
+                if promised is not None:
+                    told = Claim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
+                self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, told)
+        return self._layers.get(name)
 
-    def _sources(self, row: Mapping[str, Any], layers: list[str], config: Mapping[str, Any], number: int) -> None:
+    def _sources(self, row: Saved, config: Mapping[str, Any], number: int) -> None:
         """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
         claim = member(_MANIFEST, f"/{number}/LayerSources")
-        sources = row.get("LayerSources")
-        for name, diff_id in zip(layers, diff_ids_of(config)):
-            source = sources.get(str(diff_id)) if isinstance(sources, dict) else None
-            promised = _claimed(name)
-            if promised is None or not isinstance(source, dict):
+        for name, diff_id in zip(row.layers, diff_ids_of(config)):
+            source, promised = row.sources.get(str(diff_id)), _claimed(name)
+            if promised is None or source is None:
                 continue
-            size = self._files.size(name, claim)
-            if source.get("digest") != promised:
-                fact = f"got the digest {str(source.get('digest'))[:150]}, want {promised}, as the layer is called"
-                self._findings.add("docker/archive-layer-source", claim, fact)
-            elif size is not None and source.get("size") != size:
-                fact = f"got the size {source.get('size')!r}, want {size}, which the layer has"
-                self._findings.add("docker/archive-layer-source", claim, fact)
+            with self._findings.at(claim):
+                size = self._medium.size(name)
+                if str(source.digest) != promised:
+                    fact = f"got the digest {source.digest}, want {promised}, as the layer is called"
+                    self._findings.add("docker/archive-layer-source", claim, fact)
+                elif size is not None and source.size != size:
+                    fact = f"got the size {source.size}, want {size}, which the layer has"
+                    self._findings.add("docker/archive-layer-source", claim, fact)
 
-    def _tags(self, rows: list[dict[str, Any]]) -> None:
+    def _tags(self, rows: Sequence[Saved]) -> None:
         """Check that each name has one image and, if there is a file ``repositories``, that it has the same names."""
         seen: dict[str, int] = {}
         for number, row in enumerate(rows):
-            for place, tag in enumerate(_texts(row, "RepoTags")):
+            for place, tag in enumerate(row.tags):
                 if seen.setdefault(tag, number) != number:
                     fact = f"got the name {tag[:200]!r}, want another than that of image {seen[tag]}"
                     path = member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
-        if not self._files.there(_NAMES):
+        rule = "docker/archive-repositories"
+        names = repositories.names(self._medium, self._blobs.limits, self._findings, rule)
+        if names is None:
             return
-        listed = {in_full(name) for name in self._files.repositories()}
-        tagged = {in_full(tag): number for tag, number in seen.items() if rows[number].get("Layers")}
+        listed = {in_full(name) for name, _ in names}
+        tagged = {in_full(tag): number for tag, number in seen.items() if rows[number].layers}
         for name in sorted(listed - {in_full(tag) for tag in seen}):
-            fact = f"got {name!r}, want a name that {_MANIFEST} has"
-            self._findings.add("docker/archive-repositories", _NAMES, fact)
+            self._findings.add(rule, _NAMES, f"got {name!r}, want a name that {_MANIFEST} has")
         for name in sorted(tagged.keys() - listed):
             path = member(_MANIFEST, f"/{tagged[name]}/RepoTags")
-            self._findings.add("docker/archive-repositories", path, f"got {name!r}, want it in {_NAMES} too")
+            self._findings.add(rule, path, f"got {name!r}, want it in {_NAMES} too")
 
 
 def _claimed(name: str) -> str | None:
@@ -178,20 +181,8 @@ def _claimed(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _elsewhere(row: Mapping[str, Any], diff_ids: list[Any]) -> set[int]:
-    """The positions of the layers that have URLs."""
-    sources = row.get("LayerSources")
-    found = [sources.get(str(one)) for one in diff_ids] if isinstance(sources, dict) else []
-    return {place for place, source in enumerate(found) if isinstance(source, dict) and source.get("urls")}
-
-
-def _named(row: Mapping[str, Any], number: int, name: str) -> bool:
+def _named(row: Saved, number: int, name: str) -> bool:
     if position := POSITION.fullmatch(name):
         return int(position[1]) == number
     wanted = in_full(name)
-    return any(name == tag or (wanted and in_full(tag) == wanted) for tag in _texts(row, "RepoTags"))
-
-
-def _texts(row: Mapping[str, Any], key: str) -> list[str]:
-    found = row.get(key)
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+    return any(name == tag or (wanted and in_full(tag) == wanted) for tag in row.tags)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, NotFound
+from converter.errors import Invalid, NotFound
 from converter.formats.manifest import CONFIG_TYPES, LAYER_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
@@ -93,26 +93,17 @@ class Walk:
 
     def descriptor(self, value: Any, claim: str) -> Descriptor | None:
         """A descriptor that can be followed, or None."""
-        try:
+        with self._findings.at(claim, "image/descriptor"):
             return Descriptor.from_json(value)
-        except Invalid as error:
-            # The schema of its document may have reported it already.
-            if not self._findings.told(claim):
-                self._findings.add("image/descriptor", claim, str(error))
-            return None
+        return None
 
     def known(self, descriptor: Descriptor, claim: str, rule: str = "image/blob-missing") -> Known | None:
         """The blob, unread; None if it is missing, or a foreign layer that is not to be fetched."""
         self.read.add(descriptor.digest)
-        try:
+        with self._findings.at(claim, missing=rule):
             known = self._fetch(descriptor)
-        except NotFound as error:
-            self._findings.add(rule, claim, error.fact)
-            return None
-        except ConverterError as error:
-            self._findings.failed(claim, error)
-            return None
-        return None if known.absent else known
+            return None if known.absent else known
+        return None
 
     def _same(self, descriptor: Descriptor, claim: str) -> None:
         """Check that another descriptor of what was already read states the same."""

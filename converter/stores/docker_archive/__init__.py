@@ -24,7 +24,7 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
     """Read a tar, possibly compressed or from standard input, or a directory into which one was unpacked."""
     path = Path(location.path)
     medium: Medium = DirectoryMedium(path, options.limits) if path.is_dir() else TarMedium(path, options.limits)
-    return DockerArchive(medium, options.limits)
+    return DockerArchive(medium, options.limits, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:

@@ -11,10 +11,11 @@ from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import as_known, dump, expect, load, load_object
+from converter.model.document import as_known, dump, expect, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.model.members import member, or_empty, texts
+from converter.model.problems import STRICT, Problems
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 
@@ -39,13 +40,12 @@ class Saved:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read(data: bytes, limits: Limits | None = None) -> tuple[Saved, ...]:
-    """The rows in order. Raises Invalid; RepoTags, Layers and LayerSources may be null or absent."""
-    saved = []
-    for number, row in enumerate(expect(load(data, limits), list)):
-        with within(f"[{number}]"):
-            saved.append(_row(row, limits or in_force()))
-    return tuple(saved)
+def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT) -> tuple[Saved, ...]:
+    """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
+    with problems.at(NAME):
+        rows = expect(problems.load(data, "docker-archive-manifest", NAME, limits), list)
+        return tuple(_row(row, f"{NAME}#/{number}", limits or in_force(), problems) for number, row in enumerate(rows))
+    return ()
 
 
 def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
@@ -104,14 +104,21 @@ def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
         return [Digest.parse(one) for one in texts(member(load_object(data, limits), "rootfs", dict), "diff_ids")]
 
 
-def _row(row: Any, limits: Limits) -> Saved:
-    row = as_known(expect(row, dict), _MEMBERS)
-    config = member(row, "Config", str)
-    if not config:
-        raise Invalid("expected the name of a file, found an empty string", "Config")
-    layers = texts(row, "Layers")
-    limits.require("layers", len(layers), "layers")
-    sources = or_empty(row, "LayerSources", dict)
-    with within("LayerSources"):
-        found = {diff_id: Descriptor.from_json(source) for diff_id, source in sources.items()}
-    return Saved(config=config, tags=texts(row, "RepoTags"), layers=layers, sources=found)
+def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
+    row: dict[str, Any] = {}
+    config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
+    sources: dict[str, Descriptor] = {}
+    with problems.at(place):
+        row = as_known(expect(value, dict), _MEMBERS)
+        config = member(row, "Config", str)
+        if not config:
+            raise Invalid("expected the name of a file, found an empty string", "Config")
+    with problems.at(place):
+        layers = texts(row, "Layers")
+        limits.require("layers", len(layers), "layers")
+    with problems.at(place):
+        tags = texts(row, "RepoTags")
+    with problems.at(place), within("LayerSources"):
+        listed = or_empty(row, "LayerSources", dict)
+        sources = {diff_id: Descriptor.from_json(source) for diff_id, source in listed.items()}
+    return Saved(config=config, tags=tags, layers=layers, sources=sources)

@@ -9,44 +9,88 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from converter.errors import Invalid, LimitExceeded, within
+from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump, expect, load_object
 from converter.model.limits import Limits, in_force
 from converter.model.members import or_empty
+from converter.model.problems import STRICT, UNREADABLE, Problems
 from converter.stores.disk import shown
 from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.media import Medium
 
 NAME = "repositories"
 _JSON = re.compile(r"[0-9a-f]{64}/json")
-ID = re.compile(r"[0-9a-f]{64}")
-"""The ID of a layer."""
+_ID = re.compile(r"[0-9a-f]{64}")
+_RULE = "docker/archive-chain"
 
 
-def images(medium: Medium, limits: Limits | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The images by the ID of their newest layer, with their names; unnamed ones come last.
+class Chains:
+    """The layers of an archive, each of which names its parent. What is wrong is reported once, and ends a chain."""
 
-    Raises Invalid if an image's layers do not form a chain, NotFound if one is missing.
-    """
-    named: dict[str, list[str]] = {}
-    if medium.size(NAME) is not None:
-        with within(NAME):
-            for name, top in _names(load_object(medium.read_document(NAME), limits)):
-                named.setdefault(top, []).append(name)
-    found = list(_layers(medium))
-    parents = {_parent(load_object(_document(medium, top))) for top in found}
-    for top in found:
-        if top not in parents and top not in named:
-            named[top] = []
-    known: set[str] = set()
-    for top in named:
-        for layer in _chain(medium, top, limits or in_force()):
-            if layer in known:
-                break
-            known.add(layer)
-    return tuple((top, tuple(names)) for top, names in named.items())
+    def __init__(self, medium: Medium, limits: Limits | None = None, problems: Problems = STRICT) -> None:
+        self._medium = medium
+        self._limits = limits or in_force()
+        self._problems = problems
+        self._parents: dict[str, str | None] = {}
+
+    def images(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The images by the ID of their newest layer, with their names; unnamed ones come last."""
+        named: dict[str, list[str]] = {}
+        for name, top in names(self._medium, self._limits, self._problems) or ():
+            named.setdefault(top, []).append(name)
+        found = list(_layers(self._medium))
+        parents = {self._parent(layer) for layer in found}
+        for top in found:
+            if top not in parents and top not in named:
+                named[top] = []
+        known: set[str] = set()
+        for top in named:
+            for layer in self.of(top):
+                if layer in known:
+                    break
+                known.add(layer)
+        return tuple((top, tuple(names)) for top, names in named.items())
+
+    def of(self, top: str) -> Iterator[str]:
+        """The IDs of the layers of an image, newest first."""
+        seen: set[str] = set()
+        layer, source, parent = top, NAME, None
+        while layer:
+            with self._problems.at(source, _RULE):
+                self._require_next(layer, seen)
+                parent = self._parent(layer)
+            if parent is None or layer in seen:
+                return
+            seen.add(layer)
+            yield layer
+            layer, source, parent = parent, f"{layer}/json", None
+
+    def _parent(self, layer: str) -> str | None:
+        """The ID of the layer below: empty for the base, None if the description of ``layer`` cannot be read."""
+        if layer not in self._parents:
+            self._parents[layer] = None
+            with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
+                self._parents[layer] = _stated(layer, load_object(_document(self._medium, layer), self._limits))
+        return self._parents[layer]
+
+    def _require_next(self, layer: str, seen: set[str]) -> None:
+        if not _ID.fullmatch(layer):
+            raise Invalid(f"invalid layer ID {shown(layer[:100])!r} (expected 64 lower-case hex digits)")
+        if layer in seen:
+            raise Invalid(f"layer {layer} is its own ancestor")
+        self._limits.require("layers", len(seen) + 1, "layers")
+
+
+def names(
+    medium: Medium, limits: Limits | None = None, problems: Problems = STRICT, rule: str = UNREADABLE
+) -> tuple[tuple[str, str], ...] | None:
+    """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
+    with problems.at(NAME, rule):
+        if medium.size(NAME) is not None:
+            return tuple(_names(load_object(medium.read_document(NAME), limits)))
+    return None
 
 
 def is_there(medium: Medium) -> bool:
@@ -61,7 +105,7 @@ def _layers(medium: Medium) -> Iterator[str]:
 def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
     """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
     layers, history, architecture = [], [], ""
-    for layer in _chain(blobs.medium, top, blobs.limits):
+    for layer in Chains(blobs.medium, blobs.limits).of(top):
         with within(layer):
             blob = blobs.add_layer(f"{layer}/layer.tar")
             data = _document(blobs.medium, layer)
@@ -80,31 +124,14 @@ def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
     return blobs.add_document(dump(manifest), types.DOCKER_SCHEMA1)
 
 
-def _chain(medium: Medium, top: str, limits: Limits) -> Iterator[str]:
-    """The IDs of an image's layers, newest first; raises Invalid for a parent loop."""
-    seen: set[str] = set()
-    layer = top
-    while layer:
-        if not ID.fullmatch(layer):
-            raise Invalid(f"got the layer ID {shown(layer[:100])!r}, want 64 lower-case hex digits")
-        if layer in seen:
-            raise Invalid(f"got the layer {layer} as its own ancestor, want a chain that ends")
-        if len(seen) >= limits.layers:
-            raise LimitExceeded(f"got more than {limits.layers} layers, want at most that (limit: layers)")
-        seen.add(layer)
-        yield layer
-        with within(layer):
-            document = load_object(_document(medium, layer), limits)
-            if document.get("id") not in (None, layer):
-                raise Invalid(f"got the id {shown(str(document['id'])[:100])}, want that of its directory")
-            layer = _parent(document)
-
-
 def _document(medium: Medium, layer: str) -> bytes:
     return medium.read_document(f"{layer}/json")
 
 
-def _parent(document: dict[str, Any]) -> str:
+def _stated(layer: str, document: dict[str, Any]) -> str:
+    """The parent that a layer's description states; empty if none."""
+    if document.get("id") not in (None, layer):
+        raise Invalid(f"the id {shown(str(document['id'])[:100])} is not that of its directory")
     return or_empty(document, "parent", str)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Self
 
 from converter.errors import NotFound, within
@@ -12,18 +12,20 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.document import read
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits
+from converter.model.problems import STRICT, Problems
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer, in_full
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.blobs import Blobs
 from converter.stores.docker_archive.listed import Listed, Members, listed
 from converter.stores.docker_archive.manifest_json import Saved
+from converter.stores.docker_archive.repositories import Chains
 from converter.stores.media import Medium
-from converter.stores.oci_layout import Attached, fetch_blob
+from converter.stores.oci_layout import OciLayout, fetch_blob
 
 
 @frozen(kw_only=False)
@@ -41,16 +43,28 @@ class DockerArchive:
     unpacked = True
     losses = ()
 
-    def __init__(self, medium: Medium, limits: Limits) -> None:
-        """Raises Invalid if it is not an archive of images. Leaving the source closes the medium."""
-        self._medium = medium
+    def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
+        """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
+        self.medium = medium
         self._limits = limits
+        self._problems = problems
         self._blobs = Blobs(medium, limits)
         self._made: dict[Digest, Descriptor] = {}
+        self.rows: tuple[Saved, ...] | None = None
+        """The rows of ``manifest.json``; None if there is none."""
+        self.layout: OciLayout | None = None
+        """The layout that the archive is as well, if it lists images."""
+        self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
+        """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         try:
-            self._entries = self._read_index()
-            self._attached = Attached(self._entries, lambda entry: fetch_blob(medium, entry).read(limits))
-            self._contents = self._read_contents()
+            if (data := self._document(manifest_json.NAME)) is not None:
+                self.rows = manifest_json.read(data, limits, problems)
+            self.layout = self._as_layout()
+            if self.rows is None and not (self.layout and self.layout.entries):
+                self.chains = Chains(medium, limits, problems).images()
+                if not self.chains:
+                    fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
+                    problems.report(NotFound(fact), "")
         except BaseException:
             medium.close()
             raise
@@ -59,7 +73,7 @@ class DockerArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._medium.close()
+        self.medium.close()
 
     def names(self) -> tuple[str, ...]:
         return self._contents.catalogue.names()
@@ -77,40 +91,43 @@ class DockerArchive:
         return root
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        return self._blobs.known(descriptor) or fetch_blob(self._medium, descriptor)
+        return self._blobs.known(descriptor) or fetch_blob(self.medium, descriptor)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """What ``index.json`` lists as referring to the subject."""
-        return self._attached.to(subject)
+        return () if self.layout is None else self.layout.attachments(subject)
 
-    def _read_index(self) -> tuple[Descriptor, ...]:
-        """The entries of ``index.json``. The Engine may write it without entries, and old tools without a layout."""
-        if self._medium.size(oci_index.INDEX) is None:
-            return ()
-        saved = self._medium.size(manifest_json.NAME) is not None
-        if saved and self._medium.size(oci_index.LAYOUT) is None:
-            return ()
-        oci_index.check_layout(self._medium)
-        with within(oci_index.INDEX):
-            data = self._medium.read_document(oci_index.INDEX)
-            if saved and load_object(data, self._limits).get("manifests") is None:
-                return ()
-            return oci_index.entries(oci_index.read_index(data, self._limits))
+    def _document(self, name: str) -> bytes | None:
+        """A file; None if it is missing, or cannot be read, which is reported."""
+        with self._problems.at(name):
+            if self.medium.size(name) is not None:
+                return self.medium.read_document(name)
+        return None
 
-    def _read_contents(self) -> Contents:
-        if self._medium.size(manifest_json.NAME) is not None:
-            with within(manifest_json.NAME):
-                rows = manifest_json.read(self._medium.read_document(manifest_json.NAME), self._limits)
-            return self._saved(rows)
-        if self._entries:
-            return self._saved(())
-        with within(self._medium.where):
-            return self._chains()
+    def _as_layout(self) -> OciLayout | None:
+        """The layout in the archive. The Engine may write an index of null, and old tools one without a layout."""
+        data = self._document(oci_index.INDEX)
+        if data is None:
+            return None
+        if self.rows is not None:
+            index = read(data, self._limits).value
+            empty = isinstance(index, dict) and not index.get("manifests")
+            if empty or self.medium.size(oci_index.LAYOUT) is None:
+                return None
+        return OciLayout(self.medium, self._limits, self._problems)
+
+    @cached_property
+    def _contents(self) -> Contents:
+        if self.chains:
+            with within(self.medium.where):
+                return self._chained()
+        return self._saved(self.rows or ())
 
     def _saved(self, rows: tuple[Saved, ...]) -> Contents:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
-        images = [entry for entry in self._entries if not self._is_attached(entry)]
-        index = listed(images, lambda entry: fetch_blob(self._medium, entry), self._limits)
+        entries = () if self.layout is None else self.layout.entries
+        images = [entry for entry in entries if not self._is_attached(entry)]
+        index = listed(images, lambda entry: fetch_blob(self.medium, entry), self._limits)
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         stand_ins = [self._stand_in(row, index, roots) for row in rows]
         members = {stand_in.digest for stand_in in stand_ins}
@@ -131,9 +148,9 @@ class DockerArchive:
                 roots[entry.digest] = _always(entry)
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
-        positions = (*stand_ins, *others) if rows else self._entries
-        roots |= {entry.digest: _always(entry) for entry in self._entries if entry.digest not in roots}
-        return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
+        positions = (*stand_ins, *others) if rows else entries
+        roots |= {entry.digest: _always(entry) for entry in entries if entry.digest not in roots}
+        return Contents(Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions), roots)
 
     def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
@@ -145,21 +162,20 @@ class DockerArchive:
         roots[config.digest] = lambda: manifest_json.assemble(self._blobs, row)
         return config
 
-    def _chains(self) -> Contents:
+    def _chained(self) -> Contents:
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         offers = []
-        for top, names in repositories.images(self._medium, self._limits):
+        for top, names in self.chains:
             stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
             roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
             offers.append(Offer(root=stand_in, names=names))
-        if not offers:
-            raise NotFound("got neither manifest.json nor index.json nor repositories, want an archive of images")
         positions = tuple(offer.root for offer in offers)
-        return Contents(Catalogue(where=self._medium.where, offers=tuple(offers), positions=positions), roots)
+        return Contents(Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions), roots)
 
     def _is_attached(self, entry: Descriptor) -> bool:
         named = bool(oci_index.offer(entry).names)
-        return oci_index.attached_to(entry) is not None or (not named and entry.digest in self._attached.subjects)
+        spoken = self.layout is not None and entry.digest in self.layout.attached.subjects
+        return oci_index.attached_to(entry) is not None or (not named and spoken)
 
 
 def _always(root: Descriptor) -> Callable[[], Descriptor]:

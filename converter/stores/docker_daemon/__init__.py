@@ -45,7 +45,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     finally:
         os.close(fd)
     medium.where = f"the Docker Engine at {engine.host}"
-    return DockerArchive(medium, options.limits)
+    return DockerArchive(medium, options.limits, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DaemonSink:

@@ -1,0 +1,68 @@
+"""Who hears what is wrong with something while it is read: a strict reader raises, a validator collects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
+from converter.model.document import expect, load
+from converter.model.frozen import frozen
+from converter.model.limits import Limits
+
+UNREADABLE = "image/unreadable"
+"""The rule of what no other rule explains."""
+
+
+class Problems:
+    """Raises the first problem. A subclass may collect them; then the reader passes over what is wrong.
+
+    ``place`` is a file, or a JSON pointer into one: ``index.json#/manifests/0``. ``rule`` is the name of the rule of
+    validation that is broken.
+    """
+
+    def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
+        """The value of a JSON document; ``kind`` is that of its schema, which only a validator looks at."""
+        del kind
+        with within(place):
+            return load(data, limits)
+
+    def load_object(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> dict[str, Any]:
+        """The same of a document that is an object; empty if it is not, which is a problem."""
+        value = self.load(data, kind, place, limits)
+        with self.at(place):
+            return expect(value, dict)
+        return {}
+
+    def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
+        """Take a problem at a place. Raises it, here."""
+        del rule
+        if not place:
+            raise error
+        with within(place):
+            raise error
+
+    def at(self, place: str, rule: str = UNREADABLE, *, missing: str = "") -> Reporting:
+        """Report what a ``with`` block raises about the image; ``missing`` is the rule if something is not there."""
+        return Reporting(self, place, rule, missing or rule)
+
+
+@frozen(kw_only=False)
+class Reporting:
+    """A context manager that reports the error that ends it."""
+
+    problems: Problems
+    place: str
+    rule: str
+    missing: str
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Invalid | NotFound | Unsupported):
+            return False
+        self.problems.report(error, self.place, self.missing if isinstance(error, NotFound) else self.rule)
+        return True
+
+
+STRICT = Problems()
+"""Raises whatever is reported."""
