@@ -188,8 +188,8 @@ def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path) -
         (tmp_path / layer).mkdir()
         (tmp_path / layer / "json").write_text(json.dumps({"id": layer, "parent": below}))
     medium = Counted(tmp_path)
-    assert len(repositories.images(medium)) == 300
-    assert medium.read < 5 * 300
+    assert len(repositories.Chains(medium).images()) == 300
+    assert medium.read == 1 + 300
 
 
 def several() -> dict[str, bytes | Link]:
