@@ -7,12 +7,12 @@ Nodes are values: equal nodes become the same bytes, on any machine, and each is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import ClassVar
 
 from converter.model import media_types as types
-from converter.model.content import Derived, Known, Rewrite
+from converter.model.content import Derived, Known, LayerFacts, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -21,11 +21,11 @@ from converter.model.loss import Loss
 
 @frozen
 class Made:
-    """A finished node: its descriptor, the digest of its uncompressed bytes, and notes taken while it was made."""
+    """A finished node: its descriptor, the digest of its uncompressed bytes, and what its making found out about it."""
 
     descriptor: Descriptor
     diff_id: Digest | None = None
-    notes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    facts: LayerFacts = field(default_factory=LayerFacts, hash=False)
 
 
 @frozen

@@ -15,7 +15,7 @@ from converter.events import Event, Moved, Report, Warned
 from converter.execute import Memory, Running, with_threads
 from converter.execute.making import packing
 from converter.model.compression import Compression
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName
@@ -75,7 +75,7 @@ class Move:
                 self.learn(self.known, ends.memory)
             running = Running(jobs=1, memory=ends.memory, report=report)
             (tree,) = with_threads(sink, ends.workers, running).run([leaf])
-        return Brought(made=replace(tree.done, notes={}), repository=_place(self.job)[1])
+        return Brought(made=replace(tree.done, facts=LayerFacts()), repository=_place(self.job)[1])
 
     def _leaf(self, source: Source) -> Copy | Make:
         with within(str(self.job.source)):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from converter import formats
 from converter.conversion.attachments import Attached
 from converter.conversion.origin import Before
 from converter.conversion.result import layer_result
-from converter.formats.aci.archive import read_manifest
-from converter.formats.aci.keys import RECIPE
-from converter.formats.aci.rewrites import UnpackAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, Layer, known
 from converter.model.descriptor import Descriptor
@@ -83,12 +81,12 @@ class _Making:
 
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
-        if self._before.root.media_type != types.ACI:
+        if self._before.root.media_type not in types.WHOLE:
             for document in _indexes(self._before.root, self._before.fetch, set()):
                 self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
         for image in images(self._before.item):
             original = image.original
-            if original is not None and original.format != "aci":
+            if original is not None and original.manifest.descriptor.media_type not in types.WHOLE:
                 self._add(original.manifest, "manifest")
                 if original.config is not None:
                     self._add(original.config, "config")
@@ -110,20 +108,21 @@ class _Making:
                 yield told
                 continue
             content = leaf.derived(tuple(one.done for one in layer.inputs))
-            if _is_aci(known_layers(content)):
-                yield self._of_aci(content, told, layer.done.notes)
+            if _of_whole(known_layers(content)):
+                yield self._unpacked(content, told, layer.done.facts.recipe)
             elif content.rewrite is not None:
                 yield from self._put_together(content, told)
             else:
                 yield self._recompressed(known_layers(content), told, anchored=leaf.diff_id is not None)
 
-    def _of_aci(self, content: Derived, told: LayerOrigin, notes: Mapping[str, str]) -> LayerOrigin:
-        """An ACI is rebuilt from its layer and the way its file was compressed; if that fails, the record carries the
-        ACI.
+    def _unpacked(self, content: Derived, told: LayerOrigin, text: str) -> LayerOrigin:
+        """A whole image is rebuilt from its layer, by its recipe, and the way its file was compressed; if that fails,
+        the record carries the image.
         """
         roots = [one.content for one in known_layers(content) if isinstance(one.content, Known)]
         plain = content.rewrite is None
-        again = plain or (isinstance(content.rewrite, UnpackAci) and RECIPE in notes)
+        alone = all(isinstance(one.content, Known) for one in content.inputs)
+        again = plain or (alone and bool(text))
         packing = find_packing(roots[0].blocks, self._workers) if again else None
         if packing is None:
             for root in roots:
@@ -132,8 +131,8 @@ class _Making:
         told = replace(told, packing=packing, size=roots[0].descriptor.size)
         if plain:
             return told
-        manifest = self._add(known(read_manifest(roots[0]), origin.EVIDENCE), "manifest of the ACI")
-        recipe = self._add(known(notes[RECIPE].encode(), origin.EVIDENCE), "recipe")
+        manifest = self._add(known(formats.document_in(roots[0]), origin.EVIDENCE), "manifest of the image")
+        recipe = self._add(known(text.encode(), origin.EVIDENCE), "recipe")
         return replace(told, recipe=recipe, manifest=manifest)
 
     def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:
@@ -226,8 +225,8 @@ def known_layers(content: Derived) -> list[Layer]:
     return found
 
 
-def _is_aci(layers: Sequence[Layer]) -> bool:
-    return any(isinstance(one.content, Known) and one.content.descriptor.media_type == types.ACI for one in layers)
+def _of_whole(layers: Sequence[Layer]) -> bool:
+    return any(isinstance(one.content, Known) and one.content.descriptor.media_type in types.WHOLE for one in layers)
 
 
 def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Known]:

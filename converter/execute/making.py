@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from converter.errors import DigestMismatch
 from converter.events import Report, Warned
-from converter.model.content import WARNING, Derived, Known, Layer
+from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Copy, Made, Make
@@ -14,7 +14,7 @@ from converter.streams import Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, engine
-from converter.streams.content import Watch, read, unnoted
+from converter.streams.content import Watch, read
 from converter.streams.decompress import plain
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
@@ -48,7 +48,7 @@ def make(
     report: Report,
 ) -> Made:
     """Make a layer from its inputs and put it into the target."""
-    notes: dict[str, str] = {}
+    facts = LayerFacts()
     told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
     # Of a plain tar, the digest that the target computes anyway is the diff_id.
     same = content.compression.codec == "none" and content.algorithm == "sha256"
@@ -59,11 +59,11 @@ def make(
         metered = blocks if told else ahead(blocks if same else hashed(blocks, meter))
         return put(compress(metered, content.compression, workers), content), meter
 
-    (descriptor, meter), _ = read((Layer(content=content, diff_id=leaf.diff_id),), packed, notes.__setitem__, opened)
-    if warning := notes.pop(WARNING, ""):
-        report(Warned(warning))
+    (descriptor, meter), _ = read((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)
+    if facts.warning:
+        report(Warned(facts.warning))
     diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
-    return Made(descriptor=descriptor, diff_id=diff_id, notes=notes)
+    return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
 
 
 def packing(content: Derived) -> tuple[Digest, str] | None:
@@ -80,7 +80,7 @@ def packing(content: Derived) -> tuple[Digest, str] | None:
 
 
 def _examined(tar: Blocks, leaf: Copy) -> Blocks:
-    return tar if leaf.examine is None else leaf.examine([lambda: tar], unnoted, frozenset())
+    return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), frozenset())
 
 
 def _drain(blocks: Blocks) -> None:

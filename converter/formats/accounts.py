@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from converter.errors import Unsupported
+from converter.model.content import LayerFacts
 from converter.model.limits import MIB
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, gathered
@@ -147,6 +148,7 @@ def _named(text: str, what: str, file: str) -> int:
     return _number(text)
 
 
-def noted(accounts: Accounts) -> Mapping[str, str]:
-    """The accounts as notes of a rewrite."""
-    return {"passwd": accounts.text(PASSWD), "group": accounts.text(GROUP)}
+def note(accounts: Accounts, facts: LayerFacts, below: LayerFacts | None = None) -> None:
+    """Write down the account files; those of the layers ``below`` are there unless others hide them."""
+    facts.passwd = accounts.text(PASSWD) or (below.passwd if below else "")
+    facts.group = accounts.text(GROUP) or (below.group if below else "")

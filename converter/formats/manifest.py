@@ -23,6 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
 from converter.model.loss import Loss
+from converter.model.naming import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
 
@@ -315,14 +316,14 @@ def _must(diff_id: Digest | None) -> Digest:
 
 
 def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Descriptor:
-    """The descriptor of a layer: what still holds of its previous one, plus the notes from its making."""
+    """The descriptor of a layer: what still holds of its previous one, plus the recipe from its making."""
     if isinstance(layer.content, Known):
         row = layer.content.descriptor
         row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
     else:
         row = replace(_there(made).descriptor, annotations=_still_true(layer.annotations))
-    if made is not None and made.notes:
-        row = replace(row, annotations={**row.annotations, **made.notes})
+    if made is not None and made.facts.recipe:
+        row = replace(row, annotations={**row.annotations, RECIPE: made.facts.recipe})
     return bare(row) if dialect.bare else row
 
 

@@ -5,16 +5,16 @@ It is written and never read: a bundle does not say which image it came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from converter.errors import Unsupported
-from converter.formats.accounts import Accounts, noted, process_user
+from converter.formats.accounts import Accounts, note, process_user
 from converter.formats.capabilities import USUAL
 from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.compression import NONE
-from converter.model.content import Derived, Note, Open, Replaced
+from converter.model.content import Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, RunConfig, single
@@ -43,13 +43,12 @@ COMMANDING = (
 
 @frozen
 class Flattened:
-    """The rewrite of all layers into one tree; notes the accounts in it."""
+    """The rewrite of all layers into one tree; learns the accounts in it."""
 
-    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Iterator[Block]:
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
         accounts = Accounts()
         yield from accounts.watched(squash(inputs, replaced=replaced))
-        for key, text in noted(accounts).items():
-            note(key, text)
+        note(accounts, facts)
 
 
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
@@ -74,7 +73,7 @@ class _Config:
     image: Image
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
-        return dump(runtime_config(self.image, made[0].notes))
+        return dump(runtime_config(self.image, made[0].facts))
 
 
 def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
@@ -93,13 +92,13 @@ def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
             yield held
 
 
-def runtime_config(image: Image, accounts: Mapping[str, str]) -> dict[str, Any]:
+def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     """The ``config.json`` of an image, with the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``accounts`` are the notes of Flattened. Raises Unsupported if the image's user is not among the accounts.
+    ``facts`` are those of Flattened. Raises Unsupported if the image's user is not among the accounts.
     """
     config, confined = image.config, image.told.confinement
-    user = process_user(config.user, accounts.get("passwd", ""), accounts.get("group", ""))
+    user = process_user(config.user, facts.passwd, facts.group)
     groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
     limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}
     capabilities = USUAL if confined.capabilities is None else confined.capabilities

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +18,22 @@ Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
 """Returns the same bytes from the start, each time it is called."""
 
-Note = Callable[[str, str], None]
-"""Takes what a rewrite learns along the way, for use in a document: a name and a text."""
 
-WARNING = "warning"
-"""The name of a note meant for people."""
+@dataclass(slots=True)
+class LayerFacts:
+    """What a rewrite learns of a layer along the way, and writes here; only what a document or another layer needs.
+
+    ``recipe`` says how the image that became this layer is made of it again. ``passwd`` and ``group`` are the account
+    files. ``paths`` are all that exist with this layer, and ``root`` is the header of the root directory, both in the
+    form of the format that packs it. ``warning`` is for people.
+    """
+
+    recipe: str = ""
+    passwd: str = ""
+    group: str = ""
+    paths: str = ""
+    root: bytes = b""
+    warning: str = ""
 
 
 @frozen(kw_only=False)
@@ -120,7 +131,7 @@ class Rewrite(Protocol):
     It opens each input at most once and does not hold any in memory. ``replaced`` is that of Derived.
     """
 
-    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks: ...
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks: ...
 
 
 @frozen

@@ -17,6 +17,9 @@ NAMES = frozenset((REF_NAME, FULL_NAME))
 TITLE = "org.opencontainers.image.title"
 """Where a blob or an image has a name for people."""
 
+RECIPE = "appc.io/aci/recipe"
+"""On a layer of a manifest: how the image that it was made from is made of it again, bit for bit."""
+
 _SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 
 

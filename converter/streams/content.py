@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from converter.errors import Invalid
-from converter.model.content import Derived, Known, Layer, Note, Replaced, checked
+from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, checked
 from converter.streams import Block, Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
@@ -19,10 +19,6 @@ T = TypeVar("T")
 
 Watch = Callable[[Known], Blocks]
 """Opens a known blob, and may report how much of it has been read."""
-
-
-def unnoted(name: str, text: str) -> None:
-    """Ignore what a rewrite notes."""
 
 
 class Superseded(Invalid):
@@ -38,7 +34,9 @@ class Superseded(Invalid):
         self.where: tuple[int, ...] = ()
 
 
-def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.blocks, number: int = 0) -> Iterator[Block]:
+def uncompressed(
+    layer: Layer, facts: LayerFacts | None = None, opened: Watch = Known.blocks, number: int = 0
+) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id if that is known; ``number`` is for Superseded.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
@@ -46,8 +44,10 @@ def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.block
     """
     content = layer.content
     if isinstance(content, Derived):
-        inputs = _opens(content.inputs, note, opened)
-        blocks: Blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, note, content.replaced)
+        inputs = _opens(content.inputs, facts, opened)
+        blocks: Blocks = (
+            inputs[0]() if content.rewrite is None else content.rewrite(inputs, facts or LayerFacts(), content.replaced)
+        )
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
         codec, blocks = plain(ahead(opened(content)))
@@ -64,14 +64,14 @@ def uncompressed(layer: Layer, note: Note = unnoted, opened: Watch = Known.block
             raise
 
 
-def _opens(layers: Sequence[Layer], note: Note, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
-    return [partial(uncompressed, layer, note, opened, number) for number, layer in enumerate(layers)]
+def _opens(layers: Sequence[Layer], facts: LayerFacts | None, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
+    return [partial(uncompressed, layer, facts, opened, number) for number, layer in enumerate(layers)]
 
 
 def read(
     layers: tuple[Layer, ...],
     use: Callable[[list[Callable[[], Iterator[Block]]]], T],
-    note: Note = unnoted,
+    facts: LayerFacts | None = None,
     opened: Watch = Known.blocks,
 ) -> tuple[T, tuple[Layer, ...]]:
     """What ``use`` returns for functions that open the tar of each layer, and the layers as one pass can read them.
@@ -80,7 +80,7 @@ def read(
     """
     while True:
         try:
-            return use(_opens(layers, note, opened)), layers
+            return use(_opens(layers, facts, opened)), layers
         except Superseded as found:
             layers = _knowing(layers, found)
 
@@ -99,11 +99,11 @@ def _knowing(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tu
     return (*layers[:number], replace(layers[number], content=content), *layers[number + 1 :])
 
 
-def remade(content: Derived, use: Callable[[Blocks], T], note: Note = unnoted) -> tuple[T, Derived]:
+def remade(content: Derived, use: Callable[[Blocks], T], facts: LayerFacts | None = None) -> tuple[T, Derived]:
     """What ``use`` returns for the uncompressed bytes of ``content``, and the content as one pass can make it.
 
     ``use`` is called again as in ``read``.
     """
-    made, (layer,) = read((Layer(content=content),), lambda opens: use(opens[0]()), note)
+    made, (layer,) = read((Layer(content=content),), lambda opens: use(opens[0]()), facts)
     assert isinstance(layer.content, Derived)
     return made, layer.content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converter.model.content import Blocks, Note, Open, Replaced
+from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.squash import squash
 
@@ -13,5 +13,5 @@ from converter.streams.squash import squash
 class Flatten:
     """Squashes layers."""
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         return squash(inputs, replaced=replaced)

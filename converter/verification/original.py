@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Self
 
+from converter import formats
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Layer, missing
@@ -24,7 +25,6 @@ from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, plain
 from converter.streams.repack import Packing, repack
-from converter.streams.tar.aci import rebuild_aci
 from converter.streams.tar.borrowed import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
@@ -184,13 +184,13 @@ class OriginalSource:
         if self._root.media_type in types.WHOLE:
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
-            raise NotFound("got a record without a recipe of the ACI, want one")
+            raise NotFound("got a record without a recipe of the image, want one")
         layer = Layer(content=self._layers[row.target])
         try:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("got a recipe that is no text, want one") from None
-        return rebuild_aci(uncompressed(layer), recipe, self._part(row.manifest).read())
+        return formats.rebuilt(uncompressed(layer), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)

@@ -15,7 +15,7 @@ from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.model import media_types as types
 from converter.model.compression import NONE
-from converter.model.content import Derived, Known, Layer, sources
+from converter.model.content import Derived, Known, Layer, LayerFacts, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -227,7 +227,7 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
     diff_id = measured(ahead(uncompressed(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}, which was signed")
-    notes: dict[str, str] = {}
+    facts = LayerFacts()
     source: Digest | None = there.digest
     level = IDENTICAL
     if isinstance(leaf, Make):
@@ -235,8 +235,8 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
         source, level = _source(leaf.content), CONFIG
         _check_label(known)
         if leaf.content.rewrite is not None or leaf.diff_id is None:
-            level = _made_again(original, leaf.content, notes, diff_id)
-    made = Made(descriptor=there, diff_id=diff_id, notes=notes)
+            level = _made_again(original, leaf.content, facts, diff_id)
+    made = Made(descriptor=there, diff_id=diff_id, facts=facts)
     return made, LayerProof(target=there.digest, source=source, diff_id=diff_id, level=level)
 
 
@@ -249,9 +249,9 @@ def _check_label(known: Known) -> None:
         raise Untrusted(f"got a layer packed with {codec}, want {want}, as its media type says")
 
 
-def _made_again(original: OriginalSource, content: Derived, notes: dict[str, str], diff_id: Digest) -> str:
+def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
-    meter, _ = remade(content, measured, notes.__setitem__)
+    meter, _ = remade(content, measured, facts)
     if (found := meter.digest()) != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {found}, which the signed image gives")
     return _worst(original, content)
@@ -293,13 +293,13 @@ def _acis(original: OriginalSource, node: Node) -> Proof:
 
 def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
-    notes: dict[str, str] = {}
-    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), notes.__setitem__)
+    facts = LayerFacts()
+    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), facts)
     uncovered = () if same else _compared(original, content, there)
     level = _worst(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
-    made = Made(descriptor=there.bare(), notes=notes)
+    made = Made(descriptor=there.bare(), facts=facts)
     row = LayerProof(target=there.digest, source=_source(content), level=level)
     return made, row, uncovered
 

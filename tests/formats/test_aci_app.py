@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from converter.errors import LimitExceeded
 from converter.formats.aci import app
 from converter.formats.aci.users import with_groups
-from converter.model.content import WARNING
+from converter.model.content import LayerFacts
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_docker_says_user_and_group_in_one(user: str, found: tuple[str, str]) ->
     assert app.user_and_group(user) == found
 
 
-ACCOUNTS = {
-    "passwd": "root:x:0:0::/:\nnobody:x:65534:65533::/:\nno:x:7\n"
+PASSWD = (
+    "root:x:0:0::/:\nnobody:x:65534:65533::/:\nno:x:7\n"
     "1000:x:5:6::/:\napp:x:1000:2000::/:\nbad:x:9:nine::/:\n"
-    "big:x:8:99999999999::/:",
-    "group": "root:x:0:\nwheel:x:10:root,app\nvideo:x:44:app\n",
-}
+    "big:x:8:99999999999::/:"
+)
+GROUP = "root:x:0:\nwheel:x:10:root,app\nvideo:x:44:app\n"
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,14 @@ ACCOUNTS = {
     ],
 )
 def test_the_groups_of_a_user_are_those_that_the_engine_runs_it_in(user: str, groups: dict[str, Any] | None) -> None:
-    app, told = {"user": user, "group": user}, list[str]()
-    found = with_groups({"app": app}, user, ACCOUNTS, lambda key, _text: told.append(key))
-    assert found == {"app": app | (groups or {})}
-    assert told == ([] if groups else [WARNING])
+    app, facts = {"user": user, "group": user}, LayerFacts(passwd=PASSWD, group=GROUP)
+    assert with_groups({"app": app}, user, facts) == {"app": app | (groups or {})}
+    assert bool(facts.warning) is not bool(groups)
 
 
 def test_groups_that_an_aci_has_stay() -> None:
     app = {"user": "app", "group": "app", "supplementaryGIDs": [7]}
-    assert with_groups({"app": app}, "app", ACCOUNTS, lambda _key, _text: None) == {"app": app | {"group": "2000"}}
+    assert with_groups({"app": app}, "app", LayerFacts(passwd=PASSWD, group=GROUP)) == {"app": app | {"group": "2000"}}
 
 
 @pytest.mark.parametrize(

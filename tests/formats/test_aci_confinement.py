@@ -9,7 +9,7 @@ from converter.formats import aci, oci, runtime
 from converter.formats.aci.confinement import confinement, quantity
 from converter.formats.capabilities import USUAL
 from converter.formats.runtime import runtime_config
-from converter.model.content import known
+from converter.model.content import LayerFacts, known
 from tests.builders.acis import aci as an_aci
 from tests.builders.acis import manifest
 
@@ -104,7 +104,7 @@ def test_a_bundle_holds_what_a_runtime_has_a_word_for() -> None:
 
     assert [loss.field for loss in runtime.losses(image)] == []
     assert len([*oci.losses(image)]) == 3
-    config = runtime_config(image, {})
+    config = runtime_config(image, LayerFacts())
     assert config["process"]["user"] == {"uid": 1000, "gid": 1000, "additionalGids": [5, 6]}
     assert config["process"]["capabilities"]["bounding"] == ["CAP_KILL"]
     assert config["linux"]["resources"]["memory"] == {"limit": 1 << 30}

@@ -14,8 +14,9 @@ from converter.formats import oci
 from converter.formats.aci import resolve
 from converter.formats.aci.archive import image_id
 from converter.model import media_types as types
-from converter.model.content import Known, known
+from converter.model.content import Known, LayerFacts, known
 from converter.model.image import Dependency, Image
+from converter.streams.content import uncompressed
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, tar_of
 from tests.formats.running import run
 from tests.strategies.tar import File
@@ -128,12 +129,10 @@ def test_a_whitelist_has_the_bounds_of_the_paths_in_it(paths: list[str], limit: 
 
 def test_what_is_changed_gives_no_recipe() -> None:
     image = resolved(box("a", pathWhitelist=["/a"]), {})
-    notes: dict[str, str] = {}
-    from converter.streams.content import uncompressed
-
-    for _ in uncompressed(image.layers[0], notes.__setitem__):
+    facts = LayerFacts()
+    for _ in uncompressed(image.layers[0], facts):
         pass
-    assert notes == {}
+    assert facts == LayerFacts()
 
 
 def test_a_dependency_that_is_not_there_is_named() -> None:

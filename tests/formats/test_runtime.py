@@ -16,7 +16,7 @@ from converter.formats import runtime
 from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
 from converter.formats.runtime import Flattened, runtime_config
 from converter.model import media_types as types
-from converter.model.content import Derived, Layer, known
+from converter.model.content import Derived, Layer, LayerFacts, known
 from converter.model.image import Artifact, Image, Index, Original, RunConfig
 from converter.model.loss import Loss
 from converter.model.platform import Platform
@@ -38,7 +38,7 @@ GROUPS = "root:x:0:\nweb:x:34:\naudio:x:29:root,web\nbroken\nletters:x:z:web\nvi
 
 
 def config(**fields: Any) -> dict[str, Any]:
-    return runtime_config(Image(platform=LINUX, config=RunConfig(**fields)), {"passwd": ACCOUNTS, "group": GROUPS})
+    return runtime_config(Image(platform=LINUX, config=RunConfig(**fields)), LayerFacts(passwd=ACCOUNTS, group=GROUPS))
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_accounts_are_heard_while_the_tar_passes_unchanged(files: list[File], wa
     assert accounts.text(GROUP) == ""
 
 
-def test_the_layers_are_one_tree_that_notes_its_accounts() -> None:
+def test_the_layers_are_one_tree_that_knows_its_accounts() -> None:
     lower = archive([File("etc/passwd", data=b"old"), File("etc/group", data=b"groups"), File("gone")])
     upper = archive([File("etc/passwd", data=b"new"), File(".wh.gone")])
-    notes: dict[str, str] = {}
-    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), notes.__setitem__, frozenset()))
-    assert notes == {"passwd": "new", "group": "groups"}
+    facts = LayerFacts()
+    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), facts, frozenset()))
+    assert facts == LayerFacts(passwd="new", group="groups")
     assert b"gone" not in flat
     # Without a configuration nobody asks for accounts, and the tree is the same.
-    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), notes.__setitem__, frozenset())) == flat
+    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), facts, frozenset())) == flat
 
 
 def test_what_conversion_md_calls_verbatim_is() -> None:
@@ -170,7 +170,7 @@ def test_annotations_are_those_of_the_specification_and_labels_win() -> None:
             labels={"org.opencontainers.image.author": "label", "team": "blue", "run.oci.handler": "krun"},
         ),
     )
-    assert runtime_config(image, {})["annotations"] == {
+    assert runtime_config(image, LayerFacts())["annotations"] == {
         "org.opencontainers.image.os": "linux",
         "org.opencontainers.image.architecture": "arm64",
         "org.opencontainers.image.variant": "v8",

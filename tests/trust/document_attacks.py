@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import converter
-from converter.formats.aci.keys import MANIFEST, RECIPE
+from converter.formats.aci.keys import MANIFEST
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.naming import FULL_NAME, RECIPE, REF_NAME
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from tests.builders import sha256

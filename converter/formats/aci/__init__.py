@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from converter.errors import Unsupported
-from converter.formats.aci import keys, layering
+from converter.formats.aci import layering
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
 from converter.formats.aci.dependencies import own_layer, resolve
@@ -25,6 +25,7 @@ from converter.model.compression import GZIP, KEEP, Compression
 from converter.model.content import Derived, Known, Layer
 from converter.model.image import Image, Item, Original, single
 from converter.model.loss import Loss
+from converter.model.naming import RECIPE
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
@@ -97,7 +98,7 @@ def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | No
             return Copy(content=root, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
         whole = (Layer(content=root),)
         return _make(Derived(inputs=whole, compression=_compression(asked), algorithm="sha512"))
-    recipe = layer.annotations.get(keys.RECIPE) if layer is not None else None
+    recipe = layer.annotations.get(RECIPE) if layer is not None else None
     if recipe is None or base.manifest.dependencies or base.manifest.path_whitelist:
         return None
     rebuild = RebuildAci(recipe=recipe, manifest=base.manifest.text)
@@ -119,5 +120,5 @@ def _compression(asked: Compression | None) -> Compression:
 def _losses_of_layers(image: Image, *, layered: bool) -> Iterable[Loss]:
     if len(image.layers) > 1 and not layered:
         yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
-    if any(key != keys.RECIPE for layer in image.layers for key in layer.annotations):
+    if any(key != RECIPE for layer in image.layers for key in layer.annotations):
         yield Loss(field="layers.annotations", reason="a root file system has no annotations")

@@ -39,8 +39,6 @@ ANNOTATIONS = OCI + "annotations"
 ACI = "appc.io/aci/"
 MANIFEST = ACI + "manifest"
 """In an OCI manifest: that of the ACI it was made from, verbatim."""
-RECIPE = ACI + "recipe"
-"""On a layer of an OCI manifest: how to make the ACI's tar from the layer's, bit for bit."""
 OWNERS = ACI + "owners"
 """The IDs behind the paths that the manifest gives for a user or a group."""
 

@@ -15,7 +15,7 @@ from converter.formats.aci.rewrites import PackLayer
 from converter.formats.aci.writing import Written
 from converter.model import media_types as types
 from converter.model.compression import Compression
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.plan import Made, Make
@@ -57,7 +57,9 @@ class _Over:
     def __call__(self, made: tuple[Made, ...], /) -> Derived:
         lower = made[0] if made else None
         more = {"dependencies": [_dependency(self.below, lower)]} if lower else {}
-        rewrite = replace(self.pack, document={**self.pack.document, **more}, below=lower.notes if lower else {})
+        rewrite = replace(
+            self.pack, document={**self.pack.document, **more}, below=lower.facts if lower else LayerFacts()
+        )
         return Derived(inputs=(self.layer,), rewrite=rewrite, compression=self.compression, algorithm="sha512")
 
 

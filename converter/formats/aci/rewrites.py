@@ -10,12 +10,11 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import DigestMismatch
-from converter.formats.accounts import Accounts, noted
-from converter.formats.aci import keys
+from converter.formats.accounts import Accounts, note
 from converter.formats.aci.manifest import render
 from converter.formats.aci.paths import LayerPaths, joined, watched
 from converter.formats.aci.users import with_groups
-from converter.model.content import Blocks, Note, Open, Replaced
+from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block
 from converter.streams.blocks import closing, gathered
@@ -32,7 +31,7 @@ from converter.streams.verify import Meter, hashed
 
 @frozen
 class UnpackAci:
-    """Turns an ACI's tar into a layer's; notes how to undo that, unless the result will be changed further.
+    """Turns an ACI's tar into a layer's; learns how to undo that, unless the result will be changed further.
 
     ``image_id`` is the ACI's required image ID, or the beginning of it.
     """
@@ -40,18 +39,22 @@ class UnpackAci:
     image_id: str = ""
     recipe: bool = True
 
-    def __call__(self, inputs: Sequence[Open], note: Note, _replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
         blocks: Blocks = inputs[0]()
         if self.image_id:
             blocks = checked(blocks, self.image_id)
-        return unpack_aci(blocks, lambda text: note(keys.RECIPE, text) if self.recipe else None)
+
+        def learn(recipe: str) -> None:
+            facts.recipe = recipe if self.recipe else facts.recipe
+
+        return unpack_aci(blocks, learn)
 
 
 @frozen(kw_only=False)
 class ExamineAci:
     """Reads an ACI's tar to its end; raises Invalid if it violates the rules. The output is discarded."""
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, _replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
         return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
 
 
@@ -62,7 +65,7 @@ class RebuildAci:
     recipe: str = field(repr=False)
     manifest: str = field(repr=False)
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, _replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
         return rebuild_aci(inputs[0](), self.recipe, self.manifest.encode())
 
 
@@ -72,7 +75,7 @@ class Keep:
 
     paths: frozenset[bytes] = field(repr=False)
 
-    def __call__(self, inputs: Sequence[Open], _note: Note, replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         return squash(inputs, keep=self.paths, replaced=replaced, dangling=True)
 
 
@@ -87,48 +90,45 @@ class PackAci:
     groupless: str = ""
     epoch: int = 0
 
-    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=replaced)
-        return self._grouped(packed, note) if self.groupless else gathered(self._led(packed))
+        return self._grouped(packed, facts) if self.groupless else gathered(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
         yield entry(MANIFEST, render(self.document), self.epoch)
         yield from packed
 
-    def _grouped(self, packed: Blocks, note: Note) -> Iterator[Block]:
+    def _grouped(self, packed: Blocks, facts: LayerFacts) -> Iterator[Block]:
         accounts = Accounts(PREFIX)
         yield from accounts.heard(packed)
-        document = with_groups(self.document, self.groupless, noted(accounts), note)
+        note(accounts, facts)
+        document = with_groups(self.document, self.groupless, facts)
         yield entry(MANIFEST, render(document), self.epoch)
         yield END
 
 
 @frozen
 class PackLayer:
-    """Packs one layer as an ACI on top of the one ``below``, given by its notes; notes what exists with this layer.
+    """Packs one layer as an ACI on top of the one ``below``, given by its facts; learns what exists with this one.
 
     A layer removes files of lower layers by naming them; an ACI, by leaving them out of the paths that stay.
     """
 
     document: Mapping[str, Any] = field(repr=False)
     groupless: str = ""
-    below: Mapping[str, str] = field(default_factory=dict, repr=False)
+    below: LayerFacts = field(default_factory=LayerFacts, hash=False, repr=False)
     epoch: int = 0
 
-    def __call__(self, inputs: Sequence[Open], note: Note, replaced: Replaced, /) -> Blocks:
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         paths = LayerPaths()
         accounts = Accounts()
-        below_root = self.below.get(ROOT, "")
-        roots = [bytes.fromhex(below_root) if below_root else root(self.epoch)]
+        roots = [self.below.root or root(self.epoch)]
 
         def last() -> Iterator[Block]:
-            there = paths.over(self.below.get(PATHS, ""))
-            users = {key: text or self.below.get(keys.ACI + key, "") for key, text in noted(accounts).items()}
-            note(PATHS, joined(there))
-            note(ROOT, roots[-1].hex())
-            for key, text in users.items():
-                note(keys.ACI + key, text)
-            grouped = with_groups(self.document, self.groupless, users, note)
+            there = paths.over(self.below.paths)
+            facts.paths, facts.root = joined(there), roots[-1]
+            note(accounts, facts, self.below)
+            grouped = with_groups(self.document, self.groupless, facts)
             whitelist = paths.whitelist(there)
             there.clear()  # a large layer has many names; hold them only once
             yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
@@ -137,10 +137,6 @@ class PackLayer:
             return root_heard(watched(inputs[0](), paths, accounts), roots.append)
 
         return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
-
-
-PATHS, ROOT = keys.ACI + "paths", keys.ACI + "root"
-"""Notes of PackLayer for the layer above: all paths that exist, and the root's header; the accounts are noted too."""
 
 
 def root(epoch: int) -> bytes:

@@ -10,24 +10,22 @@ from typing import Any
 
 from converter.errors import Unsupported
 from converter.formats.accounts import has_account, process_user
-from converter.model.content import WARNING, Note
+from converter.model.content import LayerFacts
 
 
-def with_groups(document: Mapping[str, Any], user: str, accounts: Mapping[str, str], note: Note) -> Mapping[str, Any]:
-    """The manifest with the groups of its user, given the notes of ``accounts.noted``; unchanged if ``user`` is empty.
+def with_groups(document: Mapping[str, Any], user: str, facts: LayerFacts) -> Mapping[str, Any]:
+    """The manifest with the groups of its user in the account files; unchanged if ``user`` is empty.
 
     A user without an account keeps its own name or number as its group, with a warning: the group cannot be known.
     """
     if not user:
         return document
     try:
-        found = (
-            process_user(user, accounts["passwd"], accounts["group"]) if has_account(user, accounts["passwd"]) else {}
-        )
+        found = process_user(user, facts.passwd, facts.group) if has_account(user, facts.passwd) else {}
     except Unsupported:  # a number that no group can have
         found = {}
     if not found:
-        note(WARNING, f"got no user {user!a} in the image's /etc/passwd, so the ACI has it as its group, too")
+        facts.warning = f"got no user {user!a} in the image's /etc/passwd, so the ACI has it as its group, too"
         return document
     app = {**document["app"], "group": str(found["gid"])}
     if found.get("additionalGids"):
