@@ -24,7 +24,16 @@ Examples:
   transship convert docker-archive:app.tar oci:app
   transship convert app.tar aci:app.aci
   transship convert docker://ghcr.io/team/app:1 docker-archive:app.tar
+  docker export c | transship convert rootfs:- oci:app --change 'CMD ["/app"]'
 """
+
+
+def _changes(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        return ()
+    from converter.transform.changes import check
+
+    return check(values)
 
 
 @click.command("convert", epilog=EXAMPLES)
@@ -55,6 +64,15 @@ Examples:
     "--download-foreign",
     is_flag=True,
     help="Fetch foreign layers of a registry from their URLs.",
+)
+@click.option(
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="INSTRUCTION",
+    callback=_changes,
+    help="Change how a container is started, as in docker import: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
+    "STOPSIGNAL, USER, VOLUME, WORKDIR (repeatable).",
 )
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
 @click.option(
@@ -97,6 +115,8 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     elif not flags().quiet:
         for line in lines(result, dry_run=options.dry_run):
             show(line, to=out)
+        if options.changes:
+            show(f"changed by {'; '.join(options.changes)}", to=out)
     if not flags().quiet:
         for text in losses(result):
             warn(text)

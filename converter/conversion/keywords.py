@@ -15,6 +15,7 @@ from converter.model.compression import Compression
 from converter.model.platform import Platform
 from converter.signing import Signing
 from converter.stores import StoreOptions
+from converter.transform.changes import check
 from converter.verification.wanted import Wanted
 
 
@@ -42,6 +43,7 @@ class Keywords(TypedDict, total=False):
     origin: str
     content_trust: Mapping[str, bytes]
     rkt_dev_links: bool
+    changes: str | Iterable[str]
     download_foreign: bool
     cache: str | PathLike[str] | None
     cache_blobs: int
@@ -61,6 +63,8 @@ def options(keywords: Keywords) -> Options:
         told["compress"] = Compression.parse(told["compress"])
     if "platforms" in told:
         told["platforms"] = tuple(map(str, _several(told["platforms"])))
+    if "changes" in told:
+        told["changes"] = check(_several(told["changes"]))
     if "aci_paths" in told:
         told["aci_paths"] = tuple(map(Path, _several(told["aci_paths"])))
     if told.get("cache") is not None:

@@ -14,7 +14,8 @@ class Settings:
     ``to`` is the target's format, or empty to keep that of each image. ``platforms`` are ``OS/ARCH[/VARIANT]``, or just
     ``all``. ``compress`` None keeps what the target takes, except for layers that are plain only because Docker
     unpacked them (docs/decisions/0003). ``layered`` and ``rkt_dev_links`` are for ACIs: one for each layer, and with
-    links below ``/dev``. ``epoch``, in seconds, is used only where a time must be invented.
+    links below ``/dev``. ``changes`` are instructions of a Dockerfile that change how a container is started.
+    ``epoch``, in seconds, is used only where a time must be invented.
 
     A record has neither ``to`` nor ``compress``: the converted image shows both.
     """
@@ -25,6 +26,7 @@ class Settings:
     squash: bool = False
     layered: bool = False
     rkt_dev_links: bool = False
+    changes: tuple[str, ...] = ()
     epoch: int | None = None
 
     @property

@@ -1,7 +1,7 @@
 """From an image to the plan of its target: the only way, for conversions and for proofs of them (docs/decisions/0070).
 
-The steps are, in this order: select platforms, name, resolve dependencies, squash, compress layers, encode. Only the
-compression differs: a conversion compresses ``as_asked``, a proof ``as_in`` the target, which shows it.
+The steps are, in this order: select platforms, name, resolve dependencies, change, squash, compress layers, encode.
+Only the compression differs: a conversion compresses ``as_asked``, a proof ``as_in`` the target, which shows it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from converter.model.image import Image, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
+from converter.transform.changes import changed
 from converter.transform.layers import Edit, as_asked, as_in, squashed
 from converter.transform.platforms import select
 
@@ -34,6 +35,8 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
         return image if own and not settings.squash else formats.resolve(image, find)
 
     item = each_image(resolve)(item)
+    if settings.changes:
+        item = each_image(lambda image: changed(image, settings.changes))(item)
     if settings.squash:
         item = each_image(squashed)(item)
     return item if target.whole else pack(item)

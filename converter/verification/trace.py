@@ -144,6 +144,9 @@ class _Tracing:
                 self._check_name(original, signed, names)
             dependencies = _Dependencies(original, self.location, self.wanted)
             proven = proof.prove(original, signed, finder=dependencies.find)
+            if changes := original.record.settings.changes:
+                # Nobody has signed the record: it may say how the image came to be, not what may run.
+                raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
         verdicts = (*judgement.verdicts, *dependencies.verdicts)
         yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further

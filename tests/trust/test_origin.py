@@ -127,6 +127,15 @@ def test_an_aci_by_its_compressor(
     assert (report.unmet, report.level) == ((), level)
 
 
+@pytest.mark.parametrize("target", ["oci:{}/out", "docker-archive:{}/out.tar", "aci:{}/out.aci"])
+def test_who_signed_an_image_did_not_sign_another_configuration(target: str, tmp_path: Path) -> None:
+    destination = target.format(tmp_path)
+    converter.convert(origins.oci(tmp_path / "source"), destination, changes='ENTRYPOINT ["/other"]')
+    report = asked(destination)
+    assert not report.ok
+    assert 'the layers are as signed, the configuration is not: ENTRYPOINT ["/other"]' in report.unmet[0]
+
+
 def test_chains_lead_back_to_what_was_signed(tmp_path: Path) -> None:
     way = [
         origins.docker(tmp_path / "source"),
