@@ -92,7 +92,8 @@ def validate_source(
     from converter.validate.findings import Findings
 
     findings = Findings(profile)
-    kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
+    with enforced(limits):
+        kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
 
 

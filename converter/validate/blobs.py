@@ -18,11 +18,12 @@ from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect, start_of
+from converter.streams.tar.aci import Tell
 from converter.streams.tar.held import Held
 from converter.streams.verify import Meter, hashed
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, entry
-from converter.validate.tars import Tell, scan
+from converter.validate.tars import scan
 
 
 class Failed(Exception):
@@ -163,7 +164,7 @@ class Blobs:
             return SeenLayer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
         meter = None if hashed_already else Meter(algorithm)
-        plain = unpacked(whole, codec, self.limits)
+        plain = failing(decompress(whole, codec, self.limits))
         if codec != "tar":
             plain = ahead(plain)
         if meter is not None:
@@ -231,10 +232,10 @@ class Blobs:
             self.findings.add("image/blob-digest", claim.of("digest"), f"got the digest {found}, want {digest}")
 
 
-def unpacked(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
-    """As ``decompress``, but raises Failed: a fault of the compression is not one of the content."""
+def failing(blocks: Blocks) -> Iterator[Block]:
+    """Uncompressed blocks, whose errors are raised as Failed: a fault of the compression is not one of the content."""
     try:
-        yield from decompress(blocks, codec, limits)
+        yield from blocks
     except ConverterError as error:
         raise Failed(error) from error
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
+from converter.streams.tar.aci import Tell
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, parent, shown, spoken
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
-from converter.validate.tars import Tell
 
 PACKED_AT_ONCE = 256
 """The number of links compressed at once: a call costs more than compressing one link."""

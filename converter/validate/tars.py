@@ -10,6 +10,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
 from converter.streams import Blocks
 from converter.streams.tar import fields, pax
+from converter.streams.tar.aci import Tell
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import Headers
@@ -17,9 +18,6 @@ from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expanded
-
-Tell = Callable[[str, bytes | None, str], None]
-"""Reports a violation: the rule, the name of an entry (None: the archive itself), and a fact."""
 
 _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match

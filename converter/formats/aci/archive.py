@@ -25,17 +25,18 @@ USTAR, USTAR_AT = b"ustar", 257
 
 def unpacked(root: Known) -> Iterator[Block]:
     """The tar of an ACI; raises Unsupported if its first bytes show a format that an ACI may not have."""
-    return _unpacked(root.blocks())
+    return tar_of(root.blocks())
 
 
-def _unpacked(packed: Blocks) -> Iterator[Block]:
+def tar_of(packed: Blocks) -> Iterator[Block]:
+    """The same of the bytes of a file; what comes first is read at once."""
     head, whole = peek(packed, HEAD)
     codec, blocks = plain(whole)
     if codec == "zstd":
-        raise Unsupported("got an ACI compressed with zstd, want gzip, bzip2, xz or none (aci.md, Image Archives)")
+        raise Unsupported("an ACI cannot be compressed with zstd (gzip, bzip2, xz or none: aci.md, Image Archives)")
     if codec == "tar" and not head.startswith(USTAR, USTAR_AT):
-        got = "an ACI without a tar's magic number (v7)" if head else "an empty file"
-        raise Unsupported(f"got {got}, want an ACI that is a ustar, as rkt wants it")
+        fact = "the tar has no magic number (v7)" if head else "the file is empty"
+        raise Unsupported(f"{fact}, but an ACI must be a ustar")
     return blocks
 
 
@@ -46,7 +47,7 @@ def read_manifest(root: Known) -> bytes:
 
 def manifest_in(packed: Blocks) -> bytes:
     """As ``read_manifest``, of the bytes of a file whose digest nobody knows yet."""
-    with closing(_unpacked(packed)) as blocks:
+    with closing(tar_of(packed)) as blocks:
         for entry in entries(blocks):
             if entry.name == MANIFEST:
                 return _manifest(entry)

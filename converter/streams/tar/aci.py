@@ -7,6 +7,7 @@ the layer.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
@@ -16,7 +17,7 @@ from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding
-from converter.streams.tar.names import MANIFEST, ROOTFS, contained, shown, spoken
+from converter.streams.tar.names import MANIFEST, ROOTFS, shown, spoken
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.rename import prefixed, stripped
 from converter.streams.tar.scan import Scanner, entries
@@ -24,6 +25,62 @@ from converter.streams.tar.write import END, pad
 from converter.streams.whiteout import whiteout
 
 Hear = Callable[[bytes], None]
+Tell = Callable[[str, bytes | None, str], None]
+"""Takes what is wrong with an archive: the rule of validation, the name of an entry (None: the archive), and a fact."""
+
+
+def refuse(rule: str, name: bytes | None, fact: str) -> None:
+    """Raise what is wrong. Raises Invalid."""
+    del name
+    raise (LimitExceeded if rule == "image/limit" else Invalid)(f"ACI: {fact}")
+
+
+class Contents:
+    """The entries of an ACI, checked one after the other."""
+
+    def __init__(self, tell: Tell = refuse, limits: Limits | None = None) -> None:
+        self._tell = tell
+        self._most = (limits or in_force()).document
+        self.files: dict[bytes, bool] = {}
+        """For each path whether it is not a directory."""
+
+    def add(self, entry: Entry) -> bytes:
+        """Check the next entry; its path, empty if it is the root itself, or one that is not allowed."""
+        name, written = entry.name, entry.written
+        if b".." in name.split(b"/"):
+            self._tell("aci/archive-name", written, f"the name {shown(written)} has a part '..'")
+            name = posixpath.normpath(name)
+        absolute = written[:1] == b"/"
+        if not absolute and name in {b"", b"."} and entry.type == DIR:
+            return b""
+        if absolute or name.partition(b"/")[0] not in {MANIFEST, ROOTFS} or name.startswith(MANIFEST + b"/"):
+            fact = f"the entry {shown(written)} is neither 'manifest' nor 'rootfs' nor inside 'rootfs'"
+            self._tell("aci/archive-top-level", written, fact)
+            return b""
+        if name in self.files:
+            self._tell("aci/archive-duplicate", name, f"the entry {shown(name)} is there more than once")
+            return b""
+        self.files[name] = entry.type != DIR
+        if name == ROOTFS and entry.type != DIR:
+            self._tell("aci/archive-rootfs", name, f"rootfs is {spoken(entry.type)}, not a directory")
+        return name
+
+    def has_document(self, entry: Entry) -> bool:
+        """Whether the entry for the manifest can be read."""
+        if entry.type != FILE or entry.sparse:
+            self._tell("aci/archive-manifest", MANIFEST, f"manifest is {spoken(entry.type)}, not a regular file")
+        elif entry.size > self._most:
+            fact = f"the manifest has {entry.size} bytes, more than {self._most} (limit: document)"
+            self._tell("image/limit", MANIFEST, fact)
+        else:
+            return True
+        return False
+
+    def finish(self) -> None:
+        """Check that nothing is missing."""
+        for name, rule in ((MANIFEST, "aci/archive-manifest"), (ROOTFS, "aci/archive-rootfs")):
+            if name not in self.files:
+                self._tell(rule, None, f"no entry {shown(name)}")
 
 
 def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None) -> Iterator[Block]:
@@ -49,7 +106,7 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
 
 def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None, limits: Limits) -> Iterator[Block]:
     recipe = Recipe()
-    seen: set[bytes] = set()
+    contents = Contents(limits=limits)
     with closing(blocks) as source:
         scanner = Scanner(Cursor(source), limits)
         globals_before = b""
@@ -61,9 +118,8 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
                 rebuildable = False  # ``./``: the reference ignores it, and a layer's root is ``rootfs``
                 continue
             if entry.type in FILES:
-                _check(entry, seen)
-                if entry.name == MANIFEST:
-                    globals_before = _take_manifest(entry, ordinal, recipe, limits)
+                if contents.add(entry) == MANIFEST and contents.has_document(entry):
+                    globals_before = _take_manifest(entry, ordinal, recipe)
                     continue
                 if b".wh." in entry.name:
                     _hear_reserved(entry.name, reserved)
@@ -74,7 +130,7 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
             yield from entry.body
             globals_before = b""
             ordinal += 1
-        _check_complete(seen)
+        contents.finish()
         recipe.ending = Ending.measured(scanner.cursor.missing, scanner.trailing())
         text = recipe.text() if rebuildable else None
         if text is not None:
@@ -90,35 +146,8 @@ def _outer(raw: bytes, kind: bytes) -> bytes:
     return prefixed(raw) if kind in FILES else raw
 
 
-def _check(entry: Entry, seen: set[bytes]) -> None:
-    """Check one entry against the rules for ACIs; raises Invalid."""
-    name = contained(entry.name)
-    top = name.partition(b"/")[0]
-    if entry.written[:1] == b"/" or top not in {MANIFEST, ROOTFS} or (top == MANIFEST and name != MANIFEST):
-        raise Invalid(
-            f"ACI: got the entry {shown(entry.written)}, want only 'manifest' and 'rootfs', and what is in it"
-        )
-    if name == MANIFEST and (entry.type != FILE or entry.sparse):
-        raise Invalid(f"ACI: got {spoken(entry.type)} called manifest, want a regular file")
-    if name == ROOTFS and entry.type != DIR:
-        raise Invalid(f"ACI: got {spoken(entry.type)} called rootfs, want a directory")
-    if name in seen:
-        raise Invalid(f"ACI: got the entry {shown(name)} twice, want it once")
-    seen.add(name)
-
-
-def _check_complete(seen: set[bytes]) -> None:
-    for name in (MANIFEST, ROOTFS):
-        if name not in seen:
-            raise Invalid(f"ACI: got no entry {shown(name)}, want one")
-
-
-def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe, limits: Limits) -> bytes:
+def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe) -> bytes:
     """Put everything but the manifest's content into the recipe; returns the global PAX headers before it."""
-    if entry.size > limits.document:
-        raise LimitExceeded(
-            f"ACI: got a manifest of {entry.size} bytes, want at most {limits.document} (limit: document)"
-        )
     body = b"".join(entry.body)
     recipe.place = ordinal
     recipe.manifest = entry.raw
