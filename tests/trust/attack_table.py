@@ -9,10 +9,8 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.trust import attacks, document_attacks, record_attacks, tar_attacks
 from tests.trust.attacked import refused
-
-ATTACKS = (*attacks.ATTACKS, *tar_attacks.ATTACKS, *document_attacks.ATTACKS, *record_attacks.ATTACKS)
+from tests.trust.attacks import ATTACKS
 
 
 def shown(reason: str) -> str:

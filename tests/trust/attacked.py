@@ -7,7 +7,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +168,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack: what it is called, on which targets it is tried, and a part of the reason that it is refused for."""
+    """What is done, and how; for each target that it is done to, a part of the reason that it is refused for."""
 
     name: str
     act: Callable[[Target], None]
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str]
+
+
+def attack(name: str, act: Callable[[Target], None], *refused: dict[str, str]) -> Attack:
+    """A row of the table."""
+    return Attack(name, act, {target: reason for row in refused for target, reason in row.items()})
+
+
+def on(targets: str | tuple[str, ...], reason: str) -> dict[str, str]:
+    """On these targets it is refused for this reason."""
+    return dict.fromkeys((targets,) if isinstance(targets, str) else targets, reason)
 
 
 MADE: dict[str, Callable[[Path], tuple[str, Wanted]]] = {}

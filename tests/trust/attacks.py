@@ -1,27 +1,24 @@
-"""What somebody may do to a converted image who can change all of it, its origin record too, and holds no key.
+"""What somebody may do to a converted image who can change all of it, its record too, and holds no key.
 
-Those on tars and on documents have files of their own; ``attack_table`` has all of them.
+Each row says what is done, how, on which converted images, and for what reason ``verify`` refuses what is left.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+import tarfile
 
-import converter
+import zstandard
+
+from converter.formats.aci.keys import MANIFEST
 from converter.model import media_types as types
-from converter.model.document import dump
-from converter.model.naming import REF_NAME
-from converter.verification import Wanted
-from tests.builders import sha256, tar
-from tests.trust import origins
+from converter.model.naming import RECIPE
+from converter.trust import cosign, dsse
+from tests.builders import sha256
 from tests.trust.attacked import (
     ACI_ACI,
     ACI_OCI,
+    DOCKER,
     EVERY,
     INDEX,
     LAYERED,
@@ -33,359 +30,462 @@ from tests.trust.attacked import (
     SQUASHED,
     V1,
     V1_ACI,
-    Attack,
-    Target,
-    read,
+    attack,
+    on,
 )
-from tests.trust.changed_files import content, each, entry, everything, flipped, in_the_recipe, retarred, without
-from tests.trust.origins import NAME
-
-
-def one_byte(target: Target) -> None:
-    """One byte of a blob as it lies, its digest as it was."""
-    if target.aci:
-        target.aci = flipped(target.aci, len(target.aci) // 2)
-        return
-    row = target.layout.json(target.layout.image["digest"])["layers"][0]
-    target.layout.blobs[row["digest"]] = flipped(target.layout.blobs[row["digest"]], 200)
-
-
-def whiteout(target: Target) -> None:
-    """What was taken away comes back."""
-    if target.aci:
-        each(everything, "bin/secret")(target)
-    else:
-        each(without("bin/.wh.secret"))(target)
-
-
-def _with_variable(manifest: bytes) -> bytes:
-    said = json.loads(manifest)
-    rows = said["app"].setdefault("environment", [{"name": "PATH"}])
-    rows[0]["value"] = "/tmp"
-    return dump(said)
-
-
-def environment(target: Target) -> None:
-    """Another variable for whatever is run."""
-    if target.aci:
-        each(content("manifest", _with_variable))(target)
-    else:
-        target.with_tars(target.tars(), lambda config: config["config"].update(Env=["PATH=/tmp"]))
-
-
-def renamed(name: str) -> Callable[[Target], None]:
-    """The image goes by another name than the signed one."""
-
-    def attack(target: Target) -> None:
-        repository, _, tag = name.rpartition(":")
-        if target.aci:
-            old, _, old_tag = NAME.rpartition(":")
-            change = content(
-                "manifest",
-                lambda data: data.replace(old.encode(), repository.encode()).replace(
-                    b'"version","value":"' + old_tag.encode(), b'"version","value":"' + tag.encode()
-                ),
-            )
-            each(change)(target)
-            target.layout.said(lambda said: said["settings"].update(called=name))
-        else:
-            target.layout.image["annotations"] = {REF_NAME: name}
-            target.name = name
-
-    return attack
-
-
-def stripped(target: Target) -> None:
-    """The record is gone."""
-    target.stripped = True
-    target.layout.entries.remove(target.layout.record)
-
-
-def of_another_subject(target: Target) -> None:
-    """The record names another image, and is listed as that of this one."""
-    subject = sha256(target.aci) if target.aci else target.layout.image["digest"]
-    other = {"mediaType": types.OCI_MANIFEST, "digest": sha256(b"other"), "size": 5}
-    target.layout.document(target.layout.record, lambda said: said.update(subject=other))
-    target.layout.record["annotations"] = {REF_NAME: subject.replace(":", "-")}
-
-
-def bomb(target: Target) -> None:
-    """A recipe that never stops giving: a piece of the target, over and over."""
-    step = b"P" + (0).to_bytes(8) + len(target.tars()[0]).to_bytes(8)
-    recipe = gzip.compress(b"transship borrowed tar 1\n" + step * 10_000_000, 1)
-    target.layout.replace_part(target.layout.part("recipe"), recipe)
-
-
-def large_claim(target: Target) -> None:
-    """A layer that is said to be larger than what was signed can become."""
-
-    def edit(said: dict[str, Any]) -> None:
-        for row in said["layers"]:
-            if "recipe" in row:
-                row["size"] = 1 << 40
-
-    target.layout.said(edit)
-
-
-def recipe_elsewhere(target: Target) -> None:
-    """A recipe that reads behind the end of the target."""
-    step = b"P" + (1 << 50).to_bytes(8) + (100).to_bytes(8) + b"E"
-    recipe = gzip.compress(b"transship borrowed tar 1\n" + step)
-    target.layout.replace_part(target.layout.part("recipe"), recipe)
-
-
-def twice(title: str) -> Callable[[Target], None]:
-    """A key twice in one of the documents."""
-
-    def attack(target: Target) -> None:
-        layout = target.layout
-        if title == "record":
-            said = layout.json(layout.record["digest"])
-            text = layout.blobs[said["config"]["digest"]]
-            layout.document(
-                layout.record, lambda said: layout.row(said["config"], text[:-1] + b',"version":1,"version":1}')
-            )
-        else:
-            data = layout.part(title)
-            layout.replace_part(data, data.rstrip()[:-1] + b',"schemaVersion":2,"schemaVersion":2}')
-
-    return attack
-
-
-def of_another_image(target: Target) -> None:
-    """The record of another image that the same key has signed."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["other"]}}
-        source = origins.layout(folder / "source", config=config)
-        converter.convert(source, f"oci:{folder}/out", compress="zstd")
-        other = read(folder / "out")
-    if not target.aci:
-        target.layout.entries[target.layout.entries.index(target.layout.record)] = other.record
-    else:
-        target.layout.entries = [other.record]
-    target.layout.blobs |= other.blobs
-    subject = {"mediaType": types.ACI, "digest": sha256(target.aci), "size": len(target.aci)}
-    target.layout.adopt(subject if target.aci else target.layout.image, {})
-
-
-def below(target: Target) -> None:
-    """The ACI that this one depends on, exchanged for another one of the same name, as a whole."""
-    (path,) = target.folder.glob("app-*.aci")
-    data = gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0)
-    path.unlink()
-    path.with_name(f"app-{sha256(data).removeprefix('sha256:')[:12]}.aci").write_bytes(data)
-
-
-def below_changed(target: Target) -> None:
-    """The same, under the name that the file had."""
-    (path,) = target.folder.glob("app-*.aci")
-    path.write_bytes(gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0))
-
-
-def lazy(target: Target) -> None:
-    """An annotation that makes a runtime read a layer by a table of contents that nobody has signed."""
-    note = {"io.github.containers.zstd-chunked.manifest-checksum": sha256(b"evil")}
-    target.layout.document(target.layout.image, lambda said: said["layers"][0].update(annotations=note))
-    target.layout.adopt(target.layout.image, {})
-
-
-def urls(target: Target) -> None:
-    """An address that a layer is said to lie at."""
-    target.layout.document(
-        target.layout.image, lambda said: said["layers"][0].update(urls=["https://evil.example/layer"])
-    )
-    target.layout.adopt(target.layout.image, {})
-
-
-def mislabelled(target: Target) -> None:
-    """A layer whose media type makes a reader take it for a plain tar."""
-    target.layout.document(target.layout.image, lambda said: said["layers"][0].update(mediaType=types.OCI_LAYER))
-    target.layout.adopt(target.layout.image, {})
-
-
-def swapped_platforms(target: Target) -> None:
-    """An index that lists each image under the other's platform."""
-
-    def edit(said: dict[str, Any]) -> None:
-        first, second = said["manifests"]
-        first["platform"], second["platform"] = second["platform"], first["platform"]
-
-    target.layout.document(target.layout.image, edit)
-    target.layout.adopt(target.layout.image, {})
-
-
-def another_platform(target: Target) -> None:
-    """A record that says that the image is the one for another platform."""
-    target.layout.said(lambda said: said["settings"].update(platforms=["linux/arm64"]))
-
-
-def behind_the_end(target: Target) -> None:
-    """Another archive behind the end of this one, for readers that go on."""
-    tars = target.tars()
-    target.with_tars([tars[0] + tar({"rootfs/bin/sh": b"evil"})])
-
-
-def other_keys(target: Target) -> None:
-    """The image is what was signed, but by somebody else."""
-    from tests.trust.making import ecdsa, public_pem
-
-    target.wanted = Wanted(keys=(("--key other", public_pem(ecdsa(7))),))
-
-
-def packed_by(text: str) -> Callable[[Target], None]:
-    """Another compressor than the one that packed the signed file."""
-
-    def attack(target: Target) -> None:
-        def edit(said: dict[str, Any]) -> None:
-            for row in said["layers"]:
-                row["packing"] = text
-
-        target.layout.said(edit)
-
-    return attack
-
-
-ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
-
-
-def _reasons(*rows: tuple[str | tuple[str, ...], str]) -> dict[str, str]:
-    """A part of the reason, for one target or several."""
-    return {made: text for targets, text in rows for made in ((targets,) if isinstance(targets, str) else targets)}
-
+from tests.trust.changes import documents, files, records, tars
+from tests.trust.making import NAME
 
 LAYER, AGAIN, GIVES = "which was signed", "made again of the image", "which the signed image gives"
 MISSING, NAMES = "got a record without the layer", "for the name"
-ATTACKS = (
-    Attack("one byte of a layer", one_byte, dict.fromkeys(EVERY, "got a broken gzip stream")),
-    Attack(
-        "one byte of a file, every digest made to fit",
-        each(content("bin/sh", flipped)),
-        _reasons(
-            (OF_DOCKER, LAYER),
-            (V1, MISSING),
-            (OCI_ACI, "got bytes with the digest"),
-            (V1_ACI, "/bin/sh: got the content"),
-            (OF_ACI, AGAIN),
-        ),
+STAYS = "makes no file that stays"
+KEY_IS_ANOTHER, UNSIGNED = "none of the keys made", ": got no signature"
+MADE_OF_LAYERS = (*OF_DOCKER, V1, ACI_OCI, SQUASHED)
+ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
+
+FILES = (
+    attack("one byte of a layer is changed", files.one_byte, on(EVERY, "got a broken gzip stream")),
+    attack(
+        "one byte of a file is changed, and every digest fits",
+        files.each(files.content("bin/sh", files.flipped)),
+        on(OF_DOCKER, LAYER),
+        on(V1, MISSING),
+        on(OCI_ACI, "got bytes with the digest"),
+        on(V1_ACI, "/bin/sh: got the content"),
+        on(OF_ACI, AGAIN),
     ),
-    Attack(
-        "a mode set to 4777",
-        each(entry("bin/sh", mode=0o4777)),
-        _reasons(
-            (OF_DOCKER, LAYER),
-            (V1, MISSING),
-            ((OCI_ACI, V1_ACI), '/bin/sh: got the mode "4777", want "0755"'),
-            (OF_ACI, AGAIN),
-        ),
+    attack(
+        "a file's mode is set to 4777",
+        files.each(files.entry("bin/sh", mode=0o4777)),
+        on(OF_DOCKER, LAYER),
+        on(V1, MISSING),
+        on((OCI_ACI, V1_ACI), '/bin/sh: got the mode "4777", want "0755"'),
+        on(OF_ACI, AGAIN),
     ),
-    Attack(
-        "an owner",
-        each(entry("bin/su", uid=1000)),
-        _reasons(
-            (OF_DOCKER, LAYER),
-            (V1, MISSING),
-            ((OCI_ACI, V1_ACI), '/bin/su: got the owner "1000:0", want "0:0"'),
-            (OF_ACI, AGAIN),
-        ),
+    attack(
+        "a file has another owner",
+        files.each(files.entry("bin/su", uid=1000)),
+        on(OF_DOCKER, LAYER),
+        on(V1, MISSING),
+        on((OCI_ACI, V1_ACI), '/bin/su: got the owner "1000:0", want "0:0"'),
+        on(OF_ACI, AGAIN),
     ),
-    Attack(
-        "an added file",
-        each(everything, "bin/evil"),
-        _reasons(
-            (OF_DOCKER, LAYER),
-            (V1, MISSING),
-            ((OCI_ACI, V1_ACI, LAYERED), '/bin/evil: got the entry "file", want null'),
-            (OF_ACI, AGAIN),
-        ),
+    attack(
+        "a file is added",
+        files.each(files.everything, "bin/evil"),
+        on(OF_DOCKER, LAYER),
+        on(V1, MISSING),
+        on((OCI_ACI, V1_ACI, LAYERED), '/bin/evil: got the entry "file", want null'),
+        on(OF_ACI, AGAIN),
     ),
-    Attack(
-        "a whiteout removed",
-        whiteout,
-        _reasons(
-            (OF_DOCKER, LAYER),
-            (V1, MISSING),
-            ((OCI_ACI, V1_ACI, LAYERED), '/bin/secret: got the entry "file", want null'),
-        ),
+    attack(
+        "a whiteout is removed",
+        files.whiteout,
+        on(OF_DOCKER, LAYER),
+        on(V1, MISSING),
+        on((OCI_ACI, V1_ACI, LAYERED), '/bin/secret: got the entry "file", want null'),
     ),
-    Attack(
-        "the environment changed",
-        environment,
-        _reasons(
-            ((*OF_DOCKER, V1, ACI_OCI), "config: got"),
-            ((OCI_ACI, LAYERED), "manifest: got"),
-            (V1_ACI, "at /app/environment, want null"),
-            (ACI_ACI, AGAIN),
-        ),
+    attack(
+        "the environment is changed",
+        files.environment,
+        on((*OF_DOCKER, V1, ACI_OCI), "config: got"),
+        on((OCI_ACI, LAYERED), "manifest: got"),
+        on(V1_ACI, "at /app/environment, want null"),
+        on(ACI_ACI, AGAIN),
     ),
-    Attack(
-        "another name",
-        renamed("registry.example/other:1"),
-        _reasons(
-            ((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
-            (V1_ACI, 'at /name, want "registry.example/other"'),
-            (ACI_ACI, AGAIN),
-        ),
+    attack("the ACI below is exchanged for another one", files.below, on(LAYERED, "got no blob")),
+    attack("the ACI below is changed under its name", files.below_changed, on(LAYERED, "got bytes with the digest")),
+    attack(
+        "a file is replaced, and the recipe has the old one",
+        files.in_the_recipe(files.content("bin/sh", files.flipped)),
+        on(OCI_ACI, "/bin/sh: got the content"),
+        on(SQUASHED, GIVES),
     ),
-    Attack(
-        "another tag",
-        renamed("registry.example/app:2"),
-        dict.fromkeys((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
+    attack(
+        "a file is taken away, and the recipe still has it",
+        files.in_the_recipe(files.without("bin/sh")),
+        on(OCI_ACI, '/bin/sh: got the entry null, want "file"'),
+        on(SQUASHED, GIVES),
     ),
-    Attack("no record", stripped, dict.fromkeys((*EVERY, INDEX), "got no signature")),
-    Attack(
-        "a record that names another subject",
-        of_another_subject,
-        dict.fromkeys((*EVERY, INDEX), "got a record of the image"),
+    attack(
+        "a file that was whited out is brought back under a name of its own",
+        files.in_the_recipe(files.everything, "bin/secret"),
+        on(OCI_ACI, '/bin/secret: got the entry "file", want null'),
+        on(SQUASHED, GIVES),
     ),
-    Attack(
-        "a record of another image",
-        of_another_image,
-        _reasons(
-            (OF_DOCKER, "config: got"),
-            ((OCI_ACI, LAYERED), MISSING),
-            ((V1, V1_ACI), NAMES),
-            (OF_ACI, "that was not given"),
-        ),
+    attack(
+        "an entry is left out",
+        files.each(files.without("etc/passwd")),
+        on(OCI_OCI, LAYER),
+        on(OCI_ACI, "got bytes with the digest"),
+        on(ACI_OCI, AGAIN),
     ),
-    Attack("the ACI below exchanged", below, {LAYERED: "got no blob"}),
-    Attack("the ACI below changed", below_changed, {LAYERED: "got bytes with the digest"}),
-    Attack(
-        "a file replaced, the old one in the recipe",
-        in_the_recipe(content("bin/sh", flipped)),
-        {OCI_ACI: "/bin/sh: got the content", SQUASHED: GIVES},
-    ),
-    Attack(
-        "a file taken away, and still in the recipe",
-        in_the_recipe(without("bin/sh")),
-        {OCI_ACI: '/bin/sh: got the entry null, want "file"', SQUASHED: GIVES},
-    ),
-    Attack(
-        "a file that was whited out brought back, by a name of its own",
-        in_the_recipe(everything, "bin/secret"),
-        {OCI_ACI: '/bin/secret: got the entry "file", want null', SQUASHED: GIVES},
-    ),
-    Attack("a recipe that is a bomb", bomb, {OCI_ACI: "got more than"}),
-    Attack("a recipe of a layer too large", large_claim, {OCI_ACI: "limit: ratio"}),
-    Attack("a recipe that reads elsewhere", recipe_elsewhere, {OCI_ACI: "got a piece that ends at"}),
-    Attack(
-        "an entry left out",
-        each(without("etc/passwd")),
-        {OCI_OCI: LAYER, OCI_ACI: "got bytes with the digest", ACI_OCI: AGAIN},
-    ),
-    Attack("the platforms of an index swapped", swapped_platforms, {INDEX: "index: got"}),
-    Attack("a record of another platform", another_platform, {INDEX: "got an index in place of", ONE: "got no blob"}),
-    Attack("a key twice in the record", twice("record"), dict.fromkeys(EVERY, "'version' twice")),
-    Attack(
-        "a key twice in what was signed",
-        twice("manifest"),
-        dict.fromkeys((*OF_DOCKER, V1, OCI_ACI, V1_ACI, LAYERED), "got more than"),
-    ),
-    Attack("a layer read by another table", lazy, dict.fromkeys((*OF_DOCKER, V1), "steers what is made of it")),
-    Attack("a layer that lies elsewhere", urls, dict.fromkeys((*OF_DOCKER, V1), "manifest: got")),
-    Attack("a layer that is said to be a plain tar", mislabelled, {OCI_OCI: "as its media type says"}),
-    Attack("another archive behind the end", behind_the_end, {OCI_ACI: "behind the last entry"}),
-    Attack("another compressor", packed_by(ZLIB_1), dict.fromkeys(OF_ACI, AGAIN)),
-    Attack("no compressor", packed_by("{}"), dict.fromkeys(OF_ACI, "packing: got something else")),
-    Attack("a key that nobody has asked for", other_keys, dict.fromkeys((OCI_OCI, OCI_ACI), "none of the keys made")),
 )
+
+TARS = (
+    attack("a file with a whiteout's name is added", tars.added("rootfs/etc/.wh.evil"), on(OCI_ACI, STAYS)),
+    attack("a directory is made opaque", tars.added("rootfs/etc/.wh..wh..opq"), on(OCI_ACI, STAYS)),
+    attack("what aufs keeps is added", tars.added("rootfs/.wh..wh.plnk/evil"), on(OCI_ACI, STAYS)),
+    attack("the label of a volume is added", tars.added("evil", type=b"V"), on(OCI_ACI, STAYS)),
+    attack(
+        "a directory's entry is left out", tars.with_members(without="rootfs/etc"), on(OCI_ACI, "/etc: got no entry")
+    ),
+    attack(
+        "the archive's root has an entry",
+        tars.with_members(tars.member(".", type=tarfile.DIRTYPE, mode=0o777)),
+        on(OCI_ACI, "/: got an entry"),
+    ),
+    attack(
+        "a file is there twice", tars.with_members(tars.member("./rootfs/bin/sh")), on(OCI_ACI, "twice, want it once")
+    ),
+    attack(
+        "a link comes where a directory follows",
+        tars.with_members(tars.member("rootfs//bin", type=tarfile.SYMTYPE, linkname="/etc")),
+        on(OCI_ACI, "twice, want it once"),
+    ),
+    attack("a path leads out", tars.added("rootfs/../../etc/evil"), on(OCI_ACI, "want a path without")),
+    attack("an entry has a type that nobody knows", tars.added("rootfs/evil", type=b"Z"), on(OCI_ACI, "got the type")),
+    attack("two names are exchanged for some readers", tars.exchanged, on(V1_ACI, "got version '.' without a map")),
+    attack(
+        "a long name is empty",
+        tars.before("rootfs/bin/su", tars.record(b"L", b"\0")),
+        on(V1_ACI, "got an empty name, want"),
+    ),
+    attack(
+        "an owner is there for some readers alone",
+        tars.before("rootfs/bin/su", tars.record(b"g", b"8 uid=0\n")),
+        on(V1_ACI, "a global PAX header"),
+    ),
+    attack(
+        "a PAX header is there for some readers alone",
+        tars.before("rootfs/bin/su", tars.record(b"X", b"22 path=rootfs/bin/su\n")),
+        on(V1_ACI, "a PAX header of Solaris"),
+    ),
+    attack("a directory has a size", tars.in_header("rootfs/bin/", 124, b"00000001000\0"), on(OCI_ACI, "with a size")),
+    attack(
+        "a directory is one for some readers alone",
+        tars.in_header("rootfs/bin/", 156, b"0"),
+        on(OCI_ACI, "a type that its name"),
+    ),
+    attack(
+        "a header is one of star's",
+        tars.in_header("rootfs/bin/su", 508, b"tar\0"),
+        on(OCI_ACI, "fields of another dialect"),
+    ),
+    attack(
+        "a file has another time",
+        files.in_the_recipe(files.entry("bin/sh", mtime=5)),
+        on(OCI_ACI, "/bin/sh: got the mtime"),
+    ),
+    attack(
+        "a file becomes a hard link",
+        files.in_the_recipe(files.entry("bin/su", type=tarfile.LNKTYPE, linkname="rootfs/bin/sh")),
+        on(OCI_ACI, "/bin/sh: got the names"),
+    ),
+    attack(
+        "a file has an attribute",
+        tars.records("bin/sh", **{"SCHILY.xattr.security.capability": "x"}),
+        on(OCI_ACI, "got the xattrs"),
+    ),
+    attack(
+        "a file has an attribute as libarchive writes it",
+        tars.records("bin/sh", **{"LIBARCHIVE.xattr.security.capability": "eA"}),
+        on(OCI_ACI, "'LIBARCHIVE.xattr.security.capability'"),
+    ),
+    attack(
+        "a file has an ACL",
+        tars.records("bin/sh", **{"SCHILY.acl.access": "user::rwx"}),
+        on(OCI_ACI, "'SCHILY.acl.access'"),
+    ),
+    attack(
+        "a file has a label of SELinux",
+        tars.records("bin/sh", **{"RHT.security.selinux": "x"}),
+        on(OCI_ACI, "'RHT.security.selinux'"),
+    ),
+    attack(
+        "an owner has a name",
+        files.in_the_recipe(files.entry("bin/su", uname="daemon")),
+        on(OCI_ACI, "'uname' 'daemon'"),
+    ),
+    attack("the app has an isolator", tars.isolator, on(OCI_ACI, "at /app/isolators, want null")),
+    attack(
+        "the app runs as another group",
+        files.in_the_recipe(tars._another_user),
+        on(OCI_ACI, 'got "7" at /app/group, want "0"'),
+    ),
+    attack(
+        "a second gzip member follows",
+        tars.appended(gzip.compress(tars.EVIL, mtime=0)),
+        on(OCI_OCI, LAYER),
+        on(DOCKER, LAYER),
+        on(OCI_ACI, "behind the last entry"),
+    ),
+    attack(
+        "a second gzip member follows behind zeros",
+        tars.appended(bytes(100) + gzip.compress(tars.EVIL, mtime=0)),
+        on(OCI_OCI, LAYER),
+    ),
+    attack("something follows the gzip stream", tars.appended(b"evil"), on(OF_DOCKER, "got a gzip stream cut off")),
+    attack(
+        "a zstd frame follows the gzip stream",
+        tars.appended(zstandard.compress(tars.EVIL)),
+        on(OCI_OCI, "got a broken gzip stream"),
+    ),
+    attack(
+        "a layer is packed otherwise than its media type says",
+        files.repacked(lambda data: zstandard.compress(gzip.decompress(data))),
+        on(OCI_OCI, "got a layer packed with zstd, want gzip"),
+    ),
+    attack("another archive lies behind the end", tars.behind_the_end, on(OCI_ACI, "behind the last entry")),
+)
+
+DOCUMENTS = (
+    attack(
+        "the manifest has a subject",
+        documents.manifest(lambda said: said.update(subject=said["config"])),
+        on(OF_DOCKER, "at /subject, want null"),
+    ),
+    attack(
+        "the manifest has an artifact type",
+        documents.manifest(lambda said: said.update(artifactType="application/evil")),
+        on(OF_DOCKER, "at /artifactType"),
+    ),
+    attack(
+        "data stands in place of a layer",
+        documents.layer(data="ZXZpbA=="),
+        on(MADE_OF_LAYERS, "at /layers/0/data, want null"),
+    ),
+    attack(
+        "data stands in place of the config",
+        documents.manifest(lambda said: said["config"].update(data="e30=")),
+        on(MADE_OF_LAYERS, "at /config/data, want null"),
+    ),
+    attack(
+        "a layer is one that readers may leave out",
+        documents.layer(mediaType=types.OCI_NONDISTRIBUTABLE_GZIP),
+        on((*OF_DOCKER, V1), "at /layers/0/mediaType"),
+    ),
+    attack(
+        "a layer has a platform",
+        documents.layer(platform={"os": "x", "architecture": "y"}),
+        on(OCI_OCI, "at /layers/0/platform, want null"),
+    ),
+    attack(
+        "two keys differ in case alone",
+        documents.manifest(lambda said: said.update(Layers=[])),
+        on(OCI_OCI, "differs in case alone"),
+    ),
+    attack(
+        "an index for lazy pulls is named",
+        documents.manifest(lambda said: said.update(annotations={"com.amazon.soci.index-digest": sha256(b"evil")})),
+        on(OCI_OCI, "'com.amazon.soci.index-digest'"),
+    ),
+    attack(
+        "an isolator lies where the way back to an ACI finds it",
+        documents.noted(MANIFEST, lambda said: said["app"].update(isolators=[])),
+        on(ACI_OCI, "'appc.io/aci/manifest'"),
+    ),
+    attack(
+        "a mode lies where the way back to an ACI finds it",
+        documents.noted(RECIPE, documents._with_4777, of_layer=True),
+        on(ACI_OCI, "'appc.io/aci/recipe'"),
+    ),
+    attack(
+        "the image has another name for some readers",
+        documents.called("", full=NAME, short=documents.OTHER),
+        on(OCI_OCI, f"goes by {NAME} and by {documents.OTHER}"),
+    ),
+    attack(
+        "the image has another name for some readers, and is asked for by it",
+        documents.called(documents.OTHER, full=NAME, short=documents.OTHER),
+        on(OCI_OCI, NAMES),
+    ),
+    attack("the image has a second name", documents.two_names, on(OCI_OCI, f"goes by {NAME}, {documents.OTHER}")),
+    attack(
+        "the name has the digest of another image",
+        documents.called("", short=f"registry.example/app@{sha256(b'other')}"),
+        on(OCI_OCI, "want to be told the image's"),
+    ),
+    attack(
+        "an image of an index is there twice",
+        documents.manifest(lambda said: said["manifests"].append(said["manifests"][0])),
+        on(INDEX, "got 3 entries"),
+    ),
+    attack(
+        "an image of an index is left out",
+        documents.manifest(lambda said: said["manifests"].pop()),
+        on(INDEX, "got 1 entries"),
+    ),
+    attack(
+        "the images of an index are exchanged",
+        documents.manifest(lambda said: said["manifests"].reverse()),
+        on(INDEX, "which was signed"),
+    ),
+    attack("the chain goes by way of another image", records.chained, on(DOCKER, "config: got")),
+    attack(
+        "an attestation stands in place of the signature",
+        records.attested,
+        on((*OF_DOCKER, OCI_ACI), "and no signature"),
+    ),
+    attack("the records have no end", records.many_records, on(OCI_OCI, "got more than 32 origin records")),
+    attack(
+        "the image goes by another name",
+        documents.renamed("registry.example/other:1"),
+        on((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
+        on(V1_ACI, 'at /name, want "registry.example/other"'),
+        on(ACI_ACI, AGAIN),
+    ),
+    attack(
+        "the image goes by another tag",
+        documents.renamed("registry.example/app:2"),
+        on((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
+    ),
+    attack("the platforms of an index are swapped", documents.swapped_platforms, on(INDEX, "index: got")),
+    attack(
+        "a layer is read by a table that nobody signed",
+        documents.lazy,
+        on((*OF_DOCKER, V1), "steers what is made of it"),
+    ),
+    attack("a layer lies elsewhere", documents.urls, on((*OF_DOCKER, V1), "manifest: got")),
+    attack("a layer is said to be a plain tar", documents.mislabelled, on(OCI_OCI, "as its media type says")),
+)
+
+RECORDS = (
+    attack(
+        "the recipe is that of another image",
+        records.recipe(records.step(b"L", (4, 4), more=b"evil")),
+        on(OCI_ACI, "got 4 bytes, want"),
+    ),
+    attack(
+        "the manifest is that of another image of the signer",
+        records.spliced("manifest"),
+        on(OCI_ACI, "got a signature of"),
+    ),
+    attack(
+        "the configuration is that of another image of the signer",
+        records.spliced("config"),
+        on(OCI_ACI, "without the layer"),
+    ),
+    attack(
+        "the recipe has differences without end",
+        records.recipe(records.DIFFERENCE * 100_000),
+        on(OCI_ACI, "got more than"),
+    ),
+    attack(
+        "a difference reads behind the end", records.recipe(records.ELSEWHERE), on(OCI_ACI, "got a piece that ends at")
+    ),
+    attack(
+        "a difference is one from a gigabyte",
+        records.recipe(records.GREEDY),
+        on(OCI_ACI, "recipe: got a difference of"),
+    ),
+    attack(
+        "a difference gives another size",
+        records.recipe(records.LIAR),
+        on(OCI_ACI, "recipe: got a difference that makes"),
+    ),
+    attack("the image is said to be made of itself", records.of_itself, on(OF_DOCKER, UNSIGNED)),
+    attack("the record leads back to itself", records.in_a_circle, on(OF_DOCKER, "got a record of the image")),
+    attack("the list of signatures is empty", records.unsigned, on((*OF_DOCKER, OCI_ACI, ACI_OCI), UNSIGNED)),
+    attack("the manifest of the signature has none", records.emptied, on((*OF_DOCKER, OCI_ACI), UNSIGNED)),
+    attack(
+        "the signature is empty",
+        records.annotated(**{cosign.SIGNATURE: ""}),
+        on((OCI_OCI, OCI_ACI), "want a signature"),
+    ),
+    attack(
+        "the signature is of another kind of key",
+        records.annotated(**{cosign.SIGNATURE: "A" * 344}),
+        on((OCI_OCI, OCI_ACI), KEY_IS_ANOTHER),
+    ),
+    attack(
+        "the payload is said to be an envelope", records.of_kind(dsse.ENVELOPE), on(OCI_OCI, "payloadType: missing")
+    ),
+    attack(
+        "the original is said to be of Docker",
+        records.root(mediaType=types.DOCKER_MANIFEST),
+        on(OCI_OCI, "/mediaType: got"),
+    ),
+    attack(
+        "the original is said to be an index",
+        records.root(mediaType=types.OCI_INDEX),
+        on((OCI_OCI, OCI_ACI), "no member 'manifests'"),
+    ),
+    attack("the original is said to be larger", records.root(size=1 << 20), on((OCI_OCI, OCI_ACI), "want 1048576 for")),
+    attack("the original is said to be at hand", records.root(data="ZXZpbA==", size=4), on(OCI_OCI, "want 4 for")),
+    attack("the image is said not to be flattened", records.settings(layered=True), on(OCI_ACI, "ACIs")),
+    attack(
+        "the image is said to have been called otherwise",
+        records.settings(called="evil.example/app:1"),
+        on(OCI_ACI, "at /name"),
+    ),
+    attack("the layers are exchanged", records.reordered, on(OCI_OCI, "which was signed")),
+    attack(
+        "a diff_id is by another algorithm",
+        records.rows(diffID="sha512:" + "0" * 128),
+        on(OCI_ACI, "without the layer"),
+    ),
+    attack(
+        "the recipe is said to be for another layer",
+        records.rows(diffID=sha256(b"x")),
+        on(OCI_ACI, "without the layer"),
+    ),
+    attack("a layer is said to be made of another's blob", records.rows(target=sha256(b"{}")), on(OCI_ACI, "got")),
+    attack("a size is no number", records.rows(size="10"), on(OCI_ACI, "size: expected a whole number")),
+    attack(
+        "a size has a fraction",
+        records.text('"size":', '"size":1.0,"sizes":'),
+        on((OCI_OCI, OCI_ACI), "size: expected a whole number"),
+    ),
+    attack("the version has a fraction", records.text('"version":1', '"version":1.0'), on(OF_DOCKER, "version")),
+    attack("the version is true", records.text('"version":1', '"version":true'), on(OF_DOCKER, "version")),
+    attack(
+        "a key is there twice, once in escapes",
+        records.text('"version":1', '"version":1,"\\u0076ersion":1'),
+        on((*OF_DOCKER, OCI_ACI), "'version' twice"),
+    ),
+    attack("a mark of the byte order comes first", records.text("{", "\ufeff{"), on(OCI_OCI, "want a JSON document")),
+    attack("half a character is in a name", records.text('"called":"', '"called":"\ud800'), on(OCI_OCI, "not UTF-8")),
+    attack("a number is none at all", records.text('"epoch":0', '"epoch":NaN'), on(OCI_OCI, "got NaN")),
+    attack("a number has no end", records.text('"epoch":0', '"epoch":1e999'), on(OCI_OCI, "a number too large")),
+    attack(
+        "the name only looks alike", records.settings(called="reg\u0456stry.example/app:1"), on(OCI_ACI, "at /name")
+    ),
+    attack("an evil image has the same name", records.two_of_one_name, on((*OF_DOCKER, V1, INDEX), "for 2 images")),
+    attack("the record is gone", records.stripped, on((*EVERY, INDEX), "got no signature")),
+    attack(
+        "the record names another subject", records.of_another_subject, on((*EVERY, INDEX), "got a record of the image")
+    ),
+    attack(
+        "the record is that of another image",
+        records.of_another_image,
+        on(OF_DOCKER, "config: got"),
+        on((OCI_ACI, LAYERED), MISSING),
+        on((V1, V1_ACI), NAMES),
+        on(OF_ACI, "that was not given"),
+    ),
+    attack("the recipe is a bomb", records.bomb, on(OCI_ACI, "got more than")),
+    attack("the recipe is of a layer too large", records.large_claim, on(OCI_ACI, "limit: ratio")),
+    attack("the recipe reads behind the end", records.recipe_elsewhere, on(OCI_ACI, "got a piece that ends at")),
+    attack(
+        "the record is of another platform",
+        records.another_platform,
+        on(INDEX, "got an index in place of"),
+        on(ONE, "got no blob"),
+    ),
+    attack("a key is there twice in the record", records.twice("record"), on(EVERY, "'version' twice")),
+    attack(
+        "a key is there twice in what was signed",
+        records.twice("manifest"),
+        on((*OF_DOCKER, V1, OCI_ACI, V1_ACI, LAYERED), "got more than"),
+    ),
+    attack("another compressor is said to have packed it", records.packed_by(ZLIB_1), on(OF_ACI, AGAIN)),
+    attack(
+        "no compressor is said to have packed it", records.packed_by("{}"), on(OF_ACI, "packing: got something else")
+    ),
+    attack(
+        "the key is not the one that is asked for", records.other_keys, on((OCI_OCI, OCI_ACI), "none of the keys made")
+    ),
+)
+
+ATTACKS = (*FILES, *TARS, *DOCUMENTS, *RECORDS)

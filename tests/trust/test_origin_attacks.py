@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from tests.trust import origins
-from tests.trust.attack_table import ATTACKS, DOCUMENT, END, START, shown
+from tests.trust.attack_table import DOCUMENT, END, START, shown
 from tests.trust.attacked import MADE, OCI_ACI, OCI_OCI, Attack, opened, read, refused
-from tests.trust.document_attacks import OTHER, carried, two_names
+from tests.trust.attacks import ATTACKS
+from tests.trust.changes.documents import OTHER, two_names
+from tests.trust.changes.records import carried
+from tests.trust.changes.tars import with_members
 from tests.trust.making import NAME
-from tests.trust.tar_attacks import with_members
 
 ROWS = [
     pytest.param(attack, made, reason, id=f"{attack.name}: {made}")

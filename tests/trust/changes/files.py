@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 from converter.model import media_types as types
+from converter.model.document import dump
 from converter.streams.tar.borrowed import Files, described
 from tests.builders import sha256
 from tests.trust import origins
@@ -132,3 +135,62 @@ def repacked(pack: Callable[[bytes], bytes]) -> Callable[[Target], None]:
         target.layout.adopt(target.layout.image, renamed)
 
     return attack
+
+
+def damaged(packed: bytes) -> bytes:
+    """One bit of one byte, another one, so that something else comes out; some bits of a stream mean nothing."""
+    for place in range(len(packed) // 2, len(packed)):
+        changed = flipped(packed, place)
+        try:
+            same = gzip.decompress(changed) == gzip.decompress(packed)
+        except (OSError, EOFError, zlib.error):
+            return changed
+        if not same:
+            return changed
+    raise AssertionError("no byte counts")
+
+
+def one_byte(target: Target) -> None:
+    """One byte of a blob as it lies, its digest as it was."""
+    if target.aci:
+        target.aci = damaged(target.aci)
+        return
+    row = target.layout.json(target.layout.image["digest"])["layers"][0]
+    target.layout.blobs[row["digest"]] = damaged(target.layout.blobs[row["digest"]])
+
+
+def whiteout(target: Target) -> None:
+    """What was taken away comes back."""
+    if target.aci:
+        each(everything, "bin/secret")(target)
+    else:
+        each(without("bin/.wh.secret"))(target)
+
+
+def _with_variable(manifest: bytes) -> bytes:
+    said = json.loads(manifest)
+    rows = said["app"].setdefault("environment", [{"name": "PATH"}])
+    rows[0]["value"] = "/tmp"
+    return dump(said)
+
+
+def environment(target: Target) -> None:
+    """Another variable for whatever is run."""
+    if target.aci:
+        each(content("manifest", _with_variable))(target)
+    else:
+        target.with_tars(target.tars(), lambda config: config["config"].update(Env=["PATH=/tmp"]))
+
+
+def below(target: Target) -> None:
+    """The ACI that this one depends on, exchanged for another one of the same name, as a whole."""
+    (path,) = target.folder.glob("app-*.aci")
+    data = gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0)
+    path.unlink()
+    path.with_name(f"app-{sha256(data).removeprefix('sha256:')[:12]}.aci").write_bytes(data)
+
+
+def below_changed(target: Target) -> None:
+    """The same, under the name that the file had."""
+    (path,) = target.folder.glob("app-*.aci")
+    path.write_bytes(gzip.compress(retarred(gzip.decompress(path.read_bytes()), content("bin/sh", flipped)), mtime=0))
