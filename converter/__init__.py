@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
     from converter.conversion.keywords import Keywords
     from converter.errors import (
+        AlreadyExists,
         CalledOff,
         ConverterError,
         Denied,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from converter.verification import Judgement, Wanted, verify
 
 __all__ = [
+    "AlreadyExists",
     "Artifact",
     "CalledOff",
     "Compression",

@@ -29,6 +29,10 @@ class NotFound(ConverterError):
     """The named thing does not exist: choose another name, or create it."""
 
 
+class AlreadyExists(ConverterError):
+    """Something is there that writing would destroy: choose another name, or allow it to be overwritten."""
+
+
 class Invalid(ConverterError):
     """The input violates its specification and is refused: fix it at its source."""
 

@@ -18,6 +18,7 @@ from converter.errors import ConverterError
 from converter.model.compression import KEEP, ZSTD, Compression
 
 PUBLIC = {
+    "AlreadyExists",
     "Artifact",
     "CalledOff",
     "Compression",

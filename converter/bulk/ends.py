@@ -17,7 +17,7 @@ from converter.events import Report
 from converter.model.digest import Digest
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.stores import open_sink, open_source
+from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.spool import Spool, SpooledSource
 from converter.streams.workers import Workers
 
@@ -95,9 +95,13 @@ class Ends:
             return self._opened.source(job.destination, options)
         return open_source(job.destination, options)
 
+    def store(self, job: Job) -> StoreOptions:
+        """How to access the destination: a file that is an image of the same kind is replaced, as in a mirror."""
+        return replace(target_store(job.options, job.source, job.destination), mirror=True)
+
     def sink(self, job: Job, report: Report) -> Sink:
         """The destination of the image."""
-        store = replace(target_store(job.options, job.source, job.destination), report=report)
+        store = replace(self.store(job), report=report)
         if job.destination.transport != "docker":
             return open_sink(job.destination, store)
         where = ImageName.parse(job.destination.path)

@@ -31,6 +31,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 from converter.plan import Evaluated, evaluate
 from converter.ports import Sink
+from converter.stores import require_new
 
 
 @frozen
@@ -86,6 +87,7 @@ class _Run:
         began = time.monotonic()
         job, options = self.job, self.job.options
         _require_room(job.destination)
+        require_new(job.destination, self.ends.store(job))
         with ExitStack() as stack:
             source = stack.enter_context(self.ends.source(job))
             with within(str(job.source)):
@@ -97,7 +99,7 @@ class _Run:
             if outcome.state == "written":
                 outcome = self._write(outcome, target, sink, stack)
         if outcome.state == "written" and options.signing is not None and target.plan.root.media_type in types.WHOLE:
-            signed.add_beside(job.destination, options.signing, options.store)
+            signed.add_beside(job.destination, options.signing, self.ends.store(job))
         return replace(outcome, seconds=time.monotonic() - began)
 
     def _forecast(self, target: Target) -> Outcome:

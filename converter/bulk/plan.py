@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def jobs(entries: Iterable[Entry], report: Report = silent) -> Iterator[Job | Un
     Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location, Location] = {}
+    files: dict[str, Location] = {}
     for found in _images(entries, report):
         job = found if isinstance(found, Unlisted) else _job(*found)
         if isinstance(job, Unlisted):
@@ -62,6 +64,12 @@ def jobs(entries: Iterable[Entry], report: Report = silent) -> Iterator[Job | Un
         if before != job.source:
             raise Usage(f"got {before} and {job.source} for {job.destination}, want different names (rename)")
         if before is job.source:
+            if job.destination.kind.ending is not None:
+                other = files.setdefault(os.path.realpath(job.destination.path), job.source)
+                if other is not job.source:
+                    raise Usage(
+                        f"got {other} and {job.source} for {job.destination.path}, want different names (rename)"
+                    )
             yield job
 
 

@@ -20,11 +20,12 @@ from converter.bulk.sync_file import Entry
 from converter.bulk.task import Elsewhere
 from converter.bulk.telling import Telling
 from converter.cache import Cache, Memory
-from converter.conversion.ends import with_hosts
+from converter.conversion.ends import keeping, read, with_hosts
 from converter.errors import CalledOff, ConverterError, from_system
 from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
+from converter.stores.overwriting import Inputs
 from converter.stores.spool import Spool
 from converter.streams.crew import completed
 from converter.streams.workers import Workers
@@ -69,7 +70,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         workers,
     ):
         shared = (replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries)
-        todo = list(jobs(shared, report))
+        todo = _kept(list(jobs(shared, report)))
         telling = Telling(report, len(todo))
         with closing(Ends(memory=memory, spool=spool, opened=opened, workers=workers)) as ends:
             outcomes = _run(todo, ends, elsewhere, run, telling, hosts=hosts)
@@ -80,6 +81,12 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
             unstarted=len(todo) - len(outcomes),
             began=today,
         )
+
+
+def _kept(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
+    """The same jobs, none of which replaces a file that another reads."""
+    inputs = Inputs(path for job in todo if isinstance(job, Job) for path in read(job.options, job.source))
+    return [replace(job, options=keeping(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
 def _run(

@@ -34,7 +34,7 @@ Takes = Callable[[str], bool]
 MakeSigning = Callable[[Sequence[str]], "Signing"]
 """Makes signers from the names in a file: only the caller knows where keys and their passwords are."""
 
-_OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments")}
+_OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments", "overwrite")}
 """The boolean members, with their names in ``Options``."""
 
 _FIELDS = _OWN | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}

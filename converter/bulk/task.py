@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from converter.bulk.ends import Ends
 from converter.bulk.plan import Job
-from converter.conversion.ends import target_store
+from converter.conversion.ends import keeping, read, target_store
 from converter.events import Report, silent
 from converter.model.reference import STDIN, STDOUT, Location
 from converter.stores import StoreOptions
+from converter.stores.overwriting import Inputs, Rootfs
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -70,10 +72,13 @@ def portable(job: Job) -> Job:
     Other machines use their own credentials for registries. Keys and policies stay here: they are used before a task is
     made, or after it.
     """
-    options = job.options
+    options, source = job.options, _absolute(job.source)
+    # Of all that the run reads, another machine need know only what it reads itself.
+    options = keeping(options, Inputs())
+    options = keeping(options, Inputs(_absolute_input(path) for path in read(options, source)))
     target = target_store(options, job.source, job.destination)
     return Job(
-        source=_absolute(job.source),
+        source=source,
         destination=_absolute(job.destination),
         options=replace(
             options,
@@ -103,6 +108,11 @@ def _public(store: StoreOptions) -> StoreOptions:
         hosts=None,
         report=silent,
     )
+
+
+def _absolute_input(path: str | PathLike[str]) -> str:
+    absolute = str(Path(path).absolute())
+    return Rootfs(absolute) if isinstance(path, Rootfs) else absolute
 
 
 def _absolute(place: Location) -> Location:

@@ -12,7 +12,7 @@ import click
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
-from converter.cli.image_options import aci_path_option, image_options, no_cache_option
+from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
@@ -45,6 +45,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 @click.option("--all-images", is_flag=True, help="Convert every image of an archive or a layout.")
 @aci_path_option
 @click.option("--dry-run", is_flag=True, help="Report what would be lost, and the digest; write nothing.")
+@overwrite_option
 @click.option(
     "--source-date-epoch",
     "epoch",
@@ -93,9 +94,10 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
-    Nothing is visible at any DEST before all of it is there. An existing archive, ACI or directory is replaced; a
-    layout, a registry or a daemon keeps its other images. What DEST cannot hold is reported on standard error. An ACI
-    is given the name of SOURCE. For the syntax of SOURCE and DEST, see transship --help.
+    Nothing is visible at any DEST before all of it is there. A file that exists, such as an archive or an ACI, is
+    refused without --overwrite; a dir: image is replaced; a layout, a registry or a daemon keeps its other images. What
+    DEST cannot hold is reported on standard error. An ACI is given the name of SOURCE. For the syntax of SOURCE and
+    DEST, see transship --help.
     """
     from converter.conversion import Options, convert
 

@@ -13,6 +13,7 @@ from converter.cli.flags import Decorator, Number, WholeNumber, hidden, noted, t
 
 if TYPE_CHECKING:
     from converter.stores import StoreOptions
+    from converter.stores.overwriting import Inputs
 
 _GROUP = "store"
 
@@ -107,8 +108,21 @@ def store(end: str = "") -> StoreOptions:
     if "creds" in chosen:
         chosen["credentials"] = chosen.pop("creds")
     return replace(
-        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()), **chosen
+        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()),
+        inputs=inputs(),
+        **chosen,
     )
+
+
+def inputs() -> Inputs:
+    """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
+    from converter.stores.overwriting import Inputs
+
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return Inputs()
+    found: Inputs = noted(context, "files").setdefault("inputs", Inputs())
+    return found
 
 
 def variables() -> dict[str, str]:

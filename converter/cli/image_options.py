@@ -70,5 +70,11 @@ aci_path_option = click.option(
 """Gives a command the folders in which to look for the dependencies of an ACI."""
 
 
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace a file that exists, unless it is read; a link, not what it leads to."
+)
+"""Gives a command the option to replace files."""
+
+
 no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor update the cache.")
 """Gives a command the option to ignore what earlier runs have cached."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
+from converter.cli.image_options import overwrite_option
 from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage
@@ -48,6 +49,7 @@ Examples:
     type=click.Path(path_type=Path, file_okay=False),
     help="Put the signature there: a folder of simple signatures, as read by skopeo and podman.",
 )
+@overwrite_option
 @store_options
 @common
 def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, ...], **where: Any) -> None:
@@ -62,7 +64,8 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
     if not makers:
         raise Usage("got no key, want --cosign-key or --gpg-key")
     signing = Signing(makers=makers, identity=where["identity"])
-    signed = sign(reference, signing, where["destination"], where["lookaside"], store())
+    options = replace(store(), overwrite=where["overwrite"])
+    signed = sign(reference, signing, where["destination"], where["lookaside"], options)
     if flags().json:
         show_json({"reference": reference, "signatures": [asdict(one) for one in signed]})
     elif not flags().quiet:

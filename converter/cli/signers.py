@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
 from converter.errors import LimitExceeded, Usage
 from converter.model.limits import in_force
@@ -80,6 +81,7 @@ def wanted() -> Wanted | None:
 
 def read(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
+    inputs().add(path)
     most = in_force().document
     with Path(path).open("rb") as file:
         data = file.read(most + 1)

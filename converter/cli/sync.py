@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
+from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
-from converter.cli.image_options import aci_path_option, image_options, no_cache_option
+from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.signers import maker_of, read, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
@@ -42,6 +43,7 @@ Examples:
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
 @click.option("--dry-run", is_flag=True, help="Report what would be done, and what is there already; write nothing.")
+@overwrite_option
 @click.option("--keep-going", is_flag=True, help="Continue with the others when one fails.")
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
 @image_options
@@ -79,25 +81,28 @@ def command(
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. SOURCE is a repository, a registry
     (docker://HOST/), a layout, an archive, docker-daemon:, or a directory of images (dir:DIRECTORY, aci:DIRECTORY).
 
-    Shared content is fetched and converted once, and what is there is not sent again: an interrupted run continues
-    when it is started again.
+    A file that exists is replaced only by an image of the same kind, unless --overwrite is given; a report, never
+    without it. Shared content is fetched and converted once, and what is there is not sent again: an interrupted run
+    continues when it is started again.
     """
     from converter.bulk.sync import Run, sync
     from converter.conversion import Options
 
     share_heap()
     _check_reports(reports)
+    overwrite = chosen["overwrite"]
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
     rename = chosen.pop("rename")
     told = {name: value for name, value in chosen.items() if value is not None}
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
     entries = _entries(source, destination, Options(**told), rename)
+    check_writable(reports, overwrite=overwrite)
     cache = None if no_cache else cache_folder()
     with progress(quiet=flags().quiet, noun="image") as report:
         summary = sync(entries, Run(**running, cache=cache), report, helpers)
     for path in reports:
-        _write(path, summary)
+        write(path, _text(path, summary), overwrite=overwrite)
     if flags().json:
         show_json(summary.to_json())
     elif not flags().quiet:
@@ -149,14 +154,12 @@ def _check_reports(reports: Sequence[Path]) -> None:
             raise Usage(f"got the report {str(path)!r}, want a name that ends in .json or .html")
 
 
-def _write(path: Path, summary: Summary) -> None:
+def _text(path: Path, summary: Summary) -> str:
     if path.suffix.lower() == ".json":
-        text = json_text(summary.to_json()) + "\n"
-    else:
-        from converter.cli.sync_page import page
+        return json_text(summary.to_json()) + "\n"
+    from converter.cli.sync_page import page
 
-        text = page(summary)
-    path.write_text(text, encoding="utf-8")
+    return page(summary)
 
 
 def _show(summary: Summary) -> None:

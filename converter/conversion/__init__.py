@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 from converter.cache import FOLDER, Cache, Memory
 from converter.conversion import origin
 from converter.conversion.chosen import Chosen, choose, library_of
-from converter.conversion.ends import open_target, source_store, target_store, with_hosts
+from converter.conversion.ends import keeping, open_target, read, source_store, target_store, with_hosts
 from converter.conversion.executing import execute, foreseen, sign_files
 from converter.conversion.opened import open_image
 from converter.conversion.options import Options
 from converter.conversion.planning import plan
 from converter.conversion.result import LayerResult, Result, TargetResult
-from converter.conversion.targets import check
-from converter.errors import Usage, within
-from converter.events import Report, silent
+from converter.conversion.targets import apart, check
+from converter.errors import AlreadyExists, Usage, within
+from converter.events import Report, Warned, silent
 from converter.formats.documents import remembering
 from converter.model.limits import enforced
 from converter.model.reference import Location, Reference
 from converter.ports import Source
-from converter.stores import open_source
+from converter.stores import StoreOptions, open_source, require_new
 from converter.stores.hosts import Hosts
+from converter.stores.overwriting import Inputs
 from converter.streams.workers import Workers
 
 if TYPE_CHECKING:
@@ -46,14 +47,18 @@ def convert(
     if not destinations:
         raise Usage("got no destination, want at least one")
     started = time.monotonic()
-    location = Location.parse(source)
+    location, places = Location.parse(source), [Location.parse(destination) for destination in destinations]
+    apart(places)
+    options = keeping(options, Inputs(read(options, location)))
+    stores = [replace(target_store(options, location, place), report=report) for place in places]
     with enforced(options.store.limits), hosts, ExitStack() as stack:
+        for place, store in zip(places, stores, strict=True):
+            _require_new(place, store, report if options.dry_run else None)
         memory = stack.enter_context(Cache(options.cache, options.cache_blobs) if options.cache else Memory())
         stack.enter_context(remembering(memory))
         opened = open_source(location, source_store(options))
         once = None if opened.local else _costly(opened, options)
         opened = stack.enter_context(once or opened)
-        places = [Location.parse(destination) for destination in destinations]
         with within(str(source)):
             library = library_of(options, location, stack)
             images = choose(opened, location, options)
@@ -61,8 +66,7 @@ def convert(
         if once and _planned_of_layers(places, images, options):
             once.hold()
         planned = []
-        for destination in places:
-            store = replace(target_store(options, location, destination), report=report)
+        for destination, store in zip(places, stores, strict=True):
             sink = open_target(destination, store, memory)
             planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
         if once and len(places) > 1:
@@ -74,6 +78,16 @@ def convert(
                 results = execute(planned, stack, options, report, memory, workers=workers, alone=True)
     results = list(sign_files(results, options))
     return Result(source=str(source), targets=tuple(results), seconds=time.monotonic() - started)
+
+
+def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> None:
+    """Raise AlreadyExists if a file would be replaced that must not be; with ``warn``, say so instead."""
+    try:
+        require_new(place, store)
+    except AlreadyExists as error:
+        if warn is None:
+            raise
+        warn(Warned(str(error)))
 
 
 def _costly(source: Source, options: Options) -> SharedSource:

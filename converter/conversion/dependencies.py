@@ -128,6 +128,8 @@ class Library:
             return None
 
     def _open(self, location: Location) -> Known:
+        if location.transport == "aci":
+            self._options.inputs.add(location.path)
         source = self._files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
         return source.fetch(source.resolve(""))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 
 from converter.cache import Memory
 from converter.conversion.options import Options
 from converter.model.digest import Digest
-from converter.model.reference import ImageName, Location
+from converter.model.reference import STDIN, ImageName, Location
 from converter.ports import Sink
 from converter.stores import StoreOptions, open_sink
 from converter.stores.hosts import Hosts
+from converter.stores.overwriting import Inputs, Rootfs
 
 
 def with_hosts(options: Options, hosts: Hosts) -> Options:
@@ -31,13 +34,39 @@ def source_store(options: Options) -> StoreOptions:
 
 def target_store(options: Options, source: Location, destination: Location) -> StoreOptions:
     """How to access a destination; within one registry, blobs of the source's repository need no transfer."""
-    store = replace(options.target_store or options.store, epoch=options.epoch or 0)
+    store = options.target_store or options.store
+    store = replace(
+        store,
+        epoch=options.epoch or 0,
+        overwrite=options.overwrite or store.overwrite,
+        inputs=options.store.inputs,
+    )
     if source.transport != "docker" or destination.transport != "docker":
         return store
     ours, theirs = ImageName.parse(destination.path), ImageName.parse(source.path)
     if ours.host != theirs.host:
         return store
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
+
+
+def keeping(options: Options, inputs: Inputs) -> Options:
+    """The same options, under which none of ``inputs`` is ever replaced."""
+    return replace(options, store=replace(options.store, inputs=inputs))
+
+
+def read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
+    """The files and directories that a conversion reads, as far as they are known before the source is opened."""
+    for store in (options.store, options.target_store):
+        if store is not None:
+            yield from store.inputs.paths
+            yield from () if store.authfile is None else (store.authfile,)
+    if source.transport not in ("docker", "docker-daemon", "appc"):
+        yield Rootfs(source.path) if source.kind.formats == ("runtime",) else source.path
+    if source.transport in ("", "aci") and source.path not in STDIN:
+        from converter.stores.aci_file import origin_path, paths_below, signature_path
+
+        path = Path(source.path)
+        yield from (signature_path(path), origin_path(path), *paths_below(path))
 
 
 def open_target(destination: Location, store: StoreOptions, memory: Memory) -> Sink:

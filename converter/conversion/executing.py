@@ -107,7 +107,8 @@ def sign_files(results: list[TargetResult], options: Options) -> Iterator[Target
     """The results, after signing those whose signature is over a file, which must exist first."""
     for done in results:
         if options.signing is not None and not options.dry_run and done.media_type in types.WHOLE:
-            more = signed.add_beside(Location.parse(done.destination), options.signing, options.store)
+            store = replace(options.store, overwrite=options.overwrite)
+            more = signed.add_beside(Location.parse(done.destination), options.signing, store)
             done = replace(done, signatures=(*done.signatures, *more))
         yield done
 

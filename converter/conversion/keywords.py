@@ -34,6 +34,7 @@ class Keywords(TypedDict, total=False):
     preserve_digests: bool
     strict: bool
     dry_run: bool
+    overwrite: bool
     epoch: int | None
     jobs: int
     attachments: bool

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 class Options(Settings):
     """Options of a conversion: its settings, and what its result does not depend on.
 
-    ``jobs`` 0 means one thread per processor; ``cache`` is the folder that remembers what was verified, or None, and
-    ``cache_blobs`` how many bytes of made or fetched blobs it may hold; ``link`` lets unchanged blobs share the
-    source's files; ``origin`` is when to write an origin record: ``always`` when the digest changes, ``signed`` when
-    the digest of a signed image does, or ``never``; ``content_trust`` holds Docker Content Trust documents, by name, to
-    carry along; ``target_store`` is how to access destinations, None for the same as the source.
+    ``overwrite`` lets a file that exists be replaced, unless it is read; ``jobs`` 0 means one thread per processor;
+    ``cache`` is the folder that remembers what was verified, or None, and ``cache_blobs`` how many bytes of made or
+    fetched blobs it may hold; ``link`` lets unchanged blobs share the source's files; ``origin`` is when to write an
+    origin record: ``always`` when the digest changes, ``signed`` when the digest of a signed image does, or ``never``;
+    ``content_trust`` holds Docker Content Trust documents, by name, to carry along; ``target_store`` is how to access
+    destinations, None for the same as the source.
     """
 
     all_images: bool = False
@@ -33,6 +34,7 @@ class Options(Settings):
     preserve_digests: bool = False
     strict: bool = False
     dry_run: bool = False
+    overwrite: bool = False
     jobs: int = 0
     attachments: bool = True
     remove_signatures: bool = False

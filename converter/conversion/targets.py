@@ -15,25 +15,46 @@ from converter.model.naming import REF_NAME, is_full
 from converter.model.reference import STDOUT, ImageName, Location
 from converter.model.transport import TRANSPORTS
 from converter.ports import Writer
+from converter.stores import files_written
 
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""
 
 
-def check(destinations: Sequence[Location], images: int) -> None:
-    """Check that every destination can hold so many images; raises Usage if one would replace another."""
+def apart(destinations: Sequence[Location]) -> None:
+    """Raise Usage if two destinations would write the same file, or one a file in a directory that another writes."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
-        place = Path("-") if destination.path in STDOUT else Path(os.path.realpath(destination.path))
         if destination.path in STDOUT and destination.transport in ("oci", "dir", "bundle"):
             raise Usage(f"got standard output for {destination.transport}, want a directory")
+        for place in _places(destination) if len(destinations) > 1 else ():
+            before = taken.setdefault(place, destination)
+            if before is not destination and not (before.transport == destination.transport and before.kind.grows):
+                raise Usage(f"got {before} and {destination}, want a place for each")
+    for place, destination in taken.items():
+        around = next((taken[folder] for folder in place.parents if folder in taken), None)
+        if around is not None and files_written(destination):
+            raise Usage(f"got {destination}, which is in {around}, want a place for each")
+
+
+def _places(destination: Location) -> Iterator[Path]:
+    """What a destination writes: files, a directory, or a place that is not on this disk."""
+    if destination.transport in ("docker", "docker-daemon"):
+        yield Path(str(destination))
+    elif destination.path in STDOUT:
+        yield Path("-")
+    else:
+        for place in files_written(destination) or (Path(destination.path),):
+            yield Path(os.path.realpath(place))
+
+
+def check(destinations: Sequence[Location], images: int) -> None:
+    """Check that every destination can hold so many images; raises Usage."""
+    for destination in destinations:
         if images > 1 and destination.kind.holds != "several":
             raise Usage(f"got {images} images for {destination}, want one (transship sync has a place for each)")
         if images > 1 and destination.name:
             raise Usage(f"got {images} images for {destination}, want a destination without a name")
-        if place in taken and not (destination.transport == taken[place].transport and destination.kind.grows):
-            raise Usage(f"got {taken[place]} and {destination}, want a place for each")
-        taken.setdefault(place, destination)
 
 
 def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:

@@ -21,6 +21,8 @@ from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
 from converter.signing.forms import Subject, as_artifact, as_file
 from converter.stores import StoreOptions, beside, open_sink, open_source
+from converter.stores.aci_file import signature_path
+from converter.stores.overwriting import Inputs, Overwriting
 from converter.trust import artifact, openpgp
 from converter.trust import signature as kinds
 from converter.trust.makers import CosignKey, Maker
@@ -86,7 +88,7 @@ def sign(
         root = replace(root, media_type=known.descriptor.media_type)
         target = Location.parse(destination) if destination else location
         if root.media_type == types.ACI:
-            return tuple(_beside(known, target, maker) for maker in signing.makers)
+            return tuple(_beside(known, target, maker, store) for maker in signing.makers)
         subject = signing.subject(root, name_of(location, root, signing.identity))
         if lookaside is not None:
             return tuple(_aside(lookaside, maker, subject) for maker in signing.makers)
@@ -170,13 +172,15 @@ def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
     return _signed(maker, str(path), subject)
 
 
-def _beside(known: Known, target: Location, maker: Maker) -> Signed:
-    """Sign an ACI: the file as stored."""
+def _beside(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
+    """Sign an ACI: the file as stored. Only signatures, which are kept, may already be in the signature's place."""
     if isinstance(maker, CosignKey):
         raise Unsupported("got an ACI and a cosign key, want an OpenPGP key (--gpg-key)")
     path = Path(target.path)
     if target.transport not in ("aci", "") or not path.is_file():
         raise NotFound(f"got {target}, want the file of an ACI to put its signature beside")
+    overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
+    overwriting.require(signature_path(path))
     with TemporaryDirectory(prefix="transship-") as folder:
         copy = Path(folder, "image")
         with copy.open("wb") as file:
@@ -185,7 +189,8 @@ def _beside(known: Known, target: Location, maker: Maker) -> Signed:
         data = maker.detached(str(copy))
     if before := beside.read_beside(path):
         data = openpgp.added(data, before)
-    return Signed(kind=kinds.DETACHED, location=str(beside.add_beside(path, data)), covers=str(known.descriptor.digest))
+    place = beside.add_beside(path, data, overwriting)
+    return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
 
 
 def _signed(maker: Maker, location: str, subject: Subject) -> Signed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from converter.errors import Invalid, NotFound, Usage, within
@@ -13,8 +14,9 @@ from converter.model.problems import STRICT
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind, is_stream
 
-__all__ = ["StoreOptions", "names", "open_sink", "open_source"]
+__all__ = ["StoreOptions", "files_written", "names", "open_sink", "open_source", "require_new"]
 
 _BOTH_WAYS = {
     "aci": "aci_file",
@@ -71,6 +73,27 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
     sink: Sink = _module(SINKS, location, "written").open_sink(location, options or StoreOptions())
     return sink
+
+
+def files_written(location: Location) -> Mapping[Path, Kind]:
+    """The files that a sink at the location writes, as far as they are known before it begins, with what they hold.
+
+    None for a registry, an Engine, and a directory, of which files are added to or replaced with the whole. Raises
+    Usage.
+    """
+    module = _module(SINKS, location, "written")
+    found: Mapping[Path, Kind] = module.written(location) if hasattr(module, "written") else {}
+    return found
+
+
+def require_new(location: Location, options: StoreOptions) -> None:
+    """Raise AlreadyExists, before any work is done, if a sink at the location would replace what it may not."""
+    for path, kind in files_written(location).items():
+        rule = options.overwriting(kind)
+        if is_stream(path):
+            rule.require_stream(path)
+        else:
+            rule.require(path)
 
 
 def _likely(location: Location) -> str:

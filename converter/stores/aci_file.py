@@ -34,6 +34,7 @@ from converter.stores.media.pour import poured
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind, is_stream
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.verify import measured
 
@@ -47,7 +48,15 @@ def open_source(location: Location, options: StoreOptions) -> AciFile:
 
 def open_sink(location: Location, options: StoreOptions) -> AciSink:
     """Write an ACI; ``-`` is standard output."""
-    return AciSink(Path(location.path), options.limits)
+    return AciSink(Path(location.path), options)
+
+
+def written(location: Location) -> dict[Path, Kind]:
+    """The files that the sink writes or removes, with what they hold, except dependencies, whose digests name them."""
+    path = Path(location.path)
+    if is_stream(path):
+        return {path: "aci"}
+    return {path: "aci", signature_path(path): "signature", origin_path(path): "oci-archive"}
 
 
 class AciFile:
@@ -160,25 +169,25 @@ class AciSink:
     """Writes an image to its file, its signature next to it, and the images it depends on next to both.
 
     A dependency is named after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
-    The image itself appears last, when all that it needs is there. Standard output holds a single image only.
+    The image itself appears last, when all that it needs is there. Standard output holds a single image only. A
+    signature or an origin record next to it that refers to another image is removed.
     """
 
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
     ordered = False
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
         self._path = path
-        self._limits = limits or in_force()
+        self._options = options or StoreOptions()
+        self._limits = self._options.limits
         self._parts: dict[Digest, Part] = {}
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
         self._beside = Additions()
 
     def __enter__(self) -> Self:
-        # Fail before any work is done if the file cannot be written.
-        probe = OutFile(self._path)
-        probe.begin()
-        probe.abort()
+        self._file().probe()
+        self._require()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -193,7 +202,7 @@ class AciSink:
         return descriptor.digest in self._parts
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        file = OutFile(self._path)
+        file = self._file()
         file.begin()
 
         def write(block: bytes | memoryview) -> None:
@@ -245,12 +254,15 @@ class AciSink:
                 raise Unsupported(f"got an attachment for {root.shown}, want a file to write")
             root.commit()
             return
+        self._require()
         for digest, file in needed.items():
-            file.commit(below_path(self._path, digest).name)
+            below = below_path(self._path, digest)
+            if not _has(below, digest):
+                file.commit(below.name)
         stale = [
             path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
         ]
-        if stale and self._unchanged(self._root):
+        if stale and _has(self._path, self._root.digest):
             stale = []
         if self._signature is not None:
             self._parts[self._signature].file.commit(signature_path(self._path).name)
@@ -266,7 +278,7 @@ class AciSink:
 
     def _write_layout(self) -> None:
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
-        target = TarTarget(origin_path(self._path))
+        target = TarTarget(origin_path(self._path), overwriting=self._options.overwriting("oci-archive"))
         target.begin()
         try:
             for digest, part in sorted(self._parts.items()):  # threads put them in any order
@@ -282,11 +294,22 @@ class AciSink:
             raise
         target.commit(lambda _: documents)
 
-    def _unchanged(self, root: Descriptor) -> bool:
-        if regular_size(self._path) != root.size:
-            return False
-        with AciFile(self._path) as old:
-            return old.resolve("").digest == root.digest
+    def _file(self) -> OutFile:
+        return OutFile(self._path, self._options.overwriting("aci"))
+
+    def _require(self) -> None:
+        """Raise AlreadyExists if a file next to the image may not be replaced either."""
+        for path, kind in written(Location(transport="aci", path=str(self._path))).items():
+            if path != self._path:
+                self._options.overwriting(kind).require(path)
+
+
+def _has(path: Path, digest: Digest) -> bool:
+    """Whether a regular file has that content."""
+    if regular_size(path) is None:
+        return False
+    with AciFile(path) as file:
+        return file.resolve("").digest == digest
 
 
 def signature_path(path: Path) -> Path:

@@ -17,7 +17,9 @@ from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
 from converter.stores.disk import disk, regular_size, sync_directory, write_all
+from converter.stores.media.out_file import write_new
 from converter.stores.media.temporary import locked, temporary_file
+from converter.stores.overwriting import Overwriting
 
 SIGNATURE = 4 * MIB
 """The largest signature that is read, in bytes."""
@@ -39,20 +41,20 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
 
 
 def read_beside(path: Path) -> bytes:
-    """The detached signatures next to a file; empty if there are none."""
+    """The detached signatures next to a file; empty if there are none, or a file that holds something else."""
+    from converter.stores.recognise import holds
+
     beside = signature_path(path)
-    if not regular_size(beside):
+    if not regular_size(beside) or not holds(beside, "signature"):
         return b""
     with disk(beside, "read"):
         return beside.read_bytes()
 
 
-def add_beside(path: Path, data: bytes) -> Path:
-    """Put detached signatures next to a file, replacing existing ones."""
+def add_beside(path: Path, data: bytes, overwriting: Overwriting) -> Path:
+    """Put detached signatures next to a file. Raises AlreadyExists for what ``overwriting`` does not let it replace."""
     beside = signature_path(path)
-    with _staged(beside.parent, data) as staged, disk(beside, "write"):
-        staged.rename(beside)
-        sync_directory(beside.parent)
+    write_new(beside, data, overwriting)
     return beside
 
 

@@ -33,6 +33,7 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, Attached
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Inputs
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
@@ -48,9 +49,8 @@ def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
 
 
 def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
-    """A new directory, which replaces an existing ``dir:`` image."""
-    del options
-    return DirectorySink(Path(location.path))
+    """A new directory, which replaces an existing ``dir:`` image unless that is read."""
+    return DirectorySink(Path(location.path), options.inputs)
 
 
 def is_image(path: Path) -> bool:
@@ -144,8 +144,8 @@ class DirectorySink:
     accepts: frozenset[str] = frozenset()
     ordered = False
 
-    def __init__(self, path: Path) -> None:
-        self._target = SwappedDirectory(path, is_image, _OURS)
+    def __init__(self, path: Path, inputs: Inputs | None = None) -> None:
+        self._target = SwappedDirectory(path, is_image, _OURS, inputs)
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: list[Attachment] = []

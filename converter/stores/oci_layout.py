@@ -28,6 +28,7 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind
 
 FetchDocument = Callable[[Descriptor], bytes]
 
@@ -43,13 +44,19 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
 
 
 def open_sink(location: Location, options: StoreOptions) -> OciSink:
-    """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar, replacing an existing one."""
+    """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar."""
     path = Path(location.path)
     if location.transport == "oci-archive":
         from converter.stores.media.tar_target import TarTarget
 
-        return OciSink(TarTarget(path, options.epoch), options.limits, ordered=True)
+        target = TarTarget(path, options.epoch, options.overwriting("oci-archive"))
+        return OciSink(target, options.limits, ordered=True)
     return OciSink(LayoutTarget(path), options.limits)
+
+
+def written(location: Location) -> dict[Path, Kind]:
+    """The files that the sink writes, with what they hold; a layout is added to."""
+    return {Path(location.path): "oci-archive"} if location.transport == "oci-archive" else {}
 
 
 class OciLayout:

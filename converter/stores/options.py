@@ -12,6 +12,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.model.problems import STRICT, Problems
+from converter.stores.overwriting import Inputs, Kind, Overwriting
 
 if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
@@ -29,7 +30,8 @@ class StoreOptions:
     socket: nothing below the command line reads the process's own. ``devices`` allows device nodes when files are
     unpacked; ``hints`` lets an error look up what exists instead; ``epoch`` is the time, in seconds, of an archive's
     own entries; ``report`` receives what could not be kept there; ``problems`` hears what is wrong with the files of a
-    store, and by default raises it.
+    store, and by default raises it. ``overwrite`` lets a file that exists be replaced, and ``mirror`` one that is an
+    image of the kind that is written; ``inputs`` never are.
     """
 
     limits: Limits = DEFAULT
@@ -54,3 +56,10 @@ class StoreOptions:
     hints: bool = True
     report: Report = silent
     problems: Problems = field(default=STRICT, compare=False, repr=False)
+    overwrite: bool = False
+    mirror: bool = False
+    inputs: Inputs = field(default_factory=Inputs, repr=False, compare=False)
+
+    def overwriting(self, kind: Kind = "") -> Overwriting:
+        """What a file that is to hold ``kind`` may replace."""
+        return Overwriting(allowed=self.overwrite, mirrored=kind if self.mirror else "", inputs=self.inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, within
@@ -12,12 +13,14 @@ from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
+from converter.stores.disk import disk
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
 from converter.stores.media.archive import TarMedium, open_bytes, where
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.decompress import plain
 from converter.streams.tar.cursor import Cursor
@@ -26,6 +29,11 @@ from converter.streams.tar.scan import Scanner
 
 _SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")
 """Suffixes of files, which no image name ends in."""
+
+
+_ARMOUR = b"-----BEGIN PGP SIGNATURE-----"
+_SIGNATURE_PACKETS = (b"\x88", b"\x89", b"\x8a", b"\xc2")
+"""The first byte of a signature in OpenPGP's binary form, by the length of its length (RFC 9580, 4.2 and 5)."""
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -65,6 +73,16 @@ def transport_of(source: Source, path: str) -> str:
     return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}[type(source)]
 
 
+def holds(path: Path, kind: Kind) -> bool:
+    """Whether a file is an image of a transport, or holds detached signatures. Raises StorageFailed."""
+    if kind == "signature":
+        with disk(path, "read"), path.open("rb") as file:
+            head = file.read(len(_ARMOUR))
+        return head == _ARMOUR or head[:1] in _SIGNATURE_PACKETS
+    found = transport_at(str(path), StoreOptions())
+    return found == kind and (found != "aci" or _has_manifest(path))
+
+
 def _opened(text: str) -> int:
     """Open the file at a bare path; raises NotFound, suggesting what may have been meant instead."""
     try:
@@ -91,6 +109,15 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     except BaseException:
         medium.close()
         raise
+
+
+def _has_manifest(path: Path) -> bool:
+    """Whether the file that starts as an ACI has a manifest, too, which may be at its end."""
+    with suppress(ConverterError), AciFile(path) as file:
+        _, tar = plain(file.unverified())
+        with closing(tar) as source:
+            return any(entry.name == MANIFEST for entry in Scanner(Cursor(source)))
+    return False
 
 
 def _starts_as_aci(file: int, limits: Limits) -> bool:

@@ -73,7 +73,9 @@ def test_an_image_of_long_digests_goes_anywhere(tmp_path: Path, target: str) -> 
 def test_it_is_converted_whatever_was_learned_of_its_layers(tmp_path: Path, algorithm: str, compress: str) -> None:
     sources = layout(tmp_path, "sha256"), layout(tmp_path, algorithm)
     results = [
-        converter.convert(source, f"{target}:{tmp_path}/{number}.tar", compress=compress, cache=tmp_path / "cache")
+        converter.convert(
+            source, f"{target}:{tmp_path}/{target}-{number}.tar", compress=compress, cache=tmp_path / "cache"
+        )
         for target in ("oci-archive", "docker-archive")
         for number, source in enumerate(sources * 2)
     ]

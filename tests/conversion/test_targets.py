@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.conversion.targets import check, name_for
+from converter.conversion.targets import apart, check, name_for
 from converter.errors import ConverterError, NotFound, Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
@@ -28,6 +28,12 @@ from tests.trust.origins import v1
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
 
 
+def room(places: list[Location], images: int) -> None:
+    """Look for it as a conversion does, before it reads and once it knows how many images there are."""
+    apart(places)
+    check(places, images)
+
+
 @pytest.mark.parametrize(
     "destinations, images",
     [
@@ -37,14 +43,18 @@ FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
         pytest.param(["bundle:/dev/stdout"], 1, id="a bundle on standard output"),
         pytest.param(["docker-archive:a:x:1", "docker-archive:b/../a:x:2"], 1, id="two in one archive"),
         pytest.param(["oci:a", "dir:a"], 1, id="two stores in one directory"),
+        pytest.param(["aci:a.aci", "docker-archive:a.aci.asc"], 1, id="one in the place of another's signature"),
+        pytest.param(["oci-archive:a.aci.origin", "aci:a.aci"], 1, id="one in the place of another's record"),
+        pytest.param(["oci:a", "docker-archive:a/index.json"], 1, id="a file in the directory of another"),
         pytest.param(["oci:a:x"], 2, id="two images under one name"),
         pytest.param(["docker://reg.test/a:1"], 2, id="two images under one name of a registry"),
         pytest.param(["aci:a.aci"], 2, id="two images in a file for one"),
     ],
 )
 def test_no_target_takes_the_place_of_another(destinations: list[str], images: int) -> None:
+    places = [Location.parse(one) for one in destinations]
     with pytest.raises(Usage, match=r"want (a|one) "):
-        check([Location.parse(one) for one in destinations], images)
+        room(places, images)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,8 @@ def test_no_target_takes_the_place_of_another(destinations: list[str], images: i
     ],
 )
 def test_there_is_room(destinations: list[str], images: int) -> None:
-    check([Location.parse(one) for one in destinations], images)
+    places = [Location.parse(one) for one in destinations]
+    room(places, images)
 
 
 @pytest.mark.parametrize("asked", ["", ":example.com/app:1"])

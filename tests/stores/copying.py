@@ -10,14 +10,15 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Sink, Source
-from converter.stores import open_sink, open_source
+from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.memory import MemorySource, MemoryStore
 
 DOCUMENTS = types.MANIFESTS | types.INDEXES
 
 
 def sink_at(transport: str, path: Path) -> Sink:
-    return open_sink(Location(transport=transport, path=str(path)))
+    """A sink that may replace what is there."""
+    return open_sink(Location(transport=transport, path=str(path)), StoreOptions(overwrite=True))
 
 
 def source_at(transport: str, path: Path) -> Source:

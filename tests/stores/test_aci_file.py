@@ -148,12 +148,13 @@ def test_a_device_is_written_to_and_stays_one() -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_symlink_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "app.aci").symlink_to("there/real.aci")
+def test_a_symlink_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.aci").write_bytes(b"somebody else's")
+    (tmp_path / "app.aci").symlink_to("real.aci")
     write(tmp_path / "app.aci")
-    assert (tmp_path / "app.aci").is_symlink()
-    assert (tmp_path / "there/real.aci").read_bytes() == IMAGE
+    assert not (tmp_path / "app.aci").is_symlink()
+    assert (tmp_path / "app.aci").read_bytes() == IMAGE
+    assert (tmp_path / "real.aci").read_bytes() == b"somebody else's"
 
 
 def test_options_are_not_needed(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ class Target:
 
     def write(self, image: Path, folder: Path, cache: Path | None = None) -> None:
         place = f"{self.transport}:{folder}/x{self.suffix}"
-        converter.convert(f"oci:{image}:app", place, layered=self.layered, jobs=1, cache=cache, cache_blobs=1_000_000)
+        converter.convert(
+            f"oci:{image}:app", place, layered=self.layered, jobs=1, cache=cache, cache_blobs=1_000_000, overwrite=True
+        )
 
 
 TARGETS = (

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from converter.errors import Invalid, NotFound, StorageFailed, Unsupported
+from converter.errors import AlreadyExists, Invalid, NotFound, StorageFailed, Unsupported
 from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.digest import Digest
@@ -233,7 +233,9 @@ def test_a_tar_is_the_bytes_themselves(tmp_path: Path) -> None:
         with pytest.raises(Unsupported, match="attachment"):
             sink.attach(Attachment(subject=made.digest, descriptor=made))
     assert (tmp_path / "out.tar").read_bytes() == data
-    with pytest.raises(Invalid, match="no image"), open_sink(location):
+    with pytest.raises(AlreadyExists, match=r"out\.tar already exists"), open_sink(location):
+        pass
+    with pytest.raises(Invalid, match="no image"), open_sink(location, StoreOptions(overwrite=True)):
         pass
     assert left(tmp_path) == ["out.tar"]
 

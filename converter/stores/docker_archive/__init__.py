@@ -16,8 +16,9 @@ from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind
 
-__all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source"]
+__all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source", "written"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
@@ -28,5 +29,11 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
 
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
-    """Write a new archive, which replaces an existing one."""
-    return DockerArchiveSink(TarTarget(Path(location.path), options.epoch), options.limits)
+    """Write a new archive."""
+    target = TarTarget(Path(location.path), options.epoch, options.overwriting("docker-archive"))
+    return DockerArchiveSink(target, options.limits)
+
+
+def written(location: Location) -> dict[Path, Kind]:
+    """The files that the sink writes, with what they hold."""
+    return {Path(location.path): "docker-archive"}

@@ -1,48 +1,61 @@
-"""A file that is written next to its place and renamed into it, or spooled and finally copied to a pipe."""
+"""A file that is written next to its place and renamed into it, or spooled and finally copied to a stream."""
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 from pathlib import Path
 
-from converter.errors import Invalid
+from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
 from converter.stores.disk import disk, shown, sync_directory, write_all
 from converter.stores.media.temporary import Temporary, spool, temporary_file
+from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
 from converter.streams.blocks import COPY_BLOCK, file_blocks
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""How file systems say that they have no hard links, or no more of them."""
 
 
 class OutFile:
-    """A file that appears whole under its name, or not at all; ``-`` is standard output."""
+    """A file that appears whole under its name, or not at all; ``-`` is standard output.
 
-    def __init__(self, path: Path) -> None:
+    A symbolic link is replaced, never written through, and only where ``overwriting`` lets anything be replaced.
+    """
+
+    def __init__(self, path: Path, overwriting: Overwriting = NOTHING) -> None:
         self.shown = "standard output" if str(path) in STDOUT else shown(path)
         self._path = path
+        self._overwriting = overwriting
         self._temporary: Temporary | None = None
         self.fd = -1
 
     def begin(self) -> None:
-        """Open it. Raises Invalid for a directory, NotFound if the parent directory does not exist."""
-        if self._piped():
+        """Open it. Raises AlreadyExists, Invalid for a directory, NotFound if the parent directory does not exist."""
+        if is_stream(self._path):
+            self._overwriting.require_stream(self._path)
             self.fd = spool()
             return
         with disk(self._path, "write"):
-            self._path = Path(os.path.realpath(self._path))
-            if self._path.is_dir():
-                raise Invalid(f"got {self.shown}, which is a directory, want a file or a new name")
+            self._path = Path(os.path.realpath(self._path.parent), self._path.name)
+        self._overwriting.require(self._path)
         self._temporary = temporary_file(self._path.parent)
         self.fd = self._temporary.fd
 
+    def probe(self) -> None:
+        """Fail as ``begin`` would, before any work is done."""
+        self.begin()
+        self.abort()
+
     @property
     def piped(self) -> bool:
-        """Whether it goes to a pipe or a device, which holds a single file."""
+        """Whether it goes to a stream, which holds a single file."""
         return self._temporary is None
 
     def commit(self, sibling: str = "") -> None:
         """Make it durable, and visible under its name, or as ``sibling`` next to that.
 
-        Raises StorageFailed, and then the old file is still there.
+        Raises StorageFailed, or AlreadyExists if something else has taken the place, and then that is still there.
         """
         try:
             with disk(self.shown, "write"):
@@ -50,7 +63,7 @@ class OutFile:
                     self._copy_out()
                 else:
                     os.fsync(self.fd)
-                    self._temporary.path.rename(self._path.with_name(sibling) if sibling else self._path)
+                    self._appear(self._temporary.path, self._path.with_name(sibling) if sibling else self._path)
                     sync_directory(self._path.parent)
         finally:
             self.abort()
@@ -64,21 +77,38 @@ class OutFile:
             os.close(self.fd)
         self.fd = -1
 
-    def _piped(self) -> bool:
-        if str(self._path) in STDOUT:
-            return True
-        with disk(self._path, "write"):
-            try:
-                mode = self._path.stat().st_mode
-            except FileNotFoundError:
-                return False
-            return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    def _appear(self, temporary: Path, place: Path) -> None:
+        """Rename the file to its place. Where nothing is to be replaced, a link is made, which replaces nothing."""
+        if self._overwriting.require(place):
+            temporary.rename(place)
+            return
+        try:
+            os.link(temporary, place)
+        except FileExistsError:
+            fact = f"{shown(place)} has come into being meanwhile: choose another name, or replace it with --overwrite"
+            raise AlreadyExists(fact) from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            temporary.rename(place)
 
     def _copy_out(self) -> None:
-        plain = str(self._path) in STDOUT
-        out = os.dup(1) if plain else os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        number = descriptor(self._path)
+        out = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY) if number is None else os.dup(number)
         try:
             for block in file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK):
                 write_all(out, block)
         finally:
             os.close(out)
+
+
+def write_new(path: Path, data: bytes, overwriting: Overwriting = NOTHING) -> None:
+    """Write a small file, whole or not at all. Raises AlreadyExists, Invalid, NotFound, StorageFailed."""
+    file = OutFile(path, overwriting)
+    file.begin()
+    try:
+        with disk(file.shown, "write"):
+            write_all(file.fd, data)
+        file.commit()
+    finally:
+        file.abort()

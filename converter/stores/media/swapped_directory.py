@@ -21,6 +21,7 @@ from converter.stores.disk import (
 )
 from converter.stores.media.pour import poured_file
 from converter.stores.media.temporary import NAME, Staging
+from converter.stores.overwriting import Inputs
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -29,9 +30,14 @@ _RENAME_EXCHANGE = 2
 class SwappedDirectory(Staging):
     """A flat directory of files. Any number of threads may ``take``."""
 
-    def __init__(self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str]) -> None:
-        """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files."""
+    def __init__(
+        self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs | None = None
+    ) -> None:
+        """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files. Others
+        in it stay, and it must not have any of ``inputs``.
+        """
         super().__init__(path)
+        self._inputs = inputs or Inputs()
         self._replaceable = replaceable
         self._ours = ours
         self._serial = itertools.count()
@@ -43,6 +49,9 @@ class SwappedDirectory(Staging):
                 raise Invalid(f"got {self.shown}, which is no directory, want one or a new name")
             if not self._empty() and not self._replaceable(self.path):
                 raise Invalid(f"got {self.shown}, which is neither empty nor a dir: image, want one of them")
+            for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
+                if self._ours.fullmatch(path.name):
+                    self._inputs.refuse(path, path.stat())
             self.stage()
 
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> Descriptor:
@@ -79,13 +88,17 @@ class SwappedDirectory(Staging):
 
     def _exchanged(self) -> bool:
         """Swap the two directories; the old one is then in the staging place, and removed with it."""
-        if self.inside or not self._replaceable(self.path):
+        if self.inside or not self._replaceable(self.path) or self._others():
             return False
         rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         if rename is None:
             return False
         paths = os.fsencode(self.staged), os.fsencode(self.path)
         return bool(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+
+    def _others(self) -> bool:
+        """Whether the place has files that are not of an image, which would be removed with the old one."""
+        return not all(self._ours.fullmatch(name) or NAME.fullmatch(name) for name in names_in(self.path))
 
     def _move(self, last: str) -> None:
         if not self._empty() and not self._replaceable(self.path):

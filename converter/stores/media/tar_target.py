@@ -16,6 +16,7 @@ from converter.stores.disk import disk, pwrite_all, write_down
 from converter.stores.media import Documents, blob_name
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
+from converter.stores.overwriting import NOTHING, Overwriting
 from converter.streams.tar.fields import DIR, FILE, SIZE, block, long_name, octal, padding
 
 _OCTAL_SIZE = 8**11
@@ -24,8 +25,8 @@ _OCTAL_SIZE = 8**11
 class TarTarget:
     """Writes the tar of a layout. Calls must not overlap."""
 
-    def __init__(self, path: Path, epoch: int = 0) -> None:
-        self._out = OutFile(path)
+    def __init__(self, path: Path, epoch: int = 0, overwriting: Overwriting = NOTHING) -> None:
+        self._out = OutFile(path, overwriting)
         self._epoch = epoch
         self._end = 0
         self._blobs: dict[Digest, int] = {}

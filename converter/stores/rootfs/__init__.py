@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from converter.model.platform import host
-from converter.model.reference import STDOUT, Location
+from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores.disk import disk
 from converter.stores.options import StoreOptions
+from converter.stores.overwriting import Kind, is_stream
 from converter.stores.rootfs.bundle import ROOTFS, BundleSink, RootfsSink
 from converter.stores.rootfs.flat import FlatSink
 
@@ -37,7 +38,15 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     path = Path(location.path)
     if location.transport == "bundle":
         return BundleSink(path, options)
+    return FlatSink(path, options.overwriting()) if _is_flat(path) else RootfsSink(path, options)
+
+
+def written(location: Location) -> dict[Path, Kind]:
+    """The files that the sink writes, with what they hold."""
+    path = Path(location.path)
+    return {path: ""} if location.transport == "rootfs" and _is_flat(path) else {}
+
+
+def _is_flat(path: Path) -> bool:
     with disk(path, "write"):
-        piped = location.path in STDOUT or (path.exists() and not path.is_dir() and not path.is_file())
-        flat = piped or (path.suffix == ".tar" and not path.is_dir())
-    return FlatSink(path) if flat else RootfsSink(path, options)
+        return is_stream(path) or (path.suffix == ".tar" and not path.is_dir())

@@ -13,6 +13,7 @@ from converter.model.image import Attachment
 from converter.stores.disk import disk, write_all
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
+from converter.stores.overwriting import NOTHING, Overwriting
 
 
 class FlatSink:
@@ -21,8 +22,8 @@ class FlatSink:
     accepts = frozenset((types.ROOTFS,))
     ordered = True
 
-    def __init__(self, path: Path) -> None:
-        self._file = OutFile(path)
+    def __init__(self, path: Path, overwriting: Overwriting = NOTHING) -> None:
+        self._file = OutFile(path, overwriting)
         self._made: Descriptor | None = None
 
     def __enter__(self) -> Self:
