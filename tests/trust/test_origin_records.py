@@ -51,7 +51,9 @@ def test_a_record_goes_where_its_image_goes_and_leaves_with_it(tmp_path: Path) -
     converter.convert(origins.oci(tmp_path / "source"), f"aci:{tmp_path}/app.aci")
     converter.convert(f"aci:{tmp_path}/app.aci", f"aci:{tmp_path}/copy.aci")
     assert asked(f"aci:{tmp_path}/copy.aci").ok
-    converter.convert(origins.aci(tmp_path / "other.aci"), f"aci:{tmp_path}/copy.aci", compress="none", origin="never")
+    converter.convert(
+        origins.aci(tmp_path / "other.aci"), f"aci:{tmp_path}/copy.aci", compress="none", origin="never", overwrite=True
+    )
     assert not (tmp_path / "copy.aci.origin").exists()
 
 

@@ -67,7 +67,7 @@ def rounds(sink: str, replacing: bool, times: int, folder_: Path, chance: random
     def command(name: str) -> tuple[str, ...]:
         # An OCI layout keeps what it has, so that both images have the same name there.
         more = ":app" if sink in {"oci", "oci-archive", "docker-archive"} else ""
-        return ("convert", "--no-cache", f"oci:{name}:app", f"{sink}:out/x{more}")
+        return ("convert", "--no-cache", "--overwrite", f"oci:{name}:app", f"{sink}:out/x{more}")
 
     def prepared() -> Path:
         stand = Path(tempfile.mkdtemp(dir=folder_))

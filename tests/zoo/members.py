@@ -141,7 +141,7 @@ def layout(
 def to(source: str, *targets: str, more: Command = ()) -> Iterator[Command]:
     """Conversions of a source to each target, one by one."""
     for target in targets:
-        yield ("convert", "--no-cache", *more, source, target)
+        yield ("convert", "--no-cache", "--overwrite", *more, source, target)
 
 
 ROOTFS = "rootfs:out/rootfs"
