@@ -93,7 +93,9 @@ def test_what_a_record_keeps_is_not_lost(destination: str, tmp_path: Path) -> No
     done = converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True)
     assert [(loss.field, loss.kept) for loss in done.losses] == [("attachments", "the origin record")]
     with pytest.raises(LossRefused, match=r"got one loss \(attachments\)"):
-        converter.convert(source, destination.format(tmp_path), compress="zstd", strict=True, origin="never")
+        converter.convert(
+            source, destination.format(tmp_path), compress="zstd", strict=True, origin="never", overwrite=True
+        )
 
 
 @pytest.mark.parametrize(
