@@ -17,6 +17,8 @@ COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
     "sync": ("converter.cli.sync", "Copy many images to other places: those in a file, or all in a place."),
     "inspect": ("converter.cli.inspect", "Describe an image: format, platforms, config, layers, signatures."),
+    "ls": ("converter.cli.ls", "List the files of an image."),
+    "cat": ("converter.cli.cat", "Write one file of an image to standard output."),
     "tags": ("converter.cli.tags", "List the images in a place."),
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),
     "validate": ("converter.cli.validate", "Report everything that is wrong with images or documents."),

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any, TextIO
 
-RED, GREEN, YELLOW, BOLD, FAINT = "31", "32", "33", "1", "2"
+RED, GREEN, YELLOW, BLUE, BOLD, FAINT = "31", "32", "33", "34", "1", "2"
 
 LONGEST = 1600
 """The most characters shown of an error."""

@@ -1,0 +1,213 @@
+"""The files of an image as they are in a container of it, found from the top layer down.
+
+A layer is read only while the layers above it leave something open (image-spec 1.1.1, layer.md, "Applying Changesets").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+from converter.errors import Invalid, NotFound, within
+from converter.model.content import Open
+from converter.model.limits import in_force
+from converter.streams import Block
+from converter.streams.tar import fields
+from converter.streams.tar.cover import NOBODY, Cover
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.held import Held
+from converter.streams.tar.names import clean, contained, parent, shown
+from converter.streams.tar.scan import entries
+from converter.streams.tar.sparse import content, real_size
+from converter.streams.tar.winners import Winners
+from converter.streams.whiteout import Empties, Removes, whiteout
+
+MOST_LINKS = 40
+"""Symbolic links followed on the way to one file, as in Linux."""
+
+
+class File(NamedTuple):
+    """A file, its path without a slash before it, and the number of the layer that it comes from."""
+
+    path: bytes
+    entry: Entry | None
+    """What the layer says of it; None for a directory that no layer describes."""
+    layer: int
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether there can be files in it."""
+        return self.entry is None or self.entry.type == fields.DIR
+
+
+class _Layer:
+    """What one layer adds and hides."""
+
+    def __init__(self, opened: Open, held: Held) -> None:
+        self.gone: set[bytes] = set()
+        self.emptied: set[bytes] = set()
+        winners = Winners(held)
+        numbered: dict[int, tuple[bytes, Entry]] = {}
+        with closing(entries(opened(), held.limits, held)) as source:
+            for ordinal, entry in enumerate(source):
+                path = contained(entry.name)
+                if entry.type not in fields.FILES:
+                    continue
+                if b".wh." in path and (mark := whiteout(path)):
+                    if isinstance(mark, Removes):
+                        self.gone.add(mark.path)
+                    elif isinstance(mark, Empties):
+                        self.emptied.add(mark.directory)
+                    continue
+                for replaced in winners.add(path, parent(path), ordinal, entry.type == fields.DIR):
+                    name, other = numbered.pop(replaced)
+                    if other.type != fields.DIR:  # it had hidden what is below before it was replaced
+                        self.gone.add(name)
+                numbered[ordinal] = path, entry
+        self.entries: dict[bytes, Entry] = dict(numbered.values())
+        self.directories: Collection[bytes] = winners.directories
+        """All directories, also those that no entry describes."""
+
+    def hides(self, path: bytes) -> bool:
+        """Whether layers below cannot have a file at this path."""
+        if path in self.gone:
+            return True
+        while path:
+            path = parent(path)
+            above = self.entries.get(path)
+            if path in self.gone or path in self.emptied or (above is not None and above.type != fields.DIR):
+                return True
+        return False
+
+
+class Files:
+    """The files that ``layers``, base first, make. Raises what scanning a layer raises, when one is read."""
+
+    def __init__(self, layers: Sequence[Open]) -> None:
+        self._layers = layers
+        self._held = Held(in_force())
+        self._read: list[_Layer] = []
+        """Those that have been read, the top one first."""
+
+    @property
+    def layers_read(self) -> int:
+        """How many layers have been read so far."""
+        return len(self._read)
+
+    def find(self, path: bytes) -> File:
+        """The file at a path, as a process in the container finds it: through symbolic links. Raises NotFound."""
+        left, here, followed = clean(path).split(b"/"), b"", 0
+        while left:
+            name = left.pop(0)
+            if name in {b"", b"."}:
+                continue
+            here = parent(here) if name == b".." else (here + b"/" + name if here else name)
+            file = self._at(here, directory=any(left))
+            if file is None:
+                raise NotFound(f"no file {shown(b'/' + here)}")
+            if file.entry is not None and file.entry.type == fields.SYMLINK:
+                followed += 1
+                if followed > MOST_LINKS:
+                    raise Invalid(f"too many symbolic links on the way to {shown(path)}")
+                target = file.entry.linkname
+                here = b"" if target.startswith(b"/") else parent(here)
+                left = [*target.split(b"/"), *left]
+            elif left and any(left) and not file.is_directory:
+                raise NotFound(f"{shown(b'/' + here)} is not a directory")
+        found = self._at(here)
+        return File(b"", None, 0) if found is None else found
+
+    def below(self, directory: bytes, depth: int | None = None) -> list[File]:
+        """The files in a directory, whose path has no slash before it, sorted by their bytes, a directory before its
+        contents. ``depth`` 1 is what is in the directory itself, None everything.
+        """
+        found: dict[bytes, File] = {}
+        cover = Cover()
+        start = directory + b"/" if directory else b""
+        for number, layer in self._each():
+            top = len(self._layers) - 1 - number
+            for path, entry in layer.entries.items():
+                if not path.startswith(start) or path == directory:
+                    continue
+                is_directory = entry.type == fields.DIR
+                if cover.lowest(path, parent(path), is_directory) == NOBODY:
+                    found[path] = File(path, entry, top)
+            for path in layer.directories:
+                new = path.startswith(start) and path not in found and path != directory
+                if new and cover.lowest(path, parent(path), directory=True) == NOBODY:
+                    found[path] = File(path, None, top)
+            if layer.hides(directory + b"/.") or directory in layer.emptied:
+                break
+            files = [path for path, one in layer.entries.items() if one.type != fields.DIR]
+            listed = [path for path, one in layer.entries.items() if one.type == fields.DIR]
+            gone = [*layer.gone, *files]
+            cover.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
+        level = start.count(b"/") + (depth or 0)
+        kept = (one for one in found.values() if depth is None or one.path.count(b"/") < level)
+        return sorted(kept, key=lambda one: one.path.split(b"/"))
+
+    def read(self, file: File) -> Iterator[Block]:
+        """The content of a regular file. Raises Invalid for another type, NotFound for a hard link to nothing."""
+        entry, path, layer = file.entry, file.path, file.layer
+        for _ in range(MOST_LINKS):
+            if entry is None or entry.type != fields.LINK:
+                break
+            path = contained(clean(entry.linkname))
+            target = self._at(path, layer)
+            if target is None:
+                raise NotFound(f"hard link {shown(b'/' + file.path)}: no file {shown(b'/' + path)}")
+            entry, layer = target.entry, target.layer
+        if entry is None or entry.type != fields.FILE:
+            raise Invalid(f"{shown(b'/' + file.path)} is not a regular file")
+        yield from self._content(path, layer)
+
+    def size(self, file: File) -> int:
+        """The bytes of a regular file, or of what a hard link leads to; 0 for what has none."""
+        entry, layer = file.entry, file.layer
+        for _ in range(MOST_LINKS):
+            if entry is None or entry.type != fields.LINK:
+                break
+            target = self._at(contained(clean(entry.linkname)), layer)
+            entry, layer = (None, 0) if target is None else (target.entry, target.layer)
+        return real_size(entry) if entry is not None and entry.type == fields.FILE and not entry.sparse else 0
+
+    def _at(self, path: bytes, highest: int | None = None, *, directory: bool = False) -> File | None:
+        """What is at a path, without following links; with ``highest``, as that layer and those below it have it.
+
+        With ``directory``, it suffices to know that a directory is there.
+        """
+        implied: File | None = None
+        for number, layer in self._each():
+            top = len(self._layers) - 1 - number
+            if highest is not None and top > highest:
+                continue
+            entry = layer.entries.get(path)
+            if entry is not None:
+                return implied if implied is not None and entry.type != fields.DIR else File(path, entry, top)
+            if path in layer.directories and implied is None:
+                implied = File(path, None, top)
+            if implied is not None and directory:
+                break
+            if layer.hides(path):
+                break
+        return implied
+
+    def _content(self, path: bytes, number: int) -> Iterator[Block]:
+        """The content of an entry, from its layer, which is read again."""
+        wanted = self._read[len(self._layers) - 1 - number].entries[path].own
+        held = Held(in_force())
+        with within(f"layer[{number}]"), closing(entries(self._layers[number](), held.limits, held)) as source:
+            for entry in source:
+                if contained(entry.name) == path and entry.own == wanted:
+                    yield from content(entry, held.limits.holes)
+                    return
+
+    def _each(self) -> Iterator[tuple[int, _Layer]]:
+        """The layers from the top down, each read when it is needed for the first time."""
+        for number in range(len(self._layers)):
+            if number == len(self._read):
+                layer = len(self._layers) - 1 - number
+                with within(f"layer[{layer}]"):
+                    self._read.append(_Layer(self._layers[layer], self._held))
+            yield number, self._read[number]

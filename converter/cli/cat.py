@@ -1,0 +1,39 @@
+"""``transship cat``: one file of an image, whatever its format."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from converter.cli.environment import store_options
+from converter.cli.flags import common
+from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option
+from converter.cli.ls import files_of
+
+EXAMPLES = """\b
+Examples:
+  transship cat docker://registry.example/app:1 /etc/os-release
+  transship cat app.aci /etc/passwd
+"""
+
+
+@click.command("cat", epilog=EXAMPLES)
+@click.argument("reference", metavar="REF")
+@click.argument("path")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
+@aci_path_option
+@store_options
+@common
+def command(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, ...]) -> None:
+    """Write one file of REF to standard output, found as a process in a container of it would find it.
+
+    No layer below the one that has the file is read.
+    """
+    share_heap()
+    with files_of(reference, platform, aci_paths) as files:
+        for block in files.read(files.find(os.fsencode(path))):
+            sys.stdout.buffer.write(block)

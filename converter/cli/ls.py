@@ -1,0 +1,150 @@
+"""``transship ls``: the files of an image, whatever its format."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.environment import store, store_options
+from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option
+from converter.cli.text import BLUE, show, show_json, show_parts, size
+
+if TYPE_CHECKING:
+    from converter.browse import File, Files
+
+EXAMPLES = """\b
+Examples:
+  transship ls oci:app
+  transship ls -l docker://registry.example/app:1 /etc
+  transship ls --depth 2 app.aci /usr
+"""
+
+
+@click.command("ls", epilog=EXAMPLES)
+@click.argument("reference", metavar="REF")
+@click.argument("path", default="/")
+@click.option("-l", "--long", "detailed", is_flag=True, help="Type, mode, owner, size, time, layer, target of a link.")
+@click.option(
+    "--depth",
+    type=WholeNumber(min=0),
+    default=1,
+    metavar="N",
+    help="How many directories deep; 0: all of them. Default: 1.",
+)
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
+@aci_path_option
+@store_options
+@common
+def command(
+    reference: str, path: str, *, detailed: bool, depth: int, platform: str | None, aci_paths: tuple[Path, ...]
+) -> None:
+    """List the files of REF as a container of it has them: a directory's contents, or one file.
+
+    A layer is read only where the layers above it leave something open. Layers are numbered from 0, the base.
+    """
+    share_heap()
+    with files_of(reference, platform, aci_paths) as files:
+        file = files.find(os.fsencode(path))
+        found = files.below(file.path, depth or None) if file.is_directory else [file]
+        if flags().json:
+            show_json([described(one, files) for one in found])
+            return
+        start = len(file.path) + 1 if file.is_directory and file.path else 0
+        for one in found:
+            name = os.fsdecode(one.path[start:])
+            if detailed:
+                show_parts((row(one, files), ""), (name, colour_of(one)), (target_of(one), ""))
+            else:
+                show(name + ("/" if one.is_directory else ""), colour=colour_of(one))
+
+
+@contextmanager
+def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) -> Iterator[Files]:
+    """The files of what a reference names. Raises what reading raises."""
+    from converter.browse import Files
+    from converter.cli.profile import image_of
+    from converter.cli.reading import reading
+    from converter.streams.content import uncompressed
+
+    with reading(reference, store(), aci_paths) as opened:
+        image = image_of(opened, platform)
+        yield Files([partial(uncompressed, layer) for layer in image.layers])
+
+
+KINDS = {b"0": "-", b"1": "-", b"2": "l", b"3": "c", b"4": "b", b"5": "d", b"6": "p"}
+TYPES = {
+    "-": "file",
+    "l": "symlink",
+    "c": "character device",
+    "b": "block device",
+    "d": "directory",
+    "p": "fifo",
+}
+
+
+def row(file: File, files: Files) -> str:
+    """Type, mode, owner, size, time and layer of a file, in columns."""
+    told = described(file, files)
+    kind = "d" if file.entry is None else KINDS[file.entry.type]
+    mode = stat.filemode(told["mode"]).replace("?", kind, 1)
+    shown = size(told["size"]) if kind == "-" else ""
+    time = told["mtime"][:16].replace("T", " ")
+    return f"{mode} {told['uid']:>5}:{told['gid']:<5} {shown:>10}  {time:16}  layer {told['layer']:<3} "
+
+
+def target_of(file: File) -> str:
+    """An arrow and the target of a symbolic link; empty for anything else."""
+    told = file.entry.linkname if file.entry is not None and file.entry.type == b"2" else b""
+    return f" -> {os.fsdecode(told)}" if told else ""
+
+
+def colour_of(file: File) -> str:
+    """Directories stand out."""
+    return BLUE if file.is_directory else ""
+
+
+def described(file: File, files: Files) -> dict[str, Any]:
+    """The JSON of ``ls --json``."""
+    entry = file.entry
+    if entry is None:
+        return {
+            "path": "/" + os.fsdecode(file.path),
+            "type": "directory",
+            "mode": 0o755,
+            "uid": 0,
+            "gid": 0,
+            "size": 0,
+            "mtime": "",
+            "layer": file.layer,
+        }
+    told = {
+        "path": "/" + os.fsdecode(file.path),
+        "type": TYPES[KINDS[entry.type]],
+        "mode": entry.mode,
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "size": files.size(file),
+        "mtime": time_of(entry.mtime_ns),
+        "layer": file.layer,
+    }
+    if entry.linkname:
+        told["target" if entry.type == b"2" else "hard_link"] = os.fsdecode(entry.linkname)
+    return told
+
+
+def time_of(nanoseconds: int) -> str:
+    """A time in RFC 3339, to the second; empty if no calendar has it."""
+    try:
+        return f"{datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (OverflowError, ValueError, OSError):
+        return ""
