@@ -9,6 +9,7 @@ import click
 
 from converter.cli.flags import together
 from converter.errors import Usage
+from converter.model.transport import IMAGES
 
 if TYPE_CHECKING:
     from converter.model.compression import Compression
@@ -33,7 +34,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 _PACKINGS = ("keep", "none", "gzip", "zstd")
 
 image_options = together(
-    click.option("--to", type=click.Choice(("docker", "oci", "aci")), help="The format, if DEST can hold several."),
+    click.option("--to", type=click.Choice(IMAGES), help="The format, if DEST can hold several."),
     click.option(
         "--platform",
         "platforms",

@@ -57,7 +57,7 @@ def reading(fetch: Fetch) -> Callable[[Descriptor], Item]:
 
 def labelled(root: Known) -> Known:
     """A root document with its media type; if it has none, the one that its content states. Raises Invalid."""
-    if root.descriptor.media_type == types.ACI or opaque(root.descriptor.media_type):
+    if root.descriptor.media_type in types.WHOLE or opaque(root.descriptor.media_type):
         return root
     root = root.pinned()
     if root.descriptor.media_type in READERS:

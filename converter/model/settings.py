@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from converter.model.compression import Compression
 from converter.model.frozen import frozen
+from converter.model.members import member, texts
 from converter.model.platform import only
 
 
@@ -28,6 +32,29 @@ class Settings:
     rkt_dev_links: bool = False
     changes: tuple[str, ...] = ()
     epoch: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The members in an origin record."""
+        found: dict[str, Any] = {
+            "platforms": list(self.platforms),
+            "squash": self.squash,
+            "layered": self.layered,
+            "devLinks": self.rkt_dev_links,
+            "epoch": self.epoch or 0,
+        }
+        return found | ({"changes": list(self.changes)} if self.changes else {})
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Self:
+        """The settings in an origin record; raises Invalid."""
+        return cls(
+            platforms=texts(said, "platforms"),
+            squash=said.get("squash") is True,
+            layered=said.get("layered") is True,
+            rkt_dev_links=said.get("devLinks") is True,
+            epoch=member(said, "epoch", int),
+            changes=texts(said, "changes"),
+        )
 
     @property
     def platform(self) -> str:

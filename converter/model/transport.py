@@ -53,3 +53,6 @@ TRANSPORTS: Mapping[str, Transport] = {
     "rootfs": Transport(formats=("runtime",), path_only=True, ending=""),
     "bundle": Transport(formats=("runtime",), path_only=True, ending=""),
 }
+
+IMAGES = tuple({name: None for kind in TRANSPORTS.values() for name in kind.formats if name != "runtime"})
+"""The formats of images, as opposed to the input of runtimes."""

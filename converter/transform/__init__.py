@@ -13,7 +13,6 @@ from converter.model.image import Image, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
-from converter.transform.changes import changed
 from converter.transform.layers import Edit, as_asked, as_in, squashed
 from converter.transform.platforms import select
 
@@ -36,6 +35,8 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
 
     item = each_image(resolve)(item)
     if settings.changes:
+        from converter.transform.changes import changed
+
         item = each_image(lambda image: changed(image, settings.changes))(item)
     if settings.squash:
         item = each_image(squashed)(item)

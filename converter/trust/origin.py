@@ -18,7 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.members import lenient, member, objects, texts
+from converter.model.members import lenient, member, objects
 from converter.model.naming import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
@@ -99,19 +99,10 @@ def part(content: Known, title: str) -> Descriptor:
 
 def document(record: Record) -> bytes:
     """The config of the artifact."""
-    settings = record.settings
     members = {
         "version": VERSION,
         "root": record.root.bare().to_json(),
-        "settings": {
-            "platforms": list(settings.platforms),
-            "called": record.name,
-            "squash": settings.squash,
-            "layered": settings.layered,
-            "devLinks": settings.rkt_dev_links,
-            "epoch": settings.epoch or 0,
-            **({"changes": list(settings.changes)} if settings.changes else {}),
-        },
+        "settings": record.settings.to_json() | {"called": record.name},
         "attachments": [_attachment(one) for one in record.attachments],
         "layers": [_layer(one) for one in record.layers],
     }
@@ -172,14 +163,7 @@ def parse(data: bytes) -> Record:
     _at_most(member(settings, "platforms", list), "platforms")
     return Record(
         root=Descriptor.from_json(said.get("root")),
-        settings=Settings(
-            platforms=texts(settings, "platforms"),
-            squash=settings.get("squash") is True,
-            layered=settings.get("layered") is True,
-            rkt_dev_links=settings.get("devLinks") is True,
-            epoch=member(settings, "epoch", int),
-            changes=texts(settings, "changes"),
-        ),
+        settings=Settings.from_json(settings),
         name=member(settings, "called", str),
         attachments=tuple(map(_read_attachment, _at_most(objects(said, "attachments"), "attachments"))),
         layers=tuple(map(_read_layer, _at_most(objects(said, "layers"), "layers"))),
