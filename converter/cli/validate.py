@@ -49,16 +49,25 @@ Examples:
     help="What to follow: the reference implementations, or the text of the specifications.",
 )
 @click.option(
+    "--fail-on",
+    type=click.Choice(("error", "warning")),
+    default="error",
+    show_default=True,
+    help="What makes the exit status 1.",
+)
+@click.option(
     "--list-rules", is_flag=True, help="Print every rule, or those of --kind, and exit; with --json for programs."
 )
 @store_options
 @common
-def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, list_rules: bool) -> int:
+def command(
+    *, targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, fail_on: str, list_rules: bool
+) -> int:
     """Report everything that is wrong with images or JSON documents.
 
     TARGET is a reference, a file, a directory, or - for a document on standard input. Of an image all blobs are read;
     a reference without a name means all images that are there. Exit status 1 if a target is invalid, or one of
-    several cannot be read; warnings leave it valid.
+    several cannot be read; warnings leave it valid, and count with --fail-on warning alone.
     """
     form = "json" if flags().json else form
     if list_rules:
@@ -72,7 +81,8 @@ def command(targets: tuple[str, ...], kind: str | None, form: str, profile: Prof
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
     report(checked, form, quiet=flags().quiet)
-    return 0 if all(one.valid for one in checked) else 1
+    passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
+    return 0 if passed else 1
 
 
 def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:

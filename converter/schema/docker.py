@@ -122,8 +122,6 @@ RULES = (
         spec=_V2 + "Image Manifest Field Descriptions: digest",
         kinds=("docker-schema1", "docker-schema2", "docker-manifest-list"),
         check=referenced_digest,
-        compat="warning",
-        note="The reference reads a manifest without looking into its digests.",
     ),
     Rule(
         name="docker/config-media-type",
@@ -191,8 +189,7 @@ RULES = (
         spec=_SPEC + "Image JSON: rootfs, diff_ids",
         kinds=("docker-config",),
         check=bad_diff_ids,
-        compat="warning",
-        note="The engine takes any text until it unpacks the layer.",
+        note="The engine takes any text until it unpacks the layer, which then fails.",
     ),
     Rule(
         name="docker/rootfs-type",

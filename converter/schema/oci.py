@@ -202,8 +202,7 @@ RULES = (
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=_MANIFESTS,
         check=referenced_digest,
-        compat="warning",
-        note="The reference checks this of a descriptor that stands alone, and not of those in a manifest.",
+        note="The official schema does not ask it; containerd, the Engine and podman refuse such a manifest.",
     ),
     Rule(
         name="oci/diff-id",
@@ -211,8 +210,7 @@ RULES = (
         spec=_OCI + "config.md, Layer DiffID",
         kinds=("oci-config",),
         check=bad_diff_ids,
-        compat="warning",
-        note="The reference takes any string.",
+        note="The official schema takes any string; containerd, the Engine and podman cannot unpack such a layer.",
     ),
     Rule(
         name="oci/manifest-media-type",

@@ -44,6 +44,22 @@ def test_a_valid_document_is_said_to_be_so(good: str, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == f"{good}: oci-layout: valid\n"
 
 
+@pytest.mark.parametrize(
+    "text, level, status",
+    [
+        pytest.param(GOOD, "warning", 0, id="nothing is wrong"),
+        pytest.param(WARNED, "error", 0, id="a warning is let pass"),
+        pytest.param(WARNED, "warning", 1, id="a warning fails where that is asked for"),
+        pytest.param(BAD, "error", 1, id="an error fails"),
+        pytest.param(BAD, "warning", 1, id="an error fails where warnings do"),
+    ],
+)
+def test_the_status_follows_what_is_to_fail(tmp_path: Path, text: str, level: str, status: int) -> None:
+    target = written(tmp_path / "document.json", text)
+
+    assert run(["validate", "--kind", "oci-layout", "--fail-on", level, target]) == status
+
+
 def test_quiet_says_nothing_of_what_is_well(good: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "--quiet", good, bad]) == 1
     assert good not in capsys.readouterr().out

@@ -46,12 +46,15 @@ WHY = {
     "oci/data-base64": "The official schema names the encoding and does not check it. Go's decoder does, but for"
     " line breaks, which it passes over and other decoders refuse.",
     "oci/digest-encoding": "The official schema knows the grammar of digests, and no algorithm; go-digest does.",
+    "oci/diff-id": "The official schema takes any string. No layer has such a diff_id, so nobody can unpack it.",
     "oci/digest-syntax": "Python's `$` stands before a final line break as well.",
     "oci/environment": "The official schema takes any string; the validator around it asks for NAME=VALUE.",
     "oci/environment-line": "oci-image-tool refuses a line break in a value, by accident of its pattern. Every runtime"
     " takes it, and so do we, with a warning.",
     "oci/media-type-syntax": "The official pattern of 1.1.0 has `&-^` in brackets, a range that holds `/` and `;`; and"
     " Python's `$` stands before a final line break as well.",
+    "oci/reference-digest-encoding": "The official schema knows the grammar of digests, and no algorithm; containerd,"
+    " the Engine and podman refuse such a digest.",
     "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
     "oci/timestamp-for-go": "RFC 3339 allows small letters, and Python's checker of date-time takes them; Go does not.",
     "oci/timestamp-syntax": "Python's checker of date-time takes a final line break.",
