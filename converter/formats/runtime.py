@@ -22,8 +22,7 @@ from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
 from converter.streams import Block
-from converter.streams.flatten import Flatten
-from converter.streams.squash import squash
+from converter.streams.squash import Flatten, squash
 
 name = "runtime"
 whole = "a root file system"

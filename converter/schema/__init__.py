@@ -1,10 +1,8 @@
 """Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
 from converter.schema.check import check, is_valid, rules
-from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity
-from converter.schema.guess import guess
-from converter.schema.kinds import FAMILIES, KINDS, bundle, schema
-from converter.schema.tolerance import blocking, in_an_image
+from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity, blocking, in_an_image
+from converter.schema.kinds import FAMILIES, KINDS, bundle, guess, schema
 
 __all__ = [
     "FAMILIES",

@@ -10,9 +10,8 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.forms import faults, go_time_form, no_time, not_go_time, repeated
+from converter.schema.forms import faults, go_time_form, is_web_url, no_time, not_go_time, repeated
 from converter.schema.walk import lists, numbers, objects, texts
-from converter.schema.web import is_web_url
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ISOLATORS = frozenset(

@@ -21,12 +21,13 @@ from converter.schema.forms import (
     faults,
     history_mismatch,
     impossible_time,
+    is_uri,
+    is_url,
     not_go_time,
     odd_encoding,
     wrong_media_type,
 )
 from converter.schema.walk import objects, texts
-from converter.schema.web import is_uri, is_url
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")

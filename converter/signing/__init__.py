@@ -15,20 +15,52 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Attachment
+from converter.model.image import Artifact, Attachment
 from converter.model.limits import enforced
 from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
-from converter.signing.forms import Subject, as_artifact, as_file
 from converter.stores import StoreOptions, beside, open_sink, open_source
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
 from converter.trust import artifact, openpgp
 from converter.trust import signature as kinds
+from converter.trust.claim import Claim
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.naming import name_of
 
 __all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign"]
+
+
+@frozen
+class Subject:
+    """What is to be signed: an image's root and its name. ``time`` of signing is in seconds since 1970."""
+
+    root: Descriptor
+    name: ImageName
+    time: int
+
+    @property
+    def claim(self) -> Claim:
+        """The claim to sign: this digest has that name."""
+        return Claim(digest=self.root.digest, identity=str(self.name))
+
+
+def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
+    """Sign an image; returns the signature as a manifest, and its tag, empty for a referrer.
+
+    ``before`` are the layers of existing cosign signatures: all share one manifest.
+    """
+    if isinstance(maker, CosignKey):
+        made = artifact.cosign_image([maker.sign(subject.claim, subject.time)], before)
+        return made, artifact.tag_of(subject.root.digest)
+    return artifact.simple_signing(maker.message(subject.claim, subject.time), subject.root), ""
+
+
+def as_file(maker: Maker, subject: Subject) -> bytes:
+    """Sign an image; returns the signature as the content of a file ``signature-N``."""
+    if isinstance(maker, CosignKey):
+        return artifact.sigstore_file(*maker.sign(subject.claim, subject.time))
+    return maker.message(subject.claim, subject.time)
 
 
 @frozen

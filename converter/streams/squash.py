@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
 from converter.errors import Unsupported, within
-from converter.model.content import Open, Replaced
+from converter.model.content import Blocks, LayerFacts, Open, Replaced
+from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
-from converter.streams import Block, Blocks
+from converter.streams import Block
 from converter.streams.blocks import gathered
 from converter.streams.content import Superseded
 from converter.streams.tar.cover import NOBODY, Cover
@@ -209,3 +210,11 @@ def _refuse(entry: Entry) -> None:
     """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
     if entry.type not in {b"V", b"N"}:
         raise Unsupported(f"entry {shown(entry.name)}: got the type {shown(entry.type)}, want a file of a file system")
+
+
+@frozen(kw_only=False)
+class Flatten:
+    """Squashes layers."""
+
+    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
+        return squash(inputs, replaced=replaced)

@@ -139,7 +139,7 @@ def squashed(image: Image) -> Image:
     """The image with one layer holding the file tree of all; its history becomes one step that lists the others."""
     if len(image.layers) < 2:
         return image
-    from converter.streams.flatten import Flatten
+    from converter.streams.squash import Flatten
 
     content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
     created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)

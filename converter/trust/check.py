@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, Untrusted
-from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp, simple_signing
+from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp
 from converter.trust import signature as kinds
+from converter.trust.claim import ATOMIC, Claim
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Subject, Trusted
 
@@ -29,7 +31,7 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[V
     """The verdicts of one signature."""
     try:
         if signature.kind == kinds.SIMPLE_SIGNING:
-            return simple_signing.verify(signature, found, trusted)
+            return _simple(signature, found, trusted)
         if signature.kind == kinds.DETACHED:
             return _detached(signature, found, trusted)
         return (_verify(signature, found, trusted),)
@@ -50,4 +52,26 @@ def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[V
     return tuple(
         Verdict(signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem)
         for one in openpgp.detached(signature.data, found.file(), trusted)
+    )
+
+
+def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+    """Verify a claim in a signed message (containers-signature(5)), which is parsed only then.
+
+    One verdict per signer. Raises Untrusted, Invalid.
+    """
+    content, signers = openpgp.inline(signature.data, trusted)
+    claim = Claim.parse(content, ATOMIC)
+    trusted.check_digest(found, claim.digest)
+    note = replace(trusted, rule=trusted.rule.with_tags()).check_name(found, claim.identity)
+    return tuple(
+        Verdict(
+            signature=signature,
+            ok=not one.problem,
+            signer=one.fingerprint,
+            key=one.source,
+            identity=claim.identity,
+            reason=one.problem or note,
+        )
+        for one in signers
     )

@@ -18,7 +18,6 @@ from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
 from converter.model.members import decoded, member, objects
 from converter.model.naming import TITLE
-from converter.trust import canonical_json
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
 from converter.trust.times import expiry_of, moment
@@ -151,7 +150,7 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
 
 def _made(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
-    data = canonical_json.dump(document["signed"])
+    data = canonical(document["signed"])
     for row in at_most(objects(document, "signatures"), "signers", "signatures"):
         raw, method = decoded(member(row, "sig", str), "a signature"), member(row, "method", str)
         try:
@@ -176,7 +175,7 @@ def _key(name: str, row: dict[str, Any]) -> Key:
     kind, value = member(row, "keytype", str), member(row, "keyval", dict)
     public = member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
-    if hashlib.sha256(canonical_json.dump(plain)).hexdigest() != name:
+    if hashlib.sha256(canonical(plain)).hexdigest() != name:
         raise Invalid(f"got the key ID {name[:80]!r}, want the hash of its key")
     return load(decoded(public, "a key"))
 
@@ -205,3 +204,28 @@ def _kind(data: bytes) -> str:
         return str(member(member(document, "signed", dict), "_type", str))
     except Invalid:
         return ""
+
+
+def canonical(value: Any) -> bytes:
+    r"""Encode a value as TUF signs it (docker/go, canonical/json; OLPC's Canonical JSON).
+
+    Keys are sorted, nothing but ``\`` and ``"`` is escaped, and there are no spaces. Raises Invalid for fractions.
+    """
+    return _canonical(value).encode()
+
+
+def _canonical(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list():
+            return "[" + ",".join(map(_canonical, value)) + "]"
+        case dict():
+            return "{" + ",".join(f"{_canonical(key)}:{_canonical(value[key])}" for key in sorted(value)) + "}"
+    raise Invalid("got a number with a fraction, want whole ones (canonical JSON)")

@@ -22,7 +22,7 @@ from converter.model.loss import Loss
 from converter.model.platform import Platform
 from converter.plan import Make, Write
 from converter.stores.memory import MemoryStore
-from converter.streams.flatten import Flatten
+from converter.streams.squash import Flatten
 from tests.builders import LAYERS, add_image
 from tests.builders.disk import stored
 from tests.strategies.tar import File, archive

@@ -80,7 +80,6 @@ UNUSED = (
     "converter.stores.docker_archive",
     "converter.stores.media.archive",
     "converter.stores.registry",
-    "converter.streams.flatten",
     "converter.streams.squash",
     "converter.trust.evidence",
     "converter.trust.origin",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from converter.errors import ConverterError
 from converter.model.naming import TITLE
-from converter.trust import canonical_json, content_trust
+from converter.trust import content_trust
 from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import CONTENT_TRUST, Signature
@@ -26,7 +26,7 @@ LATER = (NOW + timedelta(days=1)).isoformat()
 def entry(key: PrivateKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
     public = pem(certificate("repo", key)) if kind == "ecdsa-x509" else key.public.der
     row = {"keytype": kind, "keyval": {"private": None, "public": base64.b64encode(public).decode()}}
-    return hashlib.sha256(canonical_json.dump(row)).hexdigest(), row
+    return hashlib.sha256(content_trust.canonical(row)).hexdigest(), row
 
 
 ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
@@ -35,7 +35,7 @@ ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
 def document(body: dict[str, Any], *keys: PrivateKey) -> bytes:
     rows = []
     for key in keys:
-        r, s = decode_dss_signature(key.sign(canonical_json.dump(body)))
+        r, s = decode_dss_signature(key.sign(content_trust.canonical(body)))
         raw = r.to_bytes(32) + s.to_bytes(32)
         rows.append({"keyid": "", "method": "ecdsa", "sig": base64.b64encode(raw).decode()})
     return json.dumps({"signed": body, "signatures": rows}).encode()
@@ -159,12 +159,12 @@ def test_an_image_without_a_tag() -> None:
     ],
 )
 def test_the_canonical_form(value: Any, text: bytes) -> None:
-    assert canonical_json.dump(value) == text
+    assert content_trust.canonical(value) == text
 
 
 def test_a_fraction_has_no_canonical_form() -> None:
     with pytest.raises(ConverterError):
-        canonical_json.dump(1.5)
+        content_trust.canonical(1.5)
 
 
 def test_what_documents_look_like() -> None:

@@ -14,7 +14,7 @@ from pysequoia.packet import PacketPile
 from converter.errors import Invalid, LimitExceeded, Untrusted
 from converter.model import media_types as types
 from converter.model.limits import DEFAULT
-from converter.trust import openpgp, simple_signing
+from converter.trust import openpgp
 from converter.trust import signature as kinds
 from converter.trust.check import check_one
 from converter.trust.claim import ATOMIC, Claim
@@ -144,10 +144,10 @@ def about(data: bytes) -> Signature:
 
 
 def test_a_simple_signature() -> None:
-    (verdict,) = simple_signing.verify(about(message(key())), subject(), asking(key()))
+    (verdict,) = check_one(about(message(key())), subject(), asking(key()))
     assert (verdict.ok, verdict.identity) == (True, claim().identity)
     armoured = armor(message(key()), ArmorKind.Message).encode()
-    assert simple_signing.verify(about(armoured), subject(), asking(key()))[0].ok
+    assert check_one(about(armoured), subject(), asking(key()))[0].ok
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from converter.errors import Invalid
 from converter.model.limits import MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
-from converter.streams.delta import differing, restored
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.names import PREFIX
 from converter.streams.tar.scan import Scanner
@@ -186,3 +185,36 @@ def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
                 raise Invalid(f"recipe: got the step {step!r}, want one that there is")
         if any(len(block) for block in cursor.rest()):
             raise Invalid("recipe: got more behind its end, want nothing")
+
+
+LEVEL = 7
+"""From this level on zstd finds data that moved within a file; below it, half is missed in apt's caches."""
+
+WORTH = 0.7
+"""A difference must be smaller than this fraction of the bytes packed on their own, as they would be in the recipe."""
+
+
+def differing(data: bytes, other: bytes) -> bytes | None:
+    """``data`` as a frame that borrows from ``other``; None if that does not pay."""
+    from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressionParameters, ZstdCompressor
+
+    parameters = ZstdCompressionParameters.from_level(
+        LEVEL, source_size=len(data), dict_size=len(other), window_log=max(10, (len(data) + len(other)).bit_length())
+    )
+    dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
+    frame = ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress(data)
+    return frame if len(frame) < WORTH * len(ZstdCompressor().compress(data)) else None
+
+
+def restored(frame: bytes, other: bytes, size: int) -> bytes:
+    """The ``size`` bytes that a frame gives with ``other``; raises Invalid if it gives anything else."""
+    from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdDecompressor, ZstdError, frame_content_size
+
+    try:
+        told = frame_content_size(frame)
+        if told == size:  # otherwise no memory is reserved
+            dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
+            return ZstdDecompressor(dict_data=dictionary).decompress(frame, allow_extra_data=False)
+    except ZstdError:
+        raise Invalid("recipe: got a broken difference, want a zstd frame") from None
+    raise Invalid(f"recipe: got a difference that makes {told} bytes, want {size}")

@@ -13,8 +13,7 @@ import converter
 from converter.model import media_types as types
 from converter.model.document import dump
 from converter.model.naming import REF_NAME
-from converter.streams.delta import differing
-from converter.streams.tar.borrowed import MAGIC
+from converter.streams.tar.borrowed import MAGIC, differing
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from converter.verification import Wanted
