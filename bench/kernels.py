@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from converter.model.compression import GZIP, ZSTD, Compression
+from converter.model.content import GZIP, ZSTD, Compression
 from converter.streams.compress import compress
 from converter.streams.decompress import decompress
 from converter.streams.workers import Workers

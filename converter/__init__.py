@@ -40,8 +40,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
-    from converter.model.compression import Compression
-    from converter.model.content import Known, Layer
+    from converter.model.content import Compression, Known, Layer
     from converter.model.descriptor import Descriptor
     from converter.model.digest import Digest
     from converter.model.image import Artifact, Image, Index
@@ -121,8 +120,7 @@ _HOMES = {
     "converter.bulk.outcome": ("Outcome", "Summary"),
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult", "open_image"),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
-    "converter.model.compression": ("Compression",),
-    "converter.model.content": ("Known", "Layer"),
+    "converter.model.content": ("Compression", "Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),
     "converter.model.digest": ("Digest",),
     "converter.model.image": ("Artifact", "Image", "Index"),

@@ -16,16 +16,14 @@ from converter.formats.aci.manifest import parse
 from converter.formats.aci.reading import to_image
 from converter.model import appc
 from converter.model import media_types as types
-from converter.model.compression import Compression
-from converter.model.content import Known, known
+from converter.model.content import Compression, Known, known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load, load_object, read
 from converter.model.limits import MIB, Limits, enforced
-from converter.model.naming import TITLE
 from converter.model.platform import Platform
 from converter.model.pretty_jws import payload
-from converter.model.reference import ImageName, Location
+from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check
 from converter.signing import Signing
 from converter.stores.discovery import templates

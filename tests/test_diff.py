@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from converter.diff import Difference, compare, configurations
 from converter.errors import DigestMismatch, Invalid
 from converter.model import media_types as types
-from converter.model.compression import GZIP
-from converter.model.content import Derived, Layer, known
+from converter.model.content import GZIP, Derived, Layer, known
 from converter.model.digest import Digest
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform

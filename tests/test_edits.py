@@ -11,8 +11,7 @@ import pytest
 from converter import formats
 from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.compression import GZIP, NONE, Compression
-from converter.model.content import Derived, Known
+from converter.model.content import GZIP, NONE, Compression, Derived, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump

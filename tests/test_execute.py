@@ -18,8 +18,7 @@ from converter.errors import DigestMismatch, Invalid
 from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Running, with_threads
 from converter.formats import docker, oci
-from converter.model.compression import GZIP, NONE, ZSTD, Compression
-from converter.model.content import Blocks
+from converter.model.content import GZIP, NONE, ZSTD, Blocks, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image

@@ -10,8 +10,7 @@ import pytest
 
 from converter import formats
 from converter.formats import aci, docker, oci
-from converter.model.compression import NONE, ZSTD
-from converter.model.content import Derived, Layer, known
+from converter.model.content import NONE, ZSTD, Derived, Layer, known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings

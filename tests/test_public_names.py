@@ -15,7 +15,7 @@ import converter
 from converter import errors
 from converter.conversion.keywords import Keywords, options
 from converter.errors import ConverterError
-from converter.model.compression import KEEP, ZSTD, Compression
+from converter.model.content import KEEP, ZSTD, Compression
 
 PUBLIC = {
     "AlreadyExists",

@@ -14,8 +14,7 @@ from converter.errors import Unsupported, within
 from converter.events import Event, Moved, Report, Warned
 from converter.execute import Memory, Running, with_threads
 from converter.execute.making import packing
-from converter.model.compression import Compression
-from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.content import Compression, Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName

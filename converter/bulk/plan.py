@@ -16,8 +16,7 @@ from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
-from converter.model.naming import is_of_attachment
-from converter.model.reference import ImageName, Location
+from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.stores import open_source
 from converter.stores.disk import walked
 

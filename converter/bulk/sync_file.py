@@ -17,7 +17,7 @@ from converter.bulk.names import checked
 from converter.bulk.semver import Range
 from converter.conversion import Options
 from converter.errors import Invalid, Usage, within
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.document import type_name
 from converter.model.frozen import frozen
 from converter.model.platform import ALL, Platform

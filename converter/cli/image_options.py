@@ -12,7 +12,7 @@ from converter.errors import Usage
 from converter.model.transport import IMAGES
 
 if TYPE_CHECKING:
-    from converter.model.compression import Compression
+    from converter.model.content import Compression
 
 
 def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
 
 
 def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
-    from converter.model.compression import Compression
+    from converter.model.content import Compression
 
     return None if value is None else Compression.parse(value)
 

@@ -19,8 +19,7 @@ from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
-from converter.model.naming import REF_NAME, called
-from converter.model.reference import Location
+from converter.model.reference import REF_NAME, Location, called
 
 if TYPE_CHECKING:
     from converter.trust.signature import Signature

@@ -19,9 +19,8 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, subjects
 from converter.model.limits import in_force
 from converter.model.loss import Loss
-from converter.model.naming import called
 from converter.model.platform import host, only
-from converter.model.reference import Location
+from converter.model.reference import Location, called
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
 from converter.transform.platforms import left_behind, select

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 from converter.conversion.options import Options
 from converter.conversion.origin import ALWAYS, MODES
 from converter.errors import Usage
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.platform import Platform
 from converter.signing import Signing
 from converter.stores import StoreOptions

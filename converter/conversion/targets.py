@@ -11,8 +11,7 @@ from converter.errors import Usage
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image, Index, Item, images
 from converter.model.loss import Loss
-from converter.model.naming import REF_NAME, is_full
-from converter.model.reference import STDOUT, ImageName, Location
+from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full
 from converter.model.transport import TRANSPORTS
 from converter.ports import Writer
 from converter.stores import files_written

@@ -14,8 +14,7 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.compression import GZIP
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
@@ -23,7 +22,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
 from converter.model.limits import in_force
 from converter.model.loss import Loss
-from converter.model.naming import RECIPE
+from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
 

@@ -13,8 +13,7 @@ from converter.formats.accounts import Accounts, note, process_user
 from converter.formats.capabilities import USUAL
 from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
-from converter.model.compression import NONE
-from converter.model.content import Derived, LayerFacts, Open, Replaced
+from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item, RunConfig, single

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.frozen import frozen
 from converter.model.members import member, texts
 from converter.model.platform import only

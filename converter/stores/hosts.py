@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
-from converter.model.naming import is_of_attachment
+from converter.model.reference import is_of_attachment
 
 if TYPE_CHECKING:
     from converter.stores.patience import Patience

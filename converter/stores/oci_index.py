@@ -18,8 +18,8 @@ from converter.model.digest import Digest
 from converter.model.document import dump, letters
 from converter.model.limits import Limits
 from converter.model.members import lenient, or_empty
-from converter.model.naming import FULL_NAME, NAMES, REF_NAME
 from converter.model.problems import STRICT, Problems
+from converter.model.reference import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import Offer, in_full
 from converter.stores.disk import shown
 from converter.stores.media import Medium

@@ -18,9 +18,8 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.naming import NAMES, REF_NAME
 from converter.model.problems import STRICT, Problems
-from converter.model.reference import Location
+from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
 from converter.stores.media import Medium, Target, blob_name

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, reblock
 from converter.streams.workers import Workers

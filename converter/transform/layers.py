@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from converter.errors import Untrusted, within
 from converter.formats.manifest import layer_type
-from converter.model.compression import GZIP, KEEP, Compression
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
 from converter.ports import Writer

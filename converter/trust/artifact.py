@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Artifact, Original
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.trust import content_trust as ct
 from converter.trust import cosign
 from converter.trust.evidence import SIGSTORE_FILE

@@ -17,7 +17,7 @@ from converter.model.digest import Digest
 from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
 from converter.model.members import decoded, member, objects
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
 from converter.trust.times import expiry_of, moment

@@ -19,7 +19,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import in_force
 from converter.model.members import decoded, lenient, member, text_map
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
 from converter.trust import signature as kinds

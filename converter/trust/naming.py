@@ -6,8 +6,7 @@ from contextlib import suppress
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Descriptor
-from converter.model.naming import FULL_NAME, REF_NAME
-from converter.model.reference import ImageName, Location
+from converter.model.reference import FULL_NAME, REF_NAME, ImageName, Location
 
 
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:

@@ -19,7 +19,7 @@ from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.members import lenient, member, objects
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
 

@@ -8,7 +8,7 @@ from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.members import lenient
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout

@@ -19,7 +19,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Item, images
 from converter.model.limits import in_force
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed

@@ -14,8 +14,7 @@ from typing import Any
 from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.model import media_types as types
-from converter.model.compression import NONE
-from converter.model.content import Derived, Known, Layer, LayerFacts, sources
+from converter.model.content import NONE, Derived, Known, Layer, LayerFacts, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object

@@ -20,8 +20,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
-from converter.model.naming import FULL_NAME, NAMES
-from converter.model.reference import Location
+from converter.model.reference import FULL_NAME, NAMES, Location
 from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
 from converter.transform.platforms import read_whole

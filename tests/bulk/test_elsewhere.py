@@ -23,7 +23,7 @@ from converter.conversion import Options
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.signing import Signing

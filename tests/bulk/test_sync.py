@@ -11,7 +11,7 @@ from converter.bulk.outcome import Summary
 from converter.bulk.sync import Run, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started, Warned
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
 from converter.stores.media import directory

@@ -13,7 +13,7 @@ from converter.bulk.sync_file import Entry, read
 from converter.bulk.text import read as read_yaml
 from converter.conversion import Options
 from converter.errors import ConverterError, Invalid, LimitExceeded, Usage
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
 from converter.stores import StoreOptions

@@ -7,7 +7,7 @@ import pytest
 from converter.cache import FILE, Cache
 from converter.conversion import Options, convert
 from converter.events import Event, Finished, Moved
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location

@@ -16,7 +16,7 @@ from converter.cli.main import main
 from converter.cli.results import lines
 from converter.conversion import LayerResult, Options, Result, TargetResult
 from converter.events import Report, Warned
-from converter.model.compression import KEEP, Compression
+from converter.model.content import KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.loss import Loss

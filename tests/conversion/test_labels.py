@@ -17,7 +17,7 @@ import converter
 from converter.conversion import convert
 from converter.conversion.options import Options
 from converter.model import media_types as types
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source

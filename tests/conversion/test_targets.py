@@ -15,9 +15,8 @@ from converter.errors import ConverterError, NotFound, Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
-from converter.model.naming import FULL_NAME, REF_NAME, called
 from converter.model.platform import Platform
-from converter.model.reference import Location
+from converter.model.reference import FULL_NAME, REF_NAME, Location, called
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar

@@ -22,8 +22,7 @@ from converter.formats import aci as aci_format
 from converter.formats import docker, oci
 from converter.formats.aci import keys
 from converter.model import media_types as types
-from converter.model.compression import Compression
-from converter.model.content import Known, known
+from converter.model.content import Compression, Known, known
 from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast

@@ -16,8 +16,7 @@ from converter.formats.aci import resolve
 from converter.formats.aci.archive import image_id, read_manifest
 from converter.formats.aci.manifest import parse
 from converter.model import media_types as types
-from converter.model.compression import NONE
-from converter.model.content import Known, Layer, known
+from converter.model.content import NONE, Known, Layer, known
 from converter.model.image import History, RunConfig
 from converter.model.settings import Settings
 from converter.plan import Make

@@ -15,8 +15,7 @@ from converter.formats import docker, oci
 from converter.formats.container_config import unnamed
 from converter.formats.manifest import ZSTD_INSTANCE
 from converter.model import media_types as types
-from converter.model.compression import GZIP, ZSTD, Compression
-from converter.model.content import Derived, Known
+from converter.model.content import GZIP, ZSTD, Compression, Derived, Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Image, Index, Item, each_image
 from converter.model.platform import Platform

@@ -26,7 +26,7 @@ from converter.bulk.worker import Raised, program, work
 from converter.cli.environment import variables
 from converter.cli.main import main
 from converter.errors import Unreachable, Unsupported
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.stores.memory import MemoryStore

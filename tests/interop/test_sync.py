@@ -11,7 +11,7 @@ import pytest
 from converter.bulk.sync import Run, sync
 from converter.bulk.sync_file import read
 from converter.cli.sync_page import BARS, page
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
 from tests.builders import many

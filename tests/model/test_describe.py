@@ -7,8 +7,7 @@ import pytest
 
 from converter.formats.container_config import Unnamed
 from converter.model import media_types as types
-from converter.model.compression import GZIP
-from converter.model.content import Derived, Layer, known
+from converter.model.content import GZIP, Derived, Layer, known
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from converter.errors import ConverterError
 from converter.model.descriptor import Descriptor
 from converter.model.limits import Limits
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.reference import FULL_NAME, REF_NAME
 from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.memory import MemoryStore

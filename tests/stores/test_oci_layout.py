@@ -16,8 +16,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.model.naming import REF_NAME
-from converter.model.reference import Location
+from converter.model.reference import REF_NAME, Location
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
 from converter.stores.oci_index import rendered

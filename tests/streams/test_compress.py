@@ -18,7 +18,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.model.limits import MIB
 from converter.streams import Block
 from converter.streams.blocks import closing

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import Z_SYNC_FLUSH
 
-from converter.model.compression import LEVELS, Compression
+from converter.model.content import LEVELS, Compression
 from converter.model.limits import MIB
 from converter.streams.compress import compress, deflater, isal_packer, pack_small
 from converter.streams.repack import Packing, repack

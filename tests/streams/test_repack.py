@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from converter.errors import Invalid
-from converter.model.compression import Compression
+from converter.model.content import Compression
 from converter.streams.blocks import equal, zeros_behind
 from converter.streams.compress import compress
 from converter.streams.repack import Packing, find, gzip_header, repack

@@ -12,7 +12,7 @@ import zstandard
 
 from converter.formats.aci.keys import MANIFEST
 from converter.model import media_types as types
-from converter.model.naming import RECIPE
+from converter.model.reference import RECIPE
 from converter.trust import cosign, dsse
 from tests.builders import sha256
 from tests.trust.attacked import (

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from converter.errors import ConverterError
-from converter.model.naming import TITLE
+from converter.model.reference import TITLE
 from converter.trust import content_trust
 from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey

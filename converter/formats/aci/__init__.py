@@ -21,11 +21,10 @@ from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
 from converter.formats.manifest import only_of_oci
 from converter.model import media_types as types
-from converter.model.compression import GZIP, KEEP, Compression
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.image import Image, Item, Original, single
 from converter.model.loss import Loss
-from converter.model.naming import RECIPE
+from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch

@@ -13,7 +13,7 @@ from converter.formats.aci.reading import AciFacts, Owners, to_image
 from converter.formats.container_config import unnamed
 from converter.model.frozen import frozen
 from converter.model.image import Image
-from converter.model.naming import NAMES
+from converter.model.reference import NAMES
 
 
 @frozen

@@ -16,8 +16,7 @@ from converter.formats.aci.archive import image_id, read_links, read_manifest, r
 from converter.formats.aci.manifest import Manifest, parse
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
-from converter.model.compression import GZIP
-from converter.model.content import Derived, Known, Layer
+from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image

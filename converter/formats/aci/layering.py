@@ -14,8 +14,7 @@ from converter.formats.aci.manifest import VERSION
 from converter.formats.aci.rewrites import PackLayer
 from converter.formats.aci.writing import Written
 from converter.model import media_types as types
-from converter.model.compression import Compression
-from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.content import Compression, Derived, Known, Layer, LayerFacts
 from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.plan import Made, Make

@@ -9,8 +9,7 @@ from converter.formats.container_config import Schema1
 from converter.model.appc import named, sanitised
 from converter.model.frozen import frozen
 from converter.model.image import Image
-from converter.model.naming import FULL_NAME, REF_NAME, TITLE
-from converter.model.reference import ImageName
+from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
 UNNAMED = "image"
 

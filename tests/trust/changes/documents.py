@@ -9,7 +9,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.model.naming import FULL_NAME, REF_NAME
+from converter.model.reference import FULL_NAME, REF_NAME
 from tests.builders import sha256
 from tests.trust.attacked import Edit, Target
 from tests.trust.changes.files import content, each

@@ -12,7 +12,7 @@ from typing import Any
 import converter
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.model.naming import REF_NAME
+from converter.model.reference import REF_NAME
 from converter.streams.tar.borrowed import MAGIC, differing
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
