@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.inputs import SHAPES, archive_of
+from bench.inputs import TITLES, archive_of, sizes
 from bench.measure import interleaved, median
 from bench.report import Figure, page, plot
 from bench.routes import OURS, ROOT, Images, Route, routes
+from bench.trees import TREES
 
 
 def main() -> int:
@@ -38,14 +39,18 @@ def main() -> int:
 
 
 def _figures(shape: str, options: argparse.Namespace) -> Iterator[Figure]:
-    archive = archive_of(SHAPES[shape], options.folder)
+    archive = archive_of(shape, options.folder)
+    if not archive.exists() and shape in TREES and (missing := TREES[shape].missing):
+        print(f"bench: {TITLES[shape]} is left out: {', '.join(missing)} is not installed", file=sys.stderr)
+        return
     _program("bench.inputs", shape, str(options.folder))
+    layers = sizes(archive)
     images = Images(shape=shape, archive=archive, layout=_layout(archive))
     seconds: dict[str, float] = json.loads(_program("bench.kernels", str(archive)))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for route in routes(images, Path(folder)):
             if options.only in route.name:
-                yield _figure(shape, route, seconds, options.runs)
+                yield _figure(shape, route, seconds, options.runs, max(layers) / sum(layers))
 
 
 def _program(module: str, *arguments: str) -> str:
@@ -53,10 +58,10 @@ def _program(module: str, *arguments: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> Figure:
+def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int, largest: float) -> Figure:
     ours, peers = interleaved(route.ours, route.peer, runs)
     return Figure(
-        shape=SHAPES[shape].title,
+        shape=TITLES[shape],
         route=route.name,
         peer_name=route.peer_name,
         ratio=median([our.wall / peer.wall for our, peer in zip(ours, peers, strict=True)]),
@@ -68,7 +73,7 @@ def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int) -> F
         rss=max(run.rss for run in ours),
         peer_rss=max(run.rss for run in peers),
         size_ratio=ours[-1].size / peers[-1].size,
-        floor=route.floor(seconds, len(os.sched_getaffinity(0)), SHAPES[shape].largest),
+        floor=route.floor(seconds, len(os.sched_getaffinity(0)), largest),
     )
 
 
@@ -93,7 +98,7 @@ def _print(figure: Figure) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(SHAPES))
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(TITLES))
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each command (default 3)")
     parser.add_argument("--only", default="", help="just the routes whose name has this text")
     parser.add_argument(
@@ -103,10 +108,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=cache / "transship-bench", help="where the inputs are kept")
     options = parser.parse_args()
     options.write |= not options.images and not options.only
-    options.images = options.images or list(SHAPES)
-    unknown = set(options.images) - set(SHAPES)
+    options.images = options.images or list(TITLES)
+    unknown = set(options.images) - set(TITLES)
     if unknown:
-        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(SHAPES)}")
+        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(TITLES)}")
     return options
 
 

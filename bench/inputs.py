@@ -1,6 +1,9 @@
-"""The images that are converted: the same bytes on every machine, about as compressible as a distribution's files.
+"""The images that are converted: what people have (``bench.trees``), and generated ones, alike on every machine.
 
-Run as a program of its own, ``python -m bench.inputs SHAPE FOLDER``: its memory must not be the bench's.
+The generated ones are about as compressible as a distribution's files, but repeat themselves over shorter distances:
+they show how time grows with size and with the number of files, and nothing about sizes.
+
+Run as a program of its own, ``python -m bench.inputs IMAGE FOLDER``: its memory must not be the bench's.
 """
 
 from __future__ import annotations
@@ -12,9 +15,12 @@ import json
 import random
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.trees import TREES
 
 MIB = 1024 * 1024
 PAGE = 256 * 1024
@@ -29,16 +35,6 @@ class Shape:
     title: str
     layers: tuple[tuple[int, int], ...]
 
-    @property
-    def size(self) -> int:
-        """The payload of all layers, in bytes."""
-        return sum(count * size for count, size in self.layers)
-
-    @property
-    def largest(self) -> float:
-        """The part of it that the largest layer has."""
-        return max(count * size for count, size in self.layers) / self.size
-
 
 SHAPES = {
     "small": Shape(name="small", title="small", layers=((40, MIB), (200, 32 * 1024), (10, 400 * 1024))),
@@ -48,39 +44,57 @@ SHAPES = {
 }
 
 
-def archive_of(shape: Shape, folder: Path) -> Path:
-    """Where the archive of a shape lies; another name for other contents."""
-    return folder / f"{shape.name}-3.tar"
+TITLES = {name: tree.title for name, tree in TREES.items()} | {name: shape.title for name, shape in SHAPES.items()}
+"""Every image, those of real files first."""
 
 
-def archive(shape: Shape, folder: Path) -> Path:
+def archive_of(name: str, folder: Path) -> Path:
+    """Where the archive of an image lies; another name for other contents."""
+    return folder / f"{name}-3.tar"
+
+
+def archive(name: str, folder: Path) -> Path:
     """A ``docker save`` archive of plain layers, made unless it is there."""
-    path = archive_of(shape, folder)
+    path = archive_of(name, folder)
     if path.exists():
         return path
     made = path.with_suffix(".making")
-    pages = _pages()
-    with tarfile.open(made, "w", format=tarfile.USTAR_FORMAT) as out:
+    with (
+        tarfile.open(made, "w", format=tarfile.USTAR_FORMAT) as out,
+        tempfile.TemporaryDirectory(dir=folder) as temporary,
+    ):
         names, diff_ids = [], []
-        for number, (count, size) in enumerate(shape.layers):
-            layer = folder / f"{shape.name}-{number}.layer"
-            diff_ids.append(_layer(layer, number, count, size, pages))
+        place = Path(temporary)
+        for layer in TREES[name].layers(place) if name in TREES else _layers(SHAPES[name], place):
+            diff_ids.append(_sha256(layer))
             names.append(f"{diff_ids[-1]}/layer.tar")
             out.add(layer, names[-1], filter=_plain)
             layer.unlink()
         rootfs = {"type": "layers", "diff_ids": [f"sha256:{diff_id}" for diff_id in diff_ids]}
         config = json.dumps({**CONFIG, "rootfs": rootfs}).encode()
         config_name = hashlib.sha256(config).hexdigest() + ".json"
-        row = {"Config": config_name, "RepoTags": [f"bench/{shape.name}:1"], "Layers": names}
-        for name, data in ((config_name, config), ("manifest.json", json.dumps([row]).encode())):
-            info = tarfile.TarInfo(name)
+        row = {"Config": config_name, "RepoTags": [f"bench/{name}:1"], "Layers": names}
+        for member, data in ((config_name, config), ("manifest.json", json.dumps([row]).encode())):
+            info = tarfile.TarInfo(member)
             info.size = len(data)
             out.addfile(info, io.BytesIO(data))
     made.rename(path)
     return path
 
 
-def _layer(path: Path, number: int, count: int, size: int, pages: list[bytes]) -> str:
+def sizes(path: Path) -> list[int]:
+    """The bytes of each layer of an archive."""
+    with tarfile.open(path) as members:
+        return [member.size for member in members if member.name.endswith("layer.tar")]
+
+
+def _layers(shape: Shape, folder: Path) -> Iterator[Path]:
+    pages = _pages()
+    for number, (count, size) in enumerate(shape.layers):
+        yield _layer(folder / f"{number}.layer", number, count, size, pages)
+
+
+def _layer(path: Path, number: int, count: int, size: int, pages: list[bytes]) -> Path:
     """Write the tar of a layer; every layer but the first removes and replaces files of the one below."""
     chance = random.Random(number)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as out:
@@ -90,11 +104,12 @@ def _layer(path: Path, number: int, count: int, size: int, pages: list[bytes]) -
             _add(out, f"{folder}/file-{index:06}.dat", data)
             if number and index % 100 == 0:
                 _add(out, f"srv/{number - 1}/000/.wh.file-{index // 100:06}.dat", b"")
-    digest = hashlib.sha256()
+    return path
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        while block := file.read(MIB):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -148,4 +163,4 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 if __name__ == "__main__":
-    archive(SHAPES[sys.argv[1]], Path(sys.argv[2]))
+    archive(sys.argv[1], Path(sys.argv[2]))
