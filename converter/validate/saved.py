@@ -10,6 +10,7 @@ from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import read
+from converter.model.members import lenient
 from converter.stores.catalogue import POSITION, in_full
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
@@ -101,12 +102,10 @@ class SavedCheck:
     def _in_layout(self, config: Digest, layers: Sequence[str]) -> bool:
         """Whether the same image was already checked as a manifest of the layout."""
         for seen in self._walk.seen.values():
-            described = seen.document.get("config")
-            rows = seen.document.get("layers")
-            if isinstance(described, dict) and described.get("digest") == str(config) and isinstance(rows, list):
-                names = [row.get("digest") if isinstance(row, dict) else None for row in rows]
-                if names == [_claimed(layer) for layer in layers]:
-                    return True
+            described = lenient(seen.document, "config", dict)
+            names = [lenient(row, "digest", str) for row in lenient(seen.document, "layers", list)]
+            if described.get("digest") == str(config) and names == [_claimed(layer) for layer in layers]:
+                return True
         return False
 
     def _config_name(self, name: str, data: bytes, claim: str) -> None:

@@ -14,6 +14,7 @@ from converter.model.descriptor import Descriptor, platform_from_json
 from converter.model.digest import Digest
 from converter.model.document import read
 from converter.model.image import REFERENCE
+from converter.model.members import lenient
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check, guess, in_an_image
@@ -133,13 +134,13 @@ class Walk:
             self._findings.add(rule, member(place, "/mediaType"), fact)
 
     def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
-        rows = _list(document, "manifests")
+        rows = lenient(document, "manifests", list)
         digests = [row.get("digest") for row in rows if isinstance(row, dict)]
         here = below(place, "index")
         for number, row in enumerate(rows):
             claim = member(here, f"/manifests/{number}")
             self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
-            subject = _object(row, "annotations").get(REFERENCE)
+            subject = lenient(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"got an attestation of {str(subject)[:100]}, want one of the images in the index"
                 self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
@@ -147,8 +148,8 @@ class Walk:
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
         here = below(place, "manifest")
         self._blobs.image()
-        for number, row in enumerate(_list(document, "fsLayers")):
-            text = row.get("blobSum") if isinstance(row, dict) else None
+        for number, row in enumerate(lenient(document, "fsLayers", list)):
+            text = lenient(row, "blobSum", str)
             claim = member(here, f"/fsLayers/{number}")
             # Schema 1 states no sizes, and calls a digest blobSum.
             wanted = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
@@ -160,7 +161,7 @@ class Walk:
     def _manifest(self, document: Mapping[str, Any], root: Descriptor, place: str, dialect: str) -> None:
         here = below(place, "manifest")
         self._subject(document, here)
-        rows = _list(document, "layers")
+        rows = lenient(document, "layers", list)
         config = document.get("config")
         layers = [self.descriptor(row, member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
         described = None if config is None else self.descriptor(config, member(here, "/config"))
@@ -276,7 +277,7 @@ class Walk:
 
 def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
     """The diff_ids of a configuration, unchecked."""
-    return _list(_object(config, "rootfs"), "diff_ids")
+    return lenient(lenient(config, "rootfs", dict), "diff_ids", list)
 
 
 def _part(kind: str | None) -> str:
@@ -303,13 +304,3 @@ def _algorithm(diff_ids: Sequence[Any], number: int) -> str:
     text = diff_ids[number] if number < len(diff_ids) else ""
     algorithm = text.partition(":")[0] if isinstance(text, str) else ""
     return algorithm if algorithm in {"sha384", "sha512"} else "sha256"
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, list) else []
-
-
-def _object(value: Any, name: str) -> Mapping[str, Any]:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, dict) else {}
