@@ -156,7 +156,7 @@ def _image(image: Image) -> Rows:
         yield "author", image.author
     yield from _config(image.config)
     if _is_aci(image):
-        yield from _column("depends on", image.told.depends_on)
+        yield from _column("depends on", image.notes.depends_on)
         assert image.original is not None
         yield "size", size(image.original.manifest.descriptor.size)
     else:

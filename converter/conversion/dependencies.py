@@ -6,22 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Dependency
 from converter.model.reference import Location
-from converter.ports import Source
+from converter.ports import Finder, Source
 from converter.stores import StoreOptions, open_source
 from converter.stores.disk import disk
-
-if TYPE_CHECKING:
-    from converter.formats.aci.dependencies import Shelf
-    from converter.formats.aci.manifest import Manifest
-
 
 Named = dict[str, list[Path]]
 """Files that may be ACIs, by the names in their manifests."""
@@ -51,17 +46,15 @@ class Library:
         self._image = image
         self._require = require
         self._opened: list[tuple[Location, Source]] = []
-        self._shelf: dict[Path, tuple[Manifest, Known]] = {}
+        self._finders: dict[tuple[Path, ...], Finder] = {}
 
     def find(self, dependency: Dependency) -> Known | None:
         """The ACI with the dependency's name, chosen by its image ID if given, else by its labels; None if there is
         none.
         """
-        from converter.formats.aci.dependencies import fitting
-
-        found = fitting(self._called(dependency.name, self._given), dependency)
+        found = self._fitting(dependency, self._given)
         if found is None and dependency.pinned:
-            found = fitting(self._called(dependency.name, self._beside), dependency)
+            found = self._fitting(dependency, self._beside)
         if found is None and self._image.transport == "appc":
             found = self._discovered(dependency)
         if found is not None and self._require is not None and not dependency.pinned:
@@ -109,17 +102,13 @@ class Library:
                 named.setdefault(names_in(path)[0], []).append(path)
         return named
 
-    def _called(self, name: str, named: Named) -> Shelf:
-        """The ACIs of a name, each opened once."""
-        from converter.formats.aci.archive import read_manifest
-        from converter.formats.aci.manifest import parse
-
-        paths = named.get(name, ())
-        for path in paths:
-            if path not in self._shelf:
-                root = self._open(Location(transport="aci", path=str(path)))
-                self._shelf[path] = parse(read_manifest(root)), root
-        return [self._shelf[path] for path in paths]
+    def _fitting(self, dependency: Dependency, named: Named) -> Known | None:
+        """The ACI that fits, of those that have its name; each is opened once."""
+        paths = tuple(named.get(dependency.name, ()))
+        if paths not in self._finders:
+            opened = (self._open(Location(transport="aci", path=str(path))) for path in paths)
+            self._finders[paths] = formats.among(opened)
+        return self._finders[paths](dependency)
 
     def _discovered(self, dependency: Dependency) -> Known | None:
         try:

@@ -110,7 +110,7 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
     if destination.name or destination.kind.holds != "several":
         return destination.name
     short = root.annotations.get(REF_NAME, "")
-    own = item.told.name if isinstance(item, Image) else ""
+    own = item.notes.name if isinstance(item, Image) else ""
     full = next((text for text in (full, own) if is_full(text)), "")
     if destination.transport == "docker-archive":
         return full

@@ -172,7 +172,7 @@ def _chain(steps: Sequence[Step]) -> list[Step]:
 
 def _same(item: Image, read: Image) -> bool:
     """Whether an image still matches what was read; a name given to it since does not count."""
-    return replace(item, foreign=read.foreign, told=read.told, original=read.original) == read
+    return replace(item, foreign=read.foreign, notes=read.notes, original=read.original) == read
 
 
 def _descriptor(step: Step) -> Descriptor:

@@ -15,11 +15,11 @@ def elsewhere(image: Image, target: str, *, annotated: bool = False) -> Iterator
 
     Raises Unsupported if its platform has no name there, NotFound if images that it depends on are no layers yet.
     """
-    told = image.told
-    if told.platform == "nameless":
+    notes = image.notes
+    if notes.platform == "nameless":
         raise Unsupported(f"got the platform {image.platform}, which has no name in {target}, want one (--platform)")
-    if told.depends_on:
-        raise NotFound(f"got no image for {', '.join(told.depends_on)}, want its .aci file (--aci-path DIR)")
-    for loss in told.losses:
-        if loss.field != "platform" or told.platform != "chosen":
+    if notes.depends_on:
+        raise NotFound(f"got no image for {', '.join(notes.depends_on)}, want its .aci file (--aci-path DIR)")
+    for loss in notes.losses:
+        if loss.field != "platform" or notes.platform != "chosen":
             yield loss if annotated else replace(loss, kept="")

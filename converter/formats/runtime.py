@@ -85,7 +85,7 @@ def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
     if unsafe:
         yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
     for loss in elsewhere(item, name):
-        held = item.told.confinement.losses.get(loss.field, loss)
+        held = item.notes.confinement.losses.get(loss.field, loss)
         if held is not None:
             yield held
 
@@ -95,7 +95,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
 
     ``facts`` are those of Flattened. Raises Unsupported if the image's user is not among the accounts.
     """
-    config, confined = image.config, image.told.confinement
+    config, confined = image.config, image.notes.confinement
     user = process_user(config.user, facts.passwd, facts.group)
     groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
     limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}

@@ -50,12 +50,12 @@ def image(item: Image) -> Document:
 
 
 def _foreign(item: Image) -> Document:
-    told = item.told
+    notes = item.notes
     own = _told(
-        reference=told.name,
-        platform=told.platform,
-        dependencies=list(told.depends_on),
-        losses=[{"field": loss.field, "reason": loss.reason, "kept": loss.kept} for loss in told.losses],
+        reference=notes.name,
+        platform=notes.platform,
+        dependencies=list(notes.depends_on),
+        losses=[{"field": loss.field, "reason": loss.reason, "kept": loss.kept} for loss in notes.losses],
     )
     found = {name: _plain(facts.to_json()) for name, facts in item.foreign.items()}
     return found | ({item.original.format: found.get(item.original.format, {}) | own} if own and item.original else {})

@@ -79,7 +79,7 @@ class Confinement:
 
     ``capabilities`` are all that it has; None: the usual ones. ``memory`` and ``cpu`` are as in ``linux.resources`` of
     a runtime's configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a
-    runtime's configuration loses of a field instead of ``Told.losses``; None: nothing.
+    runtime's configuration loses of a field instead of ``Notes.losses``; None: nothing.
     """
 
     capabilities: tuple[str, ...] | None = None
@@ -91,8 +91,8 @@ class Confinement:
 
 
 @frozen
-class Told:
-    """What an image's own format says of it, and the neutral form does not.
+class Notes:
+    """What the reader of an image notes of it: what it says beside what an image of any format says.
 
     ``name`` is the Docker reference that it has, by its own account or that of its store. ``platform`` says how far the
     format states the platform: in full (empty), in part (``assumed``), under a name that only this format has
@@ -119,7 +119,7 @@ class Image:
     author: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Facts] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    notes: Notes = field(default_factory=Notes)
     original: Original | None = None
 
     def kept(self, kind: type[T]) -> T | None:

@@ -26,7 +26,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     compresses its layers, unless the target is one whole. Raises NotFound, Invalid.
     """
     if name:
-        item = each_image(lambda image: replace(image, told=replace(image.told, name=name)))(item)
+        item = each_image(lambda image: replace(image, notes=replace(image.notes, name=name)))(item)
 
     def resolve(image: Image) -> Image:
         own = image.original is not None and image.original.format == target.name

@@ -31,9 +31,9 @@ def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
         return one_platform(item, wanted[0], read) if len(wanted) == 1 else some_platforms(item, wanted, read)
     if not wanted or not isinstance(item, Image):
         return item
-    if item.told.platform:
+    if item.notes.platform:
         known = wanted[0] == item.platform
-        return item if known else replace(item, platform=wanted[0], told=replace(item.told, platform="chosen"))
+        return item if known else replace(item, platform=wanted[0], notes=replace(item.notes, platform="chosen"))
     if all(choose(one, (item.platform,)) is None for one in wanted):
         raise NotFound(f"got an image for {item.platform}, want {', '.join(platforms)}")
     return item

@@ -168,7 +168,7 @@ def _filled(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
 def _untold(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
     """What only the record states, and nothing signed does."""
     settings = original.record.settings
-    if settings.platforms and isinstance(item, Image) and item.told.platform:
+    if settings.platforms and isinstance(item, Image) and item.notes.platform:
         yield "the platform, which the signed ACI does not say"
     if settings.rkt_dev_links and not isinstance(node, Write):
         yield "the links below /dev, which the record asks for"
@@ -211,7 +211,7 @@ def _beneath(item: Item) -> tuple[str, ...]:
     """The dependencies of an ACI, which it names and does not contain."""
     if not isinstance(item, Image):
         return ()
-    return tuple(f"what it depends on: {name}" for name in item.told.depends_on)
+    return tuple(f"what it depends on: {name}" for name in item.notes.depends_on)
 
 
 def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:

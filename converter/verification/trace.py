@@ -205,5 +205,5 @@ def _names(root: Descriptor) -> dict[str, str]:
 
 def _own_names(item: Item) -> dict[str, str]:
     """The name that an ACI states for itself, as annotations; other images are named by their stores."""
-    name = item.told.name if isinstance(item, Image) else ""
+    name = item.notes.name if isinstance(item, Image) else ""
     return {FULL_NAME: name} if name else {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.content import Known, Layer, known
-from converter.model.image import History, Image, Original, RunConfig, Told
+from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
 from converter.streams.content import uncompressed
 from tests.strategies.tar import File, archive
@@ -49,7 +49,7 @@ def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -
         config=config or RunConfig(entrypoint=("/bin/app",)),
         layers=layers,
         history=tuple(History(created_by=f"step {number}") for number in range(len(layers))),
-        told=Told(name="docker.io/library/app:1"),
+        notes=Notes(name="docker.io/library/app:1"),
         original=Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c")),
         **more,
     )

@@ -96,7 +96,7 @@ def test_what_is_no_aci_is_refused(data: bytes, error: type[Exception]) -> None:
 def test_an_aci_that_nobody_changed_is_copied() -> None:
     root = aci(manifest(app=APP), FILES)
     image = read(root)
-    named = replace(image, told=replace(image.told, name="docker.io/library/other:2"))
+    named = replace(image, notes=replace(image.notes, name="docker.io/library/other:2"))
     for each in (image, named):
         node = encode(each)
         assert isinstance(node, Copy)
@@ -215,7 +215,7 @@ def test_a_docker_image_comes_back_from_an_aci() -> None:
     back = read(run(encode(docker_image(LOWER, UPPER, config=config))).root)
     assert back.config == config
     assert [(step.created_by, step.empty_layer) for step in back.history] == [("step 0", True), ("step 1", False)]
-    assert back.told.name == "docker.io/library/app:1"
+    assert back.notes.name == "docker.io/library/app:1"
     assert list(oci.losses(back)) == []
 
 

@@ -218,7 +218,7 @@ def test_the_owner_of_a_file_may_be_found_below() -> None:
     assert read(root).config.user == "/bin/x:2"
     image = resolved(root, {"b": below})
     assert image.config.user == "3:2"
-    assert image.told.losses == ()
+    assert image.notes.losses == ()
 
 
 def test_other_images_stay_as_they_are() -> None:

@@ -17,7 +17,7 @@ from converter.formats.aci.reading import fitted, to_image
 from converter.formats.aci.writing import write
 from converter.formats.container_config import Schema1, Unnamed
 from converter.model.content import known
-from converter.model.image import History, Image, Original, RunConfig, Told
+from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
 
 LINUX = Platform(os="linux", architecture="amd64")
@@ -31,8 +31,8 @@ def unnamed(**members: Any) -> dict[str, Unnamed]:
 def image(config: RunConfig | None = None, **more: Any) -> Image:
     """A Docker image that came from somewhere."""
     original = Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c"))
-    told = Told(name="docker.io/library/app:1")
-    fields: dict[str, Any] = {"platform": LINUX, "original": original, "told": told} | more
+    notes = Notes(name="docker.io/library/app:1")
+    fields: dict[str, Any] = {"platform": LINUX, "original": original, "notes": notes} | more
     return Image(config=config or RunConfig(), **fields)
 
 
@@ -99,14 +99,14 @@ def test_where_a_docker_image_comes_from() -> None:
     [
         pytest.param({}, "image", None, id="nobody says"),
         pytest.param({"annotations": {"org.opencontainers.image.title": "My App"}}, "my_app", None, id="a title"),
-        pytest.param({"told": Told(name="No Reference")}, "no_reference", None, id="no reference"),
+        pytest.param({"notes": Notes(name="No Reference")}, "no_reference", None, id="no reference"),
         pytest.param({"annotations": {"org.opencontainers.image.ref.name": "1.0"}}, "image", "1.0", id="a tag"),
-        pytest.param({"told": Told(name="v1.2-rc")}, "image", "v1.2-rc", id="a layout's short tag"),
-        pytest.param({"told": Told(name="latest")}, "image", "latest", id="the usual tag"),
-        pytest.param({"told": Told(name="App")}, "app", None, id="a layout's short name"),
+        pytest.param({"notes": Notes(name="v1.2-rc")}, "image", "v1.2-rc", id="a layout's short tag"),
+        pytest.param({"notes": Notes(name="latest")}, "image", "latest", id="the usual tag"),
+        pytest.param({"notes": Notes(name="App")}, "app", None, id="a layout's short name"),
         pytest.param(
             {
-                "told": Told(name="edge"),
+                "notes": Notes(name="edge"),
                 "annotations": {"org.opencontainers.image.title": "My App"},
             },
             "my_app",
@@ -114,7 +114,7 @@ def test_where_a_docker_image_comes_from() -> None:
             id="a short name beside a title is a tag",
         ),
         pytest.param(
-            {"told": Told(name="1.2"), "annotations": {"io.containerd.image.name": "quay.io/a/b:1"}},
+            {"notes": Notes(name="1.2"), "annotations": {"io.containerd.image.name": "quay.io/a/b:1"}},
             "quay.io/a/b",
             "1",
             id="a full name says more than a layout's short one",

@@ -81,12 +81,12 @@ def test_an_aci_as_a_docker_image() -> None:
     assert found.annotations[keys.MANIFEST] == native().decode()
     facts = found.kept(AciFacts)
     assert facts is not None
-    assert (facts.name, facts.version, found.told.name) == (
+    assert (facts.name, facts.version, found.notes.name) == (
         "example.com/worker",
         "1.0.0",
         "example.com/worker:1.0.0",
     )
-    assert [(loss.field, loss.kept) for loss in found.told.losses] == [
+    assert [(loss.field, loss.kept) for loss in found.notes.losses] == [
         (field, keys.MANIFEST)
         for field in (
             "app.supplementaryGIDs",
@@ -120,7 +120,7 @@ def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
 def test_a_platform_that_is_assumed_is_told(labels: list[dict[str, str]], told: bool) -> None:
     found = to_image(parse(native(labels=labels)))
     assert found.platform == Platform.parse("linux/amd64")
-    assert any(loss.field == "platform" for loss in found.told.losses) is told
+    assert any(loss.field == "platform" for loss in found.notes.losses) is told
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_the_owner_of_a_file_runs_the_app() -> None:
     assert unchanged(base.image, comparable(found))
     lost = to_image(manifest)
     assert lost.config.user == "/usr/bin/ping:/bin/x"
-    assert "app.user" in [loss.field for loss in lost.told.losses]
+    assert "app.user" in [loss.field for loss in lost.notes.losses]
 
 
 def test_a_manifest_that_is_too_long_is_not_kept() -> None:
     found = to_image(parse(native(**{"x-unknown": "x" * (1 << 20)})))
     assert keys.MANIFEST not in found.annotations
-    assert {loss.kept for loss in found.told.losses} == {""}
-    assert "manifest" in [loss.field for loss in found.told.losses]
+    assert {loss.kept for loss in found.notes.losses} == {""}
+    assert "manifest" in [loss.field for loss in found.notes.losses]
 
 
 @pytest.mark.parametrize("said", ['{"config":7}', '{"rootfs":5}', '{"architecture":"evil"}', "[]"])

@@ -239,7 +239,7 @@ def test_broken_signatures_have_no_payload(signatures: Any) -> None:
 def test_an_image_that_nobody_changed_is_written_byte_for_byte() -> None:
     source = known(signed(DOCUMENT), types.DOCKER_SCHEMA1_SIGNED)
     image = docker_v1.decode(source, fetch)
-    named = replace(image, told=replace(image.told, name="docker.io/library/app:1.0"))
+    named = replace(image, notes=replace(image.notes, name="docker.io/library/app:1.0"))
     for each in (image, named):
         made = forecast(docker_v1.encode(each, frozenset())).made
         assert made is not None

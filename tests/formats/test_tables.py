@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
 
 from converter import formats
+from converter.errors import NotFound
+from converter.model.image import Image, Notes
+from converter.model.loss import Loss
+from converter.model.platform import Platform
+from converter.model.settings import DEFAULTS
 
 
 @pytest.mark.parametrize("name", sorted({*formats.READERS.values()}))
 def test_a_format_reads_the_media_types_that_it_is_listed_with(name: str) -> None:
     listed = {media_type for media_type, reader in formats.READERS.items() if reader == name}
     assert import_module(f"converter.formats.{name}").media_types == listed
+
+
+@pytest.mark.parametrize("name", sorted({*formats.WRITERS} - {"aci"}))
+def test_a_writer_reports_what_is_lost_outside_the_format_that_was_read(name: str) -> None:
+    loss = Loss(field="members", reason="only an ACI has them")
+    image = Image(platform=Platform(os="linux", architecture="amd64"), notes=Notes(losses=(loss,)))
+    assert loss in formats.writer(name).losses(image, DEFAULTS)
+    waiting = replace(image, notes=Notes(depends_on=("base",)))
+    with pytest.raises(NotFound, match="base"):
+        list(formats.writer(name).losses(waiting, DEFAULTS))
 
 
 @pytest.mark.parametrize("name", formats.WRITERS)

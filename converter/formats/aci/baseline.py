@@ -55,7 +55,7 @@ def unchanged(before: Image, image: Image) -> bool:
         layers=before.layers,
         original=before.original,
         foreign=before.foreign,
-        told=before.told,
+        notes=before.notes,
     ) == before and unnamed(image) == unnamed(before)
 
 

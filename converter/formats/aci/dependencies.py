@@ -58,7 +58,7 @@ def resolve(image: Image, finder: Finder) -> Image:
     image ID of a dependency is verified only when its bytes are read.
     """
     facts, original = image.kept(AciFacts), image.original
-    if facts is None or original is None or not (image.told.depends_on or facts.path_whitelist):
+    if facts is None or original is None or not (image.notes.depends_on or facts.path_whitelist):
         return image
     run = _Resolution(finder)
     manifest = parse(facts.manifest.encode())
@@ -70,7 +70,7 @@ def resolve(image: Image, finder: Finder) -> Image:
         layers=tuple(layers),
         history=history,
         foreign={**image.foreign, "aci": replace(facts, path_whitelist=())},
-        told=replace(image.told, depends_on=()),
+        notes=replace(image.notes, depends_on=()),
     )
 
 
@@ -87,7 +87,7 @@ def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
         image,
         config=replace(image.config, user=read.config.user),
         annotations={**image.annotations, **read.annotations},
-        told=replace(image.told, losses=read.told.losses),
+        notes=replace(image.notes, losses=read.notes.losses),
     )
 
 

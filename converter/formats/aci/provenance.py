@@ -32,7 +32,7 @@ _VERSION = re.compile(r"v?[0-9].*|latest")
 
 def of(image: Image) -> Provenance:
     """The provenance of an image, which may have a name outside its own documents."""
-    said = image.told.name
+    said = image.notes.name
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = named(reference) if reference else _of_layout(image, said)
     try:

@@ -16,7 +16,7 @@ from converter.formats.container_config import Unnamed
 from converter.model.appc import named, platform_labels, platform_of, reference_of
 from converter.model.document import dump
 from converter.model.frozen import frozen
-from converter.model.image import Facts, History, Image, RunConfig, Told
+from converter.model.image import Facts, History, Image, Notes, RunConfig
 from converter.model.limits import MIB
 from converter.model.loss import Loss
 from converter.model.platform import Platform
@@ -57,7 +57,7 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_annotations(manifest, kept) | _owners(owners or {}),
         foreign=_foreign(manifest, kept),
-        told=Told(
+        notes=Notes(
             name=reference_to(manifest),
             platform=told,
             depends_on=tuple(map(str, manifest.dependencies)),
