@@ -1,7 +1,7 @@
 """The errors that callers see: one class for each way in which a caller can react.
 
-An error is a lower-case fact (got, want) and a trail that says where it happened:
-``app:1 > manifest > layer[3]: got 11 diff_ids, want 12``.
+An error is a fact in plain English (docs/messages.md) and a trail that says where it happened:
+``oci:app > layer[3]: digest mismatch: expected sha256:ab…, computed sha256:cd…``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ConverterError(Exception):
     def __str__(self) -> str:
         parts = self.trail if len(self.trail) <= 16 else (*self.trail[:4], "…", *self.trail[-4:])
         where = " > ".join(parts)
-        return f"{where}: {self.fact}" if where else self.fact
+        return printable(f"{where}: {self.fact}" if where else self.fact)
 
 
 class NotFound(ConverterError):
@@ -78,8 +78,8 @@ class Usage(ConverterError):
 
 
 def from_system(error: OSError) -> ConverterError:
-    """The system's error as a fact, with the file it concerns."""
-    found = ConverterError(f"got {(error.strerror or str(error)).lower()} from the system")
+    """The system's error in its own words, with the file it concerns as the trail."""
+    found = ConverterError((error.strerror or str(error)).lower())
     if isinstance(error.filename, str | bytes):
         found.trail = (os.fsdecode(error.filename),)
     return found
@@ -94,3 +94,21 @@ def within(part: str) -> Iterator[None]:
         if error.trail[:1] != (part,):
             error.trail = (part, *error.trail)
         raise
+
+
+def printable(text: str) -> str:
+    r"""The text with every character escaped that a terminal might obey, or that changes the text direction.
+
+    Bytes of file names that are not UTF-8 (PEP 383) become ``\xNN``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return named.get(character) or character.encode("unicode_escape", "surrogatepass").decode()

@@ -128,7 +128,7 @@ def not_a_tar(store: MemoryStore) -> None:
 
 
 DAMAGE: list[Any] = [
-    pytest.param(broken_gzip, DigestMismatch, r"layer\[0\]: got bytes with the digest", id="a flipped byte"),
+    pytest.param(broken_gzip, DigestMismatch, r"layer\[0\]: digest mismatch", id="a flipped byte"),
     pytest.param(wrong_diff_id, DigestMismatch, r"layer\[0\]: got .*diff_id", id="a wrong diff_id"),
     pytest.param(not_a_tar, Invalid, r"layer\[0\]: got ", id="a layer that is no tar"),
 ]

@@ -247,7 +247,7 @@ def _fault(found: text.Document, path: text.Path, error: jsonschema_rs.Validatio
 
 
 def _kind(value: Any) -> str:
-    return repr(value)[:100] if isinstance(value, str) else f"a value of the type {type_name(value)}"
+    return repr(value)[:100] if isinstance(value, str) else type_name(value)
 
 
 @cache

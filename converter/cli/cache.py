@@ -77,7 +77,7 @@ def prune(keep: int | None) -> None:
 def _folder() -> Path:
     folder = cache_folder()
     if folder is None:
-        raise Usage("got neither XDG_CACHE_HOME nor HOME, want one of them: there is no cache without")
+        raise Usage("there is no cache: set XDG_CACHE_HOME or HOME")
     return folder
 
 

@@ -147,6 +147,6 @@ def check_terminals(source: str, *, to_stdout: bool) -> None:
     from converter.model.reference import STDIN, Location
 
     if Location.parse(source).path in STDIN and on_terminal(sys.stdin):
-        raise Usage("got a terminal on standard input, want an image from a file or a pipe")
+        raise Usage("cannot read an image from a terminal: use a file or a pipe as standard input")
     if to_stdout and on_terminal(sys.stdout):
-        raise Usage("got a terminal on standard output, want a file or a pipe for the image")
+        raise Usage("refused to write an image to a terminal: use a file or a pipe as standard output")

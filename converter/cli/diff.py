@@ -102,7 +102,7 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
         item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
         if not isinstance(item, Image):
             what = item if isinstance(item, Artifact) else "an index"
-            raise Unsupported(f"got {what}, want an image of tar layers")
+            raise Unsupported(f"cannot compare {what}: expected an image with tar layers")
         return opened.whole(item)
 
 

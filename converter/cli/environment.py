@@ -36,7 +36,7 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str | None)
     user, _, password = value.partition(":")
     if not user:
         # The value is not shown: it may be a password.
-        raise click.BadParameter("got no user, want USER[:PASSWORD]", context, parameter)
+        raise click.BadParameter("the user is missing: expected USER[:PASSWORD]", context, parameter)
     noted(context, _GROUP)[str(parameter.name)] = user, password
 
 

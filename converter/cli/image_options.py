@@ -20,7 +20,7 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
 
     if "all" in values:
         if len(values) > 1:
-            raise Usage("got --platform all and another platform, want one or the other")
+            raise Usage("--platform all cannot be used with another platform")
         return values
     return tuple(str(Platform.parse(value)) for value in values)
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
-from converter.cli.text import RED, count, on_terminal, printable, say, size, warn
+from converter.cli.text import RED, count, on_terminal, say, size, warn
+from converter.errors import printable
 from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned, silent
 
 if TYPE_CHECKING:

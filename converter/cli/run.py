@@ -97,12 +97,12 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
         case OSError():
             return flags.failed, str(from_system(error))
         case MemoryError():
-            return flags.failed, "got no more memory from the system, want more (--jobs 1 needs less)"
+            return flags.failed, "out of memory (--jobs 1 needs less)"
         case RecursionError():
-            return flags.failed, "got input that is nested too deep, want less"
+            return flags.failed, "the input is nested too deeply"
     # The text may hold anything, even secrets; --debug shows it.
     name = type(error).__name__
-    return flags.failed, f"got an internal error ({name}), want none: run with --debug, and please report it"
+    return flags.failed, f"internal error ({name}): please report it, with the output of --debug"
 
 
 def _usage(error: click.ClickException) -> str:

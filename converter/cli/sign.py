@@ -62,7 +62,7 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
 
     makers = (*map(cosign_maker, cosign_keys), *map(gpg_maker, gpg_keys))
     if not makers:
-        raise Usage("got no key, want --cosign-key or --gpg-key")
+        raise Usage("no key to sign with: add --cosign-key or --gpg-key")
     signing = Signing(makers=makers, identity=where["identity"])
     options = replace(store(), overwrite=where["overwrite"])
     signed = sign(reference, signing, where["destination"], where["lookaside"], options)

@@ -44,7 +44,7 @@ trust_options = together(
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
     found = below(folder, "*.json") if folder else {}
     if folder and "root.json" not in found:
-        raise Usage(f"got no root.json in {folder}, want it and targets.json (--content-trust)")
+        raise Usage(f"{folder} has no root.json: expected root.json and targets.json (--content-trust)")
     return found
 
 
@@ -86,7 +86,7 @@ def read(path: str | Path) -> bytes:
     with Path(path).open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise LimitExceeded(f"{path}: got more than {most} bytes, want at most so many (limit: document)")
+        raise LimitExceeded(f"{path}: more than {most} bytes (limit: document)")
     return data
 
 

@@ -122,9 +122,9 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
             return sync_file.read(data, options, to, _signing, checked(rename))
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
-        raise Usage(f"got no file {source!r}, want one")
+        raise Usage(f"{source}: no such file or directory")
     if to is None:
-        raise Usage("got no destination, want one beside a source that is no file (DEST)")
+        raise Usage("DEST is missing: only a sync file names its destinations itself")
     return [sync_file.Entry(source=location, to=to, rename=checked(rename), options=options)]
 
 
@@ -134,7 +134,9 @@ def _cluster(scheduler: str) -> Helpers:
     try:
         from converter.bulk.cluster import Cluster
     except ModuleNotFoundError as error:
-        raise Unsupported(f"got no package {error.name!r}, want it: pip install '.[dask]' in the checkout") from None
+        raise Unsupported(
+            f'the package "{error.name}" is not installed: pip install ".[dask]" in the checkout'
+        ) from None
     if not flags().debug:
         # Dask would log, with tracebacks, what is raised as an error anyway.
         for name in ("distributed", "distributed.client", "tornado.application"):
@@ -151,7 +153,7 @@ def _signing(names: Sequence[str]) -> Signing:
 def _check_reports(reports: Sequence[Path]) -> None:
     for path in reports:
         if path.suffix.lower() not in (".json", ".html"):
-            raise Usage(f"got the report {str(path)!r}, want a name that ends in .json or .html")
+            raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
 
 
 def _text(path: Path, summary: Summary) -> str:

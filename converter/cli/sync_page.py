@@ -7,7 +7,8 @@ from html import escape
 from os.path import commonprefix
 
 from converter.bulk.outcome import Outcome, Summary
-from converter.cli.text import printable, size
+from converter.cli.text import size
+from converter.errors import printable
 from converter.model.loss import Loss
 from converter.version import __version__
 

@@ -7,6 +7,8 @@ import re
 import sys
 from typing import Any, TextIO
 
+from converter.errors import printable
+
 RED, GREEN, YELLOW, BLUE, BOLD, FAINT = "31", "32", "33", "34", "1", "2"
 
 LONGEST = 1600
@@ -14,24 +16,6 @@ LONGEST = 1600
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _NOT_PRINTABLE = re.compile(r"[^\n -~]")
-
-
-def printable(text: str) -> str:
-    r"""The text with every character escaped that a terminal might obey, or that changes the text direction.
-
-    Bytes of file names that are not UTF-8 (PEP 383) become ``\xNN``.
-    """
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escape(character) for character in text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return named.get(character) or character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def json_text(value: Any) -> str:

@@ -74,7 +74,7 @@ def command(
         _list_rules(kind, form)
         return 0
     if not targets:
-        raise Usage("got no TARGET, want at least one")
+        raise Usage("TARGET is missing: name at least one image or document")
     with progress(quiet=flags().quiet) as watch:
         if len(targets) == 1:
             checked = [_checked(targets[0], kind, profile, watch)]
@@ -109,7 +109,7 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
 def _of_no_kind(data: bytes) -> Invalid:
     """The error for a file that is not a document of a known kind, or not a document at all."""
     problems = document.read(data).problems
-    return Invalid(problems[0].fact if problems else "got a document whose kind cannot be told, want --kind")
+    return Invalid(problems[0].fact if problems else "cannot tell the kind of the document: add --kind")
 
 
 def _reference(target: str, kind: str | None) -> str:
@@ -148,7 +148,7 @@ def _read(target: str) -> bytes:
     most = in_force().document + 1
     if target == "-":
         if sys.stdin is None:  # closed by whoever started this
-            raise NotFound("got no standard input, want a document on it")
+            raise NotFound("standard input is closed")
         return sys.stdin.buffer.read(most)
     try:
         # Opened without waiting for a writer, which a FIFO may never get.
@@ -156,7 +156,7 @@ def _read(target: str) -> bytes:
             os.set_blocking(file.fileno(), True)
             return file.read(most)
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFound(f"got no file {target}, want a JSON document or an image") from None
+        raise NotFound(f"{target}: no such file or directory") from None
 
 
 def _list_rules(kind: str | None, form: str) -> None:

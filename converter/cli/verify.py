@@ -50,7 +50,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
-        raise Usage(f"got the time {value!r}, want one as 2024-05-06T07:08:09Z") from None
+        raise Usage(f'invalid time "{value}": expected one as 2024-05-06T07:08:09Z') from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 

@@ -97,8 +97,8 @@ class Known:
         """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
         most = (limits or in_force()).document
         if self.descriptor.size > most:
-            got = f"got a document of {self.descriptor.size} bytes"
-            raise LimitExceeded(f"{got}, want at most {most} (limit: document)")
+            fact = f"document of {self.descriptor.size} bytes: at most {most} are allowed (limit: document)"
+            raise LimitExceeded(fact)
         return b"".join(self.blocks())
 
     def pinned(self, limits: Limits | None = None) -> Known:
@@ -118,7 +118,7 @@ def at_hand(data: bytes) -> Open:
 
 def elsewhere() -> Blocks:
     """An ``Open`` for bytes that another machine described."""
-    raise NotFound("got a blob as another machine described it, want it opened here")
+    raise NotFound("the blob was described by another machine and is not open here")
 
 
 def missing(error: ConverterError) -> Open:
@@ -132,8 +132,8 @@ def missing(error: ConverterError) -> Open:
 
 def foreign(descriptor: Descriptor, where: str) -> Known:
     """A foreign layer that a store has only the URLs of."""
-    fact = f"got no bytes of the foreign layer {descriptor.digest} in {where}"
-    error = NotFound(f"{fact}, want them: convert --download-foreign fetches them, from a registry")
+    fact = f"foreign layer {descriptor.digest} is not in {where}"
+    error = NotFound(f"{fact}: convert it from a registry with --download-foreign")
     return Known(descriptor, missing(error), absent=True)
 
 
@@ -144,13 +144,13 @@ def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator
     for block in blocks:
         passed += len(block)
         if size is not None and passed > size:
-            raise DigestMismatch(f"got more than {size} bytes, want {size} for {digest}")
+            raise DigestMismatch(f"size mismatch for {digest}: expected {size} bytes, read more")
         hasher.update(block)
         yield block
     if size is not None and passed != size:
-        raise DigestMismatch(f"got {passed} bytes, want {size} for {digest}")
+        raise DigestMismatch(f"size mismatch for {digest}: expected {size} bytes, read {passed}")
     if hasher.hexdigest() != digest.encoded:
-        raise DigestMismatch(f"got bytes with the digest {digest.algorithm}:{hasher.hexdigest()}, want {digest}")
+        raise DigestMismatch(f"digest mismatch: expected {digest}, computed {digest.algorithm}:{hasher.hexdigest()}")
 
 
 Replaced = frozenset[tuple[int, int]]

@@ -33,11 +33,11 @@ class Digest:
         """Read ``algorithm:encoded``; raises Invalid for wrong syntax, or a wrong length for a known algorithm."""
         match = GRAMMAR.fullmatch(text)
         if match is None:
-            raise Invalid(f"got the digest {text[:100]!r}, want algorithm:encoded")
+            raise Invalid(f'invalid digest "{text[:100]}": expected ALGORITHM:HEX, as in sha256:…')
         algorithm, encoded = match.groups()
         length = HEX_LENGTHS.get(algorithm)
         if length is not None and not re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
-            raise Invalid(f"got the {algorithm} digest {encoded[:140]!r}, want {length} lower-case hex digits")
+            raise Invalid(f'invalid {algorithm} digest "{encoded[:140]}": expected {length} lower-case hex digits')
         return cls(algorithm, encoded)
 
     @classmethod
@@ -64,5 +64,5 @@ class Digest:
 def new_hasher(algorithm: str) -> Hasher:
     """A fresh hash; raises Unsupported for an algorithm that the image specifications do not register."""
     if algorithm not in HEX_LENGTHS:
-        raise Unsupported(f"got the digest algorithm {algorithm!r}, want one of {', '.join(HEX_LENGTHS)}")
+        raise Unsupported(f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})')
     return hashlib.new(algorithm)

@@ -87,20 +87,20 @@ def read(data: bytes, limits: Limits | None = None) -> Reading:
     """
     limits = limits or in_force()
     if len(data) > limits.document:
-        fact = f"got a document of {len(data)} bytes, want at most {limits.document} (limit: document)"
+        fact = f"document of {len(data)} bytes: at most {limits.document} are allowed (limit: document)"
         return Reading(None, (Problem("json/size", "", fact),), complete=False)
     problems: list[Problem] = []
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        fact = f"got bytes that are not UTF-8 at offset {error.start}, want a JSON document"
+        fact = f"invalid UTF-8 at byte {error.start}"
         problems.append(Problem("json/utf-8", "", fact))
         text = data.decode("utf-8", "replace")
     if _deeper_than(text, limits.json_depth):
-        fact = f"got a document nested more than {limits.json_depth} deep, want less (limit: json_depth)"
+        fact = f"document nested more than {limits.json_depth} levels deep (limit: json_depth)"
         return Reading(None, (*problems, Problem("json/depth", "", fact)), complete=False)
     if _more_values_than(text, limits.json_values):
-        fact = f"got a document of more than {limits.json_values} values, want at most that (limit: json_values)"
+        fact = f"document of more than {limits.json_values} values (limit: json_values)"
         return Reading(None, (*problems, Problem("json/size", "", fact)), complete=False)
     return _parse(text, problems)
 
@@ -111,22 +111,25 @@ def dump(value: Any) -> bytes:
 
 
 def type_name(value: Any) -> str:
-    """The JSON name of a value's type."""
+    """The JSON name of a value's type, with its article, for messages."""
     if value is None:
         return "null"
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    names = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+    }
     return next(name for kind, name in names.items() if isinstance(value, kind))
 
 
 def expect(value: Any, kind: type[T], *trail: str) -> T:
     """The value, which must have that type; raises Invalid, with the trail that leads to it."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise Invalid(f"expected {_EXPECTED[kind]}, found {_article(type_name(value))}", *trail)
+        raise Invalid(f"expected {_EXPECTED[kind]}, found {type_name(value)}", *trail)
     return value
-
-
-def _article(noun: str) -> str:
-    return noun if noun == "null" else f"{'an' if noun[0] in 'ao' else 'a'} {noun}"
 
 
 def letters(key: str) -> str:
@@ -144,7 +147,7 @@ def as_known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]
     for key, value in members.items():
         name = known.get(letters(key), key)
         if name in found:
-            raise Invalid(f"got the key {key[:60]!r} beside one that differs in case alone, want one of them")
+            raise Invalid(f'key "{key[:60]}" is ambiguous: another key differs from it only in case')
         found[name] = value
     return found
 
@@ -176,15 +179,15 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         start = _SPACE.match(text)
         value, end = decoder.raw_decode(text, start.end() if start else 0)
     except json.JSONDecodeError as error:
-        fact = f"got text that is no JSON ({_lower(error.msg)} at line {error.lineno}), want a JSON document"
+        fact = f"invalid JSON: {_lower(error.msg)} at line {error.lineno}"
         return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
     except _NoNumber as error:
-        fact = f"got {error}, want a JSON number"
+        fact = f"invalid JSON: {error} is not a number"
         return Reading(None, (*problems, Problem("json/number", "", fact)), complete=False)
     rest = text[end:].strip(" \t\n\r")
     if rest:
         line = text.count("\n", 0, end) + 1
-        problems.append(Problem("json/trailing-data", "", f"got extra data at line {line}, want a JSON document"))
+        problems.append(Problem("json/trailing-data", "", f"extra data after the JSON document, at line {line}"))
     if hooks.odd:
         problems.extend(_odd_members(value, hooks.repeated))
     return Reading(value, tuple(problems), floats=hooks.floats)
@@ -250,16 +253,16 @@ def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]
         path, member = waiting.pop()
         if isinstance(member, dict):
             for key in repeated.get(id(member), (member, []))[1]:
-                fact = f"got the key {key!r} twice in one object, want it once"
+                fact = f'duplicate key "{key}"'
                 yield Problem("json/duplicate-key", path, fact)
             waiting.extend((path + pointer(key), item) for key, item in reversed(member.items()))
         elif isinstance(member, list):
             waiting.extend((f"{path}/{index}", item) for index, item in reversed(list(enumerate(member))))
         elif isinstance(member, _TooLarge):
-            fact = f"got the number {member.text[:24]}, want one that fits in 64 bits"
+            fact = f"the number {member.text[:24]} does not fit into 64 bits"
             yield Problem("json/number-range", path, fact)
         elif isinstance(member, float) and not isfinite(member):
-            yield Problem("json/number-range", path, "got a number too large for 64 bits, want one that fits")
+            yield Problem("json/number-range", path, "a number does not fit into 64 bits")
 
 
 def _deeper_than(text: str, most: int) -> bool:

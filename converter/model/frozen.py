@@ -98,14 +98,15 @@ def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str
     """All arguments by name."""
     names = cls.__match_args__[: len(placed)]
     if len(placed) > len(names) or not named.keys().isdisjoint(names):
-        raise TypeError(f"{cls.__qualname__}: got {len(placed)} values in order and {sorted(named)}, want each once")
+        raise TypeError(f"{cls.__qualname__} was given {len(placed)} values by position and {sorted(named)} by name")
     return dict(zip(names, placed), **named)
 
 
 def _not_as_wanted(cls: Any, named: Mapping[str, Any]) -> TypeError:
     names = cls.__shape__.names
     missing, unknown = sorted(names - named.keys()), sorted(named.keys() - names)
-    return TypeError(f"{cls.__qualname__}: got {unknown} too much, want {missing} too")
+    facts = [f"{what} {names}" for what, names in (("unknown", unknown), ("missing", missing)) if names]
+    return TypeError(f"{cls.__qualname__}: {', '.join(facts)}")
 
 
 def _equal(self: Any, other: Any) -> object:
@@ -126,7 +127,7 @@ def _shown(self: Any) -> str:
 
 
 def _refuse(self: Any, name: str, *_value: object) -> NoReturn:
-    raise FrozenInstanceError(f"got a change of {name!r}, want none: {type(self).__qualname__} is frozen")
+    raise FrozenInstanceError(f"cannot change {name!r}: {type(self).__qualname__} is frozen")
 
 
 def _reduced(self: Any) -> tuple[Any, ...]:

@@ -204,10 +204,11 @@ class Attachment:
 def single(item: Item, target: str) -> Image:
     """The one image, with the bytes of all its layers, that ``target`` can be made of; raises Unsupported."""
     if not isinstance(item, Image):
-        what = item if isinstance(item, Artifact) else "images for several platforms"
-        raise Unsupported(f"got {what}, want one image for {target}")
+        if isinstance(item, Artifact):
+            raise Unsupported(f"cannot write {target} of {item}: expected an image")
+        raise Unsupported(f"cannot write {target} for several platforms: choose one with --platform")
     if any(layer.absent for layer in item.layers):
-        raise Unsupported("got a foreign layer without its bytes, want them (--download-foreign, from a registry)")
+        raise Unsupported("a foreign layer has no bytes here: convert from a registry with --download-foreign")
     return item
 
 

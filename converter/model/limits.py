@@ -24,11 +24,11 @@ def _bound(default: int, what: str) -> int:
     return bound
 
 
-def parse_size(text: str, what: str = "for a size") -> int:
+def parse_size(text: str, what: str = "size") -> int:
     """Read a number with an optional suffix K, M or G (times 1024 each); raises Usage."""
     match = re.fullmatch(_VALUE, text)
     if match is None:
-        raise Usage(f"got {text!r} {what}, want a number, perhaps with K, M or G")
+        raise Usage(f'invalid {what} "{text}": expected a number, with K, M or G behind it for larger ones')
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -73,15 +73,15 @@ class Limits:
             name, _, value = text.partition("=")
             name = name.replace("-", "_")
             if name not in known:
-                raise Usage(f"got the limit {name!r}, want one of {', '.join(sorted(known))}")
-            told[name] = parse_size(value, f"for the limit {name}")
+                raise Usage(f'unknown limit "{name}" (one of: {", ".join(sorted(known))})')
+            told[name] = parse_size(value, f"limit {name}")
         return cls(**told)
 
     def require(self, name: str, count: int, noun: str) -> None:
         """Raise LimitExceeded if ``count`` exceeds the limit ``name``."""
         most = getattr(self, name)
         if count > most:
-            raise LimitExceeded(f"got {count} {noun}, want at most {most} (limit: {name})")
+            raise LimitExceeded(f"{count} {noun}: at most {most} are allowed (limit: {name})")
 
 
 DEFAULT = Limits()

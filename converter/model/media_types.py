@@ -97,4 +97,4 @@ def identify(document: Mapping[str, Any]) -> str:
     if "layers" in document:
         docker_config = lenient(document, "config", dict).get("mediaType") == DOCKER_CONFIG
         return DOCKER_MANIFEST if docker_config else OCI_MANIFEST
-    raise Invalid("got a document without layers or manifests, want a manifest or an index")
+    raise Invalid('neither a manifest nor an index: the document has no "layers" and no "manifests"')

@@ -55,7 +55,7 @@ def objects(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def only(value: Mapping[str, Any], names: Iterable[str], what: str) -> None:
     """Raises Invalid for a member that is not in ``names``: what is not understood cannot be approved."""
     for unknown in sorted(set(value).difference(names)):
-        raise Invalid(f"unknown member {unknown[:60]!r} in {what} (known: {', '.join(sorted(names))})")
+        raise Invalid(f'unknown member "{unknown[:60]}" in {what} (known: {", ".join(sorted(names))})')
 
 
 def decoded(text: str, what: str) -> bytes:

@@ -32,7 +32,7 @@ def payload(data: bytes) -> bytes:
     del document["signatures"]
     # Compare as text, since 1 == True in Python.
     if dump(load_object(signed)) != dump(document):
-        raise Invalid("got a document that says something else than its signed payload, want the same")
+        raise Invalid("the document differs from its signed payload")
     return signed
 
 
@@ -41,7 +41,7 @@ def _extent(data: bytes, signature: dict[str, Any]) -> tuple[int, bytes]:
     header = load_object(decode(member(signature, "protected", str)))
     length, tail = member(header, "formatLength", int), member(header, "formatTail", str)
     if not 0 <= length <= len(data):
-        raise Invalid(f"got the formatLength {length}, want 0 to {len(data)}, the bytes that there are")
+        raise Invalid(f"formatLength is {length}: expected 0 to {len(data)}, the length of the document")
     return length, decode(tail)
 
 
@@ -50,4 +50,4 @@ def decode(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise Invalid("got text that is not base64url, want a part of a JWS") from None
+        raise Invalid("invalid base64url in a JWS") from None

@@ -54,14 +54,14 @@ class ImageName:
         """
         found = cls.parse_signed(text)
         if found.tag and found.digest:
-            raise Invalid(f"got the reference {text!r} with a tag and a digest, want one of them")
+            raise Invalid(f'reference "{text}" has a tag and a digest: only one of them is allowed')
         return found
 
     @classmethod
     def parse_signed(cls, text: str) -> Self:
         """Like ``parse``, but for names in signatures, which may have both a tag and a digest."""
         if re.fullmatch("[0-9a-f]{64}", text):
-            raise Invalid(f"got the name {text}, want another: to Docker 64 hex digits are the ID of an image")
+            raise Invalid(f"{text} cannot be a name: to Docker, 64 hex digits are the ID of an image")
         rest, at, encoded = text.partition("@")
         digest = Digest.parse(encoded) if at else None
         rest, tag = _split_tag(rest)
@@ -72,11 +72,12 @@ class ImageName:
             host = DEFAULT_HOST
             repository = repository if "/" in repository else f"library/{repository}"
         if len(host) + 1 + len(repository) > _NAME_LENGTH:
-            raise Invalid(f"got a repository name of {len(host) + 1 + len(repository)} characters, want at most 255")
+            length = len(host) + 1 + len(repository)
+            raise Invalid(f"repository name of {length} characters: at most {_NAME_LENGTH} are allowed")
         if not re.fullmatch(_HOST, host) or not re.fullmatch(_REPOSITORY, repository):
-            raise Invalid(f"got the reference {text[:300]!r}, want [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case")
+            raise Invalid(f'invalid reference "{text[:300]}": expected [HOST[:PORT]/]REPO[:TAG|@DIGEST] in lower case')
         if tag and not re.fullmatch(_TAG, tag):
-            raise Invalid(f"got the tag {tag[:140]!r}, want at most 128 letters, digits, '_', '.' and '-'")
+            raise Invalid(f'invalid tag "{tag[:140]}": expected at most 128 letters, digits, "_", "." and "-"')
         return cls(host=host, repository=repository, tag=tag, digest=digest)
 
     @property
@@ -119,12 +120,10 @@ class Location:
         if isinstance(text, PathLike):
             return cls(transport="", path=fspath(text))
         if not isinstance(text, str):
-            raise TypeError(
-                f"got a reference of type {type(text).__name__}, want TRANSPORT:LOCATION as a str, or a path"
-            )
+            raise TypeError(f"reference of type {type(text).__name__}: expected TRANSPORT:LOCATION as a str, or a path")
         transport, colon, rest = text.partition(":")
         if not text:
-            raise Usage("got an empty reference, want TRANSPORT:LOCATION")
+            raise Usage("the reference is empty: expected TRANSPORT:LOCATION, as in oci:app:latest")
         if colon and transport == "docker" and rest.startswith("//"):
             return cls(transport="docker", path=rest[2:])
         if colon and transport in ("docker-daemon", "appc"):
@@ -134,10 +133,10 @@ class Location:
                 raise _no_transport(transport, text)
             return cls(transport="", path=text)
         if transport == "docker":
-            raise Usage(f"got {text!r}, want docker://HOST/REPO[:TAG]")
+            raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG]')
         path, name = _split_path(rest)
         if not path:
-            raise Usage(f"got {text!r} without a path, want {transport}:PATH")
+            raise Usage(f'"{text}" has no path: expected {transport}:PATH')
         if TRANSPORTS[transport].path_only:
             return cls(transport=transport, path=rest)
         return cls(transport=transport, path=path, name=name)
@@ -171,9 +170,11 @@ def _no_transport(transport: str, text: str) -> Usage:
     from difflib import get_close_matches
 
     if close := get_close_matches(transport, TRANSPORTS, n=1, cutoff=0.8):
-        return Usage(f"got the transport {transport!r}, want {close[0]}")
-    registry = f", or docker://{text} for an image of a registry" if is_name(text) else ""
-    return Usage(f"got the transport {transport!r}, want one of {', '.join(TRANSPORTS)}{registry}")
+        return Usage(f'unknown transport "{transport}": did you mean {close[0]}?')
+    known = f"one of: {', '.join(TRANSPORTS)}"
+    if is_name(text):
+        return Usage(f'unknown transport "{transport}"; for an image in a registry: docker://{text} ({known})')
+    return Usage(f'unknown transport "{transport}" ({known})')
 
 
 def _split_tag(text: str) -> tuple[str, str]:

@@ -103,7 +103,7 @@ def label_name(document: Any) -> Iterator[Hit]:
     """Labels called name."""
     for where, text in texts(document, *(f"{path}/*/name" for path in _LABELS)):
         if text == "name":
-            yield where, "got the label 'name', want another name: it would be taken for the image's"
+            yield where, 'a label must not be called "name": it would be taken for the name of the image'
 
 
 def os_arch(document: Any) -> Iterator[Hit]:
@@ -114,10 +114,10 @@ def os_arch(document: Any) -> Iterator[Hit]:
         if not isinstance(system, str):
             continue
         if system not in ARCHITECTURES:
-            yield where, f"got the os {system[:60]!r}, want one of {', '.join(ARCHITECTURES)}"
+            yield where, f'unknown os "{system[:60]}" (one of: {", ".join(ARCHITECTURES)})'
         elif isinstance(arch, str) and arch not in ARCHITECTURES[system]:
-            wanted = ", ".join(ARCHITECTURES[system])
-            yield where, f"got the arch {arch[:60]!r} for {system}, want one of {wanted}"
+            known = ", ".join(ARCHITECTURES[system])
+            yield where, f'unknown arch "{arch[:60]}" for {system} (one of: {known})'
 
 
 def created(document: Any) -> Iterator[Hit]:
@@ -139,42 +139,42 @@ def url(document: Any) -> Iterator[Hit]:
     """Annotations homepage and documentation that are not web URLs."""
     for where, text in _annotations(document, "homepage", "documentation"):
         if not is_web_url(text):
-            yield where, f"got {text[:100]!r}, want an http or https URL"
+            yield where, f'invalid URL "{text[:100]}": expected http or https'
 
 
 def version_zero(document: Any) -> Iterator[Hit]:
     """The version 0.0.0."""
     for where, text in texts(document, "acVersion"):
         if re.fullmatch(r"0+\.0+\.0+-?\+?", text):
-            yield where, f"got the version {text!r}, want more than 0.0.0"
+            yield where, f'version "{text}" is not above 0.0.0'
 
 
 def version_strict(document: Any) -> Iterator[Hit]:
     """Versions that are not SemVer 2.0.0."""
     for where, text in texts(document, "acVersion"):
         if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text) and not re.fullmatch(_SEMVER, text):
-            yield where, f"got {text[:60]!r}, want a version of SemVer 2.0.0"
+            yield where, f'invalid version "{text[:60]}": expected SemVer 2.0.0'
 
 
 def identifier_marks(document: Any) -> Iterator[Hit]:
     """Identifiers with two separators in a row."""
     for where, text in texts(document, *_IDENTIFIERS):
         if re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text):
-            yield where, f"got {text[:100]!r}, want one of -._~/ at a time"
+            yield where, f'"{text[:100]}" has two of -._~/ in a row'
 
 
 def name_marks(document: Any) -> Iterator[Hit]:
     """Names with two separators in a row."""
     for where, text in texts(document, *_NAMES):
         if "--" in text and not re.fullmatch(_NAME, text):
-            yield where, f"got {text[:100]!r}, want one - at a time"
+            yield where, f'"{text[:100]}" has two - in a row'
 
 
 def image_id(document: Any) -> Iterator[Hit]:
     """Image IDs that are not a full SHA-512 in lower-case hex."""
     for where, text in texts(document, "dependencies/*/imageID", "apps/*/image/id"):
         if re.fullmatch(r"sha512-[^-]+", text) and not re.fullmatch(_IMAGE_ID, text):
-            yield where, f"got {text[:150]!r}, want 128 lower-case hex digits after sha512-"
+            yield where, f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
 
 
 def event_handlers(document: Any) -> Iterator[Hit]:
@@ -191,14 +191,14 @@ def environment_letters(document: Any) -> Iterator[Hit]:
     """Names of variables with a dot or a minus."""
     for where, text in texts(document, *(f"{app}/environment/*/name" for app in _APPS)):
         if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
-            yield where, f"got {text[:100]!r}, want letters, digits and _ alone"
+            yield where, f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
 
 
 def groups(document: Any) -> Iterator[Hit]:
     """Negative group IDs."""
     for where, number in numbers(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
         if number < 0:
-            yield where, f"got the group {number}, want at least 0"
+            yield where, f"group {number} is negative"
 
 
 def port_range(document: Any) -> Iterator[Hit]:
@@ -206,14 +206,14 @@ def port_range(document: Any) -> Iterator[Hit]:
     for where, port in objects(document, *_PORTS):
         first, count = port.get("port"), port.get("count")
         if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
-            yield where, f"got ports up to {first + count - 1}, want at most 65535"
+            yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
 
 
 def port_count(document: Any) -> Iterator[Hit]:
     """Port ranges without a port."""
     for where, count in numbers(document, *(f"{path}/count" for path in _PORTS)):
         if count == 0:
-            yield where, "got 0 ports, want at least 1"
+            yield where, "a range of 0 ports: expected at least 1"
 
 
 def isolator_known(document: Any) -> Iterator[Hit]:
@@ -221,14 +221,14 @@ def isolator_known(document: Any) -> Iterator[Hit]:
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS)):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
-            yield f"{where}/name" if "name" in isolator else where, f"got {name[:100]!r}, want a known isolator"
+            yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
 
 
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if "value" not in isolator and _name(isolator) not in ISOLATORS:
-            yield where, "got no member 'value', want it"
+            yield where, '"value" is missing'
 
 
 def isolator_once(document: Any) -> Iterator[Hit]:
@@ -255,14 +255,14 @@ def quantity_kilo(document: Any) -> Iterator[Hit]:
     """Thousands written K instead of k."""
     for where, text in _quantities(document):
         if text.strip(" ").endswith("K"):
-            yield where, f"got {text[:60]!r}, want k for thousands, or Ki for 1024"
+            yield where, f'invalid quantity "{text[:60]}": thousands are k, and 1024 is Ki'
 
 
 def quantity_digits(document: Any) -> Iterator[Hit]:
     """Quantities without digits."""
     for where, text in _quantities(document):
         if re.fullmatch(_NO_NUMBER, text.strip(" ")):
-            yield where, f"got {text[:60]!r} without a number, want digits: it is read as 0"
+            yield where, f'quantity "{text[:60]}" has no digits: it is read as 0'
 
 
 def quantity_form(document: Any) -> Iterator[Hit]:
@@ -271,21 +271,21 @@ def quantity_form(document: Any) -> Iterator[Hit]:
         if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" ")) and not re.fullmatch(
             r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text
         ):
-            yield where, f"got {text[:60]!r}, want digits, and one of E P T G M K, Ei Pi Ti Gi Mi Ki, m"
+            yield where, f'invalid quantity "{text[:60]}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m'
 
 
 def whitelist(document: Any) -> Iterator[Hit]:
     """Whitelisted paths that are not absolute."""
     for where, text in texts(document, "pathWhitelist/*"):
         if not text.startswith("/"):
-            yield where, f"got {text[:100]!r}, want an absolute path"
+            yield where, f'path "{text[:100]}" is not absolute'
 
 
 def mount_path(document: Any) -> Iterator[Hit]:
     """Mount points without a path."""
     for where, text in texts(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
         if not text:
-            yield where, "got an empty path, want one"
+            yield where, "the path is empty"
 
 
 def port_names(document: Any) -> Iterator[Hit]:
@@ -293,7 +293,7 @@ def port_names(document: Any) -> Iterator[Hit]:
     seen: set[str] = set()
     for where, name in texts(document, "apps/*/app/ports/*/name"):
         if name in seen:
-            yield where, f"got a second port {name[:100]!r} in the pod, want it once"
+            yield where, f'a second port named "{name[:100]}" in the pod'
         seen.add(name)
 
 
@@ -301,21 +301,21 @@ def host_address(document: Any) -> Iterator[Hit]:
     """Host addresses that are not IP addresses."""
     for where, text in texts(document, "ports/*/hostIP"):
         if text and not _is_address(text, ""):
-            yield where, f"got {text[:60]!r}, want an IP address"
+            yield where, f'invalid IP address "{text[:60]}"'
 
 
 def host_address_4(document: Any) -> Iterator[Hit]:
     """Host addresses that are not IPv4."""
     for where, text in texts(document, "ports/*/hostIP"):
         if not text or (_is_address(text, "") and not _is_address(text, "4")):
-            yield where, f"got {text[:60]!r}, want an IPv4 address"
+            yield where, f'"{text[:60]}" is not an IPv4 address'
 
 
 def host_port(document: Any) -> Iterator[Hit]:
     """Host ports out of range."""
     for where, number in numbers(document, "ports/*/hostPort"):
         if number == 0 or number > 65535:
-            yield where, f"got the port {number}, want 1 to 65535"
+            yield where, f"port {number} is out of range: expected 1 to 65535"
 
 
 def _name(item: dict[str, Any]) -> str:
@@ -354,11 +354,11 @@ def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterato
         names = Counter(_name(item) for item in isolators if isinstance(item, dict))
         for name in sorted(once & names.keys()):
             if names[name] > 1:
-                yield where, f"got {names[name]} isolators {name}, want one"
+                yield where, f"{names[name]} isolators {name}: only one is allowed"
 
 
 def _both(document: Any, one: str, other: str) -> Iterator[Hit]:
     for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
         names = {_name(item) for item in isolators if isinstance(item, dict)}
         if {one, other} <= names:
-            yield where, f"got both {one} and {other}, want one of them"
+            yield where, f"{one} and {other} exclude each other"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any
 
-from converter.errors import Usage
+from converter.errors import Usage, printable
 from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read, whole
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
@@ -29,10 +30,10 @@ def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits | 
     """
     known(kind)
     if profile not in PROFILES:
-        raise Usage(f"got the profile {profile!r}, want one of {', '.join(PROFILES)}")
+        raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
     found = list(islice(_unique(_findings(read(data, limits), data, kind, profile)), MOST + 1))
     if len(found) > MOST:
-        rest = f"got more than {MOST} findings, want fewer: the rest is left out"
+        rest = f"more than {MOST} findings: the rest is left out"
         found[MOST] = Finding("", "json/too-many-findings", rest, text.SPEC)
     return tuple(found)
 
@@ -57,15 +58,13 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
     if has_surrogates(data):
         mended = whole(value)
         if mended != value:
-            yield from _text_finding(
-                "json/surrogate", "", "got half of a surrogate pair, want whole characters", profile
-            )
+            yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", profile)
         value = mended
     if profile == "compat":
         actual = aci.actual_kind(value, kind)
         if actual != kind:
             key = aci.kind_member(value)
-            fact = f"got {value[key]!r}, want what is asked for ({kind}): it is checked for what it is"
+            fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
             yield Finding(pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
     folded = Folded(value)
@@ -94,7 +93,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> I
         path = folded.original(finding.path)
         written = _at(folded.value, finding.path) if odd_numbers else None
         if isinstance(written, WrittenAsFloat) and written.is_integer():
-            fact = f"got the number {written!r} with a fraction or an exponent, want a whole number"
+            fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
             yield from _text_finding("json/integer-form", path, fact, profile)
         else:
             yield Finding(path, finding.rule, finding.message, finding.spec, finding.severity)
@@ -104,13 +103,13 @@ def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
     folded = fold(value, kind, nulls=False)
     for path, key in folded.clashes:
-        fact = f"got the key {key!r} beside one that differs in case alone, want one of them"
+        fact = f'key "{key}" is ambiguous: another key differs from it only in case'
         yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)
     clashing = {path + pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
         if path.rpartition("/")[0] + part in clashing:
             continue
-        fact = f"got the key {part[1:]!r}, want {path.rpartition('/')[2]!r}"
+        fact = f'key "{part[1:]}" is spelled in the wrong case: expected "{path.rpartition("/")[2]}"'
         yield from _text_finding("json/key-case", folded.original(path), fact, profile)
 
 
@@ -129,6 +128,8 @@ def _rules_of(kind: str) -> tuple[Rule, ...]:
 def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:
     seen: set[tuple[str, str, str]] = set()
     for finding in findings:
+        if not finding.message.isprintable():
+            finding = replace(finding, message=printable(finding.message))
         key = finding.path, finding.rule, finding.message
         if key not in seen:
             seen.add(key)

@@ -98,7 +98,7 @@ def _first(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
             validator.validate(value)
         except jsonschema_rs.ValidationError as error:
             found = _finding(error, kind, profile)
-            rest = f"got a fault in a document of more than {AT_ONCE} values, want it mended: no other is looked for"
+            rest = f"in a document of more than {AT_ONCE} values, only the first fault is reported"
             yield found
             yield Finding("", "json/too-many-findings", rest, SPEC, found.severity)
             return
@@ -196,27 +196,29 @@ def _message(error: jsonschema_rs.ValidationError, location: str) -> str:
     value = error.instance
     match error.kind.name:
         case "required":
-            return f"got no member {error.kind.value!r}, want it"
+            return f'"{error.kind.value}" is missing'
         case "type":
-            return f"got a JSON {type_name(value)}, want {_either(error.kind.as_dict()['types'])}"
+            return f"expected {_either(error.kind.as_dict()['types'])}, found {type_name(value)}"
         case "not":
-            return f"got a line break in {_short(value)}, want one line"
+            return f"expected one line, found a line break in {_short(value)}"
         case "minItems":
-            return f"got an empty list, want at least {error.kind.value}"
+            return (
+                f"the array is empty: at least {error.kind.value} {'is' if error.kind.value == 1 else 'are'} required"
+            )
         case "minLength":
-            return "got an empty string, want text"
+            return "the string is empty"
         case "propertyNames":
-            return f"got the member name {error.kind.as_dict()['error'].instance!r}, want a digest"
+            return f'invalid member name "{error.kind.as_dict()["error"].instance}": expected a digest'
         case "falseSchema":
-            return f"got {_short(value)}, want no such member here"
-    return f"got {_short(value)}, want {_wanted(error.kind, location)}"
+            return f"this member is not allowed here (found {_short(value)})"
+    return f"expected {_expected(error.kind, location)}, found {_short(value)}"
 
 
 _PATTERNS = {"^/": "an absolute path"}
 """What patterns outside the named definitions ask for."""
 
 
-def _wanted(kind: jsonschema_rs.ValidationErrorKind, location: str) -> str:
+def _expected(kind: jsonschema_rs.ValidationErrorKind, location: str) -> str:
     match kind.name:
         case "const":
             return _short(kind.value)
@@ -232,15 +234,18 @@ def _wanted(kind: jsonschema_rs.ValidationErrorKind, location: str) -> str:
 
 
 def _either(types: list[str]) -> str:
-    return " or ".join(sorted(types, key=lambda name: (name == "null", name)))
+    names = {"null": "null", "integer": "a whole number", "object": "an object", "array": "an array"}
+    return " or ".join(names.get(name, f"a {name}") for name in sorted(types, key=lambda name: (name == "null", name)))
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict | list):
-        return f"a JSON {type_name(value)} of {len(value)}"
+        return f"{type_name(value)} of {len(value)}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value) if len(repr(value)) <= 120 else f"{str(value)[:100]!r}…"
+    if not isinstance(value, str):
+        return str(value)[:100]
+    return f'"{value}"' if len(value) <= 118 else f'"{value[:100]}…"'
 
 
 def _spec(kind: str, path: list[str | int]) -> str:

@@ -46,45 +46,45 @@ def rootfs_type(document: Any) -> Iterator[Hit]:
     """A rootfs type other than layers."""
     for where, text in texts(document, "rootfs/type"):
         if text not in {"layers", "layers+base"}:
-            yield where, f"got {text[:60]!r}, want 'layers' or 'layers+base'"
+            yield where, f'unknown rootfs type "{text[:60]}" (one of: layers, layers+base)'
 
 
 def archive_paths(document: Any) -> Iterator[Hit]:
     """Paths that lead out of the archive."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
         if ".." in path.split("/") or "\0" in path:
-            yield where, f"got the path {path[:100]!r}, want one within the archive"
+            yield where, f'path "{path[:100]}" leads out of the archive'
 
 
 def absolute_paths(document: Any) -> Iterator[Hit]:
     """Paths in the archive's manifest that are absolute."""
     for where, path in texts(document, "*/Config", "*/Layers/*"):
         if path.startswith("/"):
-            yield where, f"got the path {path[:100]!r}, want a relative one"
+            yield where, f'path "{path[:100]}" is absolute: expected one relative to the archive'
 
 
 def archive_tags(document: Any) -> Iterator[Hit]:
     """Image names without a tag."""
     for where, name in texts(document, "*/RepoTags/*"):
         if ":" not in name.rpartition("/")[2]:
-            yield where, f"got the name {name[:100]!r}, want NAME:TAG"
+            yield where, f'name "{name[:100]}" has no tag: expected NAME:TAG'
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
     """Durations of a health check of less than a millisecond, in nanoseconds, and negative counts."""
     for where, number in numbers(document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
         if number != 0 and number < _MILLISECOND:
-            yield where, f"got {number} nanoseconds, want 0, or at least {_MILLISECOND}"
+            yield where, f"{number} nanoseconds: expected 0, or at least {_MILLISECOND}"
     for where, number in numbers(document, "config/Healthcheck/Retries"):
         if number < 0:
-            yield where, f"got {number}, want at least 0"
+            yield where, f"expected at least 0, found {number}"
 
 
 def health_test(document: Any) -> Iterator[Hit]:
     """Health check tests that do not begin with their type."""
     for where, test in lists(document, "config/Healthcheck/Test"):
         if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
-            yield f"{where}/0", f"got {test[0][:60]!r}, want NONE, CMD or CMD-SHELL"
+            yield f"{where}/0", f'unknown type of health check "{test[0][:60]}" (one of: NONE, CMD, CMD-SHELL)'
 
 
 _TIMES = ("created", "history/*/created")

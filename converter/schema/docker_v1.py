@@ -33,7 +33,7 @@ def length(document: Any) -> Iterator[Hit]:
     for _, layers in lists(document, "fsLayers"):
         for where, history in lists(document, "history"):
             if len(history) != len(layers):
-                yield where, f"got {len(history)} steps, want {len(layers)}, one a layer"
+                yield where, f"{len(history)} steps of history for {len(layers)} layers: expected one for each"
 
 
 def configuration(document: Any) -> Iterator[Hit]:
@@ -45,7 +45,7 @@ def configuration(document: Any) -> Iterator[Hit]:
             yield where, str(error)
             continue
         if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
-            yield where, f"got the id {str(step.get('id'))[:80]!r}, want 64 lower-case hex digits"
+            yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
         yield from ((where, fact) for fact in _wrong_types(step))
 
 
@@ -59,7 +59,7 @@ def spelling(document: Any) -> Iterator[Hit]:
         for key in step:
             name = _NAMES.get(letters(key), key)
             if name != key:
-                yield where, f"got the key {key[:60]!r}, want {name!r}"
+                yield where, f'key "{key[:60]}" is spelled in the wrong case: expected "{name}"'
 
 
 def parents(document: Any) -> Iterator[Hit]:
@@ -69,7 +69,7 @@ def parents(document: Any) -> Iterator[Hit]:
         parent = step.get("parent") or ""
         wanted = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
         if parent != wanted and step.get("id") != wanted:
-            yield where, f"got the parent {str(parent)[:80]!r}, want {str(wanted)[:80]!r}"
+            yield where, f'parent is "{str(parent)[:80]}": expected "{str(wanted)[:80]}", the id of the next step'
 
 
 def repeated(document: Any) -> Iterator[Hit]:
@@ -79,7 +79,7 @@ def repeated(document: Any) -> Iterator[Hit]:
     for where, step in _steps(document):
         name = str(step.get("id"))
         if name in seen and name != last:
-            yield where, f"got the id {name[:80]!r} again, want it once, or in a row"
+            yield where, f'id "{name[:80]}" is used again'
         seen.add(name)
         last = name
 
@@ -105,24 +105,24 @@ def protected(document: Any) -> Iterator[Hit]:
         try:
             header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         except (binascii.Error, ValueError, RecursionError):
-            yield where, "got a protected header that is no JSON in base64, want one"
+            yield where, "the protected header is not JSON in base64url"
             continue
         length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
         if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
-            yield where, "got a protected header without formatLength and formatTail, want both"
+            yield where, "the protected header has no formatLength and formatTail"
 
 
 def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
     for name, (wanted, noun) in _MEMBERS.items():
         value = step.get(name)
         if name not in {"id", "created"} and value is not None and not isinstance(value, wanted):
-            yield f"got a JSON {type_name(value)} for {name}, want {noun}"
+            yield f"{name}: expected {noun}, found {type_name(value)}"
     run = step.get("container_config")
     command = run.get("Cmd") if isinstance(run, dict) else None
     if command is not None and not (
         isinstance(command, list) and all(word is None or isinstance(word, str) for word in command)
     ):
-        yield "got a Cmd in container_config that is no list of strings, want one"
+        yield "container_config.Cmd: expected an array of strings"
 
 
 def _step(text: str) -> dict[str, Any]:

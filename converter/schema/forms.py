@@ -30,12 +30,12 @@ def bad_time(text: str) -> str:
     """Why a text is not an RFC 3339 time; empty if it is."""
     match = _TIME.fullmatch(text)
     if match is None:
-        return f"got {text[:60]!r}, want an RFC 3339 time, as in 2015-10-31T22:22:56Z"
+        return f'invalid time "{text[:60]}": expected RFC 3339, as in 2015-10-31T22:22:56Z'
     hour, minute, second, sign, off_hour, off_minute = match.groups()[3:]
     if second == "60":
         offset = int(f"{sign}1") * (int(off_hour) * 60 + int(off_minute)) if sign else 0
         if (int(hour) * 60 + int(minute) - offset) % (24 * 60) != 24 * 60 - 1:
-            return f"got {text!r}, want a second up to 59: a leap second ends a day of UTC"
+            return f'invalid time "{text}": second 60 occurs only at the end of a day in UTC'
     return _bad_day(text, match)
 
 
@@ -54,7 +54,7 @@ def go_time_form(text: str) -> str:
     """How a text that Go accepts as a time differs from RFC 3339; empty if it does not."""
     if bad_go_time(text) or not bad_time(text):
         return ""
-    return f"got {text[:60]!r}, want two digits for the hour, a point before a fraction, and an offset below 24:00"
+    return f'time "{text[:60]}" is not RFC 3339: expected two-digit hours, a point before fractions'
 
 
 def not_go_time(text: str) -> str:
@@ -68,12 +68,12 @@ def impossible_time(text: str) -> str:
 
 
 def _not_for_go(text: str) -> str:
-    return f"got {text[:60]!r}, want T and Z in capitals and a second up to 59: Go reads no other"
+    return f'time "{text[:60]}" cannot be read by Go: expected T and Z in capitals, and a second up to 59'
 
 
 def _bad_day(text: str, match: re.Match[str]) -> str:
     year, month, day = map(int, match.groups()[:3])
-    return "" if 1 <= day <= _days(year, month) else f"got {text!r}, want a day that the month has"
+    return "" if 1 <= day <= _days(year, month) else f'invalid time "{text}": the month has no such day'
 
 
 def _days(year: int, month: int) -> int:
@@ -89,7 +89,7 @@ def odd_encoding(text: str) -> str:
     length = HEX_LENGTHS.get(algorithm)
     if length is None or re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
         return ""
-    return f"got {text[:150]!r}, want {length} lower-case hex digits after {algorithm}:"
+    return f'invalid {algorithm} digest "{text[:150]}": expected {length} lower-case hex digits'
 
 
 def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
@@ -99,7 +99,7 @@ def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
     foreign = {letters(name) for name in _MANIFEST_MEMBERS if name not in own}
     for key, value in document.items():
         if letters(key) in foreign and value is not None:
-            yield "/" + key, f"got the member {key!r}, want none of another kind of manifest"
+            yield "/" + key, f'"{key}" belongs to another kind of manifest'
 
 
 def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
@@ -111,7 +111,7 @@ def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Ite
             if not isinstance(name, str):
                 continue
             if name in seen:
-                yield f"{where}/{index}", f"got a second {noun} {name!r}, want it once"
+                yield f"{where}/{index}", f'a second {noun} named "{name}"'
             seen.add(name)
 
 
@@ -120,7 +120,7 @@ def bad_diff_ids(document: Any) -> Iterator[Hit]:
     for where, text in texts(document, "rootfs/diff_ids/*"):
         algorithm, colon, _ = text.partition(":")
         if not colon or algorithm not in HEX_LENGTHS:
-            yield where, f"got {text[:150]!r}, want a digest such as sha256:…"
+            yield where, f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
         elif fact := odd_encoding(text):
             yield where, fact
 
@@ -134,7 +134,7 @@ def history_mismatch(document: Any) -> Iterator[Hit]:
                 continue
             made = sum(not step.get("empty_layer") for step in history)
             if made != len(layers):
-                yield where, f"got {made} steps that made a layer, want {len(layers)}, one a diff_id"
+                yield where, f"history has {made} steps that made a layer, for {len(layers)} diff_ids"
 
 
 def _is_step(step: Any) -> bool:
@@ -153,7 +153,7 @@ def bad_ports(document: Any) -> Iterator[Hit]:
             number, slash, protocol = port.partition("/")
             first, dash, last = number.partition("-")
             if not _port(first) or (dash and not _port(last)) or (slash and protocol not in {"tcp", "udp", "sctp"}):
-                yield where, f"got the port {port!r}, want PORT, PORT/tcp or PORT/udp"
+                yield where, f'invalid port "{port}": expected PORT, PORT/tcp or PORT/udp'
 
 
 def bad_environment(document: Any) -> Iterator[Hit]:
@@ -161,14 +161,14 @@ def bad_environment(document: Any) -> Iterator[Hit]:
     for where, text in texts(document, "config/Env/*"):
         name, equals, _ = text.partition("=")
         if not name or not equals:
-            yield where, f"got {text[:100]!r}, want NAME=VALUE"
+            yield where, f'invalid variable "{text[:100]}": expected NAME=VALUE'
 
 
 def wrong_media_type(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
     """Media types at the path that are not among those wanted."""
     for where, value in find(document, path):
         if isinstance(value, str) and "/" in value and value not in wanted:
-            yield where, f"got {value[:100]!r}, want {' or '.join(wanted)}"
+            yield where, f'unsupported media type "{value[:100]}" (one of: {", ".join(wanted)})'
 
 
 def _port(text: str) -> bool:

@@ -59,7 +59,7 @@ def bundle(kind: str) -> dict[str, Any]:
 def known(kind: str) -> str:
     """The kind itself; raises Usage if there is no such kind."""
     if kind not in FAMILIES:
-        raise Usage(f"got the kind {kind!r}, want one of {', '.join(KINDS)}")
+        raise Usage(f'unknown kind "{kind}" (one of: {", ".join(KINDS)})')
     return kind
 
 

@@ -95,37 +95,37 @@ def data_matches(document: Any) -> Iterator[Hit]:
         size, digest = descriptor.get("size"), descriptor.get("digest")
         algorithm = str(digest).partition(":")[0]
         if isinstance(size, int) and size != len(content):
-            yield f"{where}/data", f"got {len(content)} bytes of content, want {size} as size says"
+            yield f"{where}/data", f"size mismatch: expected {size} bytes, found {len(content)}"
         elif algorithm in HEX_LENGTHS and hashlib.new(algorithm, content).hexdigest() != str(digest).partition(":")[2]:
-            yield f"{where}/data", f"got content with another digest, want {str(digest)[:150]}"
+            yield f"{where}/data", f"digest mismatch: the content is not that of {str(digest)[:150]}"
 
 
 def url_for_go(document: Any) -> Iterator[Hit]:
     """URLs that RFC 3986 allows and Go does not read."""
     for where, text in texts(document, *_URLS):
         if is_uri(text) and not is_url(text):
-            yield where, f"got {text[:100]!r}, want a host without escapes: Go reads no other"
+            yield where, f'URL "{text[:100]}" cannot be read by Go: the host has escapes'
 
 
 def url(document: Any) -> Iterator[Hit]:
     """URLs whose part after the scheme is malformed."""
     for where, text in texts(document, *_URLS):
         if _SCHEMED.fullmatch(text) and not is_url(text) and not is_uri(text):
-            yield where, f"got {text[:100]!r}, want a URL whose host, port and escapes can be read"
+            yield where, f'invalid URL "{text[:100]}": the host, the port or an escape is malformed'
 
 
 def url_blank(document: Any) -> Iterator[Hit]:
     """URLs with blanks."""
     for where, text in texts(document, *_URLS):
         if re.search(r"\s", text) and is_url(text):
-            yield where, f"got a blank in {text[:100]!r}, want %20"
+            yield where, f'URL "{text[:100]}" has a space: it is written %20'
 
 
 def url_characters(document: Any) -> Iterator[Hit]:
     """URLs that Go accepts and RFC 3986 does not, for other reasons than blanks."""
     for where, text in texts(document, *_URLS):
         if re.search(r"[\\\s]", text) is None and is_url(text) and not is_uri(text):
-            yield where, f"got {text[:100]!r}, want what RFC 3986 leaves out written as % and two hex digits"
+            yield where, f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
@@ -134,14 +134,14 @@ def layer_type(document: Any) -> Iterator[Hit]:
         return
     for where, media in texts(document, "layers/*/mediaType"):
         if media not in types.OCI_LAYERS:
-            yield where, f"got {media[:150]!r}, want a layer of the specification, such as {types.OCI_LAYER_GZIP}"
+            yield where, f'media type "{media[:150]}" is not one of the specification, such as {types.OCI_LAYER_GZIP}'
 
 
 def artifact_type(document: Any) -> Iterator[Hit]:
     """Manifests with neither a configuration nor an artifactType."""
     for where, media in texts(document, "config/mediaType"):
         if media == types.OCI_EMPTY and not document.get("artifactType"):
-            yield where, f"got {types.OCI_EMPTY} without artifactType, want artifactType to say what this is"
+            yield where, f"with {types.OCI_EMPTY}, artifactType must say what this is"
 
 
 def platform(document: Any) -> Iterator[Hit]:
@@ -154,14 +154,17 @@ def platform(document: Any) -> Iterator[Hit]:
         for name, allowed in zip(("os", "architecture"), (_SYSTEMS, _ARCHITECTURES), strict=True):
             value = item.get(name)
             if isinstance(value, str) and value not in allowed:
-                yield f"{where}/{name}", f"got {value[:60]!r}, want a name that Go knows, such as linux or amd64"
+                yield (
+                    f"{where}/{name}",
+                    f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64',
+                )
 
 
 def environment_lines(document: Any) -> Iterator[Hit]:
     """Variables with a line break in their value."""
     for where, text in texts(document, "config/Env/*"):
         if "\n" in text and text.partition("=")[0]:
-            yield where, f"got a line break in {text[:60]!r}, want one line"
+            yield where, f'line break in the variable "{text[:60]}"'
 
 
 def created_annotation(document: Any) -> Iterator[Hit]:

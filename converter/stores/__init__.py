@@ -64,7 +64,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
             from converter.stores.recognise import transport_at
 
             meant = transport_at(location.path, replace(options, problems=STRICT))
-            error.fact += f" ({meant}: reads it)" if meant not in ("", location.transport) else ""
+            error.fact += f" (try {meant}:{location.path})" if meant not in ("", location.transport) else ""
         raise
     return source
 
@@ -102,15 +102,15 @@ def _likely(location: Location) -> str:
         return f"aci:{location.path}"
     if ".tar" in location.path:
         return f"docker-archive:{location.path} or oci-archive:{location.path}"
-    registry = f" or docker://{location.path}" if is_name(location.path) else ""
-    return f"oci:{location.path}{registry}"
+    registry = f"docker://{location.path} (a registry), " if is_name(location.path) else ""
+    return f"{registry}oci:{location.path} (a folder) or oci-archive:{location.path} (a file)"
 
 
 def _module(table: Mapping[str, str], location: Location, what: str) -> ModuleType:
     name = table.get(location.transport)
     if name is None and not location.transport:
-        raise Usage(f"got the destination {location.path!r}, want a transport before it: {_likely(location)}")
+        raise Usage(f'destination "{location.path}" has no transport: say {_likely(location)}')
     if name is None:
         offered = ", ".join(transport for transport in sorted(table) if transport)
-        raise Usage(f"got {str(location)!r}, which cannot be {what}, want one of {offered}")
+        raise Usage(f"{location} cannot be {what} (transports that can: {offered})")
     return import_module(f"converter.stores.{name}")

@@ -27,20 +27,20 @@ def shown(text: str | Path) -> str:
 
 
 @contextmanager
-def disk(path: str | Path, want: str) -> Iterator[None]:
-    """Turn an OSError on ``path`` into NotFound or StorageFailed; ``want`` completes "want to … it"."""
+def disk(path: str | Path, verb: str) -> Iterator[None]:
+    """Turn an OSError on ``path`` into NotFound or StorageFailed; ``verb`` completes "cannot … PATH"."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"got no file or directory {shown(path)}, want to {want} it") from None
+        raise NotFound(f"{shown(path)}: no such file or directory") from None
     except OSError as error:
-        raise failed(error, path, want) from error
+        raise failed(error, path, verb) from error
 
 
-def failed(error: OSError, path: str | Path, want: str) -> StorageFailed:
+def failed(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
     reason = (error.strerror or str(error)).lower()
-    return StorageFailed(f"got {reason!r} for {shown(path)}, want to {want} it")
+    return StorageFailed(f"cannot {verb} {shown(path)}: {reason}")
 
 
 def open_regular(path: Path) -> int:
@@ -49,7 +49,7 @@ def open_regular(path: Path) -> int:
         fd = os.open(path, READ)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Invalid(f"got {shown(path)}, which is no regular file, want one")
+                raise Invalid(f"{shown(path)} is not a regular file")
         except BaseException:
             os.close(fd)
             raise
@@ -184,7 +184,7 @@ def existing_ancestor(path: Path) -> Path:
         for parent in path.parents:
             if parent.is_dir():
                 return parent
-    raise NotFound(f"got no directory above {shown(path)}, want one to write to")
+    raise NotFound(f"cannot write {shown(path)}: no directory above it exists")
 
 
 def renamable(parent: Path, path: Path) -> bool:

@@ -10,7 +10,6 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.stores.disk import shown
 
 
 class NamesOnly:
@@ -20,10 +19,10 @@ class NamesOnly:
     unpacked = False
     losses = ()
 
-    def __init__(self, where: str, want: str, listed: Callable[[], tuple[str, ...]]) -> None:
-        """``where`` and ``want`` are for people: this place, and the form of the references in it."""
+    def __init__(self, where: str, form: str, listed: Callable[[], tuple[str, ...]]) -> None:
+        """``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it."""
         self._where = where
-        self._want = want
+        self._form = form
         self.names = listed
 
     def __enter__(self) -> Self:
@@ -34,12 +33,12 @@ class NamesOnly:
 
     def resolve(self, name: str) -> Descriptor:
         """Raise NotFound, always."""
-        got = f"the name {shown(name)}" if name else "no name"
-        raise NotFound(f"got {got} in {self._where}, want {self._want} (transship tags lists the names)")
+        del name
+        raise NotFound(f"{self._where} holds many images: choose one, as {self._form} (`transship tags` lists them)")
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """Raise NotFound, always."""
-        raise NotFound(f"got {descriptor.digest} in {self._where}, want {self._want} first")
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self._where}, which only lists images ({self._form})")
 
     def attachments(self, subject: Digest) -> tuple[Attachment, ...]:
         """None."""

@@ -90,9 +90,9 @@ def _opened(text: str) -> int:
     except NotFound as error:
         file, colon, name = text.partition(":")
         if colon and Path(file).exists():
-            raise NotFound(f"{error.fact}, or docker-archive:{file}:{name} for an image in {file}") from None
+            raise NotFound(f"{error.fact} (an image in {file}: docker-archive:{file}:{name})") from None
         if is_name(text) and not text.startswith(".") and not text.endswith(_SUFFIXES):
-            raise NotFound(f"{error.fact}, or docker://{text} for an image of a registry") from None
+            raise NotFound(f"{error.fact} (an image in a registry: docker://{text})") from None
         raise
 
 
@@ -102,9 +102,9 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
             return DockerArchive(medium, options.limits, options.problems)
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):
             return OciLayout(medium, options.limits, options.problems)
-        fact = f"got {medium.where}, which is no image of a known kind, want a layout, an archive or an ACI"
+        fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
         if isinstance(medium, DirectoryMedium):
-            fact += "; sync takes a directory of images as dir:PATH or aci:PATH"
+            fact += " (a directory of images, for `transship sync`: dir:PATH or aci:PATH)"
         raise Invalid(fact)
     except BaseException:
         medium.close()

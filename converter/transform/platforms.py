@@ -92,7 +92,7 @@ def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
     found = choose(wanted, offers)
     if found is None:
         there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
-        raise NotFound(f"got the platforms {there}, want {wanted} (choose one with --platform, or all)")
+        raise NotFound(f"no image for {wanted} in the index (available: {there}); choose with --platform, or all")
     return found
 
 

@@ -27,11 +27,11 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     """Verify a bundle, which signs a statement or the manifest's own bytes. Raises Untrusted, Invalid."""
     bundle = load_object(signature.data)
     if not member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
-        raise Invalid(f"got the mediaType {bundle['mediaType'][:80]!r}, want a sigstore bundle")
+        raise Invalid(f'unsupported media type "{bundle["mediaType"][:80]}": expected a sigstore bundle')
     if "dsseEnvelope" in bundle:
         kind, payload, signatures = dsse.opened(member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
-            raise Invalid(f"got {len(signatures)} signatures in a bundle, want one")
+            raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
         key, signer = _maker(bundle, signatures[0], dsse.pae(kind, payload), trusted, payload)
         verdict = dsse.judged(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
         return replace(verdict, reason=joined(verdict.reason, _unasked(bundle, trusted)))

@@ -61,7 +61,7 @@ class Roots:
         self._check_signer(leaf)
         path = self._path(leaf, [*self.intermediates, *sent])
         if path is None:
-            raise Untrusted(f"got a certificate of {subject(leaf)!r} that no trusted root has signed, want one")
+            raise Untrusted(f'certificate of "{subject(leaf)}" is not signed by a trusted root')
         for place, one in enumerate(path):
             _check_time(one, at)
             if place:
@@ -72,14 +72,14 @@ class Roots:
         """Raises Untrusted if the certificate does not name the required signer."""
         who = subject(leaf)
         if self.identity and self.identity not in _names(leaf):
-            raise Untrusted(f"got a certificate of {who!r}, want one of {self.identity!r}")
+            raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
         if self.hostname and not any(_covers(name, self.hostname) for name in _hostnames(leaf)):
-            raise Untrusted(f"got a certificate of {who!r}, want one of the host {self.hostname!r}")
+            raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
         if self.issuer and not _is_told_by(leaf, self.issuer):
-            raise Untrusted(f"got a certificate of {who!r} by the word of somebody else, want {self.issuer!r}")
+            raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
         if not self.identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in leaf.extensions):
             # Anybody with an e-mail address can get such a certificate.
-            raise Untrusted(f"got a certificate of {who!r} by Fulcio, want to be told whose (--certificate-identity)")
+            raise Untrusted(f'certificate of "{who}" is from Fulcio: say whose it must be (--certificate-identity)')
 
     def _path(self, leaf: Certificate, others: Sequence[Certificate]) -> list[Certificate] | None:
         if leaf in self.roots:
@@ -103,7 +103,7 @@ def load_pem(data: bytes) -> tuple[Certificate, ...]:
     try:
         return tuple(map(_read, load_pem_x509_certificates(data)))
     except broken():
-        raise Invalid("got no certificate in PEM, or a broken one, want at least one") from None
+        raise Invalid("no valid certificate: expected PEM with at least one") from None
 
 
 def load_der(data: bytes) -> Certificate:
@@ -113,7 +113,7 @@ def load_der(data: bytes) -> Certificate:
     try:
         return _read(load_der_x509_certificate(data))
     except broken():
-        raise Invalid("got bytes that are no certificate, want one in DER") from None
+        raise Invalid("invalid certificate: expected DER") from None
 
 
 def load_x5c(texts: Iterable[Any]) -> list[Certificate]:
@@ -132,7 +132,7 @@ def public_key(certificate: Certificate) -> PublicKeyTypes:
     try:
         return certificate.public_key()
     except broken():
-        raise Invalid(f"got a certificate of {subject(certificate)!r} with no key of a known kind, want one") from None
+        raise Invalid(f'certificate of "{subject(certificate)}" has a key of an unknown kind') from None
 
 
 def subject(certificate: Certificate) -> str:
@@ -218,8 +218,8 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at <= end:
         raise Untrusted(
-            f"got a certificate of {subject(certificate)!r} valid from {moment(start)} to {moment(end)}, "
-            f"want one valid at {moment(at)}"
+            f'certificate of "{subject(certificate)}" is valid from {moment(start)} to {moment(end)}, '
+            f"not at {moment(at)}"
         )
 
 
@@ -229,14 +229,14 @@ def _check_issuer(certificate: Certificate, below: int) -> None:
 
     _check_critical(certificate)
     if not _for_code(certificate):
-        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, a CA for another purpose, want another")
+        raise Untrusted(f'certificate signed by "{subject(certificate)}", a CA for another purpose')
     constraints = extension(certificate, BasicConstraints)
     length = None if constraints is None else constraints.value.path_length
     if constraints is None or not constraints.value.ca or (length is not None and length < below):
-        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, who may not, want one by a CA")
+        raise Untrusted(f'certificate signed by "{subject(certificate)}", which is not a CA that may do this')
     usage = extension(certificate, KeyUsage)
     if usage is not None and not usage.value.key_cert_sign:
-        raise Untrusted(f"got a certificate signed by {subject(certificate)!r}, whose key may not, want one by a CA")
+        raise Untrusted(f'certificate signed by "{subject(certificate)}", whose key must not sign certificates')
 
 
 def _check_leaf(certificate: Certificate) -> None:
@@ -246,9 +246,9 @@ def _check_leaf(certificate: Certificate) -> None:
     who = subject(certificate)
     usage = extension(certificate, KeyUsage)
     if usage is not None and not usage.value.digital_signature:
-        raise Untrusted(f"got a certificate of {who!r} whose key may not sign, want one for signatures")
+        raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
     if not _for_code(certificate):
-        raise Untrusted(f"got a certificate of {who!r} for another purpose, want one for code signing")
+        raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
 
 
 def _for_code(certificate: Certificate) -> bool:
@@ -264,4 +264,4 @@ def _for_code(certificate: Certificate) -> bool:
 def _check_critical(certificate: Certificate) -> None:
     for one in certificate.extensions:
         if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
-            raise Untrusted(f"got the critical extension {one.oid.dotted_string} in a certificate, want it understood")
+            raise Untrusted(f"certificate with an unknown critical extension {one.oid.dotted_string}")

@@ -48,7 +48,7 @@ def _verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
 
 def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
     if found.file is None:
-        raise Untrusted("got a signature over a file, want an image that is one (aci:)")
+        raise Untrusted("the signature covers a file, and this image is not one (only aci: is)")
     return tuple(
         Verdict(signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem)
         for one in openpgp.detached(signature.data, found.file(), trusted)

@@ -31,12 +31,12 @@ class Claim:
         only(document, ("critical", "optional"), "a claim")
         critical = member(document, "critical", dict)
         if "optional" not in document:
-            raise Invalid("got a claim without optional, want an object there")
+            raise Invalid('claim: "optional" is missing')
         if not (kind == COSIGN and document["optional"] is None):
             _check_optional(member(document, "optional", dict))
         only(critical, ("type", "image", "identity"), "critical")
         if member(critical, "type", str) != kind:
-            raise Invalid(f"got the type {critical['type'][:80]!r} of a claim, want {kind!r}")
+            raise Invalid(f'claim of type "{critical["type"][:80]}": expected "{kind}"')
         image, identity = member(critical, "image", dict), member(critical, "identity", dict)
         only(image, ("docker-manifest-digest",), "critical.image")
         only(identity, ("docker-reference",), "critical.identity")
@@ -73,6 +73,6 @@ def _check_optional(found: dict[str, object]) -> None:
     optional(said, "creator", str)
     timestamp = said.get("timestamp", 0)
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
-        raise Invalid("got an optional.timestamp that is no whole number, want seconds since 1970")
+        raise Invalid("optional.timestamp: expected a whole number of seconds since 1970")
     if not -(2**63) <= float(timestamp) < 2**63:
-        raise Invalid(f"got the optional.timestamp {timestamp}, want seconds since 1970 that fit into 64 bits")
+        raise Invalid(f"optional.timestamp is {timestamp}: expected seconds since 1970 that fit into 64 bits")

@@ -49,16 +49,16 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
         role, source = _root(files.get(ROOT_FILE, b""), trusted)
     tag = found.name.tagged().tag if found.name else ""
     if not tag:
-        raise Untrusted("got targets, which are about tags, want to be told the image's (--identity)")
+        raise Untrusted("targets are signed for tags: say which tag this image has with --identity")
     name = signature.annotations.get(TITLE, "").removesuffix(".json")
     if name != TARGETS:
         role = _delegated(name, tag, files, role, trusted.at)
     targets = _checked(signature.data, role, "targets", trusted.at)
     target = _targets(targets).get(tag)
     if target is None:
-        raise Untrusted(f"got targets that have no tag {tag!r}, want it signed")
+        raise Untrusted(f'the tag "{tag}" is not among the signed targets')
     if target.length != len(found.manifest) or not _same(target.hashes, found.manifest):
-        raise Untrusted(f"got targets that have another manifest for {tag!r}, want {found.descriptor.digest}")
+        raise Untrusted(f'the signed target of tag "{tag}" is another manifest than {found.descriptor.digest}')
     return Verdict(
         signature=signature,
         ok=True,
@@ -112,10 +112,10 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     role = _role(rows, member(roles, ROOT, dict))
     pinned = next((key for key in trusted.keys if any(key.der == one.der for one in role.keys)), None)
     if pinned is None:
-        raise Untrusted("got a root by keys that were not given, want one of them (--key)")
+        raise Untrusted("none of the given keys is one of the root (--key)")
     _check_signed(document, role, "root", trusted.at)
     if not _made(document, pinned):
-        raise Untrusted(f"got a root that {pinned.source or pinned.fingerprint} has not signed, want it so")
+        raise Untrusted(f"the root is not signed by {pinned.source or pinned.fingerprint}")
     return _role(rows, member(roles, TARGETS, dict)), pinned
 
 
@@ -127,7 +127,7 @@ def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: 
         paths = [str(path) for path in member(row, "paths", list)]
         if member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
             return _role(member(delegations, "keys", dict), row)
-    raise Untrusted(f"got targets of {name!r}, to whom targets.json gives no word on {tag!r}, want others")
+    raise Untrusted(f'targets.json does not delegate the tag "{tag}" to "{name}"')
 
 
 def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
@@ -140,12 +140,12 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
     body = member(document, "signed", dict)
     good = sum(_made(document, key) for key in {key.der: key for key in role.keys}.values())
     if good < max(role.threshold, 1):
-        raise Untrusted(f"got {good} good signatures of {kind}, want {max(role.threshold, 1)}")
+        raise Untrusted(f"{kind} has {good} good signatures: at least {max(role.threshold, 1)} are required")
     if member(body, "_type", str).lower() != kind:
-        raise Invalid(f"got the type {body['_type'][:40]!r}, want {kind!r}")
+        raise Invalid(f'document of type "{body["_type"][:40]}": expected "{kind}"')
     end = expiry_of(member(body, "expires", str))
     if end <= at:
-        raise Untrusted(f"got {kind} that expired at {moment(end)}, want such that hold")
+        raise Untrusted(f"{kind} expired at {moment(end)}")
 
 
 def _made(document: dict[str, Any], key: Key) -> bool:
@@ -176,7 +176,7 @@ def _key(name: str, row: dict[str, Any]) -> Key:
     public = member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
     if hashlib.sha256(canonical(plain)).hexdigest() != name:
-        raise Invalid(f"got the key ID {name[:80]!r}, want the hash of its key")
+        raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
     return load(decoded(public, "a key"))
 
 

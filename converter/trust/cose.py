@@ -33,22 +33,22 @@ class Sign1:
 
         found = _load(data)
         if not isinstance(found, CBORTag) or found.tag != _SIGN1:
-            raise Invalid("got no COSE_Sign1 with its tag, want one")
+            raise Invalid("not a COSE_Sign1 with its tag")
         match found.value:
             case (bytes() as head, Mapping() as loose, bytes() as payload, bytes() as signature):
                 protected = _load(head)
             case _:
-                raise Invalid("got a COSE_Sign1 of other parts, want headers, payload and signature")
+                raise Invalid("invalid COSE_Sign1: expected headers, payload and signature")
         if not isinstance(protected, dict):
-            raise Invalid("got protected headers that are no map, want one")
+            raise Invalid("protected headers: expected a map")
         if set(protected) & set(loose):
-            raise Invalid("got a header both protected and unprotected, want it once")
+            raise Invalid("a header is both protected and unprotected")
         algorithm = protected.get(1)
         # A map is not hashable, and -7.0 would match -7.
         name = _ALGORITHMS.get(algorithm) if type(algorithm) is int else None
         if name is None:
             # The message does not quote it: it might be a number of a million digits.
-            raise Invalid(f"got another algorithm than {sorted(_ALGORITHMS)}, want one of them")
+            raise Invalid(f"unsupported algorithm (one of: {', '.join(map(str, sorted(_ALGORITHMS)))})")
         return cls(
             protected=protected,
             payload=payload,
@@ -62,7 +62,7 @@ class Sign1:
 def _chain(value: Any) -> tuple[bytes, ...]:
     certificates = (value,) if isinstance(value, bytes) else value
     if not isinstance(certificates, list | tuple) or not all(isinstance(one, bytes) for one in certificates):
-        raise Invalid("got no certificates, want them (x5chain)")
+        raise Invalid("the envelope has no certificates (x5chain)")
     return tuple(certificates)
 
 
@@ -73,7 +73,7 @@ def _load(data: bytes) -> Any:
     try:
         value = CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
     except (CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Invalid(f"got bytes that are no plain CBOR ({type(error).__name__}), want an envelope") from None
+        raise Invalid(f"invalid CBOR in the envelope ({type(error).__name__})") from None
     if stream.read(1):
-        raise Invalid("got data after the envelope, want nothing there")
+        raise Invalid("data after the envelope")
     return value

@@ -28,7 +28,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     """Verify the payload's signature, and only then parse its claim. Raises Untrusted, Invalid."""
     raw = decoded(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
-        raise Untrusted(f"got a payload without the annotation {SIGNATURE}, want a signature")
+        raise Untrusted(f"the payload has no signature: the annotation {SIGNATURE} is missing")
     key, signer = maker(signature, raw, signature.payload, trusted)
     claim = Claim.parse(signature.payload, COSIGN)
     trusted.check_digest(found, claim.digest)
@@ -53,7 +53,7 @@ def maker(
         raise Untrusted(no_key(trusted))
     leaf, *others = load_pem(text.encode())
     if others:
-        raise Invalid(f"got {len(others) + 1} certificates in {CERTIFICATE}, want one")
+        raise Invalid(f"{len(others) + 1} certificates in {CERTIFICATE}: expected one")
     chain = signature.annotations.get(CHAIN, "")
     sent = [*load_pem(chain.encode())] if chain else []
     if trusted.logs:
@@ -73,13 +73,13 @@ def by_certificate(
     """The key of a certificate that signed ``data``; raises Untrusted."""
     key = trusted.certified(leaf, at_most(sent, "certificates", "certificates"))
     if not signed(key, raw, data):
-        raise Untrusted(f"got a signature that the key of {subject(leaf)!r} did not make, want one that it made")
+        raise Untrusted(f'signature was not made by the key of "{subject(leaf)}"')
     return key, subject(leaf)
 
 
 def no_key(trusted: Trusted) -> str:
     """The message that says why no key fits."""
     if not trusted.keys:
-        return "got a signature by a key that was not given, want it (--key)"
+        return "signature by a key that was not given (--key)"
     names = ", ".join(key.source or key.fingerprint for key in trusted.keys)
-    return f"got a signature that none of the keys made ({names}), want one that they made"
+    return f"signature was made by none of the keys ({names})"

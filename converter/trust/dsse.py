@@ -72,15 +72,15 @@ def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
 def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> Verdict:
     """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
     if payload.kind != STATEMENT:
-        raise Invalid(f"got a payload of the type {payload.kind[:80]!r}, want {STATEMENT}")
+        raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
     statement = load_object(payload.data)
     if member(statement, "_type", str) not in _STATEMENTS:
-        raise Invalid(f"got a statement of the type {statement['_type'][:80]!r}, want {' or '.join(_STATEMENTS)}")
+        raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
     predicate = member(statement, "predicateType", str)
     subjects = at_most(objects(statement, "subject"), "signatures", "subjects of a statement")
     name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
     if name is None:
-        raise Untrusted(f"got a statement about other images, want one about {found.descriptor.digest}")
+        raise Untrusted(f"the statement is about other images than {found.descriptor.digest}")
     note = _checked_name(name, found, trusted)
     if predicate != SIGN:
         note = f"states {predicate}" + (f"; {note}" if note else "")

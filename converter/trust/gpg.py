@@ -53,7 +53,7 @@ def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple
         status = _run(folder, keyring, at, options, weak=weak)
         good = _good(status)
         if not good or sum(line.startswith(_PLAINTEXT + " ") for line in status) != 1 or not out.exists():
-            raise Untrusted("got a signed message in which gpg finds no good signature, want one")
+            raise Untrusted("gpg finds no good signature in the message")
         return out.read_bytes(), good
 
 
@@ -71,7 +71,7 @@ def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        raise Untrusted("got no answer from gpg, want one") from None
+        raise Untrusted("gpg did not answer") from None
     lines = done.stdout.decode(errors="replace").splitlines()
     return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
 

@@ -71,7 +71,7 @@ class Rule:
         text = self.signed_prefix + str(name)[len(self.prefix) :]
         remapped = ImageName.parse_signed(text)
         if str(remapped) != text:
-            raise Invalid(f"got {text!r} for {str(name)!r}, want a name in full: another would be one in docker.io")
+            raise Invalid(f'"{name}" is remapped to "{text}", which is not a full name (HOST/REPO)')
         return remapped
 
 

@@ -61,8 +61,8 @@ def load(data: bytes, source: str = "") -> Key:
     except broken():
         where = f" in {source}" if source else ""
         kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
-        fact = f"got no public key of a known kind{where}, want {kinds}, or a certificate"
-        raise Invalid(f"{fact} (--keyring takes OpenPGP's)") from None
+        fact = f"no public key{where}: expected {kinds}, or a certificate, in PEM"
+        raise Invalid(f"{fact} (OpenPGP keys: --keyring)") from None
     return Key(strong(public), source)
 
 
@@ -80,12 +80,12 @@ def strong(public: PublicKeyTypes) -> PublicKeyTypes:
 
     if isinstance(public, rsa.RSAPublicKey):
         if public.key_size < RSA_BITS:
-            raise Invalid(f"got an RSA key of {public.key_size} bits, want at least {RSA_BITS}")
+            raise Invalid(f"RSA key of {public.key_size} bits: at least {RSA_BITS} are required")
     elif isinstance(public, ec.EllipticCurvePublicKey):
         if public.curve.name not in _CURVES:
-            raise Invalid(f"got a key on the curve {public.curve.name}, want one of {', '.join(_CURVES)}")
+            raise Invalid(f"unsupported curve {public.curve.name} (one of: {', '.join(_CURVES)})")
     elif not isinstance(public, ed25519.Ed25519PublicKey):
-        raise Invalid("got a key that is neither ECDSA, RSA nor Ed25519, want one of them")
+        raise Invalid("unsupported kind of key: expected ECDSA, RSA or Ed25519")
     return public
 
 
@@ -122,7 +122,7 @@ def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
             return _checked(public, encode_dss_signature(r, s), data, _hash(size))
         if family in ("RS", "PS") and isinstance(public, rsa.RSAPublicKey):
             return _checked(public, signature, data, _hash(size), pss=family == "PS")
-    raise Invalid(f"got the algorithm {algorithm[:20]!r}, want one that goes with the key")
+    raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the key')
 
 
 _CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("512", 66)}

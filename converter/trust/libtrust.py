@@ -39,7 +39,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     raw = pretty_jws.decode(member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
     if not jws_signed(key, member(header, "alg", str), raw, protected.encode() + b"." + text):
-        raise Invalid("got a signature in the manifest that does not hold, want the manifest as it was signed")
+        raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
     maker, signer = _trusted(key, chain, trusted)
     name = signed_name(payload)
     note = trusted.check_name(found, name) if name else trusted.check_nameless()
@@ -59,7 +59,7 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
         return known, key.libtrust_id
     if chain and trusted.roots:
         return trusted.certified(chain[0], chain[1:]), subject(chain[0])
-    raise Untrusted(f"got a signature by the key {key.libtrust_id}: {SELF_CONSISTENT}, want a key that is trusted")
+    raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
 
 
 def _chain(header: dict[str, Any]) -> list[Certificate]:
@@ -76,18 +76,18 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
         if kind == "EC":
             curve = _CURVES.get(member(jwk, "crv", str))
             if curve is None:
-                raise Invalid(f"got the curve {jwk['crv'][:20]!r} of a key, want one of {', '.join(_CURVES)}")
+                raise Invalid(f'unsupported curve "{jwk["crv"][:20]}" (one of: {", ".join(_CURVES)})')
             made: Any = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), getattr(ec, curve)())
         elif kind == "RSA":
             made = rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n"))
         else:
-            raise Invalid(f"got a key of the kind {kind[:20]!r}, want EC or RSA")
+            raise Invalid(f'unsupported kind of key "{kind[:20]}" (one of: EC, RSA)')
         key = Key(strong(made.public_key()))
     except ValueError:
-        raise Invalid("got numbers that are no key, want one") from None
+        raise Invalid("invalid numbers of a key") from None
     kid = optional(jwk, "kid", str)
     if kid is not None and kid != key.libtrust_id:
-        raise Invalid(f"got the key ID {kid[:80]!r}, want {key.libtrust_id}, which is the key's")
+        raise Invalid(f'key ID "{kid[:80]}" is not that of the key: expected {key.libtrust_id}')
     return key
 
 

@@ -70,7 +70,7 @@ class GpgFile:
         try:
             return sign(self._signer(), claim.render(ATOMIC, CREATOR, time), mode=SignatureMode.INLINE, armor=False)
         except RuntimeError:
-            raise Untrusted("got a key that cannot sign, want one that can (OpenPGP)") from None
+            raise Untrusted("the OpenPGP key cannot sign") from None
 
     def detached(self, path: str) -> bytes:
         """An armoured signature of a file."""
@@ -81,7 +81,7 @@ class GpgFile:
             try:
                 sign_file(self._signer(), path, str(out), mode=SignatureMode.DETACHED)
             except RuntimeError:
-                raise Untrusted("got a key that cannot sign, want one that can (OpenPGP)") from None
+                raise Untrusted("the OpenPGP key cannot sign") from None
             return out.read_bytes()
 
     def _secret(self) -> Tsk:
@@ -90,17 +90,15 @@ class GpgFile:
         try:
             return Tsk.from_bytes(self.data)
         except (RuntimeError, ValueError):
-            raise Invalid("got no secret key, want an OpenPGP one") from None
+            raise Invalid("no secret key: expected an OpenPGP one") from None
 
     def _signer(self) -> PySigner:
         secret = self._secret()
         try:
             return secret.signer(self.password)
         except (RuntimeError, ValueError):
-            got = "a password that does not open the key" if self.password else "no password for the key"
-            raise Untrusted(
-                f"got {got}, or no key in it to sign with, want one that opens (TRANSSHIP_GPG_PASSWORD)"
-            ) from None
+            fact = "wrong password for the key" if self.password else "a password is needed for the key"
+            raise Untrusted(f"{fact} (TRANSSHIP_GPG_PASSWORD), or it has no key to sign with") from None
 
 
 @frozen(kw_only=False)
@@ -130,12 +128,12 @@ class GpgUser:
         try:
             done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, check=False)
         except FileNotFoundError:
-            raise Invalid(f"got the key {self.name!r} and no gpg, want a key file or gpg") from None
+            raise Invalid(f'cannot sign with "{self.name}": gpg is not installed; a key file works without') from None
         except subprocess.TimeoutExpired:
-            raise Untrusted("got no signature from gpg in time, want one") from None
+            raise Untrusted("gpg did not sign in time") from None
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Untrusted(f"got no signature from gpg ({said[-1] if said else done.returncode}), want one")
+            raise Untrusted(f"gpg cannot sign: {said[-1] if said else f'exit status {done.returncode}'}")
         return done.stdout
 
 

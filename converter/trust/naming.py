@@ -24,7 +24,7 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
     # containerd reads the first, skopeo and podman the second.
     full, short = (_full(root.annotations.get(key, ""), root) for key in (FULL_NAME, REF_NAME))
     if full is not None and short is not None and full != short:
-        raise Untrusted(f"got an image that goes by {full} and by {short}, want it asked for by one of them")
+        raise Untrusted(f"the image has two names, {full} and {short}: ask for one of them")
     return full or short
 
 

@@ -50,12 +50,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     """Verify an envelope up to a trusted root, and only then read its descriptor. Raises Untrusted, Invalid."""
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
-        raise Invalid("got a signature without a certificate, want one (x5c)")
+        raise Invalid("the signature has no certificate (x5c)")
     at_most(envelope.chain, "certificates", "certificates")
     notation_chain.check(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):
-        raise Untrusted(f"got a signature that the key of {subject(envelope.chain[0])!r} did not make, want its own")
+        raise Untrusted(f'signature was not made by the key of "{subject(envelope.chain[0])}"')
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
     note = trusted.check_nameless()
@@ -64,27 +64,28 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
 
 def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
     if attributes.get("cty") != PAYLOAD:
-        raise Invalid(f"got the content type {str(attributes.get('cty'))[:80]!r}, want {PAYLOAD}")
+        raise Invalid(f'content type "{str(attributes.get("cty"))[:80]}": expected {PAYLOAD}')
     critical = attributes.get("crit")
     if not isinstance(critical, list) or f"{_PREFIX}signingScheme" not in critical:
-        raise Invalid("got crit without the signing scheme, want it there")
+        raise Invalid("crit: the signing scheme is missing")
     for name in critical:
         if name not in _CRITICAL:
-            raise Unsupported(f"got the critical attribute {str(name)[:80]!r}, want only {', '.join(_CRITICAL)}")
+            raise Unsupported(f'unknown critical attribute "{str(name)[:80]}" (known: {", ".join(_CRITICAL)})')
         if name not in attributes:
-            raise Invalid(f"got the critical attribute {name!r} and no value, want one")
+            raise Invalid(f'critical attribute "{name}" has no value')
     scheme = attributes[f"{_PREFIX}signingScheme"]
     if scheme not in _SCHEMES:
-        raise Unsupported(f"got another signing scheme than {' and '.join(_SCHEMES)}, want one of them")
+        raise Unsupported(f"unsupported signing scheme (one of: {', '.join(_SCHEMES)})")
     for place, name in enumerate(("signingTime", "authenticSigningTime")):
         if (_PREFIX + name in attributes) != (scheme == _SCHEMES[place]):
-            raise Invalid(f"got the scheme {scheme} with another time than its own, want {_SCHEMES[place]} for {name}")
+            allowed = "is required by" if scheme == _SCHEMES[place] else "must not be used with"
+            raise Invalid(f"{name} {allowed} the scheme {scheme}")
     for name in _CRITICAL:
         if name in attributes and name not in critical:
-            raise Invalid(f"got {name} that is not critical, want it in crit")
+            raise Invalid(f"{name} must be critical: it is missing in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
     if expiry is not None and at >= (end := expiry_of(expiry)):
-        raise Untrusted(f"got a signature that expired at {moment(end)}, want one that holds")
+        raise Untrusted(f"signature expired at {moment(end)}")
 
 
 def _check_target(payload: bytes, found: Subject) -> None:
@@ -94,13 +95,13 @@ def _check_target(payload: bytes, found: Subject) -> None:
     here = found.descriptor
     if (target.media_type, target.size) != (here.media_type, len(found.manifest)):
         raise Untrusted(
-            f"got a signature of {target.size} bytes of the type {target.media_type[:80]!r}, "
-            f"want one of {len(found.manifest)} of {here.media_type!r}"
+            f'signature of a manifest with {target.size} bytes and type "{target.media_type[:80]}": '
+            f"expected {len(found.manifest)} bytes, {here.media_type}"
         )
     hasher = target.digest.hasher()
     hasher.update(found.manifest)
     if hasher.hexdigest() != target.digest.encoded:
-        raise Untrusted(f"got a signature of {target.digest}, want one of {here.digest}")
+        raise Untrusted(f"signature of another manifest: expected {here.digest}, found {target.digest}")
 
 
 def _from_jws(data: bytes) -> Envelope:

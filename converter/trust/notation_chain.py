@@ -24,17 +24,15 @@ def check(chain: Sequence[Certificate], algorithm: str) -> None:
     """Check a chain, the signer first and the root last; raises Invalid, also if ``algorithm`` is not the key's."""
     for child, parent in pairwise(chain):
         if not issued(child, parent):
-            raise Invalid(
-                f"got the certificate of {subject(parent)!r} behind one that it has not signed, want its issuer"
-            )
+            raise Invalid(f'chain of certificates: "{subject(parent)}" has not signed the one before it')
     if not issued(chain[-1], chain[-1]):
-        raise Invalid(f"got certificates that end with that of {subject(chain[-1])!r}, want a root there")
+        raise Invalid(f'chain of certificates ends with "{subject(chain[-1])}", which is not a root')
     _check_signer(chain[0])
     for one in chain[1:]:
         _check_ca(one)
     wanted = _algorithm(chain[0])
     if algorithm != wanted:
-        raise Invalid(f"got the algorithm {algorithm[:20]!r}, want {wanted}, which goes with the signer's key")
+        raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the signer\'s key: expected {wanted}')
 
 
 def _check_signer(certificate: Certificate) -> None:
@@ -44,11 +42,11 @@ def _check_signer(certificate: Certificate) -> None:
     who = subject(certificate)
     constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
     if constraints is not None and constraints.value.ca:
-        raise Invalid(f"got a signature by {who!r}, a CA, want one by a signer")
+        raise Invalid(f'signature by "{who}", which is a CA and not a signer')
     if usage is None or not usage.critical or not usage.value.digital_signature:
-        raise Invalid(f"got a certificate of {who!r} that does not say critically that its key signs, want it to")
+        raise Invalid(f'certificate of "{who}": expected a critical key usage digitalSignature')
     if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
-        raise Invalid(f"got a certificate of {who!r} whose key does more than sign, want one that only signs")
+        raise Invalid(f'certificate of "{who}": its key may do more than sign')
     purposes = extension(certificate, ExtendedKeyUsage)
     others = {
         Purpose.ANY_EXTENDED_KEY_USAGE,
@@ -58,7 +56,7 @@ def _check_signer(certificate: Certificate) -> None:
         Purpose.TIME_STAMPING,
     }
     if purposes is not None and others & set(purposes.value):
-        raise Invalid(f"got a certificate of {who!r} for other purposes, too, want one for code signing alone")
+        raise Invalid(f'certificate of "{who}" is for other purposes than code signing, too')
 
 
 def _check_ca(certificate: Certificate) -> None:
@@ -67,9 +65,9 @@ def _check_ca(certificate: Certificate) -> None:
     who = subject(certificate)
     constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
     if constraints is None or not constraints.critical or not constraints.value.ca:
-        raise Invalid(f"got a certificate of {who!r} that does not say critically that it is a CA's, want it to")
+        raise Invalid(f'certificate of "{who}": expected critical basic constraints of a CA')
     if usage is None or not usage.critical or not usage.value.key_cert_sign:
-        raise Invalid(f"got a certificate of {who!r} that does not say critically that it signs others, want it to")
+        raise Invalid(f'certificate of "{who}": expected a critical key usage keyCertSign')
 
 
 def _algorithm(certificate: Certificate) -> str:

@@ -41,7 +41,7 @@ def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...
         try:
             found = Sig.from_bytes(packet)
         except RuntimeError:
-            signers.append(Signer(problem="got a signature in a form that nobody knows, want one of OpenPGP"))
+            signers.append(Signer(problem="unsupported form of OpenPGP signature"))
             continue
         try:
             signers.append(_detached(found, packet, path, trusted))
@@ -67,7 +67,7 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
         except Untrusted as error:
             signers.append(Signer(fingerprint=certificate.fingerprint, problem=str(error)))
     if all(one.problem for one in signers):
-        raise Untrusted(signers[-1].problem if signers else "got a message that nobody signed, want a signed one")
+        raise Untrusted(signers[-1].problem if signers else "the message is not signed")
     return content, tuple(signers)
 
 
@@ -95,7 +95,7 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
 
     if found.signature_type != SignatureType.Binary:
         # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
-        raise Untrusted("got a signature of text, which leaves bytes of the file open, want one of binary data")
+        raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
     _check_expiry(found, trusted.at)
     certificates = _candidates(found, trusted)
     try:
@@ -157,7 +157,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
     for time in made:
         if time > trusted.at:
-            raise Untrusted(f"got a signature made at {moment(time)}, want one made by {moment(trusted.at)}")
+            raise Untrusted(f"signature was made at {moment(time)}, after {moment(trusted.at)}")
     weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
     if weakness:
         # gpg does not refuse it.
@@ -167,17 +167,17 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
 
 def _check_expiry(found: Sig, at: datetime) -> None:
     if found.expiration is not None and found.expiration <= at:
-        raise Untrusted(f"got a signature that expired at {moment(found.expiration)}, want one that holds")
+        raise Untrusted(f"signature expired at {moment(found.expiration)}")
 
 
 def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
     """The certificates that contain the key which, according to the signature, made it."""
     issuer = _issuer(found)
     if not trusted.keyrings:
-        raise Untrusted(f"got an OpenPGP signature by {issuer or 'nobody'}, want its key (--keyring)")
+        raise Untrusted(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
     several = [one for keyring in trusted.keyrings for one in keyring.certificates if _has(one, issuer)]
     if not several and not missing_ok:
-        raise Untrusted(f"got a signature by {issuer or 'nobody'}, want one by a key of {_sources(trusted.keyrings)}")
+        raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {_sources(trusted.keyrings)}")
     return several
 
 
@@ -193,7 +193,7 @@ def _has(certificate: Cert, issuer: str) -> bool:
 def _named(certificates: Iterable[Cert], fingerprint: str) -> Cert:
     found = next((one for one in certificates if one.fingerprint == fingerprint), None)
     if found is None:
-        raise Untrusted(f"got a signature by {fingerprint}, want one by a key that was given")
+        raise Untrusted(f"signature by {fingerprint}, a key that was not given")
     return found
 
 
@@ -228,12 +228,12 @@ def _signatures(data: bytes) -> list[bytes]:
         for block in armoured(data) or [data]:
             for packet in PacketPile.from_bytes(block):
                 if packet.tag != Tag.Signature:
-                    raise Invalid("got other packets than signatures, want signatures alone (OpenPGP)")
+                    raise Invalid("OpenPGP packets other than signatures")
                 found.append(bytes(packet))
     except RuntimeError:
-        raise Invalid("got bytes that are no OpenPGP signature, want one") from None
+        raise Invalid("not an OpenPGP signature") from None
     if not found:
-        raise Invalid("got no OpenPGP signature, want at least one")
+        raise Invalid("the file has no OpenPGP signature")
     at_most(found, "signers", "signatures of one file")
     return found
 
@@ -246,9 +246,9 @@ def _packets(plain: bytes) -> list[Sig]:
     try:
         found = [Sig.from_bytes(one) for one in packets]
     except RuntimeError:
-        raise Invalid("got bytes that are no OpenPGP message, want a signed one") from None
+        raise Invalid("not an OpenPGP message") from None
     if not found:
-        raise Invalid("got an OpenPGP message without a signature, want a signed one")
+        raise Invalid("the OpenPGP message is not signed")
     return found
 
 
@@ -272,15 +272,15 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
         except Untrusted as error:
             return str(error)
     if found.created is not None and found.created > latest:
-        return f"got a signature made at {moment(found.created)}, want one made by {moment(latest)}"
+        return f"signature was made at {moment(found.created)}, after {moment(latest)}"
     weak = ((HashAlgorithm.MD5, "MD5"), (HashAlgorithm.SHA1, "SHA-1"), (HashAlgorithm.RipeMD, "RIPEMD-160"))
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
-        return f"got a signature with {name}, which can be forged, want SHA-256 (--allow-weak-digest takes it)"
+        return f"signature with {name}, which can be forged (--allow-weak-digest accepts it)"
     weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
     if not gpg.available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
-        return f"got a signature by {_issuer(found)}, a key on a curve that needs gpg, want gpg installed"
-    return weakness or f"got a signature by {_issuer(found)} that does not hold, want one that does"
+        return f"signature by {_issuer(found)}, a key on a curve that needs gpg, which is not installed"
+    return weakness or f"signature by {_issuer(found)} does not match this file: the file or the signature was changed"
 
 
 def _binary(certificates: Iterable[Cert]) -> bytes:

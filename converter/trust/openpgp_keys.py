@@ -52,9 +52,9 @@ class Keyring:
             for block in armoured(data) or [data]:
                 found += Cert.split_bytes(block)
         except (RuntimeError, ValueError):
-            raise Invalid(f"got no OpenPGP certificate{_in(source)}, want at least one") from None
+            raise Invalid(f"no OpenPGP certificate{_in(source)}") from None
         if not found:
-            raise Invalid(f"got no OpenPGP certificate{_in(source)}, want at least one")
+            raise Invalid(f"no OpenPGP certificate{_in(source)}")
         return cls(tuple(found), source)
 
     def find(self, fingerprint: str) -> Cert | None:
@@ -85,11 +85,11 @@ def weakness(certificate: Cert, key: str) -> str:
 
     bits = _short(certificate, key)
     if bits:
-        return f"got a signature by a key of {bits} bits, want {LEAST_BITS} {_WEAK}"
+        return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
     weak = (HashAlgorithm.MD5, HashAlgorithm.SHA1, HashAlgorithm.RipeMD)
     for one in _used(certificate, key):
         if one.bindings and all(each.hash_algorithm in weak for each in one.bindings):
-            return f"got the key {one.fingerprint} under SHA-1, which can be forged, want it under SHA-256 {_WEAK}"
+            return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"
     return ""
 
 
@@ -134,19 +134,19 @@ class _Key:
         for one in self.revocations:
             made = one.signature_created
             if _is_hard(one) or made is None or made <= at:
-                raise Untrusted(f"got a signature by the key {self.fingerprint}, which is revoked, want another")
+                raise Untrusted(f"signature by {self.fingerprint}, a key that is revoked")
         bindings = sorted(self.bindings, key=_made)
         # A renewal that replaces all earlier bindings also speaks for the time before it.
         binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
         if self.created > at:
-            raise Untrusted(f"got a signature by the key {self.fingerprint}, which did not exist at {moment(at)}")
+            raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {moment(at)}")
         if binding is None:
-            raise Untrusted(f"got a signature by the key {self.fingerprint}, without its owner's word, want another")
+            raise Untrusted(f"signature by {self.fingerprint}, a key that its owner has not certified")
         if binding.key_validity_period is None:
             return
         end = self.created + binding.key_validity_period
         if end <= at:
-            raise Untrusted(f"got a signature by the key {self.fingerprint}, which expired at {moment(end)}")
+            raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {moment(end)}")
 
 
 def _keys(certificate: Cert) -> list[_Key]:

@@ -27,12 +27,12 @@ def unpacked(data: bytes) -> bytes:
     in_force().require("document", len(data), "bytes of a signed message")
     blocks = armoured(data)
     if len(blocks) > 1:
-        raise Invalid(f"got {len(blocks)} armoured messages, want one")
+        raise Invalid(f"{len(blocks)} armoured messages: expected one")
     plain = blocks[0] if blocks else data
     if _tag(plain) == _COMPRESSED:
         plain = _inflated(_split(plain)[0])
     if _tag(plain) not in (_SIGNATURE, _ONE_PASS):
-        raise Invalid("got no signed message, want one (OpenPGP)")
+        raise Invalid("not a signed OpenPGP message")
     return plain
 
 
@@ -88,7 +88,7 @@ def preceded(plain: bytes) -> bytes | None:
     body, more = _split(rest) if _tag(rest) == _LITERAL else (b"", b"more")
     name = body[1] if len(body) > 1 else 0
     if more or len(body) < 6 + name:
-        raise Invalid("got signatures without a message behind them, want one (OpenPGP)")
+        raise Invalid("OpenPGP signatures without a message behind them")
     return body[6 + name :]
 
 
@@ -104,13 +104,13 @@ def signatures(plain: bytes) -> list[bytes]:
     for _ in range(2 * most + 1):
         kind = _tag(rest)
         if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
-            raise Invalid("got a message that is packed within its signatures, want it packed whole (OpenPGP)")
+            raise Invalid("OpenPGP message compressed within its signatures: expected compression of the whole")
         if kind:
             _, behind = _split(rest)
             found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
             rest = behind
     if _tag(rest):
-        raise LimitExceeded(f"got a message of more than {2 * most + 1} packets, want at most that (limit: signers)")
+        raise LimitExceeded(f"message of more than {2 * most + 1} packets (limit: signers)")
     return found
 
 
@@ -121,7 +121,7 @@ def _behind_signatures(data: bytes) -> bytes:
         if _tag(data) != _SIGNATURE:
             return data
         _, data = _split(data)
-    raise LimitExceeded(f"got more than {most} signatures in a row, want at most that (limit: signers)")
+    raise LimitExceeded(f"more than {most} signatures in a row (limit: signers)")
 
 
 def subpackets(signature: bytes) -> dict[int, bytes]:
@@ -148,7 +148,7 @@ def _dearmoured(text: bytes) -> bytes:
     try:
         return base64.b64decode(b"".join(lines), validate=True)
     except (binascii.Error, ValueError):
-        raise Invalid("got armour that is not base64, want it so (OpenPGP)") from None
+        raise Invalid("invalid base64 in OpenPGP armour") from None
 
 
 def _tag(data: bytes) -> int:
@@ -181,12 +181,12 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
         place += used + length
         if not 224 <= first < 255:
             return b"".join(parts), data[place:]
-    raise LimitExceeded(f"got a packet in more than {most} parts, want at most that (limit: document)")
+    raise LimitExceeded(f"packet in more than {most} parts (limit: document)")
 
 
 def _cut(data: bytes, start: int, length: int) -> bytes:
     if start + length > len(data):
-        raise Invalid("got a packet that ends too early, want it whole (OpenPGP)")
+        raise Invalid("unexpected end of an OpenPGP packet")
     return data[start : start + length]
 
 
@@ -212,9 +212,9 @@ def _inflated(body: bytes) -> bytes:
         elif kind == b"\x03":
             plain = bz2.BZ2Decompressor().decompress(packed, most + 1)
         else:
-            raise Invalid(f"got the compression {kind.hex()} of a message, want 0 to 3 (OpenPGP)")
+            raise Invalid(f"unsupported OpenPGP compression {kind.hex()}: expected 0 to 3")
     except (zlib.error, OSError):
-        raise Invalid("got a message that cannot be unpacked, want it whole (OpenPGP)") from None
+        raise Invalid("the OpenPGP message cannot be decompressed") from None
     if len(plain) > most:
-        raise LimitExceeded(f"got a signed message that unpacks to more than {most} bytes, want less (limit: document)")
+        raise LimitExceeded(f"signed message decompresses to more than {most} bytes (limit: document)")
     return plain

@@ -147,7 +147,7 @@ def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     said = load_object(fetch(descriptor).read())
     told = Descriptor.from_json(said.get("subject"))
     if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):
-        raise Untrusted(f"got a record of the image {told.digest}, want one of {subject.digest}")
+        raise Untrusted(f"origin record of another image: expected {subject.digest}, found {told.digest}")
     _at_most(member(said, "layers", list), "layers")
     parts = {one.digest: one for one in descriptors(said, "layers")}
     text = fetch(Descriptor.from_json(said.get("config"))).read()
@@ -158,7 +158,7 @@ def parse(data: bytes) -> Record:
     """Read the config of a record; raises Invalid."""
     said = load_object(data)
     if member(said, "version", int) != VERSION:
-        raise Invalid(f"got an origin record of version {said['version']}, want {VERSION}")
+        raise Invalid(f"unsupported version {said['version']} of an origin record: expected {VERSION}")
     settings = member(said, "settings", dict)
     _at_most(member(settings, "platforms", list), "platforms")
     return Record(

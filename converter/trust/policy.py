@@ -35,7 +35,7 @@ class Policy:
         document = load_object(data)
         only(document, ("default", "transports"), "the policy")
         if "default" not in document:
-            raise Invalid("got a policy without a default, want one")
+            raise Invalid('"default" is missing in the policy')
         transports = {}
         for name, scopes in (optional(document, "transports", dict) or {}).items():
             with within(name):
@@ -90,11 +90,11 @@ def _check_scope(transport: str, scope: str) -> None:
     if not scope:
         return
     if transport == "docker-archive":
-        raise Invalid(f"got the scope {scope!r}, want none but the empty one")
+        raise Invalid(f'invalid scope "{scope}": docker-archive has only the empty one')
     if transport in PATHS and not (scope.startswith("/") and scope != "/" and _clean(scope) == scope):
-        raise Invalid(f"got the scope {scope!r}, want an absolute path without detours, and not '/'")
+        raise Invalid(f'invalid scope "{scope}": expected an absolute path without "." and "..", and not "/"')
     if transport == "docker-daemon" and scope.partition(":")[0] in HEX_LENGTHS:
-        raise Invalid(f"got the scope {scope!r}, want a name or a part of one")
+        raise Invalid(f'invalid scope "{scope}": expected a name or a part of one')
 
 
 def _clean(path: str) -> str:

@@ -68,7 +68,7 @@ class Requirement:
 def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
     """The requirements of a list; raises Invalid for one that does not follow the manual page."""
     if not isinstance(rows, list) or not rows:
-        raise Invalid("got no list of requirements, want at least one requirement")
+        raise Invalid("requirements: expected an array with at least one")
     for place, row in enumerate(rows):
         with within(f"requirement[{place}]"):
             yield _requirement(expect(row, dict), read)
@@ -86,7 +86,7 @@ def _requirement(row: dict[str, Any], read: Read) -> Requirement:
     if kind == BASE_LAYER:
         only(row, ("type", "baseLayerIdentity"), kind)
         return Requirement(kind=kind, rule=rule_of(row, "baseLayerIdentity"), unmet="nothing tells base layers")
-    raise Invalid(f"got a requirement of the type {kind[:80]!r}, want one of the manual page's")
+    raise Invalid(f'unknown type of requirement "{kind[:80]}" (containers-policy.json(5))')
 
 
 def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
@@ -94,7 +94,7 @@ def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
     only(row, ("type", "keyType", *names, "signedIdentity"), SIGNED_BY)
     key_type = member(row, "keyType", str)
     if key_type not in _KEY_TYPES:
-        raise Invalid(f"got the keyType {key_type[:40]!r}, want one of {', '.join(_KEY_TYPES)}")
+        raise Invalid(f'unknown keyType "{key_type[:40]}" (one of: {", ".join(_KEY_TYPES)})')
     unmet = "" if key_type == _GPG else f"keys of the type {key_type} are not supported"
     return Requirement(kind=SIGNED_BY, keys=_files(row, names, read), rule=_identity(row), unmet=unmet)
 
@@ -103,16 +103,16 @@ def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
     only(row, ("type", *_KEYS, "fulcio", "pki", *_LOGS, "signedIdentity"), SIGSTORE)
     makers = [any(name in row for name in _KEYS), "fulcio" in row, "pki" in row]
     if sum(makers) != 1:
-        raise Invalid(f"got {sum(makers)} of keys, fulcio and pki in {SIGSTORE}, want exactly one")
+        raise Invalid(f"{SIGSTORE} needs exactly one of keys, fulcio and pki: {sum(makers)} are given")
     logs = _files(row, _LOGS, read, optional=True)
     authority = None
     if "fulcio" in row:
         if not logs:
-            raise Invalid("got fulcio without a key of Rekor, want both: its certificates hold for minutes")
+            raise Invalid("fulcio needs a key of Rekor, too: its certificates are valid for minutes")
         authority = _fulcio(member(row, "fulcio", dict), read)
     elif "pki" in row:
         if logs:
-            raise Invalid("got pki and a key of Rekor, want one of them")
+            raise Invalid("pki cannot be used with a key of Rekor")
         authority = _pki(member(row, "pki", dict), read)
     keys = () if authority else _files(row, _KEYS, read)
     return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity(row))
@@ -129,7 +129,7 @@ def _pki(value: dict[str, Any], read: Read) -> Authority:
     only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
     email, hostname = (_text(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
     if not (email or hostname):
-        raise Invalid("got neither subjectEmail nor subjectHostname in pki, want to be told who may sign")
+        raise Invalid("pki needs subjectEmail or subjectHostname, to say who may sign")
     between = _files(value, _BETWEEN, read, optional=True)
     return Authority(
         roots=_files(value, _ROOTS, read)[0][1],
@@ -146,7 +146,7 @@ def _identity(row: dict[str, Any]) -> Rule:
 def _text(value: dict[str, Any], name: str) -> str:
     text = member(value, name, str)
     if not text:
-        raise Invalid(f"got an empty {name}, want a text")
+        raise Invalid(f"{name} is empty")
     return text
 
 
@@ -156,15 +156,15 @@ def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional:
     if optional and not there:
         return ()
     if len(there) != 1:
-        raise Invalid(f"got {len(there)} of {', '.join(names)}, want exactly one")
+        raise Invalid(f"exactly one of {', '.join(names)} is required: {len(there)} are given")
     name = there[0]
     texts = member(row, name, list) if name.endswith("s") else [member(row, name, str)]
     if not texts or not all(isinstance(text, str) for text in texts):
-        raise Invalid(f"got an empty {name}, want keys")
+        raise Invalid(f"{name} is empty: expected keys")
     if "Data" in name:
         return tuple((name, decoded(text, name)) for text in texts)
     if not all(texts) or any("\0" in text for text in texts):
-        raise Invalid(f"got an empty {name}, or one with a NUL character, want the path of a file")
+        raise Invalid(f"{name}: expected the path of a file")
     return tuple((text, read(text)) for text in texts)
 
 

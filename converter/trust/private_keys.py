@@ -42,9 +42,9 @@ class PrivateKey:
                 found = load_pem_private_key(data, password if locked else None)
         except (ValueError, TypeError, UnsupportedAlgorithm, Untrusted):
             if b"ENCRYPTED" in data:
-                got = "a password that does not open" if password else "no password for"
-                raise Untrusted(f"got {got} {source or 'the key'}, want the right one (COSIGN_PASSWORD)") from None
-            raise Invalid(f"got no private key{f' in {source}' if source else ''}, want one in PEM") from None
+                fact = "wrong password for" if password else "a password is needed for"
+                raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
+            raise Invalid(f"no private key{f' in {source}' if source else ''}: expected PEM") from None
         strong(found.public_key())
         return cls(found)
 
@@ -73,11 +73,11 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
     box = load_object(data)
     stretch, lock = member(box, "kdf", dict), member(box, "cipher", dict)
     if (stretch.get("name"), lock.get("name")) != ("scrypt", "nacl/secretbox"):
-        raise Invalid("got a key that is locked in another way, want scrypt and nacl/secretbox")
+        raise Invalid("unsupported encryption of the key: expected scrypt and nacl/secretbox")
     numbers: dict[str, Any] = member(stretch, "params", dict)
     n, r, p = (member(numbers, name, int) for name in ("N", "r", "p"))
     if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
-        raise Invalid("got a key whose password is stretched beyond all bounds, want scrypt within 256 MiB")
+        raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
     key = Scrypt(decoded(member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
     nonce = decoded(member(lock, "nonce", str), "the nonce")
     return secretbox.opened(decoded(member(box, "ciphertext", str), "the ciphertext"), nonce, key)

@@ -50,7 +50,7 @@ def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> da
     Raises Untrusted if no trusted log did, or only after the time in question; and Invalid.
     """
     if ENTRY not in annotations:
-        raise Untrusted(f"got a signature without the annotation {ENTRY}, want an entry of Rekor")
+        raise Untrusted(f"the signature has no entry of Rekor: the annotation {ENTRY} is missing")
     with within("entry of Rekor"):
         document = load_object(annotations[ENTRY].encode())
         only(document, ("SignedEntryTimestamp", "Payload"), "it")
@@ -69,7 +69,7 @@ def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted
                 return _time(_of_bundle(row, trusted), what, trusted)
         except (Untrusted, Invalid) as error:
             problem = error
-    raise problem or Untrusted("got a bundle without an entry of Rekor, want one")
+    raise problem or Untrusted("the bundle has no entry of Rekor")
 
 
 def unasked(found: bool, trusted: Trusted) -> str:
@@ -92,7 +92,7 @@ def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
 def _number(row: dict[str, Any], name: str) -> int:
     text = member(row, name, str)
     if not (text.isascii() and text.isdigit() and len(text) < 17):
-        raise Invalid(f"got {text[:20]!r} for {name}, want a number from 0 to 2^53")
+        raise Invalid(f'{name} is "{text[:20]}": expected a number from 0 to 2^53')
     return int(text)
 
 
@@ -101,7 +101,7 @@ def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
     _check(load_object(decoded(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
-        raise Untrusted(f"got one made {time} seconds after 1970, want one by {moment(trusted.at)}")
+        raise Untrusted(f"was made {time} seconds after 1970, which is after {moment(trusted.at)}")
     return datetime.fromtimestamp(time, UTC)
 
 
@@ -111,11 +111,11 @@ def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str
     for name, kind in _MEMBERS.items():
         found: Any = member(payload, name, kind)
         if kind is int and not 0 <= found < _EXACT:
-            raise Invalid(f"got {found} for {name}, want a number from 0 to 2^53")
+            raise Invalid(f"{name} is {found}: expected a number from 0 to 2^53")
     raw = decoded(promise, "SignedEntryTimestamp")
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if not any(signed(key, raw, canonical) for key in trusted.logs):
-        raise Untrusted("got one that no trusted log has signed, want it signed")
+        raise Untrusted("is not signed by a trusted log")
     return payload
 
 
@@ -124,7 +124,7 @@ def _check(body: dict[str, Any], what: Logged) -> None:
     kind, version = member(body, "kind", str), member(body, "apiVersion", str)
     want = _RECORD if what.envelope is None else _ENVELOPE
     if (kind, version) != want:
-        raise Invalid(f"got one of the kind {kind[:40]!r} {version[:20]!r}, want {' '.join(want)}")
+        raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {" ".join(want)}')
     spec = member(body, "spec", dict)
     if what.envelope is None:
         signature = member(spec, "signature", dict)
@@ -133,24 +133,24 @@ def _check(body: dict[str, Any], what: Logged) -> None:
     else:
         rows = objects(spec, "signatures")
         if len(rows) != 1:
-            raise Invalid(f"got one of {len(rows)} signatures, want one")
+            raise Invalid(f"covers {len(rows)} signatures: expected one")
         key, raw = member(rows[0], "verifier", str), member(rows[0], "signature", str)
         _check_digest(member(spec, "payloadHash", dict), what.envelope)
     if _der(decoded(key, "the key")) != what.maker:
-        raise Untrusted("got one of another key or certificate, want that of the signature")
+        raise Untrusted("is for another key or certificate than the signature's")
     if decoded(raw, "the signature") != what.raw:
-        raise Untrusted("got one of another signature, want this one's")
+        raise Untrusted("is for another signature")
 
 
 def _check_digest(told: dict[str, Any], data: bytes) -> None:
     if member(told, "algorithm", str) != "sha256":
-        raise Invalid(f"got the algorithm {told['algorithm'][:20]!r}, want sha256")
+        raise Invalid(f'unsupported digest algorithm "{told["algorithm"][:20]}": expected sha256')
     if member(told, "value", str) != hashlib.sha256(data).hexdigest():
-        raise Untrusted("got one over another payload, want this signature's")
+        raise Untrusted("is for another payload")
 
 
 def _der(pem: bytes) -> bytes:
     found = _PEM.fullmatch(pem)
     if found is None:
-        raise Invalid("got no single PEM block for the key, want one")
+        raise Invalid("the key is not a single block of PEM")
     return decoded(b"".join(found[2].split()).decode(), "the key")

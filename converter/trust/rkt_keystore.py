@@ -62,7 +62,7 @@ def _key(data: bytes, fingerprint: str, source: str) -> Keyring:
     ring = Keyring.load(data, source)
     found = ring.certificates[0].fingerprint
     if len(ring.certificates) != 1 or found != fingerprint:
-        raise Invalid(f"got the key {found}, want {fingerprint} alone, as the file is named")
+        raise Invalid(f"the file is named {fingerprint} and must hold that key alone: found {found}")
     return ring
 
 

@@ -29,7 +29,7 @@ def opened(box: bytes, nonce: bytes, key: bytes) -> bytes:
     try:
         Poly1305.verify_tag(stream[:32], ciphertext, tag)
     except (InvalidSignature, ValueError):
-        raise Untrusted("got a password that does not open the key, want the right one") from None
+        raise Untrusted("wrong password for the key") from None
     return bytes(left ^ right for left, right in zip(ciphertext, stream[32:], strict=True))
 
 

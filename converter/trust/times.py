@@ -17,7 +17,7 @@ def expiry_of(value: Any) -> datetime:
         except ValueError:
             found = None
     if not isinstance(found, datetime) or found.tzinfo is None:
-        raise Invalid(f"got the expiry {str(value)[:40]!r}, want a time with its zone (RFC 3339)")
+        raise Invalid(f'invalid expiry "{str(value)[:40]}": expected a time with its zone (RFC 3339)')
     return found.astimezone(UTC)
 
 

@@ -65,7 +65,7 @@ class Trusted:
     def certified(self, leaf: Certificate, sent: Sequence[Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         if not self.roots:
-            raise Untrusted(f"got a certificate of {subject(leaf)!r}, want to be told a root (--certificate-chain)")
+            raise Untrusted(f'no root was given for the certificate of "{subject(leaf)}" (--certificate-chain)')
         problem: Untrusted | None = None
         for one in self.roots:
             try:
@@ -78,15 +78,15 @@ class Trusted:
     def check_digest(self, found: Subject, digest: Digest) -> None:
         """Raises Untrusted if the manifest is not the one that was signed."""
         if not digest_matches(found.manifest, digest):
-            raise Untrusted(f"got a signature of {digest}, want one of {found.descriptor.digest}")
+            raise Untrusted(f"signature of another manifest: expected {found.descriptor.digest}, found {digest}")
 
     def check_name(self, found: Subject, signed: str) -> str:
         """What a good verdict leaves open about the name; raises Untrusted if the signed name does not match."""
         if not self.rule.matches(signed, found.name):
             wanted = self.rule.reference or found.name
             if wanted is None:
-                raise Untrusted(f"got a signature for the name {signed!r}, want to be told the image's (--identity)")
-            raise Untrusted(f"got a signature for the name {signed!r}, want {str(wanted)!r} (--identity)")
+                raise Untrusted(f'signature is for the name "{signed}": say which name the image has with --identity')
+            raise Untrusted(f'signature is for the name "{signed}": expected "{wanted}" (--identity)')
         if self.rule.kind == ANY:
             return "the name is not compared"
         name = ImageName.parse_signed(signed)
@@ -95,7 +95,7 @@ class Trusted:
     def check_nameless(self) -> str:
         """What a good verdict on a signature without a name leaves open; raises Untrusted if a name is required."""
         if self.strict_name and self.rule.kind != ANY:
-            raise Untrusted("got a signature that names no image, want one that does (--identity)")
+            raise Untrusted("signature names no image (--identity requires one that does)")
         return "no name is signed"
 
 

@@ -249,7 +249,7 @@ def test_a_failure_elsewhere_is_told_as_one_here(ours: FakeRegistry, theirs: Fak
 
     assert states(there) == states(here)
     assert [one.error for one in there.outcomes] == [one.error for one in here.outcomes]
-    assert any("got bytes with the digest" in one.error for one in there.outcomes)
+    assert any("digest mismatch: expected" in one.error for one in there.outcomes)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_worker_has_its_own_credentials(ours: FakeRegistry, theirs: FakeRegist
     done = sync(entries, Run(), helpers=knows)
 
     assert states(denied) == {"failed": 2}
-    assert "got 401" in denied.outcomes[0].error
+    assert "requires a login" in denied.outcomes[0].error
     assert states(done) == {"written": 2}
     assert not any(SECRET.encode() in one for one in (*knows.pickles, *knows_not.pickles))
 

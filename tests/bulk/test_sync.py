@@ -237,7 +237,7 @@ def test_an_image_that_fails(
     assert summary.unstarted == unstarted
     assert summary.failed
     assert summary.outcomes[0].source.endswith("/team/app:0")
-    assert summary.outcomes[0].error.startswith("got a document with the digest"), "its source is told beside it"
+    assert summary.outcomes[0].error.startswith("digest mismatch: expected"), "its source is told beside it"
 
 
 def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
 
     assert states(summary) == {"written": 2, "failed": 1}
     assert summary.outcomes[0].source == "oci:in:UPPER/x:1"
-    assert summary.outcomes[0].error.startswith("got the reference")
+    assert summary.outcomes[0].error.startswith("invalid reference")
 
 
 def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:

@@ -61,4 +61,4 @@ def test_prune_says_what_it_removed(folder: Path, capsys: pytest.CaptureFixture[
 
 def test_a_size_that_is_none_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "prune", "--keep", "much"]) == 2
-    assert "got 'much' for a size, want a number, perhaps with K, M or G" in capsys.readouterr().err
+    assert 'invalid size "much": expected a number' in capsys.readouterr().err

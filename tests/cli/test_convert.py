@@ -238,18 +238,20 @@ def test_without_a_home_nothing_is_remembered(
     [
         pytest.param(["oci:a"], "missing argument 'DEST...'", id="no destination"),
         pytest.param(["oci:a", "oci:b", "--to", "rkt"], "'rkt' is not one of", id="an unknown format"),
-        pytest.param(["oci:a", "oci:b", "--platform", "linux"], "want OS/ARCH", id="half a platform"),
+        pytest.param(["oci:a", "oci:b", "--platform", "linux"], "expected OS/ARCH", id="half a platform"),
         pytest.param(
-            ["oci:a", "oci:b", "--platform", "all", "--platform", "linux/arm"], "one or the other", id="all and one"
+            ["oci:a", "oci:b", "--platform", "all", "--platform", "linux/arm"],
+            "cannot be used with another",
+            id="all and one",
         ),
-        pytest.param(["oci:a", "oci:b", "--compress", "lzma"], "got the compression 'lzma'", id="an unknown codec"),
-        pytest.param(["oci:a", "oci:b", "--compress", "gzip:12"], "got the gzip level '12'", id="an unknown level"),
+        pytest.param(["oci:a", "oci:b", "--compress", "lzma"], 'unknown compression "lzma"', id="an unknown codec"),
+        pytest.param(["oci:a", "oci:b", "--compress", "gzip:12"], 'invalid gzip level "12"', id="an unknown level"),
         pytest.param(
-            ["oci:a", "oci:b", "--compress", "gzip:" + "9" * 5000], "got the gzip level '999", id="a level without end"
+            ["oci:a", "oci:b", "--compress", "gzip:" + "9" * 5000], 'invalid gzip level "999', id="a level without end"
         ),
         pytest.param(["oci:a", "oci:b", "--jobs", "0"], "--jobs", id="no threads"),
         pytest.param(["oci:a", "oci:b", "--source-date-epoch", "-1"], "--source-date-epoch", id="a time before time"),
-        pytest.param(["cd:a", "oci:b"], "got the transport 'cd'", id="an unknown transport"),
+        pytest.param(["cd:a", "oci:b"], 'unknown transport "cd"', id="an unknown transport"),
     ],
 )
 def test_wrong_usage(arguments: list[str], fact: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,7 +271,7 @@ class Terminal(io.StringIO):
 def test_no_image_is_typed_in(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", Terminal())
     assert main(["convert", "docker-archive:-", "oci:out"]) == 2
-    assert "got a terminal on standard input" in capsys.readouterr().err
+    assert "cannot read an image from a terminal" in capsys.readouterr().err
 
 
 def test_no_image_is_thrown_at_a_person(asked: dict[str, Any], here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +364,7 @@ def test_more_images_than_a_conversion_takes(
     for name in "abc":
         assert main(["convert", "oci:in:app", f"oci:many:{name}"]) == 0
     assert main(["convert", "--all-images", "--limit", "images=2", "oci:many", "oci:out"]) == 1
-    assert "got 3 images, want at most 2 (limit: images)" in capsys.readouterr().err
+    assert "3 images: at most 2 are allowed (limit: images)" in capsys.readouterr().err
     assert main(["convert", "--all-images", "--limit", "images=3", "oci:many", "oci:out"]) == 0
 
 

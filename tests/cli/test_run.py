@@ -65,23 +65,21 @@ def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         pytest.param(
             OSError(errno.ENOSPC, "No space left on device", b"/mnt/\xff"),
             1,
-            "transship: /mnt/\\xff: got no space left on device from the system\n",
+            "transship: /mnt/\\xff: no space left on device\n",
             id="what the system says, with the file",
         ),
-        pytest.param(OSError("odd"), 1, "transship: got odd from the system\n", id="or without one"),
+        pytest.param(OSError("odd"), 1, "transship: odd\n", id="or without one"),
         pytest.param(
             MemoryError(),
             1,
-            "transship: got no more memory from the system, want more (--jobs 1 needs less)\n",
+            "transship: out of memory (--jobs 1 needs less)\n",
             id="memory",
         ),
-        pytest.param(
-            RecursionError("deep"), 1, "transship: got input that is nested too deep, want less\n", id="recursion"
-        ),
+        pytest.param(RecursionError("deep"), 1, "transship: the input is nested too deeply\n", id="recursion"),
         pytest.param(
             ValueError("the password is 1234"),
             1,
-            "transship: got an internal error (ValueError), want none: run with --debug, and please report it\n",
+            "transship: internal error (ValueError): please report it, with the output of --debug\n",
             id="what nobody expected is one line too, without what it holds",
         ),
         pytest.param(SystemExit(3), 3, "", id="an exit is an exit"),
@@ -116,7 +114,7 @@ def test_only_debug_shows_where_an_error_comes_from(
     told = capsys.readouterr().err
     assert told.startswith("Traceback")
     assert "ValueError: odd \\x1b[2J" in told
-    assert told.splitlines()[-1].startswith("transship: got an internal error")
+    assert told.splitlines()[-1].startswith("transship: internal error")
 
 
 @pytest.mark.parametrize(
@@ -262,7 +260,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: tuple[str, ...]) -
 def test_a_full_disk_behind_standard_output_is_told(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full, start(*arguments, stdout=full) as process:
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (1, "transship: got no space left on device from the system\n")
+    assert (process.returncode, err) == (1, "transship: no space left on device\n")
 
 
 def test_a_full_disk_behind_standard_error_leaves_the_status_as_it_is() -> None:

@@ -54,12 +54,12 @@ def test_json(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     "arguments, status, fact",
     [
         pytest.param(["--key", "cosign.pub"], 1, "got no signature, want one by --key", id="nobody signed"),
-        pytest.param([], 2, "got no key", id="nobody is trusted"),
-        pytest.param(["--key", "gpg.pub"], 1, "got no public key", id="a key of another kind"),
-        pytest.param(["--keyring", "cosign.pub"], 1, "got no OpenPGP certificate", id="a keyring of another kind"),
-        pytest.param(["--key", "cosign.pub", "--at", "noon"], 2, "got the time 'noon'", id="a time that is none"),
-        pytest.param(["--key", "/dev/zero"], 1, "want at most so many (limit: document)", id="a key without end"),
-        pytest.param(["--policy", "/dev/zero"], 1, "want at most so many (limit: document)", id="a policy without end"),
+        pytest.param([], 2, "no key", id="nobody is trusted"),
+        pytest.param(["--key", "gpg.pub"], 1, "no public key", id="a key of another kind"),
+        pytest.param(["--keyring", "cosign.pub"], 1, "no OpenPGP certificate", id="a keyring of another kind"),
+        pytest.param(["--key", "cosign.pub", "--at", "noon"], 2, 'invalid time "noon"', id="a time that is none"),
+        pytest.param(["--key", "/dev/zero"], 1, "bytes (limit: document)", id="a key without end"),
+        pytest.param(["--policy", "/dev/zero"], 1, "bytes (limit: document)", id="a policy without end"),
         pytest.param(["--key", "missing.pub"], 2, "missing.pub", id="a file that is not there"),
     ],
 )
@@ -80,7 +80,7 @@ def test_what_does_not_hold(
 
 def test_a_key_is_needed(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sign", layout(keys / "out")]) == 2
-    assert "want --cosign-key or --gpg-key" in capsys.readouterr().err
+    assert "add --cosign-key or --gpg-key" in capsys.readouterr().err
 
 
 def test_a_conversion_may_sign_and_ask(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +133,7 @@ def test_documents_beside_an_image(keys: Path, capsys: pytest.CaptureFixture[str
     reference, folder = layout(keys / "out"), keys / "metadata"
     folder.mkdir()
     assert main(["inspect", reference, "--content-trust", str(folder)]) == 2
-    assert "got no root.json" in capsys.readouterr().err
+    assert "has no root.json" in capsys.readouterr().err
     (folder / "root.json").write_bytes(root())
     (folder / "targets.json").write_bytes(targets(manifest=b"another's"))
     assert main(["inspect", reference, "--content-trust", str(folder)]) == 0

@@ -69,10 +69,12 @@ def test_what_failed_is_told_whatever_else_is_not(
 @pytest.mark.parametrize(
     "arguments, fact",
     [
-        pytest.param(["oci:in"], "got no destination", id="a place without a destination"),
-        pytest.param(["none.yaml", "oci:out"], "got no file 'none.yaml'", id="a file that is not there"),
+        pytest.param(["oci:in"], "DEST is missing", id="a place without a destination"),
+        pytest.param(["none.yaml", "oci:out"], "none.yaml: no such file or directory", id="a file that is not there"),
         pytest.param(["oci:in", "oci:out", "--rename", "{x}"], "got the field {x}", id="a field that there is not"),
-        pytest.param(["oci:in", "oci:out", "--report", "r.pdf"], "ends in .json or .html", id="a report of no kind"),
+        pytest.param(
+            ["oci:in", "oci:out", "--report", "r.pdf"], "must end in .json or .html", id="a report of no kind"
+        ),
         pytest.param(["bad.yaml", "oci:out"], "bad.yaml > line 1: got no destination", id="a fault of a file"),
     ],
 )
@@ -99,4 +101,4 @@ def test_without_dask_it_is_said_how_to_get_it(
     assert main(["sync", "oci:in", "oci:out", "--scheduler", "tcp://127.0.0.1:1"]) == 1
 
     said = capsys.readouterr().err
-    assert said == "transship: got no package 'distributed', want it: pip install '.[dask]' in the checkout\n"
+    assert said == 'transship: the package "distributed" is not installed: pip install ".[dask]" in the checkout\n'

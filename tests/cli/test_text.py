@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.cli.text import RED, json_text, printable, say, show, show_row, size
+from converter.cli.text import RED, json_text, say, show, show_row, size
+from converter.errors import printable
 
 
 class Terminal(io.StringIO):

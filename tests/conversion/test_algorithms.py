@@ -88,5 +88,5 @@ def test_one_that_is_wrong_is_refused(tmp_path: Path, compress: str) -> None:
     cache = tmp_path / "cache"
     converter.convert(layout(tmp_path, "sha256"), f"oci:{tmp_path}/first", compress=compress, cache=cache)
     wrong = layout(tmp_path, "sha512", tuple(reversed(LAYERS)))
-    with pytest.raises(DigestMismatch, match="want sha512:"):
+    with pytest.raises(DigestMismatch, match="sha512:"):
         converter.convert(wrong, f"oci:{tmp_path}/second", compress=compress, cache=cache)

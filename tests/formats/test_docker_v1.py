@@ -174,9 +174,9 @@ def test_of_two_rows_with_one_id_the_older_stays() -> None:
         pytest.param(
             ids((BASE, MIDDLE), (MIDDLE, BASE), (BASE, "")), "more than once in the chain", id="an ID that comes again"
         ),
-        pytest.param(ids(("A" * 64, "")), "want 64 lower-case hex digits", id="an ID in upper case"),
-        pytest.param(ids(("../../x", "")), "want 64 lower-case hex digits", id="an ID that is a path"),
-        pytest.param(manifest(("sha256:1", step(BASE))), "want 64 lower-case hex digits", id="a short digest"),
+        pytest.param(ids(("A" * 64, "")), "64 lower-case hex digits", id="an ID in upper case"),
+        pytest.param(ids(("../../x", "")), "64 lower-case hex digits", id="an ID that is a path"),
+        pytest.param(manifest(("sha256:1", step(BASE))), "64 lower-case hex digits", id="a short digest"),
         pytest.param(
             {"fsLayers": [{}], "history": [{"v1Compatibility": "{}"}]},
             "blobSum: missing",
@@ -187,7 +187,7 @@ def test_of_two_rows_with_one_id_the_older_stays() -> None:
         ),
         pytest.param(
             {"fsLayers": [{"blobSum": EMPTY}], "history": [{"v1Compatibility": '{"id":"1","id":"2"}'}]},
-            "twice",
+            "duplicate key",
             id="a duplicate key inside the text",
         ),
         pytest.param(

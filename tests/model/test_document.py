@@ -32,20 +32,22 @@ def test_documents_are_read(data: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     "data, error, fact",
     [
-        pytest.param(b"", Invalid, r"no JSON \(expecting value at line 1\)", id="nothing"),
-        pytest.param(b"{} {}", Invalid, "got extra data at line 1", id="two documents"),
+        pytest.param(b"", Invalid, "invalid JSON: expecting value at line 1", id="nothing"),
+        pytest.param(b"{} {}", Invalid, "extra data after the JSON document, at line 1", id="two documents"),
         pytest.param(b'{\n"a": 1,\n}', Invalid, "line [23]", id="a comma too many"),
-        pytest.param(b"\xff", Invalid, "not UTF-8 at offset 0", id="no UTF-8"),
-        pytest.param(b"\xef\xbb\xbf{}", Invalid, r"no JSON \(expecting value", id="a byte order mark"),
-        pytest.param(b'{"a": 1, "a": 1}', Invalid, "got the key 'a' twice in one object", id="a key twice"),
+        pytest.param(b"\xff", Invalid, "invalid UTF-8 at byte 0", id="no UTF-8"),
+        pytest.param(b"\xef\xbb\xbf{}", Invalid, "invalid JSON: expecting value", id="a byte order mark"),
+        pytest.param(b'{"a": 1, "a": 1}', Invalid, 'duplicate key "a"', id="a key twice"),
         pytest.param(b'[{"b": {"a": 1, "a": 2}}]', Invalid, "at /0/b", id="a key twice, deep"),
-        pytest.param(b'{"a": {"x": 1, "x": 2}, "a": {}}', Invalid, "'a' twice", id="a key twice in what is hidden"),
-        pytest.param(b"[9223372036854775808]", Invalid, "9223372036854775808, want .* at /0", id="2^63"),
+        pytest.param(b'{"a": {"x": 1, "x": 2}, "a": {}}', Invalid, "duplicate key", id="a key twice in what is hidden"),
+        pytest.param(
+            b"[9223372036854775808]", Invalid, "9223372036854775808 does not fit into 64 bits at /0", id="2^63"
+        ),
         pytest.param(b"-9223372036854775809", Invalid, "64 bits", id="below 64 bits"),
-        pytest.param(b"9" * 5000, Invalid, "got the number 999999999999999999999999, want", id="5,000 digits"),
-        pytest.param(b"1e999", Invalid, "too large", id="a float too large"),
-        pytest.param(b"[NaN]", Invalid, "got NaN, want a JSON number", id="NaN"),
-        pytest.param(b"-Infinity", Invalid, "got -Infinity", id="an infinity"),
+        pytest.param(b"9" * 5000, Invalid, "the number 999999999999999999999999 does", id="5,000 digits"),
+        pytest.param(b"1e999", Invalid, "64 bits", id="a float too large"),
+        pytest.param(b"[NaN]", Invalid, "invalid JSON: NaN is not a number", id="NaN"),
+        pytest.param(b"-Infinity", Invalid, "-Infinity is not", id="an infinity"),
         pytest.param(b"[" * 65 + b"]" * 65, LimitExceeded, r"json_depth", id="too deep"),
         pytest.param(b"[" * 100_000, LimitExceeded, r"json_depth", id="far too deep"),
         pytest.param(b" " * (4 * 1024 * 1024 + 1), LimitExceeded, r"limit: document", id="too large"),
@@ -69,7 +71,7 @@ def test_all_faults_are_named_with_their_places() -> None:
 
 
 def test_limits_can_be_given() -> None:
-    with pytest.raises(LimitExceeded, match="got a document of 3 bytes, want at most 2"):
+    with pytest.raises(LimitExceeded, match="document of 3 bytes: at most 2"):
         load(b"[1]", Limits(document=2))
 
 
@@ -83,12 +85,12 @@ def test_a_document_may_have_to_be_an_object() -> None:
     "value, name",
     [
         (None, "null"),
-        (True, "boolean"),
-        (1, "number"),
-        (1.5, "number"),
-        ("", "string"),
-        ([], "array"),
-        ({}, "object"),
+        (True, "a boolean"),
+        (1, "a number"),
+        (1.5, "a number"),
+        ("", "a string"),
+        ([], "an array"),
+        ({}, "an object"),
     ],
 )
 def test_types_have_jsons_names(value: Any, name: str) -> None:

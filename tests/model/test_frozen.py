@@ -85,7 +85,7 @@ def test_each_instance_has_its_own_of_what_is_made() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(make: Callable[[Callable[..., Point]], Point]) -> None:
-    with pytest.raises(TypeError, match=r"^Point: got "):
+    with pytest.raises(TypeError, match=r"^Point"):
         make(Point)
 
 
@@ -99,13 +99,13 @@ def test_what_does_not_fit_is_refused(make: Callable[[Callable[..., Point]], Poi
 )
 def test_what_is_not_there_by_that_name_is_refused(given: Mapping[str, object]) -> None:
     make: Callable[..., Bottle] = Bottle
-    with pytest.raises(TypeError, match=r"^Bottle: got "):
+    with pytest.raises(TypeError, match=r"^Bottle"):
         make(**given)
 
 
 def test_by_name_alone_means_by_name_alone() -> None:
     make: Callable[..., Bottle] = Bottle
-    with pytest.raises(TypeError, match="got 1 values in order"):
+    with pytest.raises(TypeError, match="given 1 values by position"):
         make(1)
 
 

@@ -29,7 +29,7 @@ def test_canonical_names(typed: str, canonical: str) -> None:
 
 @pytest.mark.parametrize("typed", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux/a b"])
 def test_what_is_no_platform_is_wrong_usage(typed: str) -> None:
-    with pytest.raises(Usage, match="want OS/ARCH"):
+    with pytest.raises(Usage, match="expected OS/ARCH"):
         Platform.parse(typed)
 
 

@@ -73,14 +73,20 @@ def test_locations(typed: str, transport: str, path: str, name: str) -> None:
 @pytest.mark.parametrize(
     "typed, want",
     [
-        pytest.param("", "want TRANSPORT:LOCATION", id="nothing"),
-        pytest.param("nope:x", "want one of docker, .* or docker://nope:x for", id="a transport that there is not"),
-        pytest.param("alpine:-3", "want one of docker, [^/]*$", id="one that is no name either"),
-        pytest.param("docker_archive:x", "want docker-archive$", id="an underscore"),
-        pytest.param("oci-achive:x", "want oci-archive$", id="a slip"),
-        pytest.param("docker:x", "want docker://HOST/REPO", id="docker without its slashes"),
-        pytest.param("oci:", "without a path", id="no path"),
-        pytest.param("docker-archive::x", "without a path", id="a name alone"),
+        pytest.param("", "expected TRANSPORT:LOCATION", id="nothing"),
+        pytest.param(
+            "nope:x",
+            '^unknown transport "nope"; for an image in a registry: docker://nope:x \\(one of: docker, ',
+            id="a transport that there is not",
+        ),
+        pytest.param(
+            "alpine:-3", r'^unknown transport "alpine" \(one of: docker, [^/]*$', id="one that is no name either"
+        ),
+        pytest.param("docker_archive:x", r"did you mean docker-archive\?$", id="an underscore"),
+        pytest.param("oci-achive:x", r"did you mean oci-archive\?$", id="a slip"),
+        pytest.param("docker:x", "docker://HOST/REPO", id="docker without its slashes"),
+        pytest.param("oci:", "has no path", id="no path"),
+        pytest.param("docker-archive::x", "has no path", id="a name alone"),
     ],
 )
 def test_locations_that_are_none(typed: str, want: str) -> None:

@@ -107,8 +107,7 @@ def test_without_a_python_it_says_which_it_wants(checkout: Path, tmp_path: Path)
     _, said = process.communicate()
     assert process.returncode == 1
     assert said == (
-        "transship: got no Python on PATH that is 3.11 or newer, want one "
-        "(Debian, Ubuntu: apt-get install python3 python3-venv)\n"
+        "transship: no Python 3.11 or newer found on PATH (Debian, Ubuntu: apt-get install python3 python3-venv)\n"
     )
 
 
@@ -117,4 +116,4 @@ def test_without_the_means_to_make_environments_it_says_what_to_install(tmp_path
     # No apt-get on this PATH: it must not be called here.
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)}, check=False)
     assert done.returncode == 1
-    assert "got no module ensurepip, want it (Debian, Ubuntu: sudo apt-get install python3." in done.stderr
+    assert "the module ensurepip is missing (Debian, Ubuntu: sudo apt-get install python3." in done.stderr

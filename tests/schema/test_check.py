@@ -79,7 +79,7 @@ def test_a_finding_says_what_where_and_by_which_section() -> None:
     assert finding == Finding(
         path="/layers/0/size",
         rule="oci/size",
-        message="got -1, want at least 0",
+        message="expected at least 0, found -1",
         spec="image-spec 1.1.1, descriptor.md, Properties: size",
         severity="error",
     )
@@ -88,12 +88,12 @@ def test_a_finding_says_what_where_and_by_which_section() -> None:
 @pytest.mark.parametrize(
     "document, message",
     [
-        pytest.param({}, "got no member 'imageLayoutVersion', want it", id="a member that is not there"),
-        pytest.param([], "got a JSON array, want object", id="a wrong type"),
-        pytest.param({"imageLayoutVersion": "2"}, "got '2', want '1.0.0'", id="a wrong value"),
+        pytest.param({}, '"imageLayoutVersion" is missing', id="a member that is not there"),
+        pytest.param([], "expected an object, found an array", id="a wrong type"),
+        pytest.param({"imageLayoutVersion": "2"}, 'expected "1.0.0", found "2"', id="a wrong value"),
     ],
 )
-def test_messages_have_got_and_want(document: Any, message: str) -> None:
+def test_messages_say_what_is_expected_and_what_was_found(document: Any, message: str) -> None:
     (finding, *_) = check(json.dumps(document).encode(), "oci-layout")
 
     assert finding.message == message
@@ -215,12 +215,12 @@ def test_what_is_no_json_has_no_kind() -> None:
 
 
 def test_an_unknown_kind_is_wrong_usage() -> None:
-    with pytest.raises(Usage, match=r"got the kind 'x', want one of oci-manifest"):
+    with pytest.raises(Usage, match=r'unknown kind "x" \(one of: oci-manifest'):
         check(b"{}", "x")
 
 
 def test_an_unknown_profile_is_wrong_usage() -> None:
-    with pytest.raises(Usage, match=r"got the profile 'x', want one of compat, strict"):
+    with pytest.raises(Usage, match=r'unknown profile "x" \(one of: compat, strict'):
         check(b"{}", "oci-layout", "x")  # type: ignore[arg-type] # what is tested
 
 

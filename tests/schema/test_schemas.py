@@ -130,7 +130,7 @@ def test_what_is_given_out_can_be_changed_without_harm() -> None:
 
 
 def test_an_unknown_kind_is_wrong_usage() -> None:
-    with pytest.raises(Usage, match="got the kind 'oci'"):
+    with pytest.raises(Usage, match='unknown kind "oci"'):
         schema("oci")
 
 

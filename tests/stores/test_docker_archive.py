@@ -125,7 +125,7 @@ def test_a_directory_of_it_is_the_same_store(tmp_path: Path) -> None:
         pytest.param({"manifest.json": b"{}"}, Invalid, "array", id="a manifest.json that is no array"),
         pytest.param({"manifest.json": b"[[]]"}, Invalid, "object", id="a row that is no object"),
         pytest.param({"manifest.json": b"[{}]"}, Invalid, "Config: missing", id="a row without a config"),
-        pytest.param({"manifest.json": b'[{"Config":"a","config":"b"}]'}, Invalid, "in case alone", id="two configs"),
+        pytest.param({"manifest.json": b'[{"Config":"a","config":"b"}]'}, Invalid, "only in case", id="two configs"),
         pytest.param({"manifest.json": b'[{"Config":"../x"}]'}, Invalid, "inside", id="a config out of the archive"),
         pytest.param({"manifest.json": b'[{"Config":"x"}]'}, NotFound, "no entry x", id="a config that is not there"),
         pytest.param({"manifest.json": b"[]"}, NotFound, "without an image", id="no image"),

@@ -21,7 +21,7 @@ def shown(reason: str) -> str:
     reason = re.sub(r"\b[0-9]+ bytes", "… bytes", reason)
     reason = re.sub(r"more than [0-9]+", "more than …", reason)
     reason = re.sub(r"a broken gzip stream \(.*?\)", "a broken gzip stream", reason)
-    reason = re.sub(r"want [0-9]+ for", "want … for", reason)
+    reason = re.sub(r"read [0-9]+", "read …", reason)
     return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
 
 

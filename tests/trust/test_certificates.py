@@ -33,14 +33,14 @@ def test_a_certificate_that_is_itself_trusted() -> None:
 
 def test_without_what_lies_between_there_is_no_path() -> None:
     chain = Chain()
-    with pytest.raises(Untrusted, match="no trusted root"):
+    with pytest.raises(Untrusted, match="not signed by a trusted root"):
         Roots.load(pem(chain.root)).check(chain.leaf, [], NOW)
 
 
 def test_a_signer_may_not_certify_others() -> None:
     chain = Chain()
     evil = certificate("Evil", ecdsa(70), (chain.leaf, chain.key))
-    with pytest.raises(Untrusted, match="who may not"):
+    with pytest.raises(Untrusted, match="not a CA that may"):
         Roots.load(pem(chain.root)).check(evil, [chain.leaf, chain.middle], NOW)
 
 
@@ -48,7 +48,7 @@ def test_a_signer_may_not_certify_others() -> None:
     "leaf, reason",
     [
         pytest.param({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "another purpose", id="for servers"),
-        pytest.param({"ca": True}, "may not sign", id="a CA's own"),
+        pytest.param({"ca": True}, "must not be used for signatures", id="a CA's own"),
         pytest.param({"start": NOW + timedelta(days=1)}, "valid from", id="not yet"),
         pytest.param({"start": NOW - timedelta(days=60)}, "valid from", id="no longer"),
         pytest.param({"extra": {"1.2.3.4": True}}, "critical extension", id="a critical extension"),
@@ -83,7 +83,7 @@ def test_a_name_is_not_a_signature() -> None:
     fake.root = certificate("Root", ecdsa(80), ca=True)
     middle = certificate("Middle", ecdsa(81), (fake.root, ecdsa(80)), ca=True)
     leaf = certificate("Signer", ecdsa(82), (middle, ecdsa(81)))
-    with pytest.raises(Untrusted, match="no trusted root"):
+    with pytest.raises(Untrusted, match="not signed by a trusted root"):
         Roots.load(pem(real.root)).check(leaf, [middle, fake.root], NOW)
 
 
@@ -118,7 +118,7 @@ def test_a_broken_certificate(data: bytes) -> None:
 
 def test_a_key_that_is_none() -> None:
     point = public_key(load_der(GOOD)).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)[-64:]
-    with pytest.raises(Invalid, match="no key of a known kind"):
+    with pytest.raises(Invalid, match="a key of an unknown kind"):
         public_key(load_der(GOOD.replace(point, bytes(64))))
 
 
@@ -150,7 +150,7 @@ def test_the_host_that_is_asked_for(pattern: str, hostname: str, fits: bool) -> 
     if fits:
         roots.check(chain.leaf, [chain.middle], NOW)
     else:
-        with pytest.raises(Untrusted, match="want one of the host"):
+        with pytest.raises(Untrusted, match="expected one of the host"):
             roots.check(chain.leaf, [chain.middle], NOW)
 
 
@@ -174,5 +174,5 @@ def test_who_has_told_fulcio(told: dict[str, bool | bytes], fits: bool) -> None:
     if fits:
         roots.check(chain.leaf, [chain.middle], NOW)
     else:
-        with pytest.raises(Untrusted, match="by the word of somebody else"):
+        with pytest.raises(Untrusted, match="names another identity provider"):
             roots.check(chain.leaf, [chain.middle], NOW)

@@ -67,16 +67,16 @@ WRONG_TYPE = claim().render(ATOMIC, "x", 1)
 @pytest.mark.parametrize(
     "one, reason",
     [
-        pytest.param(signature(ecdsa(1)), "none of the keys made", id="another key"),
-        pytest.param(signature(more={cosign.SIGNATURE: BROKEN}), "none of the keys made", id="a broken signature"),
+        pytest.param(signature(ecdsa(1)), "none of the keys", id="another key"),
+        pytest.param(signature(more={cosign.SIGNATURE: BROKEN}), "none of the keys", id="a broken signature"),
         pytest.param(signature(more={cosign.SIGNATURE: "?"}), "base64", id="no base64"),
-        pytest.param(signature(more={cosign.SIGNATURE: ""}), "without the annotation", id="no signature"),
+        pytest.param(signature(more={cosign.SIGNATURE: ""}), "the annotation .* is missing", id="no signature"),
         pytest.param(
             replace(signature(), payload=claim(name="other.example/x:1").render(COSIGN, "x", 1)),
-            "none of the keys made",
+            "none of the keys",
             id="another payload",
         ),
-        pytest.param(signature(what=claim(b"{}")), "want one of sha256", id="of another image"),
+        pytest.param(signature(what=claim(b"{}")), "another manifest: expected sha256", id="of another image"),
         pytest.param(signature(what=claim(name="registry.example/other:1")), "for the name", id="renamed"),
         pytest.param(signature(what=claim(name="registry.example/app:2")), "for the name", id="another tag"),
         pytest.param(
@@ -115,8 +115,8 @@ def test_a_certificate_under_a_given_root() -> None:
     "roots, reason",
     [
         pytest.param(None, "--certificate-chain", id="no root given"),
-        pytest.param(Roots.load(pem(Chain(ecdsa(50)).leaf)), "no trusted root", id="another root"),
-        pytest.param(Roots.load(pem(Chain().root), "you@example.org"), "want one of 'you@", id="somebody else"),
+        pytest.param(Roots.load(pem(Chain(ecdsa(50)).leaf)), "not signed by a trusted root", id="another root"),
+        pytest.param(Roots.load(pem(Chain().root), "you@example.org"), 'expected one of "you@', id="somebody else"),
     ],
 )
 def test_a_certificate_nobody_vouches_for(roots: Roots | None, reason: str) -> None:
@@ -127,7 +127,7 @@ def test_a_certificate_nobody_vouches_for(roots: Roots | None, reason: str) -> N
 def test_a_certificate_of_another_key() -> None:
     chain, other = Chain(), Chain(ecdsa(60))
     one = certified(chain, **{cosign.CERTIFICATE: pem(other.leaf).decode()})
-    with pytest.raises(Untrusted, match="did not make"):
+    with pytest.raises(Untrusted, match="was not made by"):
         cosign.verify(one, subject(), trusted(roots=[Roots.load(pem(chain.root))]))
 
 
@@ -141,14 +141,14 @@ def test_a_certificate_holds_at_its_time_alone() -> None:
 
 def test_a_certificate_that_is_none() -> None:
     chain = Chain()
-    with pytest.raises(ConverterError, match="no certificate"):
+    with pytest.raises(ConverterError, match="no valid certificate"):
         cosign.verify(certified(chain, **{cosign.CERTIFICATE: "no"}), subject(), trusted(roots=[]))
 
 
 def test_two_certificates_of_one_signer() -> None:
     chain = Chain()
     two = pem(chain.leaf, chain.middle).decode()
-    with pytest.raises(Invalid, match="got 2 certificates"):
+    with pytest.raises(Invalid, match="2 certificates"):
         cosign.verify(certified(chain, **{cosign.CERTIFICATE: two}), subject(), trusted(roots=[]))
 
 

@@ -82,10 +82,12 @@ def test_every_signer_is_told_of(path: str) -> None:
 @pytest.mark.parametrize(
     "data, reason",
     [
-        pytest.param(detached(key("other")), "want one by a key of --keyring keys", id="by another key"),
-        pytest.param(detached(key(), b"other"), "does not hold", id="of another file"),
-        pytest.param(of_text(key()), "a signature of text", id="of text, which leaves line ends open"),
-        pytest.param(b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "in a form", id="longer than its packet"),
+        pytest.param(detached(key("other")), "which is not in --keyring keys", id="by another key"),
+        pytest.param(detached(key(), b"other"), "does not match this file", id="of another file"),
+        pytest.param(of_text(key()), "signature of text", id="of text, which leaves line ends open"),
+        pytest.param(
+            b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "unsupported form", id="longer than its packet"
+        ),
     ],
 )
 def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
@@ -135,7 +137,7 @@ def test_a_key_that_was_revoked_since() -> None:
 
 
 def test_a_signature_from_the_future() -> None:
-    with pytest.raises(Untrusted, match=r"want one made by|did not exist"):
+    with pytest.raises(Untrusted, match=r"was made at|did not exist"):
         openpgp.inline(message(key()), asking(key(), at=NOW - timedelta(days=1)))
 
 
@@ -153,15 +155,15 @@ def test_a_simple_signature() -> None:
 @pytest.mark.parametrize(
     "data, reason",
     [
-        pytest.param(message(key("other")), "want one by a key", id="by another key"),
-        pytest.param(message(key(), claim(b"{}")), "want one of sha256", id="of another image"),
+        pytest.param(message(key("other")), "which is not in", id="by another key"),
+        pytest.param(message(key(), claim(b"{}")), "another manifest: expected sha256", id="of another image"),
         pytest.param(message(key(), claim(name="registry.example/other:1")), "for the name", id="renamed"),
         pytest.param(message(key(), claim(name="registry.example/app:2")), "for the name", id="another tag"),
         pytest.param(message(key(), claim(name="registry.example/app")), "for the name", id="no tag"),
         pytest.param(sign(key().signer(), b"{}", armor=False), "critical", id="no claim"),
         pytest.param(
             sign(key().signer(), claim().render(ATOMIC, "x", 1).replace(b"{", b'{"optional":{},', 1), armor=False),
-            "twice",
+            "duplicate key",
             id="a key that stands twice",
         ),
         pytest.param(detached(key()), "no OpenPGP message|without|does not hold|no signed", id="a detached signature"),
@@ -303,7 +305,7 @@ def test_a_message_as_pgp_wrote_it(data: bytes) -> None:
 
 
 def test_a_message_that_the_signature_before_it_is_not_about() -> None:
-    with pytest.raises(Untrusted, match="does not hold"):
+    with pytest.raises(Untrusted, match="does not match this file"):
         openpgp.inline(detached(key(), armoured=False) + literal(SAID), asking(key()))
 
 

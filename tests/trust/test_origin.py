@@ -283,7 +283,7 @@ def test_the_layers_of_a_signed_image_are_read(tmp_path: Path) -> None:
     second.write_bytes(second.read_bytes()[:-1] + b"x")
     report = asked(source)
     assert (report.ok, report.level) == (False, "")
-    assert "layer[1]: got bytes with the digest" in report.unmet[0]
+    assert "layer[1]: digest mismatch" in report.unmet[0]
 
 
 def content_of(reference: str) -> Proof:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, NotFound, StorageFailed, Unsupported, within
+from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
 from converter.model.content import Blocks, Known
 from converter.model.document import load_object
 from converter.model.limits import in_force
@@ -18,6 +18,7 @@ from converter.stores import aci_file
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Endpoint
 from converter.stores.discovery.web import Web
+from converter.stores.disk import failed
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
@@ -89,14 +90,14 @@ def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:
 
 def _get(web: Web, url: str, path: Path) -> None:
     if not web.may_fetch(url):
-        raise Unsupported(f"got the URL {url[:200]!r}, want https://… (or http, with --tls-verify=false)")
+        raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
     try:
         with path.open("wb") as file, closing(web.blocks(url)) as blocks:
             for block in blocks:
                 file.write(block)
     except OSError as error:
-        raise StorageFailed(f"got {error.strerror!r} for a temporary file, want room for the image") from error
+        raise failed(error, "a temporary file", "write") from error
 
 
 def _check(path: Path, app: AppName) -> None:
@@ -107,18 +108,20 @@ def _check(path: Path, app: AppName) -> None:
     """
     manifest = _manifest(path)
     if manifest.get("name") != app.name:
-        raise Invalid(f"got an image with the name {str(manifest.get('name'))[:200]!r}, want {app.name!r}")
+        raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
     told = {}
     for label in manifest.get("labels") or ():
         if isinstance(label, dict):
             told[label.get("name")] = label.get("value")
     for name, want in app.labels.items():
-        if told.get(name) != want:
-            raise Invalid(f"got the label {name!r} as {str(told.get(name))[:200]!r}, want {want!r}")
+        if name not in told:
+            raise Invalid(f'the image found has no label "{name}": expected "{want}"')
+        if told[name] != want:
+            raise Invalid(f'the image found has the label {name}="{str(told[name])[:200]}": expected "{want}"')
     completed = app.completed().labels
     for name in ("os", "arch"):
         if told.get(name, completed[name]) != completed[name]:
-            raise Invalid(f"got an image for the {name} {str(told[name])[:200]!r}, want {completed[name]!r}")
+            raise Invalid(f'the image found is for {name} "{str(told[name])[:200]}": expected "{completed[name]}"')
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -128,4 +131,4 @@ def _manifest(path: Path) -> dict[str, Any]:
             for entry in entries(blocks):
                 if entry.name == MANIFEST and entry.size <= in_force().document:
                     return load_object(b"".join(entry.payload))
-    raise Invalid("got an archive without a manifest, want an ACI")
+    raise Invalid("not an ACI: the archive has no manifest")

@@ -29,16 +29,16 @@ class AppName:
         for part in rest:
             label, equals, value = part.partition("=")
             if not equals or not value or label == "name" or label in labels or not IDENTIFIER.fullmatch(label):
-                raise Invalid(f"got {part[:100]!r} in {text[:200]!r}, want LABEL=VALUE, each label once")
+                raise Invalid(f'invalid label "{part[:100]}" in "{text[:200]}": expected LABEL=VALUE, each label once')
             labels[label] = value
         if not IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
-            raise Invalid(f"got the name {text[:200]!r}, want NAME[:VERSION][,LABEL=VALUE…] in lower case")
+            raise Invalid(f'invalid name "{text[:200]}": expected NAME[:VERSION][,LABEL=VALUE…] in lower case')
         if "/" in version:
             raise Invalid(
-                f"got the version {version[:100]!r} in {text[:200]!r}, want one without '/': names have no port"
+                f'invalid version "{version[:100]}" in "{text[:200]}": it must not contain "/" (names have no port)'
             )
         if any(ord(character) <= 32 or ord(character) == 127 for value in labels.values() for character in value):
-            raise Invalid(f"got {text[:200]!r} with a space or a control character, want none")
+            raise Invalid(f'invalid name "{text[:200]}": spaces and control characters are not allowed')
         return cls(name=name, labels=labels)
 
     def completed(self) -> AppName:

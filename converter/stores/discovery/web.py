@@ -48,9 +48,9 @@ class Web:
                     continue
                 if found.endpoints:
                     return found
-                said.append(f"got no ac-discovery that fits from {plain(url)}")
-        how = " over HTTPS, or --tls-verify=false" if self.access.tls_verify else ""
-        raise NotFound(f"got no place for {str(app)[:200]!r}, want one{how} ({'; '.join(said)[:1000]})")
+                said.append(f"{plain(url)} has no ac-discovery tag that fits")
+        how = " over HTTPS (--tls-verify=false allows HTTP)" if self.access.tls_verify else ""
+        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(said)[:1000]}')
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""

@@ -52,7 +52,7 @@ def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
     """Load an image into the Engine under the name REF. Raises Invalid if that is not a name, Usage for a digest."""
     reference = ImageName.parse(location.path)
     if reference.digest is not None:
-        raise Usage(f"got {location.path!r} with a digest, want docker-daemon:REPO[:TAG]")
+        raise Usage(f"cannot load docker-daemon:{location.path} under a digest: expected docker-daemon:REPO[:TAG]")
     return DaemonSink(reference, engine_of(options), options)
 
 
@@ -141,7 +141,7 @@ class EngineTarget:
         while block := os.read(self._reading, COPY_BLOCK):
             yield block
         if not self._complete:
-            raise _Incomplete("got an archive that was not completed, want all of it")
+            raise _Incomplete("the archive was not completed")
 
     def _close_reading(self) -> None:
         if self._reading >= 0:

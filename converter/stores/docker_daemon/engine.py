@@ -73,7 +73,7 @@ class Engine:
             for line in self._body(response).splitlines():
                 failure = _member(line, "error")
                 if failure:
-                    raise Invalid(f"got {failure[:300]!r} from the Docker Engine, want it to load the image")
+                    raise Invalid(f"the Docker Engine cannot load the image: {failure[:300]}")
 
     def close(self) -> None:
         self.pool.close()
@@ -89,33 +89,33 @@ class Engine:
             )
         except (HTTPError, OSError) as error:
             if any(isinstance(cause, PermissionError) for cause in (error, *error.args)):
-                raise Denied(f"got no right to speak to the Docker Engine at {self.host}, want it") from error
+                raise Denied(f"cannot connect to the Docker Engine at {self.host}: permission denied") from error
             raise Unreachable(
-                f"got no Docker Engine at {self.host} ({reason(error)}), want one (DOCKER_HOST says where)"
+                f"cannot connect to the Docker Engine at {self.host}: {reason(error)} (DOCKER_HOST says where it is)"
             ) from error
 
     def _refusal(self, response: BaseHTTPResponse) -> NotFound | Denied | Unreachable:
         body = self._body(response)
         # An Engine that wants TLS answers plain HTTP in plain text.
         text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
-        fact = f"got {response.status} ({text!r}) from the Docker Engine"
+        fact = f"the Docker Engine answers {response.status}: {text}"
         if response.status == 404:
-            return NotFound(f"{fact}, want the image to be there")
+            return NotFound(text if "no such image" in text.lower() else fact)
         if response.status in (401, 403):
-            return Denied(f"{fact}, want the right to do this")
-        return Unreachable(f"{fact}, want success")
+            return Denied(fact)
+        return Unreachable(fact)
 
     def _stream(self, response: BaseHTTPResponse) -> Iterator[Block]:
         try:
             yield from response.stream(COPY_BLOCK)
         except HTTPError as error:
-            raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
+            raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
 
     def _body(self, response: BaseHTTPResponse) -> bytes:
         try:
             return response.read(MIB)
         except HTTPError as error:
-            raise Unreachable(f"got an answer of {self.host} that broke off ({reason(error)})") from error
+            raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
 
 
 def engine_of(options: StoreOptions) -> Engine:
@@ -133,7 +133,7 @@ def engine_of(options: StoreOptions) -> Engine:
         if parts.scheme == "unix":
             return Engine(host, _UnixPool(parts.path, timeout))
         if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
-            raise Unsupported(f"got the Docker host {host!r}, want unix://PATH or tcp://HOST:PORT")
+            raise Unsupported(f'unsupported Docker host "{host}": expected unix://PATH or tcp://HOST:PORT')
         if not (parts.scheme == "https" or environment.get("DOCKER_TLS_VERIFY")):
             return Engine(host, HTTPConnectionPool(parts.hostname, parts.port or 2375, timeout=timeout))
         folder = Path(environment.get("DOCKER_CERT_PATH") or Path(environment.get("HOME", "/"), ".docker"))
@@ -152,7 +152,7 @@ def _context(folder: Path) -> ssl.SSLContext:
         if (folder / "cert.pem").exists():
             context.load_cert_chain(folder / "cert.pem", folder / "key.pem", password=no_password)
     except (OSError, ValueError) as error:
-        raise Invalid(f"got certificates in {str(folder)!r} that cannot be loaded, want PEM") from error
+        raise Invalid(f"cannot load ca.pem, cert.pem and key.pem in {folder}: expected PEM") from error
     return context
 
 

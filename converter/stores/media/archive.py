@@ -168,7 +168,7 @@ def open_bytes(path: Path) -> int:
             if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
                 return source
             if str(path) not in STDIN:
-                raise Invalid(f"got {shown(path)}, which is no regular file, want one (or - for standard input)")
+                raise Invalid(f"{shown(path)} is not a regular file (standard input is -)")
             target = spooled(_piped(source))
         except BaseException:
             os.close(source)

@@ -41,7 +41,7 @@ def _all_of(location: Location, access: Access) -> NamesOnly:
             client.close()
         return tuple(f"{below.host}/{name}" for name in found)
 
-    return NamesOnly(f"the registry {location.path}", f"docker://{location.path}NAME", listed)
+    return NamesOnly(f"docker://{location.path}", f"docker://{location.path}NAME", listed)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
@@ -53,7 +53,7 @@ def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
     """The tags of ``HOST/REPO``, in the registry's order. Raises Usage if the name has a tag or a digest."""
     repository = ImageName.parse(name)
     if repository.tag or repository.digest:
-        raise Usage(f"got {name!r}, want a repository without a tag or a digest")
+        raise Usage(f'"{name}" has a tag or a digest: expected the name of a repository, HOST/REPO')
     client = Client.of(repository, access_of(options or StoreOptions()))
     try:
         yield from list_tags(client)

@@ -28,6 +28,9 @@ class Credentials:
     registry_token: str = field(default="", repr=False)
     """Serves as the bearer token itself."""
 
+    source: str = field(default="", compare=False)
+    """The file in which they were found, for messages; empty if the caller gave them."""
+
 
 @frozen
 class Access:

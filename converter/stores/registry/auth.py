@@ -152,7 +152,7 @@ def best(offered: Iterable[Challenge]) -> Challenge:
         if scheme in by_scheme and (not needs or by_scheme[scheme].parameters.get(needs)):
             return by_scheme[scheme]
     names = ", ".join(sorted(by_scheme)) or "nothing"
-    raise Denied(f"got a request to authenticate by {names}, want Bearer with a realm, or Basic")
+    raise Denied(f"cannot log in: the registry offers {names}, and only Bearer with a realm and Basic are supported")
 
 
 def basic(credentials: Credentials) -> str:
@@ -173,10 +173,10 @@ def read_token(answer: bytes, start: float, realm: str) -> Token:
         document = load_object(answer)
     except Invalid:
         # The original error may quote the token.
-        raise Invalid(f"got no JSON object from the token server {plain(realm)}, want a token") from None
+        raise Invalid(f"token server {plain(realm)}: the answer is not a JSON object") from None
     value = document.get("token") or document.get("access_token")
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        raise Invalid(f"got no token from the token server {plain(realm)}, want one")
+        raise Invalid(f"token server {plain(realm)}: the answer has no token")
     life = document.get("expires_in")
     seconds = float(life) if isinstance(life, (int, float)) and life > 0 else SHORTEST_LIFE
     # Not used to the last second: clocks differ, and requests take time.

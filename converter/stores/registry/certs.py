@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from converter.errors import Invalid, NotFound, StorageFailed
+from converter.errors import Invalid, NotFound
+from converter.stores.disk import failed
 from converter.stores.registry.access import Access
 
 
@@ -16,7 +17,7 @@ def folder_of(host: str, port: int, access: Access) -> Path | None:
     """
     if access.cert_dir is not None:
         if not access.cert_dir.is_dir():
-            raise NotFound(f"got no folder {str(access.cert_dir)!r}, want certificates in it")
+            raise NotFound(f"{access.cert_dir}: no such directory (--cert-dir)")
         return access.cert_dir
     host = f"[{host}]" if ":" in host else host
     names = [f"{host}:{port}", *([host] if port == 443 else [])]
@@ -45,7 +46,7 @@ def context_for(host: str, port: int, access: Access) -> ssl.SSLContext:
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise StorageFailed(f"got {error.strerror!r} for {str(folder)!r}, want certificates") from error
+        raise failed(error, folder, "read") from error
     for name in names:
         _load(context, folder / name, names)
     return context
@@ -57,13 +58,15 @@ def _load(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
             context.load_verify_locations(cafile=path)
         elif path.suffix == ".cert":
             if f"{path.stem}.key" not in names:
-                raise Invalid(f"got {str(path)!r} without {path.stem}.key, want both")
+                raise Invalid(f"{path} has no key: add {path.stem}.key next to it")
             context.load_cert_chain(path, path.with_suffix(".key"), password=no_password)
         elif path.suffix == ".key" and f"{path.stem}.cert" not in names:
-            raise Invalid(f"got {str(path)!r} without {path.stem}.cert, want both")
+            raise Invalid(f"{path} has no certificate: add {path.stem}.cert next to it")
     except (OSError, ValueError) as error:
         # SSLError is an OSError, and its text names only OpenSSL's internals.
-        raise Invalid(f"got {str(path)!r} that cannot be loaded, want PEM that fits its kind") from error
+        raise Invalid(
+            f"cannot load {path}: expected PEM; a key must match its certificate and have no password"
+        ) from error
 
 
 def no_password() -> str:

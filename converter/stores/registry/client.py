@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.client import responses
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
@@ -49,7 +50,7 @@ class Answer:
         """
         location = self.headers.get("Location")
         if not location:
-            raise Unreachable(f"got no Location from {plain(self.url)}, want one")
+            raise Unreachable(f"the answer of {plain(self.url)} has no Location header")
         return followed(self.url, location)
 
 
@@ -134,9 +135,11 @@ class Client:
                 # What a helper gave an hour ago may no longer be valid.
                 self._found = None
             if not (offered and self._authorizer().renew(offered, scopes, sent)):
-                raise refusal(request, response, text, _LOGIN)
+                if home and origin_of(response.url or request.url) == origin_of(request.url):
+                    raise self._refusal(request, response, text)
+                raise refusal(request, response, text)
             if request.streams:
-                raise Interrupted(f"got {response.status} for {request}, want a token that holds to the end")
+                raise Interrupted(f"the login expired during the upload ({response.status} for {request})")
             renewals += 1
 
     def _offered(self, response: BaseHTTPResponse, sent: str | None) -> tuple[Challenge, ...]:
@@ -195,10 +198,25 @@ class Client:
             with self._wire.exchange(request, authorization) as response:
                 text = self._body(response, request.url)
             if response.status not in request.expect:
-                raise refusal(request, response, text, _LOGIN)
+                raise self._refusal(request, response, text)
             return text
 
         return self.patience.persist(once)
+
+    def _refusal(self, request: Request, response: BaseHTTPResponse, text: bytes) -> ConverterError:
+        """As ``refusal``, for an answer of the registry or its token server: says which credentials were used."""
+        error = refusal(request, response, text)
+        if not isinstance(error, Denied):
+            return error
+        used = self._found[0] if self._found else None
+        if used is None:
+            fact = f"{self.host} requires a login: --creds, --authfile, or `podman login {self.host}`"
+        else:
+            whose = f'the credentials of "{used.username}"' if used.username else "the token"
+            whose += f" from {used.source}" if used.source else ""
+            rejected = response.status == 401
+            fact = f"{self.host} rejected {whose}" if rejected else f"{self.host} does not allow this with {whose}"
+        return Denied(f"{fact} ({error.fact})")
 
     def _base(self) -> str:
         with self._lock:
@@ -219,26 +237,19 @@ def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
     return challenges(response.headers.getlist("WWW-Authenticate")) if response.status == 401 else ()
 
 
-_LOGIN = " (--creds, --authfile, or a login of skopeo, podman or docker)"
-
-
-def refusal(request: Request, response: BaseHTTPResponse, body: bytes, login: str = "") -> ConverterError:
-    """The error for an unexpected status; registries say more in the body (distribution-spec, "Error Codes").
-
-    ``login`` says how to give credentials, if they can be given.
-    """
+def refusal(request: Request, response: BaseHTTPResponse, body: bytes) -> ConverterError:
+    """The error for an unexpected status, with what the body says (distribution-spec, "Error Codes")."""
     status = response.status
-    said = _said(body)
-    fact = f"got {status}{said} for {request}"
+    fact = f"{status} {_said(status, body)}, for {request}"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
-        return Interrupted(f"{fact}{asked}, want success", wait, busy=status == 429)
+        return Interrupted(f"{fact}{asked}", wait, busy=status == 429)
     if status == 404:
-        return Missing(f"{fact}, want it to be there")
+        return Missing(fact)
     if status in (401, 403):
-        return Denied(f"{fact}, want credentials that may do this{login}")
-    return Rejected(f"{fact}, want success", status)
+        return Denied(fact)
+    return Rejected(fact, status)
 
 
 class Missing(NotFound):
@@ -253,15 +264,22 @@ class Rejected(Unreachable):
         self.status = status
 
 
-def _said(body: bytes) -> str:
-    """The first error in a body, or the message of a token server or proxy in its own format."""
+def _said(status: int, body: bytes) -> str:
+    """What a refusal is called, and the message of the registry, a token server or a proxy in its own format.
+
+    ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.
+    """
+    code = message = ""
     try:
         document = json.loads(body)
         error = (document.get("errors") or [document])[0]
-        code = str(error.get("code") or "")[:60]
+        code = " ".join(str(error.get("code") or "")[:60].replace("_", " ").lower().split())
         message = next((error[key][:200] for key in _MESSAGES if isinstance(error.get(key), str)), "")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
-    # Untrusted text for a terminal: repr escapes control characters.
-    said = ": ".join(repr(text) for text in (code, message) if text)
-    return f" ({said})" if said else ""
+        # A web page, or another format: the status says enough.
+        pass
+    if code in ("", str(status)):
+        code = responses.get(status, "unexpected answer").lower()
+    code = {"toomanyrequests": "too many requests"}.get(code, code)
+    message = " ".join(message.split())
+    return f"{code}: {message}" if message.lower().replace("_", " ") not in ("", code) else code

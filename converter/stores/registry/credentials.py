@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converter.errors import Denied, Invalid, NotFound, StorageFailed, within
+from converter.errors import Denied, Invalid, NotFound, within
 from converter.model.document import load_object
 from converter.model.limits import in_force
 from converter.model.members import lenient, or_empty
 from converter.model.reference import DEFAULT_HOST
+from converter.stores.disk import failed
 from converter.stores.registry.access import Access, Credentials
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -37,9 +39,10 @@ def find(host: str, repository: str, access: Access) -> Credentials | None:
         return access.credentials
     for path in access.auth_files:
         document = _read(path, must_exist=access.auth_file_named)
-        found = found_in(document, keys(host, repository), access.helper_path)
+        with within(str(path)):
+            found = found_in(document, keys(host, repository), access.helper_path)
         if found is not None:
-            return found
+            return replace(found, source=str(path))
     return None
 
 
@@ -55,19 +58,17 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
             data = file.read(in_force().document + 1)
     except FileNotFoundError:
         if must_exist:
-            raise NotFound(f"got no file {str(path)!r}, want credentials in it") from None
-        return {}
-    except PermissionError:
-        if must_exist:
-            raise StorageFailed(f"got no right to read {str(path)!r}, want credentials in it") from None
+            raise NotFound(f"{path}: no such file or directory (--authfile)") from None
         return {}
     except OSError as error:
-        raise StorageFailed(f"got {error.strerror!r} for {str(path)!r}, want credentials in it") from error
+        if isinstance(error, PermissionError) and not must_exist:
+            return {}
+        raise failed(error, path, "read") from error
     try:
         return load_object(data) if data.strip() else {}
     except Invalid:
         # The original error may quote the file.
-        raise Invalid(f"got {str(path)!r} that is not a JSON object, want auths in it") from None
+        raise Invalid(f'{path} is not a JSON object: expected one with "auths", as `podman login` writes it') from None
 
 
 def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
@@ -113,7 +114,7 @@ def _entry(value: Any, name: str) -> Credentials | None:
             encoded = "".join(encoded.split())
             username, _, password = base64.b64decode(encoded, validate=True).decode().rstrip("\0").partition(":")
         except ValueError:
-            raise Invalid(f"got an auth for {name!r} that is not base64, want USER:PASSWORD in base64") from None
+            raise Invalid(f'credentials for "{name}": invalid auth: expected USER:PASSWORD in base64') from None
     if not any((username, identity, registry)):
         return None
     return Credentials(username=username, password=password, identity_token=identity, registry_token=registry)
@@ -125,28 +126,32 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
     Raises Denied if it cannot be run. Its output is not shown, because it may be a secret.
     """
     if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
-        raise Invalid(f"got the credential helper {name!r}, want the NAME of a program docker-credential-NAME")
+        raise Invalid(f'invalid credential helper "{name}": expected NAME for the program docker-credential-NAME')
     import shutil
     import subprocess
 
     program = shutil.which(f"docker-credential-{name}", path=path)
     if program is None:
-        raise Denied(f"got no program docker-credential-{name}, want it to give the credentials for {key}")
+        raise Denied(f"cannot get the credentials for {key}: the program docker-credential-{name} is not on PATH")
     try:
         done = subprocess.run(
             [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Denied(f"got no answer from docker-credential-{name}, want the credentials for {key}") from error
+        raise Denied(f"cannot get the credentials for {key}: docker-credential-{name} did not answer") from error
     if done.returncode != 0:
         # The protocol's own words; some helpers write them to standard error.
         if b"credentials not found" in done.stdout + done.stderr:
             return None
-        raise Denied(f"got status {done.returncode} from docker-credential-{name}, want the credentials for {key}")
+        raise Denied(
+            f"cannot get the credentials for {key}: docker-credential-{name} failed with exit status {done.returncode}"
+        )
     try:
         return helped(done.stdout)
     except (Invalid, KeyError):
-        raise Denied(f"got no Username and Secret from docker-credential-{name}, want them for {key}") from None
+        raise Denied(
+            f"cannot get the credentials for {key}: the answer of docker-credential-{name} has no Username and Secret"
+        ) from None
 
 
 def helped(answer: bytes) -> Credentials:

@@ -94,7 +94,7 @@ def _check(answer: Answer, reference: str | Digest, media_type: str) -> None:
     if isinstance(reference, Digest):
         found = _digest(answer.body, media_type, reference.algorithm)
         if found != reference:
-            raise DigestMismatch(f"got a document with the digest {found}, want {reference}")
+            raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
     _check_told(answer, answer.body, media_type)
 
 
@@ -109,7 +109,7 @@ def _check_told(answer: Answer, data: bytes, media_type: str) -> None:
         # By another algorithm than ours, which clients may ignore (distribution-spec, "Digest Header").
         return
     if found != told:
-        raise DigestMismatch(f"got a document with the digest {found}, want {told}, as the registry says")
+        raise DigestMismatch(f"digest mismatch: expected {told} (Docker-Content-Digest), computed {found}")
 
 
 def _digest(data: bytes, media_type: str, algorithm: str) -> Digest:

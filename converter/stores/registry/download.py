@@ -55,7 +55,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
                 if size < 0 or offset >= size or whole:
                     response.release_conn()
                     return
-            raise Interrupted(f"got {offset} bytes from {plain(url)}, want {size}")
+            raise Interrupted(f"{plain(url)}: cut off after {offset} of {size} bytes")
         except Interrupted as error:
             failures += 1
             client.patience.retry(error, failures)
@@ -72,7 +72,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
     start = first_byte(response.status, response.headers, offset)
     skip = offset - start
     if skip < 0:
-        raise Interrupted(f"got bytes from {start} on from {plain(url)}, want them from {offset} on")
+        raise Interrupted(f"{plain(url)} continued at byte {start}: expected byte {offset}")
     try:
         yield from skipped(response.stream(READ, decode_content=False), skip)
     except (HTTPError, OSError) as error:

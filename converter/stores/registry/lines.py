@@ -43,7 +43,7 @@ class _Raw(io.RawIOBase):
         if self._got >= LEAST:
             self._waited, self._got = 0.0, 0
         elif self._waited > self._patience:
-            raise TimeoutError(f"got {self._got} bytes in {self._waited:.0f} s")
+            raise TimeoutError(f"only {self._got} bytes in {self._waited:.0f} s")
         return count
 
     def close(self) -> None:
@@ -63,6 +63,7 @@ class _Lines(io.BufferedReader):
         line = super().readline(-1 if size is None else size)
         self._lines += len(line)
         if self._lines > self._most:
+            # The wording is that of http.client, whose own such errors ``wire.broken`` recognises.
             raise http.client.HTTPException(f"got more than {self._most} bytes of headers")
         return line
 

@@ -115,7 +115,7 @@ class RegistrySink:
         if reference.digest is not None:
             if reference.digest != root.digest:
                 raise DigestMismatch(
-                    f"got the digest {root.digest}, want {reference.digest}, as the target's name says"
+                    f"digest mismatch: expected {reference.digest} (from the target's name), computed {root.digest}"
                 )
             return
         self._tags[reference.tag or "latest"] = root
@@ -126,7 +126,8 @@ class RegistrySink:
         Raises Unsupported for anything but a manifest or index, because nothing would say what it refers to.
         """
         if attachment.descriptor.media_type not in WANTED:
-            raise Unsupported(f"got an attachment of the type {attachment.descriptor.media_type!r}, want a manifest")
+            kind = attachment.descriptor.media_type
+            raise Unsupported(f'a registry takes only manifests as attachments: unsupported media type "{kind}"')
         self._attached.append(attachment)
 
     def _mount(self, digest: Digest) -> bool:
@@ -153,7 +154,7 @@ class RegistrySink:
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
         data = whole(blocks, self._client.access.limits.document, "of a document")
         if not data:
-            raise Invalid("got an empty document, want a manifest or an index")
+            raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
         answer = self._documents.put(descriptor.digest, media_type, data)
         self._documents.remember(descriptor, data)
@@ -190,7 +191,7 @@ class RegistrySink:
 
     def _tag(self, tag: str, root: Descriptor) -> None:
         if root.media_type not in WANTED:
-            raise Unsupported(f"got a root of the type {root.media_type!r}, want a manifest or an index for a registry")
+            raise Unsupported(f'a registry tags only manifests and indexes: unsupported media type "{root.media_type}"')
         descriptor, data = self._documents.get(root.digest)
         try:
             self._documents.put(tag, descriptor.media_type, data)

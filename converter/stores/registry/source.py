@@ -65,9 +65,10 @@ class RegistrySource:
         try:
             return self._documents.get(wanted)[0]
         except Missing as error:
-            if isinstance(wanted, Digest) or not self._hints:
-                raise
-            raise NotFound(f"{error.fact}; {self._what_there_is()}") from error
+            if isinstance(wanted, Digest):
+                raise NotFound(f"manifest unknown: {self._name.name}@{wanted}") from error
+            there = f" ({self._what_there_is()})" if self._hints else ""
+            raise NotFound(f'no tag "{wanted}" in {self._name.name}{there}') from error
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as ``Access``
@@ -96,9 +97,9 @@ class RegistrySource:
     def _blob_size(self, descriptor: Descriptor) -> int:
         size = blob_size(self._client, descriptor.digest)
         if size is None:
-            raise NotFound(f"got no blob {descriptor.digest} in {self._name.name}, want it")
+            raise NotFound(f"blob unknown: {descriptor.digest} in {self._name.name}")
         if size < 0:
-            raise Invalid(f"got no Content-Length for {descriptor.digest}, want the size of a blob")
+            raise Invalid(f"the registry does not say how large {descriptor.digest} is (no Content-Length)")
         return size
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
@@ -124,10 +125,12 @@ class RegistrySource:
     def _what_there_is(self) -> str:
         try:
             found = list(islice(tags(self._client), _SHOWN + 1))
+        except NotFound:
+            return "no such repository"
         except ConverterError:
-            return f"there is no list of tags of {self._name.name}"
-        more = " and more" if len(found) > _SHOWN else ""
-        return f"there are: {', '.join(map(repr, found[:_SHOWN]))}{more}" if found else "there is no tag at all"
+            return "its tags cannot be listed"
+        more = ", …" if len(found) > _SHOWN else ""
+        return f"available: {', '.join(found[:_SHOWN])}{more}" if found else "it has no tags"
 
 
 def reference_in(name: str) -> ImageName:

@@ -56,7 +56,7 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
         if link is None:
             return
         url = f"{url.partition('?')[0]}?{link.partition('?')[2]}"
-    raise Invalid(f"got a list at {plain(url)} whose pages come round again, want it to end")
+    raise Invalid(f"{plain(url)}: the pages of the list link to each other in a circle")
 
 
 def next_link(header: str) -> str | None:

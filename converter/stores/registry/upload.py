@@ -174,7 +174,7 @@ class _Job:
         answer = self._send(Request("PUT", url, headers, body, expect=(200, 201, 204)))
         told = answer.headers.get("Docker-Content-Digest")
         if told and told.startswith(f"{digest.algorithm}:") and told != str(digest):
-            raise DigestMismatch(f"got the digest {told[:140]!r} from the registry for what was put, want {digest}")
+            raise DigestMismatch(f"digest mismatch: expected {digest}, stored by the registry as {told[:140]}")
         self._session = None
         return digest
 

@@ -20,9 +20,9 @@ def origin_of(url: str) -> Origin:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Invalid(f"got the URL {url[:200]!r}, want http://HOST/… or https://HOST/…") from None
+        raise Invalid(f'invalid URL "{url[:200]}": expected http://HOST/… or https://HOST/…') from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise Invalid(f"got the URL {url[:200]!r}, want http://HOST/… or https://HOST/…")
+        raise Invalid(f'invalid URL "{url[:200]}": expected http://HOST/… or https://HOST/…')
     return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
 
 
@@ -46,7 +46,7 @@ def followed(url: str, location: str) -> str:
         here = urlsplit(url)
         return urlunsplit(urlsplit(target)._replace(scheme=here.scheme, netloc=here.netloc))
     if from_scheme == "https" and scheme == "http":
-        raise Unsupported(f"got {plain(target)} from {plain(url)}, want no step down from https to http")
+        raise Unsupported(f"refused to follow {plain(url)} to {plain(target)}, from https to http")
     if host != from_host:
         refuse_link_local(target)
     return target
@@ -58,7 +58,7 @@ def joined(url: str, location: str) -> str:
         target = urljoin(url, location)
     except ValueError:
         raise Invalid(
-            f"got the URL {location[:200]!r} from {plain(url)}, want http://HOST/… or https://HOST/…"
+            f'{plain(url)} refers to an invalid URL "{location[:200]}": expected http://HOST/… or https://HOST/…'
         ) from None
     origin_of(target)
     return target
@@ -76,7 +76,7 @@ def refuse_link_local(url: str) -> None:
         ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
         mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
         if (mapped or ip).is_link_local:
-            raise Unsupported(f"got {plain(url)}, a link-local address ({ip}), want one that is not")
+            raise Unsupported(f"refused to contact {plain(url)}: {ip} is a link-local address")
 
 
 def bypasses(host: str, exceptions: str) -> bool:

@@ -104,7 +104,7 @@ class Wire:
             response.release_conn()
             url = followed(url, location)
         most = self.access.limits.redirects
-        raise LimitExceeded(f"got more than {most} redirects, the last to {plain(url)}, want fewer (limit: redirects)")
+        raise LimitExceeded(f"more than {most} redirects, the last one to {plain(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
@@ -160,7 +160,9 @@ class Wire:
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
-                raise Unsupported(f"got a proxy that speaks {who.scheme[:20]}, want http:// or https:// (HTTPS_PROXY)")
+                raise Unsupported(
+                    f'unsupported proxy "{who.scheme[:20]}://…": expected http:// or https:// (HTTPS_PROXY)'
+                )
             pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
             headers = make_headers(proxy_basic_auth=pair)
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
@@ -174,7 +176,7 @@ class Wire:
         most = self.access.limits.headers
         if size > most:
             response.close()
-            raise LimitExceeded(f"got {size} bytes of headers from {plain(url)}, want at most {most} (limit: headers)")
+            raise LimitExceeded(f"{plain(url)}: {size} bytes of headers: at most {most} are allowed (limit: headers)")
 
 
 def _may_follow(request: Request, status: int) -> bool:
@@ -193,26 +195,30 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
 
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
     if any(isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause) for cause in causes):
-        return LimitExceeded(f"got a header line or count beyond reason from {plain(url)}, want less (limit: headers)")
+        return LimitExceeded(f"{plain(url)}: a header is too long, or there are too many (limit: headers)")
+    host = urlsplit(plain(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
-        return Unreachable(f"got no TLS from {plain(url)}, want it, or --tls-verify=false to do without")
+        return Unreachable(f"{host} speaks plain HTTP; if you trust the network, add --tls-verify=false")
     if isinstance(error, http_errors.SSLError):
         why = reason(error)
+        if "certificate" not in why:
+            return Unreachable(f"TLS with {host} failed: {why}")
         # An alert comes from the other side.
-        ours = "alert" in why and "certificate" in why
-        want = "to show it (X.cert, X.key)" if ours else "that is trusted (--cert-dir, with *.crt in it)"
-        return Unreachable(f"got a failure of TLS with {plain(url)} ({why}), want a certificate {want}")
+        if "alert" in why:
+            return Unreachable(f"{host} requires a client certificate ({why}): add X.cert and X.key with --cert-dir")
+        return Unreachable(
+            f"the certificate of {host} is not trusted ({why}): add its authority, as X.crt, with --cert-dir"
+        )
     missing = Interrupted if reached else Unreachable
     if isinstance(error, http_errors.NameResolutionError):
-        return missing(f"got no address for the host of {plain(url)}, want one")
+        return missing(f'cannot find host "{urlsplit(url).hostname}"')
     if isinstance(error, http_errors.ProxyError):
-        fact = f"got no way through the proxy to {plain(url)} ({reason(error)})"
-        return missing(f"{fact}, want one (HTTPS_PROXY, NO_PROXY)")
+        return missing(f"cannot reach {host} through the proxy: {reason(error)} (HTTPS_PROXY, NO_PROXY)")
     if isinstance(error, http_errors.NewConnectionError):
-        return missing(f"got no connection to {plain(url)} ({reason(error)}), want one")
+        return missing(f"cannot connect to {host}: {reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
-        return Interrupted(f"got nothing from {plain(url)} for too long, want an answer (limit: timeout)")
-    return Interrupted(f"got a connection to {plain(url)} that broke off ({reason(error)}), want it to last")
+        return Interrupted(f"no answer from {plain(url)} in time (--timeout)")
+    return Interrupted(f"the connection to {plain(url)} broke off: {reason(error)}")
 
 
 def reason(error: BaseException) -> str:

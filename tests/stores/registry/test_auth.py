@@ -63,7 +63,11 @@ def test_who_may_not_is_refused(registry: FakeRegistry, options: StoreOptions, t
     seed(registry, [LAYER])
     registry.basic = ("another", "secret")
     registry.token_life = 60 if tokens else None
-    with pytest.raises(Denied, match="want credentials that may do this") as caught:
+    name = options.credentials[0] if options.credentials else None
+    said = (
+        f'rejected the credentials of "{name}" \\(' if name else f"requires a login: .*`podman login {registry.host}`"
+    )
+    with pytest.raises(Denied, match=said) as caught:
         pull(registry, options=options)
     assert "wrong" not in str(caught.value)
     assert len(registry.requests) < 7

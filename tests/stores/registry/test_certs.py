@@ -56,10 +56,14 @@ def test_the_folder_of_a_host(tmp_path: Path, folders: list[str], host: str, por
 @pytest.mark.parametrize(
     "break_it, text",
     [
-        pytest.param(lambda folder: (folder / "x.key").unlink(), "without x.key", id="a certificate without a key"),
-        pytest.param(lambda folder: (folder / "x.cert").unlink(), "without x.cert", id="a key without a certificate"),
-        pytest.param(lambda folder: (folder / "ca.crt").write_text("x"), "cannot be loaded", id="no certificate"),
-        pytest.param(lambda folder: (folder / "x.key").write_text("x"), "cannot be loaded", id="no key"),
+        pytest.param(lambda folder: (folder / "x.key").unlink(), "has no key", id="a certificate without a key"),
+        pytest.param(
+            lambda folder: (folder / "x.cert").unlink(),
+            "has no cert",
+            id="a key without a certificate",
+        ),
+        pytest.param(lambda folder: (folder / "ca.crt").write_text("x"), "cannot load", id="no certificate"),
+        pytest.param(lambda folder: (folder / "x.key").write_text("x"), "cannot load", id="no key"),
     ],
 )
 def test_certificates_are_refused(made: Path, break_it: object, text: str) -> None:

@@ -165,11 +165,11 @@ def test_credentials_are_found(
     [
         pytest.param("secret", Invalid, "not a JSON object", id="no JSON"),
         pytest.param('{"auths": {"secret": 1, "secret": 2}}', Invalid, "not a JSON object", id="a key twice"),
-        pytest.param({"auths": {"reg.test:5000": {"auth": "?secret"}}}, Invalid, "not base64", id="no base64"),
+        pytest.param({"auths": {"reg.test:5000": {"auth": "?secret"}}}, Invalid, "in base64", id="no base64"),
         pytest.param({"credsStore": "failing"}, Denied, "status 3", id="a helper that fails"),
         pytest.param({"credsStore": "mumbling"}, Denied, "no Username", id="a helper that makes no sense"),
-        pytest.param({"credsStore": "absent"}, Denied, "no program", id="a helper that is not there"),
-        pytest.param({"credsStore": "../../bin/sh"}, Invalid, "the NAME of", id="a helper with a path"),
+        pytest.param({"credsStore": "absent"}, Denied, "not on PATH", id="a helper that is not there"),
+        pytest.param({"credsStore": "../../bin/sh"}, Invalid, "expected NAME for", id="a helper with a path"),
     ],
 )
 def test_credentials_cannot_be_read(

@@ -95,7 +95,7 @@ def test_an_index_is_written_after_what_it_lists(registry: FakeRegistry) -> None
 
 def test_a_name_that_is_not_there_says_what_is(registry: FakeRegistry) -> None:
     push(registry, LAYERS)
-    with source_of(registry, "app:2") as source, pytest.raises(NotFound, match="there are: '1'"):
+    with source_of(registry, "app:2") as source, pytest.raises(NotFound, match=r'no tag "2" in .*\(available: 1\)'):
         source.resolve("")
 
 
@@ -103,7 +103,7 @@ def test_a_file_that_is_not_there_is_no_name_that_is_not_there(registry: FakeReg
     push(registry, LAYERS)
     registry.basic = ("user", "password")
     options = replace(PLAIN, authfile=tmp_path / "missing")
-    with source_of(registry, options=options) as source, pytest.raises(NotFound, match=r"missing.*credentials in it$"):
+    with source_of(registry, options=options) as source, pytest.raises(NotFound, match=r"missing: no such file"):
         source.resolve("")
 
 
@@ -139,17 +139,17 @@ def test_the_type_of_a_document(
 @pytest.mark.parametrize(
     "body, headers, error, text",
     [
-        pytest.param(b"<html>", {}, Invalid, "want a JSON document", id="a web page"),
-        pytest.param(b"{}", {}, Invalid, "want a manifest or an index", id="another document"),
+        pytest.param(b"<html>", {}, Invalid, "invalid JSON", id="a web page"),
+        pytest.param(b"{}", {}, Invalid, "neither a manifest nor an index", id="another document"),
         pytest.param(b" " * 5000, {}, LimitExceeded, "limit: document", id="a document beyond its limit"),
         pytest.param(
             b'{"layers":[]}',
             {"Docker-Content-Digest": f"sha256:{'0' * 64}"},
             DigestMismatch,
-            "as the registry says",
+            "Docker-Content-Digest",
             id="another digest than the registry says",
         ),
-        pytest.param(b'{"layers":[]}', {"Docker-Content-Digest": "x"}, Invalid, "want algorithm", id="no digest"),
+        pytest.param(b'{"layers":[]}', {"Docker-Content-Digest": "x"}, Invalid, "ALGORITHM:HEX", id="no digest"),
     ],
 )
 def test_a_document_is_refused(
@@ -320,7 +320,7 @@ def test_a_size_that_nobody_tells_is_missed(registry: FakeRegistry) -> None:
 
 def test_a_registry_without_a_list_of_tags_says_so(registry: FakeRegistry) -> None:
     registry.fault = first(9, Refuse(status=501), path="tags")
-    with source_of(registry, "app:2") as source, pytest.raises(NotFound, match="no list of tags"):
+    with source_of(registry, "app:2") as source, pytest.raises(NotFound, match="its tags cannot be listed"):
         source.resolve("")
 
 
@@ -368,9 +368,9 @@ def test_the_repositories_of_a_registry_are_listed(registry: FakeRegistry, path:
     with source_of(registry, path) as source:
         assert list(source.names()) == [f"{registry.host}/{name}" for name in found]
         assert not list(source.attachments(digest))
-        with pytest.raises(NotFound, match=f"want docker://{registry.host}/{path}NAME"):
+        with pytest.raises(NotFound, match=f"choose one, as docker://{registry.host}/{path}NAME"):
             source.resolve("")
-        with pytest.raises(NotFound, match="NAME first"):
+        with pytest.raises(NotFound, match="blob unknown"):
             source.fetch(Descriptor(media_type="", digest=digest, size=-1))
 
 

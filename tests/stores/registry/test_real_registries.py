@@ -57,7 +57,7 @@ def test_the_size_of_a_blob_that_only_get_may_see(registry: FakeRegistry, bucket
     told = Descriptor.of(LAYER, types.DOCKER_LAYER_GZIP)
     with source_of(registry) as source:
         assert source.fetch(replace(told, size=-1)).descriptor == told
-        with pytest.raises(NotFound, match="want it"):
+        with pytest.raises(NotFound, match="blob unknown: sha256:"):
             source.fetch(replace(Descriptor.of(b"other", types.DOCKER_LAYER_GZIP), size=-1))
     assert bucket.seen("GET")
 
@@ -90,21 +90,21 @@ def test_who_one_is_is_asked_at_the_root_alone(registry: FakeRegistry, status: i
 @pytest.mark.parametrize(
     "body, said",
     [
-        pytest.param(b'{"errors":[{"code":"DENIED","message":"m"}]}', r" \('DENIED': 'm'\)", id="an error"),
-        pytest.param(b'{"errors":[{"code":"DENIED"}]}', r" \('DENIED'\)", id="without a text"),
-        pytest.param(b'{"errors":[{"code":403,"message":"m"}]}', r" \('403': 'm'\)", id="with a number"),
-        pytest.param(b'{"errors":[{"status":403,"message":"m"}]}', r" \('m'\)", id="of Artifactory"),
-        pytest.param(b'{"details":"m"}', r" \('m'\)", id="of Docker Hub's token server"),
-        pytest.param(b'{"error":"invalid_grant","error_description":"m"}', r" \('m'\)", id="of OAuth"),
-        pytest.param(b'{"errors":null}', "", id="null"),
-        pytest.param(b'{"errors":{"code":1}}', "", id="no list"),
-        pytest.param(b'["m"]', "", id="no object"),
-        pytest.param(b"<html>", "", id="a web page"),
+        pytest.param(b'{"errors":[{"code":"DENIED","message":"m"}]}', "denied: m", id="an error"),
+        pytest.param(b'{"errors":[{"code":"DENIED"}]}', "denied", id="without a text"),
+        pytest.param(b'{"errors":[{"code":403,"message":"m"}]}', "forbidden: m", id="with a number"),
+        pytest.param(b'{"errors":[{"status":403,"message":"m"}]}', "forbidden: m", id="of Artifactory"),
+        pytest.param(b'{"details":"m"}', "forbidden: m", id="of Docker Hub's token server"),
+        pytest.param(b'{"error":"invalid_grant","error_description":"m"}', "forbidden: m", id="of OAuth"),
+        pytest.param(b'{"errors":null}', "forbidden", id="null"),
+        pytest.param(b'{"errors":{"code":1}}', "forbidden", id="no list"),
+        pytest.param(b'["m"]', "forbidden", id="no object"),
+        pytest.param(b"<html>", "forbidden", id="a web page"),
     ],
 )
 def test_what_a_registry_says_of_a_refusal_is_told(registry: FakeRegistry, body: bytes, said: str) -> None:
     registry.fault = lambda one: Refuse(status=403, body=body)
-    with pytest.raises(Denied, match=f"got 403{said} for GET"):
+    with pytest.raises(Denied, match=rf"login: .* \(403 {said}, for GET"):
         pull(registry)
 
 
@@ -146,7 +146,7 @@ def test_a_host_that_will_not_begin_in_the_middle_begins_anew(registry: FakeRegi
 )
 def test_where_an_upload_goes_on(location: str, where: str | None) -> None:
     if where is None:
-        with pytest.raises(Unsupported, match="step down"):
+        with pytest.raises(Unsupported, match="from https to http"):
             followed("https://host:8443/v2/a/blobs/uploads/", location)
     else:
         assert followed("https://host:8443/v2/a/blobs/uploads/", location) == where
@@ -207,7 +207,7 @@ def test_a_tag_that_may_never_change_may_be_what_it_is(registry: FakeRegistry, s
     push(registry, [LAYER])
     registry.fault = first(99, Refuse(status=status), method="PUT", path="manifests/1")
     push(registry, [LAYER])
-    with pytest.raises((Denied, Unreachable), match=f"got {status}"):
+    with pytest.raises((Denied, Unreachable), match=f"{status} .* for PUT "):
         push(registry, [LAYER[1:]])
 
 
@@ -235,7 +235,7 @@ def test_a_repository_that_is_served_elsewhere(registry: FakeRegistry) -> None:
     "proxy, told",
     [
         pytest.param("127.0.0.1:9", "HTTPS_PROXY", id="that is not there"),
-        pytest.param("socks5://127.0.0.1:9", "speaks socks5", id="of another kind"),
+        pytest.param("socks5://127.0.0.1:9", "unsupported proxy .socks5:", id="of another kind"),
     ],
 )
 def test_a_proxy_is_told_of(proxy: str, told: str) -> None:
