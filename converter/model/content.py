@@ -32,13 +32,14 @@ class Compression:
         """Read ``keep``, ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
         codec, colon, level = text.partition(":")
         if codec not in LEVELS:
-            raise Usage(f"got the compression {text!r}, want keep, none, gzip[:LEVEL] or zstd[:LEVEL]")
+            raise Usage(f'unknown compression "{text}" (one of: keep, none, gzip[:LEVEL], zstd[:LEVEL])')
         if not colon:
             return cls(codec)
         levels = LEVELS[codec]
         if not (level.isascii() and level.isdigit() and len(level) < 4 and int(level) in levels):
-            want = f"{levels[0]} to {levels[-1]}" if levels else "no level"
-            raise Usage(f"got the {codec} level {level[:40]!r}, want {want}")
+            if not levels:
+                raise Usage(f'"{codec}" takes no level')
+            raise Usage(f'invalid {codec} level "{level[:40]}": expected {levels[0]} to {levels[-1]}')
         return cls(codec, int(level))
 
     def __str__(self) -> str:

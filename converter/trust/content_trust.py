@@ -228,4 +228,4 @@ def _canonical(value: Any) -> str:
             return "[" + ",".join(map(_canonical, value)) + "]"
         case dict():
             return "{" + ",".join(f"{_canonical(key)}:{_canonical(value[key])}" for key in sorted(value)) + "}"
-    raise Invalid("got a number with a fraction, want whole ones (canonical JSON)")
+    raise Invalid("number with a fraction: canonical JSON has only whole numbers")

@@ -183,7 +183,7 @@ def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> Rule:
         only(value, ("type", "dockerReference"), kind)
         exact = ImageName.parse_signed(member(value, "dockerReference", str))
         if not (exact.tag or exact.digest):
-            raise Invalid(f"got the dockerReference {str(exact)!r}, want one with a tag or a digest")
+            raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
         return Rule(kind=kind, reference=str(exact))
     if kind == identity.EXACT_REPOSITORY:
         only(value, ("type", "dockerRepository"), kind)
@@ -191,11 +191,11 @@ def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> Rule:
     if kind == identity.REMAP:
         only(value, ("type", "prefix", "signedPrefix"), kind)
         return Rule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
-    raise Invalid(f"got an identity of the type {kind[:80]!r}, want one of the manual page's")
+    raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
 
 
 def _prefix(value: dict[str, Any], name: str) -> str:
     text = member(value, name, str)
     if not _PREFIX.fullmatch(text):
-        raise Invalid(f"got the {name} {text[:200]!r}, want HOST[:PORT][/PATH]")
+        raise Invalid(f'invalid {name} "{text[:200]}": expected HOST[:PORT][/PATH]')
     return text
