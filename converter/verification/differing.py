@@ -41,7 +41,7 @@ Said = tuple[tuple[bytes, bytes], ...]
 
 
 @frozen
-class Aci:
+class Contents:
     """The files of an ACI, including ``rootfs`` and ``manifest``, what else their headers say, and its manifest.
 
     The caller closes ``files``.
@@ -52,7 +52,7 @@ class Aci:
     manifest: bytes
 
 
-def read_aci(blocks: Blocks) -> Aci:
+def read_contents(blocks: Blocks) -> Contents:
     """Read the tar of an ACI; raises Invalid if two readers may see different content in it."""
     manifest: list[bytes] = []
     said: dict[bytes, Said] = {}
@@ -82,7 +82,7 @@ def read_aci(blocks: Blocks) -> Aci:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
         raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
-    return Aci(files=files, said=said, manifest=b"".join(manifest))
+    return Contents(files=files, said=said, manifest=b"".join(manifest))
 
 
 def _check_headers(entry: Entry) -> None:
@@ -132,7 +132,7 @@ def _small(entry: Entry) -> bytes:
     return b"".join(entry.payload)
 
 
-def require_same_aci(got: Aci, want: Aci) -> None:
+def require_same_contents(got: Contents, want: Contents) -> None:
     """Raises Untrusted with the first difference between the ACIs."""
     if got.manifest != want.manifest:
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))

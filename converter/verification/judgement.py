@@ -123,7 +123,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     with asked(stored, wanted.identity) as question:
         more = [one for folder in wanted.lookasides for one in aside(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))
-        trusted = wanted.trusted(question.aci_name)
+        trusted = wanted.trusted(question.own_name)
         verdicts, signed = _own(question, wanted, trusted)
         unmet = [_missing(source, verdicts) for source in wanted.sources() if source not in signed]
         if policy is not None:
@@ -133,7 +133,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
         return Judgement(
             reference=str(stored.location),
             root=question.root,
-            identity=question.aci_name or str(question.subject.name or ""),
+            identity=question.own_name or str(question.subject.name or ""),
             verdicts=tuple(verdicts),
             unmet=tuple(unmet),
             signed=signed,
@@ -224,7 +224,7 @@ def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict
     """The verdict on an ACI with its name checked: a signature over the file covers the name and version within."""
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict
-    name, version = question.aci_name, question.aci_version
+    name, version = question.own_name, question.own_version
     if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
         got = f"{name}:{version}" if version else name
         fact = f"got a signature for the name {got!r}, want {wanted.identity!r} (--identity)"

@@ -89,7 +89,7 @@ class OriginalSource:
             return _as(descriptor, self._fetch(part))
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
         if descriptor.media_type in types.WHOLE:
-            return Known(descriptor, lambda: self._aci(descriptor, packed))
+            return Known(descriptor, lambda: self._whole(descriptor, packed))
         if digest in self._layers:
             return _as(descriptor, self._layers[digest])
         if packed is not None:
@@ -155,14 +155,14 @@ class OriginalSource:
             self._spools[digest] = self._spooled(tar)
         return self._spools[digest]
 
-    def _aci(self, descriptor: Descriptor, row: LayerOrigin | None) -> Blocks:
+    def _whole(self, descriptor: Descriptor, row: LayerOrigin | None) -> Blocks:
         """The file of an ACI that the target was made from."""
         digest = descriptor.digest
         if digest not in self._spools:
             if row is None:
                 raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
             meter = Meter(digest.algorithm)
-            file = repack(self._aci_tar(row), Packing.parse(row.packing), self._workers)
+            file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
             held = self._spooled(hashed(file, meter), descriptor.size)
             held.finished()
             if (found := meter.digest()) != digest:
@@ -180,7 +180,7 @@ class OriginalSource:
             raise Invalid(f"got a record that speaks of the layer {row.target}, want one that the image has")
         return repack(tar, Packing.parse(row.packing), self._workers)
 
-    def _aci_tar(self, row: LayerOrigin) -> Blocks:
+    def _whole_tar(self, row: LayerOrigin) -> Blocks:
         if self._root.media_type in types.WHOLE:
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:

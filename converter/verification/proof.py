@@ -80,7 +80,7 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     node = _planned(original, item, finder)
     open_ends = tuple(_untold(original, item, node))
     if not isinstance(node, Write):
-        found = _acis(original, node)
+        found = _whole_images(original, node)
         beneath = () if original.record.settings.layered else _beneath(target)
         return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
     made: dict[Leaf, Made] = {}
@@ -262,7 +262,7 @@ def _worst(original: OriginalSource, content: Derived) -> str:
     return CARRIED if carried else REBUILT
 
 
-def _acis(original: OriginalSource, node: Node) -> Proof:
+def _whole_images(original: OriginalSource, node: Node) -> Proof:
     """Prove an ACI and those that it was made to depend on: the tar of each has to be what the signed image gives."""
     root = original.converted.root
     if isinstance(node, Copy):
@@ -278,7 +278,7 @@ def _acis(original: OriginalSource, node: Node) -> Proof:
 
     def prove_one(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
         assert isinstance(leaf, Make)
-        made, row, more = _aci(original, leaf.derived(inputs), original.target(there[leaf]))
+        made, row, more = _whole_image(original, leaf.derived(inputs), original.target(there[leaf]))
         rows.append(row)
         uncovered.extend(more)
         if leaf is chain[-1]:
@@ -290,7 +290,9 @@ def _acis(original: OriginalSource, node: Node) -> Proof:
     return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
 
 
-def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[Made, LayerProof, tuple[str, ...]]:
+def _whole_image(
+    original: OriginalSource, content: Derived, there: Descriptor
+) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
     facts = LayerFacts()
     same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), facts)
@@ -305,11 +307,11 @@ def _aci(original: OriginalSource, content: Derived, there: Descriptor) -> tuple
 
 def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
-    wanted, _ = remade(content, differing.read_aci)
+    wanted, _ = remade(content, differing.read_contents)
     with wanted.files:
-        got = differing.read_aci(original.tar(there.digest))
+        got = differing.read_contents(original.tar(there.digest))
         with got.files:
-            differing.require_same_aci(got, wanted)
+            differing.require_same_contents(got, wanted)
     return ("the order of the files in the ACI, and how their headers are written",)
 
 

@@ -35,14 +35,14 @@ class Stored:
 
 @frozen
 class Question:
-    """An image to verify. ``aci_name`` and ``aci_version`` are from an ACI's manifest; empty for other formats."""
+    """An image to verify. ``own_name`` and ``own_version`` are from an ACI's manifest; empty for other formats."""
 
     location: Location
     root: Descriptor
     subject: Subject
     signatures: tuple[Signature, ...]
-    aci_name: str = ""
-    aci_version: str = ""
+    own_name: str = ""
+    own_version: str = ""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
     root = replace(stored.root, media_type=known.descriptor.media_type)
     is_file = root.media_type in types.WHOLE
     manifest = b"" if is_file else known.read()
-    aci_name, aci_version = _called(known, source) if is_file else ("", "")
+    own_name, own_version = formats.own_name(formats.decode(known, source.fetch)) if is_file else ("", "")
     with TemporaryDirectory(prefix="transship-") as folder:
         yield Question(
             location=location,
@@ -68,8 +68,8 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
             ),
             signatures=evidence.find(source.attachments(root.digest), source.fetch, manifest, root),
-            aci_name=aci_name,
-            aci_version=aci_version,
+            own_name=own_name,
+            own_version=own_version,
         )
 
 
@@ -100,10 +100,6 @@ def policy_transport(location: Location) -> str:
 def absolute(location: Location) -> str:
     """The path as in policy.json: absolute and without symlinks."""
     return os.path.realpath(location.path)
-
-
-def _called(known: Known, source: Source) -> tuple[str, str]:
-    return formats.own_name(formats.decode(known, source.fetch))
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:
