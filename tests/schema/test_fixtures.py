@@ -25,6 +25,8 @@ from tests.corpus import FIXTURES, INDEX, Case, documents
 
 ROOT = FIXTURES.parent
 CASES = documents()
+FEW = ("docker-archive-manifest", "oci-index", "oci-layout")
+"""Kinds with few documents, and with some of each form: the document itself, text, and bytes."""
 NO_FILE = {"json/size"}
 """A document of more than 4 MiB: too large for a repository (test_check.py makes one)."""
 
@@ -72,22 +74,25 @@ def test_the_index_and_the_documents_follow_their_schemas() -> None:
         assert len({row["description"] for row in rows}) == len(rows)
 
 
-def test_the_readmes_loop_hands_every_document_to_a_tool_and_tells_where_it_is_wrong(tmp_path: Path) -> None:
+def test_the_readmes_loop_hands_documents_to_a_tool_and_tells_where_it_is_wrong(tmp_path: Path) -> None:
     loop = re.search(r"```sh\n(.*?)```", (FIXTURES / "README.md").read_text(), re.DOTALL)
     assert loop
     if shutil.which("jq") is None:
         pytest.skip("no jq")
-    (tmp_path / "fixtures").symlink_to(FIXTURES)
+    (tmp_path / "fixtures/documents").mkdir(parents=True)
+    for kind in FEW:
+        (tmp_path / f"fixtures/documents/{kind}.json").symlink_to(FIXTURES / f"documents/{kind}.json")
+    cases = [case for case in CASES if case.kind in FEW]
     tool = 'mytool() { printf "%s " "$1" >>seen; base64 -w0 "$2" >>seen; echo >>seen; false; }\n'
 
     run = subprocess.run(["sh", "-c", tool + loop[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    assert run.stdout.splitlines() == [f"{case.name}: got false, want true" for case in CASES if case.valid], run.stderr
+    assert run.stdout.splitlines() == [f"{case.name}: got false, want true" for case in cases if case.valid], run.stderr
     seen = [line.partition(" ") for line in (tmp_path / "seen").read_text().splitlines()]
-    assert [kind for kind, _, _ in seen] == [case.kind for case in CASES]
+    assert [kind for kind, _, _ in seen] == [case.kind for case in cases]
     data = (base64.b64decode(text) for _, _, text in seen)
     # jq writes a document in its own way.
-    assert [case.name for case, one in zip(CASES, data, strict=True) if one != case.data and not same(one, case)] == []
+    assert [case.name for case, one in zip(cases, data, strict=True) if one != case.data and not same(one, case)] == []
 
 
 def same(data: bytes, case: Case) -> bool:
