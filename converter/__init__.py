@@ -20,9 +20,10 @@ TYPE_CHECKING = False  # as in ``typing``, which takes longer to import than all
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
-    from converter.bulk.outcome import Outcome, Summary
-    from converter.conversion import LayerResult, Options, Result, TargetResult, open_image
+    from converter.conversion import LayerResult, Options, Result, TargetResult
     from converter.conversion.keywords import Keywords
+    from converter.conversion.opened import open_image
+    from converter.conversion.sync.outcome import Outcome, Summary
     from converter.errors import (
         AlreadyExists,
         CalledOff,
@@ -117,8 +118,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "converter.bulk.outcome": ("Outcome", "Summary"),
-    "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult", "open_image"),
+    "converter.conversion.sync.outcome": ("Outcome", "Summary"),
+    "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
+    "converter.conversion.opened": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),
@@ -175,11 +177,11 @@ def sync(
     the other keywords are those of ``convert``. A failed image is an outcome, not an error; without ``keep_going`` no
     further one is begun. Raises Usage, before anything is written, if two images would get the same name.
     """
-    from converter.bulk.names import checked
-    from converter.bulk.sync import Run
-    from converter.bulk.sync import sync as run
-    from converter.bulk.sync_file import Entry
     from converter.conversion.keywords import options
+    from converter.conversion.sync import Run
+    from converter.conversion.sync import sync as run
+    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.sync_file import Entry
     from converter.events import silent
     from converter.model.limits import enforced
     from converter.model.reference import Location

@@ -142,6 +142,17 @@ class Evaluated:
         assert isinstance(self.node, Write)
         return self.node.render(tuple(one.done for one in self.inputs))
 
+    def leaves(self) -> dict[Leaf, Made]:
+        """What every leaf of the tree became; all must be known."""
+        found: dict[Leaf, Made] = {}
+        waiting = [self]
+        while waiting:
+            one = waiting.pop()
+            waiting += one.inputs
+            if not isinstance(one.node, Write):
+                found[one.node] = one.done
+        return found
+
     def documents(self) -> Iterator[Made]:
         """The documents of the tree, as far as they are known."""
         if self.made is not None:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from converter import formats
-from converter.bulk import sync_file as sync
 from converter.conversion import Options
+from converter.conversion.sync import sync_file as sync
 from converter.errors import ConverterError, NotFound
 from converter.formats.aci.manifest import parse
 from converter.formats.aci.reading import to_image

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
 _NO_TYPE = "application/octet-stream"
+_TRIES = 2
+"""The most repositories noted for one blob."""
+
 _BUSY = 10.0
 """Seconds to wait for another process to finish writing."""
 
@@ -73,6 +76,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
+        self._seen: dict[tuple[str, Digest], tuple[str, ...]] = {}
         self._turns = threading.Lock()
         self._at_work: dict[Digest, tuple[threading.Lock, list[None]]] = {}
 
@@ -116,6 +120,16 @@ class Memory:
     def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
         """Remember a repository that has the blob, replacing the one known before."""
         self._learn("holders", host, str(digest), told=(repository,))
+
+    def seen(self, place: str, digest: Digest) -> tuple[str, ...]:
+        """The repositories of a registry in which this run saw the blob, the latest first."""
+        return self._seen.get((place, digest), ())
+
+    def saw(self, place: str, digest: Digest, repository: str) -> None:
+        """Note that a repository has a blob; a layout counts as a place with one unnamed repository."""
+        with self._turns:
+            others = (one for one in self._seen.get((place, digest), ()) if one != repository)
+            self._seen[place, digest] = (repository, *others)[:_TRIES]
 
     def is_sound(self, digest: Digest, kind: str) -> bool:
         """Whether the document was found valid under the current rules."""

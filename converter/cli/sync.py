@@ -20,10 +20,10 @@ from converter.cli.text import GREEN, RED, count, json_text, show, show_json, si
 from converter.errors import Unsupported, Usage, within
 
 if TYPE_CHECKING:
-    from converter.bulk.outcome import Outcome, Summary
-    from converter.bulk.sync import Helpers
-    from converter.bulk.sync_file import Entry
     from converter.conversion import Options
+    from converter.conversion.sync import Helpers
+    from converter.conversion.sync.outcome import Outcome, Summary
+    from converter.conversion.sync.sync_file import Entry
     from converter.signing import Signing
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -85,8 +85,8 @@ def command(
     without it. Shared content is fetched and converted once, and what is there is not sent again: an interrupted run
     continues when it is started again.
     """
-    from converter.bulk.sync import Run, sync
     from converter.conversion import Options
+    from converter.conversion.sync import Run, sync
 
     share_heap()
     _check_reports(reports)
@@ -111,8 +111,8 @@ def command(
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[Entry]:
-    from converter.bulk import sync_file
-    from converter.bulk.names import checked
+    from converter.conversion.sync import sync_file
+    from converter.conversion.sync.names import checked
     from converter.model.reference import Location
 
     to = Location.parse(destination) if destination else None
@@ -132,7 +132,7 @@ def _cluster(scheduler: str) -> Helpers:
     import logging
 
     try:
-        from converter.bulk.cluster import Cluster
+        from converter.conversion.sync.cluster import Cluster
     except ModuleNotFoundError as error:
         raise Unsupported(
             f'the package "{error.name}" is not installed: pip install ".[dask]" in the checkout'

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from os.path import commonprefix
 
-from converter.bulk.outcome import Outcome, Summary
 from converter.cli.text import size
+from converter.conversion.sync.outcome import Outcome, Summary
 from converter.errors import printable
 from converter.model.loss import Loss
 from converter.version import __version__

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from converter.conversion.planning import Target
+from converter.conversion.signed import Shown
+from converter.conversion.targets import shown_format
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.model.digest import Digest
@@ -43,6 +46,38 @@ class TargetResult:
     layers: tuple[LayerResult, ...] = ()
     size: int = 0
     name: str = ""
+
+
+State = Literal["written", "there", "planned"]
+"""``there``: the target already had it; ``planned``: a dry run would write it."""
+
+
+@frozen
+class Done:
+    """What became of one target: its plan as far as evaluated, and the signatures that were added."""
+
+    target: Target
+    tree: Evaluated
+    state: State
+    signatures: Shown = ()
+
+    @property
+    def result(self) -> TargetResult:
+        """The result for people and programs."""
+        target, there = self.target, self.tree.made
+        return TargetResult(
+            destination=str(target.destination),
+            format=shown_format(target.destination, target.format),
+            digest=there.descriptor.digest if there else None,
+            media_type=there.descriptor.media_type if there else self.tree.node.media_type,
+            image_id=image_id(self.tree),
+            preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
+            losses=target.plan.losses,
+            signatures=(*target.carried.signatures, *self.signatures),
+            layers=tuple(map(layer_result, self.tree.layers())),
+            size=size_of(self.tree),
+            name=target.name,
+        )
 
 
 @frozen

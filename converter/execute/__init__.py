@@ -314,6 +314,19 @@ def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None
     return leaf
 
 
+def remember(memory: Memory, leaf: Leaf, made: Made) -> None:
+    """Remember what a leaf became, which ``remembered`` then finds."""
+    if isinstance(leaf, Copy):
+        if made.diff_id is not None:
+            memory.learn(leaf.content.descriptor.digest, made.diff_id)
+    elif isinstance(leaf.content, Derived):
+        from converter.execute.making import packing
+
+        how = packing(leaf.content)
+        if how is not None:
+            memory.learn_packed(*how, made)
+
+
 def input_size(leaf: Leaf) -> int:
     """The bytes of blobs to read for a leaf, as far as known before its own inputs are made."""
     return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from converter.model.content import Blocks, Known
@@ -68,38 +66,20 @@ class _Held:
             self.fd = -1
 
 
-class SpooledSource(WrappedSource):
-    """A source whose blobs pass through a spool."""
-
-    def __init__(self, source: Source, spool: Spool) -> None:
-        super().__init__(source)
-        self.local = False
-        self._spool = spool
-
-    def _blocks(self, known: Known) -> Blocks:
-        return self._spool.blocks(known)
-
-
 class SharedSource(WrappedSource):
-    """A source for several targets: what they all need is read from it once.
+    """A source whose blobs are read several times, and fetched once.
 
-    After ``hold``, blobs go through a spool; until then they are read directly.
+    After ``hold``, blobs go through the spool; until then they are read directly.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, spool: Spool, *, holding: bool = False) -> None:
         super().__init__(source)
-        self._spool = Spool(sys.maxsize)
-        self._holding = False
+        self._spool = spool
+        self._holding = holding
 
     def hold(self) -> None:
         """Keep what is read from now on, even of blobs from an earlier ``fetch``: it will be read again."""
         self._holding = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._spool:
-            super().__exit__(kind, error, trace)
 
     def _blocks(self, known: Known) -> Blocks:
         return self._spool.blocks(known) if self._holding else known.raw()

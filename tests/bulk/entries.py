@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from converter.bulk.sync_file import Entry
 from converter.conversion import Options
+from converter.conversion.sync.sync_file import Entry
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest

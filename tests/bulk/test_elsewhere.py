@@ -8,24 +8,22 @@ from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from converter.bulk.cluster import require_same
-from converter.bulk.image import Whole
-from converter.bulk.move import Move
-from converter.bulk.plan import Job
-from converter.bulk.sync import Run, sync
-from converter.bulk.task import Task, portable
-from converter.bulk.worker import Done, Raised, perform
 from converter.conversion import Options
+from converter.conversion.elsewhere import Answer, Assignment, portable
+from converter.conversion.job import Job
+from converter.conversion.sync import Run, sync
+from converter.conversion.sync.cluster import require_same
+from converter.conversion.sync.worker import Raised, answered
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
-from converter.model.content import Compression
-from converter.model.descriptor import Descriptor
+from converter.model.content import Compression, Derived, Layer, known
 from converter.model.reference import Location
+from converter.plan import Copy, Make
 from converter.signing import Signing
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
@@ -38,7 +36,6 @@ from tests.bulk.entries import OPTIONS, entry, serve
 from tests.bulk.test_sync import blobs_read, states
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 
-R = TypeVar("R")
 ZSTD = Compression("zstd")
 SECRET = "hunter2"
 
@@ -57,12 +54,12 @@ class Nearby:
     def __call__(self, hosts: Hosts) -> AbstractContextManager[Nearby]:
         return nullcontext(self)
 
-    def run(self, task: Task[R], report: Report) -> R:
-        data = pickle.dumps(task)
-        there: Task[R] = pickle.loads(data)
+    def run(self, assignment: Assignment, report: Report) -> Answer:
+        data = pickle.dumps(assignment)
+        there: Assignment = pickle.loads(data)
         with Workers(2) as workers:
-            done = perform(there, self._environment, Hosts(), report, workers)
-        answer: Done[R] | Raised = pickle.loads(pickle.dumps(done))
+            done = answered(there, self._environment, Hosts(), report, workers)
+        answer: Answer | Raised = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
             self.keys[there.key] += 1
@@ -70,13 +67,13 @@ class Nearby:
             raise answer.error()
         with self._lock:
             self.fetched += answer.fetched
-        return answer.result
+        return answer
 
 
 def test_the_largest_layers_of_an_image_are_begun_first(
     ours: FakeRegistry, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converter.bulk.move.AT_ONCE", 1)
+    monkeypatch.setattr("converter.conversion.elsewhere.AT_ONCE", 1)
     store = MemoryStore()
     sizes = (1_000, 50_000, 8_000, 20_000)
     noise = [tar({f"file{size}": random.Random(size).randbytes(size)}) for size in sizes]
@@ -84,9 +81,9 @@ def test_the_largest_layers_of_an_image_are_begun_first(
     begun: list[int] = []
 
     class Watching(Nearby):
-        def run(self, task: Task[R], report: Report) -> R:
-            begun.append(task.size)
-            return super().run(task, report)
+        def run(self, assignment: Assignment, report: Report) -> Answer:
+            begun.append(assignment.size)
+            return super().run(assignment, report)
 
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
     assert states(sync(entries, Run(), helpers=Watching())) == {"written": 1}
@@ -287,11 +284,12 @@ def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[Convert
 )
 def test_no_secret_is_in_a_task(options: Options) -> None:
     place = Location.parse("docker://registry.example/app")
-    job = portable(Job(source=place, destination=place, options=options))
-    blob = Descriptor.of(b"data", types.OCI_LAYER)
+    job = portable(Job(source=place, destinations=(place,), options=options))
+    blob = known(b"data", types.OCI_LAYER)
 
-    for task in (Move(job=job, blob=blob, media_type=types.OCI_LAYER), Whole(job=job, root=blob.digest)):
-        assert SECRET.encode() not in pickle.dumps(task)
+    for leaf in (Copy(content=blob, media_type=types.OCI_LAYER), None):
+        assignment = Assignment(job=job, root=blob.descriptor.digest, leaf=leaf)
+        assert SECRET.encode() not in pickle.dumps(assignment)
 
 
 def test_a_worker_has_its_own_credentials(ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path) -> None:
@@ -315,30 +313,41 @@ def test_a_worker_has_its_own_credentials(ours: FakeRegistry, theirs: FakeRegist
 
 JOB = Job(
     source=Location.parse("docker://a.example/app:1"),
-    destination=Location.parse("docker://b.example/app:1"),
+    destinations=(Location.parse("docker://b.example/app:1"),),
     options=OPTIONS,
 )
-MOVE = Move(job=JOB, blob=Descriptor.of(b"x", types.OCI_LAYER), media_type=types.OCI_LAYER, how="sha256 zstd 1")
+
+
+def layer(data: bytes = b"x", **more: Any) -> Copy:
+    content = known(data, types.OCI_LAYER)
+    return Copy(content=content, media_type=types.OCI_LAYER, **more)
+
+
+MOVE = Assignment(job=JOB, root=layer().content.descriptor.digest, leaf=layer(), how="sha256 zstd 1")
 
 
 @pytest.mark.parametrize(
     "change, same",
     [
-        pytest.param({"label": "layer[7]"}, True, id="which layer of an image it is does not matter"),
+        pytest.param({"leaf": layer(label="layer[7]")}, True, id="which layer of an image it is does not matter"),
         pytest.param(
             {"job": replace(JOB, source=Location.parse("docker://a.example/other:2"))}, True, id="nor whence it comes"
         ),
         pytest.param(
-            {"job": replace(JOB, destination=Location.parse("docker://b.example/other:2"))},
+            {"job": replace(JOB, destinations=(Location.parse("docker://b.example/other:2"),))},
             True,
             id="nor which repository of a registry gets it first",
         ),
         pytest.param(
-            {"job": replace(JOB, destination=Location.parse("docker://c.example/app:1"))}, False, id="the registry does"
+            {"job": replace(JOB, destinations=(Location.parse("docker://c.example/app:1"),))},
+            False,
+            id="the registry does",
         ),
-        pytest.param({"job": replace(JOB, destination=Location.parse("oci:/layout:1"))}, False, id="the layout does"),
+        pytest.param(
+            {"job": replace(JOB, destinations=(Location.parse("oci:/layout:1"),))}, False, id="the layout does"
+        ),
         pytest.param({"how": "sha256 zstd 2"}, False, id="how it is packed does, by which version of the library"),
-        pytest.param({"blob": Descriptor.of(b"y", types.OCI_LAYER)}, False, id="the content does"),
+        pytest.param({"leaf": layer(b"y")}, False, id="the content does"),
         pytest.param({"apart": True}, False, id="the repository does where nothing can be mounted"),
     ],
 )
@@ -349,19 +358,21 @@ def test_keys_are_of_content_packing_and_target(change: dict[str, Any], same: bo
 def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, theirs: FakeRegistry) -> None:
     store, roots = many(1, base=1, own=0)
     serve(ours, store, roots)
-    blob = next(Descriptor.of(data, types.OCI_LAYER_GZIP) for data in store.blobs.values() if data.startswith(b"\x1f"))
+    blob = next(known(data, types.OCI_LAYER_GZIP) for data in store.blobs.values() if data.startswith(b"\x1f"))
     job = Job(
         source=Location.parse(f"docker://{ours.host}/team/app"),
-        destination=Location.parse(f"docker://{theirs.host}/copy"),
+        destinations=(Location.parse(f"docker://{theirs.host}/copy"),),
         options=OPTIONS,
     )
-    task = Move(job=job, blob=blob, media_type=types.OCI_LAYER_ZSTD, compression=ZSTD, how="sha256 zstd 0.1")
+    content = Derived(inputs=(Layer(content=blob),), compression=ZSTD)
+    leaf = Make(content=content, media_type=types.OCI_LAYER_ZSTD)
+    assignment = Assignment(job=job, root=blob.descriptor.digest, leaf=leaf, how="sha256 zstd 0.1")
 
     with Workers(1) as workers:
-        failed = perform(task, {}, Hosts(), silent, workers)
+        failed = answered(assignment, {}, Hosts(), silent, workers)
 
     assert isinstance(failed, Raised)
-    assert "want 'sha256 zstd 0.1', as on the others" in failed.fact
+    assert "not as 'sha256 zstd 0.1' like the other machines" in failed.fact
     assert not blobs_read(ours)
 
 
@@ -379,15 +390,15 @@ def test_whoever_is_asked_to_wait_tells_the_others() -> None:
         registry.fault = busy
         job = Job(
             source=Location.parse(f"docker://{registry.host}/team/app"),
-            destination=Location.parse(f"docker://{registry.host}/copy"),
+            destinations=(Location.parse(f"docker://{registry.host}/copy"),),
             options=OPTIONS,
         )
         digest, data = next(iter(registry["team/app"].blobs.items()))
-        blob = Descriptor.of(data, types.OCI_LAYER)
-        assert str(blob.digest) == digest
+        assert str(layer(data).content.descriptor.digest) == digest
+        assignment = Assignment(job=job, root=layer(data).content.descriptor.digest, leaf=layer(data))
 
         with Workers(1) as workers:
-            perform(Move(job=job, blob=blob, media_type=blob.media_type, layer=False), {}, hosts, silent, workers)
+            answered(assignment, {}, hosts, silent, workers)
 
         assert told == [(registry.host, 0.0)]
 

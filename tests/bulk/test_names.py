@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.bulk.names import DEFAULT, Called, checked, destination
+from converter.conversion.sync.names import DEFAULT, Called, checked, destination
 from converter.errors import ConverterError, Invalid, Usage
 from converter.model.reference import Location
 

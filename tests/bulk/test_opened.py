@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.opened import KEPT, Opened
+from converter.conversion.open_stores import KEPT, OpenStores
 from converter.errors import NotFound
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
@@ -20,7 +20,7 @@ def layout(path: Path) -> Location:
 
 
 def test_who_reads_at_the_same_time_reads_the_same_place(tmp_path: Path) -> None:
-    opened, place = Opened(), layout(tmp_path / "a")
+    opened, place = OpenStores(), layout(tmp_path / "a")
     with opened.source(place, OPTIONS) as one, opened.source(place, OPTIONS) as other:
         assert one is other
     opened.close()
@@ -34,7 +34,7 @@ def test_who_reads_at_the_same_time_reads_the_same_place(tmp_path: Path) -> None
     ],
 )
 def test_places_that_nobody_reads_stay_open_but_few(tmp_path: Path, others: int, kept: bool) -> None:
-    opened, place = Opened(), layout(tmp_path / "a")
+    opened, place = OpenStores(), layout(tmp_path / "a")
     with opened.source(place, OPTIONS) as first:
         pass
     for number in range(others):
@@ -46,7 +46,7 @@ def test_places_that_nobody_reads_stay_open_but_few(tmp_path: Path, others: int,
 
 
 def test_a_place_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
-    opened, place = Opened(), Location(transport="oci", path=str(tmp_path / "a"))
+    opened, place = OpenStores(), Location(transport="oci", path=str(tmp_path / "a"))
     with pytest.raises(NotFound), opened.source(place, OPTIONS):
         pass
     layout(tmp_path / "a")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.bulk.plan import Job, Unlisted, jobs
+from converter.conversion.job import Job
+from converter.conversion.sync.jobs import Unlisted, jobs
 from converter.errors import Usage
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.bulk.semver import Range, Version
+from converter.conversion.sync.semver import Range, Version
 from converter.errors import Invalid
 
 

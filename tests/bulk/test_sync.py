@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.outcome import Summary
-from converter.bulk.sync import Run, sync
+from converter.conversion.sync import Run, sync
+from converter.conversion.sync.outcome import Summary
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.content import Compression

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.bulk.sync_file import Entry, read
-from converter.bulk.text import read as read_yaml
 from converter.conversion import Options
+from converter.conversion.sync.sync_file import Entry, read
+from converter.conversion.sync.yaml_text import read as read_yaml
 from converter.errors import ConverterError, Invalid, LimitExceeded, Usage
 from converter.model.content import Compression
 from converter.model.reference import Location

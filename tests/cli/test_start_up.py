@@ -106,5 +106,10 @@ def test_inspect_imports_only_what_reading_documents_needs(tmp_path: object) -> 
 
 def test_sync_imports_dask_only_for_a_cluster(tmp_path: object) -> None:
     modules = imported("sync", f"oci:{tmp_path}", f"oci:{tmp_path}/out")
-    assert "converter.bulk.sync" in modules
-    assert not modules & {"dask", "distributed", "converter.bulk.cluster", "converter.bulk.worker"}
+    assert "converter.conversion.sync" in modules
+    assert not modules & {
+        "dask",
+        "distributed",
+        "converter.conversion.sync.cluster",
+        "converter.conversion.sync.worker",
+    }

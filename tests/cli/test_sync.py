@@ -95,7 +95,7 @@ def test_without_dask_it_is_said_how_to_get_it(
     layout: MemoryStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    for name in ("converter.bulk.cluster", "converter.bulk.worker"):
+    for name in ("converter.conversion.sync.cluster", "converter.conversion.sync.worker"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     assert main(["sync", "oci:in", "oci:out", "--scheduler", "tcp://127.0.0.1:1"]) == 1

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from converter.bulk.outcome import Outcome, Summary
 from converter.cli.sync_page import page, shared
+from converter.conversion.sync.outcome import Outcome, Summary
 from converter.model.loss import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'

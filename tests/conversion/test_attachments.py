@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion import open_image
 from converter.conversion.attachments import first
+from converter.conversion.opened import open_image
 from converter.errors import NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.ends import source_store, target_store
+from converter.conversion.job import source_store, target_store
 from converter.conversion.options import Options
 from converter.model.reference import Location
 from converter.stores import StoreOptions

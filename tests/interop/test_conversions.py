@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.conversion import open_image
+from converter.conversion.opened import open_image
 from converter.diff import compare
 from converter.formats import docker_v1
 from converter.model.digest import Digest

@@ -17,14 +17,13 @@ import pytest
 from distributed import Client
 
 from converter import validate_image
-from converter.bulk.cluster import Cluster
-from converter.bulk.image import Whole
-from converter.bulk.plan import Job
-from converter.bulk.sync import Helpers, Run, sync
-from converter.bulk.task import portable
-from converter.bulk.worker import Raised, program, work
 from converter.cli.environment import variables
 from converter.cli.main import main
+from converter.conversion.elsewhere import Assignment, portable
+from converter.conversion.job import Job
+from converter.conversion.sync import Helpers, Run, sync
+from converter.conversion.sync.cluster import Cluster
+from converter.conversion.sync.worker import Raised, program, work
 from converter.errors import Unreachable, Unsupported
 from converter.model.content import Compression
 from converter.model.digest import Digest
@@ -189,7 +188,7 @@ def test_workers_use_the_credentials_that_they_have(
         options = ("--scheduler", cluster.address, "--keep-going", "--dest-creds", f"{USER}:{PASSWORD}")
 
         assert main([*command, *options]) == 1
-        assert re.search(r"worker tcp://\S+ > layer\[\d\]: \S+ requires a login", capsys.readouterr().out)
+        assert re.search(r"layer\[\d\] > worker tcp://\S+: \S+ requires a login", capsys.readouterr().out)
 
         cluster.kill_worker(0)
         cluster.add_worker({"REGISTRY_AUTH_FILE": str(auth)})
@@ -254,7 +253,7 @@ def test_directories_that_all_see_will_do(
 def test_a_cluster_without_workers_or_without_a_scheduler_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("converter.bulk.cluster.CONNECT", 0.5)
+    monkeypatch.setattr("converter.conversion.sync.cluster.CONNECT", 0.5)
     with dask_cluster(tmp_path / "dask", workers=0) as cluster:
         with pytest.raises(Unreachable, match=r"got no worker at tcp://127\.0\.0\.1:\d+ in"):
             sync([], Run(), helpers=helpers(cluster))
@@ -289,8 +288,8 @@ def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_pa
 
 def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(cluster: DaskCluster) -> None:
     place = Location.parse("docker://registry.example/app")
-    job = portable(Job(source=place, destination=place, options=OPTIONS))
-    task = Whole(job=job, root=Digest.parse("sha256:" + "0" * 64))
+    job = portable(Job(source=place, destinations=(place,), options=OPTIONS))
+    task = Assignment(job=job, root=Digest.parse("sha256:" + "0" * 64))
 
     with Client(cluster.address, set_as_default=False) as client:
         failed = client.submit(work, task, variables, 2, "0.0.0").result()

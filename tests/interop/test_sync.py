@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from converter.bulk.sync import Run, sync
-from converter.bulk.sync_file import read
 from converter.cli.sync_page import BARS, page
+from converter.conversion.sync import Run, sync
+from converter.conversion.sync.sync_file import read
 from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing

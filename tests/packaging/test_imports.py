@@ -110,7 +110,7 @@ def test_a_conversion_imports_what_it_uses_alone(tmp_path: Path) -> None:
 UNDONE = (
     "click.shell_completion",
     "converter.cli.cache",
-    "converter.conversion.noted",
+    "converter.conversion.holders",
     "converter.execute.making",
     "converter.stores.spool",
     "converter.stores.patience",

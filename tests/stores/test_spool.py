@@ -59,7 +59,7 @@ def test_a_source_for_several_targets_is_read_once_from_when_it_is_held() -> Non
     store = MemoryStore()
     root = store.add(b"data", "x/y")
     source = MemorySource(store)
-    with SharedSource(source) as once:
+    with Spool() as spool, SharedSource(source, spool) as once:
         blob = once.fetch(root)
         for read in (1, 2):
             assert b"".join(blob.blocks()) == b"data"

@@ -1,4 +1,4 @@
-"""Runs the jobs of entries, with bounds on concurrent images and on requests to a host."""
+"""Many images: runs the jobs of entries, with bounds on concurrent images and on requests to a host."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
-from converter.bulk import image
-from converter.bulk.ends import Ends
-from converter.bulk.opened import Opened
-from converter.bulk.outcome import Outcome, Summary
-from converter.bulk.plan import Job, Unlisted, jobs
-from converter.bulk.sync_file import Entry
-from converter.bulk.task import Elsewhere
-from converter.bulk.telling import Telling
 from converter.cache import Cache, Memory
-from converter.conversion.ends import keeping, read, with_hosts
-from converter.errors import CalledOff, ConverterError, from_system
+from converter.conversion.elsewhere import Elsewhere
+from converter.conversion.job import Job, keeping, read, with_hosts
+from converter.conversion.run import run as run_job
+from converter.conversion.shared import Shared
+from converter.conversion.sync.jobs import Unlisted, jobs
+from converter.conversion.sync.outcome import Outcome, Summary
+from converter.conversion.sync.progress import Telling
+from converter.conversion.sync.sync_file import Entry
+from converter.errors import CalledOff, ConverterError, Invalid, from_system
 from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
+from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
-from converter.stores.spool import Spool
 from converter.streams.crew import completed
 from converter.streams.workers import Workers
 
@@ -64,40 +63,35 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     with (
         Hosts(run.per_host or PER_HOST) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
-        Spool() as spool,
-        closing(Opened()) as opened,
         Cache(run.cache) if run.cache else Memory() as memory,
         workers,
+        Shared(memory, workers, many=True, elsewhere=elsewhere) as shared,
     ):
-        shared = (replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries)
-        todo = _kept(list(jobs(shared, report)))
-        telling = Telling(report, len(todo))
-        with closing(Ends(memory=memory, spool=spool, opened=opened, workers=workers)) as ends:
-            outcomes = _run(todo, ends, elsewhere, run, telling, hosts=hosts)
+        entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
+        todo = _keeping(list(jobs(entries, report)))
+        outcomes = _run(todo, shared, run, Telling(report, len(todo)), hosts)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
-            fetched=spool.fetched + (elsewhere.fetched if elsewhere else 0),
+            fetched=shared.fetched + (elsewhere.fetched if elsewhere else 0),
             unstarted=len(todo) - len(outcomes),
             began=today,
         )
 
 
-def _kept(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
+def _keeping(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
     """The same jobs, none of which replaces a file that another reads."""
     inputs = Inputs(path for job in todo if isinstance(job, Job) for path in read(job.options, job.source))
     return [replace(job, options=keeping(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
-def _run(
-    todo: list[Job | Unlisted], ends: Ends, elsewhere: Elsewhere | None, run: Run, telling: Telling, *, hosts: Hosts
-) -> list[Outcome]:
+def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: Telling, hosts: Hosts) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those of jobs not begun."""
     stopping = threading.Event()
     wanted = _unless(stopping)
 
     def one(job: Job | Unlisted) -> Outcome | None:
-        outcome = _outcome(job, ends, elsewhere, telling, wanted)
+        outcome = _outcome(job, shared, telling, wanted)
         if outcome is not None and outcome.state == "failed":
             telling.report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
@@ -106,39 +100,35 @@ def _run(
 
     def stop(_: BaseException) -> None:
         stopping.set()
-        ends.workers.stop()
+        shared.workers.stop()
         hosts.stop()
 
-    images = run.images or (elsewhere.images if elsewhere else IMAGES)
+    images = run.images or (shared.elsewhere.images if shared.elsewhere else IMAGES)
     found: dict[int, Outcome] = {}
     with closing(completed(one, takewhile(lambda _: not stopping.is_set(), todo), images, stop)) as outcomes:
         for number, outcome in outcomes:
-            ends.memory.save()
+            shared.memory.save()
             if outcome is not None:
                 found[number] = outcome
     return [found[number] for number in sorted(found)]
 
 
-def _outcome(
-    job: Job | Unlisted,
-    ends: Ends,
-    elsewhere: Elsewhere | None,
-    telling: Telling,
-    wanted: Report,
-) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, telling: Telling, wanted: Report) -> Outcome | None:
     """Run a job and return its outcome; None if it was called off."""
     if isinstance(job, Unlisted):
-        return image.failed(job.source, None, job.error)
+        return Outcome.failed(job.source, None, job.error)
     began = time.monotonic()
     try:
         with telling.image(job.name, wanted) as report:
-            return image.run(job, ends, report, elsewhere)
+            _require_room(job.destination)
+            (done,) = run_job(job, shared, report)
+        return Outcome.of(job, done, time.monotonic() - began)
     except CalledOff:
         return None
     except ConverterError as error:
-        return image.failed(job.source, job.destination, error, time.monotonic() - began)
+        return Outcome.failed(job.source, job.destination, error, time.monotonic() - began)
     except OSError as error:
-        return image.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
+        return Outcome.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
 
 
 def _unless(stopping: threading.Event) -> Report:
@@ -149,3 +139,10 @@ def _unless(stopping: threading.Event) -> Report:
             raise CalledOff("stopped because another image failed")
 
     return report
+
+
+def _require_room(place: Location) -> None:
+    """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
+    if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
+        told = f"got files at {place}, which do not tell of which image they are, want none"
+        raise Invalid(f"{told} (remove them to have it written again)")

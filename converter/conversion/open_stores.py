@@ -16,7 +16,7 @@ KEPT = 8
 """The most stores that stay open for later readers: each may hold a file open."""
 
 
-class Opened:
+class OpenStores:
     """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The two ends of a conversion: options for each, and which blobs repositories of one registry share."""
+"""A job: one image, where it comes from and where it goes, and how to access both ends."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from converter.cache import Memory
 from converter.conversion.options import Options
-from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.reference import STDIN, ImageName, Location
-from converter.ports import Sink
-from converter.stores import StoreOptions, open_sink
+from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs, Rootfs
+
+
+@frozen
+class Job:
+    """An image to convert to every destination; with ``all_images``, all those at its source."""
+
+    source: Location
+    destinations: tuple[Location, ...]
+    options: Options
+
+    @property
+    def destination(self) -> Location:
+        """The only destination, as in a run of many images."""
+        (destination,) = self.destinations
+        return destination
+
+    @property
+    def name(self) -> str:
+        """A short name for display."""
+        return self.destination.name or self.destination.path.rpartition("/")[2]
 
 
 def with_hosts(options: Options, hosts: Hosts) -> Options:
@@ -67,25 +85,3 @@ def read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
 
         path = Path(source.path)
         yield from (signature_path(path), origin_path(path), *paths_below(path))
-
-
-def open_target(destination: Location, store: StoreOptions, memory: Memory) -> Sink:
-    """Open the destination; in a registry, with what is remembered of its other repositories."""
-    if destination.transport != "docker":
-        return open_sink(destination, store)
-    from converter.conversion.noted import NotedSink
-
-    where = ImageName.parse(destination.path)
-
-    def holders(digest: Digest) -> Iterator[str]:
-        known = memory.holder(where.host, digest)
-        if known is not None:
-            yield known
-        yield from (other for other in store.mount_from if other != known)
-
-    def heard(digest: Digest, sent: bool) -> None:
-        # A repository that the blob could be mounted from will serve the next one as well.
-        if sent or memory.holder(where.host, digest) is None:
-            memory.learn_holder(where.host, digest, where.repository)
-
-    return NotedSink(open_sink(destination, replace(store, holders=holders)), heard)

@@ -7,19 +7,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from distributed import Client, Future, KilledWorker
 
-from converter.bulk.plan import Job
-from converter.bulk.task import Task
-from converter.bulk.worker import HELD, TOPIC, Done, Environment, Raised, event_of, hold, prepare, program, work
+from converter.conversion.elsewhere import Answer, Assignment
+from converter.conversion.job import Job
+from converter.conversion.sync.worker import HELD, TOPIC, Environment, Raised, event_of, hold, prepare, program, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
 from converter.stores.hosts import Hosts
-
-R = TypeVar("R")
 
 SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
 """What must have the same version everywhere: it determines compressed bytes, and what unpickling gives."""
@@ -77,18 +75,18 @@ class Cluster:
         self._herald.join()
         self._client.close()
 
-    def run(self, task: Task[R], report: Report) -> R:
+    def run(self, assignment: Assignment, report: Report) -> Answer:
         """As in Elsewhere. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
-        key, inbox = task.key, SimpleQueue[Event | None]()
-        with self._places(task.job):
+        key, inbox = assignment.key, SimpleQueue[Event | None]()
+        with self._places(assignment.job):
             # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
-            told = (task, self._environment, self._hosts.most, program())
-            future = self._client.submit(work, *told, key=key, priority=task.size)
+            told = (assignment, self._environment, self._hosts.most, program())
+            future = self._client.submit(work, *told, key=key, priority=assignment.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
-                answer: Done[R] | Raised = self._answer(future, inbox, report)
+                answer: Answer | Raised = self._answer(future, inbox, report)
             finally:
                 future.release()
                 del self._inboxes[key]
@@ -96,7 +94,7 @@ class Cluster:
             raise answer.error()
         with self._lock:
             self.fetched += answer.fetched
-        return answer.result
+        return answer
 
     def _answer(self, future: Future[Any], inbox: SimpleQueue[Event | None], report: Report) -> Any:
         while True:

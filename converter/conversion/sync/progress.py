@@ -60,16 +60,3 @@ class _Image:
                 pass
             case _:
                 self._report(event)
-
-
-def rest(report: Report, planned: int) -> Report:
-    """A report that leaves out of the next plan the bytes already reported as ``planned``."""
-    left = planned
-
-    def hear(event: Event) -> None:
-        nonlocal left
-        if isinstance(event, Planned):
-            event, left = Planned(event.size - left, event.blobs), 0
-        report(event)
-
-    return hear

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from converter.bulk.names import DEFAULT, FROM_REGISTRY, Called, destination
-from converter.bulk.sync_file import Entry
-from converter.conversion import Options
 from converter.conversion.dependencies import names_in
-from converter.conversion.ends import source_store
+from converter.conversion.job import Job, source_store
+from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, Called, destination
+from converter.conversion.sync.sync_file import Entry
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
@@ -22,20 +21,6 @@ from converter.stores.disk import walked
 
 _MANIFEST = "manifest.json"
 """The file that makes a directory an image (skopeo(1), dir:)."""
-
-
-@frozen
-class Job:
-    """One image to convert; both ends are as ``converter.convert`` takes them."""
-
-    source: Location
-    destination: Location
-    options: Options
-
-    @property
-    def name(self) -> str:
-        """A short name for display."""
-        return self.destination.name or self.destination.path.rpartition("/")[2]
 
 
 @frozen
@@ -108,7 +93,7 @@ def _job(entry: Entry, source: Location) -> Job | Unlisted:
         raise
     except ConverterError as error:
         return Unlisted(source=source, error=error)
-    return Job(source=source, destination=there, options=entry.options)
+    return Job(source=source, destinations=(there,), options=entry.options)
 
 
 def _name(source: Location) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from converter.conversion.job import Job
+from converter.conversion.result import Done, State, size_of
+from converter.errors import ConverterError
+from converter.execute import input_size
 from converter.model.frozen import frozen
 from converter.model.loss import Loss
-
-State = Literal["written", "there", "planned", "failed"]
-"""``there``: the target already had it; ``planned``: a dry run would write it."""
+from converter.model.reference import Location
 
 
 @frozen
@@ -22,7 +24,7 @@ class Outcome:
 
     source: str
     destination: str
-    state: State
+    state: State | Literal["failed"]
     digest: str = ""
     format: str = ""
     before: int = 0
@@ -30,6 +32,33 @@ class Outcome:
     seconds: float = 0.0
     losses: tuple[Loss, ...] = ()
     error: str = ""
+
+    @classmethod
+    def of(cls, job: Job, done: Done, seconds: float) -> Self:
+        """The outcome of a job that did not fail."""
+        layers = list(done.tree.layers())
+        return cls(
+            source=str(job.source),
+            destination=str(job.destination),
+            state=done.state,
+            digest=str(done.tree.made.descriptor.digest) if done.tree.made else "",
+            format=done.target.format.name,
+            before=sum(input_size(one.leaf) for one in layers),
+            after=size_of(done.tree) if all(one.made for one in layers) else 0,
+            seconds=seconds,
+            losses=done.target.plan.losses,
+        )
+
+    @classmethod
+    def failed(
+        cls, source: Location, destination: Location | None, error: ConverterError, seconds: float = 0.0
+    ) -> Self:
+        """The outcome of a job that raised."""
+        # The source is reported separately.
+        error.trail = tuple(place for place in error.trail if place != str(source))
+        return cls(
+            source=str(source), destination=str(destination or ""), state="failed", error=str(error), seconds=seconds
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of a report."""

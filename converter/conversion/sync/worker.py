@@ -6,32 +6,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from distributed import get_worker
 
 import converter
-from converter.bulk.ends import Ends
-from converter.bulk.opened import Opened
-from converter.bulk.plan import Job
-from converter.bulk.task import Task
 from converter.cache import Memory
+from converter.conversion.elsewhere import Answer, Assignment, perform
+from converter.conversion.job import Job
+from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.frozen import frozen
 from converter.model.limits import enforced
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
-from converter.stores.spool import Spool
 from converter.streams.workers import Workers
 from converter.version import __version__
-
-R = TypeVar("R")
 
 Environment = Callable[[], Mapping[str, str]]
 """A module-level function, called on the worker: returns the environment that says where its credentials are."""
@@ -48,14 +44,6 @@ INTERVAL = 0.5
 _EVENTS: Mapping[str, Callable[..., Event]] = {
     kind.__name__: kind for kind in (Planned, Started, Moved, Finished, Warned)
 }
-
-
-@frozen
-class Done(Generic[R]):
-    """The result of a task; ``fetched`` are the bytes that the worker fetched from remote sources."""
-
-    result: R
-    fetched: int
 
 
 @frozen
@@ -79,11 +67,12 @@ class Raised:
         return error
 
 
-def work(task: Task[R], environment: Environment, per_host: int, wanted: str) -> Done[R] | Raised:
-    """Run a task on the worker that calls this; its ``program()`` must be the one ``wanted``. Events are sent to the
-    subscribers of ``TOPIC``.
+def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> Answer | Raised:
+    """Do an assignment on the worker that calls this; its ``program()`` must be the one ``wanted``.
+
+    Events are sent to the subscribers of ``TOPIC``.
     """
-    worker, key, hosts = get_worker(), task.key, hosts_of(per_host)
+    worker, key, hosts = get_worker(), assignment.key, hosts_of(per_host)
 
     def tell(*fields: object) -> None:
         worker.log_event(TOPIC, {"key": key, "event": fields})
@@ -91,7 +80,9 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program():
         crew = crew_of(worker.state.nthreads)
-        answer = perform(task, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew)
+        answer = answered(
+            assignment, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew
+        )
     else:
         answer = Raised.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
     if isinstance(answer, Raised):
@@ -99,20 +90,18 @@ def work(task: Task[R], environment: Environment, per_host: int, wanted: str) ->
     return answer
 
 
-def perform(
-    task: Task[R], environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
-) -> Done[R] | Raised:
-    """Run a task with this machine's environment. A ConverterError or OSError is returned, as Raised."""
-    task = replace(task, job=at_home(task.job, environment, hosts))
+def answered(
+    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
+) -> Answer | Raised:
+    """Do an assignment with this machine's environment. A ConverterError or OSError is returned, as Raised."""
+    assignment = replace(assignment, job=at_home(assignment.job, environment, hosts))
     with (
-        enforced(task.job.options.store.limits),
-        Spool() as spool,
-        closing(Opened()) as opened,
+        enforced(assignment.job.options.store.limits),
+        Shared(Memory(), workers, many=True) as shared,
         _seldom(send) as report,
     ):
-        ends = Ends(memory=Memory(), spool=spool, opened=opened, workers=workers)
         try:
-            return Done(result=task.run(ends, report), fetched=spool.fetched)
+            return replace(perform(assignment, shared, report), fetched=shared.fetched)
         except ConverterError as error:
             return Raised.of(error)
         except OSError as error:

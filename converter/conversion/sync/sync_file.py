@@ -12,10 +12,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter.bulk import text
-from converter.bulk.names import checked
-from converter.bulk.semver import Range
 from converter.conversion import Options
+from converter.conversion.sync import yaml_text
+from converter.conversion.sync.names import checked
+from converter.conversion.sync.semver import Range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
 from converter.model.document import type_name
@@ -69,7 +69,7 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
 
     Raises Invalid with every fault and its line, and Usage, also if every entry has another ``to`` than the command's.
     """
-    found = text.read(data)
+    found = yaml_text.read(data)
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
@@ -90,7 +90,7 @@ def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, r
 
 @frozen(kw_only=False)
 class _Reading:
-    document: text.Document
+    document: yaml_text.Document
     defaults: Mapping[str, Any]
     options: Options
     to: Location | None
@@ -125,7 +125,7 @@ class _Reading:
 
     def _entry(
         self,
-        path: text.Path,
+        path: yaml_text.Path,
         source: str,
         said: Mapping[str, Any],
         references: Sequence[str] = (),
@@ -172,7 +172,7 @@ class _Reading:
         return replace(self.options, store=store, target_store=target, **told)
 
     @contextmanager
-    def _at(self, path: text.Path) -> Iterator[None]:
+    def _at(self, path: yaml_text.Path) -> Iterator[None]:
         with within(f"line {self.document.line(path)}"):
             yield
 
@@ -210,7 +210,7 @@ def _name_flags(value: Any) -> None:
             said |= {name: _WORDS.get(str(said[name]).lower(), said[name]) for name in _FLAGS if name in said}
 
 
-def _validate(found: text.Document) -> None:
+def _validate(found: yaml_text.Document) -> None:
     faults = []
     for error in _validator().iter_errors(found.value):
         path = tuple(error.instance_path)
@@ -221,7 +221,7 @@ def _validate(found: text.Document) -> None:
         raise Invalid("; ".join([*told[:SHOWN], *more]))
 
 
-def _fault(found: text.Document, path: text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:
+def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:
     where = f"{'.'.join(map(str, path))}: " if path else ""
     kind = error.kind
     match kind.name:

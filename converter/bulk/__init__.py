@@ -1,1 +1,0 @@
-"""Many images, planned together so that content they share is moved only once."""

@@ -1,0 +1,285 @@
+"""Work for other machines: leaves of plans or whole images, small, free of secrets, and idempotent (decision 0071)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+from converter.conversion.job import Job, keeping, read, target_store
+from converter.conversion.planning import Target
+from converter.conversion.run import run
+from converter.conversion.shared import Shared
+from converter.errors import Unsupported, within
+from converter.events import Report, silent
+from converter.execute import Execution, Running, Threads, input_size, remember, remembered, require_agreement
+from converter.execute.making import packing
+from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.digest import Digest
+from converter.model.frozen import frozen
+from converter.model.reference import STDIN, STDOUT, ImageName, Location
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
+from converter.ports import Fetch, Sink
+from converter.stores import StoreOptions
+from converter.stores.overwriting import Inputs, Rootfs
+
+AT_ONCE = 6
+"""The most leaves of one image made elsewhere at the same time; they share the request slots of its registries."""
+
+
+@frozen
+class Assignment:
+    """A leaf to be made at the destination of a portable job, or the image with the digest ``root`` as a whole.
+
+    ``how`` is the way that the leaf has to be packed, ``known`` its result if it was made before. ``apart`` is for a
+    registry that does not mount blobs from one repository into another. ``size`` is about how many bytes are read: the
+    largest begin first, so that none is left alone at the end.
+    """
+
+    job: Job
+    root: Digest
+    leaf: Leaf | None = None
+    how: str = ""
+    known: Made | None = None
+    apart: bool = False
+    size: int = 0
+
+    @property
+    def key(self) -> str:
+        """Equal for two of which one suffices for both: of content, packing and target, whichever image wants it."""
+        if self.leaf is None:
+            how = sha256(repr(self.job.options).encode()).hexdigest()
+            return f"image-{self.root}-{how}-{self.job.destination}"
+        host, repository = place_of(self.job)
+        layer = isinstance(self.leaf, Copy) and self.leaf.find_diff_id
+        how = self.how or ("layer" if layer else "blob")
+        return f"move-{blob_of(self.leaf).descriptor.digest}-{how}-{host}/{repository if self.apart else ''}"
+
+
+@frozen
+class Answer:
+    """What the leaves became, in the order of the plan; never bytes.
+
+    ``repository`` is the one that has them, ``fetched`` are the bytes of blobs fetched from remote sources.
+    """
+
+    made: tuple[Made, ...]
+    repository: str = ""
+    fetched: int = 0
+
+
+class Elsewhere(Protocol):
+    """The port to other machines."""
+
+    images: int
+    """The number of concurrent images that keeps those machines busy."""
+
+    fetched: int
+    """Bytes of blobs that those machines have fetched from remote sources."""
+
+    def run(self, assignment: Assignment, report: Report) -> Answer:
+        """What ``perform`` returns or raises there; ``report`` is called here, and may end it by raising."""
+        ...
+
+
+def perform(assignment: Assignment, shared: Shared, report: Report) -> Answer:
+    """Do it on this machine. A leaf's diff_id is computed, never trusted. Raises what ``converter.convert`` raises."""
+    job, leaf = assignment.job, assignment.leaf
+    if leaf is None:
+        (done,) = run(job, shared, report)
+        made = done.tree.leaves()
+        # Only documents need the facts, and those for the layer above can be long.
+        every = (made[one] if isinstance(done.tree.node, Write) else _bare(made[one]) for one in leaves(done.tree.node))
+        return Answer(made=tuple(every))
+    if assignment.known is not None:
+        remember(shared.memory, leaf, assignment.known)
+    running = Running(jobs=1, memory=shared.memory, report=report)
+    with shared.source(job) as (source, _):
+        with within(str(job.source)):
+            leaf = _opened(leaf, source.fetch)
+        if (how := _packing(leaf)) != assignment.how:
+            raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
+        with shared.sink(job, job.destination, report) as sink:
+            result, _ = Threads(sink, shared.workers, running).make(leaf, ())
+    return Answer(made=(_bare(result),), repository=place_of(job)[1])
+
+
+def _bare(made: Made) -> Made:
+    return replace(made, facts=LayerFacts())
+
+
+def takes(job: Job) -> bool:
+    """Whether another machine can do all of a job: it reaches both ends, and needs no keys or policies."""
+    return _travels(job) and job.options.signing is None and job.options.wanted is None
+
+
+def takes_leaves(job: Job, root: Node) -> bool:
+    """Whether other machines can make every leaf of a plan, and put it where its documents will find it."""
+    return _travels(job) and job.destination.kind.adds_blobs and all(map(_is_of_one_blob, leaves(root)))
+
+
+def make(target: Target, job: Job, elsewhere: Elsewhere, report: Report) -> Evaluated:
+    """Have another machine make a whole image."""
+    root = target.plan.root
+    nodes = leaves(root)
+    whole = Assignment(job=portable(job), root=target.chosen.root.digest, size=sum(map(input_size, nodes)))
+    made = dict(zip(nodes, elsewhere.run(whole, report).made, strict=True))
+    return evaluate(root, lambda leaf, _: made[leaf])
+
+
+def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:
+    """Have other machines make every leaf of a plan, each blob only once for all images of a run."""
+    running = Running(jobs=AT_ONCE, memory=shared.memory, report=report)
+    return Execution(sink, _Away(job, sink, shared, report), running).make_leaves([root])
+
+
+class _Away:
+    """Has leaves made by other machines; the memory of the run then has the results."""
+
+    def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
+        self._job = portable(job)
+        self._place, self._repository = place_of(job)
+        self._sink = sink
+        self._shared = shared
+        self._report = report
+
+    def at_once(self, leaves: int) -> int:
+        """As in Maker."""
+        return min(AT_ONCE, leaves)
+
+    def stop(self, error: BaseException) -> None:
+        """As in Maker: what others are doing is left to them."""
+
+    def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+        """As in Maker."""
+        del inputs
+        memory, digest = self._shared.memory, blob_of(leaf).descriptor.digest
+        # What a document says about a blob is not known before the blob was read.
+        asked = replace(leaf, diff_id=None)
+        if isinstance(asked, Copy):
+            asked = replace(asked, find_diff_id=asked.find_diff_id or leaf.diff_id is not None)
+        with memory.turn(digest):
+            made, skipped = remembered(memory)(asked, ()), True
+            if made is None or not memory.seen(self._place, made.descriptor.digest):
+                made, skipped = self._send(asked, made), False
+            there = memory.seen(self._place, made.descriptor.digest)
+            if self._repository not in there and not self._sink.has(made.descriptor):
+                made, skipped = self._send(asked, made, apart=True), False
+        require_agreement(leaf, made.diff_id)
+        return made, skipped
+
+    def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
+        elsewhere, memory = self._shared.elsewhere, self._shared.memory
+        assert elsewhere is not None
+        size, root = input_size(leaf), blob_of(leaf).descriptor.digest
+        asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
+        answer = elsewhere.run(asked, self._report)
+        (made,) = answer.made
+        remember(memory, leaf, made)
+        memory.saw(self._place, made.descriptor.digest, answer.repository)
+        return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
+
+
+def blob_of(leaf: Leaf) -> Known:
+    """The one blob that a leaf is made from."""
+    content = leaf.content
+    if isinstance(content, Derived):
+        content = content.inputs[0].content
+    assert isinstance(content, Known)
+    return content
+
+
+def _is_of_one_blob(leaf: Leaf) -> bool:
+    """Whether a leaf is no more than a copy, or the recompression, of one blob."""
+    if isinstance(leaf, Copy):
+        return leaf.examine is None and leaf.algorithm == "sha256"
+    return (
+        isinstance(leaf.content, Derived) and leaf.content.algorithm == "sha256" and packing(leaf.content) is not None
+    )
+
+
+def _opened(leaf: Leaf, fetch: Fetch) -> Leaf:
+    """The leaf with the bytes of its blob."""
+    blob = fetch(blob_of(leaf).descriptor)
+    if isinstance(leaf, Copy):
+        return replace(leaf, content=blob)
+    assert isinstance(leaf.content, Derived)
+    return replace(leaf, content=replace(leaf.content, inputs=(Layer(content=blob),)))
+
+
+def _packing(leaf: Leaf) -> str:
+    """How a leaf is packed, by which version of a library; empty for a copy."""
+    how = packing(leaf.content) if isinstance(leaf, Make) and isinstance(leaf.content, Derived) else None
+    return how[1] if how else ""
+
+
+def place_of(job: Job) -> tuple[str, str]:
+    """The registry and repository that a job writes to, or the path of the layout and an empty text."""
+    if job.destination.transport != "docker":
+        return job.destination.path, ""
+    name = ImageName.parse(job.destination.path)
+    return name.host, name.repository
+
+
+def _travels(job: Job) -> bool:
+    """Whether another machine can reach both ends: neither is a daemon's socket or a standard stream."""
+    return not any(
+        place.transport == "docker-daemon" or place.path in STDIN + STDOUT for place in (job.source, job.destination)
+    )
+
+
+def portable(job: Job) -> Job:
+    """The job without secrets or anything else that only this process has.
+
+    Other machines use their own credentials for registries. Keys and policies stay here: they are used before work is
+    handed out, or after it.
+    """
+    options, source = job.options, _absolute(job.source)
+    # Of all that the run reads, another machine need know only what it reads itself.
+    options = keeping(options, Inputs())
+    options = keeping(options, Inputs(_absolute_input(path) for path in read(options, source)))
+    target = target_store(options, job.source, job.destination)
+    return Job(
+        source=source,
+        destinations=(_absolute(job.destination),),
+        options=replace(
+            options,
+            jobs=1,
+            cache=None,
+            wanted=None,
+            signing=None,
+            aci_paths=tuple(path.absolute() for path in options.aci_paths),
+            store=_public(options.store),
+            target_store=_public(target),
+        ),
+    )
+
+
+def _public(store: StoreOptions) -> StoreOptions:
+    return replace(
+        store,
+        credentials=None,
+        # None is passed: a worker has its own.
+        token="",  # nosec B106
+        environment={},
+        docker_host="",
+        authfile=store.authfile.absolute() if store.authfile else None,
+        cert_dir=store.cert_dir.absolute() if store.cert_dir else None,
+        jobs=1,
+        holders=None,
+        hosts=None,
+        report=silent,
+    )
+
+
+def _absolute_input(path: str | PathLike[str]) -> str:
+    absolute = str(Path(path).absolute())
+    return Rootfs(absolute) if isinstance(path, Rootfs) else absolute
+
+
+def _absolute(place: Location) -> Location:
+    if place.transport in ("docker", "appc"):
+        return place
+    return replace(place, path=str(Path(place.path).absolute()))

@@ -1,0 +1,223 @@
+"""Runs one job: choose, plan, look at what is there, execute. All refusals come before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from converter.conversion import attachments, origin, signed
+from converter.conversion.chosen import Chosen, choose, library_of
+from converter.conversion.job import Job
+from converter.conversion.options import Options
+from converter.conversion.planning import Target, plan, refuse
+from converter.conversion.result import Done
+from converter.conversion.shared import Shared
+from converter.conversion.signed import Shown
+from converter.conversion.targets import check
+from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within
+from converter.events import Report, Warned
+from converter.execute import Execution, Running, remembered, with_threads
+from converter.model import media_types as types
+from converter.model.reference import ImageName, Location
+from converter.plan import Evaluated, evaluate, forecast
+from converter.ports import Sink
+from converter.stores import StoreOptions, require_new
+from converter.streams.workers import Workers
+
+Planned = Sequence[tuple[Sink, Sequence[Target]]]
+"""Every destination, and what is to be written there."""
+
+DISTANT = 4
+"""Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
+first copies, which are inflated on the way, stay below 100 MB of memory.
+"""
+
+
+def run(job: Job, shared: Shared, report: Report) -> list[Done]:
+    """Convert an image to its destinations; raises what ``converter.convert`` raises, and then none has changed.
+
+    Of many jobs, one whose destination already has its image writes nothing.
+    """
+    options = job.options
+    for destination in job.destinations:
+        _require_new(
+            destination, shared.store(job, destination), report if options.dry_run and not shared.many else None
+        )
+    with ExitStack() as stack:
+        source, hold = stack.enter_context(shared.source(job))
+        with within(str(job.source)):
+            library = library_of(options, job.source, stack)
+            images = choose(source, job.source, options)
+        check(job.destinations, len({image.root.digest for image in images}))
+        if _planned_of_layers(job.destinations, images, options):
+            hold()
+        planned: list[tuple[Sink, list[Target]]] = []
+        for destination in job.destinations:
+            sink = shared.sink(job, destination, report)
+            planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
+        if len(job.destinations) > 1:
+            hold()
+        if options.dry_run or shared.many:
+            done = [_foreseen(target, job, shared) for _, targets in planned for target in targets]
+            if all(one.state != "written" for one in done):
+                return done
+        done = _written(planned, job, shared, report)
+    return [_signed_beside(one, job, shared) for one in done]
+
+
+def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> None:
+    """Raise AlreadyExists if a file would be replaced that must not be; with ``warn``, say so instead."""
+    try:
+        require_new(place, store)
+    except AlreadyExists as error:
+        if warn is None:
+            raise
+        warn(Warned(str(error)))
+
+
+def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
+    """Whether planning reads layers that are read again later.
+
+    An ACI is one file, made from all layers; its origin record, and the check whether the image was an ACI before, read
+    them again.
+    """
+    file = any(place.kind.attached == "beside" for place in places)
+    return file and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
+
+
+def _foreseen(target: Target, job: Job, shared: Shared) -> Done:
+    """What is to be done for a target, and the result as far as it is known beforehand."""
+    tree = evaluate(target.plan.root, remembered(shared.memory))
+    done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
+    return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
+
+
+def _is_there(done: Done, job: Job, shared: Shared) -> bool:
+    """Whether the target already has this image under its name, and nothing is to be added to it.
+
+    An image with attachments that changes never counts as there: which of them it keeps is only known once it is made.
+    """
+    target, signing, chosen = done.target, job.options.signing, done.target.chosen
+    if done.tree.made is None or not job.destination.kind.keeps_roots:
+        return False
+    root = done.tree.made.descriptor
+    if chosen.attached and root.digest != chosen.root.digest:
+        return False
+    try:
+        with shared.there(job) as there:
+            if there.resolve(target.name).digest != root.digest:
+                return False
+            if not attachments.are_there(target.carried.attached, there):
+                return False
+            if signing is not None and not signed.done(there, job.destination, root, signing):
+                return False
+    except (NotFound, Denied, Invalid):
+        # Nothing is there yet; without permission to read, writing may still be allowed.
+        return False
+    if job.destination.transport == "docker":
+        where = ImageName.parse(job.destination.path)
+        for layer in done.tree.layers():
+            shared.memory.saw(where.host, layer.done.descriptor.digest, where.repository)
+    return True
+
+
+def _written(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
+    """Write what is planned, here or with the help of other machines."""
+    made = None
+    if shared.elsewhere is not None:
+        from converter.conversion import elsewhere
+
+        ((sink, (target,)),) = planned
+        if elsewhere.takes_leaves(job, target.plan.root):
+            made = elsewhere.make_leaves(target.plan.root, job, sink, shared, report)
+        elif elsewhere.takes(job):
+            return [Done(target=target, tree=elsewhere.make(target, job, shared.elsewhere, report), state="written")]
+    done: list[Done] = []
+    with shared.turn(job), ExitStack() as stack:
+        for sink, targets in planned:
+            stack.enter_context(sink)
+            execution = _execution(sink, targets, job.options, shared, report)
+            trees = execution.run([target.plan.root for target in targets], made)
+            written = [
+                Done(target=_as_it_was(target, tree, job.options), tree=tree, state="written")
+                for target, tree in zip(targets, trees, strict=True)
+            ]
+            done += _completed(sink, written, execution, job.options, shared.workers)
+        # At the end of this block, every sink commits, or none does.
+    return done
+
+
+def _execution(sink: Sink, targets: Sequence[Target], options: Options, shared: Shared, report: Report) -> Execution:
+    hosts = options.store.hosts
+    distant = not shared.many and any(target.distant for target in targets)
+    running = Running(
+        jobs=options.threads,
+        copies=options.jobs or DISTANT if distant else options.threads,
+        memory=shared.memory,
+        report=report,
+        link=options.link,
+        halt=hosts.stop if hosts else lambda: None,
+    )
+    return with_threads(sink, shared.workers, running)
+
+
+def _completed(
+    sink: Sink, written: Sequence[Done], execution: Execution, options: Options, workers: Workers
+) -> Iterator[Done]:
+    """The same, once everything else is written: attachments, names, records, signatures."""
+    attached = [one for done in written for one in done.target.carried.attached]
+    with within(attachments.TRAIL):
+        carried = execution.run([one.node for one in attached]) if attached else []
+    for done in written:
+        sink.name(done.target.name, done.tree.done.descriptor)
+    for one, there in zip(attached, carried, strict=True):
+        sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
+    for done in written:
+        if done.target.origin:
+            _record(sink, done, execution, workers)
+        yield replace(done, signatures=_sign(sink, done, options))
+
+
+def _as_it_was(target: Target, tree: Evaluated, options: Options) -> Target:
+    """The target with all attachments of its image, if its digest could not be known in advance and did not change.
+
+    Raises LossRefused if the caller forbids losses and the target has no place for some of them.
+    """
+    chosen = target.chosen
+    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
+        return target
+    carried = signed.carry(chosen.attached, tree.documents(), origin.place_of(target.destination), chosen.fetch)
+    others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
+    planned = replace(target.plan, losses=(*others, *carried.losses))
+    refuse(planned, chosen.root, options)
+    return replace(target, carried=carried, plan=planned, origin=False)
+
+
+def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
+    """Write the origin record of the image just written, before the sink commits."""
+    from converter.conversion.recording import record
+
+    with ExitStack() as files:
+        made = record(done.target.chosen.before, done.tree, files, workers)
+        execution.run([made.node])
+        sink.attach(made.attachment)
+
+
+def _sign(sink: Sink, done: Done, options: Options) -> Shown:
+    """Add the requested signatures before the sink commits."""
+    if options.signing is None:
+        return ()
+    target, root = done.target, done.tree.done.descriptor
+    location = replace(target.destination, name=target.name)
+    store = options.target_store or options.store
+    return signed.add(sink, location, root, target.carried.attached, signing=options.signing, store=store)
+
+
+def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
+    """The same, after signing a file, which must exist first."""
+    signing, destination = job.options.signing, done.target.destination
+    if signing is None or done.tree.node.media_type not in types.WHOLE:
+        return done
+    more = signed.add_beside(destination, signing, shared.store(job, destination))
+    return replace(done, signatures=(*done.signatures, *more))

@@ -1,0 +1,152 @@
+"""What the jobs of a run share: what is remembered, open stores, blobs that several read, and other machines."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from converter.cache import Memory
+from converter.conversion.job import Job, source_store, target_store
+from converter.events import Report
+from converter.formats.documents import remembering
+from converter.model.reference import Location
+from converter.ports import Sink, Source
+from converter.stores import StoreOptions, open_sink, open_source
+from converter.streams.workers import Workers
+
+if TYPE_CHECKING:
+    from converter.conversion.elsewhere import Elsewhere
+    from converter.conversion.open_stores import OpenStores
+    from converter.stores.spool import Spool
+
+
+class Shared:
+    """Opens the ends of the jobs of one run. A context manager.
+
+    With ``many`` jobs, blobs from other machines are kept for later jobs, stores of many images are opened once, and
+    what is at a destination already is not written again. ``elsewhere`` is the port to other machines, if they help.
+    """
+
+    def __init__(
+        self, memory: Memory, workers: Workers, *, many: bool = False, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.memory = memory
+        self.workers = workers
+        self.many = many
+        self.elsewhere = elsewhere
+        self._kept = ExitStack()
+        self._spool: Spool | None = None
+        self._stores: OpenStores | None = None
+        self._folders: list[Path] = []
+        self._turns: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._kept.enter_context(remembering(self.memory))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open, and remove the folders that were made for files which then failed, deepest first."""
+        self._kept.close()
+        for folder in sorted(self._folders, key=lambda each: len(each.parts), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of blobs fetched from other machines, as far as they were kept."""
+        return self._spool.fetched if self._spool is not None else 0
+
+    @contextmanager
+    def source(self, job: Job) -> Iterator[tuple[Source, Callable[[], None]]]:
+        """The source of a job, and a function to call before blobs are read again: they are then fetched once."""
+        options = source_store(job.options)
+        if self.many and _has_many(job.source):
+            with self._opened().source(job.source, options) as source:
+                yield source, _cheap
+            return
+        opened = open_source(job.source, options)
+        if opened.local:
+            with opened as source:
+                yield source, _cheap
+            return
+        from converter.stores.spool import SharedSource
+
+        if self.memory.blobs is not None:
+            from converter.conversion.caching import CachedSource
+
+            opened = CachedSource(opened, self.memory.blobs)
+        with SharedSource(opened, self._spooled(), holding=self.many) as shared:
+            yield shared, shared.hold
+
+    @contextmanager
+    def there(self, job: Job) -> Iterator[Source]:
+        """The destination as a source; one of many images is seen as it was before this run wrote to it."""
+        options = replace(target_store(job.options, job.source, job.destination), hints=False)
+        opened = self._opened().source if _has_many(job.destination) else open_source
+        with opened(job.destination, options) as source:
+            yield source
+
+    def store(self, job: Job, destination: Location) -> StoreOptions:
+        """How to access a destination; a mirror of many images replaces files that are images of the same kind."""
+        return replace(target_store(job.options, job.source, destination), mirror=self.many)
+
+    def sink(self, job: Job, destination: Location, report: Report) -> Sink:
+        """A destination; in a registry, with what is remembered of its other repositories."""
+        store = replace(self.store(job, destination), report=report)
+        if destination.transport != "docker":
+            return open_sink(destination, store)
+        from converter.conversion.holders import HolderSink
+
+        return HolderSink(destination, store, self.memory)
+
+    @contextmanager
+    def turn(self, job: Job) -> Iterator[None]:
+        """Hold the turn to write of one of many jobs; makes the folder that its file will be in.
+
+        A layout shows blobs only once an image is committed, so jobs write to it one after the other, and each finds
+        what earlier ones brought.
+        """
+        if not self.many or job.destination.transport in ("docker", "docker-daemon"):
+            yield
+            return
+        with self._lock:
+            turn = self._turns.setdefault(job.destination.path, threading.Lock())
+        with turn:
+            if job.destination.kind.ending is not None:
+                path = Path(job.destination.path).parent
+                missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+                path.mkdir(parents=True, exist_ok=True)
+                self._folders += missing
+            yield
+
+    def _spooled(self) -> Spool:
+        from converter.stores.spool import MOST, Spool
+
+        with self._lock:
+            if self._spool is None:
+                self._spool = self._kept.enter_context(Spool(MOST if self.many else sys.maxsize))
+            return self._spool
+
+    def _opened(self) -> OpenStores:
+        from converter.conversion.open_stores import OpenStores
+
+        with self._lock:
+            if self._stores is None:
+                self._stores = OpenStores()
+                self._kept.callback(self._stores.close)
+            return self._stores
+
+
+def _cheap() -> None:
+    """Reading a blob again costs little."""
+
+
+def _has_many(place: Location) -> bool:
+    """Whether the place may hold other images too; true for a bare path, whose type is not yet known."""
+    return place.kind.holds == "several" or not place.transport
