@@ -21,8 +21,7 @@ from converter.model.image import Attachment, images
 from converter.model.limits import KIB
 from converter.plan import Copy, Evaluated, Verbatim, Write
 from converter.ports import Fetch
-from converter.stores.media.temporary import spool, spooled, write_spool
-from converter.streams import Blocks
+from converter.streams import Blocks, spool
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.content import remade, uncompressed
@@ -185,7 +184,7 @@ class _Making:
 
         def kept() -> Blocks:
             for block in tar:
-                write_spool(fd, block)
+                spool.write(fd, block)
                 yield block
 
         return Files.of(kept()), partial(file_blocks, fd)
@@ -198,13 +197,13 @@ class _Making:
         return content, passed.size
 
     def _temporary(self) -> int:
-        fd = spool()
+        fd = spool.unnamed_file()
         self._files.callback(os.close, fd)
         return fd
 
     def _spooled(self, blocks: Blocks) -> Known:
         meter = Meter()
-        fd = spooled(hashed(blocks, meter))
+        fd = spool.parked(hashed(blocks, meter))
         self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
         return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))

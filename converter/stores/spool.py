@@ -12,9 +12,8 @@ from converter.model.digest import Digest
 from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.lending import Lending
-from converter.stores.media.temporary import spooled
 from converter.stores.wrapped import WrappedSource
-from converter.streams import Block
+from converter.streams import Block, spool
 from converter.streams.blocks import file_blocks
 
 MOST = 4 * GIB
@@ -47,7 +46,7 @@ class Spool:
         with self._held.use(known.descriptor.digest) as held:
             with held.lock:
                 if held.fd < 0:
-                    held.fd = spooled(known.blocks())
+                    held.fd = spool.parked(known.blocks())
                     held.size = os.fstat(held.fd).st_size
                     with self._lock:
                         self.fetched += held.size

@@ -8,8 +8,7 @@ from contextvars import copy_context
 from threading import Condition, Thread
 
 from converter.errors import Invalid
-from converter.stores.media.temporary import spool, write_spool
-from converter.streams import Block, Blocks
+from converter.streams import Block, Blocks, spool
 from converter.streams.ahead import ahead
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 
@@ -22,7 +21,7 @@ class Spooled:
     """
 
     def __init__(self, blocks: Blocks, most: int | None = None) -> None:
-        self._fd = spool()
+        self._fd = spool.unnamed_file()
         self._most = most
         self._there = 0
         self._ended = self._left = False
@@ -71,7 +70,7 @@ class Spooled:
                 for block in source:
                     if self._left:
                         break
-                    write_spool(self._fd, block)
+                    spool.write(self._fd, block)
                     self._tell(len(block))
                     if self._most is not None and self._there > self._most:
                         break

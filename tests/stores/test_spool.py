@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import errno
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,9 +11,9 @@ from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.media import temporary
 from converter.stores.memory import MemorySource, MemoryStore
 from converter.stores.spool import SharedSource, Spool
+from converter.streams import spool as disk
 
 
 def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:
@@ -47,10 +47,7 @@ def test_what_is_wrong_is_fetched_again() -> None:
 
 
 def test_a_disk_that_is_full_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(temporary, "write_all", full)
+    monkeypatch.setattr(disk, "unnamed_file", lambda: os.open("/dev/full", os.O_RDWR))
     with Spool() as spool, pytest.raises(StorageFailed, match="no space left on device"):
         list(spool.blocks(counted(b"data", [])))
 

@@ -18,9 +18,9 @@ from converter.stores.docker_daemon.engine import Engine, engine_of
 from converter.stores.media import Documents
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
-from converter.stores.media.temporary import spooled
 from converter.stores.names_only import NamesOnly
 from converter.stores.options import StoreOptions
+from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK
 
 __all__ = ["DaemonSink", "EngineTarget", "open_sink", "open_source"]
@@ -37,7 +37,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         if not location.path:
             names = engine.names()
             return NamesOnly(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
-        fd = spooled(engine.save(location.path))
+        fd = spool.parked(engine.save(location.path))
     finally:
         engine.close()
     try:

@@ -14,7 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.model.reference import STDIN
 from converter.stores.disk import READ, disk, shown
-from converter.stores.media.temporary import spooled
+from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect, start_of
@@ -148,7 +148,7 @@ def unpacked(source: int, limits: Limits | None = None) -> int:
         if codec is None:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"
             raise Invalid(f"got {what}, want a tar, perhaps compressed")
-        target = spooled(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
+        target = spool.parked(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
     except BaseException:
         os.close(source)
         raise
@@ -169,7 +169,7 @@ def open_bytes(path: Path) -> int:
                 return source
             if str(path) not in STDIN:
                 raise Invalid(f"{shown(path)} is not a regular file (standard input is -)")
-            target = spooled(_piped(source))
+            target = spool.parked(_piped(source))
         except BaseException:
             os.close(source)
             raise

@@ -9,8 +9,9 @@ from pathlib import Path
 from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
 from converter.stores.disk import disk, shown, sync_directory, write_all
-from converter.stores.media.temporary import Temporary, spool, temporary_file
+from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
+from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
@@ -34,7 +35,7 @@ class OutFile:
         """Open it. Raises AlreadyExists, Invalid for a directory, NotFound if the parent directory does not exist."""
         if is_stream(self._path):
             self._overwriting.require_stream(self._path)
-            self.fd = spool()
+            self.fd = spool.unnamed_file()
             return
         with disk(self._path, "write"):
             self._path = Path(os.path.realpath(self._path.parent), self._path.name)

@@ -13,9 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from converter.model.content import Blocks
-from converter.stores.disk import disk, existing_ancestor, renamable, shown, write_all
-from converter.streams.blocks import closing
+from converter.stores.disk import disk, existing_ancestor, renamable, shown
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -155,38 +153,6 @@ def _new(directory: Path) -> Path:
     path = directory / f".transship-{os.urandom(8).hex()}"
     _MADE[path] = os.getpid()
     return path
-
-
-def spool() -> int:
-    """An unnamed file, gone when closed, for what must be read more than once or written at the end."""
-    import tempfile
-
-    directory = Path(tempfile.gettempdir())
-    # /tmp is often memory; an image belongs on a disk. Setting TMPDIR overrides this.
-    roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
-    if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
-        directory = roomy
-    with disk(directory, "write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
-        return os.dup(file.fileno())
-
-
-def write_spool(fd: int, data: bytes | memoryview) -> None:
-    """Append to such a file. Raises StorageFailed."""
-    with disk("a temporary file", "write"):
-        write_all(fd, data)
-
-
-def spooled(blocks: Blocks) -> int:
-    """The blocks in an unnamed file, open for reading."""
-    target = spool()
-    try:
-        with closing(blocks) as source:
-            for block in source:
-                write_spool(target, block)
-    except BaseException:
-        os.close(target)
-        raise
-    return target
 
 
 def clean(directory: Path) -> None:

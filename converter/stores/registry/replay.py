@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from converter.model.content import Blocks
 from converter.model.digest import Digest, new_hasher
 from converter.model.limits import MIB
-from converter.stores.disk import disk
-from converter.stores.media.temporary import spool, write_spool
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, skipped
+from converter.streams.spool import Spool
 
 IN_MEMORY = 4 * MIB
 """Bytes held in memory; more go to an unnamed temporary file."""
@@ -29,7 +27,7 @@ class Replay:
         self._blocks = blocks
         self._algorithm = algorithm
         self._source = iter(blocks)
-        self._kept: _Kept | None = None
+        self._kept: Spool | None = None
         self._hasher = new_hasher(algorithm) if algorithm else None
         self.size = 0
         self.ended = False
@@ -39,7 +37,7 @@ class Replay:
     def keep(self) -> None:
         """Keep what passes from now on, so that it can be read in parts."""
         if self._kept is None:
-            self._kept = _Kept()
+            self._kept = Spool(IN_MEMORY)
             self._restart()
 
     def close(self) -> None:
@@ -79,7 +77,7 @@ class Replay:
     def _held(self, offset: int) -> bytes | None:
         if self._kept is None or offset >= self.size:
             return None
-        return self._kept.read(offset)
+        return self._kept.read(offset, COPY_BLOCK)
 
     def _next(self) -> Block | None:
         for block in self._source:
@@ -104,34 +102,3 @@ class Replay:
             self._hasher = new_hasher(self._algorithm) if self._algorithm else None
             self.size = 0
             self.ended = False
-
-
-class _Kept:
-    """Append-only bytes: few are in memory, many in an unnamed file."""
-
-    def __init__(self) -> None:
-        self._memory = bytearray()
-        self._fd = -1
-
-    def append(self, block: Block) -> None:
-        """Append a block. Raises StorageFailed, as an OSError would look like one of the connection it is sent over."""
-        if self._fd < 0 and len(self._memory) + len(block) > IN_MEMORY:
-            self._fd = spool()
-            write_spool(self._fd, memoryview(self._memory))
-            self._memory = bytearray()
-        if self._fd < 0:
-            self._memory += block
-        else:
-            write_spool(self._fd, block)
-
-    def read(self, offset: int) -> bytes:
-        """Some bytes from ``offset``."""
-        if self._fd < 0:
-            return bytes(self._memory[offset : offset + COPY_BLOCK])
-        with disk("a temporary file", "read"):
-            return os.pread(self._fd, COPY_BLOCK, offset)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1

@@ -10,13 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from tempfile import SpooledTemporaryFile
-from typing import IO
 
 from converter.errors import Invalid
 from converter.model.limits import MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
+from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.names import PREFIX
 from converter.streams.tar.scan import Scanner
@@ -24,9 +23,6 @@ from converter.streams.tar.scan import Scanner
 MAGIC = b"transship borrowed tar 1\n"
 LEAST = 64
 """Bytes of a file, at least; a smaller one costs no more verbatim than by reference."""
-
-IN_MEMORY = 1 * MIB
-"""Bytes kept in memory of a file being looked up; a larger one waits on disk until it is found or not."""
 
 LITERAL_MOST = 1 * MIB
 DELTA_MOST = 1 * MIB
@@ -118,17 +114,16 @@ def _described(blocks: Blocks, files: Files, lend: Lend, limits: Limits) -> Iter
         for entry in scanner:
             yield from literal.add(entry.raw)
             if entry.size >= LEAST:
-                with SpooledTemporaryFile(max_size=IN_MEMORY) as held:
+                with Spool() as held:
                     hasher = sha256()
                     for view in entry.payload:
                         hasher.update(view)
-                        held.write(view)
+                        held.append(view)
                     place = files.place(entry.size, hasher.digest())
                     if place is not None:
                         yield from literal.flush()
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
-                        held.seek(0)
                         yield from _residue(held, literal, *files.like(entry.name), lend)
             for view in entry.body:
                 yield from literal.add(view)
@@ -139,10 +134,10 @@ def _described(blocks: Blocks, files: Files, lend: Lend, limits: Limits) -> Iter
     yield _END
 
 
-def _residue(held: IO[bytes], literal: _Literal, start: int, size: int, lend: Lend) -> Iterator[Block]:
+def _residue(held: Spool, literal: _Literal, start: int, size: int, lend: Lend) -> Iterator[Block]:
     """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
-    while data := held.read(DELTA_MOST if size else BLOCK):
+    while data := held.read(at, DELTA_MOST if size else BLOCK):
         around = _around(len(data))
         first = min(max(at - around, 0), size)
         other = b"".join(map(bytes, lend(start + first, min(at + len(data) + around, size) - first)))

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
-from converter.errors import Invalid, StorageFailed
-from converter.model.limits import MIB
-from converter.streams import BLOCK, Block, Blocks
+from converter.errors import Invalid
+from converter.streams import Block, Blocks
+from converter.streams.spool import Spool
 from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.rename import relinked, renamed
-
-IN_MEMORY = 1 * MIB
-"""Bytes of hidden files, in all, that are kept in memory before they go to disk."""
 
 
 class Link(NamedTuple):
@@ -61,8 +57,7 @@ class Links:
         self._write = write
         self._held = held
         self._dangling = dangling
-        self._spool = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() ends it
-        self._end = 0
+        self._spool = Spool()
         self._kept = False
         self._late: dict[tuple[bytes, int], File] = {}
         self.wanted: dict[bytes, dict[int, File]] = {}
@@ -129,9 +124,7 @@ class Links:
         """Forget what only links of the layer just read could refer to."""
         self.local = {}
         if not self._kept:
-            self._end = 0
-            self._spool.seek(0)
-            self._spool.truncate()
+            self._spool.clear()
 
     def finish(self) -> Iterator[Block]:
         """After all layers: write links to later files of their own layer, and links to nothing if allowed.
@@ -182,32 +175,13 @@ class Links:
         return self._write(link.raw if link.target == name else relinked(link.raw, name))
 
     def _keep(self, raw: bytes, body: Blocks) -> Spooled:
-        start = self._end
-        size = 0
-        try:
-            self._spool.seek(start)
-            self._spool.write(raw)
-            for block in body:
-                size += self._spool.write(block)
-        except OSError as error:
-            raise StorageFailed(f"spool for hidden files: got {error.strerror!r}, want room for them") from error
-        self._end = start + len(raw) + size
-        return Spooled(start, len(raw), size)
+        start = self._spool.size
+        self._spool.append(raw)
+        return Spooled(start, len(raw), sum(map(self._spool.append, body)))
 
-    def _kept_file(self, spooled: Spooled) -> tuple[bytes, Iterator[bytes]]:
-        self._spool.seek(spooled.start)
-        raw = self._spool.read(spooled.head)
-
-        def body() -> Iterator[bytes]:
-            position, left = spooled.start + spooled.head, spooled.size
-            while left:
-                self._spool.seek(position)
-                data = self._spool.read(min(left, BLOCK))
-                position += len(data)
-                left -= len(data)
-                yield data
-
-        return raw, body()
+    def _kept_file(self, spooled: Spooled) -> tuple[bytes, Iterator[Block]]:
+        start = spooled.start + spooled.head
+        return self._spool.read(spooled.start, spooled.head), self._spool.blocks(start, spooled.size)
 
 
 def _known(found: File | bytes) -> File:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from tempfile import SpooledTemporaryFile
 from typing import Self
 
-from converter.errors import StorageFailed
-from converter.model.limits import MIB
+from converter.streams.spool import Spool
 
-IN_MEMORY = 1 * MIB
-"""Bytes kept in memory before the file goes to disk."""
 _WINDOW = 4096
 _LENGTH = 4
 
@@ -22,7 +18,7 @@ class Records:
     """
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() ends it
+        self._spool = Spool()
         self._added: list[bytes] = []
         self._window, self._start = b"", 0
         self.end = 0
@@ -37,7 +33,7 @@ class Records:
 
     def close(self) -> None:
         """Delete the temporary file."""
-        self._file.close()
+        self._spool.close()
 
     def __len__(self) -> int:
         return self._count
@@ -73,15 +69,10 @@ class Records:
 
     def _read(self, place: int, size: int) -> int:
         """Reload the window; returns the place's offset in it."""
-        self._file.seek(place)
-        self._window, self._start = self._file.read(max(size, _WINDOW)), place
+        self._window, self._start = self._spool.read(place, max(size, _WINDOW)), place
         return 0
 
     def _write(self) -> None:
-        try:
-            self._file.seek(0, 2)
-            self._file.write(b"".join(self._added))
-        except OSError as error:
-            raise StorageFailed(f"temporary file: got {error.strerror!r}, want room for a list of files") from error
+        self._spool.append(b"".join(self._added))
         self._added.clear()
         self._window = b""

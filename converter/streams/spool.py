@@ -1,0 +1,124 @@
+"""Bytes put aside until they are read again: few in memory, more in an unnamed file on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from converter.errors import StorageFailed
+from converter.model.limits import MIB
+from converter.streams import BLOCK, Block, Blocks
+from converter.streams.blocks import closing, file_blocks
+
+IN_MEMORY = 1 * MIB
+"""Bytes that a spool keeps in memory, unless its user says otherwise."""
+
+
+class Spool:
+    """Append-only bytes that can be read from any offset; ``size`` is how many there are.
+
+    Beyond ``in_memory`` bytes, by default ``IN_MEMORY``, all of them go to an unnamed file. Raises StorageFailed, as an
+    OSError could be taken for one of the connection that the bytes come from.
+    """
+
+    def __init__(self, in_memory: int | None = None) -> None:
+        self.size = 0
+        self._in_memory = IN_MEMORY if in_memory is None else in_memory
+        self._memory = bytearray()
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, data: Block) -> int:
+        """Append bytes; returns how many."""
+        if self._fd < 0 and self.size + len(data) > self._in_memory:
+            self._fd = unnamed_file()
+            write(self._fd, self._memory)
+            self._memory = bytearray()
+        if self._fd < 0:
+            self._memory += data
+        else:
+            write(self._fd, data)
+        self.size += len(data)
+        return len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most ``size`` bytes from ``offset``; fewer only at the end."""
+        if self._fd < 0:
+            return bytes(self._memory[offset : offset + size])
+        with _room("read"):
+            return os.pread(self._fd, size, offset)
+
+    def blocks(self, offset: int, size: int) -> Iterator[Block]:
+        """``size`` bytes from ``offset``, all of which are there."""
+        if self._fd >= 0:
+            yield from file_blocks(self._fd, offset, size)
+            return
+        for start in range(offset, offset + size, BLOCK):
+            yield self.read(start, min(BLOCK, offset + size - start))
+
+    def clear(self) -> None:
+        """Forget all bytes; the file, if there is one, is kept for others."""
+        self.size = 0
+        self._memory.clear()
+        if self._fd >= 0:
+            with _room("write"):
+                os.ftruncate(self._fd, 0)
+                os.lseek(self._fd, 0, os.SEEK_SET)
+
+    def close(self) -> None:
+        """Free memory and disk; nothing can be read afterwards."""
+        self._memory = bytearray()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def unnamed_file() -> int:
+    """An empty file without a name, gone when closed."""
+    import tempfile
+
+    directory = Path(tempfile.gettempdir())
+    # /tmp is often memory; an image belongs on a disk. Setting TMPDIR overrides this.
+    roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
+    if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
+        directory = roomy
+    with _room("write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
+        return os.dup(file.fileno())
+
+
+def write(fd: int, data: Block | bytearray) -> None:
+    """Append to an unnamed file. Raises StorageFailed."""
+    view = memoryview(data)
+    with _room("write"):
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def parked(blocks: Blocks) -> int:
+    """The blocks in an unnamed file, open for reading."""
+    fd = unnamed_file()
+    try:
+        with closing(blocks) as source:
+            for block in source:
+                write(fd, block)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+@contextmanager
+def _room(want: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StorageFailed(f"cannot {want} a temporary file: {reason} (TMPDIR sets where they are)") from error
