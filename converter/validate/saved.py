@@ -75,7 +75,7 @@ class SavedCheck:
         claim = member(_MANIFEST, f"/{number}/Config")
         data = None
         with self._findings.at(claim, missing=_MISSING):
-            data = self._medium.read_document(row.config)
+            data = self._medium.read_document(row.config) if row.config else None
         seen = data is not None and self._in_layout(Digest.of(data), row.layers)
         document: Mapping[str, Any] = {}
         if data is not None:

@@ -334,6 +334,25 @@ def test_a_saved_layout_knows_the_names_of_both_its_tables() -> None:
         validate_image(f"{archive}:other")
 
 
+@pytest.mark.parametrize(
+    "files, found",
+    [
+        pytest.param(
+            {"manifest.json": b'["row"]'}, ["schema/docker-archive-manifest/type"], id="a row of another type"
+        ),
+        pytest.param({"repositories": b'{"app": 5}'}, ["image/unreadable"], id="names that are no object"),
+        pytest.param({"repositories": b'{"app": {"1": 5}}'}, ["image/unreadable"], id="a layer ID of another type"),
+    ],
+)
+def test_what_an_archive_cannot_be_opened_for_is_invalid(
+    files: dict[str, bytes], found: list[str], tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+
+    assert rules(validate_image(f"docker-archive:{tmp_path}")) == found
+
+
 def test_an_index_that_was_saved_by_its_id_has_the_position_after_the_rows(tmp_path: Path) -> None:
     archive = unpacked("docker-image/valid-newest.tar", tmp_path)
     image = json.loads((archive / "index.json").read_bytes())["manifests"][0]
