@@ -52,9 +52,8 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
+def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI can express and Docker cannot, and what the image's own format tells, once per field."""
-    del settings
     original = item.original
     if original is not None and original.format == name:
         return

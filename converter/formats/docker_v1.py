@@ -102,9 +102,8 @@ def decode(root: Known, fetch: Fetch) -> Image:
     )
 
 
-def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
+def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a manifest that was read and not changed, byte for byte; raises Unsupported for anything else."""
-    del settings
     if not isinstance(item, Image) or item.original is None or item.original.format != name:
         raise Unsupported("got an image of another format, want a schema 1 manifest: this program writes no new ones")
     blobs = {
@@ -131,9 +130,8 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
     )
 
 
-def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
+def losses(_item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
     """Nothing: an item that would lose anything is not encoded at all."""
-    del item, settings
     return ()
 
 

@@ -44,9 +44,8 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
+def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and what the image's own format tells."""
-    del settings
     if isinstance(item, Index) and any("features" in (row.get("platform") or {}) for row in index.rows(item, "docker")):
         yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):

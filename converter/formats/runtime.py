@@ -49,9 +49,8 @@ class Flattened:
         note(accounts, facts)
 
 
-def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
+def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
-    del settings
     image = single(item, whole)
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
@@ -74,9 +73,8 @@ class _Config:
         return dump(runtime_config(self.image, made[0].facts))
 
 
-def losses(item: Item, settings: Settings = DEFAULTS) -> Iterable[Loss]:
+def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
     """What a runtime's configuration cannot or must not express. That files have no history is not reported."""
-    del settings
     if not isinstance(item, Image):
         return
     if item.config.healthcheck:

@@ -49,14 +49,13 @@ def decode(root: Known, fetch: Fetch) -> Image:
     return replace(image, layers=(own_layer(root),), original=Original(format=name, manifest=root))
 
 
-def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
+def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan one ACI, compressed as asked, as it was, or with gzip; ``layered``, one for each layer.
 
     Each of these depends on the one below by its image ID; the node returned is that of the top one. An unchanged ACI
     is copied, or made again from the layer that it became. Raises Unsupported for anything but a single image, and for
     a compression that an ACI may not have.
     """
-    del accepts
     image = single(item, whole)
     if settings.rkt_dev_links:
         image = with_dev_links(image)
