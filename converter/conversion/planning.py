@@ -12,7 +12,7 @@ from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.signed import Carried
-from converter.conversion.targets import format_for, name_for, unloaded
+from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
 from converter.model.content import sources
 from converter.model.descriptor import Descriptor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Target:
-    """One image to be written to one destination, under ``name``."""
+    """One image to be written to one destination, under ``name``; ``remark`` is what a person should know of it."""
 
     destination: Location
     name: str
@@ -38,6 +38,7 @@ class Target:
     plan: Plan
     carried: Carried
     origin: bool = False
+    remark: str = ""
 
     @property
     def distant(self) -> bool:
@@ -59,6 +60,9 @@ def plan(
     With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
     """
     with within(str(destination)):
+        turned = becomes_oci(chosen.item, options, sink.accepts, destination)
+        if turned:
+            options = replace(options, to="oci")
         target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
         unpacked = chosen.unpacked and not destination.kind.plain
@@ -88,6 +92,7 @@ def plan(
             plan=planned,
             carried=carried,
             origin=recorded,
+            remark="written as OCI: Docker manifests cannot hold zstd layers" if turned else "",
         )
 
 

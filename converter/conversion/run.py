@@ -55,7 +55,10 @@ def run(job: Job, shared: Shared, report: Report) -> list[Done]:
         planned: list[tuple[Sink, list[Target]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
-            planned.append((sink, [plan(destination, sink, one, options, library, files=stack) for one in images]))
+            targets = [plan(destination, sink, one, options, library, files=stack) for one in images]
+            for remark in dict.fromkeys(target.remark for target in targets if target.remark and not shared.many):
+                report(Warned(f"{destination}: {remark}"))
+            planned.append((sink, targets))
         if len(job.destinations) > 1:
             hold()
         if options.dry_run or shared.many:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import Usage
+from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.image import Image, Index, Item, images
+from converter.model.image import Artifact, Image, Index, Item, images
 from converter.model.loss import Loss
 from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full
+from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
 from converter.ports import Writer
 from converter.stores import files_written
@@ -54,6 +56,20 @@ def check(destinations: Sequence[Location], images: int) -> None:
             raise Usage(f"got {images} images for {destination}, want one (transship sync has a place for each)")
         if images > 1 and destination.name:
             raise Usage(f"got {images} images for {destination}, want a destination without a name")
+
+
+def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> bool:
+    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and nobody chose a format."""
+    if settings.to or settings.compress is None or settings.compress.codec != "zstd":
+        return False
+    if "oci" not in destination.kind.formats or types.DOCKER_LAYER_ZSTD in accepts:
+        return False
+    entries = item.entries if isinstance(item, Index) else ()
+    return any(map(_of_docker, (item, *(entry.item for entry in entries if entry.item is not None))))
+
+
+def _of_docker(item: Item) -> bool:
+    return not isinstance(item, Artifact) and item.original is not None and item.original.format in ("docker", V1)
 
 
 def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:

@@ -239,11 +239,10 @@ def _kind(layer: Layer) -> str:
 def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Leaf | None:
     label = f"layer[{number}]"
     media_type = _media_type(layer, dialect)
-    made = isinstance(layer.content, Derived)
-    if media_type is None or (made and not _taken(media_type, dialect, accepts)):
+    codec = layer.content.compression.codec if isinstance(layer.content, Derived) else ""
+    if media_type is None or (codec and not _taken(media_type, dialect, accepts)):
         with within(label):
-            wanted = " or ".join(sorted(dialect.codecs))
-            raise Unsupported(f"got a compression that not every reader of {dialect.name} images knows, want {wanted}")
+            raise Unsupported(f"Docker manifests cannot hold {codec or 'such'} layers: use --to oci or --compress gzip")
     algorithm = layer.diff_id.algorithm if layer.diff_id else "sha256"
     if isinstance(layer.content, Derived):
         content = replace(layer.content, algorithm=algorithm)

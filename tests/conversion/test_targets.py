@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 import converter
+from converter.conversion.keywords import Keywords
 from converter.conversion.targets import apart, check, name_for
 from converter.errors import ConverterError, NotFound, Usage
+from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
@@ -20,8 +23,11 @@ from converter.model.reference import FULL_NAME, REF_NAME, Location, called
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
+from tests.builders.disk import stored
 from tests.builders.saved import classic, write_tar
 from tests.stores.copying import copy, sink_at, source_at
+from tests.stores.registry.fake import FakeRegistry
+from tests.stores.registry.pushing import PLAIN
 from tests.trust.origins import v1
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
@@ -204,3 +210,60 @@ def test_a_layer_of_nothing_stays_one(tmp_path: Path) -> None:
         converter.convert(source, target, compress=compress)
         assert converter.validate_image(target).valid
         source = target
+
+
+def docker_list(folder: Path, root: Dialect = DOCKER) -> str:
+    """An index of one Docker image."""
+    store = MemoryStore()
+    row = add_image(store, DOCKER, name="").to_json() | {"platform": {"os": "linux", "architecture": "amd64"}}
+    return stored(store, add_index(store, [row], root), folder / "in")
+
+
+def docker_image(folder: Path) -> str:
+    store = MemoryStore()
+    return stored(store, add_image(store, DOCKER), folder / "in")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(docker_image, id="an image"),
+        pytest.param(docker_list, id="a list"),
+        pytest.param(lambda folder: docker_list(folder, OCI), id="an OCI index that lists a Docker image"),
+    ],
+)
+@pytest.mark.parametrize("compress", ["zstd", "zstd:7"])
+def test_a_docker_image_that_is_to_be_zstd_becomes_one_of_oci_and_that_is_told(
+    tmp_path: Path, source: Callable[[Path], str], compress: str
+) -> None:
+    told: list[Event] = []
+    with FakeRegistry() as registry:
+        converter.convert(
+            source(tmp_path),
+            f"docker://{registry.host}/app:1",
+            compress=compress,
+            platforms="all",
+            store=PLAIN,
+            report=told.append,
+        )
+        stored_types = {media_type for media_type, _ in registry["app"].manifests.values()}
+    assert stored_types <= {types.OCI_MANIFEST, types.OCI_INDEX}
+    said = [event.fact for event in told if isinstance(event, Warned)]
+    assert said == [f"docker://{registry.host}/app:1: written as OCI: Docker manifests cannot hold zstd layers"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"compress": "gzip:9"}, id="gzip at another level"),
+        pytest.param({}, id="no compression"),
+    ],
+)
+def test_a_docker_image_stays_one_where_nothing_needs_oci(tmp_path: Path, options: Keywords) -> None:
+    done = converter.convert(docker_image(tmp_path), f"dir:{tmp_path / 'out'}", **options)
+    assert done.targets[0].media_type == types.DOCKER_MANIFEST
+
+
+def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path) -> None:
+    with pytest.raises(ConverterError, match=r"cannot hold zstd layers: use --to oci or --compress gzip$"):
+        converter.convert(docker_image(tmp_path), f"dir:{tmp_path / 'out'}", to="docker", compress="zstd")
