@@ -38,7 +38,7 @@ _SIGNATURE_PACKETS = (b"\x88", b"\x89", b"\x8a", b"\xc2")
 
 def open_source(location: Location, options: StoreOptions) -> Source:
     """A layout or an archive of one, a ``dir:`` image, a ``docker save`` archive, or an ACI; raises Invalid for the
-    rest.
+    rest. A file whose name ends in ``.aci`` is an ACI, so that its own reader says what is wrong with it.
     """
     path, limits = Path(location.path), options.limits
     if path.is_dir():
