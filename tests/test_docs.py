@@ -34,7 +34,7 @@ def test_the_examples_in_python_run(here: Path, capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert "oci:layout:app sha256:" in told
     assert "True P1 ()" in told
-    assert "('oci:layout:none',) got the name none" in told
+    assert "('oci:layout:none',) no image named \"none\"" in told
     assert told.endswith("cancelled\n")
     made = {path.name for path in here.iterdir()} - {"app.tar", "cosign.key", "cosign.pub"}
     assert made == {"layout", "app.aci", "mirror", "other"}, "what failed and what was stopped has left nothing"

@@ -83,10 +83,10 @@ class Signing:
     def subject(self, root: Descriptor, name: ImageName | None) -> Subject:
         """What is to be signed. Raises Usage if the image has no name, Unsupported for one of schema 1."""
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
-            raise Unsupported("got a schema 1 manifest, want one of schema 2 or OCI to sign (convert it first)")
+            raise Unsupported("cannot sign a schema 1 manifest: convert it to schema 2 or OCI first")
         if name is None:
             options = "--identity NAME:TAG, or --sign-identity where it is made"
-            raise Usage(f"got an image that goes by no name, want the one to sign ({options})")
+            raise Usage(f"the image has no name to sign: add {options}")
         return Subject(root=root, name=name.tagged(), time=self.time)
 
 
@@ -128,9 +128,7 @@ def sign(
             there = _root_at(target, root, store)
             return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
         if not target.kind.adds_blobs:
-            raise Unsupported(
-                f"got {target}, which is written whole, want convert --sign-by, or a registry or a layout"
-            )
+            raise Unsupported(f"cannot add a signature to {target}, which is written whole: use convert --sign-by")
         before = _there_at(target, root, store) if destination else cosign_layers(source, root)
         with open_sink(target, store) as sink:
             return attach(sink, signing.makers, subject, before)
@@ -199,7 +197,7 @@ def _in_directory(folder: Path, there: Digest, maker: Maker, subject: Subject) -
 
 def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
     if isinstance(maker, CosignKey):
-        raise Unsupported("got --lookaside and a cosign key, want an OpenPGP key: cosign looks into registries")
+        raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
     path = beside.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
     return _signed(maker, str(path), subject)
 
@@ -207,10 +205,10 @@ def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
 def _beside(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
     """Sign an ACI: the file as stored. Only signatures, which are kept, may already be in the signature's place."""
     if isinstance(maker, CosignKey):
-        raise Unsupported("got an ACI and a cosign key, want an OpenPGP key (--gpg-key)")
+        raise Unsupported("an ACI is signed with an OpenPGP key: add --gpg-key")
     path = Path(target.path)
     if target.transport not in ("aci", "") or not path.is_file():
-        raise NotFound(f"got {target}, want the file of an ACI to put its signature beside")
+        raise NotFound(f"{target} is not the file of an ACI: a signature is put beside one")
     overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
     overwriting.require(signature_path(path))
     with TemporaryDirectory(prefix="transship-") as folder:

@@ -101,7 +101,7 @@ class AciFile:
             return below
         if self._beside is not None:
             return self._beside.fetch(descriptor)
-        raise NotFound(f"got no blob {descriptor.digest} in {where(self.path)}, want it")
+        raise NotFound(f"blob unknown: {descriptor.digest} in {where(self.path)}")
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
@@ -222,7 +222,7 @@ class AciSink:
         """Make ``root`` the image; its only name is that of the file. Raises Unsupported for a second image."""
         del name
         if self._root is not None and self._root.digest != root.digest:
-            raise Unsupported("got two images for one ACI, want one")
+            raise Unsupported("cannot write two images to one ACI")
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
@@ -231,14 +231,12 @@ class AciSink:
             self._beside.attach(attachment)
             return
         if attachment.descriptor.media_type != types.PGP_SIGNATURE:
-            raise Unsupported(
-                f"got an attachment of type {attachment.descriptor.media_type}, want an OpenPGP signature or a manifest"
-            )
+            raise Unsupported(f"an ACI cannot have an attachment of type {attachment.descriptor.media_type}")
         self._signature = attachment.descriptor.digest
 
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._parts:
-            raise Invalid("got no image for an ACI, want one")
+            raise Invalid("no image was written to the ACI")
         root = self._parts[self._root.digest].file
         needed = {
             digest: part.file
@@ -248,10 +246,10 @@ class AciSink:
         if root.piped:
             if needed:
                 raise Unsupported(
-                    f"got an image with {len(needed)} dependencies for {root.shown}, want a file to write"
+                    f"cannot write an image with {len(needed)} dependencies to {root.shown}: expected a file"
                 )
             if self._beside.entries:
-                raise Unsupported(f"got an attachment for {root.shown}, want a file to write")
+                raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
             root.commit()
             return
         self._require()

@@ -28,7 +28,7 @@ SIGNATURE = 4 * MIB
 def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
     """Add a signature to a ``dir:`` image, under the first free number."""
     if regular_size(folder / "manifest.json") is None:
-        raise NotFound(f"got no image in {folder}, want one")
+        raise NotFound(f"{folder} holds no image")
     return _add(folder, "" if subject == root else f"{subject.encoded}.", data)
 
 

@@ -62,17 +62,17 @@ class Catalogue:
         """
         if position := POSITION.fullmatch(name):
             if int(position[1]) >= len(self.positions):
-                raise NotFound(f"got {name}, want one of {len(self.positions)} images in {self.where}, from @0 on")
+                raise NotFound(f"no image {name} in {self.where}: it holds {len(self.positions)}, from @0 on")
             return self.positions[int(position[1])]
         matching = self._matching(name)
         if len(matching) == 1:
             return next(iter(matching.values()))
         if not self.offers:
-            raise NotFound(f"got {self.where} without an image, want one")
-        got = f"the name {shown(name)}" if name else "no name"
-        if len(matching) > 1:
-            got += f" for {len(matching)} images"
-        raise NotFound(f"got {got} in {self.where}, want one of: {self._listing()}")
+            raise NotFound(f"{self.where} holds no image")
+        if not matching:
+            raise NotFound(f'no image named "{name}" in {self.where} (available: {self._listing()})')
+        named = f'{len(matching)} images named "{name}"' if name else f"{len(matching)} images"
+        raise NotFound(f"{self.where} holds {named}: choose one of {self._listing()}")
 
     def names_of(self, root: Descriptor) -> tuple[str, ...]:
         """Every name that an image is listed under."""

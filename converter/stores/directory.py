@@ -130,7 +130,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
             return Known(descriptor.sized(size), partial(medium.open, name), file=medium.file(name))
     if descriptor.urls:
         return foreign(descriptor, medium.where)
-    raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
+    raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 
 def _media_type(data: bytes, limits: Limits) -> str:
@@ -176,7 +176,7 @@ class DirectorySink:
         """Make ``root`` the image; its name is not stored. Raises Unsupported for a second image."""
         del name
         if self._root is not None and self._root.digest != root.digest:
-            raise Unsupported("got two images for one directory, want one")
+            raise Unsupported("cannot write two images to one directory")
         self._root = root
 
     def attach(self, attachment: Attachment) -> None:
@@ -187,11 +187,11 @@ class DirectorySink:
         elif media_type in types.MANIFESTS | types.INDEXES:
             self._listed.attach(attachment)
         else:
-            raise Unsupported(f"got an attachment of type {media_type}, want a signature of dir: or a manifest")
+            raise Unsupported(f"a directory cannot have an attachment of type {media_type}")
 
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._names:
-            raise Invalid("got no image for a directory, want one")
+            raise Invalid("no image was written to the directory")
         numbers: dict[Digest, int] = {}
         for attachment in self._signed:
             numbers[attachment.subject] = numbers.get(attachment.subject, 0) + 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ASKED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
 
-STOPPED = "got a stop, want no more of any host"
+STOPPED = "stopped: no more requests are made"
 
 PARTING = 1.0
 """Seconds after a stop in which hosts may still be told what is cancelled."""

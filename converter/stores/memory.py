@@ -55,7 +55,7 @@ class MemorySource:
     def fetch(self, descriptor: Descriptor) -> Known:
         data = self._store.blobs.get(descriptor.digest)
         if data is None:
-            raise NotFound(f"got no blob {descriptor.digest} in memory, want it")
+            raise NotFound(f"blob unknown: {descriptor.digest} in memory")
         return Known(descriptor.sized(len(data)), lambda: self._open(descriptor.digest, data))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
@@ -100,7 +100,7 @@ class MemorySink:
             self._new.blobs[made.digest] = data
             return made
         if expected.size not in (-1, len(data)):
-            raise DigestMismatch(f"got {len(data)} bytes, want {expected.size} for {expected.digest}")
+            raise DigestMismatch(f"size mismatch for {expected.digest}: expected {expected.size}, read {len(data)}")
         self._new.blobs[expected.digest] = data
         return expected.retyped(media_type).sized(len(data))
 

@@ -21,7 +21,6 @@ from converter.model.members import lenient, or_empty
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import Offer, in_full
-from converter.stores.disk import shown
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"
@@ -120,8 +119,8 @@ def name_annotations(name: str) -> dict[str, str]:
     if not name:
         return {}
     if not _NAME.fullmatch(name):
-        want = "letters, digits and '.', '_', ':', '@', '/', '+', '-' between (:NAME after the path gives another)"
-        raise Invalid(f"got the name {shown(name)}, want {want}")
+        form = "letters and digits, with ._:@/+- between (:NAME after the path gives another)"
+        raise Invalid(f'invalid name "{name}" in a layout: expected {form}')
     full = full_name(name)
     return {REF_NAME: name} | ({FULL_NAME: full} if full else {})
 

@@ -116,7 +116,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
         return Known(descriptor, at_hand(descriptor.data))
     if descriptor.urls:
         return foreign(descriptor, medium.where)
-    raise NotFound(f"got no blob {descriptor.digest} in {medium.where}, want it")
+    raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 
 def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:

@@ -319,7 +319,7 @@ def test_a_refusal_is_one_line_and_writes_nothing(layout: MemoryStore, capsys: p
     assert main(["convert", "oci:in:nix", "oci:out"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("transship: oci:in:nix: got ")
+    assert told.err.startswith("transship: oci:in:nix: no image named \"nix\" in ")
     assert told.err.count("\n") == 1
     assert not Path("out").exists()
 
@@ -355,7 +355,7 @@ def test_one_of_several_images_has_to_be_named_or_all_are_converted(
     for name, more in (("a", ()), ("b", ("--squash",))):
         assert main(["convert", "oci:in:app", f"oci:two:{name}", *more]) == 0
     assert main(["convert", "oci:two", "oci:out"]) == 1
-    assert "got no name for 2 images in two, want one of: a, b; or --all-images" in capsys.readouterr().err
+    assert "two holds 2 images: choose one of a, b; or --all-images" in capsys.readouterr().err
 
 
 def test_more_images_than_a_conversion_takes(

@@ -108,7 +108,7 @@ def test_a_directory_of_something_else_is_left_alone(
         copy(store, image, sink_at("dir", tmp_path))
     assert files(tmp_path) == {name: b"mine"}
     (tmp_path / "file").touch()
-    with pytest.raises(Invalid, match="no directory"):
+    with pytest.raises(Invalid, match="is not a directory"):
         copy(store, image, sink_at("dir", tmp_path / "file"))
 
 

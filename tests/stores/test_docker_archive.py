@@ -127,8 +127,8 @@ def test_a_directory_of_it_is_the_same_store(tmp_path: Path) -> None:
         pytest.param({"manifest.json": b"[{}]"}, Invalid, "Config: missing", id="a row without a config"),
         pytest.param({"manifest.json": b'[{"Config":"a","config":"b"}]'}, Invalid, "only in case", id="two configs"),
         pytest.param({"manifest.json": b'[{"Config":"../x"}]'}, Invalid, "inside", id="a config out of the archive"),
-        pytest.param({"manifest.json": b'[{"Config":"x"}]'}, NotFound, "no entry x", id="a config that is not there"),
-        pytest.param({"manifest.json": b"[]"}, NotFound, "without an image", id="no image"),
+        pytest.param({"manifest.json": b'[{"Config":"x"}]'}, NotFound, 'no entry "x"', id="a config that is not there"),
+        pytest.param({"manifest.json": b"[]"}, NotFound, "holds no image", id="no image"),
         pytest.param({"x": b""}, NotFound, "neither", id="a tar of something else"),
         pytest.param(old(parent=TOP), Invalid, "own ancestor", id="a layer that is its own parent"),
         pytest.param(old(parent="../../x"), Invalid, "hex", id="a parent out of the archive"),
@@ -496,7 +496,7 @@ def test_several_images_in_one_archive(tmp_path: Path) -> None:
     with source_at("docker-archive", tmp_path / "a.tar") as source:
         assert source.names() == ("app:1", "db:1")
         assert [source.resolve(name).digest for name in source.names()] == [one.digest, two.digest]
-        with pytest.raises(NotFound, match="want one of: app:1, db:1"):
+        with pytest.raises(NotFound, match=r"app:1, db:1"):
             source.resolve("")
 
 

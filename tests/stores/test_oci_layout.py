@@ -155,7 +155,7 @@ def test_names_are_found(
     (layout / "index.json").write_text(json.dumps(index))
     with source_at("oci", layout) as source:
         if want is None:
-            with pytest.raises(NotFound, match="want one of"):
+            with pytest.raises(NotFound, match=r"choose one of|available:|it holds 2"):
                 source.resolve(name)
         else:
             assert source.resolve(name).digest == (one, two)[want].digest
@@ -390,7 +390,7 @@ def test_a_layout_that_vanishes_is_noticed(store: MemoryStore, one: Descriptor, 
     assert sink.has(one)
     sink.name("y", one)
     layout.rename(layout.with_name("elsewhere"))
-    with pytest.raises(StorageFailed, match="any more"):
+    with pytest.raises(StorageFailed, match="was removed from"):
         sink.__exit__(None, None, None)
     assert not layout.exists()
 

@@ -88,7 +88,7 @@ def test_missing_parents_are_made(tmp_path: Path) -> None:
     "before, reason",
     [
         pytest.param(_file_in_it, "not empty", id="a directory with files"),
-        pytest.param(Path.touch, "no directory", id="a file"),
+        pytest.param(Path.touch, "not a directory", id="a file"),
     ],
 )
 def test_what_is_there_is_not_touched(
@@ -246,7 +246,7 @@ def _failing(data: bytes) -> Iterator[bytes]:
 
 
 def test_a_bundle_is_no_device() -> None:
-    with pytest.raises(Invalid, match="is no directory"), open_sink(Location(transport="bundle", path="/dev/null")):
+    with pytest.raises(Invalid, match="is not a directory"), open_sink(Location(transport="bundle", path="/dev/null")):
         pass
 
 

@@ -87,7 +87,7 @@ def test_an_error_comes_after_the_blocks_before_it() -> None:
 def test_an_error_keeps_its_trail() -> None:
     with pytest.raises(DigestMismatch) as caught, within("layer[3]"):
         list(ahead(checked([b"other"], Digest.of(b"bytes"))))
-    assert str(caught.value).startswith("layer[3]: got bytes with the digest")
+    assert str(caught.value).startswith("layer[3]: digest mismatch")
 
 
 def test_closing_ends_the_thread_while_it_waits_for_room() -> None:

@@ -41,11 +41,11 @@ def test_the_right_bytes_pass(size: int | None) -> None:
 @pytest.mark.parametrize(
     "blocks, size, passed, fact",
     [
-        pytest.param([b"abc", b"xyz"], 6, 2, "got bytes with the digest sha256:", id="other bytes, told at the end"),
-        pytest.param([b"abc", b"defg"], 6, 1, "got more than 6 bytes, want 6", id="too many, told before they pass"),
-        pytest.param([b"abc"], 6, 1, "got 3 bytes, want 6", id="too few"),
-        pytest.param([b"abc"], None, 1, "want sha256:", id="too few, of an unknown size"),
-        pytest.param([], 6, 0, "got 0 bytes, want 6", id="none"),
+        pytest.param([b"abc", b"xyz"], 6, 2, "digest mismatch: expected sha256:", id="other bytes, told at the end"),
+        pytest.param([b"abc", b"defg"], 6, 1, "expected 6 bytes, read more", id="too many, told before they pass"),
+        pytest.param([b"abc"], 6, 1, "expected 6 bytes, read 3", id="too few"),
+        pytest.param([b"abc"], None, 1, "digest mismatch: expected sha256:", id="too few, of an unknown size"),
+        pytest.param([], 6, 0, "expected 6 bytes, read 0", id="none"),
     ],
 )
 def test_wrong_bytes_do_not_pass(blocks: list[bytes], size: int | None, passed: int, fact: str) -> None:

@@ -22,6 +22,7 @@ def shown(reason: str) -> str:
     reason = re.sub(r"more than [0-9]+", "more than …", reason)
     reason = re.sub(r"a broken gzip stream \(.*?\)", "a broken gzip stream", reason)
     reason = re.sub(r"read [0-9]+", "read …", reason)
+    reason = re.sub(r"at byte [0-9]+", "at byte …", reason)
     return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
 
 

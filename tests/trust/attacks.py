@@ -93,7 +93,7 @@ FILES = (
         on(V1_ACI, "at /app/environment, want null"),
         on(ACI_ACI, AGAIN),
     ),
-    attack("the ACI below is exchanged for another one", files.below, on(LAYERED, "got no blob")),
+    attack("the ACI below is exchanged for another one", files.below, on(LAYERED, "blob unknown")),
     attack("the ACI below is changed under its name", files.below_changed, on(LAYERED, "digest mismatch")),
     attack(
         "a file is replaced, and the recipe has the old one",
@@ -436,7 +436,9 @@ RECORDS = (
         records.rows(diffID=sha256(b"x")),
         on(OCI_ACI, "without the layer"),
     ),
-    attack("a layer is said to be made of another's blob", records.rows(target=sha256(b"{}")), on(OCI_ACI, "got")),
+    attack(
+        "a layer is said to be made of another's blob", records.rows(target=sha256(b"{}")), on(OCI_ACI, "blob unknown")
+    ),
     attack("a size is no number", records.rows(size="10"), on(OCI_ACI, "size: expected a whole number")),
     attack(
         "a size has a fraction",
@@ -463,7 +465,9 @@ RECORDS = (
     attack(
         "the name only looks alike", records.settings(called="reg\u0456stry.example/app:1"), on(OCI_ACI, "at /name")
     ),
-    attack("an evil image has the same name", records.two_of_one_name, on((*OF_DOCKER, V1, INDEX), "for 2 images")),
+    attack(
+        "an evil image has the same name", records.two_of_one_name, on((*OF_DOCKER, V1, INDEX), "holds 2 images named")
+    ),
     attack("the record is gone", records.stripped, on((*EVERY, INDEX), "got no signature")),
     attack(
         "the record names another subject",
@@ -485,7 +489,7 @@ RECORDS = (
         "the record is of another platform",
         records.another_platform,
         on(INDEX, "got an index in place of"),
-        on(ONE, "got no blob"),
+        on(ONE, "blob unknown"),
     ),
     attack("a key is there twice in the record", records.twice("record"), on(EVERY, 'duplicate key "version"')),
     attack(

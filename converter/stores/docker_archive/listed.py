@@ -84,7 +84,7 @@ def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, seen: set[Digest
     Each of them is read once, however often indexes name it; ``seen`` holds those read already.
     """
     if depth > limits.index_depth:
-        raise LimitExceeded(f"got indexes {depth} deep, want at most {limits.index_depth} (limit: index_depth)")
+        raise LimitExceeded(f"indexes nested {depth} deep: at most {limits.index_depth} (limit: index_depth)")
     attestation = entry.platform is not None and not entry.platform.known
     if attestation or entry.digest in seen or entry.media_type not in types.INDEXES | types.MANIFESTS:
         return

@@ -55,7 +55,7 @@ def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
         algorithm = claimed.algorithm if claimed is not None else "sha256"
         descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG, algorithm)
         if claimed is not None and claimed != descriptor.digest:
-            raise DigestMismatch(f"got bytes with the digest {descriptor.digest}, want {claimed}")
+            raise DigestMismatch(f"digest mismatch: expected {claimed}, computed {descriptor.digest}")
     return descriptor
 
 
@@ -69,7 +69,7 @@ def assemble(blobs: Blobs, saved: Saved) -> Descriptor:
     with within(shown(saved.config)):
         diff_ids = _diff_ids(blobs.medium.read_document(saved.config), blobs.limits)
         if len(saved.layers) != len(diff_ids):
-            raise Invalid(f"got {len(saved.layers)} layers and {len(diff_ids)} diff_ids, want as many of both")
+            raise Invalid(f"{len(saved.layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
     layers = []
     for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True)):
         with within(f"Layers[{number}]"):
@@ -92,7 +92,7 @@ def claimed_digest(name: str) -> Digest | None:
 def _layer(blobs: Blobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
     if blobs.medium.size(name) is None:
         if source is None or not source.urls:
-            raise NotFound(f"got no layer {shown(name)} in {blobs.medium.where}, want it")
+            raise NotFound(f'no layer "{name}" in {blobs.medium.where}')
         media_type = _FOREIGN_TYPES.get(source.media_type, source.media_type)
         return Descriptor(media_type=media_type, digest=source.digest, size=source.size, urls=source.urls)
     return blobs.add_layer(name, claimed_digest(name), diff_id)

@@ -22,7 +22,6 @@ from converter.model.members import lenient
 from converter.model.platform import Platform, choose
 from converter.model.reference import ImageName
 from converter.stores import oci_index
-from converter.stores.disk import shown
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import Target, blob_name
 from converter.stores.oci_layout import Additions
@@ -100,7 +99,7 @@ class DockerArchiveSink:
             return
         reference = ImageName.parse(name).tagged()
         if reference.digest is not None:
-            raise Unsupported(f"got the name {shown(name)} with a digest, want REPO[:TAG]")
+            raise Unsupported(f'a docker-archive cannot hold the name "{name}" with a digest: expected REPO[:TAG]')
         self._named = [(other, image) for other, image in self._named if other != str(reference)]
         self._named.append((str(reference), root))
         self._added.add(root, oci_index.docker_annotations(str(reference)))
@@ -151,7 +150,7 @@ class DockerArchiveSink:
         config = Descriptor.from_json(row.manifest["config"])
         diff_ids = self._diff_ids(config.digest)
         if len(diff_ids) != len(layers):
-            raise Invalid(f"got {len(layers)} layers and {len(diff_ids)} diff_ids, want as many of both")
+            raise Invalid(f"{len(layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
         return {
             "Config": blob_name(config.digest),
             "RepoTags": row.tags or None,
@@ -176,7 +175,7 @@ class DockerArchiveSink:
     def _diff_ids(self, config: Digest) -> list[str]:
         data = self._documents.get(config)
         if data is None:
-            raise Invalid(f"got a manifest without its config {config}, want both")
+            raise Invalid(f"the config {config} of a manifest is missing")
         rootfs = lenient(load_object(data, self._limits), "rootfs", dict)
         return [str(one) for one in lenient(rootfs, "diff_ids", list)]
 

@@ -76,7 +76,7 @@ class TarMedium:
         data = self._document(name, self._found(name))
         for span in self._twice.get(_clean(name), ()):
             if self._document(name, span) != data:
-                raise Invalid(f"got two different entries {shown(name)} in {self.where}, want one")
+                raise Invalid(f'two different entries "{name}" in {self.where}')
         return data
 
     def close(self) -> None:
@@ -110,22 +110,22 @@ class TarMedium:
         while name in self._links:
             name = _clean(self._links[name])
             if name in seen:
-                raise Invalid(f"got links in a circle at {shown(name)} in {self.where}, want a file")
+                raise Invalid(f'links form a circle at "{name}" in {self.where}')
             seen.add(name)
         return self._spans.get(name)
 
     def _found(self, name: str) -> Span:
         span = self._span(_clean(name))
         if span is None:
-            raise NotFound(f"got no entry {shown(name)} in {self.where}, want one")
+            raise NotFound(f'no entry "{name}" in {self.where}')
         if span.sparse:
-            raise Invalid(f"got the entry {shown(name)} of {self.where} as a sparse file, want all of its bytes")
+            raise Invalid(f'entry "{name}" of {self.where} is a sparse file, which cannot be read here')
         return span
 
     def _document(self, name: str, span: Span) -> bytes:
         if span.size > self._limits.document:
             raise LimitExceeded(
-                f"got {shown(name)} with {span.size} bytes, want at most {self._limits.document} (limit: document)"
+                f"{name}: {span.size} bytes: at most {self._limits.document} are allowed (limit: document)"
             )
         return b"".join(file_blocks(self._fd, span.offset, span.size))
 
@@ -147,7 +147,7 @@ def unpacked(source: int, limits: Limits | None = None) -> int:
             return source
         if codec is None:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"
-            raise Invalid(f"got {what}, want a tar, perhaps compressed")
+            raise Invalid(f"{what} is not a tar, nor a compressed one")
         target = spool.parked(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
     except BaseException:
         os.close(source)
@@ -188,5 +188,5 @@ def _clean(name: str) -> str:
         return "/".join(part for part in name.split("/") if part not in ("", "."))
     whole = posixpath.normpath(name.lstrip("/"))
     if whole.startswith(".."):
-        raise Invalid(f"got the name {shown(name)}, want one inside the archive")
+        raise Invalid(f'name "{name}" leads out of the archive: expected one inside')
     return "" if whole == "." else whole

@@ -27,7 +27,7 @@ class DirectoryMedium:
             fd = os.open(path, READ)
             try:
                 if not stat.S_ISDIR(os.fstat(fd).st_mode):
-                    raise Invalid(f"got {self.where}, which is no directory, want one")
+                    raise Invalid(f"{self.where} is not a directory")
             finally:
                 os.close(fd)
 
@@ -46,7 +46,7 @@ class DirectoryMedium:
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         path = self._inside(name)
         if regular_size(path) is None:
-            raise NotFound(f"got no file {shown(name)} in {self.where}, want one")
+            raise NotFound(f"no file {name} in {self.where}")
         return self._blocks(path, offset, size)
 
     def file(self, name: str) -> Path | None:
@@ -56,11 +56,9 @@ class DirectoryMedium:
         path = self._inside(name)
         size = regular_size(path)
         if size is None:
-            raise NotFound(f"got no file {shown(name)} in {self.where}, want one")
+            raise NotFound(f"no file {name} in {self.where}")
         if size > self._limits.document:
-            raise LimitExceeded(
-                f"got {shown(name)} with {size} bytes, want at most {self._limits.document} (limit: document)"
-            )
+            raise LimitExceeded(f"{name}: {size} bytes: at most {self._limits.document} are allowed (limit: document)")
         return b"".join(self._blocks(path, 0, None))
 
     def close(self) -> None:
@@ -79,9 +77,9 @@ class DirectoryMedium:
 
     def _inside(self, name: str) -> Path:
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
-            raise Invalid(f"got the name {shown(name)}, want one inside {self.where}")
+            raise Invalid(f'name "{name}" leads out of {self.where}: expected one inside')
         try:
             os.fsencode(name)
         except UnicodeEncodeError:
-            raise Invalid(f"got the name {shown(name)}, want one that a file can have") from None
+            raise Invalid(f'"{name}" cannot be the name of a file') from None
         return self._path / name

@@ -68,7 +68,7 @@ class LayoutTarget(Staging):
             with disk(self.path, "write"):
                 for digest in self._relied:
                     if regular_size(self.path / blob_name(digest)) is None:
-                        raise StorageFailed(f"got no {digest} in {self.shown} any more, want it, as at the start")
+                        raise StorageFailed(f"{digest} was removed from {self.shown} while it was written")
                 if not self._appears(documents):
                     self._merge(documents)
         finally:
@@ -79,7 +79,7 @@ class LayoutTarget(Staging):
         if not self.path.exists():
             return False
         if not self.path.is_dir():
-            raise Invalid(f"got {self.shown}, which is no directory, want a layout or a new name")
+            raise Invalid(f"{self.shown} is not a directory: expected an OCI layout or a new name")
         with disk(self.path, "read"):
             there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
         # A concurrent or killed writer may be between its first blob and its last file.
@@ -88,7 +88,7 @@ class LayoutTarget(Staging):
         try:
             check_layout(DirectoryMedium(self.path))
         except NotFound:
-            raise Invalid(f"got {self.shown}, which is neither empty nor an OCI layout, want one of them") from None
+            raise Invalid(f"{self.shown} is neither empty nor an OCI layout") from None
         return INDEX in there
 
     def _appears(self, documents: Documents) -> bool:

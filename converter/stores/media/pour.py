@@ -35,7 +35,7 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
     if expected is None:
         return Descriptor(media_type="", digest=meter.digest(), size=size)
     if expected.size not in (-1, size):
-        raise DigestMismatch(f"got {size} bytes, want {expected.size} for {expected.digest}")
+        raise DigestMismatch(f"size mismatch for {expected.digest}: expected {expected.size} bytes, read {size}")
     return expected.sized(size)
 
 

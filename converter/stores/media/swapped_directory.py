@@ -46,9 +46,9 @@ class SwappedDirectory(Staging):
         """Start staging. Raises Invalid if something else is there, StorageFailed."""
         with disk(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
-                raise Invalid(f"got {self.shown}, which is no directory, want one or a new name")
+                raise Invalid(f"{self.shown} is not a directory: expected one or a new name")
             if not self._empty() and not self._replaceable(self.path):
-                raise Invalid(f"got {self.shown}, which is neither empty nor a dir: image, want one of them")
+                raise Invalid(f"{self.shown} is neither empty nor a dir: image")
             for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
                 if self._ours.fullmatch(path.name):
                     self._inputs.refuse(path, path.stat())
@@ -102,7 +102,7 @@ class SwappedDirectory(Staging):
 
     def _move(self, last: str) -> None:
         if not self._empty() and not self._replaceable(self.path):
-            raise Invalid(f"got {self.shown}, which is no such image any more, want one")
+            raise Invalid(f"{self.shown} was changed by something else: it is no dir: image any more")
         names = names_in(self.staged)
         for name in sorted(names, key=lambda name: name == last):
             (self.staged / name).rename(self.path / name)

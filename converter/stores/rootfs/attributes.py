@@ -48,7 +48,7 @@ class Attributes(NamedTuple):
         uid, gid, found = entry.uid, entry.gid, entry.xattrs
         for owner in (uid, gid):
             if not 0 <= owner < NO_CHANGE:
-                raise Invalid(f"entry {shown(entry.name)}: got the owner {owner}, want 0 to {NO_CHANGE - 1}")
+                raise Invalid(f"entry {shown(entry.name)}: owner {owner} is out of range (0 to {NO_CHANGE - 1})")
         mtime_ns = max(-MOST_NS, min(MOST_NS, entry.mtime_ns))
         kept = {key: value for key, value in found.items() if not key.startswith(HOSTS)} if found else None
         return cls(entry.mode, uid, gid, mtime_ns, kept or _NONE)

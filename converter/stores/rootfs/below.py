@@ -73,7 +73,7 @@ class Below:
                 raise
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                raise Invalid(f"entry below {shown(here)}: got no directory there, want one") from None
+                raise Invalid(f"entry below {shown(here)}, which is not a directory") from None
             raise
         os.mkdir(part, 0o700, dir_fd=at)
         made[here] = None

@@ -46,7 +46,7 @@ class RootfsSink:
         try:
             if kind is None:
                 if self._tree is None:
-                    raise Invalid("got no image for a root file system, want one")
+                    raise Invalid("no image was written to the root file system")
                 self._commit(self._tree)
                 self._report(self._tree)
         finally:
@@ -165,7 +165,7 @@ class BundleSink(RootfsSink):
 
     def _commit(self, tree: Unpacked) -> None:
         if self._config is None:
-            raise Invalid("got no configuration for a bundle, want one")
+            raise Invalid("no configuration was written to the bundle")
         place = self._place
         with disk(place.shown, "write"):
             if place.inside:

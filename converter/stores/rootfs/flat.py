@@ -34,7 +34,7 @@ class FlatSink:
         try:
             if kind is None:
                 if self._made is None:
-                    raise Invalid("got no image for a root file system, want one")
+                    raise Invalid("no image was written to the root file system")
                 self._file.commit()
         finally:
             self._file.abort()
@@ -69,11 +69,11 @@ class FlatSink:
 def only_one(made: Descriptor | None, media_type: str, accepts: frozenset[str]) -> None:
     """Raise Unsupported for a second root file system, or for a type not in ``accepts``."""
     if media_type not in accepts:
-        raise Unsupported(f"got a blob of the type {media_type}, want one of {', '.join(sorted(accepts))}")
+        raise Unsupported(f'unsupported media type "{media_type}" (one of: {", ".join(sorted(accepts))})')
     if media_type == types.ROOTFS and made is not None:
-        raise Unsupported("got two images for one root file system, want one")
+        raise Unsupported("cannot write two images to one root file system")
 
 
 def no_place_for(attachment: Attachment) -> Unsupported:
     """The error for an attachment."""
-    return Unsupported(f"got an attachment of type {attachment.descriptor.media_type}, want none at a root file system")
+    return Unsupported(f"a root file system cannot have an attachment of type {attachment.descriptor.media_type}")

@@ -28,7 +28,7 @@ class Place(Staging):
         """
         with disk(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
-                raise Invalid(f"got {self.shown}, which is no directory, want a new name or an empty directory")
+                raise Invalid(f"{self.shown} is not a directory: expected a new name or an empty directory")
             if self.path.is_dir():
                 self._require_empty()
             staging = self.stage()
@@ -46,7 +46,7 @@ class Place(Staging):
         with disk(self.shown, "write"):
             self.sync()
             if not self.renamed():
-                raise Invalid(f"got {self.shown}, which is not empty any more, want it empty")
+                raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
             sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
@@ -97,7 +97,7 @@ class Place(Staging):
         with disk(self.path, "read"):
             there = [name for name in names_in(self.path) if name != OWN and not NAME.fullmatch(name)]
         if there:
-            raise Invalid(f"got {self.shown}, which is not empty, want a new name or an empty directory")
+            raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
 
 
 def _open_up(path: Path) -> None:
