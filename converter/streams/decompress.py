@@ -31,7 +31,7 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
     reached its end has seen the whole stream and its checksums.
     """
     if codec == "openpgp":
-        raise Unsupported("got an OpenPGP-encrypted image, want it decrypted first (gpg --decrypt)")
+        raise Unsupported("the image is encrypted with OpenPGP: decrypt it first with `gpg --decrypt`")
     return _decompressed(blocks, codec, limits or in_force())
 
 
@@ -43,7 +43,7 @@ def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator
     head, whole = peek(blocks, HEAD)
     codec = detect(head) if head else "tar"
     if codec is None:
-        raise Invalid(f"got data that starts with {start_of(head)}, want a tar, perhaps compressed")
+        raise Invalid(f"data that starts with {start_of(head)} is not a tar, nor a compressed one")
     return codec, decompress(whole, codec, limits)
 
 
@@ -73,10 +73,10 @@ def _bounded(blocks: Iterator[Block], feed: Feed | None, limits: Limits) -> Iter
     for block in blocks:
         size += len(block)
         if size > limits.layer:
-            raise LimitExceeded(f"got more than {limits.layer} bytes unpacked, want at most that (limit: layer)")
+            raise LimitExceeded(f"more than {limits.layer} bytes when decompressed (limit: layer)")
         if feed is not None and size > max(RATIO_FROM, limits.ratio * feed.count):
             raise LimitExceeded(
-                f"got {size} bytes from {feed.count}, want at most {limits.ratio} times as many (limit: ratio)"
+                f"{feed.count} bytes decompress to {size}: at most {limits.ratio} times as many (limit: ratio)"
             )
         yield block
 
@@ -150,7 +150,7 @@ def _streams(feed: Feed, start: Callable[[], Unpacker], failure: type[Exception]
             except failure as error:
                 if "limit exceeded" in str(error):
                     raise LimitExceeded(
-                        f"got a stream with a larger dictionary, want at most {window} bytes (limit: window)"
+                        f"the stream needs a dictionary of more than {window} bytes (limit: window)"
                     ) from None
                 raise feed.corrupt(error) from None
             rest = b""

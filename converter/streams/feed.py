@@ -49,8 +49,8 @@ class Feed:
         return len(taken)
 
     def truncated(self) -> Invalid:
-        return Invalid(f"got a {self._codec} stream cut off after {self.count} bytes, want its end")
+        return Invalid(f"unexpected end of the {self._codec} stream after {self.count} bytes")
 
     def corrupt(self, why: object) -> Invalid:
         reason = str(why).strip().rstrip(".") or "corrupt data"
-        return Invalid(f"got a broken {self._codec} stream ({reason}) within its first {self.count} bytes")
+        return Invalid(f"broken {self._codec} stream ({reason}) within its first {self.count} bytes")

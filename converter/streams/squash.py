@@ -209,7 +209,7 @@ def _own(entry: Entry) -> bytes:
 def _refuse(entry: Entry) -> None:
     """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
     if entry.type not in {b"V", b"N"}:
-        raise Unsupported(f"entry {shown(entry.name)}: got the type {shown(entry.type)}, want a file of a file system")
+        raise Unsupported(f"entry {shown(entry.name)}: unsupported type {shown(entry.type)}")
 
 
 @frozen(kw_only=False)

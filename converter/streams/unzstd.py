@@ -31,7 +31,7 @@ def unzstd(feed: Feed, limits: Limits) -> Iterator[bytes]:
         except ZstdError as error:
             if "too much memory" in str(error):
                 raise LimitExceeded(
-                    f"got a zstd frame with a larger window, want at most {limits.window} bytes (limit: window)"
+                    f"the zstd frame needs a window of more than {limits.window} bytes (limit: window)"
                 ) from None
             raise feed.corrupt(error) from None
         if data:

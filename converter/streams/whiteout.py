@@ -44,7 +44,7 @@ def whiteout(path: bytes) -> Whiteout | None:
         if part.startswith(_AUFS):
             return Ignored()
         if part.startswith(PREFIX):
-            raise Invalid(f"whiteout: got {shown(path)}, want nothing below the reserved name {shown(part)}")
+            raise Invalid(f"whiteout {shown(path)}: nothing may be below the reserved name {shown(part)}")
     if not base.startswith(PREFIX):
         return None
     if base == OPAQUE:
@@ -53,5 +53,5 @@ def whiteout(path: bytes) -> Whiteout | None:
         return Ignored()
     removed = base[len(PREFIX) :]
     if removed in {b"", b".", b".."}:
-        raise Invalid(f"whiteout: got {shown(path)}, want the name of something in its directory")
+        raise Invalid(f"whiteout {shown(path)} names nothing in its directory")
     return Removes(directory + b"/" + removed if directory else removed)

@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from converter.errors import CalledOff
 
-STOPPED = "got a stop, want no more"
+STOPPED = "stopped: no more work is done"
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -319,7 +319,7 @@ def test_a_refusal_is_one_line_and_writes_nothing(layout: MemoryStore, capsys: p
     assert main(["convert", "oci:in:nix", "oci:out"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("transship: oci:in:nix: no image named \"nix\" in ")
+    assert told.err.startswith('transship: oci:in:nix: no image named "nix" in ')
     assert told.err.count("\n") == 1
     assert not Path("out").exists()
 

@@ -56,7 +56,9 @@ SPARSE_BOMB = entry(
         pytest.param([link("a", "../outside/secret"), File("a")], "already", id="a file over a link"),
         pytest.param([hard("x", "../outside/secret")], "'..'", id="a hard link that goes up"),
         pytest.param([hard("x", "{}/secret")], "no file", id="an absolute hard link is below the root"),
-        pytest.param([link("a", "../outside"), hard("x", "a/secret")], "not a directory", id="a hard link through a link"),
+        pytest.param(
+            [link("a", "../outside"), hard("x", "a/secret")], "not a directory", id="a hard link through a link"
+        ),
         pytest.param([File("d", "dir"), hard("x", "d")], "no file", id="a hard link to a directory"),
         pytest.param([hard("x", "/")], "no file", id="a hard link to the root"),
         pytest.param([hard("x", "y")], "no file", id="a hard link to nothing"),

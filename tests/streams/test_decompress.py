@@ -83,7 +83,7 @@ def test_skippable_frames_are_skipped() -> None:
 def test_a_stream_cut_at_any_byte_is_refused(codec: Codec) -> None:
     packed = PACK[codec](b"some data, some more data")
     for length in range(len(packed)):
-        with pytest.raises(Invalid, match=f"got a {codec} stream cut off after {length} bytes"):
+        with pytest.raises(Invalid, match=f"unexpected end of the {codec} stream after {length} bytes"):
             list(decompress([packed[:length]] if length else [], codec))
 
 
@@ -97,7 +97,7 @@ def test_a_second_stream_cut_at_any_byte_is_refused(codec: Codec) -> None:
 
 def test_a_skippable_frame_cut_at_any_byte_is_refused() -> None:
     for length in range(1, len(SKIPPABLE)):
-        with pytest.raises(Invalid, match="cut off"):
+        with pytest.raises(Invalid, match="unexpected end"):
             list(decompress([PACK["zstd"](b"one") + SKIPPABLE[:length]], "zstd"))
 
 
@@ -110,7 +110,7 @@ def test_what_follows_a_stream_and_is_none_is_refused(codec: Codec, tail: bytes)
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_another_codec_than_was_said_is_refused(codec: Codec) -> None:
-    with pytest.raises(Invalid, match=f"got a broken {codec} stream"):
+    with pytest.raises(Invalid, match=f"broken {codec} stream"):
         list(decompress([b"this is no compressed data at all"], codec))
 
 
@@ -135,7 +135,7 @@ def test_a_flipped_bit_never_gives_other_bytes(codec: Codec) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_bytes_beyond_the_limit_are_refused(codec: Codec) -> None:
-    with pytest.raises(LimitExceeded, match=r"want at most that \(limit: layer\)"):
+    with pytest.raises(LimitExceeded, match=r"when decompressed \(limit: layer\)"):
         list(decompress([PACK[codec](bytes(2 * MIB))], codec, Limits(layer=MIB)))
     assert sum(map(len, decompress([PACK[codec](bytes(MIB))], codec, Limits(layer=MIB)))) == MIB
 
@@ -210,7 +210,7 @@ def test_a_reserved_zstd_block_is_refused() -> None:
 
 
 def test_an_encrypted_image_is_unsupported() -> None:
-    with pytest.raises(Unsupported, match="got an OpenPGP-encrypted image, want it decrypted first"):
+    with pytest.raises(Unsupported, match="encrypted with OpenPGP: decrypt it first"):
         decompress([b"\x8c\x0d\x04"], "openpgp")
 
 
@@ -250,7 +250,7 @@ def test_plain_finds_the_codec(codec: Codec) -> None:
 def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
     found, blocks = plain([bytes(1024)])
     assert (found, b"".join(blocks)) == ("tar", bytes(1024))
-    with pytest.raises(Invalid, match=r"got data that starts with '\{\}', want a tar"):
+    with pytest.raises(Invalid, match=r"data that starts with '\{\}' is not a tar"):
         plain([b"{}"])
     found, blocks = plain([])
     assert (found, b"".join(blocks)) == ("tar", b"")
@@ -276,5 +276,5 @@ def test_what_the_usual_tools_write_is_read(codec: Codec, command: list[str]) ->
 
 def test_a_member_whose_name_is_megabytes_long_is_refused() -> None:
     packed = b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 3_000_000 + b"\0" + zlib.compress(b"data", wbits=-15)
-    with pytest.raises(Invalid, match=r"got a broken gzip stream \(Gzip header exceeds input buffer size"):
+    with pytest.raises(Invalid, match=r"broken gzip stream \(Gzip header exceeds input buffer size"):
         list(decompress(cut(packed, 100_000), "gzip"))

@@ -19,5 +19,5 @@ def test_exactly_that_many_bytes_or_none() -> None:
     feed = Feed("zstd", iter([b"abc", b"def"]))
     assert feed.exactly(5) == b"abcde"
     assert feed.exactly(0) == b""
-    with pytest.raises(Invalid, match="got a zstd stream cut off after 6 bytes, want its end"):
+    with pytest.raises(Invalid, match="unexpected end of the zstd stream after 6 bytes"):
         feed.exactly(2)

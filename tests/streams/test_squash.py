@@ -265,7 +265,7 @@ REFUSED = [
     pytest.param(link(b"l", b"f"), "got the target 'f', want a file of layer", id="a hard link to nothing"),
     pytest.param(link(b"l", b"l"), "got the target 'l'", id="a hard link to itself"),
     pytest.param(folder(b"d") + link(b"l", b"d"), "got the target 'd'", id="a hard link to a directory"),
-    pytest.param(file(b".wh.."), "want the name of something", id="a whiteout of its own directory"),
+    pytest.param(file(b".wh.."), "names nothing in its directory", id="a whiteout of its own directory"),
     pytest.param(symlink(b".", b"/etc"), "got a file that is no directory", id="a link for the root"),
 ]
 
@@ -277,7 +277,7 @@ def test_refused(layer: bytes, message: str) -> None:
 
 
 def test_what_is_no_file_is_unsupported() -> None:
-    with pytest.raises(Unsupported, match="got the type 'M'"):
+    with pytest.raises(Unsupported, match="unsupported type 'M'"):
         flattened([header(name=b"f", type=b"M")])
 
 

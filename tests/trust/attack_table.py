@@ -20,7 +20,7 @@ def shown(reason: str) -> str:
     reason = re.sub(r"\b[0-9]{5,}\b", "…", reason)
     reason = re.sub(r"\b[0-9]+ bytes", "… bytes", reason)
     reason = re.sub(r"more than [0-9]+", "more than …", reason)
-    reason = re.sub(r"a broken gzip stream \(.*?\)", "a broken gzip stream", reason)
+    reason = re.sub(r"broken gzip stream \(.*\) within", "broken gzip stream within", reason)
     reason = re.sub(r"read [0-9]+", "read …", reason)
     reason = re.sub(r"at byte [0-9]+", "at byte …", reason)
     return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
