@@ -39,7 +39,7 @@ References:
   docker-archive:PATH[:REF|:@N]     what docker save writes, of every generation
   docker-daemon:REF                 the Docker Engine, or podman (DOCKER_HOST)
   docker://HOST/REPO[:TAG|@DIGEST]  a registry
-  oci:PATH[:REF|:@N]                an OCI layout
+  oci:PATH[:REF|:@N|@DIGEST]        an OCI layout
   oci-archive:PATH[:REF]            an OCI layout in a tar
   dir:PATH                          skopeo's directory
   aci:PATH                          an image of rkt

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
+from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
@@ -87,11 +89,16 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
     callback=size_option,
     help="Keep up to this many bytes of blobs for later runs, e.g. 10G.",
 )
+@click.option(
+    "--digestfile",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the digest of the image at the first DEST to a file.",
+)
 @trust_options
 @store_options
 @end_options
 @common
-def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen: Any) -> None:
+def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfile: Path | None, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
     Nothing is visible at any DEST before all of it is there. A file that exists, such as an archive or an ACI, is
@@ -108,8 +115,14 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, **chosen
     cache = None if no_cache else cache_folder()
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
+    if digestfile is not None:
+        if options.dry_run:
+            raise Usage("--dry-run writes nothing: leave out --digestfile")
+        check_writable([digestfile], overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
+    if digestfile is not None:
+        write(digestfile, str(result.digest), overwrite=options.overwrite)
     # If an image goes to standard output, its report goes to standard error.
     out = sys.stderr if to_stdout else sys.stdout
     if flags().json:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
@@ -14,12 +16,15 @@ from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, show_row, size
-from converter.formats import own_name
+from converter.cli.values import filled
+from converter.errors import Unsupported, Usage
+from converter.formats import document_in, own_name
 from converter.model.content import Content, Known, Layer
 from converter.model.describe import describe
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.reference import REF_NAME, Location, called
+from converter.transform.platforms import select
 
 if TYPE_CHECKING:
     from converter.trust.signature import Signature
@@ -35,30 +40,110 @@ EXAMPLES = """\b
 Examples:
   transship inspect docker://registry.example/app:1
   transship inspect app.tar --json
+  transship inspect oci:app --format '{{.Digest}}'
+  transship inspect docker://registry.example/app:1 --platform linux/arm64 --config
 """
 
 
 @click.command("inspect", epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="The image of an index for this platform, not the index.")
+@click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte; of an ACI, its manifest.")
+@click.option("--config", is_flag=True, help="Print the configuration byte for byte; of an index, --platform's.")
+@click.option(
+    "--format",
+    "template",
+    metavar="TEMPLATE",
+    help="Print values: '{{.Digest}}', or a path into --json such as config.env.",
+)
 @content_trust_option
 @store_options
 @common
-def command(reference: str, content_trust: dict[str, bytes]) -> None:
+def command(
+    reference: str,
+    *,
+    platform: str | None,
+    raw: bool,
+    config: bool,
+    template: str | None,
+    content_trust: dict[str, bytes],
+) -> None:
     """Describe the image REF. Only its documents are read, not its layers; an ACI is read completely.
 
-    With --json: the neutral model, the same for images of every format (transship schema image).
+    With --json: the neutral model, the same for images of every format (transship schema image). --format knows its
+    members, and name, digest, media_type, size, format, image_id, os, architecture, variant, env and labels.
     """
-    with reading(reference, store()) as opened:
-        about = subjects(opened.root, opened.item)
+    forms = {"--json": flags().json, "--raw": raw, "--config": config, "--format": template is not None}
+    if len(asked := [name for name, given in forms.items() if given]) > 1:
+        raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")
+    with reading(reference, store()) as whole:
+        opened = _chosen(whole, platform, config=config)
+        if raw or config:
+            sys.stdout.buffer.write(_config_of(opened) if config else _raw(opened))
+            return
+        about = subjects(whole.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = signatures_of(opened, attached, content_trust)
-        if flags().json:
+        if flags().json or template is not None:
             signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
-            show_json(describe(opened.item, attached) | signed)
+            document = describe(opened.item, attached) | signed
+            if template is None:
+                show_json(document)
+            else:
+                show(filled(template, _values(opened, document)))
             return
         show(reference, colour=BOLD)
         for label, value in (*rows(opened, attached), *signature_rows(signatures)):
             show_row(f"  {label:<12}", value)
+
+
+def _chosen(opened: Opened, platform: str | None, *, config: bool) -> Opened:
+    """What a reference names, or one image of it; an index has no configuration, so this machine's image is taken."""
+    if platform is None and not (config and isinstance(opened.item, Index)):
+        return opened
+    from converter.model.platform import host
+
+    item = select(opened.item, (platform or str(host()),), opened.read)
+    assert item.original is not None
+    return replace(opened, item=item, root=item.original.manifest.descriptor)
+
+
+def _raw(opened: Opened) -> bytes:
+    if _is_aci(opened.item):
+        return document_in(opened.source.fetch(opened.root))
+    return manifest_of(opened)
+
+
+def _config_of(opened: Opened) -> bytes:
+    item = opened.item
+    if not isinstance(item, Image) or item.original is None or item.original.config is None:
+        raise Unsupported("no configuration of its own: --raw prints the document that it has")
+    return item.original.config.read()
+
+
+def _values(opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
+    """What ``--format`` may ask for."""
+    item = opened.item
+    manifest = None if item.original is None else item.original.manifest.descriptor
+    own: dict[str, Any] = {
+        "name": _name(opened),
+        "digest": str(opened.root.digest),
+        "media_type": manifest.media_type if manifest else "",
+        "size": manifest.size if manifest else 0,
+        "format": item.original.format if item.original else "",
+        "image_id": _image_id(opened),
+    }
+    if isinstance(item, Image):
+        own |= {
+            "os": item.platform.os,
+            "architecture": item.platform.architecture,
+            "variant": item.platform.variant,
+            "created": item.created,
+            "author": item.author,
+            "env": list(item.config.env),
+            "labels": dict(item.config.labels),
+        }
+    return own | document
 
 
 def signatures_of(

@@ -32,6 +32,8 @@ _HOST = (
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_AT_DIGEST = re.compile(r"(?P<path>[^:@]+):?(?P<name>@[a-z0-9]+:[0-9a-f]{64,128})")
+"""A path with a digest in place of a name."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAME_LENGTH = 255
 
@@ -155,7 +157,8 @@ class Location:
         if self.transport == "docker":
             return f"docker://{self.path}"
         start = f"{self.transport}:" if self.transport else ""
-        return f"{start}{self.path}" + (f":{self.name}" if self.name else "")
+        by_digest = self.name.startswith("@") and ":" in self.name
+        return f"{start}{self.path}{':' if self.name and not by_digest else ''}{self.name}"
 
 
 def is_name(text: str) -> bool:
@@ -183,6 +186,8 @@ def _split_tag(text: str) -> tuple[str, str]:
 
 
 def _split_path(text: str) -> tuple[str, str]:
+    if found := _AT_DIGEST.fullmatch(text):
+        return found["path"], found["name"]
     start = 2 if _DRIVE.match(text) else 0
     path, _, name = text[start:].partition(":")
     return text[:start] + path, name

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from converter.errors import Invalid, NotFound
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -33,13 +34,22 @@ Found = dict[str, dict[Digest, Descriptor]]
 
 
 class Catalogue:
-    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people.
+    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people; ``fetch``
+    finds what is there by digest without being listed, such as an image of an index.
 
     There may be thousands, and each may be asked for, so they are looked up.
     """
 
-    def __init__(self, *, where: str, offers: Iterable[Offer], positions: Iterable[Descriptor]) -> None:
+    def __init__(
+        self,
+        *,
+        where: str,
+        offers: Iterable[Offer],
+        positions: Iterable[Descriptor],
+        fetch: Callable[[Descriptor], Known] | None = None,
+    ) -> None:
         self.where = where
+        self._fetch = fetch
         self.offers = tuple(offers)
         self.positions = tuple(positions)
 
@@ -58,12 +68,15 @@ class Catalogue:
     def resolve(self, name: str) -> Descriptor:
         """The image that ``name`` means: exactly, else as a reference in another spelling, else by its tag.
 
-        An empty name means the only image. Raises NotFound, listing the images there are.
+        ``@N`` counts from 0, and ``@ALGORITHM:HEX`` is a digest. An empty name means the only image. Raises NotFound,
+        listing the images there are.
         """
         if position := POSITION.fullmatch(name):
             if int(position[1]) >= len(self.positions):
                 raise NotFound(f"no image {name} in {self.where}: it holds {len(self.positions)}, from @0 on")
             return self.positions[int(position[1])]
+        if name.startswith("@"):
+            return self._by_digest(Digest.parse(name[1:]))
         matching = self._matching(name)
         if len(matching) == 1:
             return next(iter(matching.values()))
@@ -77,6 +90,14 @@ class Catalogue:
     def names_of(self, root: Descriptor) -> tuple[str, ...]:
         """Every name that an image is listed under."""
         return self._names.get(root.digest, ())
+
+    def _by_digest(self, digest: Digest) -> Descriptor:
+        for root in (*self.positions, *(offer.root for offer in self.offers)):
+            if root.digest == digest:
+                return root
+        if self._fetch is None:
+            raise NotFound(f"manifest unknown: {digest} in {self.where} (available: {self._listing()})")
+        return self._fetch(Descriptor(media_type="", digest=digest, size=-1)).descriptor
 
     def _matching(self, name: str) -> dict[Digest, Descriptor]:
         """The distinct roots that match by the first rule with any match."""

@@ -103,7 +103,7 @@ class OciLayout:
     def _catalogue(self) -> Catalogue:
         offers = [oci_index.offer(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
         images = tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
-        return Catalogue(where=self.medium.where, offers=images, positions=self.entries)
+        return Catalogue(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:

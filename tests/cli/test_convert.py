@@ -377,3 +377,14 @@ def test_a_target_that_is_a_link_to_itself_is_refused(
     told = capsys.readouterr().err
     assert "loop" in told
     assert "internal error" not in told
+
+
+def test_the_digest_in_a_file(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "oci:in:app", "oci:out:app", "dir:second", "--digestfile", "digest"]) == 0
+    assert main(["inspect", "oci:out:app", "--format", "digest"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == Path("digest").read_text()
+    assert main(["convert", "oci:in:app", "oci:new", "--digestfile", "digest"]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert not Path("new").exists()
+    assert main(["convert", "oci:in:app", "oci:new", "--digestfile", "digest", "--overwrite"]) == 0
+    assert main(["convert", "oci:in:app", "oci:new", "--digestfile", "other", "--dry-run"]) == 2

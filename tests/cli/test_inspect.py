@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from converter.model.platform import Platform
 from converter.schema import check
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.saved import classic, write_tar
 from tests.cli.conftest import put
 
 
@@ -179,7 +181,7 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
     assert check(text.encode(), "image") == ()
     assert json.loads(text)["attachments"][0]["subject"] == str(image.digest)
     assert main(["diff", "oci:in:app", "oci:in:signature"]) == 2
-    assert "got an artifact of the type 'application/vnd.example.signature', want an image" in capsys.readouterr().err
+    assert "cannot compare an artifact of the type 'application/vnd.example.signature'" in capsys.readouterr().err
 
 
 def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
@@ -194,3 +196,81 @@ def test_images_of_one_platform_differ_in_the_version_of_their_system() -> None:
     row = Descriptor.of(b"", types.OCI_MANIFEST, platform=platform)
     told = list(inspect._index(Index(entries=(Entry(descriptor=row),))))[1][1]
     assert told.endswith("windows/amd64  OS version 10.0.20348.1")
+
+
+@pytest.mark.parametrize("at", [pytest.param("@{}", id="as in a registry"), pytest.param(":@{}", id="after a colon")])
+def test_every_manifest_of_a_layout_is_there_by_its_digest(
+    at: str, index: Descriptor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", "oci:multi:app", "--json"]) == 0
+    below = [entry["descriptor"]["digest"] for entry in json.loads(capsys.readouterr().out)["entries"]]
+    for digest in (str(index.digest), *below):
+        assert f"  digest      {digest}" in inspected("oci:multi" + at.format(digest), capsys).splitlines()
+
+
+def test_an_image_that_docker_saved_is_there_by_the_digest_that_it_is_shown_with(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tar(here / "in.tar", classic(tags=["app:1"]))
+    told = inspected("docker-archive:in.tar", capsys).splitlines()
+    digest, image_id = (next(row.split()[-1] for row in told if label in row) for label in ("  digest", "  image ID"))
+    for one in (digest, image_id):
+        assert inspected(f"docker-archive:in.tar@{one}", capsys).splitlines()[1:] == told[1:]
+
+
+@pytest.mark.parametrize("reference", ["oci:in@sha256:{}", "docker-archive:in.tar@sha256:{}", "dir:in@sha256:{}"])
+def test_a_digest_that_is_not_there(
+    reference: str, here: Path, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tar(here / "in.tar", classic(tags=["app:1"]))
+    assert main(["inspect", reference.format("0" * 64)]) == 1
+    assert "0" * 64 in capsys.readouterr().err
+
+
+def test_one_image_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:multi:app", "--platform", "linux/arm64"]) == 0
+    told = capsys.readouterr().out
+    assert "  platform    linux/arm64" in told.splitlines()
+    assert str(index.digest) not in told
+    assert main(["inspect", "oci:multi:app", "--platform", "linux/s390x"]) == 1
+    assert "(available: linux/amd64, linux/arm/v7, linux/arm64)" in capsys.readouterr().err
+
+
+def test_documents_byte_for_byte(index: Descriptor, layout: MemoryStore, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["oci:multi:app", "--raw"], ["oci:in:app", "--raw"]):
+        assert main(["inspect", *arguments]) == 0
+        data = capfd.readouterr().out.encode()
+        assert main(["inspect", arguments[0], "--format", "{{.Digest}}"]) == 0
+        assert str(Digest.of(data)) == capfd.readouterr().out.strip()
+    assert main(["inspect", "oci:multi:app", "--platform", "linux/arm64", "--config"]) == 0
+    data = capfd.readouterr().out.encode()
+    assert json.loads(data)["architecture"] == "arm64"
+    assert main(["inspect", "oci:multi:app", "--platform", "linux/arm64", "--format", "image_id"]) == 0
+    assert str(Digest.of(data)) == capfd.readouterr().out.strip()
+    assert main(["convert", "oci:in:app", "aci:app.aci", "--quiet"]) == 0
+    assert main(["inspect", "aci:app.aci", "--raw"]) == 0
+    assert json.loads(capfd.readouterr().out)["acKind"] == "ImageManifest"
+    assert main(["inspect", "aci:app.aci", "--config"]) == 1
+    assert "--raw prints the document that it has" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "template, told",
+    [
+        pytest.param("{{.Os}}/{{.Architecture}}", "linux/amd64", id="the platform"),
+        pytest.param("{{.Env}}", '["PATH=/bin"]', id="the environment"),
+        pytest.param("labels.org.example.team", "blue", id="a label"),
+        pytest.param("config.stop_signal", "SIGINT", id="a member of the model"),
+        pytest.param("{{.Name}} {{.Format}}", "app oci", id="the name"),
+    ],
+)
+def test_a_value_for_a_script(
+    template: str, told: str, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", "oci:in:app", "--format", template]) == 0
+    assert capsys.readouterr().out == f"{told}\n"
+
+
+def test_one_thing_is_printed(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:in:app", "--raw", "--json"]) == 2
+    assert "--json and --raw print different things: choose one" in capsys.readouterr().err

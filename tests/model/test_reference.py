@@ -54,6 +54,8 @@ def test_names_that_are_none(typed: str) -> None:
     "typed, transport, path, name",
     [
         pytest.param("oci:dir/img:a:b", "oci", "dir/img", "a:b", id="the path ends at its first colon"),
+        pytest.param(f"oci:img@sha256:{'a' * 64}", "oci", "img", f"@sha256:{'a' * 64}", id="a digest"),
+        pytest.param("oci:im@ge:tag", "oci", "im@ge", "tag", id="an at sign that begins no digest"),
         pytest.param("oci:C:\\img:tag", "oci", "C:\\img", "tag", id="a drive letter is not that colon"),
         pytest.param("docker-archive:a.tar:@1", "docker-archive", "a.tar", "@1", id="by position"),
         pytest.param("docker-archive:-", "docker-archive", "-", "", id="standard input"),

@@ -81,6 +81,8 @@ class DockerArchive:
     def resolve(self, name: str) -> Descriptor:
         """As in Source; the root's annotations state the name that was found."""
         stand_in = self._contents.catalogue.resolve(name)
+        if stand_in.digest not in self._contents.roots:
+            return stand_in  # found by its own digest
         if stand_in.digest not in self._made:
             self._made[stand_in.digest] = self._contents.roots[stand_in.digest]()
         root = self._made[stand_in.digest]
@@ -89,6 +91,11 @@ class DockerArchive:
         if names:
             return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
         return root
+
+    def _listed_or_not(self, asked: Descriptor) -> Known:
+        """What has that digest: a root that is only assembled on demand, or a blob."""
+        roots = map(self.resolve, self.names())
+        return self.fetch(next((root for root in roots if root.digest == asked.digest), asked))
 
     def fetch(self, descriptor: Descriptor) -> Known:
         return self._blobs.known(descriptor) or fetch_blob(self.medium, descriptor)
@@ -150,7 +157,10 @@ class DockerArchive:
         others = (offer.root for offer in offers if offer.root.digest not in members)
         positions = (*stand_ins, *others) if rows else entries
         roots |= {entry.digest: _always(entry) for entry in entries if entry.digest not in roots}
-        return Contents(Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions), roots)
+        return Contents(
+            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
+            roots,
+        )
 
     def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
@@ -170,7 +180,10 @@ class DockerArchive:
             roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
             offers.append(Offer(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
-        return Contents(Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions), roots)
+        return Contents(
+            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
+            roots,
+        )
 
     def _is_attached(self, entry: Descriptor) -> bool:
         named = bool(oci_index.offer(entry).names)
