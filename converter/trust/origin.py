@@ -102,7 +102,7 @@ def document(record: Record) -> bytes:
     members = {
         "version": VERSION,
         "root": record.root.bare().to_json(),
-        "settings": record.settings.to_json() | {"called": record.name},
+        "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
         "attachments": [_attachment(one) for one in record.attachments],
         "layers": [_layer(one) for one in record.layers],
     }
