@@ -25,7 +25,7 @@ class Made:
 
     descriptor: Descriptor
     diff_id: Digest | None = None
-    facts: LayerFacts = field(default_factory=LayerFacts, hash=False)
+    facts: LayerFacts = field(default_factory=LayerFacts)
 
 
 @frozen
@@ -48,6 +48,10 @@ class Copy:
 
     inputs: ClassVar[tuple[Node, ...]] = ()
 
+    def __hash__(self) -> int:
+        """Cheap, as plans are looked through often."""
+        return hash((self.label, self.content.descriptor.digest.encoded))
+
 
 Derive = Callable[[tuple[Made, ...]], Derived]
 """A pure function of finished inputs, and a value like the node that has it."""
@@ -64,9 +68,12 @@ class Make:
     content: Derived | Derive
     media_type: str
     diff_id: Digest | None = None
-    # Not hashed, as layered ACIs are as deep a chain as the image has layers.
-    inputs: tuple[Node, ...] = field(default=(), hash=False)
+    inputs: tuple[Node, ...] = ()
     label: str = ""
+
+    def __hash__(self) -> int:
+        """Without inputs, as layered ACIs are as deep a chain as the image has layers."""
+        return hash((self.label, self.media_type, self.diff_id))
 
     def derived(self, made: tuple[Made, ...]) -> Derived:
         """The content to make, given the finished inputs."""
@@ -96,9 +103,12 @@ class Write:
 
     media_type: str
     inputs: tuple[Node, ...]
-    render: Render = field(hash=False, repr=False)
+    render: Render = field(repr=False)
     algorithm: str = "sha256"
     carried: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.media_type, self.inputs))
 
     def described(self, data: bytes) -> Descriptor:
         """The descriptor of the rendered document."""
@@ -185,37 +195,39 @@ def evaluate(
     ``leaf`` says what a leaf becomes (None: not known), given its own inputs; what depends on one that is not known is
     not known either. ``document`` is called with every document that is, after all that it names.
     """
-    found: dict[Node, Evaluated] = {}
+    found: dict[Leaf, Evaluated] = {}
+    done: list[Evaluated] = []
     for node in _from_below(root):
-        inputs = tuple(found[one] for one in node.inputs)
+        place = len(done) - len(node.inputs)
+        inputs, done[place:] = tuple(done[place:]), []
         made = tuple(one.made for one in inputs if one.made is not None)
-        result = None
-        if len(made) == len(inputs):
-            result = document(node, node.render(made)) if isinstance(node, Write) else leaf(node, made)
-        found[node] = Evaluated(node=node, made=result, inputs=inputs)
-    return found[root]
+        if isinstance(node, Write):
+            result = document(node, node.render(made)) if len(made) == len(inputs) else None
+            done.append(Evaluated(node=node, made=result, inputs=inputs))
+            continue
+        if node not in found:
+            result = leaf(node, made) if len(made) == len(inputs) else None
+            found[node] = Evaluated(node=node, made=result, inputs=inputs)
+        done.append(found[node])
+    return done[0]
 
 
 def leaves(*roots: Node) -> list[Leaf]:
     """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
-    return [node for node in _from_below(*roots) if not isinstance(node, Write)]
+    return list(dict.fromkeys(node for node in _from_below(*roots) if not isinstance(node, Write)))
 
 
 def _from_below(*roots: Node) -> Iterator[Node]:
-    """Every node below the roots once, after its inputs."""
-    found: set[Node] = set()
-    waiting = [*reversed(roots)]
+    """Every node below the roots, after its inputs, as often as it is named."""
+    waiting = [(root, False) for root in reversed(roots)]
     # No recursion: layered ACIs are a chain of makes as long as the image has layers.
     while waiting:
-        node = waiting[-1]
-        missing = [one for one in node.inputs if one not in found]
-        if missing:
-            waiting += reversed(missing)
-            continue
-        waiting.pop()
-        if node not in found:
-            found.add(node)
+        node, named = waiting.pop()
+        if named or not node.inputs:
             yield node
+        else:
+            waiting.append((node, True))
+            waiting += [(one, False) for one in reversed(node.inputs)]
 
 
 def told(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:

@@ -177,7 +177,7 @@ class Derived:
     """
 
     inputs: tuple[Layer, ...]
-    rewrite: Rewrite | None = field(default=None, hash=False)
+    rewrite: Rewrite | None = None
     compression: Compression
     algorithm: str = "sha256"
     replaced: Replaced = frozenset()
@@ -201,7 +201,7 @@ class Layer:
 
     content: Content
     diff_id: Digest | None = None
-    annotations: dict[str, str] = field(default_factory=dict, hash=False)
+    annotations: dict[str, str] = field(default_factory=dict)
 
     @property
     def absent(self) -> bool:

@@ -30,11 +30,11 @@ class Descriptor:
     digest: Digest
     size: int
     urls: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     artifact_type: str = ""
     data: bytes | None = None
-    other: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: bytes, media_type: str, algorithm: str = "sha256", **more: Any) -> Self:

@@ -7,7 +7,7 @@ result of the one below. Its manifest is last in its archive, when the paths tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.formats.aci.manifest import VERSION
@@ -49,8 +49,8 @@ class _Over:
     """Makes an ACI of a layer with ``pack`` once the image below, whose manifest is ``below``, has been made."""
 
     layer: Layer
-    pack: PackLayer = field(hash=False)
-    below: Mapping[str, Any] = field(hash=False)
+    pack: PackLayer
+    below: Mapping[str, Any]
     compression: Compression
 
     def __call__(self, made: tuple[Made, ...], /) -> Derived:

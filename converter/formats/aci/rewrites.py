@@ -116,7 +116,7 @@ class PackLayer:
 
     document: Mapping[str, Any] = field(repr=False)
     groupless: str = ""
-    below: LayerFacts = field(default_factory=LayerFacts, hash=False, repr=False)
+    below: LayerFacts = field(default_factory=LayerFacts, repr=False)
     epoch: int = 0
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
