@@ -20,7 +20,7 @@ from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT, ImageName, Location
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
 from converter.stores.overwriting import Inputs, Rootfs
@@ -211,7 +211,7 @@ def _opened(leaf: Leaf, fetch: Fetch) -> Leaf:
 
 def _packing(leaf: Leaf) -> str:
     """How a leaf is packed, by which version of a library; empty for a copy."""
-    how = packing(leaf.content) if isinstance(leaf, Make) and isinstance(leaf.content, Derived) else None
+    how = packing(leaf.content)
     return how[1] if how else ""
 
 

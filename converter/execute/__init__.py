@@ -305,7 +305,7 @@ def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None
             return told(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
         from converter.execute.making import packing
 
-        how = packing(one.content) if isinstance(one.content, Derived) else None
+        how = packing(one.content)
         made = memory.packed(*how) if how else None
         if made is None or one.diff_id not in (None, made.diff_id):
             return None
@@ -319,12 +319,11 @@ def remember(memory: Memory, leaf: Leaf, made: Made) -> None:
     if isinstance(leaf, Copy):
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
-    elif isinstance(leaf.content, Derived):
-        from converter.execute.making import packing
+        return
+    from converter.execute.making import packing
 
-        how = packing(leaf.content)
-        if how is not None:
-            memory.learn_packed(*how, made)
+    if how := packing(leaf.content):
+        memory.learn_packed(*how, made)
 
 
 def input_size(leaf: Leaf) -> int:

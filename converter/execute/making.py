@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from converter.errors import DigestMismatch
 from converter.events import Report, Warned
-from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.content import Content, Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.plan import Copy, Made, Make
+from converter.plan import Copy, Derive, Made, Make
 from converter.streams import Blocks
 from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
@@ -66,17 +66,15 @@ def make(
     return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
 
 
-def packing(content: Derived) -> tuple[Digest, str] | None:
+def packing(content: Content | Derive) -> tuple[Digest, str] | None:
     """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
-    if content.rewrite is not None or len(content.inputs) != 1:
+    if not isinstance(content, Derived) or content.rewrite is not None:
         return None
-    (layer,) = content.inputs
-    if not isinstance(layer.content, Known):
+    source = content.inputs[0].content
+    if not isinstance(source, Known):
         return None
-    return (
-        layer.content.descriptor.digest,
-        f"{content.algorithm} {content.compression.codec} {engine(content.compression)}",
-    )
+    how = f"{content.algorithm} {content.compression.codec} {engine(content.compression)}"
+    return source.descriptor.digest, how
 
 
 def _examined(tar: Blocks, leaf: Copy) -> Blocks:

@@ -30,8 +30,6 @@ from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, many
-from tests.bulk.entries import OPTIONS, PLAIN, entry, fill, serve
-from tests.bulk.test_sync import states
 from tests.cli.conftest import put
 from tests.interop import registries, services
 from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster
@@ -40,6 +38,8 @@ from tests.interop.processes import Registry
 from tests.interop.registries import PASSWORD, USER
 from tests.interop.wiretap import wiretap
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request
+from tests.sync.entries import OPTIONS, PLAIN, entry, fill, serve
+from tests.sync.test_sync import states
 
 IMAGES = 20
 REPOSITORY = "dask/app"

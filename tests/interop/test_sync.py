@@ -15,10 +15,10 @@ from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
 from tests.builders import many
-from tests.bulk.entries import OPTIONS, entry, fill
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.processes import Registry
 from tests.interop.tools import run
+from tests.sync.entries import OPTIONS, entry, fill
 
 IMAGES, BASE, OWN = 30, 4, 2
 REPOSITORY = "sync/app"

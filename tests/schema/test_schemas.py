@@ -26,7 +26,7 @@ from converter.schema import KINDS, bundle, check, schema
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(path for path in (ROOT / "schemas").glob("*.json") if path.stem != "sync")
-"""Those of documents of images; tests/bulk looks at that of sync files."""
+"""Those of documents of images; tests/sync looks at that of sync files."""
 BASE = "https://schemas.transship.invalid/1/"
 file = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in FILES])
 

@@ -14,9 +14,9 @@ import pytest
 from converter.model.descriptor import Descriptor
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
-from tests.bulk.entries import serve
 from tests.cli.test_run import HEARS, start
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+from tests.sync.entries import serve
 
 MAIN = HEARS + "import sys; from converter.cli.main import main; sys.exit(main(sys.argv[1:]))"
 PATIENT = "from converter.stores import hosts; from converter.streams import crew; hosts.PARTING = crew.GRACE = 60\n"

@@ -19,9 +19,9 @@ from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image, many, tar
 from tests.builders.acis import aci_tar, manifest
-from tests.bulk.entries import entry, serve
 from tests.cli.conftest import put
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
+from tests.sync.entries import entry, serve
 from tests.trust.making import ecdsa, openpgp
 
 ZSTD = Compression("zstd")

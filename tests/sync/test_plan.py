@@ -13,10 +13,10 @@ from converter.errors import Usage
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
-from tests.bulk.entries import entry
 from tests.cli.conftest import put
 from tests.stores.registry.fake import FakeRegistry, Refuse, first
 from tests.stores.registry.pushing import PLAIN
+from tests.sync.entries import entry
 
 
 def planned(tags: int) -> int:

@@ -32,9 +32,9 @@ from converter.stores.registry.client import Rejected
 from converter.streams.workers import Workers
 from converter.verification.wanted import Wanted
 from tests.builders import add_image, many, tar
-from tests.bulk.entries import OPTIONS, entry, serve
-from tests.bulk.test_sync import blobs_read, states
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
+from tests.sync.entries import OPTIONS, entry, serve
+from tests.sync.test_sync import blobs_read, states
 
 ZSTD = Compression("zstd")
 SECRET = "hunter2"
