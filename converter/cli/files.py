@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,14 @@ def check_writable(paths: Sequence[Path], *, overwrite: bool) -> None:
 
 def write(path: Path, text: str, *, overwrite: bool) -> None:
     """Write a file, whole or not at all; ``overwrite`` replaces one that exists, unless it was read."""
+    write_blocks(path, (text.encode(),), overwrite=overwrite)
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes], *, overwrite: bool) -> None:
+    """The same for what need not be in memory at once."""
     from converter.stores.media.out_file import write_new
 
-    write_new(path, text.encode(), _rule(overwrite))
+    write_new(path, blocks, _rule(overwrite))
 
 
 def _rule(overwrite: bool) -> Overwriting:

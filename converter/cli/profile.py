@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from converter.cli.environment import store, store_options
+from converter.cli.files import check_writable, write_blocks
 from converter.cli.flags import common, flags, hidden, together, told
 from converter.cli.heap import share_heap
-from converter.cli.image_options import aci_path_option
+from converter.cli.image_options import aci_path_option, overwrite_option
 from converter.cli.progress import progress
+from converter.cli.text import show, show_json
 from converter.errors import Unsupported, Usage
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -63,6 +66,16 @@ def scope() -> Scope:
 @click.argument("reference", metavar="REF")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
 @click.option("--sign-by", metavar="FILE", help="Sign the statement with a private key (PEM): a DSSE envelope.")
+@click.option(
+    "--output",
+    "-o",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it there, not to standard output.",
+)
+@click.option("--attach", is_flag=True, help="Store the signed statement with the image, where cosign finds it.")
+@overwrite_option
 @scope_options
 @aci_path_option
 @store_options
@@ -72,6 +85,7 @@ def command(
     platform: str | None,
     sign_by: str | None,
     aci_paths: tuple[Path, ...],
+    **where: Any,
 ) -> None:
     """Print what REF contains: its flattened file tree as mtree(5) text, the same for one content in any format.
 
@@ -79,17 +93,42 @@ def command(
     with --sign-by, a signed envelope of one. `verify REF --profile FILE` checks an image or a tree against it.
     """
     share_heap()
-    with taken(reference, platform, scope(), store(), aci_paths) as found:
-        write = sys.stdout.buffer.write
-        if not flags().json and sign_by is None:
-            for line in found.contents.lines():
-                write(line)
-            return
-        document = found.statement()
-        if sign_by is None:
-            write(json.dumps(document, indent=2).encode() + b"\n")
+    output, attach, overwrite = where["output"], where["attach"], where["overwrite"]
+    if attach and sign_by is None:
+        raise Usage("--attach stores a signed statement: add --sign-by KEY")
+    if output is not None:
+        check_writable((output,), overwrite=overwrite)
+    with taken(reference, platform, store(), aci_paths) as found:
+        if sign_by is None and not flags().json:
+            blocks: Iterable[bytes] = found.contents(scope()).lines()
         else:
-            write(envelope(document, sign_by))
+            document = found.statement(scope())
+            if sign_by is None:
+                blocks = (json.dumps(document, indent=2).encode() + b"\n",)
+            else:
+                blocks = (envelope(document, sign_by),)
+                if attach:
+                    store_with(found, document, sign_by)
+        if output is not None:
+            write_blocks(output, blocks, overwrite=overwrite)
+        elif not attach:
+            sys.stdout.buffer.writelines(blocks)
+
+
+def store_with(found: Taken, document: dict[str, Any], key: str) -> None:
+    """Store a signed statement with the image, and say where."""
+    from converter.profile import statement
+    from converter.signing.attesting import attest
+
+    if found.image.original is None:
+        raise Unsupported(f"{found.opened.reference} has no manifest of its own to attach to")
+    image = found.image.original.manifest.descriptor
+    data = envelope(statement.brief(document), key)
+    made = attest(found.opened.reference, image, data, statement.PREDICATE, found.opened.store)
+    if flags().json:
+        show_json({"reference": found.opened.reference, "signatures": [asdict(made)]})
+    elif not flags().quiet:
+        show(f"attached to {made.covers}: {made.kind} ({made.location})")
 
 
 def envelope(document: dict[str, Any], key: str) -> bytes:
@@ -107,11 +146,21 @@ def envelope(document: dict[str, Any], key: str) -> bytes:
 
 @frozen(kw_only=False)
 class Taken:
-    """The contents of an image, read once."""
+    """An image, and its contents, which are read once for each scope."""
 
-    contents: Contents
     image: Image
     opened: Opened
+    read: dict[Scope, Contents]
+
+    def contents(self, counted: Scope) -> Contents:
+        """The files in that scope. Raises what reading raises."""
+        from converter.cli.diff import watched
+        from converter.diff import files
+
+        if counted not in self.read:
+            with progress(quiet=flags().quiet) as report, files(self.image, watched(report, self.image)) as listing:
+                self.read[counted] = self.opened.files.enter_context(Contents(listing, counted))
+        return self.read[counted]
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -120,28 +169,22 @@ class Taken:
 
         return run(self.image.config)
 
-    def statement(self) -> dict[str, Any]:
+    def statement(self, counted: Scope) -> dict[str, Any]:
         """The statement about them."""
         from converter.profile import statement
 
-        return statement.state(self.contents, self.config, subjects(self.opened, self.image))
+        return statement.state(self.contents(counted), self.config, subjects(self.opened, self.image))
 
 
 @contextmanager
 def taken(
-    reference: str, platform: str | None, counted: Scope, options: StoreOptions, aci_paths: tuple[Path, ...] = ()
+    reference: str, platform: str | None, options: StoreOptions, aci_paths: tuple[Path, ...] = ()
 ) -> Iterator[Taken]:
-    """The contents of what a reference names. Raises what reading raises."""
-    from converter.cli.diff import watched
+    """What a reference names. Raises what reading raises."""
     from converter.cli.reading import reading
-    from converter.diff import files
 
-    with ExitStack() as stack:
-        opened = stack.enter_context(reading(reference, options, aci_paths))
-        image = image_of(opened, platform)
-        with progress(quiet=flags().quiet) as report, files(image, watched(report, image)) as listing:
-            contents = stack.enter_context(Contents(listing, counted))
-        yield Taken(contents, image, opened)
+    with reading(reference, options, aci_paths) as opened:
+        yield Taken(image_of(opened, platform), opened, {})
 
 
 def image_of(opened: Opened, platform: str | None) -> Image:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.cli.environment import store
 from converter.cli.flags import flags
-from converter.cli.profile import taken
+from converter.cli.profile import Taken, taken
 from converter.cli.text import BOLD, GREEN, RED, count, show, show_json
+from converter.errors import Untrusted, Usage
+from converter.model import media_types as types
+from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.profile.comparison import as_process, compare
 from converter.profile.contents import Scope
-from converter.profile.file import Found, load
+from converter.profile.file import Found, attached, load
 
 if TYPE_CHECKING:
     from converter.diff import Difference
+    from converter.trust.trusted import Trusted
     from converter.verification import Wanted
+
+ATTACHED = "attached"
+"""Stands for the profiles that are stored with the image, in place of the name of a file."""
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 MOST = 10_000
@@ -31,28 +39,77 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     A profile that says which paths it leaves out decides that; ``scope`` is for one that does not.
     """
     flags().failed = UNKNOWN
-    trusted = wanted.trusted("") if wanted.sources() else None
-    found = load(Path(profile), scope, trusted)
+    if wanted.require:
+        raise Usage(f"--require {min(wanted.require)} cannot be used with --profile")
+    with taken(reference, wanted.platform or None, store(), aci_paths) as there:
+        asked: list[Trusted | None] = [*wanted.each(), *_under_policy(there, wanted)]
+        results = [_closest(there, _candidates(there, profile, trusted, scope)) for trusted in asked or [None]]
+    result = next((one for one in results if one.total), results[0])
+    signers = dict.fromkeys(signer for one in results for signer in one.found.signers)
+    tell(reference, replace(result, found=replace(result.found, signers=tuple(signers))))
+    return DIFFERENT if result.total else EQUAL
+
+
+@frozen(kw_only=False)
+class Result:
+    """A profile, and how the content differs from it: the first differences, and the number of all."""
+
+    found: Found
+    differences: tuple[Difference, ...]
+    total: int
+
+
+def _under_policy(there: Taken, wanted: Wanted) -> Iterator[Trusted]:
+    policy = wanted.read_policy()
+    if policy is not None:
+        from converter.trust.naming import name_of
+        from converter.verification.policies import trusting
+
+        location = Location.parse(there.opened.reference)
+        name = name_of(location, there.opened.root, wanted.identity)
+        yield from trusting(location, name, policy, wanted, wanted.trusted(""))
+
+
+def _candidates(there: Taken, profile: str, trusted: Trusted | None, scope: Scope) -> Sequence[Found]:
+    """The profile in a file, or all that are attached to the image; raises Untrusted if none is signed as asked."""
+    if profile != ATTACHED:
+        return (load(Path(profile), scope, trusted),)
+    from converter.trust import evidence
+
+    source, root, image = there.opened.source, there.opened.root, there.image
+    own = [image.original.manifest.descriptor.digest] if image.original else []
+    digests = dict.fromkeys((root.digest, *own))
+    listed = [one for digest in digests for one in source.attachments(digest)]
+    found, problems = attached(evidence.find(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted)
+    if not found:
+        why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"
+        raise Untrusted(f"no attached profile counts: {why}")
+    return found
+
+
+def _closest(there: Taken, candidates: Sequence[Found]) -> Result:
+    """The first profile that the content has or, if it has none, the first of all."""
+    results = (_compared(there, one) for one in candidates)
+    first = next(results)
+    return first if not first.total else next((one for one in results if not one.total), first)
+
+
+def _compared(there: Taken, found: Found) -> Result:
     stated = found.profile
-    differences: list[Difference] = []
-    total = 0
-    with taken(reference, wanted.platform or None, stated.scope, store(), aci_paths) as there:
-        config: Mapping[str, Any] | None = there.config
-        transport = Location.parse(reference).transport
-        if transport == "rootfs":  # a directory or a tar does not say how its container is started
-            config = None
-        elif transport == "bundle" and stated.config is not None:
-            stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
-        for one in compare(stated, there.contents, config):
-            total += 1
-            if total <= MOST:
-                differences.append(one)
-    tell(reference, found, differences, total)
-    return DIFFERENT if total else EQUAL
+    config: Mapping[str, Any] | None = there.config
+    transport = Location.parse(there.opened.reference).transport
+    if transport == "rootfs":  # a directory or a tar does not say how its container is started
+        config = None
+    elif transport == "bundle" and stated.config is not None:
+        stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
+    rows = compare(stated, there.contents(stated.scope), config)
+    shown = tuple(islice(rows, MOST))
+    return Result(found, shown, len(shown) + sum(1 for _ in rows))
 
 
-def tell(reference: str, found: Found, differences: list[Difference], total: int) -> None:
+def tell(reference: str, result: Result) -> None:
     """Print the result, as JSON or as text."""
+    found = result.found
     if flags().json:
         show_json(
             {
@@ -60,9 +117,9 @@ def tell(reference: str, found: Found, differences: list[Difference], total: int
                 "content": str(found.profile.digest),
                 "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
                 "ignored": list(found.profile.scope.ignored),
-                "equal": not total,
-                "count": total,
-                "differences": [_renamed(asdict(one)) for one in differences],
+                "equal": not result.total,
+                "count": result.total,
+                "differences": [_renamed(asdict(one)) for one in result.differences],
             }
         )
         return
@@ -70,11 +127,13 @@ def tell(reference: str, found: Found, differences: list[Difference], total: int
         return
     for key, signer in found.signers:
         show(f"profile signed by {signer} ({key})", colour=GREEN)
-    for one in differences:
+    if found.profile.scope.ignored:
+        show(f"left out: {', '.join(found.profile.scope.ignored)}")
+    for one in result.differences:
         show(f"{one.path}: {sentence(one)}")
-    if total > len(differences):
-        show(f"and {count(total - len(differences), 'more difference')}")
-    show(count(total, "difference") if total else "same content", colour=RED if total else BOLD)
+    if result.total > len(result.differences):
+        show(f"and {count(result.total - len(result.differences), 'more difference')}")
+    show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:

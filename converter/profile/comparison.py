@@ -35,6 +35,8 @@ def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | No
         found = contents.digest()
         if found != profile.digest:
             yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(found))
+        else:
+            yield from _attributes(profile, contents)
         return
     stated = mtree.parse(profile.lines)
     yield from _trees(stated, iter(contents), profile)
@@ -87,8 +89,14 @@ def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profil
             yield Difference(path=_shown(path), what=what, a=of_a, b=of_b)
 
 
+def _attributes(profile: Profile, contents: Contents) -> Iterator[Difference]:
+    """The files whose extended attributes differ, where all else is known to be the same."""
+    for file in contents:
+        yield from _file(file.path, _with_attributes(file, profile.attributes), file.node, frozenset(), profile)
+
+
 def _with_attributes(file: File, attributes: Attributes | None) -> Node:
-    if not attributes:
+    if attributes is None:
         return file.node
     return file.node._replace(xattrs=tuple(sorted(attributes.get(file.path, {}).items())))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from converter.errors import Invalid, Untrusted, within
+from converter.errors import Invalid, Unsupported, Untrusted, within
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import in_force
@@ -51,28 +52,43 @@ def load(path: Path, scope: Scope, trusted: Trusted | None = None) -> Found:
             lines = Lines(path)
             return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope))
         data = _read(path)
-        document = load_object(data, replace(in_force(), document=len(data)))
+        document = _parsed(data)
         if "payload" not in document:
             if trusted is not None:
                 raise Untrusted("the statement is not signed: sign it with `profile --sign-by`")
             return Found(profile=statement.read(document))
-        return opened(data, str(path), trusted)
+        return opened(Signature(kind=ATTESTATION, location=str(path), covers="", data=data), trusted)
 
 
-def opened(data: bytes, location: str, trusted: Trusted | None) -> Found:
+def attached(signatures: Iterable[Signature], trusted: Trusted | None) -> tuple[list[Found], list[str]]:
+    """The profiles among what is attached to an image, the newest first, and why others do not count.
+
+    With ``trusted``, only those that one of its keys signed; the content of a signature never makes it raise.
+    """
+    found: list[Found] = []
+    problems: list[str] = []
+    for one in signatures:
+        if one.kind != ATTESTATION:
+            continue
+        try:
+            found.append(opened(one, trusted))
+        except (Invalid, Untrusted, Unsupported) as error:
+            problems.append(f"{one.location}: {error}")
+    return found[::-1], problems
+
+
+def opened(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
     if trusted is None:
-        _, payload, _ = dsse.opened(load_object(data, replace(in_force(), document=len(data))))
-        return Found(profile=_of(payload))
-    signature = Signature(kind=ATTESTATION, location=location, covers="", data=data)
-    signed = dsse.signed(signature, trusted)
+        return Found(profile=statement.read(_parsed(dsse.opened(_parsed(signature.data))[1])))
+    signed = dsse.signed(signature, trusted, replace(in_force(), document=len(signature.data)))
     if signed.kind != dsse.STATEMENT:
-        raise Invalid(f"unsupported payload type {signed.kind!r}: expected {dsse.STATEMENT}")
-    return Found(profile=_of(signed.data), signers=((signed.key.source, signed.signer),))
+        raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
+    return Found(profile=statement.read(_parsed(signed.data)), signers=((signed.key.source, signed.signer),))
 
 
-def _of(payload: bytes) -> Profile:
-    return statement.read(load_object(payload, replace(in_force(), document=len(payload))))
+def _parsed(data: bytes) -> dict[str, Any]:
+    return load_object(data, replace(in_force(), document=len(data)))
 
 
 def _is_json(path: Path) -> bool:

@@ -14,14 +14,19 @@ from typing import Any
 from converter.errors import Invalid
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.model.limits import MIB
 from converter.profile.contents import Contents, Scope, digest_of
+from converter.trust import dsse
 from converter.version import __version__
 
 TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://schemas.transship.invalid/1/profile.json"
+PREDICATE = dsse.PROFILE
 METHOD = "mtree"
 CONTENT = "content"
 """The name of the first subject."""
+
+BRIEF = MIB
+"""The most bytes of the text in a statement that is stored with an image; a longer one is left out."""
 
 Attributes = Mapping[bytes, Mapping[bytes, bytes]]
 """Extended attributes by path."""
@@ -67,6 +72,14 @@ def state(contents: Contents, config: Mapping[str, Any], subjects: Iterable[tupl
             "content": b"".join(contents.lines()).decode(),
         },
     }
+
+
+def brief(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """The same statement without a long text: the digest alone says then which content is meant."""
+    predicate = statement["predicate"]
+    if len(predicate["content"]) <= BRIEF:
+        return dict(statement)
+    return {**statement, "predicate": {name: told for name, told in predicate.items() if name != "content"}}
 
 
 def read(document: Mapping[str, Any]) -> Profile:

@@ -22,7 +22,7 @@ from converter.ports import Sink, Source
 from converter.stores import StoreOptions, beside, open_sink, open_source
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
-from converter.trust import artifact, openpgp
+from converter.trust import artifact, cosign, openpgp
 from converter.trust import signature as kinds
 from converter.trust.claim import Claim
 from converter.trust.makers import CosignKey, Maker
@@ -167,9 +167,9 @@ def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple
     return tuple(made)
 
 
-def cosign_layers(source: Source, root: Descriptor) -> tuple[Descriptor, ...]:
-    """The layers of the cosign signatures that an image has."""
-    tag = artifact.tag_of(root.digest)
+def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAYLOAD) -> tuple[Descriptor, ...]:
+    """The layers of the cosign signatures that an image has; or of its attestations, if envelopes are asked for."""
+    tag = artifact.tag_of(root.digest, media_type)
     for attachment in source.attachments(root.digest):
         if attachment.bare_tag == tag:
             return artifact.layers_of(source.fetch(attachment.descriptor).read())

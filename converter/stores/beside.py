@@ -54,7 +54,7 @@ def read_beside(path: Path) -> bytes:
 def add_beside(path: Path, data: bytes, overwriting: Overwriting) -> Path:
     """Put detached signatures next to a file. Raises AlreadyExists for what ``overwriting`` does not let it replace."""
     beside = signature_path(path)
-    write_new(beside, data, overwriting)
+    write_new(beside, (data,), overwriting)
     return beside
 
 

@@ -17,25 +17,40 @@ from converter.model.document import dump, load_object
 from converter.model.image import Artifact, Original
 from converter.model.reference import TITLE
 from converter.trust import content_trust as ct
-from converter.trust import cosign
+from converter.trust import cosign, dsse
 from converter.trust.evidence import SIGSTORE_FILE
 
 SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 """The artifact type of a simple signature."""
 
+PREDICATE_TYPE = "predicateType"
+"""The annotation of an envelope in which cosign tells what it states."""
+
 _EMPTY = known(b"{}", types.OCI_EMPTY)
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def tag_of(subject: Digest) -> str:
-    """The tag under which cosign looks for the signatures of an image."""
-    return f"{subject.dashed}.sig"
+def tag_of(subject: Digest, media_type: str = cosign.PAYLOAD) -> str:
+    """The tag under which cosign looks for the signatures of an image, or for its attestations: envelopes."""
+    return f"{subject.dashed}.{'att' if media_type == dsse.ENVELOPE else 'sig'}"
 
 
-def cosign_image(signatures: Sequence[tuple[bytes, Mapping[str, str]]], before: Iterable[Descriptor] = ()) -> Artifact:
-    """An image of signatures: the layers it already had (``before``), then payloads with their annotations."""
-    blobs = [known(payload, cosign.PAYLOAD) for payload, _ in signatures]
-    layers = [*before, *(Descriptor.of(data, cosign.PAYLOAD, annotations=dict(told)) for data, told in signatures)]
+def stated(predicate: str) -> dict[str, str]:
+    """The annotations that cosign gives an envelope: where a signature would be, there is none."""
+    return {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}
+
+
+def cosign_image(
+    signatures: Sequence[tuple[bytes, Mapping[str, str]]],
+    before: Iterable[Descriptor] = (),
+    media_type: str = cosign.PAYLOAD,
+) -> Artifact:
+    """An image of signatures: the layers it already had (``before``), then payloads with their annotations.
+
+    With envelopes as ``media_type``, it is one of attestations.
+    """
+    blobs = [known(payload, media_type) for payload, _ in signatures]
+    layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(told)) for data, told in signatures)]
     config = {
         "architecture": "",
         "created": _NEVER,

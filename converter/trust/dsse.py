@@ -10,6 +10,7 @@ from converter.errors import Invalid, Untrusted
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
+from converter.model.limits import Limits
 from converter.model.members import decoded, lenient, member, objects, or_empty
 from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
@@ -20,6 +21,8 @@ ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 STATEMENT = "application/vnd.in-toto+json"
 SIGN = "https://sigstore.dev/cosign/sign/v1"
 """The predicate that approves an image; all others state something about it."""
+PROFILE = "https://schemas.transship.invalid/1/profile.json"
+"""The predicate that states the content of an image, which has the same digest in any format."""
 
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
@@ -47,9 +50,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     return replace(verdict, reason=joined(verdict.reason, unlogged(signature, trusted)))
 
 
-def signed(signature: Signature, trusted: Trusted) -> Payload:
+def signed(signature: Signature, trusted: Trusted, limits: Limits | None = None) -> Payload:
     """What is in an envelope that a trusted key signed. Raises Untrusted if none did, Invalid."""
-    kind, payload, signatures = opened(load_object(signature.data))
+    kind, payload, signatures = opened(load_object(signature.data, limits))
     problem: Untrusted | None = None
     for raw in signatures:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Untrusted
+from converter.model.reference import ImageName, Location
 from converter.trust import openpgp
 from converter.trust import policy_requirements as rules
 from converter.trust import signature as kinds
@@ -28,8 +29,7 @@ _LOGGED = (kinds.COSIGN,)
 
 def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
     """The verdicts under every requirement that applies, and a fact for each that is not met."""
-    transport = policy_transport(question.location)
-    requirements = policy.requirements(transport, _scopes(question, transport), wanted.read or _none)
+    requirements = _applying(question.location, question.subject.name, policy, wanted)
     verdicts: list[Verdict] = []
     unmet: list[str] = []
     for place, requirement in enumerate(requirements):
@@ -46,6 +46,26 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
                 but = f" ({', '.join(others)} does not count for it)" if others else ""
                 unmet.append(f"got no signature that meets {where}, want one{but}")
     return verdicts, unmet
+
+
+def trusting(
+    location: Location, name: ImageName | None, policy: Policy, wanted: Wanted, trusted: Trusted
+) -> Iterator[Trusted]:
+    """What each requirement trusts that applies to a place: all have to have signed a statement about it.
+
+    Raises Untrusted for a requirement that no statement meets.
+    """
+    for place, requirement in enumerate(_applying(location, name, policy, wanted)):
+        where = f"the policy's requirement[{place}] ({requirement.kind})"
+        if requirement.kind == rules.SIGSTORE and not requirement.unmet:
+            yield _under(requirement, trusted, where)
+        elif requirement.kind != rules.ACCEPT:
+            raise Untrusted(f"no statement meets {where}")
+
+
+def _applying(location: Location, name: ImageName | None, policy: Policy, wanted: Wanted) -> tuple[Requirement, ...]:
+    transport = policy_transport(location)
+    return policy.requirements(transport, _scopes(location, name, transport), wanted.read or _none)
 
 
 def _checked(requirement: Requirement, question: Question, trusted: Trusted, where: str) -> tuple[Verdict, ...]:
@@ -90,13 +110,12 @@ def _roots(authority: Authority, where: str) -> Roots:
     )
 
 
-def _scopes(question: Question, transport: str) -> Iterator[str]:
-    name = question.subject.name
+def _scopes(location: Location, name: ImageName | None, transport: str) -> Iterator[str]:
     if transport in ("docker", "docker-daemon") and name is not None:
         return scopes_of(name.tagged())
     if transport in PATHS:
-        tag = question.location.name if transport != "dir" else ""
-        return path_scopes(absolute(question.location), tag)
+        tag = location.name if transport != "dir" else ""
+        return path_scopes(absolute(location), tag)
     return iter(())
 
 

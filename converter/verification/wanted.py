@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,15 @@ class Wanted:
             strict_name=bool(self.identity),
             weak=self.allow_weak_digest,
         )
+
+    def each(self) -> Iterator[Trusted]:
+        """What each source of keys trusts by itself, for statements that all of them have to have signed."""
+        alone = replace(self, keys=(), keyrings=(), chains=(), trust_stores=())
+        yield from (replace(alone, keys=(one,)).trusted("") for one in self.keys)
+        yield from (replace(alone, keyrings=(one,)).trusted("") for one in self.keyrings)
+        yield from (replace(alone, chains=(one,)).trusted("") for one in self.chains)
+        if self.trust_stores:
+            yield replace(alone, trust_stores=self.trust_stores).trusted("")
 
     def but_for(self, signed: frozenset[str]) -> Wanted:
         """The same for what an image was converted from, which those who signed the image need not have signed."""

@@ -6,68 +6,20 @@ import base64
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import converter
-from converter.cli.main import main
+from tests.profile.conftest import Cli
 
 Change = Callable[[Path], None]
 
 
-@dataclass
-class Done:
-    """What a command did."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Cli = Callable[..., Done]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs a command."""
-
-    def run(*arguments: object) -> Done:
-        capsys.readouterr()
-        code = main([str(one) for one in arguments])
-        return Done(code, *capsys.readouterr())
-
-    return run
-
-
 ROOT = os.geteuid() == 0
 SCHEMA = Path(__file__).resolve().parent.parent.parent / "schemas/profile.json"
-
-
-def make_tree(tree: Path) -> Path:
-    (tree / "etc").mkdir(parents=True)
-    (tree / "etc/app.conf").write_text("on\n")
-    (tree / "etc/app-local").write_text("local\n")
-    (tree / "bin").mkdir()
-    (tree / "bin/app").write_bytes(b"\x7fELF" + bytes(1000))
-    (tree / "bin/app").chmod(0o755)
-    os.link(tree / "bin/app", tree / "bin/app2")
-    (tree / "lib").symlink_to("bin")
-    os.mkfifo(tree / "pipe")
-    os.setxattr(tree / "etc/app.conf", "user.note", b"yes")
-    (tree / "dev").mkdir()
-    (tree / "dev/console").touch()
-    return tree
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return make_tree(tmp_path / "tree")
 
 
 def rewritten(tree: Path) -> None:
@@ -191,16 +143,6 @@ def test_paths_are_sorted_by_their_bytes(cli: Cli, tree: Path) -> None:
 def test_a_directory_that_no_layer_describes_is_as_unpackers_make_it(cli: Cli, tmp_path: Path, tree: Path) -> None:
     converter.convert(f"rootfs:{tree}", f"rootfs:{tmp_path}/t.tar")
     assert ". type=dir mode=0755 uid=0 gid=0" in cli("profile", f"rootfs:{tmp_path}/t.tar").stdout
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> tuple[Path, Path]:
-    """A private key, and its public one."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    secret, public = tmp_path / "key.pem", tmp_path / "key.pub"
-    secret.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return secret, public
 
 
 def test_a_signed_statement_is_trusted_with_the_key_that_signed_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from converter.errors import AlreadyExists
@@ -103,13 +104,13 @@ class OutFile:
             os.close(out)
 
 
-def write_new(path: Path, data: bytes, overwriting: Overwriting = NOTHING) -> None:
-    """Write a small file, whole or not at all. Raises AlreadyExists, Invalid, NotFound, StorageFailed."""
+def write_new(path: Path, blocks: Iterable[bytes], overwriting: Overwriting = NOTHING) -> None:
+    """Write a file, whole or not at all. Raises AlreadyExists, Invalid, NotFound, StorageFailed."""
     file = OutFile(path, overwriting)
     file.begin()
     try:
-        with disk(file.shown, "write"):
-            write_all(file.fd, data)
+        with disk(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
+            out.writelines(blocks)
         file.commit()
     finally:
         file.abort()
