@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import converter
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.outcome import Summary
 from converter.errors import Usage
@@ -22,6 +23,7 @@ from tests.builders.acis import aci_tar, manifest
 from tests.cli.conftest import put
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.sync.entries import entry, serve
+from tests.trust import origins
 from tests.trust.making import ecdsa, openpgp
 
 ZSTD = Compression("zstd")
@@ -492,3 +494,14 @@ def test_where_every_image_fails_no_folder_is_left(
 
     assert states(summary) == {"failed": 1}
     assert not (tmp_path / "new").exists()
+
+
+def test_an_aci_that_was_converted_comes_back_byte_for_byte(tmp_path: Path) -> None:
+    converter.convert(origins.aci(tmp_path / "app.aci"), f"oci:{tmp_path}/mirror")
+
+    summary = sync([entry(f"oci:{tmp_path}/mirror", f"aci:{tmp_path}/back")], Run())
+
+    assert states(summary) == {"written": 1}
+    (back,) = (tmp_path / "back").rglob("*.aci")
+    assert back.read_bytes() == (tmp_path / "app.aci").read_bytes()
+    assert back.with_suffix(".aci.asc").read_bytes() == (tmp_path / "app.aci.asc").read_bytes()
