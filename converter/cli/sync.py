@@ -159,7 +159,7 @@ def _check_reports(reports: Sequence[Path]) -> None:
 def _text(path: Path, summary: Summary) -> str:
     if path.suffix.lower() == ".json":
         return json_text(summary.to_json()) + "\n"
-    from converter.cli.sync_page import page
+    from converter.cli.pages.sync import page
 
     return page(summary)
 

@@ -18,6 +18,7 @@ HEAVY = {
     "http.client",
     "importlib.metadata",
     "isal",
+    "jinja2",
     "jsonschema_rs",
     "multiprocessing",
     "numpy",

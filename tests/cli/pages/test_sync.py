@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
-from converter.cli.sync_page import page, shared
+from converter.cli.pages.sync import page, shared
 from converter.conversion.sync.outcome import Outcome, Summary
 from converter.model.loss import Loss
 
@@ -25,7 +26,7 @@ class Seen(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.add(tag)
         self.links += [name for name, _ in attrs if name in ("href", "src", "xlink:href")]
-        if tag not in ("meta", "br", "rect"):
+        if tag not in ("meta", "br", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -51,6 +52,8 @@ def outcome(number: int = 1, text: str = "app") -> Outcome:
     )
 
 
+THERE = replace(outcome(), state="there", losses=())
+PLANNED = replace(outcome(), state="planned", losses=())
 FAILED = Outcome(source="docker://a.example/x", destination="", state="failed", error=f"got {HOSTILE}")
 
 
@@ -71,7 +74,7 @@ def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
     seen.close()
     assert seen.open == []
     assert seen.links == []
-    assert "script" not in seen.seen
+    assert text.count("<script") == 1
     assert "\u202e" not in text
     assert not re.search(r"https?://|@import|url\(", text)
 
@@ -79,9 +82,37 @@ def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
 def test_it_says_what_was_done() -> None:
     text = page(summary(outcome(), FAILED))
 
-    for part in ("written", "1.0 KiB", "512 bytes", "-50.0%", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
+    for part in ("copied", "1.0 KiB", "512 bytes", "-50.0 %", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
         assert part in text
     assert "2026-11-25 09:30 UTC" in text
+
+
+@pytest.mark.parametrize(
+    "whole, said",
+    [
+        pytest.param(summary(), "No images to copy", id="nothing was there"),
+        pytest.param(summary(outcome()), "1 image copied", id="one image"),
+        pytest.param(summary(outcome(1), outcome(2), FAILED), "2 of 3 images copied, 1 failed", id="one failed"),
+        pytest.param(summary(FAILED), "0 of 1 image copied, 1 failed", id="the only one failed"),
+        pytest.param(summary(THERE, outcome()), "1 of 2 images copied, 1 already there", id="one was there"),
+        pytest.param(summary(THERE, THERE), "All 2 images were already there", id="all were there"),
+        pytest.param(summary(THERE), "The image was already there", id="the only one was there"),
+        pytest.param(summary(PLANNED, THERE), "1 of 2 images would be copied, 1 already there", id="a dry run"),
+        pytest.param(
+            replace(summary(outcome(), FAILED), unstarted=3),
+            "1 of 5 images copied, 1 failed, 3 not begun",
+            id="given up",
+        ),
+    ],
+)
+def test_the_title_says_what_happened(whole: Summary, said: str) -> None:
+    assert f"<h1>{said}</h1>" in page(whole)
+
+
+def test_no_plot_is_drawn_where_no_size_changes() -> None:
+    same = replace(outcome(), after=1024)
+
+    assert "<svg" not in page(summary(same))
 
 
 def test_a_loss_that_many_images_have_is_told_once() -> None:
