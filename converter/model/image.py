@@ -141,7 +141,7 @@ class Artifact:
         odd = [kind for blob in self.blobs if (kind := blob.descriptor.media_type) not in _OF_IMAGES]
         if self.artifact_type in _OF_IMAGES:
             return f"an image with a layer of the type {odd[0]!r}" if odd else "an image with an empty configuration"
-        return f"an artifact of the type {self.artifact_type!r}"
+        return f'an artifact of type "{self.artifact_type}"'
 
 
 @frozen

@@ -181,7 +181,10 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
     assert check(text.encode(), "image") == ()
     assert json.loads(text)["attachments"][0]["subject"] == str(image.digest)
     assert main(["diff", "oci:in:app", "oci:in:signature"]) == 2
-    assert "cannot compare an artifact of the type 'application/vnd.example.signature'" in capsys.readouterr().err
+    assert (
+        'cannot compare an artifact of type "application/vnd.example.signature": expected an image'
+        in capsys.readouterr().err
+    )
 
 
 def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
