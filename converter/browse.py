@@ -14,13 +14,13 @@ from converter.model.content import Open
 from converter.model.limits import in_force
 from converter.streams import Block
 from converter.streams.tar import fields
-from converter.streams.tar.cover import NOBODY, Cover
+from converter.streams.tar.budget import Budget
+from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.held import Held
+from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
 from converter.streams.tar.names import clean, contained, parent, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
-from converter.streams.tar.winners import Winners
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 MOST_LINKS = 40
@@ -44,10 +44,10 @@ class File(NamedTuple):
 class _Layer:
     """What one layer adds and hides."""
 
-    def __init__(self, opened: Open, held: Held) -> None:
+    def __init__(self, opened: Open, held: Budget) -> None:
         self.gone: set[bytes] = set()
         self.emptied: set[bytes] = set()
-        winners = Winners(held)
+        winners = EffectiveEntries(held)
         numbered: dict[int, tuple[bytes, Entry]] = {}
         with closing(entries(opened(), held.limits, held)) as source:
             for ordinal, entry in enumerate(source):
@@ -86,7 +86,7 @@ class Files:
 
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
-        self._held = Held(in_force())
+        self._held = Budget(in_force())
         self._read: list[_Layer] = []
         """Those that have been read, the top one first."""
 
@@ -123,7 +123,7 @@ class Files:
         contents. ``depth`` 1 is what is in the directory itself, None everything.
         """
         found: dict[bytes, File] = {}
-        cover = Cover()
+        cover = HiddenPaths()
         start = directory + b"/" if directory else b""
         for number, layer in self._each():
             top = len(self._layers) - 1 - number
@@ -196,7 +196,7 @@ class Files:
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
         wanted = self._read[len(self._layers) - 1 - number].entries[path].own
-        held = Held(in_force())
+        held = Budget(in_force())
         with within(f"layer[{number}]"), closing(entries(self._layers[number](), held.limits, held)) as source:
             for entry in source:
                 if contained(entry.name) == path and entry.own == wanted:

@@ -230,7 +230,7 @@ def _from_below(*roots: Node) -> Iterator[Node]:
             waiting += [(one, False) for one in reversed(node.inputs)]
 
 
-def told(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
+def known_in_advance(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
     """The result of a leaf, if the plan alone determines it, else None."""
     if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None
@@ -239,4 +239,4 @@ def told(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
 
 def forecast(root: Node) -> Evaluated:
     """The tree of ``root``, as far as the plan alone determines it."""
-    return evaluate(root, told)
+    return evaluate(root, known_in_advance)

@@ -28,7 +28,6 @@ from converter.schema import KINDS, check
 from converter.signing import Signing
 from converter.stores.discovery import templates
 from converter.stores.discovery.names import AppName
-from converter.stores.patience import asked_wait
 from converter.stores.registry.auth import basic, challenges, read_token
 from converter.stores.registry.credentials import found_in, helped
 from converter.stores.registry.credentials import keys as auth_keys
@@ -36,6 +35,7 @@ from converter.stores.registry.download import first_byte
 from converter.stores.registry.tags import next_link
 from converter.stores.registry.upload import least_part, offset_of
 from converter.stores.registry.urls import joined
+from converter.stores.retry import asked_wait
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
 from converter.streams.squash import squash

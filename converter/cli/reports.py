@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, count, show, show_json, show_parts
 from converter.errors import printable
 from converter.model.frozen import frozen
-from converter.model.places import Place
+from converter.model.json_positions import Place
 from converter.schema import Finding, is_valid
 from converter.validate.rules import rules
 from converter.version import __version__

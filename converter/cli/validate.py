@@ -16,7 +16,7 @@ from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
 from converter.model import document
-from converter.model.places import places
+from converter.model.json_positions import places
 from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
 from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image

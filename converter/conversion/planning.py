@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from converter import formats
 from converter.conversion import origin, signed
-from converter.conversion.chosen import Chosen, speaking
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
+from converter.conversion.selection import Chosen, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
@@ -114,7 +114,7 @@ def _with_dependencies(chosen: Chosen, item: Item, library: Library) -> Chosen:
     found = (known.descriptor for image in images(item) for layer in image.layers for known in sources(layer.content))
     below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)
     below.pop(chosen.root.digest, None)
-    return speaking(chosen, library, below) if below else chosen
+    return with_referrers(chosen, library, below) if below else chosen
 
 
 def refuse(planned: Plan, root: Descriptor, options: Options) -> None:

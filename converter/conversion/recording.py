@@ -26,7 +26,7 @@ from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.content import remade, uncompressed
 from converter.streams.repack import find as find_packing
-from converter.streams.tar.borrowed import Files, Lend, described
+from converter.streams.tar.delta import Files, Lend, described
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust import origin

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from converter.conversion import attachments, origin, signed
-from converter.conversion.chosen import Chosen, choose, library_of
 from converter.conversion.job import Job
 from converter.conversion.options import Options
 from converter.conversion.planning import Target, plan, refuse
 from converter.conversion.result import Done
+from converter.conversion.selection import Chosen, choose, library_of
 from converter.conversion.shared import Shared
 from converter.conversion.signed import Shown
 from converter.conversion.targets import check
@@ -128,14 +128,14 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
 def _written(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
     """Write what is planned, here or with the help of other machines."""
     made = None
-    if shared.elsewhere is not None:
-        from converter.conversion import elsewhere
+    if shared.remote is not None:
+        from converter.conversion import remote
 
         ((sink, (target,)),) = planned
-        if elsewhere.takes_leaves(job, target.plan.root):
-            made = elsewhere.make_leaves(target.plan.root, job, sink, shared, report)
-        elif elsewhere.takes(job):
-            return [Done(target=target, tree=elsewhere.make(target, job, shared.elsewhere, report), state="written")]
+        if remote.takes_leaves(job, target.plan.root):
+            made = remote.make_leaves(target.plan.root, job, sink, shared, report)
+        elif remote.takes(job):
+            return [Done(target=target, tree=remote.make(target, job, shared.remote, report), state="written")]
     done: list[Done] = []
     with shared.turn(job), ExitStack() as stack:
         for sink, targets in planned:

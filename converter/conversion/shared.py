@@ -20,8 +20,8 @@ from converter.stores import StoreOptions, open_sink, open_source
 from converter.streams.workers import Workers
 
 if TYPE_CHECKING:
-    from converter.conversion.elsewhere import Elsewhere
     from converter.conversion.open_stores import OpenStores
+    from converter.conversion.remote import Remote
     from converter.stores.spool import Spool
 
 
@@ -29,16 +29,14 @@ class Shared:
     """Opens the ends of the jobs of one run. A context manager.
 
     With ``many`` jobs, blobs from other machines are kept for later jobs, stores of many images are opened once, and
-    what is at a destination already is not written again. ``elsewhere`` is the port to other machines, if they help.
+    what is at a destination already is not written again. ``remote`` is the port to other machines, if they help.
     """
 
-    def __init__(
-        self, memory: Memory, workers: Workers, *, many: bool = False, elsewhere: Elsewhere | None = None
-    ) -> None:
+    def __init__(self, memory: Memory, workers: Workers, *, many: bool = False, remote: Remote | None = None) -> None:
         self.memory = memory
         self.workers = workers
         self.many = many
-        self.elsewhere = elsewhere
+        self.remote = remote
         self._kept = ExitStack()
         self._spool: Spool | None = None
         self._stores: OpenStores | None = None

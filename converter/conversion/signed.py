@@ -45,10 +45,10 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
-        from converter.verification import Stored, vouch
+        from converter.verification import Stored, judge_with_records
 
         with within(str(location)):
-            vouch(Stored(source, location, root), replace(wanted, platform=platform)).require()
+            judge_with_records(Stored(source, location, root), replace(wanted, platform=platform)).require()
 
 
 def below(wanted: Wanted | None) -> Require | None:
@@ -80,7 +80,7 @@ def carry(
     """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``."""
     if not attached:
         return Carried()
-    from converter.conversion.carried import adapted
+    from converter.conversion.target_attachments import adapted
     from converter.trust import evidence
 
     subjects = {made.descriptor.digest: made.descriptor for made in there}

@@ -18,12 +18,12 @@ from converter.model.content import Derived, Known, sources
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves, told
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
-from converter.streams.ahead import ahead, fan_out
 from converter.streams.blocks import Again, closing
-from converter.streams.crew import each
+from converter.streams.pool import each
+from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers
 
 
@@ -201,7 +201,7 @@ class Threads:
     def _read(self, leaf: Copy) -> Iterator[Block]:
         """The blocks of a copy, read and hashed ahead of the writer, unless more copies run than there are cores."""
         blocks = self._watched(leaf.content, leaf.label)
-        return blocks if self._crowded else ahead(blocks)
+        return blocks if self._crowded else read_ahead(blocks)
 
     def _copy_and_look(self, leaf: Copy, expected: Descriptor, *, put: bool) -> Digest:
         """Inflate the blob to learn its diff_id, copying it at the same time if ``put``."""
@@ -302,7 +302,7 @@ def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None
 
     def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
         if isinstance(one, Copy):
-            return told(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
+            return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
         from converter.execute.making import packing
 
         how = packing(one.content)

@@ -11,11 +11,11 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Copy, Derive, Made, Make
 from converter.streams import Blocks
-from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, engine
 from converter.streams.content import Watch, read
 from converter.streams.decompress import plain
+from converter.streams.read_ahead import read_ahead
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 
@@ -31,7 +31,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
         _drain(_examined(tar, leaf))
     else:
         meter = Meter(leaf.algorithm)
-        _drain(_examined(hashed(ahead(tar), meter), leaf))
+        _drain(_examined(hashed(read_ahead(tar), meter), leaf))
         found = meter.digest()
     if leaf.diff_id is not None and found != leaf.diff_id:
         raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
@@ -56,7 +56,7 @@ def make(
     def packed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
-        metered = blocks if told else ahead(blocks if same else hashed(blocks, meter))
+        metered = blocks if told else read_ahead(blocks if same else hashed(blocks, meter))
         return put(compress(metered, content.compression, workers), content), meter
 
     (descriptor, meter), _ = read((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)

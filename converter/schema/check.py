@@ -14,7 +14,7 @@ from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
 from converter.schema.finding import PROFILES, Finding, Profile, Rule
-from converter.schema.fold import Folded, fold, odd
+from converter.schema.go_json import Folded, fold, odd
 from converter.schema.kinds import FAMILIES, document, known
 
 RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.model.document import pointer, type_name
 from converter.schema.finding import Finding, Profile, Rule, Severity
-from converter.schema.fold import Subschema, resolve
+from converter.schema.go_json import Subschema, resolve
 from converter.schema.kinds import FAMILIES, KINDS, bundle, document
 from converter.schema.named import NAMED
 from converter.schema.text import SPEC

@@ -16,17 +16,17 @@ from converter.errors import CalledOff
 from converter.model.reference import is_of_attachment
 
 if TYPE_CHECKING:
-    from converter.stores.patience import Patience
+    from converter.stores.retry import RetryPolicy
 
 ASKED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
 
 STOPPED = "stopped: no more requests are made"
 
-PARTING = 1.0
+LAST_SECONDS = 1.0
 """Seconds after a stop in which hosts may still be told what is cancelled."""
 
-_parting = ContextVar("parting", default=False)
+_last_requests = ContextVar("last_requests", default=False)
 
 MOST_SHARED = 256
 """The most objects that a run shares at a time: mirroring a large registry uses each of many repositories only once."""
@@ -84,7 +84,7 @@ class Hosts:
         self.told: Callable[[str, float], None] | None = None
         """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
-        self._patience: dict[str, Patience] = {}
+        self._patience: dict[str, RetryPolicy] = {}
         self._held: dict[str, float] = {}
         self._repositories: dict[tuple[str, str], Repository] = {}
         self._connections: WeakSet[Connection] = WeakSet()
@@ -125,24 +125,24 @@ class Hosts:
         """Let no thread wait for a host any longer: waiting ones are woken, and end with CalledOff."""
         with self._lock:
             if not self._stopped.is_set():
-                self._until = time.monotonic() + PARTING
+                self._until = time.monotonic() + LAST_SECONDS
                 self._stopped.set()
             for one in self._connections:
                 one.break_off()
 
-    def heed(self, error: BaseException) -> None:
+    def stop_on_interrupt(self, error: BaseException) -> None:
         """Stop on Control-C; other errors concern a single image."""
         if isinstance(error, KeyboardInterrupt):
             self.stop()
 
     @contextmanager
-    def parting(self) -> Iterator[None]:
+    def last_requests(self) -> Iterator[None]:
         """Let this thread send requests even after a stop, over new connections and for a moment only."""
-        before = _parting.set(True)
+        before = _last_requests.set(True)
         try:
             yield
         finally:
-            _parting.reset(before)
+            _last_requests.reset(before)
 
     def left(self) -> float | None:
         """The most seconds that a host may still take to answer; None before a stop."""
@@ -152,7 +152,7 @@ class Hosts:
         """Register a connection, so that a stop can break it. Raises CalledOff after a stop."""
         with self._lock:
             self._connections.add(one)
-        if self._stopped.is_set() and not _parting.get():
+        if self._stopped.is_set() and not _last_requests.get():
             raise CalledOff(STOPPED)
 
     def _sleep(self, seconds: float) -> None:
@@ -171,15 +171,15 @@ class Hosts:
         with self._lock:
             return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
 
-    def patience(self, host: str, retries: int) -> Patience:
+    def patience(self, host: str, retries: int) -> RetryPolicy:
         """The shared back-off for that host: if one request is asked to wait, all do."""
         # Imported here because conversions between files do not need it: parsing HTTP dates costs 8 ms.
-        from converter.stores.patience import Patience
+        from converter.stores.retry import RetryPolicy
 
         with self._lock:
             if host not in self._patience:
                 asked = max(retries, ASKED) if self.most else None
-                patience = self._patience[host] = Patience(
+                patience = self._patience[host] = RetryPolicy(
                     retries, self._sleep, asked=asked, told=partial(self._tell, host)
                 )
                 patience.hold(self._held.get(host, 0.0) - time.monotonic())

@@ -10,9 +10,9 @@ from typing import TypeVar
 from converter.errors import Invalid
 from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, checked
 from converter.streams import Block, Blocks
-from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
 from converter.streams.decompress import plain
+from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.names import shown
 
 T = TypeVar("T")
@@ -50,10 +50,10 @@ def uncompressed(
         )
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
-        codec, blocks = plain(ahead(opened(content)))
+        codec, blocks = plain(read_ahead(opened(content)))
         checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
         if codec != "tar":
-            blocks = ahead(blocks)
+            blocks = read_ahead(blocks)
     if layer.diff_id is not None and not checked_already:
         blocks = checked(blocks, layer.diff_id)
     with closing(blocks) as source_blocks:

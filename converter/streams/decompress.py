@@ -9,8 +9,8 @@ from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, in_force
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered, peek
+from converter.streams.compressed_input import Feed
 from converter.streams.detect import HEAD, Codec, detect, start_of
-from converter.streams.feed import Feed
 
 RATIO_FROM = 64 * MIB
 """Bytes of output from which on the ratio is checked: a short run of zeros may shrink to any ratio."""

@@ -15,15 +15,15 @@ from converter.model.limits import Limits, in_force
 from converter.streams import Block
 from converter.streams.blocks import gathered
 from converter.streams.content import Superseded
-from converter.streams.tar.cover import NOBODY, Cover
+from converter.streams.tar.budget import Budget
+from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
-from converter.streams.tar.held import Held
+from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
 from converter.streams.tar.links import File, Link, Links
 from converter.streams.tar.names import clean, contained, parent, shown
 from converter.streams.tar.rename import localised, prefixed
 from converter.streams.tar.scan import entries
-from converter.streams.tar.winners import Winners
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
@@ -62,11 +62,11 @@ def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
     found = set()
     for layer, opened in enumerate(layers):
         with within(f"layer[{layer}]"), closing(entries(opened(), limits)) as source:
-            found |= _survey_layer(layer, Winners(Held(limits)), enumerate(source))
+            found |= _survey_layer(layer, EffectiveEntries(Budget(limits)), enumerate(source))
     return frozenset(found)
 
 
-def _survey_layer(layer: int, winners: Winners, source: Iterator[tuple[int, Entry]]) -> set[tuple[int, int]]:
+def _survey_layer(layer: int, winners: EffectiveEntries, source: Iterator[tuple[int, Entry]]) -> set[tuple[int, int]]:
     found = set()
     for ordinal, entry in source:
         path = entry.name
@@ -104,8 +104,8 @@ class _Squash:
         self._keep = keep
         self._replaced = replaced
         self._limits = in_force()
-        self._held = Held(self._limits)
-        self._cover = Cover()
+        self._held = Budget(self._limits)
+        self._cover = HiddenPaths()
         self._links = Links(self._written, self._held, dangling=dangling)
         self._rooted = False
 
@@ -123,7 +123,7 @@ class _Squash:
             self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
-        cover, links, winners = self._cover, self._links, Winners(self._held)
+        cover, links, winners = self._cover, self._links, EffectiveEntries(self._held)
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
@@ -168,7 +168,9 @@ class _Squash:
         cover.descend(layer, gone=gone, emptied=emptied, directories=winners.directories, entries=listed)
         links.descend()
 
-    def _link(self, entry: Entry, layer: int, stays: bool, winners: Winners, claimed: File | None) -> Iterator[Block]:
+    def _link(
+        self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: File | None
+    ) -> Iterator[Block]:
         target = contained(clean(entry.linkname))
         here = winners.is_file(target) and target != entry.name
         return self._links.link(Link(entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
@@ -177,7 +179,7 @@ class _Squash:
         return prefixed(own, self._prefix) if self._prefix else own
 
     def _superseded(
-        self, layer: int, path: bytes, replaced: list[int], winners: Winners, rest: Iterator[tuple[int, Entry]]
+        self, layer: int, path: bytes, replaced: list[int], winners: EffectiveEntries, rest: Iterator[tuple[int, Entry]]
     ) -> Superseded:
         """Read the names in the rest of all layers, so that starting again once is enough."""
         found = {*self._replaced, *((layer, other) for other in replaced)}

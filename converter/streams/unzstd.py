@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from converter.errors import LimitExceeded
 from converter.model.limits import Limits
+from converter.streams.compressed_input import Feed
 from converter.streams.detect import ZSTD, ZSTD_SKIPPABLE
-from converter.streams.feed import Feed
 
 BLOCKS_AT_ONCE = 8
 """Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""

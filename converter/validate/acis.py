@@ -10,8 +10,8 @@ from converter.model.document import read
 from converter.model.members import lenient
 from converter.schema import check
 from converter.streams import Block
-from converter.streams.ahead import ahead
 from converter.streams.blocks import closing
+from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
 from converter.streams.tar.aci import Contents
 from converter.streams.tar.entry import Entry
@@ -52,7 +52,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
 
     complete = False
     try:
-        with closing(ahead(plain)) as blocks:
+        with closing(read_ahead(plain)) as blocks:
             complete = scan(blocks, tell, visit, blobs.limits)
     except Failed as failed:
         findings.report(failed.error, ARCHIVE, _FORMAT)

@@ -14,12 +14,12 @@ from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, Limits
 from converter.streams import Block, Blocks
-from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect, start_of
+from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import Tell
-from converter.streams.tar.held import Held
+from converter.streams.tar.budget import Budget
 from converter.streams.verify import Meter, hashed
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, entry
@@ -118,12 +118,12 @@ class Blobs:
         self.limits = limits
         self._report = report
         self._local = local
-        self._waiting = Held(limits)
-        self._tree = Held(limits)
+        self._waiting = Budget(limits)
+        self._tree = Budget(limits)
 
     def image(self) -> None:
         """Start another image: the entries of its layers are counted anew."""
-        self._tree = Held(self.limits)
+        self._tree = Budget(self.limits)
 
     def document(self, raw: Open, claim: Claim) -> bytes | None:
         """Read a small blob; None if it cannot be read."""
@@ -166,7 +166,7 @@ class Blobs:
         meter = None if hashed_already else Meter(algorithm)
         plain = failing(decompress(whole, codec, self.limits))
         if codec != "tar":
-            plain = ahead(plain)
+            plain = read_ahead(plain)
         if meter is not None:
             plain = hashed(plain, meter)
         try:

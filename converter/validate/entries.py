@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
 from converter.streams.tar.aci import Tell
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, parent, shown, spoken
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
@@ -24,7 +24,7 @@ _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
 class Waiting:
     """Names and targets of links, compressed, so that half a million in each of many layers fit into memory."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Budget) -> None:
         """``held`` counts the compressed bytes, over all layers."""
         self._held = held
         self._packer: zlib._Compress | None = None
@@ -74,7 +74,7 @@ class Waiting:
 class LayerEntries:
     """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
-    def __init__(self, tell: Tell, order: bool, held: Held) -> None:
+    def __init__(self, tell: Tell, order: bool, held: Budget) -> None:
         """``order``: report whiteouts that follow their siblings. ``held`` counts the memory of links and names."""
         self._tell = tell
         self._order = order

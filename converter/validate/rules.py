@@ -6,7 +6,7 @@ from functools import cache
 
 from converter import schema
 from converter.schema import Rule
-from converter.validate.making import ALL, DOCKER, LAYER, LAYERED, OCI, SPEC, rule
+from converter.validate.rule_declarations import ALL, DOCKER, LAYER, LAYERED, OCI, SPEC, rule
 from converter.validate.tar_rules import ACIS, TARS
 
 IMAGE_KINDS = {"oci-image": "oci", "docker-image": "docker", "aci-image": "aci"}

@@ -15,7 +15,7 @@ from converter.stores.catalogue import POSITION, in_full
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 from converter.stores.docker_archive.repositories import Chains
-from converter.validate import lower
+from converter.validate import cross_layer_links
 from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.findings import member
 from converter.validate.layouts import LayoutCheck
@@ -68,7 +68,7 @@ class SavedCheck:
             layers = [self._layer(file, file, file) for file in files]
             whole = [layer.entries for layer in layers if layer is not None and layer.complete]
             if len(whole) == len(layers):
-                lower.judge(whole)
+                cross_layer_links.judge(whole)
         return bool(chosen)
 
     def _row(self, row: Saved, number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.validate.making import ACI, ALL, LAYER, LAYERED, rule
+from converter.validate.rule_declarations import ACI, ALL, LAYER, LAYERED, rule
 
 _APPC = "appc spec 0.8.11, aci.md, Image Archives"
 _TAR = "POSIX.1-2001, pax, "

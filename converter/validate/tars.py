@@ -11,10 +11,10 @@ from converter.model.limits import Limits
 from converter.streams import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.aci import Tell
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import Headers
-from converter.streams.tar.held import Held
 from converter.streams.tar.names import shown
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expanded
@@ -32,7 +32,9 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 )
 
 
-def scan(blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits, held: Held | None = None) -> bool:
+def scan(
+    blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits, held: Budget | None = None
+) -> bool:
     """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.
 
     ``held`` counts over the layers of an image. Returns whether every entry was visited. The blocks are not closed, nor

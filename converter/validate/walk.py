@@ -18,7 +18,7 @@ from converter.model.members import lenient
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check, guess, in_an_image
-from converter.validate import lower
+from converter.validate import cross_layer_links
 from converter.validate.blobs import Blobs, Claim, SeenLayer
 from converter.validate.findings import below, member
 
@@ -203,7 +203,7 @@ class Walk:
                 self._findings.add("image/history-length", member(here, "/history"), fact)
         known = [layer for layer in layers if layer is not None and layer.complete]
         if len(known) == len(layers):
-            lower.judge([layer.entries for layer in known])
+            cross_layer_links.judge([layer.entries for layer in known])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """Check a configuration document alone; returns its content."""

@@ -13,7 +13,17 @@ from converter.verification.question import Stored, names_here
 from converter.verification.trace import direct, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
-__all__ = ["ATTESTATION", "ORIGIN", "SIGNATURE", "Judgement", "Stored", "Wanted", "judge", "verify", "vouch"]
+__all__ = [
+    "ATTESTATION",
+    "ORIGIN",
+    "SIGNATURE",
+    "Judgement",
+    "Stored",
+    "Wanted",
+    "judge",
+    "judge_with_records",
+    "verify",
+]
 
 
 def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
@@ -25,7 +35,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     location, options = Location.parse(reference), store or StoreOptions()
     with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
         stored = Stored(source, location, source.resolve(location.name))
-        judgement = vouch(stored, wanted)
+        judgement = judge_with_records(stored, wanted)
         if not any(one.ok for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement
         try:
@@ -34,16 +44,16 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
             return replace(judgement, unmet=(str(error),))
 
 
-def vouch(stored: Stored, wanted: Wanted) -> Judgement:
+def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     """Whether an image is signed as required, itself or by way of its origin records.
 
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = _vouch(stored, wanted)
+    judgement = _judge_with_records(stored, wanted)
     image = image_within(stored, judgement, wanted.platform)
     if image is not None:
-        judgement = judgement.or_of(_vouch(image, wanted.but_for(judgement.signed)))
+        judgement = judgement.or_of(_judge_with_records(image, wanted.without_signers(judgement.signed)))
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
@@ -54,7 +64,7 @@ def vouch(stored: Stored, wanted: Wanted) -> Judgement:
     return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
-def _vouch(stored: Stored, wanted: Wanted) -> Judgement:
+def _judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     judgement = judge(stored, wanted)
     asked_for = ORIGIN in wanted.require
     decided = judgement.ok or SIGNATURE in wanted.require
@@ -63,7 +73,7 @@ def _vouch(stored: Stored, wanted: Wanted) -> Judgement:
     if decided or any(one.broken for one in judgement.verdicts):
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
-    before = wanted if judgement.ok else wanted.but_for(judgement.signed)
+    before = wanted if judgement.ok else wanted.without_signers(judgement.signed)
     found = trace(stored, before)
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)

@@ -144,7 +144,7 @@ def judge_either(stored: Stored, wanted: Wanted, platform: str) -> Judgement:
     """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image)."""
     judgement = judge(stored, wanted)
     image = image_within(stored, judgement, platform)
-    return judgement if image is None else judgement.or_of(judge(image, wanted.but_for(judgement.signed)))
+    return judgement if image is None else judgement.or_of(judge(image, wanted.without_signers(judgement.signed)))
 
 
 def image_within(stored: Stored, judgement: Judgement, platform: str) -> Stored | None:

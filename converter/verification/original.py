@@ -21,11 +21,11 @@ from converter.model.image import Attachment, Image, Item, images
 from converter.model.limits import in_force
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.streams.ahead import ahead
 from converter.streams.content import uncompressed
 from converter.streams.decompress import RATIO_FROM, plain
+from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
-from converter.streams.tar.borrowed import borrowed
+from converter.streams.tar.delta import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust.origin import IMAGE, Evidence, LayerOrigin, Record
@@ -145,11 +145,11 @@ class OriginalSource:
     def _spool(self, digest: Digest) -> Spooled:
         if digest not in self._spools:
             if digest == self._root.digest:
-                tar: Blocks = plain(ahead(self._fetch(self._root).blocks()), self._limits)[1]
+                tar: Blocks = plain(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
             elif self._root.media_type in types.WHOLE:  # one that it depends on
-                tar = plain(ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
+                tar = plain(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
                 raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
             self._spools[digest] = self._spooled(tar)

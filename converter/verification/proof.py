@@ -22,10 +22,10 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, each_image, images
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
 from converter.ports import Finder
-from converter.streams.ahead import ahead
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
 from converter.streams.decompress import plain
+from converter.streams.read_ahead import read_ahead
 from converter.streams.verify import measured
 from converter.transform import as_in, encode, transform
 from converter.transform.layers import codec_of
@@ -223,7 +223,7 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
         raise Untrusted(f"got the layer {there.digest}, want {leaf.content.descriptor.digest}, which was signed")
     # The media type comes from the plan, not from the target: some types make a reader skip a layer.
     there = there.bare().retyped(leaf.media_type)
-    diff_id = measured(ahead(uncompressed(Layer(content=known)))).digest()
+    diff_id = measured(read_ahead(uncompressed(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
         raise Untrusted(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}, which was signed")
     facts = LayerFacts()
@@ -295,7 +295,7 @@ def _whole_image(
 ) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
     facts = LayerFacts()
-    same, content = remade(content, lambda blocks: equal(ahead(blocks), original.tar(there.digest)), facts)
+    same, content = remade(content, lambda blocks: equal(read_ahead(blocks), original.tar(there.digest)), facts)
     uncovered = () if same else _compared(original, content, there)
     level = _worst(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):

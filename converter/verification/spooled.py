@@ -9,8 +9,8 @@ from threading import Condition, Thread
 
 from converter.errors import Invalid
 from converter.streams import Block, Blocks, spool
-from converter.streams.ahead import ahead
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.streams.read_ahead import read_ahead
 
 
 class Spooled:
@@ -66,7 +66,7 @@ class Spooled:
 
     def _take(self, blocks: Blocks) -> None:
         try:
-            with closing(ahead(blocks)) as source:
+            with closing(read_ahead(blocks)) as source:
                 for block in source:
                     if self._left:
                         break

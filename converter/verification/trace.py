@@ -154,7 +154,7 @@ class _Tracing:
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
     ) -> tuple[Step, ...]:
         """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
-        behind = replace(self, wanted=self.wanted.but_for(judgement.signed))
+        behind = replace(self, wanted=self.wanted.without_signers(judgement.signed))
         trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
         if not trace.steps:
             raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))

@@ -77,7 +77,7 @@ class Wanted:
         if self.trust_stores:
             yield replace(alone, trust_stores=self.trust_stores).trusted("")
 
-    def but_for(self, signed: frozenset[str]) -> Wanted:
+    def without_signers(self, signed: frozenset[str]) -> Wanted:
         """The same for what an image was converted from, which those who signed the image need not have signed."""
         return replace(self, signed=self.signed | signed)
 

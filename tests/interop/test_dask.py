@@ -19,8 +19,8 @@ from distributed import Client
 from converter import validate_image
 from converter.cli.environment import variables
 from converter.cli.main import main
-from converter.conversion.elsewhere import Assignment, portable
 from converter.conversion.job import Job
+from converter.conversion.remote import Assignment, portable
 from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster
 from converter.conversion.sync.worker import Raised, program, work

@@ -12,7 +12,7 @@ from converter.errors import LimitExceeded, Usage
 from converter.model.content import known
 from converter.model.document import load
 from converter.model.limits import DEFAULT, Limits, enforced, in_force
-from converter.streams.ahead import ahead, fan_out
+from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.tar.scan import entries
 from tests.builders import tar
 
@@ -72,5 +72,5 @@ def test_limits_in_force_hold_in_the_threads_of_a_stream() -> None:
         return [b"%d" % in_force().layers]
 
     with enforced(Limits(layers=7)):
-        assert list(ahead(block for _ in range(1) for block in seen())) == [b"7"]
+        assert list(read_ahead(block for _ in range(1) for block in seen())) == [b"7"]
         assert fan_out([b"x"], [lambda blocks: (list(blocks), seen())[1]] * 2) == [[b"7"], [b"7"]]

@@ -71,7 +71,7 @@ def test_the_library_itself_is_cheap_to_import() -> None:
 UNUSED = (
     "concurrent.futures",
     "converter.cache.blobs",
-    "converter.conversion.carried",
+    "converter.conversion.target_attachments",
     "converter.conversion.recording",
     "converter.conversion.restoring",
     "converter.formats.aci",
@@ -113,7 +113,7 @@ UNDONE = (
     "converter.conversion.holders",
     "converter.execute.making",
     "converter.stores.spool",
-    "converter.stores.patience",
+    "converter.stores.retry",
     "converter.streams.compress",
     "converter.streams.decompress",
     "email.utils",  # 8, with socket

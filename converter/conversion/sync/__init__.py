@@ -12,8 +12,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from converter.cache import Cache, Memory
-from converter.conversion.elsewhere import Elsewhere
 from converter.conversion.job import Job, keeping, read, with_hosts
+from converter.conversion.remote import Remote
 from converter.conversion.run import run as run_job
 from converter.conversion.shared import Shared
 from converter.conversion.sync.jobs import Unlisted, jobs
@@ -26,7 +26,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
-from converter.streams.crew import completed
+from converter.streams.pool import completed
 from converter.streams.workers import Workers
 
 IMAGES = 4
@@ -46,7 +46,7 @@ class Run:
     cache: Path | None = None
 
 
-Helpers = Callable[[Hosts], AbstractContextManager[Elsewhere]]
+Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
 
 
@@ -62,10 +62,10 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
         Hosts(run.per_host or PER_HOST) as hosts,
-        helpers(hosts) if helpers and writing else nullcontext() as elsewhere,
+        helpers(hosts) if helpers and writing else nullcontext() as remote,
         Cache(run.cache) if run.cache else Memory() as memory,
         workers,
-        Shared(memory, workers, many=True, elsewhere=elsewhere) as shared,
+        Shared(memory, workers, many=True, remote=remote) as shared,
     ):
         entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
         todo = _keeping(list(jobs(entries, report)))
@@ -73,7 +73,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
-            fetched=shared.fetched + (elsewhere.fetched if elsewhere else 0),
+            fetched=shared.fetched + (remote.fetched if remote else 0),
             unstarted=len(todo) - len(outcomes),
             began=today,
         )
@@ -103,7 +103,7 @@ def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: Telling,
         shared.workers.stop()
         hosts.stop()
 
-    images = run.images or (shared.elsewhere.images if shared.elsewhere else IMAGES)
+    images = run.images or (shared.remote.images if shared.remote else IMAGES)
     found: dict[int, Outcome] = {}
     with closing(completed(one, takewhile(lambda _: not stopping.is_set(), todo), images, stop)) as outcomes:
         for number, outcome in outcomes:

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from distributed import Client, Future, KilledWorker
 
-from converter.conversion.elsewhere import Answer, Assignment
 from converter.conversion.job import Job
+from converter.conversion.remote import Answer, Assignment
 from converter.conversion.sync.worker import HELD, TOPIC, Environment, Raised, event_of, hold, prepare, program, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
@@ -48,7 +48,7 @@ class Cluster:
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
         self._holds: SimpleQueue[tuple[str, float] | None] = SimpleQueue()
-        self._herald = threading.Thread(target=self._pass_on, name="herald", daemon=True)
+        self._reporter = threading.Thread(target=self._pass_on, name="reporter", daemon=True)
 
     def __enter__(self) -> Self:
         """Connect. Raises Usage, Unreachable, and Unsupported if a version differs."""
@@ -64,7 +64,7 @@ class Cluster:
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._hear)
         self._hosts.told = lambda host, seconds: self._holds.put((host, seconds))
-        self._herald.start()
+        self._reporter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,11 +72,11 @@ class Cluster:
         self._hosts.told = None
         self._client.unsubscribe_topic(TOPIC)
         self._holds.put(None)
-        self._herald.join()
+        self._reporter.join()
         self._client.close()
 
     def run(self, assignment: Assignment, report: Report) -> Answer:
-        """As in Elsewhere. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
+        """As in Remote. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
         key, inbox = assignment.key, SimpleQueue[Event | None]()
         with self._places(assignment.job):
             # The run may have been stopped while this task waited.

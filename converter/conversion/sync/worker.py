@@ -17,8 +17,8 @@ from distributed import get_worker
 
 import converter
 from converter.cache import Memory
-from converter.conversion.elsewhere import Answer, Assignment, perform
 from converter.conversion.job import Job
+from converter.conversion.remote import Answer, Assignment, perform
 from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned

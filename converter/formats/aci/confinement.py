@@ -52,7 +52,7 @@ def confinement(app: Mapping[str, Any]) -> Confinement:
                 whole = False
         held |= {name} if whole else set()
     left = [row["name"] for row in rows if row["name"] not in held]
-    isolators = Loss(field="app.isolators", reason=no_word_for(left)) if left else None
+    isolators = Loss(field="app.isolators", reason=no_equivalent(left)) if left else None
     return Confinement(
         capabilities=None if capabilities is None else tuple(capabilities),
         memory=memory,
@@ -63,7 +63,7 @@ def confinement(app: Mapping[str, Any]) -> Confinement:
     )
 
 
-def no_word_for(values: Iterable[object]) -> str:
+def no_equivalent(values: Iterable[object]) -> str:
     """Why a field is lost, including its values."""
     return f"other formats have no word for it ({', '.join(map(str, values))})"
 

@@ -23,7 +23,7 @@ from converter.model.image import Dependency, Image
 from converter.model.limits import in_force
 from converter.ports import Finder
 from converter.streams.tar import names
-from converter.streams.tar.held import Held
+from converter.streams.tar.budget import Budget
 
 Shelf = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
@@ -229,7 +229,7 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
     if not whitelist:
         return keep
     paths: set[bytes] = set()
-    held = Held(in_force())
+    held = Budget(in_force())
     for text in whitelist:
         path = names.clean(text.encode())
         names.check(path, held.limits)

@@ -10,7 +10,7 @@ from converter.formats.documents import require
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency
-from converter.schema.fold import fold, odd
+from converter.schema.go_json import fold, odd
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"

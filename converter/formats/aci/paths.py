@@ -11,10 +11,10 @@ from converter.model.limits import in_force
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
-from converter.streams.tar.held import Held
+from converter.streams.tar.budget import Budget
+from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.names import parent, shown
 from converter.streams.tar.scan import entries
-from converter.streams.tar.winners import Winners
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
@@ -25,8 +25,8 @@ class LayerPaths:
     """The paths of one layer, and those that it removes from the layers below."""
 
     def __init__(self) -> None:
-        self._held = Held(in_force())
-        self._winners = Winners(self._held)
+        self._held = Budget(in_force())
+        self._winners = EffectiveEntries(self._held)
         self._gone: set[bytes] = set()
         self._emptied: set[bytes] = set()
 
@@ -48,7 +48,7 @@ class LayerPaths:
         there = {*self._winners.ordinals, *self._winners.directories}
         there.update(path for path in split(below) if not self._hidden(path))
         there.discard(b"")
-        self._winners = Winners(self._held)
+        self._winners = EffectiveEntries(self._held)
         in_force().require("names", sum(map(len, there)), "bytes of names")
         return sorted(there)
 

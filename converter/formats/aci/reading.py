@@ -9,7 +9,7 @@ from typing import Any, Literal
 from converter.formats.aci import app as words
 from converter.formats.aci import kept as forms
 from converter.formats.aci import keys
-from converter.formats.aci.confinement import confinement, no_word_for, supplementary
+from converter.formats.aci.confinement import confinement, no_equivalent, supplementary
 from converter.formats.aci.kept import Kept
 from converter.formats.aci.manifest import Manifest
 from converter.formats.container_config import Unnamed
@@ -205,7 +205,7 @@ def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -
         ("app.mountPoints.readOnly", [p["name"] for p in words.members(app, "mountPoints") if p.get("readOnly")]),
     ):
         if values:
-            yield row(field, no_word_for(values))
+            yield row(field, no_equivalent(values))
     if config.user.startswith("/") or ":/" in config.user:
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:

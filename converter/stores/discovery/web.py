@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError, NotFound
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, read
-from converter.stores.patience import Patience
 from converter.stores.registry.access import Access
 from converter.stores.registry.client import refusal
 from converter.stores.registry.download import download
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Request, Wire
+from converter.stores.retry import RetryPolicy
 from converter.streams import Block
 from converter.streams.blocks import whole
 
@@ -26,7 +26,7 @@ class Web:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self.patience = Patience(access.retries)
+        self.patience = RetryPolicy(access.retries)
         self._wire = Wire(access)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from converter.stores.docker_daemon.engine import Engine, engine_of
 from converter.stores.media import Documents
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
-from converter.stores.names_only import NamesOnly
+from converter.stores.name_listing import NamesOnly
 from converter.stores.options import StoreOptions
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK

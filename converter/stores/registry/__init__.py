@@ -8,7 +8,7 @@ from dataclasses import replace
 from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.stores.names_only import NamesOnly
+from converter.stores.name_listing import NamesOnly
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Access, access_of
 from converter.stores.registry.client import Client

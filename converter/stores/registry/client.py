@@ -15,12 +15,12 @@ from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
-from converter.stores.patience import RETRYABLE, Interrupted, asked_wait
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.urls import followed, origin_of, plain
 from converter.stores.registry.wire import Request, Wire, broken
+from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
 from converter.streams.blocks import whole
 
 if TYPE_CHECKING:

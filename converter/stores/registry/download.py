@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from converter.model.limits import KIB
-from converter.stores.patience import Interrupted, Patience
 from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Request, broken
+from converter.stores.retry import Interrupted, RetryPolicy
 from converter.streams import Block
 from converter.streams.blocks import skipped
 
@@ -27,7 +27,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 class Opens(Protocol):
     """What a download needs from a client."""
 
-    patience: Patience
+    patience: RetryPolicy
 
     def open(self, request: Request) -> AbstractContextManager[BaseHTTPResponse]:
         """A response whose body is still to be read. Raises Interrupted if the request may be repeated."""

@@ -19,7 +19,7 @@ from converter.model.members import lenient, or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
 from converter.stores.registry.tags import pages
-from converter.streams.crew import each
+from converter.streams.pool import each
 
 COSIGN = ("sig", "att", "sbom")
 
@@ -43,7 +43,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.heed)
+    answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
     held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:

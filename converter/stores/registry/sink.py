@@ -75,7 +75,7 @@ class RegistrySink:
             if error is None:
                 self._commit()
             else:
-                self._client.hosts.heed(error)
+                self._client.hosts.stop_on_interrupt(error)
             for session in self._sessions.values():
                 cancel(self._client, session)
         finally:

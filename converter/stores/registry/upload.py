@@ -18,10 +18,10 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
-from converter.stores.patience import Interrupted
 from converter.stores.registry.client import Answer, Client, Rejected
 from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body, Request
+from converter.stores.retry import Interrupted
 
 SMALL_PARTS = (10 * MIB, 1 * MIB)
 """Part sizes in bytes for a registry, or a proxy in front of it, that does not accept a blob in one request: the
@@ -61,7 +61,7 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
     except BaseException as error:
         # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that inflates
         # them.
-        client.hosts.heed(error)
+        client.hosts.stop_on_interrupt(error)
         if isinstance(error, Rejected) or not isinstance(error, (Unreachable, Denied)):
             job.abandon()
         # Otherwise the registry cannot be told; it removes incomplete uploads itself.
@@ -86,7 +86,7 @@ def session_of(answer: Answer) -> Session:
 
 def cancel(client: Client, session: Session) -> None:
     """Tell the registry that an upload is cancelled, even after a stop; errors are ignored."""
-    with client.hosts.parting(), suppress(ConverterError):
+    with client.hosts.last_requests(), suppress(ConverterError):
         client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
 
 

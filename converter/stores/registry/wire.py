@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
-from converter.stores.patience import Interrupted
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
-from converter.stores.registry.lines import bounded
+from converter.stores.registry.connections import bounded
 from converter.stores.registry.urls import Origin, bypasses, followed, origin_of, plain
+from converter.stores.retry import Interrupted
 from converter.version import __version__
 
 if TYPE_CHECKING:

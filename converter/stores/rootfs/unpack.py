@@ -16,9 +16,9 @@ from converter.stores.disk import failed, write_all
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.stores.rootfs.below import DIRECTORY, Below
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
-from converter.streams.tar.held import Held
 from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces, real_size
@@ -43,7 +43,7 @@ class Unpacked:
         self._directories: dict[bytes, Attributes | None] = {}
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
-        self._held = Held(options.limits)
+        self._held = Budget(options.limits)
         self._below = Below(root)
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from converter.errors import Invalid
 from converter.streams.tar import pax
+from converter.streams.tar.extended_headers import RECORDS
 from converter.streams.tar.fields import (
     GNU_MAGIC,
     SIZE,
@@ -19,7 +20,6 @@ from converter.streams.tar.fields import (
     sealed,
     text,
 )
-from converter.streams.tar.prelude import RECORDS
 from converter.streams.tar.write import extended_header, pad, split
 
 Change = Callable[[bytes], bytes]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from converter.errors import Invalid
 from converter.streams import Block, Blocks
 from converter.streams.spool import Spool
-from converter.streams.tar.held import Held
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import shown
 from converter.streams.tar.rename import relinked, renamed
 
@@ -53,7 +53,7 @@ class Links:
     allows links to nothing.
     """
 
-    def __init__(self, write: Callable[[bytes], bytes], held: Held, *, dangling: bool) -> None:
+    def __init__(self, write: Callable[[bytes], bytes], held: Budget, *, dangling: bool) -> None:
         self._write = write
         self._held = held
         self._dangling = dangling

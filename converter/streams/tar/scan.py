@@ -13,8 +13,10 @@ from converter.model.limits import Limits, in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
+from converter.streams.tar.budget import Budget, too_many_names
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.extended_headers import RECORDS, ExtendedHeaders
 from converter.streams.tar.fields import (
     BLOCK,
     CHAR,
@@ -32,15 +34,13 @@ from converter.streams.tar.fields import (
     text,
     verify,
 )
-from converter.streams.tar.held import Held, too_many_names
 from converter.streams.tar.names import shown
-from converter.streams.tar.prelude import RECORDS, Prelude
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def entries(blocks: Blocks, limits: Limits | None = None, held: Held | None = None) -> Generator[Entry, None, None]:
+def entries(blocks: Blocks, limits: Limits | None = None, held: Budget | None = None) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, even past the end-of-archive blocks.
 
     ``held`` counts over several archives whose names are kept together.
@@ -58,11 +58,11 @@ def entries(blocks: Blocks, limits: Limits | None = None, held: Held | None = No
 class Scanner:
     """An iterator over the entries that can also return what follows the last one."""
 
-    def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Held | None = None) -> None:
+    def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Budget | None = None) -> None:
         self.cursor = cursor
         self._limits = limits = limits or in_force()
-        self._held = held or Held(limits)
-        self._prelude = Prelude(cursor, limits)
+        self._held = held or Budget(limits)
+        self._prelude = ExtendedHeaders(cursor, limits)
         self._end = b""
 
     def trailing(self) -> Iterator[Block]:

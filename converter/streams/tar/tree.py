@@ -13,9 +13,9 @@ from hashlib import blake2b, sha256
 from converter.errors import Invalid, Unsupported, within
 from converter.model.content import Open
 from converter.model.limits import Limits, in_force
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
-from converter.streams.tar.held import Held
 from converter.streams.tar.listing import MOST_NAMES, Listing, Row, framed
 from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.node import packed
@@ -92,7 +92,7 @@ def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:
     does, Invalid for a hard link to nothing, and StorageFailed.
     """
     limits = limits or in_force()
-    held = Held(limits)
+    held = Budget(limits)
     with Records() as records:
         state = _State(held, records)
         for number, opened in enumerate(layers):
@@ -104,7 +104,7 @@ def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:
 class _State:
     """The tree so far."""
 
-    def __init__(self, held: Held, records: Records) -> None:
+    def __init__(self, held: Budget, records: Records) -> None:
         self._held = held
         self._records = records
         self._root = _Dir(0)

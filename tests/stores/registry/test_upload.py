@@ -15,7 +15,7 @@ from converter.stores import hosts
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry import replay, upload
-from converter.streams.ahead import fan_out
+from converter.streams.read_ahead import fan_out
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, push, sink_of
 
@@ -295,7 +295,7 @@ def test_a_stop_cancels_what_is_under_way(
     raised: type[BaseException],
     secured: bool,
 ) -> None:
-    monkeypatch.setattr(hosts, "PARTING", 60)
+    monkeypatch.setattr(hosts, "LAST_SECONDS", 60)
     registry.token_life = 600 if secured else None
     with Hosts() as run, pytest.raises(raised):
         put(registry, _stopping(run, error), replace(PLAIN, hosts=run))
@@ -311,7 +311,7 @@ def _look_and_stop(sink: Sink) -> None:
 
 
 def test_a_stop_cancels_what_a_mount_has_begun(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "PARTING", 60)
+    monkeypatch.setattr(hosts, "LAST_SECONDS", 60)
     with Hosts() as run:
         options = replace(PLAIN, hosts=run, mount_from=("nothing",))
         with pytest.raises(KeyboardInterrupt), sink_of(registry, options=options) as sink:
@@ -322,7 +322,7 @@ def test_a_stop_cancels_what_a_mount_has_begun(registry: FakeRegistry, monkeypat
 def test_a_stop_does_not_wait_for_a_registry_that_hangs(
     registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosts, "PARTING", 0.2)
+    monkeypatch.setattr(hosts, "LAST_SECONDS", 0.2)
     over = threading.Event()
     patient: list[Request] = []
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.borrowed import DELTA_MOST, LITERAL_MOST, MAGIC, Files, borrowed, described, differing
+from converter.streams.tar.delta import DELTA_MOST, LITERAL_MOST, MAGIC, Files, borrowed, described, differing
 from tests.strategies.tar import File, archive
 
 SOME = [File("a", data=b"a" * 100), File("b", data=b"b" * 3000), File("d", "dir"), File("c", "symlink", target="a")]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.streams.tar.borrowed import differing, restored
+from converter.streams.tar.delta import differing, restored
 
 LIBRARY = random.Random(1).randbytes(900_000)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.streams.tar.borrowed import Files, described
+from converter.streams.tar.delta import Files, described
 from tests.builders import sha256
 from tests.trust import origins
 from tests.trust.attacked import Target

@@ -13,7 +13,7 @@ import converter
 from converter.model import media_types as types
 from converter.model.document import dump
 from converter.model.reference import REF_NAME
-from converter.streams.tar.borrowed import MAGIC, differing
+from converter.streams.tar.delta import MAGIC, differing
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from converter.verification import Wanted

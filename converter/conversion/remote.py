@@ -70,7 +70,7 @@ class Answer:
     fetched: int = 0
 
 
-class Elsewhere(Protocol):
+class Remote(Protocol):
     """The port to other machines."""
 
     images: int
@@ -120,12 +120,12 @@ def takes_leaves(job: Job, root: Node) -> bool:
     return _travels(job) and job.destination.kind.adds_blobs and all(map(_is_of_one_blob, leaves(root)))
 
 
-def make(target: Target, job: Job, elsewhere: Elsewhere, report: Report) -> Evaluated:
+def make(target: Target, job: Job, remote: Remote, report: Report) -> Evaluated:
     """Have another machine make a whole image."""
     root = target.plan.root
     nodes = leaves(root)
     whole = Assignment(job=portable(job), root=target.chosen.root.digest, size=sum(map(input_size, nodes)))
-    made = dict(zip(nodes, elsewhere.run(whole, report).made, strict=True))
+    made = dict(zip(nodes, remote.run(whole, report).made, strict=True))
     return evaluate(root, lambda leaf, _: made[leaf])
 
 
@@ -171,11 +171,11 @@ class _Away:
         return made, skipped
 
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
-        elsewhere, memory = self._shared.elsewhere, self._shared.memory
-        assert elsewhere is not None
+        remote, memory = self._shared.remote, self._shared.memory
+        assert remote is not None
         size, root = input_size(leaf), blob_of(leaf).descriptor.digest
         asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
-        answer = elsewhere.run(asked, self._report)
+        answer = remote.run(asked, self._report)
         (made,) = answer.made
         remember(memory, leaf, made)
         memory.saw(self._place, made.descriptor.digest, answer.repository)

@@ -36,7 +36,7 @@ class Interrupted(Unreachable):
         self.busy = busy
 
 
-class Patience:
+class RetryPolicy:
     """The back-off for one host, shared by all threads: when one is asked to wait, all do."""
 
     def __init__(

@@ -16,7 +16,7 @@ RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"
 _NEVER_GLOBAL = frozenset({b"path", b"linkpath", b"size"})
 
 
-class Prelude:
+class ExtendedHeaders:
     """Collects records until the header they belong to."""
 
     def __init__(self, cursor: Cursor, limits: Limits) -> None:

@@ -9,7 +9,7 @@ from converter.model.limits import Limits
 
 
 @dataclass(slots=True)
-class Held:
+class Budget:
     """Counts what readers keep in memory, over all tars whose names are kept together."""
 
     limits: Limits

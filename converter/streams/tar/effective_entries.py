@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams.tar.held import Held
+from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import parent, shown
 
 MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
 
 
-class Winners:
+class EffectiveEntries:
     """The entries of one layer, applied in order; names are clean, entries are identified by ordinal."""
 
     __slots__ = ("_held", "_spent", "directories", "ordinals")
 
-    def __init__(self, held: Held) -> None:
-        """``held`` counts twice the names of directories that no entry describes, because ``Cover`` holds them too."""
+    def __init__(self, held: Budget) -> None:
+        """``held`` counts twice the names of directories that no entry describes, as ``HiddenPaths`` holds them too."""
         self._held = held
         self.ordinals: dict[bytes, int] = {}
         """The entry that counts for a path, so far."""

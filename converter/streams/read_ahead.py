@@ -20,7 +20,7 @@ DEPTH = 2
 """Blocks that may wait between two threads."""
 
 
-def ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
+def read_ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
     """Read up to ``depth`` blocks ahead, in a separate thread that starts when the first block is requested.
 
     An error of the source is raised after the blocks before it. Closing ends the thread as soon as the source has

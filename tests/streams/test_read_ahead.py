@@ -13,8 +13,8 @@ from converter.errors import DigestMismatch, within
 from converter.model.content import checked
 from converter.model.digest import Digest
 from converter.streams import Block
-from converter.streams.ahead import Abandoned, ahead, fan_out
 from converter.streams.blocks import closing
+from converter.streams.read_ahead import Abandoned, fan_out, read_ahead
 
 
 class Source:
@@ -52,18 +52,18 @@ def no_thread_is_left() -> Iterator[None]:
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=30), st.integers(1, 5))
 def test_reading_ahead_changes_nothing(blocks: list[bytes], depth: int) -> None:
-    assert list(ahead(blocks, depth)) == blocks
+    assert list(read_ahead(blocks, depth)) == blocks
 
 
 def test_the_source_is_read_and_closed_in_its_own_thread() -> None:
     source = Source(10)
-    assert list(ahead(source)) == numbers(10)
+    assert list(read_ahead(source)) == numbers(10)
     assert (source.thread, source.closed) == ("ahead", "ahead")
 
 
 def test_no_more_is_read_than_was_said() -> None:
     source = Source(1000)
-    with closing(ahead(source, 3)) as blocks:
+    with closing(read_ahead(source, 3)) as blocks:
         next(blocks)
         time.sleep(0.05)
         assert source.given == 1 + 3 + 1, "one taken, three waiting, and one in the hand"
@@ -72,7 +72,7 @@ def test_no_more_is_read_than_was_said() -> None:
 
 def test_nothing_is_read_before_somebody_asks() -> None:
     source = Source(10)
-    blocks = ahead(source)
+    blocks = read_ahead(source)
     assert source.given == 0
     del blocks
 
@@ -80,19 +80,19 @@ def test_nothing_is_read_before_somebody_asks() -> None:
 def test_an_error_comes_after_the_blocks_before_it() -> None:
     seen: list[Block] = []
     with pytest.raises(ValueError, match="torn"):
-        seen.extend(ahead(Source(7, ValueError("torn")), 2))
+        seen.extend(read_ahead(Source(7, ValueError("torn")), 2))
     assert seen == numbers(7)
 
 
 def test_an_error_keeps_its_trail() -> None:
     with pytest.raises(DigestMismatch) as caught, within("layer[3]"):
-        list(ahead(checked([b"other"], Digest.of(b"bytes"))))
+        list(read_ahead(checked([b"other"], Digest.of(b"bytes"))))
     assert str(caught.value).startswith("layer[3]: digest mismatch")
 
 
 def test_closing_ends_the_thread_while_it_waits_for_room() -> None:
     source = Source(10**9)
-    with closing(ahead(source, 1)) as blocks:
+    with closing(read_ahead(source, 1)) as blocks:
         next(blocks)
         time.sleep(0.01)
     assert source.closed == "ahead"
@@ -100,7 +100,7 @@ def test_closing_ends_the_thread_while_it_waits_for_room() -> None:
 
 def test_a_stream_that_is_dropped_ends_its_thread() -> None:
     source = Source(10**9)
-    blocks = ahead(source)
+    blocks = read_ahead(source)
     next(blocks)
     del blocks
     gc.collect()
@@ -109,7 +109,7 @@ def test_a_stream_that_is_dropped_ends_its_thread() -> None:
 
 def test_stages_of_threads_end_together() -> None:
     source = Source(10**9)
-    with closing(ahead(ahead(ahead(source)))) as blocks:
+    with closing(read_ahead(read_ahead(read_ahead(source)))) as blocks:
         next(blocks)
     assert source.closed == "ahead"
 
@@ -127,7 +127,7 @@ def test_a_block_is_held_no_longer_than_needed() -> None:
 
     held: list[weakref.ref[Tracked]] = []
     most = 0
-    blocks = ahead(source(), 2)
+    blocks = read_ahead(source(), 2)
     for block in blocks:
         del block
         time.sleep(0.001)

@@ -9,7 +9,7 @@ from converter.streams.tar.names import parent
 NOBODY = 1 << 62
 
 
-class Cover:
+class HiddenPaths:
     """Paths that hide something, each with the lowest layer that does so. Layers are visited from the top down.
 
     A layer never hides its own entries: what it adds counts only after ``descend``.

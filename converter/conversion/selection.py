@@ -121,14 +121,16 @@ def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> lis
     from converter.conversion.content_trust import listing
 
     known = [formats.labelled(one.fetch(one.root)) for one in chosen]
-    found = [speaking(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)]
+    found = [
+        with_referrers(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)
+    ]
     if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
         fact = "got documents that speak of no such image, want root.json and targets that have its digest"
         raise Usage(f"{fact} (--content-trust)")
     return found
 
 
-def speaking(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
+def with_referrers(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
     """The same image with what refers to the subjects in ``listing``."""
     found = attachments.find(listing, subjects)
     return replace(

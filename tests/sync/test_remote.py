@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from converter.conversion import Options
-from converter.conversion.elsewhere import Answer, Assignment, portable
 from converter.conversion.job import Job
+from converter.conversion.remote import Answer, Assignment, portable
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.cluster import require_same
 from converter.conversion.sync.worker import Raised, answered
@@ -73,7 +73,7 @@ class Nearby:
 def test_the_largest_layers_of_an_image_are_begun_first(
     ours: FakeRegistry, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converter.conversion.elsewhere.AT_ONCE", 1)
+    monkeypatch.setattr("converter.conversion.remote.AT_ONCE", 1)
     store = MemoryStore()
     sizes = (1_000, 50_000, 8_000, 20_000)
     noise = [tar({f"file{size}": random.Random(size).randbytes(size)}) for size in sizes]

@@ -5,9 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from converter.stores import patience
-from converter.stores.patience import Interrupted, Patience, asked_wait
+from converter.stores import retry
 from converter.stores.registry.urls import bypasses, plain
+from converter.stores.retry import Interrupted, RetryPolicy, asked_wait
 
 
 class Clock:
@@ -20,13 +20,13 @@ class Clock:
         self.now += seconds
 
 
-def patient(retries: int = 5) -> tuple[Patience, Clock]:
+def patient(retries: int = 5) -> tuple[RetryPolicy, Clock]:
     clock = Clock()
-    return Patience(retries, clock.sleep, lambda: clock.now), clock
+    return RetryPolicy(retries, clock.sleep, lambda: clock.now), clock
 
 
 def test_each_wait_is_longer_than_the_one_before_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_WAIT", 1)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 1)
     one, clock = patient(retries=9)
     for failures in range(1, 10):
         one.retry(Interrupted("broken"), failures)
@@ -52,7 +52,7 @@ def test_when_a_host_asks_to_wait_all_threads_do() -> None:
             clock.now += 4
             one.wait()
 
-    one = Patience(5, sleep, lambda: clock.now)
+    one = RetryPolicy(5, sleep, lambda: clock.now)
     one.wait()
     assert not clock.slept
     one.retry(Interrupted("busy", 7), 1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.model.document import pointer
-from converter.model.places import Place, places
+from converter.model.json_positions import Place, places
 
 TEXT = b"""{
   "layers": [
