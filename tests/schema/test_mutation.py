@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 FILES = {
     path.name: json.loads(path.read_bytes())
     for path in sorted((ROOT / "schemas").glob("*.json"))
-    if path.stem not in {"sync", "verdicts"}
+    if path.stem not in {"sync", "verdicts", "profile"}
 }
 BASE = "https://schemas.transship.invalid/1/"
 KEYWORDS = frozenset(
