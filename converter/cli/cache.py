@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from converter.cache.blobs import Kept
 
 
-@click.group("cache")
+@click.group("cache", invoke_without_command=True)
+@click.pass_context
 @common
-def command() -> None:
+def command(context: click.Context) -> int:
     """List what earlier runs have cached, or remove it.
 
     The cache holds digests that were verified, which repositories have which blobs, and, with --cache-blobs, blobs.
     Removing it costs nothing but time.
     """
+    if context.invoked_subcommand is not None:
+        return 0
+    click.echo(context.get_help(), err=True)
+    return 2
 
 
 @command.command("ls")

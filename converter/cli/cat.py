@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store_options
 from converter.cli.flags import common
 from converter.cli.heap import share_heap
@@ -21,7 +22,7 @@ Examples:
 """
 
 
-@click.command("cat", epilog=EXAMPLES)
+@click.command("cat", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")

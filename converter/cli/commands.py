@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
-    "sync": ("converter.cli.sync", "Copy many images to other places: those in a file, or all in a place."),
-    "inspect": ("converter.cli.inspect", "Describe an image: format, platforms, config, layers, signatures."),
+    "sync": ("converter.cli.sync", "Copy many images: those in a file, or all in a place."),
+    "inspect": ("converter.cli.inspect", "Describe an image: platforms, config, layers, signatures."),
     "ls": ("converter.cli.ls", "List the files of an image."),
     "cat": ("converter.cli.cat", "Write one file of an image to standard output."),
     "tags": ("converter.cli.tags", "List the images in a place."),
@@ -24,7 +24,7 @@ COMMANDS = {
     "validate": ("converter.cli.validate", "Report everything that is wrong with images or documents."),
     "schema": ("converter.cli.schema", "Print the JSON Schemas used to check documents."),
     "sign": ("converter.cli.sign", "Add a signature to an image; the image itself does not change."),
-    "verify": ("converter.cli.verify", "Report who signed an image, and whether that is what is required."),
+    "verify": ("converter.cli.verify", "Report who signed an image, and whether that suffices."),
     "profile": ("converter.cli.profile", "Print what an image contains, as a text or a statement to sign."),
     "cache": ("converter.cli.cache", "List what earlier runs have cached, or remove it."),
     "completion": ("converter.cli.completion", "Print a script for shell completion of these commands."),
@@ -49,6 +49,13 @@ References:
 PATH may be - for standard input or output. A source may also be a bare path; its type is detected from its content.
 """
 
+REFERENCES = """\
+References: docker://HOST/REPO[:TAG], docker-daemon:REF, appc:NAME, and with a
+PATH oci: oci-archive: docker-archive: dir: aci: rootfs: bundle:
+
+Everything: transship --help-all, transship COMMAND --help-all
+"""
+
 STATUS = """\
 Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 wrong usage; 130 interrupted.
 """
@@ -70,6 +77,26 @@ class Commands(click.Group):
         command = import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises Usage, with what was probably meant, for what is no command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from converter.cli.habits import unknown
+
+            raise unknown(args, list(COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What there is, on one screen; with ``--help-all`` how references are written."""
+        if ctx.meta.get("converter.cli.command.all"):
+            super().format_help(ctx, formatter)
+            return
+        self.format_usage(ctx, formatter)
+        formatter.write(f"\n  {ABOUT.splitlines()[0]}\n")
+        self.format_commands(ctx, formatter)
+        formatter.write(f"\n{REFERENCES}")
 
     def format_commands(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from converter.cli.command import Command
 from converter.cli.flags import common
 
 HELP = """\
@@ -37,7 +38,7 @@ _FILES = {
 """Replacements in click's scripts that make a shell offer files if click has nothing to offer, as for references."""
 
 
-@click.command("completion", help=HELP)
+@click.command("completion", cls=Command, help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common
 def command(shell: str) -> None:

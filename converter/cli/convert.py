@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
 from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
@@ -38,7 +39,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
     return check(values)
 
 
-@click.command("convert", epilog=EXAMPLES)
+@click.command("convert", cls=Command, epilog=EXAMPLES)
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
 @image_options
@@ -74,7 +75,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
     multiple=True,
     metavar="INSTRUCTION",
     callback=_changes,
-    help="Change how a container is started, as in docker import: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
+    help="Change how a container is started (as in docker import): CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
     "STOPSIGNAL, USER, VOLUME, WORKDIR (repeatable).",
 )
 @click.option("--rkt-dev-links", is_flag=True, help="For ACI: add the links in /dev that old versions of rkt need.")
@@ -104,7 +105,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     Nothing is visible at any DEST before all of it is there. A file that exists, such as an archive or an ACI, is
     refused without --overwrite; a dir: image is replaced; a layout, a registry or a daemon keeps its other images. What
     DEST cannot hold is reported on standard error. An ACI is given the name of SOURCE. For the syntax of SOURCE and
-    DEST, see transship --help.
+    DEST, see transship --help-all.
     """
     from converter.conversion import Options, convert
 
@@ -116,8 +117,6 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
     if digestfile is not None:
-        if options.dry_run:
-            raise Usage("--dry-run writes nothing: leave out --digestfile")
         check_writable([digestfile], overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)

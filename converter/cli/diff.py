@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
@@ -41,7 +42,7 @@ Examples:
 """
 
 
-@click.command("diff", epilog=EXAMPLES)
+@click.command("diff", cls=Command, epilog=EXAMPLES)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")

@@ -55,7 +55,7 @@ store_options = together(
         _GROUP,
         "--authfile",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The only file to read registry credentials from.",
+        help="The only file to take credentials from.",
     ),
     _credentials("--creds", "The user and the password for a registry."),
     hidden(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),

@@ -80,7 +80,22 @@ def _raise(context: click.Context, parameter: click.Parameter, value: bool) -> N
         setattr(found, parameter.name, True)
 
 
+def _all(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from converter.cli.command import show_all
+
+        show_all(context, parameter, value)
+
+
 common = together(
+    click.option(
+        "--help-all",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_all,
+        help="Show all options, and examples.",
+    ),
     _flag("-q", "--quiet", text="No progress, no warnings; errors only."),
     _flag("--json", text="Print one JSON document on standard output."),
     _flag("--debug", text="Show where an error comes from."),

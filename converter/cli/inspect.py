@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
@@ -45,7 +46,7 @@ Examples:
 """
 
 
-@click.command("inspect", epilog=EXAMPLES)
+@click.command("inspect", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="The image of an index for this platform, not the index.")
 @click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte; of an ACI, its manifest.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
@@ -30,7 +31,7 @@ Examples:
 """
 
 
-@click.command("ls", epilog=EXAMPLES)
+@click.command("ls", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path", default="/")
 @click.option("-l", "--long", "detailed", is_flag=True, help="Type, mode, owner, size, time, layer, target of a link.")

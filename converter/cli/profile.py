@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.files import check_writable, write_blocks
 from converter.cli.flags import common, flags, hidden, together, told
@@ -62,7 +63,7 @@ def scope() -> Scope:
     return Scope(ignored=tuple(sorted({*usual, *given["ignore"]})), times=given["times"])
 
 
-@click.command("profile", epilog=EXAMPLES)
+@click.command("profile", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
 @click.option("--sign-by", metavar="FILE", help="Sign the statement with a private key (PEM): a DSSE envelope.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
 from converter.schema import KINDS, bundle, schema
 
 
-@click.command("schema")
+@click.command("schema", cls=Command)
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
 @click.option(
     "--bundle/--no-bundle", "bundled", default=True, help="Include everything it refers to, or print it as in schemas/."

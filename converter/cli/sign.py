@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import overwrite_option
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@click.command("sign", epilog=EXAMPLES)
+@click.command("sign", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option(
     "--cosign-key",

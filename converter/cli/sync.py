@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
 from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
@@ -39,7 +40,7 @@ Examples:
 """
 
 
-@click.command("sync", epilog=EXAMPLES)
+@click.command("sync", cls=Command, epilog=EXAMPLES)
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
 @click.option("--dry-run", is_flag=True, help="Report what would be done, and what is there already; write nothing.")

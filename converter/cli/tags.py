@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
 
 
-@click.command("tags")
+@click.command("tags", cls=Command)
 @click.argument("reference", metavar="REF")
 @store_options
 @common

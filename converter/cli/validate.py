@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.progress import progress
@@ -32,7 +33,7 @@ Examples:
 """
 
 
-@click.command("validate", epilog=EXAMPLES)
+@click.command("validate", cls=Command, epilog=EXAMPLES)
 @click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option(
     "--kind",

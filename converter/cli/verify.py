@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import Decorator, common, flags
 from converter.cli.heap import share_heap
@@ -66,7 +67,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     return click.option(name, member, type=File, multiple=True, callback=_named_files, help=text)
 
 
-@click.command("verify", epilog=EXAMPLES)
+@click.command("verify", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @_keys("--key", "keys", "A public key or certificate (PEM) that has to have signed (repeatable).")
 @_keys("--keyring", "keyrings", "OpenPGP keys, one of which has to have signed (repeatable).")

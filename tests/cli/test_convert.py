@@ -185,7 +185,7 @@ def test_quiet_is_quiet(asked: dict[str, Any], here: Path, capsys: pytest.Captur
     ],
 )
 def test_options_arrive(arguments: list[str], fields: dict[str, Any], asked: dict[str, Any], here: Path) -> None:
-    assert main(["convert", "oci:in", "oci:out", *arguments]) == 0
+    assert main(["convert", "oci:in", "oci:out", "aci:out.aci", *arguments]) == 0
     options = asked["options"]
     stores = {"store": options.store, "target_store": options.target_store}
     assert options == Options(**{"cache": here / "home/.cache/transship", **stores} | fields)
@@ -206,7 +206,7 @@ def test_options_arrive(arguments: list[str], fields: dict[str, Any], asked: dic
 def test_options_of_stores_arrive(
     arguments: list[str], fields: dict[str, Any], asked: dict[str, Any], here: Path
 ) -> None:
-    assert main(["convert", "oci:in", "oci:out", *arguments]) == 0
+    assert main(["convert", "docker://reg.test/app", "oci:out", *arguments]) == 0
     store = asked["options"].store
     told = {name: getattr(store, name) for name in fields}
     assert told == fields

@@ -40,9 +40,9 @@ def test_each_end_has_its_own_certificates(
     store = MemoryStore()
     put(store, add_image(store), "app")
     other = {"--src-cert-dir": "--dest-cert-dir", "--dest-cert-dir": "--src-cert-dir"}[option]
-    for chosen, wanted in ((option, "got no folder 'gone'"), (other, "got no connection")):
-        assert main(["convert", *ends, chosen, "gone", "--retries=0"]) == 1
-        assert wanted in capsys.readouterr().err
+    for chosen, status, told in ((option, 1, "gone"), (other, 2, f"{other} has no effect here")):
+        assert main(["convert", *ends, chosen, "gone", "--retries=0"]) == status
+        assert told in capsys.readouterr().err
 
 
 def test_credentials_have_a_user(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

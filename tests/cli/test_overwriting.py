@@ -193,7 +193,9 @@ FROM_TAR = ["convert", "docker-archive:app.tar"]
             id="a file that the source depends on, elsewhere",
         ),
         pytest.param(
-            nothing, [*FROM_TAR, "docker-archive:auth.json", "--authfile", "auth.json"], id="the file of credentials"
+            nothing,
+            ["convert", "docker://127.0.0.1:1/app", "docker-archive:auth.json", "--authfile", "auth.json"],
+            id="the file of credentials",
         ),
         pytest.param(nothing, [*FROM_TAR, "oci-archive:policy.json", "--policy", "policy.json"], id="the policy"),
         pytest.param(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import click
 import pytest
 
 from converter.cli import commands
+from converter.cli.command import GROUPS
 from converter.cli.flags import Flags, common, flags
 from converter.cli.main import main
 from converter.errors import Invalid, NotFound, Usage, within
@@ -137,7 +139,6 @@ def test_the_flags_of_all_commands_stand_anywhere(
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        pytest.param(["nix"], "no such command 'nix' (see transship --help)", id="an unknown command"),
         pytest.param(["--nix"], "no such option '--nix' (see transship --help)", id="an unknown option"),
         pytest.param(["try", "--nix"], "try: no such option '--nix' (see transship try --help)", id="of a command"),
         pytest.param(
@@ -176,10 +177,57 @@ def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_has_help_and_the_flags_of_all(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name, "--help"]) == 0
+    assert main([name, "--help-all"]) == 0
     told = capsys.readouterr().out
     assert f"Usage: transship {name}" in told
     assert all(flag in told for flag in ("--quiet", "--json", "--debug"))
+
+
+@pytest.mark.parametrize("name", [pytest.param([], id="all"), *([name] for name in commands.COMMANDS)])
+def test_the_help_of_a_command_fits_one_screen(name: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*name, "--help"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) <= 24
+    assert max(map(len, told)) <= 80
+    assert name == ["cache"] or "--help-all" in told[-1]
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_every_option_has_its_group_in_the_help(name: str) -> None:
+    found = commands.transship.get_command(click.Context(commands.transship), name)
+    assert found is not None
+    options = {max(one.opts, key=len) for one in found.params if isinstance(one, click.Option)}
+    assert options <= {*itertools.chain(*GROUPS.values())}
+
+
+@pytest.mark.parametrize(
+    "typed, told",
+    [
+        pytest.param("copy a.tar oci:x", "did you mean `transship convert a.tar oci:x`?", id="skopeo's word"),
+        pytest.param("cp a b", "did you mean `transship convert a b`?", id="crane's word"),
+        pytest.param("pull docker://x", "did you mean `transship convert docker://x`?", id="docker's word"),
+        pytest.param("push x", "did you mean `transship convert x`?", id="docker's other word"),
+        pytest.param("list-tags docker://x/y", "did you mean `transship tags docker://x/y`?", id="skopeo's tags"),
+        pytest.param("ls-tags x", "did you mean `transship tags x`?", id="regctl's tags"),
+        pytest.param("login reg.test", "`podman login`, `docker login` or `skopeo login`", id="a login"),
+        pytest.param("convrt a b", "did you mean `transship convert a b`?", id="a typo"),
+        pytest.param("app.tar oci:x", "the command is missing: `transship convert app.tar oci:x`", id="references"),
+        pytest.param("oci:x --json", "the command is missing: `transship inspect oci:x --json`", id="a reference"),
+        pytest.param("nix", 'unknown command "nix" (one of: convert, sync,', id="anything else"),
+    ],
+)
+def test_what_was_meant_by_what_is_no_command(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(typed.split()) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_a_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache"]) == 2
+    told = capsys.readouterr()
+    assert "prune" in told.err
+    assert told.out == ""
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--debug", "--version"]])
@@ -199,6 +247,7 @@ def start(*arguments: str, source: str = "", **more: Any) -> subprocess.Popen[st
 WAITS = """
 import sys, time
 from converter.cli import commands
+from converter.cli.command import GROUPS
 from converter.cli.main import main
 import click
 

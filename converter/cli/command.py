@@ -1,0 +1,121 @@
+"""A command: what it is told is checked before it runs, and its help fits one screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from converter.cli.commands import COMMANDS
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Source": (
+        "--platform", "--all-images", "--aci-path", "--download-foreign", "--kind", "--profile", "--content-trust",
+        "--depth", "--long", "--ignore", "--no-default-ignore", "--times", "--rename", "--bundle",
+    ),
+    "Target": ("--to", "--compress", "--dry-run", "--overwrite", "--dest", "--lookaside", "--devices", "--link"),
+    "Image": (
+        "--squash", "--change", "--layered", "--strict", "--preserve-digests", "--source-date-epoch", "--attachments",
+        "--rkt-dev-links",
+    ),
+    "Signatures": (
+        "--sign-by", "--policy", "--cosign-key", "--gpg-key", "--key", "--keyring", "--require", "--identity",
+        "--certificate-chain", "--certificate-identity", "--rekor-key", "--trust-store", "--map-identity", "--at",
+        "--allow-weak-digest", "--sign-identity", "--remove-signatures", "--origin",
+    ),
+    "Registry": (
+        "--creds", "--authfile", "--tls-verify", "--anonymous", "--cert-dir", "--retries", "--timeout", "--src-creds",
+        "--dest-creds", "--src-cert-dir", "--dest-cert-dir", "--src-tls-verify", "--dest-tls-verify",
+    ),
+    "Run": (
+        "--keep-going", "--scheduler", "--images", "--per-host", "--jobs", "--no-cache", "--cache-blobs", "--limit",
+        "--keep",
+    ),
+    "Output": (
+        "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report", "--digestfile", "--quiet", "--json",
+        "--debug", "--help", "--help-all",
+    ),
+}  # fmt: skip
+"""The options of all commands, in groups."""
+
+RARE = frozenset((
+    "--aci-path", "--download-foreign", "--content-trust", "--no-default-ignore", "--devices", "--link", "--layered",
+    "--source-date-epoch", "--attachments", "--rkt-dev-links", "--certificate-chain", "--certificate-identity",
+    "--rekor-key", "--trust-store", "--map-identity", "--at", "--allow-weak-digest", "--sign-identity",
+    "--remove-signatures", "--origin", "--anonymous", "--cert-dir", "--retries", "--timeout", "--src-creds",
+    "--dest-creds", "--src-cert-dir", "--dest-cert-dir", "--src-tls-verify", "--dest-tls-verify", "--per-host",
+    "--jobs", "--no-cache", "--cache-blobs", "--limit", "--debug", "--help", "--help-all", "--digestfile",
+    "--lookaside", "--preserve-digests",
+))  # fmt: skip
+"""Options that only ``--help-all`` shows."""
+
+ALL = "converter.cli.command.all"
+"""Where a context keeps that all of the help is wanted."""
+_GROUP, _NAMES, _WIDTH = 10, 23, 80
+
+
+class Command(click.Command):
+    """A command whose options are grouped in its help and, before it runs, checked to have an effect."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; raises Usage for an option that would be ignored."""
+        from converter.cli.meaning import check
+
+        check(ctx)
+        return super().invoke(ctx)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One screen: what it does, in a sentence, and the common options, a line for each; or all of it."""
+        if ctx.meta.get(ALL):
+            super().format_help(ctx, formatter)
+            return
+        self.format_usage(ctx, formatter)
+        text = COMMANDS[ctx.info_name][1] if ctx.info_name in COMMANDS else self.get_short_help_str(_WIDTH - 4)
+        formatter.write(f"\n  {text}\n\n")
+        for group, options in _grouped(self.get_params(ctx)):
+            common = [one for one in options if _name(one) not in RARE]
+            for number, (names, text) in enumerate(_rows(ctx, common)):
+                line = f"{'' if number else group:<{_GROUP}} {names:<{_NAMES}} {text}"
+                formatter.write(line[:_WIDTH].rstrip() + "\n")
+        formatter.write(f"\nAll options, with examples: {ctx.command_path} --help-all\n")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All options, by group."""
+        for group, options in _grouped(self.get_params(ctx)):
+            rows = [record for one in options if (record := one.get_help_record(ctx)) is not None]
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+def _grouped(parameters: Iterable[click.Parameter]) -> Iterable[tuple[str, list[click.Option]]]:
+    options = {_name(one): one for one in parameters if isinstance(one, click.Option)}
+    for group, names in GROUPS.items():
+        if there := [options[name] for name in names if name in options]:
+            yield group, there
+
+
+def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tuple[str, str]]:
+    """The names and a short text of each, that fits in a line."""
+    for one in options:
+        record = one.get_help_record(ctx)
+        assert record is not None
+        names, text = record
+        if len(names) > _NAMES:  # choices and forms that are told in full by --help-all
+            names = f"{names.split()[0]} {one.name.upper() if one.name else ''}"
+        room = _WIDTH - _GROUP - 2 - _NAMES
+        first = re.split(r"\. | \(|: |; ", text)[0].rstrip(".")
+        yield names, first if len(first) <= room else f"{first[: room - 1].rsplit(' ', 1)[0]}…"
+
+
+def _name(option: click.Parameter) -> str:
+    return max(option.opts, key=len)
+
+
+def show_all(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Print all of the help, and end."""
+    if value and not context.resilient_parsing:
+        context.meta[ALL] = True
+        click.echo(context.get_help(), color=context.color)
+        context.exit()

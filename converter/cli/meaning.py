@@ -1,0 +1,168 @@
+"""Where an option means something: one that would be ignored in silence is refused with the reason.
+
+``PLACES`` says for each option of the command line at which transports it has an effect, ``APART`` which options mean
+nothing together, ``WITH`` which mean something only with another. What is in none of them has an effect everywhere.
+docs/options.md shows the tables; a test compares both with the options that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import ConverterError, Usage
+from converter.model.frozen import frozen
+from converter.model.reference import Location
+from converter.model.transport import TRANSPORTS
+
+if TYPE_CHECKING:
+    import click
+
+BARE = ""
+"""A path without a transport, as a source."""
+
+
+@frozen(kw_only=False)
+class Place:
+    """The transports of the source, or of a destination, where an option has an effect; ``both``: it takes both."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    why: str
+    both: bool = False
+
+
+_NETWORK = ("docker", "appc")
+_WEB = Place(_NETWORK, ("docker",), "it is for a registry")
+_ACI_BELOW = Place(("aci", "appc", BARE), ("aci",), "only an ACI has dependencies")
+_TREE = ("rootfs", "bundle")
+
+PLACES: Mapping[str, Place] = {
+    "--authfile": _WEB,
+    "--creds": _WEB,
+    "--anonymous": _WEB,
+    "--cert-dir": _WEB,
+    "--tls-verify": _WEB,
+    "--retries": _WEB,
+    "--timeout": Place((*_NETWORK, "docker-daemon"), ("docker", "docker-daemon"), "it is for a registry or an Engine"),
+    "--src-creds": Place(_NETWORK, (), "the source is no registry"),
+    "--src-cert-dir": Place(_NETWORK, (), "the source is no registry"),
+    "--src-tls-verify": Place(_NETWORK, (), "the source is no registry"),
+    "--dest-creds": Place((), ("docker",), "no destination is a registry"),
+    "--dest-cert-dir": Place((), ("docker",), "no destination is a registry"),
+    "--dest-tls-verify": Place((), ("docker",), "no destination is a registry"),
+    "--devices": Place((), _TREE, "only rootfs: and bundle: have device nodes"),
+    "--layered": Place((), ("aci",), "only aci: can be one file a layer"),
+    "--rkt-dev-links": Place((), ("aci",), "only an ACI has them"),
+    "--compress": Place((), tuple(name for name in TRANSPORTS if name not in _TREE), "a tree has no layers"),
+    "--aci-path": _ACI_BELOW,
+    "--download-foreign": Place(("docker",), (), "only a registry tells where foreign layers are"),
+    "--trust-store": Place(("aci", "appc", BARE), (), "rkt's keys are for an ACI"),
+    "--link": Place(("oci", "dir", BARE), ("oci", "dir"), "only oci: and dir: have files to share", both=True),
+}
+
+APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "convert": (
+        ("--squash", "--layered", "one is a single layer, the other one ACI for each"),
+        ("--dry-run", "--digestfile", "a dry run writes nothing"),
+        ("--no-cache", "--cache-blobs", "blobs are kept in the cache"),
+        ("--no-attachments", "--origin", "an origin record is an attachment"),
+        ("--no-attachments", "--content-trust", "what it attaches would be left behind"),
+        ("--remove-signatures", "--content-trust", "what it attaches would be removed"),
+        ("--anonymous", "--creds", "one sends credentials, the other none"),
+        ("--anonymous", "--authfile", "one sends credentials, the other none"),
+        ("--creds", "--authfile", "both say which credentials to send"),
+    ),
+    "sync": (
+        ("--anonymous", "--creds", "one sends credentials, the other none"),
+        ("--anonymous", "--authfile", "one sends credentials, the other none"),
+    ),
+    "validate": (("--format", "--json", "both say how to print"),),
+    "ls": (("--long", "--json", "the JSON always has everything"),),
+    "cat": (("--json", "PATH", "the file is printed as it is"),),
+    "completion": (("--json", "SHELL", "the script is printed as it is"),),
+    "profile": (("--sign-by", "--json", "an envelope is JSON already"),),
+}
+"""For each command, pairs of options (or an argument) that mean nothing together, and why."""
+
+WITH: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
+    "convert": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
+    "sync": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
+    "verify": (
+        ("--times", ("--profile",), "only a profile has times"),
+        ("--ignore", ("--profile",), "only a profile has paths"),
+        ("--no-default-ignore", ("--profile",), "only a profile has paths"),
+        ("--certificate-identity", ("--certificate-chain",), "no certificate is looked at"),
+    ),
+}
+"""For each command, options that mean something only with one of others, and why."""
+
+SOURCES = ("source", "reference", "first", "second", "targets")
+TARGETS = ("destinations", "destination")
+
+
+def check(context: click.Context) -> None:
+    """Raise Usage for the first option on the command line that would have no effect."""
+    command = str(context.info_name)
+    given = _given(context)
+    for one, other, why in APART.get(command, ()):
+        if one in given and other in given:
+            raise Usage(f"{one} and {other} mean nothing together: {why}" if other.startswith("-") else f"{one}: {why}")
+    for one, others, why in WITH.get(command, ()):
+        if one in given and not given & set(others):
+            raise Usage(f"{one} means nothing without {' or '.join(others)}: {why}")
+    placed = [one for one in PLACES if one in given]
+    if not placed:
+        return
+    sources, targets = _locations(context.params, SOURCES), _locations(context.params, TARGETS)
+    if sources is None:
+        return  # a file names them
+    for one in placed:
+        place = PLACES[one]
+        there = bool({*sources} & {*place.source}), bool({*(targets or ())} & {*place.target})
+        if not (all(there) if place.both else any(there)):
+            raise Usage(f"{one} has no effect here: {place.why}{_where(place, has_target=bool(targets))}")
+
+
+def _where(place: Place, *, has_target: bool) -> str:
+    ends = [("a source", place.source), ("a destination", place.target)] if has_target else [("", place.source)]
+    told = [f"{end} {_listed(there)}".strip() for end, there in ends if there]
+    return f" (it takes {(' and ' if place.both else ' or ').join(told)})" if told else ""
+
+
+def _listed(transports: Iterable[str]) -> str:
+    return " or ".join("docker://" if one == "docker" else f"{one}:" if one else "a path" for one in transports)
+
+
+def _given(context: click.Context) -> set[str]:
+    """The options and arguments that the command line states, by the longest name of those it can have."""
+    from click.core import ParameterSource
+
+    given = set()
+    for one in context.command.params:
+        if one.name and context.get_parameter_source(one.name) == ParameterSource.COMMANDLINE:
+            names = one.opts
+            value = context.params.get(one.name)
+            if value is False and one.secondary_opts:
+                names = one.secondary_opts
+            given.add(max(names, key=len) if one.param_type_name == "option" else one.human_readable_name)
+    return given
+
+
+def _locations(params: Mapping[str, Any], names: Sequence[str]) -> list[str] | None:
+    """The transports of the references among the arguments; None if a file of ``sync`` names them."""
+    texts: list[str] = []
+    for name in names:
+        value = params.get(name)
+        texts += value if isinstance(value, tuple) else [value] if value else []
+    if "rename" in params and any(Path(text).suffix.lower() in (".yaml", ".yml", ".json") for text in texts):
+        return None
+    return [_transport(text) for text in texts]
+
+
+def _transport(text: str) -> str:
+    try:
+        return Location.parse(text).transport
+    except ConverterError:
+        return BARE  # what is wrong with it is told where it is used

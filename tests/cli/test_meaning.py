@@ -1,0 +1,140 @@
+"""No option is ignored in silence: each has an effect where it is given, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from converter.cli.commands import COMMANDS, transship
+from converter.cli.main import main
+from converter.cli.meaning import APART, PLACES, WITH
+from converter.model.transport import TRANSPORTS
+from converter.stores.memory import MemoryStore
+
+PAGE = Path(__file__).parent.parent.parent / "docs/options.md"
+
+
+def options(command: str) -> set[str]:
+    """The options of a command, and its arguments as the help names them."""
+    found = transship.get_command(click.Context(transship), command)
+    assert found is not None
+    arguments = {one.human_readable_name for one in found.params if isinstance(one, click.Argument)}
+    return {name for one in found.params for name in (*one.opts, *one.secondary_opts)} | arguments
+
+
+def rows() -> Iterator[str]:
+    """The table of options and transports, as the documentation has it."""
+    yield f"| option | {' | '.join(TRANSPORTS)} |"
+    yield "|---" * (len(TRANSPORTS) + 1) + "|"
+    for option, place in PLACES.items():
+        cells = (
+            " ".join(word for word, there in (("from", place.source), ("to", place.target)) if name in there)
+            for name in TRANSPORTS
+        )
+        yield f"| `{option}` | {' | '.join(cell or '–' for cell in cells)} |"
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert "\n".join(rows()) in PAGE.read_text()
+
+
+def test_the_documentation_has_the_pairs() -> None:
+    text = PAGE.read_text()
+    told = [f"`{command}`: `{one}` with `{other}`: {why}" for command in APART for one, other, why in APART[command]]
+    told += [
+        f"`{command}`: `{one}` without `{', '.join(others)}`: {why}"
+        for command in WITH
+        for one, others, why in WITH[command]
+    ]
+    for row in told:
+        assert f"- {row}\n" in text
+
+
+def test_the_tables_name_options_that_exist() -> None:
+    assert {*PLACES} <= {name for command in COMMANDS for name in options(command)}
+    for command, pairs in APART.items():
+        assert {name for one, other, _ in pairs for name in (one, other)} <= options(command)
+    for command, needs in WITH.items():
+        assert {name for one, others, _ in needs for name in (one, *others)} <= options(command)
+
+
+VALUES = {
+    "--creds": ["--creds", "me:secret"],
+    "--src-creds": ["--src-creds", "me:secret"],
+    "--dest-creds": ["--dest-creds", "me:secret"],
+    "--authfile": ["--authfile", "auth.json"],
+    "--cert-dir": ["--cert-dir", "certs"],
+    "--src-cert-dir": ["--src-cert-dir", "certs"],
+    "--dest-cert-dir": ["--dest-cert-dir", "certs"],
+    "--retries": ["--retries", "1"],
+    "--timeout": ["--timeout", "1"],
+    "--aci-path": ["--aci-path", "."],
+    "--compress": ["--compress", "gzip"],
+}
+TARGETS = {
+    "--compress": "rootfs:out",
+    "--aci-path": "oci:out",
+    "--link": "oci-archive:out.tar",
+}
+
+
+@pytest.mark.parametrize("option", [one for one in PLACES if one != "--trust-store"])
+def test_an_option_that_would_have_no_effect_is_refused(
+    option: str, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = TARGETS.get(option, "oci:out")
+    assert main(["convert", "oci:in:app", target, *VALUES.get(option, [option])]) == 2
+    assert capsys.readouterr().err.startswith(f"transship: {option} has no effect here: ")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        pytest.param(
+            ["convert", "oci:in:app", "oci:out", "--layered"],
+            "--layered has no effect here: only aci: can be one file a layer (it takes a destination aci:)",
+            id="layers of one file",
+        ),
+        pytest.param(
+            ["convert", "oci:in:app", "aci:x.aci", "--squash", "--layered"],
+            "--squash and --layered mean nothing together: one is a single layer, the other one ACI for each",
+            id="one layer and many",
+        ),
+        pytest.param(
+            ["validate", "oci:in:app", "--format", "junit", "--json"],
+            "--format and --json mean nothing together: both say how to print",
+            id="two formats",
+        ),
+        pytest.param(
+            ["inspect", "oci:in:app", "--creds", "me:secret"],
+            "--creds has no effect here: it is for a registry (it takes docker:// or appc:)",
+            id="credentials for a layout",
+        ),
+        pytest.param(
+            ["convert", "oci:in:app", "oci:out", "--sign-identity", "me"],
+            "--sign-identity means nothing without --sign-by: nothing is signed",
+            id="a name to sign without a key",
+        ),
+        pytest.param(
+            ["cat", "oci:in:app", "/x", "--json"], "--json: the file is printed as it is", id="a file as JSON"
+        ),
+    ],
+)
+def test_what_is_said(arguments: list[str], told: str, layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"transship: {told}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["aci:x.aci", "oci:out", "--layered"], id="one of several destinations can have it"),
+        pytest.param(["oci:out", "--jobs", "1"], id="an option that has an effect everywhere"),
+    ],
+)
+def test_an_option_with_an_effect_is_accepted(arguments: list[str], layout: MemoryStore) -> None:
+    assert main(["convert", "oci:in:app", *arguments, "--quiet"]) == 0
