@@ -33,8 +33,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--keep-going", "--scheduler", "--images", "--per-host", "--jobs", "--no-cache", "--cache-blobs", "--limit",
         "--keep",
     ),
+    "Serve": ("--listen", "--tls-cert", "--tls-key", "--store"),
     "Output": (
-        "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report", "--digestfile", "--quiet", "--json",
+        "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report", "--digestfile", "--quiet", "--json",
         "--debug", "--help", "--help-all",
     ),
 }  # fmt: skip
@@ -92,8 +93,10 @@ class Command(click.Command):
 def _grouped(parameters: Iterable[click.Parameter]) -> Iterable[tuple[str, list[click.Option]]]:
     options = {_name(one): one for one in parameters if isinstance(one, click.Option)}
     for group, names in GROUPS.items():
-        if there := [options[name] for name in names if name in options]:
+        if there := [options.pop(name) for name in names if name in options]:
             yield group, there
+    if options:
+        yield "More", [*options.values()]
 
 
 def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tuple[str, str]]:
