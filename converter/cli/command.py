@@ -35,8 +35,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Serve": ("--listen", "--tls-cert", "--tls-key", "--store"),
     "Output": (
-        "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report", "--digestfile", "--quiet", "--json",
-        "--debug", "--help", "--help-all",
+        "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report",
+        "--digestfile", "--quiet", "--json", "--debug", "--help", "--help-all",
     ),
 }  # fmt: skip
 """The options of all commands, in groups."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from textwrap import indent
@@ -18,7 +18,7 @@ from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
-from converter.cli.text import BOLD, count, json_text, show, show_json
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json, size
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.content import Blocks, Known, sources
@@ -35,10 +35,13 @@ EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as in diff(1)."""
 
 
+IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
+"""What ``--ignore`` takes → the property of a file."""
+
 EXAMPLES = """\b
 Examples:
   transship diff app.tar oci:app
-  transship diff docker://registry.example/app:1 docker-daemon:app:1
+  transship diff docker://registry.example/app:1 docker-daemon:app:1 --ignore mtime
 """
 
 
@@ -46,14 +49,21 @@ Examples:
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    type=click.Choice([*IGNORED]),
+    help="What may differ: mtime, owner, mode or xattr (repeatable).",
+)
 @aci_path_option
 @store_options
 @common
-def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path, ...]) -> int:
+def command(first: str, second: str, platform: str | None, ignore: tuple[str, ...], aci_paths: tuple[Path, ...]) -> int:
     """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
     content), and how their containers are started.
 
-    Layers, history and annotations are not compared. Exit status 0: equal; 1: different; 2: could not tell.
+    Layers, history and annotations are not compared. Paths whose times alone differ are counted; --json lists them too.
+    Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
     from converter.cli.reading import reading
@@ -67,7 +77,10 @@ def command(first: str, second: str, platform: str | None, aci_paths: tuple[Path
             reading(second, options, aci_paths) as b,
             progress(quiet=flags().quiet) as report,
         ):
+            ignored = {IGNORED[one] for one in ignore}
             for one in differences(a, b, platform, report):  # perhaps a million; printed once all are known
+                if one.what in ignored and one.path not in ("config", "platform"):
+                    continue
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
         tell(found)
         return DIFFERENT if found else EQUAL
@@ -147,10 +160,41 @@ def tell(found: Records) -> None:
     elif flags().json:
         show_json({"equal": True, "differences": []})
     elif not flags().quiet:
-        for row in found:
-            one = difference(row)
-            show(f"{one.path}: {sentence(one)}")
-        show(count(len(found), "difference") if found else "equal", colour=BOLD)
+        show_differences(map(difference, found))
+
+
+def show_differences(found: Iterable[Difference]) -> None:
+    """Print the differences by directory, one line a path; paths that differ in time alone are counted."""
+    counts = dict.fromkeys(("added", "removed", "changed", "in time alone"), 0)
+    place = ""
+    for path, rows in itertools.groupby(found, lambda one: one.path):
+        told = list(rows)
+        if [one.what for one in told] == ["mtime"]:
+            counts["in time alone"] += 1
+            continue
+        folder, slash, name = path.rpartition("/")
+        if slash and folder + slash != place:
+            place = folder + slash
+            show(place, colour=BOLD)
+        sign, colour = _sign(told)
+        counts[_KINDS[sign]] += 1
+        lead = f"  {sign} {name}" if slash else path
+        if sign == "~" or not slash:
+            show(f"{lead}: {'; '.join(map(changed, told))}", colour=colour)
+        else:
+            show(f"{lead} ({told[0].a or told[0].b})", colour=colour)
+    counted = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+    show(counted or "equal", colour=BOLD)
+
+
+_KINDS = {"+": "added", "-": "removed", "~": "changed"}
+
+
+def _sign(rows: list[Difference]) -> tuple[str, str]:
+    """Whether a path was added, removed or changed, and the colour of that."""
+    if rows[0].what != "entry":
+        return "~", YELLOW
+    return ("-", RED) if rows[0].b is None else ("+", GREEN)
 
 
 def difference(row: bytes) -> Difference:
@@ -161,11 +205,15 @@ def difference(row: bytes) -> Difference:
     return Difference(path=path, what=what, a=a, b=b)
 
 
-def sentence(one: Difference) -> str:
-    """A difference as text."""
+def changed(one: Difference) -> str:
+    """A difference of a path that is in both, as text."""
     if one.what == "entry":
-        return f"only in {'A' if one.b is None else 'B'} ({one.a or one.b})"
-    return f"{one.what} is {value(one.a)} in A, {value(one.b)} in B"
+        return f"only in {'A' if one.b is None else 'B'}"
+    if one.what == "content":
+        return "content"  # of which the digests say nothing to people
+    if one.what == "size":
+        return f"size {size(one.a)} → {size(one.b)}"
+    return f"{one.what} {value(one.a)} → {value(one.b)}"
 
 
 def value(member: Any) -> str:

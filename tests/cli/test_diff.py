@@ -11,6 +11,7 @@ from converter.model.descriptor import Descriptor
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, add_image, add_index, tar
 from tests.cli.conftest import put
+from tests.strategies.tar import File, archive
 
 ARM = {"os": "linux", "architecture": "arm64"}
 
@@ -54,11 +55,67 @@ def test_what_differs_for_people(here: Path, capsys: pytest.CaptureFixture[str])
     put(store, add_image(store, tars=[tar({"a": None, "c": b""})], name=""), "two")
     assert main(["diff", "oci:in:one", "oci:in:two"]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "/a: type is file in A, directory in B",
-        "/b\\x1b[2J: only in A (file)",
-        "/c: only in B (file)",
-        "3 differences",
+        "/",
+        "  ~ a: type file → directory",
+        "  - b\\x1b[2J (file)",
+        "  + c (file)",
+        "1 added, 1 removed, 1 changed",
     ]
+
+
+def trees(*entries: tuple[File, ...]) -> list[str]:
+    """Two images of one layer each, in a layout; their references."""
+    store = MemoryStore()
+    for number, files in enumerate(entries):
+        put(store, add_image(store, tars=[archive(files, "pax")], name=""), f"t{number}")
+    return [f"oci:in:t{number}" for number in range(len(entries))]
+
+
+def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = trees(
+        (
+            File("etc", "dir", mode=0o755),
+            File("etc/a", data=b"1" * 2048),
+            File("etc/b", data=b"x", mtime=1),
+            File("usr", "dir", mode=0o755),
+            File("usr/c", data=b"x", mode=0o755),
+            File("usr/old", data=b"x"),
+        ),
+        (
+            File("etc", "dir", mode=0o755, mtime=5),
+            File("etc/a", data=b"1" * 3072),
+            File("etc/b", data=b"x", mtime=2),
+            File("etc/new", data=b"x"),
+            File("usr", "dir", mode=0o755),
+            File("usr/c", data=b"x", mode=0o700, mtime=3),
+        ),
+    )
+    assert main(["diff", *ends]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == ["/etc/", "  ~ a: size 2.0 KiB → 3.0 KiB; content", "  + new (file)"]
+    assert told[3] == "/usr/"
+    assert told[4].startswith("  ~ c: mode 0755 → 0700; mtime ")
+    assert told[5:] == ["  - old (file)", "1 added, 1 removed, 2 changed, 2 in time alone"]
+    assert main(["diff", *ends, "--ignore", "mtime", "--ignore", "mode"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "1 added, 1 removed, 1 changed"
+    _, document = differ(*ends, capsys=capsys)
+    assert {row["path"] for row in document["differences"] if row["what"] == "mtime"} == {"/etc", "/etc/b", "/usr/c"}
+
+
+@pytest.mark.parametrize(
+    "one, other, ignore",
+    [
+        pytest.param(File("a", mtime=1), File("a", mtime=2), "mtime", id="time"),
+        pytest.param(File("a", uid=1), File("a", uid=2), "owner", id="owner"),
+        pytest.param(File("a", mode=0o644), File("a", mode=0o600), "mode", id="mode"),
+        pytest.param(File("a"), File("a", pax={"SCHILY.xattr.user.x": "y"}), "xattr", id="extended attributes"),
+    ],
+)
+def test_what_may_differ(one: File, other: File, ignore: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = trees((one,), (other,))
+    assert differ(*ends, capsys=capsys)[0] == 1
+    assert differ(*ends, "--ignore", ignore, capsys=capsys)[0] == 0
 
 
 def test_quiet_says_it_by_the_status_alone(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
