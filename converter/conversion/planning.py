@@ -74,12 +74,13 @@ def plan(
         place = origin.place_of(destination)
         due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
         recorded = due and origin.has_room(place)
+        before = chosen.attached
         back = _restored(root, chosen, options, library, files) if recorded else None
         if back is not None:
             root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
-        carried = signed.carry(
-            chosen.attached, forecast(root).documents(), place, chosen.fetch, origin.KEPT if recorded else ""
-        )
+        kept = origin.KEPT if recorded else ""
+        profiles = before if back is not None else ()
+        carried = signed.carry(chosen, root, forecast(root).documents(), place, elsewhere=kept, profiles=profiles)
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = target.losses(item, chosen.settings) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))

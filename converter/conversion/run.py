@@ -179,7 +179,8 @@ def _completed(
     for done in written:
         if done.target.origin:
             _record(sink, done, execution, workers)
-        yield replace(done, signatures=_sign(sink, done, options))
+        stated = _restate(sink, done, execution, options)
+        yield replace(done, signatures=(*stated, *_sign(sink, done, options)))
 
 
 def _as_it_was(target: Target, tree: Evaluated, options: Options) -> Target:
@@ -190,7 +191,7 @@ def _as_it_was(target: Target, tree: Evaluated, options: Options) -> Target:
     chosen = target.chosen
     if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
         return target
-    carried = signed.carry(chosen.attached, tree.documents(), origin.place_of(target.destination), chosen.fetch)
+    carried = signed.carry(chosen, tree.node, tree.documents(), origin.place_of(target.destination))
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
     refuse(planned, chosen.root, options)
@@ -205,6 +206,18 @@ def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> N
         made = record(done.target.chosen.before, done.tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
+
+
+def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> Shown:
+    """Attach the profiles that are still true, before the sink commits."""
+    target = done.target
+    with within(attachments.TRAIL):
+        store = options.target_store or options.store
+        found = signed.restate(target.destination, target.carried, done.tree, store)
+        execution.run([one.node for one in found])
+    for one in found:
+        sink.attach(one.attachment)
+    return signed.shown(found)
 
 
 def _sign(sink: Sink, done: Done, options: Options) -> Shown:

@@ -18,11 +18,13 @@ from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.loss import Loss
 from converter.model.reference import Location
-from converter.plan import Made
+from converter.plan import Evaluated, Made, Node
 from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
+    from converter.conversion.chosen import Chosen
+    from converter.conversion.restated import Statement
     from converter.signing import Signing
     from converter.trust.signature import Signature
     from converter.verification import Wanted
@@ -32,11 +34,15 @@ Shown = tuple[dict[str, Any], ...]
 
 @frozen(kw_only=False)
 class Carried:
-    """What is carried along, in the target's form; the losses; and the carried signatures as shown to people."""
+    """What is carried along, in the target's form; the losses; and the carried signatures as shown to people.
+
+    ``stated`` are signed profiles of images whose digests change, and whose content does not.
+    """
 
     attached: tuple[Attached, ...] = ()
     losses: tuple[Loss, ...] = ()
     signatures: Shown = ()
+    stated: tuple[Statement, ...] = ()
 
 
 def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
@@ -75,19 +81,68 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
 
 
 def carry(
-    attached: Sequence[Attached], there: Iterable[Made], transport: str, fetch: Fetch, elsewhere: str = ""
+    chosen: Chosen,
+    node: Node,
+    there: Iterable[Made],
+    transport: str,
+    *,
+    elsewhere: str = "",
+    profiles: Sequence[Attached] = (),
 ) -> Carried:
-    """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``."""
-    if not attached:
+    """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``.
+
+    Signed profiles go along to what ``node`` makes of their images, unless a configuration was changed on request, as
+    do those in ``profiles``.
+    """
+    if not chosen.attached and not profiles:
         return Carried()
+    from converter.conversion import restated
     from converter.conversion.target_attachments import adapted
     from converter.trust import evidence
 
+    attached, fetch = chosen.attached, chosen.fetch
     subjects = {made.descriptor.digest: made.descriptor for made in there}
+    stated: tuple[Statement, ...] = ()
+    if restated.has_room(transport) and not chosen.settings.changes:
+        changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
+        stated, whole = restated.found(changed, chosen.item, chosen.root, node, fetch)
+        attached = tuple(
+            one
+            for one in attached
+            if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
+        )
     held, left = attachments.split(attached, subjects, elsewhere)
     kept, placeless = adapted(held, transport, subjects, fetch)
     found: list[Signature] = [each for one in held for each in evidence.of(one.attachment, fetch)] if kept else []
-    return Carried(attached=kept, losses=(*left, *placeless), signatures=tuple(one.to_json() for one in found))
+    signatures = tuple(one.to_json() for one in found)
+    return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
+
+
+def restate(destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions) -> tuple[Attached, ...]:
+    """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
+    if not carried.stated:
+        return ()
+    from converter.conversion import restated
+    from converter.trust.dsse import ENVELOPE
+
+    images = {one.place: restated.image_at(tree, one.place) for one in carried.stated}
+    before = {
+        place: (*_there(destination, image, store, ENVELOPE), *_carried(carried.attached, image, ENVELOPE))
+        for place, image in images.items()
+    }
+    return tuple(restated.attachments(carried.stated, destination.transport, tree, before))
+
+
+def shown(attached: Iterable[Attached]) -> Shown:
+    """Profiles that went along, as shown to people."""
+    return tuple(
+        {
+            "kind": "attestation",
+            "location": one.attachment.tag or "signature",
+            "covers": str(one.attachment.subject),
+        }
+        for one in attached
+    )
 
 
 def done(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
@@ -124,13 +179,13 @@ def add(
     if root.media_type in types.WHOLE:
         return ()
     from converter.signing import attach, attach_files
-    from converter.trust.cosign import SIGNATURE
+    from converter.trust.cosign import PAYLOAD, SIGNATURE
     from converter.trust.naming import name_of
 
     subject = signing.subject(root, name_of(destination, root, signing.identity))
     if destination.transport == "dir":
         return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
-    before = (*_there(destination, root, store), *_carried(kept, root))
+    before = (*_there(destination, root, store, PAYLOAD), *_carried(kept, root, PAYLOAD))
     distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
     return tuple(asdict(one) for one in attach(sink, signing.makers, subject, distinct.values()))
 
@@ -142,26 +197,26 @@ def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> 
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
 
 
-def _carried(kept: Iterable[Attached], root: Descriptor) -> tuple[Descriptor, ...]:
-    """The cosign signatures that the conversion carries along, as layers."""
+def _carried(kept: Iterable[Attached], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
+    """The cosign signatures that the conversion carries along, as layers; or the attestations."""
     from converter.trust import artifact
 
-    tag = artifact.tag_of(root.digest)
+    tag = artifact.tag_of(root.digest, media_type)
     for one in kept:
         if one.attachment.bare_tag == tag:
             return artifact.layers_of(attachments.rendered(one.node))
     return ()
 
 
-def _there(destination: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
-    """The cosign signatures already at the destination."""
+def _there(destination: Location, root: Descriptor, store: StoreOptions, media_type: str) -> tuple[Descriptor, ...]:
+    """The cosign signatures already at the destination; or the attestations, if envelopes are asked for."""
     from converter.signing import cosign_layers
 
     if not destination.kind.adds_blobs:
         return ()
     try:
         with open_source(replace(destination, name=""), store) as source:
-            return cosign_layers(source, root)
+            return cosign_layers(source, root, media_type)
     except NotFound:
         # This conversion creates the repository or layout.
         return ()

@@ -62,20 +62,21 @@ def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
 def _as_manifests(
     attached: Iterable[Attached], subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> Iterator[Attached]:
-    """Files as manifests; cosign signatures of the same image share one manifest."""
-    shared: dict[Digest, list[tuple[bytes, Mapping[str, str]]]] = {}
+    """Files as manifests; cosign signatures of the same image share one manifest, and its attestations another."""
+    shared: dict[tuple[Digest, str], list[tuple[bytes, Mapping[str, str]]]] = {}
     for one in attached:
         if _type(one) not in _FILES:
             yield _retagged(one)
             continue
         subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
         if data.startswith(evidence.SIGSTORE_FILE):
-            payload, annotations, _ = evidence.opened_sigstore(data)
-            shared.setdefault(subject, []).append((payload, annotations))
+            payload, annotations, media_type = evidence.opened_sigstore(data)
+            shared.setdefault((subject, media_type), []).append((payload, annotations))
         else:
             yield _manifest(artifact.simple_signing(data, subjects[subject]), subject, "")
-    for subject, signatures in shared.items():
-        yield _manifest(artifact.cosign_image(signatures), subject, artifact.tag_of(subject))
+    for (subject, media_type), signatures in shared.items():
+        made = artifact.cosign_image(signatures, media_type=media_type)
+        yield _manifest(made, subject, artifact.tag_of(subject, media_type))
 
 
 def _file(subject: Digest, data: bytes) -> Attached:

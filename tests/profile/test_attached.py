@@ -121,3 +121,60 @@ def test_a_profile_is_written_to_a_file_which_is_replaced_only_when_asked(
     assert cli(*command).code == 1
     assert file.read_bytes() == before
     assert cli(*command, "--overwrite").code == 0
+
+
+@pytest.fixture
+def stated(cli: Cli, image: str, keys: Keys) -> str:
+    """The same layout, with an attached profile."""
+    assert cli("profile", image, "--sign-by", keys[0], "--attach").code == 0
+    return image
+
+
+PLACES = (
+    pytest.param("oci:{}/new:app:1", {"compress": "zstd"}, id="a layout, as zstd"),
+    pytest.param("oci:{}/new:app:1", {}, id="a layout, unchanged"),
+    pytest.param("dir:{}/d", {"to": "docker"}, id="a directory, as Docker"),
+    pytest.param("docker-archive:{}/d.tar:app:1", {"to": "docker", "compress": "none"}, id="an archive"),
+    pytest.param("oci-archive:{}/o.tar:app:1", {"compress": "gzip:1"}, id="an OCI archive"),
+    pytest.param("aci:{}/app.aci", {}, id="an ACI"),
+    pytest.param("aci:{}/app.aci", {"layered": True}, id="a layered ACI"),
+)
+
+
+@pytest.mark.parametrize("place, options", PLACES)
+@pytest.mark.parametrize("origin", ["never", "signed"])
+def test_a_profile_goes_along_and_is_verified_without_an_origin_record(
+    cli: Cli, tmp_path: Path, stated: str, keys: Keys, place: str, options: dict[str, Any], origin: str
+) -> None:
+    there = place.format(tmp_path)
+    done = converter.convert(stated, there, origin=origin, **options)
+    assert [loss for loss in done.losses if loss.field == "attachments"] == []
+    found = cli("verify", there, "--profile", "attached", "--key", keys[1], "--json")
+    assert found.code == 0
+    assert [one["key"] for one in json.loads(found.stdout)["signers"]] == [f"--key {keys[1]}"]
+
+
+def test_it_goes_along_from_place_to_place(cli: Cli, tmp_path: Path, stated: str, keys: Keys) -> None:
+    route = ("aci:{}/app.aci", "dir:{}/d", "oci:{}/other:app:1", "docker-archive:{}/a.tar:app:1", "oci:{}/back:app:1")
+    for compress, place in zip(("gzip", "none", "zstd", "none", "gzip"), route, strict=True):
+        converter.convert(stated, place.format(tmp_path), origin="never", compress=compress)
+        stated = place.format(tmp_path)
+    assert cli("verify", stated, "--profile", "attached", "--key", keys[1]).code == 0
+
+
+def test_converting_again_attaches_no_second_copy(tmp_path: Path, stated: str) -> None:
+    for _ in range(2):
+        converter.convert(stated, f"oci:{tmp_path}/new:app:1", compress="zstd", origin="never")
+    tags = [row["annotations"].get("org.opencontainers.image.ref.name", "") for row in index_of(tmp_path / "new")]
+    assert sum(tag.endswith(".att") for tag in tags) == 1
+
+
+def test_a_changed_configuration_leaves_it_behind(cli: Cli, tmp_path: Path, stated: str, keys: Keys) -> None:
+    done = converter.convert(stated, f"oci:{tmp_path}/new:app:1", changes=["USER 5"], origin="never")
+    assert [loss.field for loss in done.losses if loss.field == "attachments"] == ["attachments"]
+    assert cli("verify", f"oci:{tmp_path}/new:app:1", "--profile", "attached", "--key", keys[1]).code == 2
+
+
+def test_where_it_has_no_place_it_is_a_loss(tmp_path: Path, stated: str) -> None:
+    done = converter.convert(stated, f"rootfs:{tmp_path}/r", origin="never")
+    assert "attachments" in [loss.field for loss in done.losses]

@@ -1,0 +1,131 @@
+"""Takes signed profiles along to what a conversion makes of an image: the content that they state is still the same.
+
+Where an image keeps its digest, they are carried as its other attachments are. What is taken along here is not trusted:
+``verify`` compares it with the content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from converter.conversion.attachments import Attached
+from converter.errors import ConverterError, Invalid
+from converter.formats.manifest import carry
+from converter.model import media_types as types
+from converter.model.content import known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.frozen import frozen
+from converter.model.image import Attachment, Image, Index, Item
+from converter.model.transport import TRANSPORTS
+from converter.plan import Copy, Evaluated, Node, Write
+from converter.ports import Fetch
+from converter.trust import artifact, dsse
+from converter.trust.evidence import SIGSTORE_FILE, opened_sigstore
+
+ROOT = -1
+"""The place of the one image, which is not in an index."""
+
+
+@frozen(kw_only=False)
+class Statement:
+    """A signed profile, and the place of its image in the index that is made."""
+
+    place: int
+    envelope: bytes
+
+
+def found(
+    attached: Iterable[Attached], item: Item, root: Descriptor, node: Node, fetch: Fetch
+) -> tuple[tuple[Statement, ...], frozenset[Digest]]:
+    """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
+    places = _places(item, root, node)
+    statements: dict[Statement, None] = {}
+    whole = set()
+    for one in attached:
+        place = places.get(one.attachment.subject)
+        if place is not None:
+            envelopes, others = _envelopes(one.attachment.descriptor, fetch)
+            statements |= dict.fromkeys(Statement(place, data) for data in envelopes)
+            if envelopes and not others:
+                whole.add(one.attachment.descriptor.digest)
+    return tuple(statements), frozenset(whole)
+
+
+def attachments(
+    statements: Iterable[Statement], transport: str, tree: Evaluated, before: Mapping[int, tuple[Descriptor, ...]]
+) -> Iterator[Attached]:
+    """The same as attachments of what was made, in the transport's form.
+
+    ``before`` are the layers of the attestations that an image already has there, by its place.
+    """
+    by_place: dict[int, list[bytes]] = {}
+    for one in statements:
+        by_place.setdefault(one.place, []).append(one.envelope)
+    for place, envelopes in by_place.items():
+        subject = image_at(tree, place)
+        told = artifact.stated(dsse.PROFILE)
+        if TRANSPORTS[transport].attached == "directory":
+            for data in envelopes:
+                content = known(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
+                node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
+                yield Attached(Attachment(subject=subject.digest, descriptor=content.descriptor), node)
+            continue
+        there = before.get(place, ())
+        fresh = [(data, told) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
+        if fresh:
+            made = artifact.cosign_image(fresh, there, dsse.ENVELOPE)
+            tag = artifact.tag_of(subject.digest, dsse.ENVELOPE)
+            descriptor = made.original.manifest.descriptor
+            yield Attached(Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), carry(made))
+
+
+def image_at(tree: Evaluated, place: int) -> Descriptor:
+    """The image that was made at a place."""
+    return (tree if place == ROOT else tree.inputs[place]).done.descriptor
+
+
+def has_room(place: str) -> bool:
+    """Whether a statement can be stored there."""
+    return place in TRANSPORTS and bool(TRANSPORTS[place].attached)
+
+
+def _places(item: Item, root: Descriptor, node: Node) -> dict[Digest, int]:
+    """Where the image with a digest goes; empty if that cannot be told."""
+    if isinstance(item, Image):
+        own = [item.original.manifest.descriptor] if item.original is not None else []
+        return {one.digest: ROOT for one in (root, *own) if one.media_type not in types.INDEXES}
+    if isinstance(item, Index) and isinstance(node, Write) and len(node.inputs) == len(item.entries):
+        return {entry.descriptor.digest: number for number, entry in enumerate(item.entries)}
+    return {}
+
+
+def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]:
+    """The signed profiles in an attachment, and whether it holds anything else."""
+    try:
+        data = fetch(descriptor).read()
+        if descriptor.media_type == types.DIR_SIGNATURE:
+            if not data.startswith(SIGSTORE_FILE):
+                return [], True
+            payload, _, media_type = opened_sigstore(data)
+            return ([payload], False) if media_type == dsse.ENVELOPE and _is_profile(payload) else ([], True)
+        if descriptor.media_type not in types.MANIFESTS:
+            return [], True
+        layers = artifact.layers_of(data)
+        envelopes = [fetch(one).read() for one in layers if one.media_type == dsse.ENVELOPE]
+    except ConverterError:
+        # What cannot be read states nothing, and stays behind as a loss.
+        return [], True
+    profiles = [data for data in envelopes if _is_profile(data)]
+    return profiles, len(profiles) < len(layers)
+
+
+def _is_profile(envelope: bytes) -> bool:
+    """Whether an envelope states a profile; nothing in it is verified."""
+    try:
+        said: dict[str, Any] = load_object(envelope)
+        return dsse.predicate_of(dsse.opened(said)[1]) == dsse.PROFILE
+    except Invalid:
+        return False
