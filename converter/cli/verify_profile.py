@@ -84,7 +84,8 @@ def _candidates(there: Taken, profile: str, trusted: Trusted | None, scope: Scop
     if not found:
         why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"
         raise Untrusted(f"no attached profile counts: {why}")
-    return found
+    # Anybody may have attached those that nobody asked to be signed: one of them is read, not all.
+    return found if trusted is not None else found[:1]
 
 
 def _closest(there: Taken, candidates: Sequence[Found]) -> Result:

@@ -82,13 +82,25 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
     predicate = member(statement, "predicateType", str)
     subjects = at_most(objects(statement, "subject"), "signatures", "subjects of a statement")
     name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
-    if name is None:
+    by_content = name is None and predicate == PROFILE and found.content is not None
+    if name is None and not by_content:
         raise Untrusted(f"the statement is about other images than {found.descriptor.digest}")
-    note = _checked_name(name, found, trusted)
+    if predicate == PROFILE:
+        # It names its subjects by what they are: content, manifest.
+        name = ""
+    note = _checked_name(name or "", found, trusted)
+    if by_content and found.content is not None:
+        note = joined(found.content(statement), note)
     if predicate != SIGN:
-        note = f"states {predicate}" + (f"; {note}" if note else "")
+        note = joined(f"states {predicate}", note)
     return Verdict(
-        signature=signature, ok=True, signer=payload.signer, key=payload.key.source, identity=name, reason=note
+        signature=signature,
+        ok=True,
+        signer=payload.signer,
+        key=payload.key.source,
+        identity=name or "",
+        reason=note,
+        by_content=by_content,
     )
 
 

@@ -50,6 +50,7 @@ class Verdict:
     the fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the
     kind has none. ``reason`` says why it does not hold or, if it does, what it leaves open. ``broken``: the signature
     is embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
+    ``by_content``: what was signed is the image's content, not its bytes.
     """
 
     signature: Signature
@@ -59,6 +60,7 @@ class Verdict:
     identity: str = ""
     reason: str = ""
     broken: bool = False
+    by_content: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``verify --json``."""

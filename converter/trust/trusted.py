@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Untrusted
 from converter.model.descriptor import Descriptor
@@ -31,13 +31,15 @@ class Subject:
     """The image that signatures are about: its root document as bytes, unparsed.
 
     ``name`` is the image's name, None if unknown. ``file`` returns the path of the whole image as one file, for
-    signatures over files: those of ACIs.
+    signatures over files: those of ACIs. ``content`` compares the image with a verified statement of its content: it
+    returns what that leaves open, and raises Untrusted if they differ.
     """
 
     manifest: bytes
     descriptor: Descriptor
     name: ImageName | None = None
     file: Callable[[], str] | None = None
+    content: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @frozen

@@ -36,7 +36,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
         stored = Stored(source, location, source.resolve(location.name))
         judgement = judge_with_records(stored, wanted)
-        if not any(one.ok for one in judgement.verdicts) or not judgement.ok or judgement.steps:
+        if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement
         try:
             return replace(judgement, content=direct(source, judgement.root, wanted.platform))

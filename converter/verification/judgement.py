@@ -7,6 +7,7 @@ is parsed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from converter.trust.check import check_one
 from converter.trust.signature import Signature, Verdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
+from converter.verification.content import Content
 from converter.verification.proof import Proof
 from converter.verification.question import Question, Stored, aside, asked
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
@@ -120,7 +122,9 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
-    with asked(stored, wanted.identity) as question:
+    with asked(stored, wanted.identity) as question, ExitStack() as files:
+        subject = replace(question.subject, content=Content(stored, files).check)
+        question = replace(question, subject=subject)
         more = [one for folder in wanted.lookasides for one in aside(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.own_name)

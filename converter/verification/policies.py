@@ -20,7 +20,7 @@ from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import Verdict
 from converter.trust.trusted import Trusted
 from converter.verification.question import Question, absolute, policy_transport
-from converter.verification.wanted import Wanted
+from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
 _LOGGED = (kinds.COSIGN,)
@@ -39,7 +39,8 @@ def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted)
         elif requirement.unmet:
             unmet.append(f"got {where}, which nothing meets: {requirement.unmet}")
         elif requirement.kind != rules.ACCEPT:
-            found = _checked(requirement, question, trusted, where)
+            more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == rules.SIGSTORE else ()
+            found = _checked(requirement, question, trusted, where, more)
             verdicts += found
             if not any(one.ok for one in found):
                 others = sorted({one.kind for one in question.signatures}) if not found else ()
@@ -68,8 +69,10 @@ def _applying(location: Location, name: ImageName | None, policy: Policy, wanted
     return policy.requirements(transport, _scopes(location, name, transport), wanted.read or _none)
 
 
-def _checked(requirement: Requirement, question: Question, trusted: Trusted, where: str) -> tuple[Verdict, ...]:
-    known = _LOGGED if requirement.logs else _KINDS[requirement.kind]
+def _checked(
+    requirement: Requirement, question: Question, trusted: Trusted, where: str, more: tuple[str, ...]
+) -> tuple[Verdict, ...]:
+    known = (*(_LOGGED if requirement.logs else _KINDS[requirement.kind]), *more)
     signatures = [one for one in question.signatures if one.kind in known]
     name = question.subject.name
     subject = replace(question.subject, name=name.tagged() if name else None)

@@ -1,0 +1,61 @@
+"""Whether an image has the content that a signed profile states, which holds in any format and for any digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any
+
+from converter import diff, formats
+from converter.errors import ConverterError, Untrusted
+from converter.model.image import Image
+from converter.profile import statement
+from converter.profile.comparison import compare
+from converter.profile.contents import VOLATILE, Contents, Scope
+from converter.verification.question import Stored
+
+_TOLD = 3
+"""The most differences listed in a message."""
+
+
+class Content:
+    """The content of an image, which is read when the first statement asks for it, once for each scope.
+
+    ``files`` deletes what is kept of it.
+    """
+
+    def __init__(self, stored: Stored, files: ExitStack) -> None:
+        self._stored = stored
+        self._files = files
+        self._read: dict[Scope, Contents] = {}
+
+    def check(self, said: Mapping[str, Any]) -> str:
+        """What a statement, whose signature is verified, leaves open. Raises Untrusted if it is about other content."""
+        stated = statement.read(said)
+        found = [
+            f"{one.path}: {one.what}"
+            for one in compare(stated, self._contents(stated.scope), diff.run(self._image.config))
+        ]
+        if found:
+            more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+            raise Untrusted(f"the profile states another content: {', '.join(found[:_TOLD])}{more}")
+        further = [path for path in stated.scope.ignored if path not in VOLATILE]
+        return f"the same content, without {', '.join(further)}" if further else "the same content"
+
+    @cached_property
+    def _image(self) -> Image:
+        fetch, root = self._stored.source.fetch, self._stored.root
+        item = formats.decode(formats.labelled(fetch(root)), fetch)
+        if not isinstance(item, Image):
+            raise Untrusted("a profile speaks of one image: choose it with --platform")
+        try:
+            return formats.resolve(item, lambda _: None)
+        except ConverterError as error:
+            raise Untrusted(f"the content is not all here: {error} (--profile attached takes --aci-path)") from None
+
+    def _contents(self, scope: Scope) -> Contents:
+        if scope not in self._read:
+            with diff.files(self._image) as listing:
+                self._read[scope] = self._files.enter_context(Contents(listing, scope))
+        return self._read[scope]
