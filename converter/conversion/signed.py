@@ -23,8 +23,8 @@ from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
-    from converter.conversion.chosen import Chosen
     from converter.conversion.restated import Statement
+    from converter.conversion.selection import Chosen
     from converter.signing import Signing
     from converter.trust.signature import Signature
     from converter.verification import Wanted

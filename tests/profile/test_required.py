@@ -84,7 +84,13 @@ def test_it_is_no_signature(cli: Cli, tmp_path: Path, image: str, keys: Keys) ->
     ],
 )
 def test_it_does_not_count_for_another_image_that_it_is_moved_to(
-    cli: Cli, tmp_path: Path, tree: Path, image: str, keys: Keys, change: Callable[[Path], None], options: tuple[str]
+    cli: Cli,
+    tmp_path: Path,
+    tree: Path,
+    image: str,
+    keys: Keys,
+    change: Callable[[Path], None],
+    options: tuple[str, ...],
 ) -> None:
     change(tree)
     converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/n:app:1", changes=options or ['CMD ["/bin/app"]'])
