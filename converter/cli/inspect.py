@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
@@ -15,8 +16,9 @@ from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.reading import Opened, reading
+from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
-from converter.cli.text import BOLD, count, show, show_json, show_row, size
+from converter.cli.text import BOLD, count, show, show_json, show_row, size, warn
 from converter.cli.values import filled
 from converter.errors import Unsupported, Usage
 from converter.formats import document_in, own_name
@@ -28,6 +30,7 @@ from converter.model.reference import REF_NAME, Location, called
 from converter.transform.platforms import select
 
 if TYPE_CHECKING:
+    from converter.cli.contents import Contents
     from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]
@@ -57,6 +60,8 @@ Examples:
     metavar="TEMPLATE",
     help="Print values: '{{.Digest}}', or a path into --json such as config.env.",
 )
+@click.option("--contents", is_flag=True, help="Read the layers too: what each adds, replaces, deletes and wastes.")
+@report_options
 @content_trust_option
 @store_options
 @common
@@ -67,16 +72,22 @@ def command(
     raw: bool,
     config: bool,
     template: str | None,
+    contents: bool,
     content_trust: dict[str, bytes],
 ) -> None:
     """Describe the image REF. Only its documents are read, not its layers; an ACI is read completely.
 
     With --json: the neutral model, the same for images of every format (transship schema image). --format knows its
     members, and name, digest, media_type, size, format, image_id, os, architecture, variant, env and labels.
+
+    --contents, and a report, read the layers as well; of an index, those of the image that this machine would run.
     """
+    check_reports()
     forms = {"--json": flags().json, "--raw": raw, "--config": config, "--format": template is not None}
     if len(asked := [name for name, given in forms.items() if given]) > 1:
         raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")
+    if (raw or config) and reports():
+        raise Usage(f"{asked[0]} prints a document alone: leave out --report")
     with reading(reference, store()) as whole:
         opened = _chosen(whole, platform, config=config)
         if raw or config:
@@ -85,13 +96,16 @@ def command(
         about = subjects(whole.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = signatures_of(opened, attached, content_trust)
-        if flags().json or template is not None:
-            signed = {"signatures": [one.to_json() for one in signatures]} if signatures else {}
-            document = describe(opened.item, attached) | signed
-            if template is None:
-                show_json(document)
-            else:
-                show(filled(template, _values(opened, document)))
+        found = read_contents(opened) if contents or reports() else None
+        document = describe(opened.item, attached)
+        document |= {"signatures": [one.to_json() for one in signatures]} if signatures else {}
+        document |= {"contents": found.to_json()} if found else {}
+        write_reports(document, partial(_page, opened, attached, signatures, found))
+        if template is not None:
+            show(filled(template, _values(opened, document)))
+            return
+        if flags().json:
+            show_json(document)
             return
         show(reference, colour=BOLD)
         for label, value in (*rows(opened, attached), *signature_rows(signatures)):
@@ -145,6 +159,28 @@ def _values(opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
             "labels": dict(item.config.labels),
         }
     return own | document
+
+
+def read_contents(opened: Opened) -> Contents | None:
+    """What the layers do, with a warning if they cannot be read."""
+    from converter.cli.contents import contents
+    from converter.cli.heap import share_heap
+    from converter.cli.progress import progress
+
+    share_heap()
+    with progress(quiet=flags().quiet) as report:
+        found = contents(opened, report)
+    if found is not None and found.error:
+        warn(f"files could not be read: {found.error}")
+    return found
+
+
+def _page(
+    opened: Opened, attached: Sequence[Attachment], signatures: Sequence[Signature], found: Contents | None
+) -> str:
+    from converter.cli.pages.image import page
+
+    return page(opened, attached, signatures, found)
 
 
 def signatures_of(

@@ -11,13 +11,13 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.environment import cache_folder, end_options, store, store_options, variables
-from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
+from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read, signing, trust_options, wanted
-from converter.cli.text import GREEN, RED, count, json_text, show, show_json, size, warn
+from converter.cli.text import GREEN, RED, count, show, show_json, size, warn
 from converter.errors import Unsupported, Usage, within
 
 if TYPE_CHECKING:
@@ -56,13 +56,7 @@ Examples:
 @click.option(
     "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
 )
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a report to a file, .json or .html (repeatable).",
-)
+@report_option
 @aci_path_option
 @no_cache_option
 @trust_options
@@ -73,7 +67,6 @@ def command(
     source: str,
     destination: str | None,
     scheduler: str | None,
-    reports: tuple[Path, ...],
     no_cache: bool,
     **chosen: Any,
 ) -> int:
@@ -90,7 +83,6 @@ def command(
     from converter.conversion.sync import Run, sync
 
     share_heap()
-    _check_reports(reports)
     overwrite = chosen["overwrite"]
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
@@ -98,12 +90,11 @@ def command(
     told = {name: value for name, value in chosen.items() if value is not None}
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
     entries = _entries(source, destination, Options(**told), rename)
-    check_writable(reports, overwrite=overwrite)
+    check_reports(overwrite=overwrite)
     cache = None if no_cache else cache_folder()
     with progress(quiet=flags().quiet, noun="image") as report:
         summary = sync(entries, Run(**running, cache=cache), report, helpers)
-    for path in reports:
-        write(path, _text(path, summary), overwrite=overwrite)
+    write_reports(summary.to_json(), partial(_page, summary), overwrite=overwrite)
     if flags().json:
         show_json(summary.to_json())
     elif not flags().quiet:
@@ -151,15 +142,7 @@ def _signing(names: Sequence[str]) -> Signing:
     return Signing(makers=[maker_of(name) for name in names], identity="")
 
 
-def _check_reports(reports: Sequence[Path]) -> None:
-    for path in reports:
-        if path.suffix.lower() not in (".json", ".html"):
-            raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
-
-
-def _text(path: Path, summary: Summary) -> str:
-    if path.suffix.lower() == ".json":
-        return json_text(summary.to_json()) + "\n"
+def _page(summary: Summary) -> str:
     from converter.cli.pages.sync import page
 
     return page(summary)

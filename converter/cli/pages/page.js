@@ -77,6 +77,20 @@
     ? node[NAME].toLocaleString("en") + (node[NAME] === 1 ? " small file" : " small files") : node[NAME];
   const bySize = (a, b) => b[SIZE] - a[SIZE];
 
+  /* The layer that most bytes below a directory come from: its colour where its contents are too small to be drawn. */
+  const most = new Map();
+  const weigh = (node) => {
+    const sums = new Map();
+    for (const child of node[BELOW]) {
+      const layer = isFolder(child) ? weigh(child) : child[LAYER];
+      sums.set(layer, (sums.get(layer) || 0) + child[SIZE]);
+    }
+    const best = [...sums].reduce((a, b) => (b[1] > a[1] ? b : a), [-1, -1])[0];
+    most.set(node, best);
+    return best;
+  };
+  if (isFolder(root)) weigh(root);
+
   const squarify = (nodes, x, y, width, height) => {
     const placed = [];
     const total = nodes.reduce((sum, node) => sum + node[SIZE], 0);
@@ -149,12 +163,14 @@
     map.replaceChildren();
     const cells = (node, ...box) => squarify([...(node[BELOW] || [])].filter((one) => one[SIZE]).sort(bySize), ...box);
     const place = (parent, node, x, y, w, h, depth) => {
-      if (w < 2 || h < 2) return;
+      if (w < 3 || h < 3) return;
       const folder = isFolder(node);
+      const opened = folder && depth < 3 && w > 40 && h > 40 && node[BELOW].some((one) => one[SIZE]);
       const group = shape("g", wanted && !matching.has(node) ? { class: "dim" } : {});
       const title = shape("title", {});
       title.textContent = called(node) + ", " + bytes(node[SIZE]) + (folder || node[LAYER] < 0 ? "" : ", layer " + node[LAYER]);
-      const colour = folder || node[LAYER] < 0 ? "folder" : "l" + (node[LAYER] % 8);
+      const layer = folder ? most.get(node) : node[LAYER];
+      const colour = opened || layer < 0 ? "folder" : "l" + (layer % 8);
       group.append(shape("rect", { x, y, width: w, height: h, class: colour }), title);
       const name = h > 18 ? label(called(node) + (folder ? "/" : ""), x, y, w - 6) : null;
       if (name) group.append(name);
@@ -169,8 +185,7 @@
         });
       }
       parent.append(group);
-      if (!folder || depth > 2 || w < 14 || h < 26) return;
-      for (const [child, ...box] of cells(node, x + 2, y + 19, w - 4, h - 21)) place(group, child, ...box, depth + 1);
+      if (opened) for (const [child, ...box] of cells(node, x + 2, y + 19, w - 4, h - 21)) place(group, child, ...box, depth + 1);
     };
     for (const [node, ...box] of cells(here, 0, 0, width, height)) place(map, node, ...box, 0);
   };

@@ -1,0 +1,77 @@
+"""A tree of files as the data of the map in a page: compact, and small enough for a page of a million files."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from typing import Any
+
+from converter.errors import printable
+from converter.usage import Node, files
+
+BUDGET = 3_500_000
+"""About how many bytes of a page the files may take; where there are more, small ones are told as a number."""
+
+DEEPEST = 60
+LONGEST = 200
+_ROW = 16
+"""The bytes that a row takes beside its name."""
+
+
+def encoded(root: Node, budget: int = BUDGET) -> list[Any]:
+    """``[name, bytes, layer]`` for a file, ``[name, bytes, layer, children]`` for a directory; instead of the name, the
+    number of files that are left out.
+    """
+    least = _least(root, budget)
+    order: list[tuple[Node, str, int]] = []
+    waiting = [(root, "", 0)]
+    while waiting:
+        node, name, depth = waiting.pop()
+        order.append((node, name, depth))
+        if node.children and depth < DEEPEST:
+            waiting += [(child, _shown(key), depth + 1) for key, child in node.children.items()]
+    made: dict[int, list[Any]] = {}
+    for node, name, depth in reversed(order):
+        made[id(node)] = _row(node, name, depth, least, made)
+    return made[id(root)]
+
+
+def _row(node: Node, name: str, depth: int, least: int, made: dict[int, list[Any]]) -> list[Any]:
+    if node.children is None:
+        return [name, node.size, node.layer] if node.size >= least else [1, node.size, -1]
+    if depth >= DEEPEST:
+        below = [file for _, file in files(node)]
+        return [name, sum(file.size for file in below), 0, [[len(below), sum(file.size for file in below), -1]]]
+    rows = [made.pop(id(child)) for child in node.children.values()]
+    kept = [row for row in rows if isinstance(row[0], str)]
+    small = [row for row in rows if not isinstance(row[0], str)]
+    total = sum(row[1] for row in rows)
+    if small:
+        kept.append([sum(row[0] for row in small), sum(row[1] for row in small), -1])
+    if least and depth and not any(isinstance(row[0], str) for row in rows) and small:
+        return kept[0]  # nothing in it is large enough to be named
+    return [name, total, 0, kept]
+
+
+def _least(root: Node, budget: int) -> int:
+    """The size of the smallest file that there is room for; 0 if there is room for all."""
+    sizes: list[tuple[int, int]] = []
+    room = budget
+    for path, node in files(root):
+        cost = _ROW + min(len(path) - path.rfind(b"/"), LONGEST)
+        room -= cost
+        sizes.append((node.size, cost))
+    if room >= 0:
+        return 0
+    least, spent = 1, 0
+    for size, cost in heapq.nlargest(len(sizes), sizes):
+        spent += cost
+        if spent > budget:
+            break
+        least = size
+    return max(least, 1) + 1
+
+
+def _shown(name: bytes) -> str:
+    text = printable(os.fsdecode(name))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"

@@ -1,0 +1,70 @@
+"""The option ``--report``: what a command found, written to files beside what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from converter.cli.flags import hidden, together, told
+from converter.errors import Usage
+
+_GROUP = "report"
+
+report_option = hidden(
+    _GROUP,
+    "--report",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a report to a file, .html for people or .json (repeatable).",
+)
+"""Gives a command the option ``--report``."""
+
+report_options = together(
+    report_option,
+    hidden(_GROUP, "--overwrite", is_flag=True, help="Replace a report that exists."),
+)
+"""The same, with ``--overwrite``, for a command that writes nothing else."""
+
+
+def reports() -> tuple[Path, ...]:
+    """The files that reports are asked for in."""
+    found: tuple[Path, ...] = told(_GROUP).get("report", ())
+    return found
+
+
+def wants_page() -> bool:
+    """Whether one of the reports is for people."""
+    return any(_is_page(path) for path in reports())
+
+
+def check_reports(*, overwrite: bool = False) -> None:
+    """Fail before any work is done if a report could not be written at the end."""
+    for path in reports():
+        if path.suffix.lower() not in {".json", ".html"}:
+            raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
+    if reports():
+        from converter.cli.files import check_writable
+
+        check_writable(reports(), overwrite=_overwrites(overwrite))
+
+
+def write_reports(document: Any, page: Callable[[], str], *, overwrite: bool = False) -> None:
+    """Write all reports: the JSON of ``--json``, or the page, which is not made before it is asked for."""
+    from converter.cli.files import write
+    from converter.cli.text import json_text
+
+    for path in reports():
+        text = page() if _is_page(path) else json_text(document) + "\n"
+        write(path, text, overwrite=_overwrites(overwrite))
+
+
+def _overwrites(overwrite: bool) -> bool:
+    return overwrite or bool(told(_GROUP).get("overwrite"))
+
+
+def _is_page(path: Path) -> bool:
+    return path.suffix.lower() == ".html"

@@ -1,0 +1,246 @@
+"""What each layer of an image adds, replaces, deletes and wastes, and the tree of files that remains.
+
+Wasted are the bytes of files that a layer has and a layer above it replaces or removes, as in dive: they are stored and
+fetched, and no container sees them (image-spec 1.1.1, layer.md, "Applying Changesets").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from converter.errors import within
+from converter.model.content import Open
+from converter.model.limits import in_force
+from converter.streams.tar import fields
+from converter.streams.tar.budget import Budget
+from converter.streams.tar.names import contained
+from converter.streams.tar.scan import entries
+from converter.streams.tar.sparse import real_size
+from converter.streams.whiteout import Empties, Removes, whiteout
+
+
+@dataclass(slots=True)
+class Node:
+    """A file or a directory; ``layer`` is the number of the layer that it comes from, ``size`` that of its content."""
+
+    size: int = 0
+    layer: int = 0
+    children: dict[bytes, Node] | None = None
+    """By name; None for anything but a directory."""
+
+
+@dataclass(slots=True)
+class LayerUse:
+    """What one layer does. Files are all but directories; of a hard link, the bytes count where the content is."""
+
+    files: int = 0
+    size: int = 0
+    added: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    hides: int = 0
+    """The bytes in layers below that it replaces or deletes."""
+    wasted: int = 0
+    """The bytes in it that layers above replace or delete."""
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A path of which a layer has bytes that no container sees."""
+
+    copies: int = 1
+    """Layers that say something of this very path, also that it is gone."""
+    size: int = 0
+    """The bytes of all copies."""
+    wasted: int = 0
+    """The bytes of those that are hidden."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """The files that layers, base first, make, and what each of these does."""
+
+    root: Node = field(default_factory=lambda: Node(children={}))
+    layers: list[LayerUse] = field(default_factory=list)
+    repeated: dict[bytes, Repeated] = field(default_factory=dict)
+    """By path without a slash before it."""
+
+    @property
+    def wasted(self) -> int:
+        """The bytes of all files that no container sees."""
+        return sum(layer.wasted for layer in self.layers)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files in all layers."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def inefficient(self) -> int:
+        """The bytes of all copies of paths that several layers have: what dive calls inefficient."""
+        return sum(one.size for one in self.repeated.values() if one.copies > 1)
+
+    def most_wasted(self, most: int) -> list[tuple[bytes, Repeated]]:
+        """The paths that waste most, with at least one byte."""
+        found = [(path, one) for path, one in self.repeated.items() if one.wasted]
+        return sorted(found, key=lambda row: (-row[1].wasted, row[0]))[:most]
+
+
+def usage(layers: Sequence[Open]) -> Usage:
+    """Read every layer once, base first. Raises what scanning a layer raises."""
+    found, budget = Usage(), Budget(in_force())
+    for number, layer in enumerate(layers):
+        with within(f"layer[{number}]"):
+            applied = _Layer(found)
+            applied.apply(*_read(layer, budget))
+            found.layers.append(applied.use)
+    return found
+
+
+def find(root: Node, path: bytes) -> Node | None:
+    """What is at a path without a slash before it; None if there is nothing."""
+    node = root
+    for name in path.split(b"/") if path else ():
+        below = (node.children or {}).get(name)
+        if below is None:
+            return None
+        node = below
+    return node
+
+
+def files(node: Node, path: bytes = b"") -> Iterator[tuple[bytes, Node]]:
+    """All that is not a directory at or below a node at ``path``, with its path."""
+    waiting = [(path, node)]
+    while waiting:
+        path, node = waiting.pop()
+        if node.children is None:
+            yield path, node
+            continue
+        start = path + b"/" if path else b""
+        waiting += [(start + name, child) for name, child in node.children.items()]
+
+
+class _Found(NamedTuple):
+    """One file or directory of a layer."""
+
+    path: bytes
+    directory: bool
+    size: int
+
+
+def _read(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_Found]]:
+    """The paths that a layer removes, the directories that it empties, and what it has."""
+    gone: list[bytes] = []
+    emptied: list[bytes] = []
+    found: list[_Found] = []
+    with closing(entries(layer(), budget.limits, budget)) as source:
+        for entry in source:
+            path = contained(entry.name)
+            if not path or entry.type not in fields.FILES:
+                continue
+            if b".wh." in path and (mark := whiteout(path)):
+                if isinstance(mark, Removes):
+                    gone.append(mark.path)
+                elif isinstance(mark, Empties):
+                    emptied.append(mark.directory)
+                continue
+            size = real_size(entry) if entry.type == fields.FILE else 0
+            found.append(_Found(path, entry.type == fields.DIR, size))
+    return gone, emptied, found
+
+
+class _Layer:
+    """Applies one layer to the files of those below it."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._root, self._repeated = usage.root, usage.repeated
+        self._number = len(usage.layers)
+        self._below = usage.layers
+        self.use = LayerUse()
+
+    def apply(self, gone: Iterable[bytes], emptied: Iterable[bytes], found: Iterable[_Found]) -> None:
+        """Remove first, as whiteouts concern the layers below alone, wherever they stand."""
+        for directory in emptied:
+            node = find(self._root, directory)
+            if node is not None and node.children:
+                children, node.children = node.children, {}
+                for name, child in children.items():
+                    self.use.deleted += self._hide(directory + b"/" + name if directory else name, child)
+        for path in gone:
+            self._remove(path)
+        for one in found:
+            self._put(one)
+
+    def _remove(self, path: bytes) -> None:
+        above, _, name = path.rpartition(b"/")
+        node = find(self._root, above)
+        if node is None or not node.children or name not in node.children:
+            return
+        child = node.children.pop(name)
+        self.use.deleted += self._hide(path, child)
+        if child.children is None:
+            self._repeated[path].copies += 1
+
+    def _put(self, one: _Found) -> None:
+        above, _, name = one.path.rpartition(b"/")
+        place = self._directory(above)
+        assert place.children is not None
+        old = place.children.get(name)
+        if one.directory:
+            if old is None or old.children is None:
+                if old is not None:
+                    self._hide(one.path, old)
+                place.children[name] = Node(0, self._number, {})
+            else:
+                old.layer = self._number
+            return
+        below = old is not None and (old.children is not None or old.layer != self._number)
+        if old is not None:
+            self._hide(one.path, old)
+        again = below or one.path in self._repeated
+        self.use.files += 1
+        self.use.size += one.size
+        self.use.replaced += again
+        self.use.added += not again
+        if one.path in self._repeated:
+            self._repeated[one.path].copies += 1
+            self._repeated[one.path].size += one.size
+        place.children[name] = Node(one.size, self._number)
+
+    def _directory(self, path: bytes) -> Node:
+        """The directory at a path, made where it is missing, also in place of a file."""
+        node, here = self._root, b""
+        for name in path.split(b"/") if path else ():
+            here = here + b"/" + name if here else name
+            assert node.children is not None
+            below = node.children.get(name)
+            if below is None or below.children is None:
+                if below is not None:
+                    self._hide(here, below)
+                below = node.children[name] = Node(0, self._number, {})
+            node = below
+        return node
+
+    def _hide(self, path: bytes, node: Node) -> int:
+        """Count all files at and below a node as hidden; returns how many are of layers below."""
+        hidden = 0
+        for name, file in files(node, path):
+            if file.layer == self._number:  # the layer has two of that name: only the last one is a file of it
+                self.use.files -= 1
+                self.use.size -= file.size
+                known = self._repeated.get(name)
+                self.use.replaced -= known is not None
+                self.use.added -= known is None
+                if known is not None:
+                    known.copies -= 1
+                    known.size -= file.size
+                continue
+            hidden += 1
+            self.use.hides += file.size
+            self._below[file.layer].wasted += file.size
+            known = self._repeated.setdefault(name, Repeated(size=file.size))
+            known.wasted += file.size
+        return hidden

@@ -1,0 +1,135 @@
+"""What layers add, replace, delete and waste."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converter.errors import Invalid
+from converter.streams.tar.fields import DIR, SYMLINK
+from converter.streams.tar.write import END, header, pad
+from converter.usage import LayerUse, Usage, files, usage
+from tests.naive_tree import flattened
+from tests.strategies.tar import File, archive
+from tests.streams.naive import one_layer, opener, plain
+
+
+def file(name: str, size: int) -> bytes:
+    return header(name=name.encode(), size=size) + bytes(size) + pad(size)
+
+
+def folder(name: str) -> bytes:
+    return header(name=name.encode(), type=DIR)
+
+
+def symlink(name: str) -> bytes:
+    return header(name=name.encode(), type=SYMLINK, linkname=b"there")
+
+
+def used(*layers: bytes) -> Usage:
+    return usage([opener(layer + END) for layer in layers])
+
+
+def use(**counts: int) -> LayerUse:
+    return LayerUse(**counts)
+
+
+BASE = file("a", 10) + file("d/b", 20) + file("d/c", 30)
+
+
+@pytest.mark.parametrize(
+    "upper, base, top, repeated",
+    [
+        pytest.param(file("e", 5), 0, use(files=1, size=5, added=1), {}, id="a new file wastes nothing"),
+        pytest.param(
+            file("a", 5),
+            10,
+            use(files=1, size=5, replaced=1, hides=10),
+            {b"a": (2, 15, 10)},
+            id="a file that is replaced is wasted",
+        ),
+        pytest.param(
+            file(".wh.a", 0), 10, use(deleted=1, hides=10), {b"a": (2, 10, 10)}, id="a file that is removed is wasted"
+        ),
+        pytest.param(
+            file(".wh.d", 0),
+            50,
+            use(deleted=2, hides=50),
+            {b"d/b": (1, 20, 20), b"d/c": (1, 30, 30)},
+            id="so are all files of a directory that is removed",
+        ),
+        pytest.param(
+            file("d/.wh..wh..opq", 0) + file("d/b", 1),
+            50,
+            use(files=1, size=1, added=0, replaced=1, deleted=2, hides=50),
+            {b"d/b": (2, 21, 20), b"d/c": (1, 30, 30)},
+            id="or emptied",
+        ),
+        pytest.param(
+            symlink("d"),
+            50,
+            use(files=1, replaced=1, hides=50),
+            {b"d/b": (1, 20, 20), b"d/c": (1, 30, 30)},
+            id="or replaced by a link",
+        ),
+        pytest.param(folder("d"), 0, use(), {}, id="a directory again is no file"),
+        pytest.param(file(".wh.nothing", 0), 0, use(), {}, id="what is not there cannot be removed"),
+        pytest.param(
+            file("a/x", 1),
+            10,
+            use(files=1, size=1, added=1, hides=10),
+            {b"a": (1, 10, 10)},
+            id="a directory there",
+        ),
+        pytest.param(
+            file("e", 7) + file("e", 5), 0, use(files=1, size=5, added=1), {}, id="of two entries the last one counts"
+        ),
+        pytest.param(
+            file("a", 7) + file("a", 5),
+            10,
+            use(files=1, size=5, replaced=1, hides=10),
+            {b"a": (2, 15, 10)},
+            id="also if there is one below",
+        ),
+        pytest.param(
+            file("a", 5) + file(".wh.a", 0),
+            10,
+            use(files=1, size=5, replaced=1, deleted=1, hides=10),
+            {b"a": (3, 15, 10)},
+            id="a removal concerns the layers below, wherever it stands",
+        ),
+    ],
+)
+def test_what_a_layer_does(upper: bytes, base: int, top: LayerUse, repeated: dict[bytes, tuple[int, int, int]]) -> None:
+    found = used(BASE, upper)
+
+    assert found.layers == [use(files=3, size=60, added=3, wasted=base), top]
+    assert {path: (one.copies, one.size, one.wasted) for path, one in found.repeated.items()} == repeated
+    assert found.wasted == base
+
+
+def test_the_worst_comes_first() -> None:
+    found = used(BASE, file("a", 1) + file("d/c", 1))
+
+    assert [path for path, _ in found.most_wasted(5)] == [b"d/c", b"a"]
+    assert found.inefficient == 10 + 1 + 30 + 1
+
+
+def unrepeated(layer: list[File]) -> list[File]:
+    return list({plain(one.name): one for one in layer}.values())
+
+
+@settings(max_examples=200)
+@given(st.lists(one_layer.map(unrepeated), max_size=4))
+def test_what_is_not_wasted_is_in_the_tree(layers: list[list[File]]) -> None:
+    data = [archive(layer) for layer in layers]
+    with suppress(Invalid, KeyError):  # a link to nothing
+        wanted = {path for path, one in flattened(data).items() if path and one.type != "directory"}
+        found = usage([opener(layer) for layer in data])
+        left = dict(files(found.root))
+        assert set(left) == wanted
+        assert sum(node.size for node in left.values()) == found.size - found.wasted
+        assert found.wasted == sum(layer.hides for layer in found.layers)
