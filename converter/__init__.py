@@ -6,6 +6,7 @@ These are the public names, each imported on first use. Anything not listed here
     >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
     >>> converter.names("oci:out")                                        # doctest: +SKIP
     >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
+    >>> converter.serve("oci:out", folder="kept").start()                  # doctest: +SKIP
     >>> converter.sync("docker://registry.example/app", "oci:mirror")     # doctest: +SKIP
     >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
     >>> converter.validate_image("oci:out:latest").findings               # doctest: +SKIP
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from converter.model.platform import Platform
     from converter.model.reference import Reference
     from converter.schema import Finding
+    from converter.serving import Server
     from converter.signing import Signed, Signing, sign
     from converter.stores import StoreOptions, names
     from converter.trust.makers import CosignKey, GpgFile, GpgUser
@@ -92,6 +94,7 @@ __all__ = [
     "Platform",
     "Report",
     "Result",
+    "Server",
     "Signed",
     "Signing",
     "Started",
@@ -110,6 +113,7 @@ __all__ = [
     "convert",
     "names",
     "open_image",
+    "serve",
     "sign",
     "sync",
     "validate_document",
@@ -130,6 +134,7 @@ _HOMES = {
     "converter.model.loss": ("Loss",),
     "converter.model.platform": ("Platform",),
     "converter.schema": ("Finding",),
+    "converter.serving": ("Server",),
     "converter.signing": ("Signed", "Signing", "sign"),
     "converter.stores": ("StoreOptions", "names"),
     "converter.trust.makers": ("CosignKey", "GpgFile", "GpgUser"),
@@ -192,6 +197,43 @@ def sync(
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
     with enforced(chosen.store.limits):
         return run(entries, bounds, report or silent)
+
+
+def serve(
+    *sources: Reference,
+    folder: Reference,
+    listen: tuple[str, int] = ("127.0.0.1", 0),
+    rename: str = "",
+    store_size: int | None = None,
+    report: Report | None = None,
+    **keywords: Unpack[Keywords],
+) -> Server:
+    """A read-only registry over every image at the sources, for ``start`` and ``stop``, or as a context manager.
+
+    ``folder`` is for what is converted, at most ``store_size`` bytes of it; port 0 is any that is free, and
+    ``host`` of the result says which. ``rename`` is the template of a name; the other keywords are those of
+    ``convert``, but that all platforms are served unless ``platforms`` says which. Needs ``transship[serve]``. Raises
+    Usage, NotFound, Unsupported.
+    """
+    from dataclasses import replace
+    from pathlib import Path
+
+    from converter.conversion.keywords import options
+    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.sync_file import Entry
+    from converter.events import silent
+    from converter.model.platform import ALL
+    from converter.model.reference import Location
+    from converter.serving import Server, Settings
+    from converter.serving.catalogue import PLACE
+
+    chosen = options(keywords)
+    chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL)
+    entries = [Entry(source=Location.parse(one), to=PLACE, rename=checked(rename), options=chosen) for one in sources]
+    settings = Settings(host=listen[0], port=listen[1], store=Path(folder))
+    if store_size is not None:
+        settings = replace(settings, store_size=store_size)
+    return Server(entries, settings, chosen, report=report or silent)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "convert": ("converter.cli.convert", "Write an image to other places, in its format or another."),
     "sync": ("converter.cli.sync", "Copy many images: those in a file, or all in a place."),
+    "serve": ("converter.cli.serve", "Serve images as a registry, converted when asked for."),
     "inspect": ("converter.cli.inspect", "Describe an image: platforms, config, layers, signatures."),
     "ls": ("converter.cli.ls", "List the files of an image."),
     "cat": ("converter.cli.cat", "Write one file of an image to standard output."),

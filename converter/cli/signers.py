@@ -22,6 +22,15 @@ _GROUP = "signatures"
 _PRIVATE, _OPENPGP = b"PRIVATE KEY-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
 
 
+policy_option = hidden(
+    _GROUP,
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What SOURCE must be signed with (skopeo's policy.json).",
+)
+"""Gives a command the option for required signatures; ``wanted()`` returns its value."""
+
+
 trust_options = together(
     hidden(
         _GROUP,
@@ -31,12 +40,7 @@ trust_options = together(
         help="Sign what is written: a private key (PEM), an OpenPGP key, or a key in your gpg (repeatable).",
     ),
     hidden(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: the one at DEST."),
-    hidden(
-        _GROUP,
-        "--policy",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="What SOURCE must be signed with (skopeo's policy.json).",
-    ),
+    policy_option,
 )
 """Gives a command the options for signatures; ``signing()`` and ``wanted()`` return their values."""
 

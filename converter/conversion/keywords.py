@@ -30,6 +30,7 @@ class Keywords(TypedDict, total=False):
     squash: bool
     layered: bool
     all_images: bool
+    called: str
     aci_paths: str | PathLike[str] | Iterable[str | PathLike[str]]
     preserve_digests: bool
     strict: bool

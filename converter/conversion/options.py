@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Options(Settings):
     """Options of a conversion: its settings, and what its result does not depend on.
 
+    ``called`` is the name of the image where a format has one in it, in place of its name at the source;
     ``overwrite`` lets a file that exists be replaced, unless it is read; ``jobs`` 0 means one thread per processor;
     ``cache`` is the folder that remembers what was verified, or None, and ``cache_blobs`` how many bytes of made or
     fetched blobs it may hold; ``link`` lets unchanged blobs share the source's files; ``origin`` is when to write an
@@ -30,6 +31,7 @@ class Options(Settings):
     """
 
     all_images: bool = False
+    called: str = ""
     aci_paths: tuple[Path, ...] = ()
     preserve_digests: bool = False
     strict: bool = False

@@ -68,7 +68,7 @@ def choose(source: Source, location: Location, options: Options) -> list[Chosen]
     for one in names:
         root = _resolved(source, one)
         signed.require(source, replace(location, name=one), root, options.wanted, only(platforms_of(options)))
-        name = called(location, one, root)
+        name = options.called or called(location, one, root)
         read = formats.reading(source.fetch)
         whole = read(root)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)

@@ -1,0 +1,242 @@
+"""``transship serve``: a read-only registry that converts images when they are first asked for."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.environment import cache_folder, size_option, store, store_options
+from converter.cli.flags import Number, WholeNumber, common, flags
+from converter.cli.heap import share_heap
+from converter.cli.image_options import aci_path_option, image_options, no_cache_option
+from converter.cli.signers import policy_option, read, wanted
+from converter.cli.text import say, show, warn
+from converter.errors import Usage, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from converter.conversion import Options
+    from converter.conversion.sync.sync_file import Entry
+    from converter.events import Event, Report
+    from converter.serving.http import LogEntry
+    from converter.signing import Signing
+
+EXAMPLES = """\b
+Examples:
+  transship serve aci:/srv/acis
+  transship serve docker-archive:app.tar oci:mirror --compress zstd
+  transship serve docker://registry.example/ --policy policy.json --listen 0.0.0.0:443 --tls-cert c.pem --tls-key k.pem
+"""
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise Usage(f'invalid address "{value}": expected HOST:PORT')
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as is asked for; without TLS it is refused
+
+
+@click.command("serve", epilog=EXAMPLES)
+@click.argument("sources", metavar="SOURCE...", nargs=-1)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that lists more sources, as for transship sync (repeatable).",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:5000",
+    show_default=True,
+    callback=_address,
+    help="Where to listen.",
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path, dir_okay=False), help="The certificate (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="Its key (PEM).")
+@click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines.")
+@click.option(
+    "--htpasswd",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Serve only these users (htpasswd -B).",
+)
+@image_options
+@click.option("--rename", metavar="TEMPLATE", default="", help="The name to serve, as in {host}/{repository}:{tag}.")
+@click.option(
+    "--store",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where converted blobs are kept. Default: in the cache.",
+)
+@click.option(
+    "--store-size",
+    metavar="SIZE",
+    callback=size_option,
+    help="The most bytes of blobs to keep; those not asked for longest go first. Default: 20G.",
+)
+@click.option(
+    "--images",
+    type=WholeNumber(min=1),
+    metavar="N",
+    default=2,
+    help="How many images to convert at once. Default: 2.",
+)
+@click.option(
+    "--threads",
+    type=WholeNumber(min=2),
+    metavar="N",
+    default=64,
+    help="How many requests to answer at a time. Default: 64.",
+)
+@click.option(
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
+)
+@click.option(
+    "--grace",
+    type=Number(min=0),
+    metavar="SECONDS",
+    default=30.0,
+    help="How long requests under way may take after SIGTERM. Default: 30.",
+)
+@aci_path_option
+@no_cache_option
+@policy_option
+@store_options
+@common
+def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) -> int:
+    """Serve all images at every SOURCE as a read-only registry, in the format and compression that is asked for.
+
+    SOURCE is what transship sync takes: a directory of ACIs, an archive, a layout, a repository, a registry
+    (docker://HOST/). Names and tags are those that sync gives. An image is converted when a client first asks for it,
+    and kept, for all its platforms unless --platform says which; a request by the digest of the source returns what the
+    source has.
+
+    Plain HTTP is served to this machine alone. One line is written for each request; with --json, as JSON. For rkt,
+    images are found by discovery on the same port.
+    """
+    from converter.conversion import Options
+    from converter.model.platform import ALL
+    from converter.serving import Server, Settings
+
+    share_heap()
+    if not sources and not configs:
+        raise Usage("nothing to serve: name a SOURCE, or --config")
+    if chosen["to"] == "aci":
+        raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
+    (host, port), rename, folder = (chosen.pop(name) for name in ("listen", "rename", "folder"))
+    settings = {
+        "host": host,
+        "port": port,
+        "store": folder or _folder(),
+        "certificate": chosen.pop("tls_cert"),
+        "key": chosen.pop("tls_key"),
+        "at_once": chosen.pop("images"),
+        **{name: chosen.pop(name) for name in ("insecure", "htpasswd", "threads", "grace")},
+    }
+    if (size := chosen.pop("store_size")) is not None:
+        settings["store_size"] = size
+    cache = None if chosen.pop("no_cache") else cache_folder()
+    told = {name: value for name, value in chosen.items() if value is not None}
+    told["platforms"] = told.get("platforms") or ALL
+    options = Options(**told, wanted=wanted(), store=store(), cache=cache)
+    entries = list(_entries(sources, configs, options, rename))
+    server = Server(entries, Settings(**settings), options, log=_logger(), report=_warner())
+    try:
+        with server:
+            if not flags().quiet:
+                say(f"serving {server.url}")
+            _wait()
+    except KeyboardInterrupt:
+        # That is how a server ends, and the context has waited for what was under way.
+        return 0
+    return 0
+
+
+def _folder() -> Path:
+    cache = cache_folder()
+    if cache is None:
+        raise Usage("no home directory to keep converted blobs in: add --store FOLDER")
+    return cache / "serve"
+
+
+def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[Entry]:
+    from converter.conversion.sync import sync_file
+    from converter.conversion.sync.names import checked
+    from converter.model.reference import Location
+    from converter.serving.catalogue import PLACE
+
+    for source in sources:
+        yield sync_file.Entry(source=Location.parse(source), to=PLACE, rename=checked(rename), options=options)
+    for path in configs:
+        with within(str(path)):
+            for entry in sync_file.read(read(path), options, PLACE, _no_signing, checked(rename)):
+                if entry.to != PLACE:
+                    raise Usage(f'{entry.source} has the destination {entry.to}: leave out "to", it is served here')
+                yield entry
+
+
+def _no_signing(_names: object) -> Signing:
+    raise Usage('signing is not possible here: leave out "sign"')
+
+
+def _logger() -> Callable[[LogEntry], None]:
+    """What writes a line for each request: nothing from a client can begin another line."""
+    if flags().quiet:
+        return lambda _: None
+    if flags().json:
+        return _log_json
+    return _log_text
+
+
+def _log_json(served: LogEntry) -> None:
+    import json
+
+    row = {
+        "time": _time(served.at),
+        "client": served.client,
+        "method": served.method,
+        "path": served.path,
+        "status": served.status,
+        "bytes": served.sent,
+        "seconds": round(served.seconds, 6),
+        "agent": served.agent,
+    }
+    print(json.dumps(row), flush=True)
+
+
+def _log_text(served: LogEntry) -> None:
+    agent = served.agent.replace('"', "'")
+    line = f'{_time(served.at)} {served.client} "{served.method} {served.path}" {served.status} {served.sent}'
+    show(f'{line} {served.seconds:.3f} "{agent}"')
+    sys.stdout.flush()
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _warner() -> Report:
+    """What passes warnings on, from any thread."""
+    from converter.events import Warned
+
+    if flags().quiet:
+        return lambda _: None
+
+    def report(event: Event) -> None:
+        if isinstance(event, Warned):
+            warn(event.fact)
+
+    return report
+
+
+def _wait() -> None:
+    """Wait for a signal, which unwinds the program."""
+    import threading
+
+    threading.Event().wait()

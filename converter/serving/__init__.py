@@ -1,0 +1,175 @@
+"""A read-only registry over images of any format, which are converted when they are first asked for (docs/serve.md)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from converter.conversion import Options
+from converter.errors import Unsupported, Usage
+from converter.events import Report, silent
+from converter.model.frozen import frozen
+from converter.model.limits import enforced
+from converter.serving import discovery
+from converter.serving.catalogue import Catalogue
+from converter.serving.conversions import AT_ONCE, Conversions
+from converter.serving.image_store import MOST, ImageStore
+from converter.serving.registry import Registry
+from converter.serving.responses import TEXT, Request, Response, refusal
+
+if TYPE_CHECKING:
+    from converter.conversion.sync.sync_file import Entry
+    from converter.serving.http import LogEntry
+
+PORT = 5000
+WAITING = 0.75
+"""The part of the threads that may wait for sources and conversions; the others serve what is there."""
+
+
+@frozen
+class Settings:
+    """How to serve: where to listen, with which certificate (PEM), to whom (an htpasswd file), from which folder.
+
+    ``store_size`` is how many bytes of blobs are kept; ``at_once`` how many images are converted at a time, ``threads``
+    how many requests are answered at a time; ``grace`` how many seconds requests under way may take at the end.
+    Without a certificate, only the loopback is listened on, unless ``insecure``.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
+    htpasswd: Path | None = None
+    store: Path
+    store_size: int = MOST
+    at_once: int = AT_ONCE
+    threads: int = 64
+    grace: float = 30.0
+
+
+class Server:
+    """A registry, from ``start`` to ``stop``, or as a context manager."""
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        settings: Settings,
+        options: Options | None = None,
+        *,
+        log: Callable[[LogEntry], None] = lambda _: None,
+        report: Report = silent,
+    ) -> None:
+        """List the sources, and open the store. Raises Usage, NotFound, StorageFailed."""
+        try:
+            from converter.serving.http import Bounds, Listener
+            from converter.serving.metrics import Metrics
+        except ModuleNotFoundError as error:
+            raise Unsupported(f"serving needs the package {error.name}: pip install 'transship[serve]'") from None
+        _check(settings)
+        self._settings = settings
+        self._limits = (options or Options()).store.limits
+        self._passwords = None
+        if settings.htpasswd is not None:
+            from converter.serving.htpasswd import Htpasswd
+
+            self._passwords = Htpasswd(settings.htpasswd)
+        self._store = ImageStore(settings.store, settings.store_size)
+        self._conversions = Conversions(
+            self._store,
+            options or Options(),
+            at_once=settings.at_once,
+            waiting=max(1, int(settings.threads * WAITING)),
+            report=report,
+        )
+        self._registry = Registry(Catalogue(entries, report), self._conversions, self._store)
+        self._metrics = Metrics()
+        self._stopped = threading.Event()
+
+        def note(served: LogEntry) -> None:
+            self._metrics.add(served)
+            log(served)
+
+        bounds = Bounds(
+            host=settings.host,
+            port=settings.port,
+            certificate=settings.certificate,
+            key=settings.key,
+            threads=settings.threads,
+            grace=settings.grace,
+        )
+        self._listener = Listener(bounds, self._answer, note)
+
+    @property
+    def host(self) -> str:
+        """Host and port, as references to its images have them."""
+        return self._listener.address
+
+    @property
+    def url(self) -> str:
+        """The address of the page for people."""
+        return f"{self._listener.scheme}://{self.host}/"
+
+    def start(self) -> Self:
+        """Begin to serve; raises Usage if the address cannot be had."""
+        self._listener.start()
+        return self
+
+    def stop(self) -> None:
+        """Finish what is under way within the grace, then call it off, and end."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        ending = threading.Thread(target=self._listener.stop, name="stop")
+        ending.start()
+        ending.join(self._settings.grace)
+        self._conversions.close()
+        ending.join()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _answer(self, request: Request) -> Response:
+        if request.path == "/healthz":
+            return Response(kind=TEXT, body=b"ok\n")
+        if self._passwords is not None and (refused := self._passwords.refuse(request)) is not None:
+            return refused
+        if request.path == "/metrics":
+            from converter.serving.metrics import KIND
+
+            return Response(kind=KIND, body=self._metrics.text(self._conversions, self._store).encode())
+        if request.method not in ("GET", "HEAD"):
+            return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
+        if request.query.get("ac-discovery") == "1":
+            return discovery.discovered(request)
+        if request.path == "/":
+            from converter.serving.page import page
+
+            return page(request, self._registry)
+        with enforced(self._limits):
+            return discovery.image(request, self._registry) or self._registry.answer(request)
+
+
+def _check(settings: Settings) -> None:
+    """Raise Usage for what would send passwords and images in the clear without being asked to."""
+    if settings.key is not None and settings.certificate is None:
+        raise Usage("a key without a certificate: add --tls-cert")
+    if settings.certificate is None and not settings.insecure and not _is_loopback(settings.host):
+        raise Usage(f"plain HTTP on {settings.host}: add --tls-cert and --tls-key, or --insecure")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+__all__ = ["Server", "Settings"]

@@ -1,0 +1,169 @@
+"""What is served: repositories and tags, each with the image of a source that it stands for.
+
+Names are those that ``sync`` would give. Most sources are listed, and listed again when a name is not known. A whole
+registry is not: its repositories keep their names, and are asked for only when a client wants one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from converter.conversion.job import Job, source_store
+from converter.conversion.sync.jobs import Unlisted, jobs
+from converter.conversion.sync.sync_file import Entry
+from converter.errors import ConverterError, Invalid, NotFound, Usage, within
+from converter.events import Report, silent
+from converter.model.digest import Digest
+from converter.model.frozen import frozen
+from converter.model.reference import ImageName, Location, is_of_attachment
+from converter.stores import open_source
+
+PLACE = Location(transport="docker", path="localhost")
+"""The destination that every image would have if ``sync`` brought it here."""
+
+PATIENCE = 5.0
+"""Seconds for which a list of images is used before an unknown name makes it be read again."""
+
+
+@frozen
+class Registry:
+    """A registry, or the part of one below a prefix, of which any repository may be asked for."""
+
+    entry: Entry
+
+    @property
+    def host(self) -> str:
+        """As ``?ns=`` names it."""
+        return self.entry.source.path.partition("/")[0]
+
+    def repository(self, name: str) -> Location:
+        """The repository of that name, as a source."""
+        return replace(self.entry.source, path=f"{self.entry.source.path}{name}")
+
+    def job(self, name: str, reference: str) -> Job:
+        """The image with that tag or digest."""
+        joint = "@" if ":" in reference else ":"
+        source = replace(self.entry.source, path=f"{self.entry.source.path}{name}{joint}{reference}")
+        return Job(source=source, destinations=(_place(name, reference),), options=self.entry.options)
+
+
+class Catalogue:
+    """The images of the entries, by name and tag. Any number of threads may ask."""
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        report: Report = silent,
+        *,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """List the sources. Raises Usage if two images would get the same name."""
+        entries = list(entries)
+        self._registries = [Registry(entry=one) for one in entries if one.source.is_registry and not one.rename]
+        self._entries = [one for one in entries if not (one.source.is_registry and not one.rename)]
+        self._report = report
+        self._patience, self._clock = patience, clock
+        self._lock = threading.Lock()
+        self._listed: dict[str, dict[str, Job]] = {}
+        self.failures: tuple[Unlisted, ...] = ()
+        """The sources that could not be listed."""
+        self._at = 0.0
+        self._list()
+
+    def job(self, name: str, tag: str, host: str = "") -> Job:
+        """The image with that name and tag; ``host`` is the registry that a mirror is asked for. Raises NotFound."""
+        if (found := self._named(name).get(tag)) is not None:
+            return found
+        for registry in self._asked(host):
+            return registry.job(name, tag)
+        raise NotFound(f'manifest unknown: "{name}:{tag}"')
+
+    def by_digest(self, name: str, digest: Digest, host: str = "") -> Iterator[Job]:
+        """The images of that name that may have, or become one that has, that digest."""
+        yield from self._named(name).values()
+        for registry in self._asked(host):
+            yield registry.job(name, str(digest))
+
+    def tags(self, name: str, host: str = "") -> list[str]:
+        """The tags of a repository, sorted. Raises NotFound if there is none of that name."""
+        found = set(self._named(name))
+        for registry in self._asked(host):
+            with suppress(NotFound):
+                place = registry.repository(name)
+                with within(str(place)), open_source(place, source_store(registry.entry.options)) as source:
+                    found |= {tag for tag in source.names() if not is_of_attachment(tag)}
+        if not found:
+            raise NotFound(f'name unknown: "{name}"')
+        return sorted(found)
+
+    def names(self) -> list[str]:
+        """The repositories that are known, sorted: a registry may not list its own."""
+        self._refresh()
+        found = set(self._listed)
+        for registry in self._registries:
+            with (
+                suppress(ConverterError),
+                open_source(registry.entry.source, source_store(registry.entry.options)) as it,
+            ):
+                start = registry.entry.source.path.partition("/")[2]
+                found |= {_below(one, registry.host, start) for one in it.names()}
+        return sorted(filter(None, found))
+
+    def listed(self) -> dict[str, dict[str, Job]]:
+        """The images that were listed, by name and tag."""
+        self._refresh()
+        return self._listed
+
+    def _asked(self, host: str) -> Sequence[Registry]:
+        """The registries that may have a repository: the one that is meant, if it is here, else all."""
+        meant = [one for one in self._registries if one.host == host]
+        return meant or self._registries
+
+    def _named(self, name: str) -> dict[str, Job]:
+        self._refresh()
+        return self._listed.get(name, {})
+
+    def _refresh(self) -> None:
+        if self._clock() - self._at < self._patience or not self._lock.acquire(blocking=False):
+            return  # what was listed last will do while another thread lists
+        try:
+            if self._clock() - self._at >= self._patience:
+                with suppress(Usage):
+                    self._list()
+        finally:
+            self._lock.release()
+
+    def _list(self) -> None:
+        found: dict[str, dict[str, Job]] = {}
+        failures = []
+        try:
+            for job in jobs(self._entries, self._report):
+                if isinstance(job, Unlisted):
+                    failures.append(job)
+                else:
+                    name = ImageName.parse(job.destination.path).tagged()
+                    found.setdefault(name.repository, {})[name.tag or str(name.digest)] = job
+        finally:
+            self._at = self._clock()
+        self._listed, self.failures = found, tuple(failures)
+
+
+def _place(name: str, reference: str) -> Location:
+    joint = "@" if ":" in reference else ":"
+    place = replace(PLACE, path=f"{PLACE.path}/{name}{joint}{reference}")
+    try:
+        ImageName.parse(place.path)
+    except Invalid:
+        raise NotFound(f'name unknown: "{name}"') from None
+    return place
+
+
+def _below(name: str, host: str, start: str) -> str:
+    """The name of a repository below a registry's prefix; empty if it is not below it."""
+    path = name.removeprefix(f"{host}/")
+    return path.removeprefix(start) if path.startswith(start) else ""

@@ -1,0 +1,323 @@
+"""What was converted: blobs by their digests, and images by what they were made from, in a folder.
+
+A blob is written aside, verified, made durable, and then renamed; so is the record of an image, after all its blobs. A
+process may be killed at any moment, and any number of them may share the folder. The blobs not asked for longest go
+first when the folder is full: an image that lacks some is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from converter.errors import ConverterError, NotFound
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.document import load_object
+from converter.model.frozen import frozen
+from converter.model.image import Attachment
+from converter.model.limits import GIB
+from converter.model.members import member, or_empty
+from converter.serving.responses import FileBody
+from converter.stores.disk import disk, regular_size, sync_directory, write_file
+from converter.stores.media.pour import poured_file
+
+MOST = 20 * GIB
+"""Bytes of blobs that are kept unless another number is given."""
+
+RECENT = 60.0
+"""Seconds after which a blob that was asked for may go: a client takes a while from a manifest to the last layer."""
+
+BLOBS, IMAGES, INCOMING, LOCK = "blobs", "images", "incoming", "lock"
+
+
+@frozen
+class StoredImage:
+    """An image that was made: what it is made of, what refers to it, and the names under which it is served.
+
+    ``key`` says what it was made from, and how; ``names`` has the tag under which each repository has it.
+    """
+
+    key: str
+    root: Descriptor
+    blobs: tuple[Descriptor, ...]
+    attached: tuple[Attachment, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As its record has it."""
+        return {
+            "key": self.key,
+            "root": self.root.to_json(),
+            "blobs": [one.to_json() for one in self.blobs],
+            "attached": [
+                {"subject": str(one.subject), "descriptor": one.descriptor.to_json(), "tag": one.tag}
+                for one in self.attached
+            ],
+            "names": dict(self.names),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read a record; raises Invalid."""
+        return cls(
+            key=member(value, "key", str),
+            root=Descriptor.from_json(member(value, "root", dict)),
+            blobs=tuple(map(Descriptor.from_json, member(value, "blobs", list))),
+            attached=tuple(
+                Attachment(
+                    subject=Digest.parse(member(one, "subject", str)),
+                    descriptor=Descriptor.from_json(member(one, "descriptor", dict)),
+                    tag=or_empty(one, "tag", str),
+                )
+                for one in member(value, "attached", list)
+            ),
+            names=dict(member(value, "names", dict)),
+        )
+
+
+class ImageStore:
+    """The folder, and an index of it in memory. Any number of threads may use it."""
+
+    def __init__(self, folder: Path, most: int = MOST) -> None:
+        """Read the records of a folder, which is made if it is not there."""
+        self.folder = folder
+        self.most = most
+        self.evicted = 0
+        self._lock = threading.Lock()
+        self._images: dict[str, StoredImage] = {}
+        self._members: dict[str, dict[Digest, tuple[Descriptor, str]]] = {}
+        self._referrers: dict[tuple[str, Digest], dict[Digest, Attachment]] = {}
+        self._tagged: dict[tuple[str, str], tuple[Descriptor, str]] = {}
+        self._begun: dict[object, float] = {}
+        with disk(folder, "write"):
+            for name in (BLOBS, IMAGES, INCOMING):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            self._held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._tidy()
+        for path in sorted((folder / IMAGES).glob("*.json")):
+            self._load(path)
+
+    def close(self) -> None:
+        """Let another process tidy the folder."""
+        os.close(self._held)
+
+    def image(self, key: str) -> StoredImage | None:
+        """The image with that key if all of it is here; another process may have made it."""
+        found = self._images.get(key) or self._load(self.folder / IMAGES / f"{key}.json")
+        if found is None or not all(map(self.has, found.blobs)):
+            return None
+        return found
+
+    def images(self) -> Sequence[StoredImage]:
+        """All images."""
+        return tuple(self._images.values())
+
+    def add(self, image: StoredImage, name: str, tag: str) -> StoredImage:
+        """Keep an image, and serve it under a name, and those that it has already."""
+        with self._lock:
+            before = self._images.get(image.key)
+            names = {**(before.names if before else {}), name: tag}
+            image = replace(image, names=names)
+            if before == image:
+                return image
+            self._write(image)
+            self._index(image)
+        self.evict()
+        return image
+
+    def member(self, name: str, digest: Digest) -> tuple[Descriptor, str] | None:
+        """A blob of a repository, and the key of the image that it belongs to."""
+        return self._members.get(name, {}).get(digest)
+
+    def referrers(self, name: str, subject: Digest) -> list[Attachment]:
+        """What refers to a digest in a repository."""
+        return list(self._referrers.get((name, subject), {}).values())
+
+    def tagged(self, name: str, tag: str) -> tuple[Descriptor, str] | None:
+        """What refers to an image under a tag of its own, as cosign's signatures do, and the key of the image."""
+        return self._tagged.get((name, tag))
+
+    def path(self, digest: Digest) -> Path:
+        """The file of a blob, which may not be there."""
+        return self.folder / BLOBS / digest.algorithm / digest.encoded[:2] / digest.encoded
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether a blob is here."""
+        size = regular_size(self.path(descriptor.digest))
+        return size is not None and descriptor.size in (-1, size)
+
+    def open(self, digest: Digest) -> FileBody:
+        """A blob; raises NotFound. It stays readable until it is closed, even if it is evicted meanwhile."""
+        path = self.path(digest)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            raise NotFound(f"blob unknown: {digest}") from None
+        self.touch(digest)
+        return FileBody(file=file, size=os.fstat(file.fileno()).st_size)
+
+    def read(self, digest: Digest) -> bytes:
+        """A small blob in memory; raises NotFound."""
+        stored = self.open(digest)
+        with stored.file as file:
+            return file.read()
+
+    def touch(self, digest: Digest) -> None:
+        """Note that a blob was asked for."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path(digest))
+
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        """Take a blob, which verifies itself where it is expected; nothing of it remains if that fails."""
+        part = self.folder / INCOMING / uuid.uuid4().hex
+        made = poured_file(part, self.folder, blocks, expected)
+        place = self.path(made.digest)
+        with disk(self.folder, "write"):
+            try:
+                fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                part.rename(place)
+            finally:
+                part.unlink(missing_ok=True)
+        return made
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Nothing that is touched from now on is evicted while the context lasts."""
+        mark = object()
+        with self._lock:
+            self._begun[mark] = time.time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._begun[mark]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all blobs."""
+        return sum(size for _, size, _ in self._blobs())
+
+    def evict(self) -> None:
+        """Remove the blobs that were not asked for longest until the rest is small enough, or was in use just now."""
+        found = sorted(self._blobs())
+        total = sum(size for _, size, _ in found)
+        with self._lock:
+            newest = min([time.time() - RECENT, *self._begun.values()])
+        for used, size, path in found:
+            if total <= self.most or used >= newest:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+                self.evicted += 1
+
+    def _blobs(self) -> Iterator[tuple[float, int, Path]]:
+        for path in (self.folder / BLOBS).glob("*/*/*"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                yield status.st_mtime, status.st_size, path
+
+    def _tidy(self) -> None:
+        """Remove what killed processes left behind, unless another process is at work here."""
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            for path in (self.folder / INCOMING).iterdir():
+                path.unlink(missing_ok=True)
+        fcntl.flock(self._held, fcntl.LOCK_SH)
+
+    def _load(self, path: Path) -> StoredImage | None:
+        """Read a record; one that cannot be read, or that is of another release, counts as none."""
+        try:
+            image = StoredImage.from_json(load_object(path.read_bytes()))
+        except (OSError, ConverterError):
+            return None
+        if image.key != path.stem:
+            return None
+        with self._lock:
+            self._index(image)
+        return image
+
+    def _write(self, image: StoredImage) -> None:
+        part = self.folder / INCOMING / uuid.uuid4().hex
+        with disk(self.folder, "write"):
+            for folder in {self.path(one.digest).parent for one in image.blobs}:
+                sync_directory(folder)
+            write_file(part, json.dumps(image.to_json()).encode())
+            part.rename(self.folder / IMAGES / f"{image.key}.json")
+            sync_directory(self.folder / IMAGES)
+
+    def _index(self, image: StoredImage) -> None:
+        self._images[image.key] = image
+        for name in image.names:
+            held = self._members.setdefault(name, {})
+            for blob in image.blobs:
+                held[blob.digest] = (blob, image.key)
+            for one in image.attached:
+                self._referrers.setdefault((name, one.subject), {})[one.descriptor.digest] = one
+                if one.tag:
+                    self._tagged[name, one.bare_tag] = (one.descriptor, image.key)
+
+
+class ImageStoreSink:
+    """Writes one image to the store; ``kept`` is what was written, once it is committed."""
+
+    ordered = False
+
+    def __init__(self, store: ImageStore, accepts: frozenset[str] = frozenset()) -> None:
+        self.accepts = accepts
+        self._store = store
+        self._blobs: dict[Digest, Descriptor] = {}
+        self._attached: list[Attachment] = []
+        self._root: Descriptor | None = None
+        self._filling = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._filling.enter_context(self._store.filling())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._filling.close()
+
+    def kept(self, key: str) -> StoredImage:
+        """What was written."""
+        assert self._root is not None, "no image was written"
+        blobs, attached = tuple(self._blobs.values()), tuple(self._attached)
+        return StoredImage(key=key, root=self._root, blobs=blobs, attached=attached)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        if not self._store.has(descriptor):
+            return False
+        self._store.touch(descriptor.digest)
+        self._blobs[descriptor.digest] = descriptor.bare()
+        return True
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        made = self._store.take(blocks, expected).retyped(media_type)
+        self._blobs[made.digest] = made.bare()
+        return made
+
+    def name(self, name: str, root: Descriptor) -> None:
+        del name  # it is served under the name that was asked for
+        self._root = root
+
+    def attach(self, attachment: Attachment) -> None:
+        self._attached.append(attachment)

@@ -1,0 +1,105 @@
+"""Requests and answers of the registry, apart from how they travel; errors in the form of the distribution-spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, BinaryIO
+
+from converter.errors import (
+    CalledOff,
+    ConverterError,
+    Denied,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+    StorageFailed,
+    Unreachable,
+    Untrusted,
+)
+from converter.model.frozen import frozen
+
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+
+
+@frozen
+class Request:
+    """What a client asks for. ``path`` is decoded but for encoded slashes; names of ``headers`` are in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""
+    scheme: str = "http"
+
+    @property
+    def host(self) -> str:
+        """The name under which the client knows this server, with its port."""
+        return self.headers.get("host", "")
+
+
+@frozen
+class FileBody:
+    """The body of an answer that is an open file of so many bytes; whoever sends it closes it."""
+
+    file: BinaryIO
+    size: int
+
+
+@frozen
+class Response:
+    """The answer to a GET; to a HEAD, its body is left out."""
+
+    status: int = 200
+    kind: str = JSON
+    body: bytes | FileBody = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The length of the body in bytes."""
+        return self.body.size if isinstance(self.body, FileBody) else len(self.body)
+
+
+def of_json(value: Any, *, status: int = 200, kind: str = JSON, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that is a JSON document."""
+    return Response(status=status, kind=kind, body=json.dumps(value).encode(), headers=headers or {})
+
+
+def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as the distribution-spec has it (Error Codes)."""
+    rows = [{"code": code, "message": message, "detail": None}]
+    return of_json({"errors": rows}, status=status, headers=headers)
+
+
+class Refused(Exception):
+    """Ends the handling of a request with an answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+_REFUSALS: tuple[tuple[type[ConverterError], int, str], ...] = (
+    (Untrusted, 403, "DENIED"),
+    (NotFound, 404, "MANIFEST_UNKNOWN"),
+    (Unreachable, 502, "UNAVAILABLE"),
+    (Denied, 502, "UNAVAILABLE"),
+    (CalledOff, 503, "UNAVAILABLE"),
+    (StorageFailed, 503, "UNAVAILABLE"),
+    (LimitExceeded, 502, "SIZE_INVALID"),
+    (Invalid, 502, "MANIFEST_INVALID"),
+)
+"""What an error of this program is to a client, who is not told to log in where it is the source that wants it."""
+
+
+def of_error(error: ConverterError) -> Response:
+    """The refusal for an error; what this image cannot become is an image that is not there."""
+    for kind, status, code in _REFUSALS:
+        if isinstance(error, kind):
+            return refusal(status, code, str(error))
+    return refusal(404, "MANIFEST_UNKNOWN", str(error))

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from converter.conversion import Options
+from converter.conversion.sync.sync_file import Entry
+from converter.model.descriptor import Descriptor
+from converter.model.platform import ALL
+from converter.model.reference import Location
+from converter.serving import Server, Settings
+from converter.serving.catalogue import PLACE
+from converter.serving.http import LogEntry
+from converter.stores import open_sink
+from converter.stores.memory import MemoryStore
+from tests.builders import add_image, add_index
+from tests.stores.copying import copy
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of the first error."""
+        return str(self.json["errors"][0]["code"])
+
+    @property
+    def digest(self) -> str:
+        return self.headers["docker-content-digest"]
+
+
+@dataclass(slots=True)
+class Client:
+    """Asks a server, with a new connection each time."""
+
+    server: Server
+    headers: Mapping[str, str] = field(default_factory=dict)
+    log: list[LogEntry] = field(default_factory=list)
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        connection = HTTPConnection(self.server.host, timeout=30)
+        try:
+            told = {name.replace("_", "-"): text for name, text in headers.items()}
+            connection.request(method, path, headers={**self.headers, **told})
+            answer = connection.getresponse()
+            return Reply(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def raw(self, data: bytes) -> bytes:
+        """What is answered to these bytes, until the connection is closed."""
+        host, _, port = self.server.host.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            found = b""
+            try:
+                while block := connection.recv(65536):
+                    found += block
+            except ConnectionResetError:
+                pass
+            return found
+
+    def metric(self, name: str) -> float:
+        lines = self.ask("/metrics").body.decode().splitlines()
+        (value,) = (line.split()[1] for line in lines if line.startswith(f"transship_{name} "))
+        return float(value)
+
+
+class Serve(Protocol):
+    def __call__(
+        self, *sources: str, settings: Mapping[str, Any] = ..., rename: str = ..., **options: Any
+    ) -> Client: ...
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers, whose store is the same folder; stopped at the end."""
+    with ExitStack() as stack:
+
+        def start(*sources: str, settings: Mapping[str, Any] | None = None, rename: str = "", **options: Any) -> Client:
+            chosen = Options(**{"platforms": ALL, "jobs": 2, **options})
+            entries = [
+                Entry(source=Location.parse(source), to=PLACE, rename=rename, options=chosen) for source in sources
+            ]
+            how = {"port": 0, "store": tmp_path / "store", "threads": 8, "grace": 5.0, **(settings or {})}
+            log: list[LogEntry] = []
+            server = Server(entries, Settings(**how), chosen, log=log.append)
+            return Client(stack.enter_context(server), log=log)
+
+        yield start
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> str:
+    """A layout called ``in`` with the images ``app`` and ``other``, and the index ``multi`` of both."""
+    store = MemoryStore()
+    rows = []
+    for name, architecture in (("app", "amd64"), ("other", "arm64")):
+        root = add_image(store, config={"os": "linux", "architecture": architecture}, name="")
+        put(store, root, name, tmp_path / "in")
+        rows.append(root.to_json() | {"platform": {"os": "linux", "architecture": architecture}})
+    put(store, add_index(store, rows), "multi", tmp_path / "in")
+    return f"oci:{tmp_path}/in"
+
+
+def put(store: MemoryStore, root: Descriptor, name: str, path: Path) -> None:
+    """Write an image of the store into a layout."""
+    copy(store, root, open_sink(Location(transport="oci", path=str(path), name=name)), name)

@@ -1,0 +1,238 @@
+"""Hostile, slow and many clients; who may ask, and over what."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from converter.errors import Invalid, NotFound, Usage
+from converter.serving import Server, Settings
+from converter.serving.htpasswd import Htpasswd
+from converter.serving.http import Bounds, Listener
+from converter.serving.responses import Request, Response
+from tests.serving.conftest import Serve
+from tests.stores.certificates import issue
+
+GET = b"GET /v2/ HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent, answered",
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400", id="TLS where none is spoken"),
+        pytest.param(b"nonsense\r\n\r\n", b"400", id="no HTTP"),
+        pytest.param(b"GET / HTTP/9.9\r\n\r\n", b"505", id="a version that is still to come"),
+        pytest.param(b"GET /v2/ HTTP/1.1\nHost: a\n\n", b"400", id="lines without carriage returns"),
+        pytest.param(GET + b"X: " + b"a" * 100_000 + b"\r\n\r\n", b"413", id="a header that is too long"),
+        pytest.param(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"414", id="a path that is too long"),
+        pytest.param(GET + b"X: 1\r\n" * 20_000 + b"\r\n", b"413", id="too many headers"),
+        pytest.param(GET + b"Content-Length: -5\r\n\r\n", b"200", id="a negative length"),
+        pytest.param(GET + b"Content-Length: five\r\n\r\n", b"400", id="a length that is no number"),
+        pytest.param(b"GET /v2/\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"404", id="a null byte"),
+        pytest.param(b"GET /v2/%ff%fe/tags/list HTTP/1.1\r\nHost: a\r\n\r\n", b"404", id="bytes that are no UTF-8"),
+        pytest.param(b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", b"404", id="a path that leads upwards"),
+        pytest.param(b"GET http://other/v2/ HTTP/1.1\r\nHost: a\r\n\r\n", b"400", id="an absolute address"),
+        pytest.param(b"CONNECT other:443 HTTP/1.1\r\nHost: a\r\n\r\n", b"405", id="a tunnel"),
+        pytest.param(b"BREW /v2/ HTTP/1.1\r\nHost: a\r\n\r\n", b"405", id="a method that nobody knows"),
+        pytest.param(GET + b"Range: bytes=" + b"0-1," * 5000 + b"\r\n\r\n", b"200", id="thousands of ranges"),
+        pytest.param(b"GET /v2/?" + b"a=1&" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"200", id="thousands of terms"),
+    ],
+)
+def test_what_a_hostile_client_sends_is_answered_and_harms_nobody(
+    serve: Serve, layout: str, sent: bytes, answered: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = serve(layout)
+    found = client.raw(sent)
+    assert found.split(b" ", 2)[1] == answered, found[:200]
+    assert b"root:" not in found
+    assert client.ask("/healthz").body == b"ok\n"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"Content-Length: 40\r\n", id="a length"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n", id="chunks"),
+        pytest.param(b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n", id="both"),
+        pytest.param(b"Content-Length: 0\r\nContent-Length: 40\r\n", id="two lengths"),
+        pytest.param(b"Content-Length: 40\r\nContent-Length: 0\r\n", id="two lengths, the other way round"),
+    ],
+)
+def test_nothing_in_a_body_is_taken_for_a_request(serve: Serve, layout: str, head: bytes) -> None:
+    client = serve(layout)
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    found = client.raw(GET + head + b"\r\n" + hidden + b"0\r\n\r\n" + hidden)
+    assert found.count(b"HTTP/1.1 ") == 1
+    assert b"ok\n" not in found
+
+
+def test_requests_in_a_row_are_answered_in_a_row(serve: Serve, layout: str) -> None:
+    client = serve(layout)
+    found = client.raw((GET + b"\r\n") * 3 + GET + b"Connection: close\r\n\r\n")
+    assert found.count(b"HTTP/1.1 200") == 4
+
+
+def test_clients_that_send_nothing_keep_nobody_waiting(serve: Serve, layout: str) -> None:
+    client = serve(layout, settings={"threads": 4})
+    host, _, port = client.server.host.rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        began = time.monotonic()
+        assert client.ask("/v2/").status == 200
+        assert time.monotonic() - began < 5
+
+
+def test_a_request_that_does_not_end_is_broken_off() -> None:
+    bounds = Bounds(threads=1, head_time=0.4, grace=1)
+    listener = Listener(bounds, lambda _: Response(body=b"{}"), lambda _: None)
+    listener.start()
+    try:
+        host, _, port = listener.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            began = time.monotonic()
+            try:
+                for byte in GET + b"X: " + b"a" * 1000:
+                    slow.sendall(bytes([byte]))
+                    time.sleep(0.05)
+                    if time.monotonic() - began > 8:
+                        break
+            except OSError:
+                pass
+            assert time.monotonic() - began < 8
+    finally:
+        listener.stop()
+
+
+def test_a_client_that_goes_away_while_it_is_answered_harms_nobody(serve: Serve, layout: str) -> None:
+    client = serve(layout)
+    host, _, port = client.server.host.rpartition(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.sendall(b"GET /v2/in/manifests/app HTTP/1.1\r\nHost: a\r\n\r\n")
+    deadline = time.monotonic() + 30
+    # Those that are gone may still be waited for; who comes then is asked to come again.
+    while client.ask("/v2/in/manifests/app").status == 429 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert client.ask("/v2/in/manifests/app").status == 200
+
+
+def test_more_requests_than_may_wait_are_told_to_come_back() -> None:
+    import threading
+
+    entered, go_on = threading.Semaphore(0), threading.Event()
+
+    def answer(request: Request) -> Response:
+        entered.release()
+        assert go_on.wait(30)
+        return Response(body=b"{}")
+
+    listener = Listener(Bounds(threads=2, queue=1, grace=5), answer, lambda _: None)
+    listener.start()
+    try:
+        host, _, port = listener.address.rpartition(":")
+
+        def ask(_: int) -> bytes:
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(GET + b"Connection: close\r\n\r\n")
+                return connection.recv(4096)
+
+        with ThreadPoolExecutor(12) as pool:
+            waiting = [pool.submit(ask, one) for one in range(12)]
+            for _ in range(2):
+                assert entered.acquire(timeout=30)
+            deadline = time.monotonic() + 30
+            while sum(one.done() for one in waiting) < 9 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            go_on.set()
+            statuses = sorted(one.result()[9:12] for one in waiting)
+    finally:
+        listener.stop()
+    assert statuses == [b"200"] * 3 + [b"503"] * 9
+
+
+def test_only_the_users_of_a_password_file_are_served(serve: Serve, layout: str, tmp_path: Path) -> None:
+    path = tmp_path / "htpasswd"
+    path.write_text(f"# users\nmary:{bcrypt.hashpw(b'pass:word', bcrypt.gensalt(4)).decode()}\n")
+    client = serve(layout, settings={"htpasswd": path})
+
+    def status(text: str, kind: str = "Basic") -> int:
+        return client.ask("/v2/", Authorization=f"{kind} {base64.b64encode(text.encode()).decode()}").status
+
+    refused = client.ask("/v2/in/manifests/app")
+    assert (refused.status, refused.code) == (401, "UNAUTHORIZED")
+    assert refused.headers["www-authenticate"].startswith("Basic ")
+    assert [status("mary:pass:word"), status("mary:pass:word"), status("mary:other"), status("john:pass:word")] == [
+        200,
+        200,
+        401,
+        401,
+    ]
+    assert status("mary:pass:word", "Bearer") == 401
+    assert client.ask("/v2/", Authorization="Basic ?").status == 401
+    assert client.ask("/metrics").status == 401
+    assert client.ask("/healthz").status == 200
+    path.write_text(f"john:{bcrypt.hashpw(b'pass:word', bcrypt.gensalt(4)).decode()}\n")
+    assert [status("mary:pass:word"), status("john:pass:word")] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    "text, error",
+    [
+        pytest.param(None, NotFound, id="no file"),
+        pytest.param("mary:secret", Invalid, id="a password in the clear"),
+        pytest.param("mary:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", Invalid, id="a hash that is easily broken"),
+        pytest.param("mary", Invalid, id="no password"),
+    ],
+)
+def test_a_password_file_is_checked_at_the_start(tmp_path: Path, text: str | None, error: type[Exception]) -> None:
+    if text is not None:
+        (tmp_path / "htpasswd").write_text(text)
+    with pytest.raises(error) as raised:
+        Htpasswd(tmp_path / "htpasswd")
+    assert "secret" not in str(raised.value)
+
+
+def test_images_travel_over_tls(serve: Serve, layout: str, tmp_path: Path) -> None:
+    authority = issue(tmp_path, "server")
+    client = serve(layout, settings={"certificate": authority.cert_path, "key": authority.key_path, "threads": 2})
+    context = ssl.create_default_context(cafile=str(authority.cert_path))
+    host, _, port = client.server.host.rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(20):  # that never shake hands
+            stack.enter_context(socket.create_connection((host, int(port))))
+        plain = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+        plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with context.wrap_socket(socket.create_connection((host, int(port)), timeout=30), server_hostname=host) as tls:
+            tls.sendall(b"GET /v2/in/manifests/app HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            found = b""
+            while block := tls.recv(65536):
+                found += block
+    assert found.startswith(b"HTTP/1.1 200 OK")
+    assert client.server.url.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        pytest.param({"host": "0.0.0.0"}, "plain HTTP on 0.0.0.0", id="plain HTTP to all"),
+        pytest.param({"host": "registry.example"}, "plain HTTP on registry.example", id="plain HTTP to a name"),
+        pytest.param({"key": Path("key.pem")}, "a key without a certificate", id="a key alone"),
+        pytest.param({"certificate": Path("nope.pem")}, "cannot use the certificate", id="a certificate not there"),
+        pytest.param({"host": "192.0.2.1", "insecure": True}, "cannot listen on 192.0.2.1:0", id="not our address"),
+    ],
+)
+def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:
+    told = {"store": tmp_path / "store", "port": 0, "threads": 1, **settings}
+    with pytest.raises(Usage, match=message):
+        Server([], Settings(**told)).start()  # type: ignore[arg-type]  # each row has other names
