@@ -33,7 +33,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--keep-going", "--scheduler", "--images", "--per-host", "--jobs", "--no-cache", "--cache-blobs", "--limit",
         "--keep",
     ),
-    "Serve": ("--listen", "--tls-cert", "--tls-key", "--store"),
+    "Serve": (
+        "--listen", "--tls-cert", "--tls-key", "--insecure", "--htpasswd", "--store", "--store-size", "--threads",
+        "--grace",
+    ),
     "Output": (
         "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report",
         "--digestfile", "--quiet", "--json", "--debug", "--help", "--help-all",
@@ -48,7 +51,7 @@ RARE = frozenset((
     "--remove-signatures", "--origin", "--anonymous", "--cert-dir", "--retries", "--timeout", "--src-creds",
     "--dest-creds", "--src-cert-dir", "--dest-cert-dir", "--src-tls-verify", "--dest-tls-verify", "--per-host",
     "--jobs", "--no-cache", "--cache-blobs", "--limit", "--debug", "--help", "--help-all", "--digestfile",
-    "--lookaside", "--preserve-digests",
+    "--lookaside", "--preserve-digests", "--insecure", "--threads", "--grace", "--store-size",
 ))  # fmt: skip
 """Options that only ``--help-all`` shows."""
 

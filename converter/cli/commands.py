@@ -53,7 +53,6 @@ PATH may be - for standard input or output. A source may also be a bare path; it
 REFERENCES = """\
 References: docker://HOST/REPO[:TAG], docker-daemon:REF, appc:NAME, and with a
 PATH oci: oci-archive: docker-archive: dir: aci: rootfs: bundle:
-
 Everything: transship --help-all, transship COMMAND --help-all
 """
 

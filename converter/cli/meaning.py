@@ -78,6 +78,10 @@ APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("--anonymous", "--creds", "one sends credentials, the other none"),
         ("--anonymous", "--authfile", "one sends credentials, the other none"),
     ),
+    "serve": (
+        ("--anonymous", "--creds", "one sends credentials, the other none"),
+        ("--anonymous", "--authfile", "one sends credentials, the other none"),
+    ),
     "validate": (("--format", "--json", "both say how to print"),),
     "ls": (("--long", "--json", "the JSON always has everything"),),
     "cat": (("--json", "PATH", "the file is printed as it is"),),
@@ -98,7 +102,7 @@ WITH: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
 }
 """For each command, options that mean something only with one of others, and why."""
 
-SOURCES = ("source", "reference", "first", "second", "targets")
+SOURCES = ("source", "sources", "reference", "first", "second", "targets")
 TARGETS = ("destinations", "destination")
 
 
@@ -116,8 +120,10 @@ def check(context: click.Context) -> None:
     if not placed:
         return
     sources, targets = _locations(context.params, SOURCES), _locations(context.params, TARGETS)
-    if sources is None:
+    if sources is None or context.params.get("configs"):
         return  # a file names them
+    if command == "serve":
+        targets = ["docker"]  # what is served is a registry
     for one in placed:
         place = PLACES[one]
         there = bool({*sources} & {*place.source}), bool({*(targets or ())} & {*place.target})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Command
 from converter.cli.environment import cache_folder, size_option, store, store_options
 from converter.cli.flags import Number, WholeNumber, common, flags
 from converter.cli.heap import share_heap
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from converter.serving.http import LogEntry
     from converter.signing import Signing
 
+FILES = 16384
+"""Open files to ask the system for: every connection is one."""
+
 EXAMPLES = """\b
 Examples:
   transship serve aci:/srv/acis
   transship serve docker-archive:app.tar oci:mirror --compress zstd
-  transship serve docker://registry.example/ --policy policy.json --listen 0.0.0.0:443 --tls-cert c.pem --tls-key k.pem
+  transship serve docker://registry.example/ --policy policy.json --htpasswd users
 """
 
 
@@ -41,7 +46,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as is asked for; without TLS it is refused
 
 
-@click.command("serve", epilog=EXAMPLES)
+@click.command("serve", cls=Command, epilog=EXAMPLES)
 @click.argument("sources", metavar="SOURCE...", nargs=-1)
 @click.option(
     "--config",
@@ -125,6 +130,8 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     from converter.serving import Server, Settings
 
     share_heap()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     if not sources and not configs:
         raise Usage("nothing to serve: name a SOURCE, or --config")
     if chosen["to"] == "aci":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -76,6 +77,13 @@ class Client:
             except ConnectionResetError:
                 pass
             return found
+
+    def logged(self, number: int) -> list[LogEntry]:
+        """The log, once it has so many lines: one is written after its answer."""
+        deadline = time.monotonic() + 30
+        while len(self.log) < number and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.log
 
     def metric(self, name: str) -> float:
         lines = self.ask("/metrics").body.decode().splitlines()
