@@ -15,7 +15,6 @@ from typing import Any
 
 from distributed import get_worker
 
-import converter
 from converter.cache import Memory
 from converter.conversion.job import Job
 from converter.conversion.remote import Answer, Assignment, perform
@@ -145,7 +144,7 @@ def prepare(per_host: int) -> str:
 @cache
 def program() -> str:
     """The version and a hash of the files, since two checkouts of the same version may differ."""
-    folder = Path(converter.__file__).parent
+    folder = Path(__file__).parents[2]  # the package
     files = sorted(path for path in folder.rglob("*.py"))
     parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
     return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
