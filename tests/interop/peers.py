@@ -33,6 +33,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "gpg": ("gpg",),
     "gpg-agent": ("gpg-agent",),
     "gpgconf": ("gpgconf",),
+    "groff": ("groff-base",),
     "gzip": ("gzip",),
     "htpasswd": ("apache2-utils",),
     "mmdebstrap": ("mmdebstrap",),

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.packaging
 #: What a checkout needs for `bin/transship` to run.
-CHECKOUT = ("bin", "converter", "schemas", "pyproject.toml", "README.md", "LICENSE")
+CHECKOUT = ("bin", "converter", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE")
 CACHES = shutil.ignore_patterns("__pycache__", ".*")
 #: Runs the program named first as if Debian's package with ensurepip were not there.
 WITHOUT_ENSUREPIP = """

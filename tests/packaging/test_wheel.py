@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from distribution.completions import PLACES
+
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.packaging
 
@@ -45,7 +47,8 @@ def test_the_wheel_carries_every_schema_and_its_types(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
     assert schemas | {"converter/py.typed"} <= names
-    assert {name.split("/")[0] for name in names} == {"converter", "transship-0.1.0.dist-info"}
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {"converter", "transship-0.1.0.dist-info", "transship-0.1.0.data"}
 
 
 def test_the_wheel_tells_pytest_of_its_plugin(built: Path) -> None:
@@ -68,6 +71,11 @@ def test_the_installed_command_runs(clean: Path) -> None:
 def test_the_installed_package_finds_its_schemas(clean: Path) -> None:
     listed = run(clean / "bin/transship", "schema", cwd=clean).split()
     assert {"oci-manifest", "docker-schema2", "aci-image-manifest", "image"} <= set(listed)
+
+
+def test_manual_pages_and_completion_are_installed(clean: Path) -> None:
+    assert "Replace a file that exists" in (clean / "share/man/man1/transship-convert.1").read_text()
+    assert all((clean / place).read_text() for place in PLACES.values())
 
 
 def test_nothing_of_the_checkout_is_used(clean: Path) -> None:
