@@ -12,7 +12,6 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
-from converter.cli.files import check_writable, write
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
@@ -117,10 +116,14 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
     if digestfile is not None:
+        from converter.cli.files import check_writable
+
         check_writable([digestfile], overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
     if digestfile is not None:
+        from converter.cli.files import write
+
         write(digestfile, str(result.digest), overwrite=options.overwrite)
     # If an image goes to standard output, its report goes to standard error.
     out = sys.stderr if to_stdout else sys.stdout

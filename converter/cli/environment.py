@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.flags import Decorator, Number, WholeNumber, hidden, noted, together, told
+from converter.system import cores
 
 if TYPE_CHECKING:
     from converter.stores import StoreOptions
@@ -128,11 +129,6 @@ def inputs() -> Inputs:
 def variables() -> dict[str, str]:
     """The environment variables of the calling process, perhaps on another machine."""
     return dict(os.environ)
-
-
-def cores() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def cache_folder() -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from converter.model.frozen import frozen
 from converter.model.settings import Settings
 from converter.stores import StoreOptions
+from converter.system import cores
 
 if TYPE_CHECKING:
     from converter.signing import Signing
@@ -64,4 +64,4 @@ class Options(Settings):
     @property
     def threads(self) -> int:
         """How many threads to use."""
-        return self.jobs or len(os.sched_getaffinity(0))
+        return self.jobs or cores()

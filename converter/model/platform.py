@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -79,8 +78,8 @@ class Platform:
 
 
 def host() -> Platform:
-    """The platform that this program runs on."""
-    return Platform(os=sys.platform, architecture=os.uname().machine).normalised()
+    """The platform whose images run here: linux on this machine's architecture, in a virtual machine if need be."""
+    return Platform(os="linux", architecture=os.uname().machine).normalised()
 
 
 def only(platforms: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
 from converter.model.limits import MIB
+from converter.system import begin_writing
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With these flags, opening a FIFO or a device does not wait for a peer."""
@@ -90,15 +91,12 @@ def write_all(fd: int, block: bytes | memoryview) -> None:
 
 
 def write_down(fd: int, block: bytes | memoryview) -> None:
-    """As ``write_all``, for a file to be made durable later: starts writing to disk now, which shortens the final wait.
-
-    (With POSIX_FADV_DONTNEED, Linux starts writing dirty pages and drops only clean ones.)
-    """
+    """As ``write_all``, for a file to be made durable later: writing to the disk begins now, to shorten the wait."""
     write_all(fd, block)
     end = os.lseek(fd, 0, os.SEEK_CUR)
     begun = (end - len(block)) // AT_ONCE * AT_ONCE
     if end - begun >= AT_ONCE:
-        os.posix_fadvise(fd, begun, end - begun, os.POSIX_FADV_DONTNEED)
+        begin_writing(fd, begun, end - begun)
 
 
 def pwrite_all(fd: int, block: bytes, offset: int) -> None:

@@ -6,7 +6,6 @@ record for which both succeed counts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import field, replace
@@ -23,6 +22,7 @@ from converter.model.image import Dependency, Image, Item
 from converter.model.reference import FULL_NAME, NAMES, Location
 from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
+from converter.system import cores
 from converter.transform.platforms import read_whole
 from converter.trust import origin
 from converter.trust.naming import name_of
@@ -84,7 +84,7 @@ def trace(stored: Stored, wanted: Wanted) -> Trace:
     raises.
     """
     source, root = stored.source, stored.root
-    with Workers(len(os.sched_getaffinity(0))) as workers:
+    with Workers(cores()) as workers:
         return _Tracing(stored.location, wanted, workers).from_here(source, root, _names(root), wanted.platform)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
+from converter import system
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import shown
@@ -83,7 +84,7 @@ class Setter:
         elif attributes.uid or attributes.gid:
             self.left_out["owners of links and pipes"] += 1
         for key, value in attributes.xattrs.items():
-            self._set(b"/proc/self/fd/%d/%b" % (directory, name), key, value)
+            self._set(system.entry(directory, name), key, value)
         if not link:
             # It was just created and is not a link, and nobody else can write to this directory.
             os.chmod(name, attributes.mode, dir_fd=directory)
@@ -100,7 +101,7 @@ class Setter:
 
     def _set(self, target: int | bytes, key: bytes, value: bytes) -> None:
         try:
-            os.setxattr(target, key, value, follow_symlinks=isinstance(target, int))
+            system.set_attribute(target, key, value)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+from converter import system
 from converter.errors import Invalid, Unsupported
 from converter.stores.disk import READ, disk, shown
 from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, owner_of
@@ -22,6 +23,7 @@ from converter.streams.blocks import COPY_BLOCK
 from converter.streams.tar import fields, pax
 from converter.streams.tar.write import END, header, pad
 from converter.streams.whiteout import whiteout
+from converter.system import mount_of
 
 REASONS = {
     "sockets": "sockets, which exist only while a process listens",
@@ -82,7 +84,7 @@ class _Tree:
 
     def __init__(self, walk: Walk, root: int) -> None:
         self._walk = walk
-        self._mount = _mount_of(root)
+        self._mount = mount_of(root)
         self.headers = blake2b()
         self._first: dict[tuple[int, int], bytes] = {}
         """The first name of each file that has several."""
@@ -118,7 +120,7 @@ class _Tree:
             fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
             self._waiting.append(_Directory(fd, path, []))
             yield self._header(path, fd, os.fstat(fd))
-            if _mount_of(fd) == self._mount:
+            if mount_of(fd) == self._mount:
                 self._waiting[-1].names.extend(_names(fd, path))
             else:
                 self._walk.mounts.add(path)
@@ -134,11 +136,11 @@ class _Tree:
                 os.close(fd)
         else:
             target = os.readlink(name, dir_fd=above) if kind == stat.S_IFLNK else b""
-            yield self._header(path, b"/proc/self/fd/%d/%b" % (above, name), status, target)
+            yield self._header(path, system.entry(above, name), status, target)
 
     def _regular(self, path: bytes, fd: int, above: int) -> Iterator[Block]:
         before = os.fstat(fd)
-        if before.st_dev != os.fstat(above).st_dev and _mount_of(fd) != self._mount:
+        if before.st_dev != os.fstat(above).st_dev and mount_of(fd) != self._mount:
             self._walk.left_out["mounts"] += 1
             self._walk.mounts.add(path)
             return
@@ -199,20 +201,9 @@ def _names(directory: int, path: bytes) -> list[bytes]:
 
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:
     """The extended attributes that belong to a file, not to the machine that it lies on."""
-    follow = isinstance(file, int)
     try:
-        names = map(os.fsencode, os.listxattr(file, follow_symlinks=follow))
-        return {name: os.getxattr(file, name, follow_symlinks=follow) for name in names if not name.startswith(HOSTS)}
+        return system.attributes(file, without=HOSTS)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
         return {}
-
-
-def _mount_of(fd: int) -> bytes:
-    """Which mount an open file is in: overlayfs gives files of one mount several device numbers."""
-    with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:  # noqa: PTH123 - Path.open is three calls more
-        for line in file.read(512).splitlines():
-            if line.startswith(b"mnt_id:"):
-                return line
-    return b""

@@ -47,7 +47,7 @@ def test_names_are_read(text: str, name: str, labels: dict[str, str]) -> None:
         pytest.param("linux", "i686", "i386", id="an old PC"),
         pytest.param("linux", "armv7l", "armv7l", id="a processor that appc names as Linux does"),
         pytest.param("linux", "riscv64", "riscv64", id="one that appc does not know"),
-        pytest.param("darwin", "x86_64", "x86_64", id="a Mac, for which appc has another name"),
+        pytest.param("darwin", "x86_64", "amd64", id="a Mac, which runs images for Linux"),
     ],
 )
 def test_an_image_for_this_machine_is_looked_for(
@@ -56,7 +56,7 @@ def test_an_image_for_this_machine_is_looked_for(
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(machine=machine))
     labels = AppName.parse("example.com/app").completed().labels
-    assert labels == {"version": "latest", "os": system, "arch": arch}
+    assert labels == {"version": "latest", "os": "linux", "arch": arch}
 
 
 @pytest.mark.parametrize(
