@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +17,14 @@ from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
+from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
+
+if TYPE_CHECKING:
+    from converter.conversion import Result
 
 EXAMPLES = """\b
 Examples:
@@ -82,6 +87,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
     "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads. Default: one per processor, 4 over a network."
 )
 @click.option("--link", is_flag=True, help="Share unchanged files with SOURCE by reflinks or hard links.")
+@report_option
 @no_cache_option
 @click.option(
     "--cache-blobs",
@@ -119,8 +125,10 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
         from converter.cli.files import check_writable
 
         check_writable([digestfile], overwrite=options.overwrite)
+    check_reports(overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
+    write_reports(document(result), partial(_page, result, dry_run=options.dry_run), overwrite=options.overwrite)
     if digestfile is not None:
         from converter.cli.files import write
 
@@ -137,6 +145,12 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     if not flags().quiet:
         for text in losses(result):
             warn(text)
+
+
+def _page(result: Result, *, dry_run: bool) -> str:
+    from converter.cli.pages.conversion import page
+
+    return page(result, dry_run=dry_run)
 
 
 @contextmanager

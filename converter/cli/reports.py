@@ -63,17 +63,20 @@ def _text(checked: Sequence[Checked], quiet: bool) -> None:
 
 
 def _json(checked: Sequence[Checked]) -> None:
-    show_json(
-        [
-            {
-                "target": one.target,
-                "kind": one.kind,
-                "valid": one.valid,
-                "findings": [asdict(finding) for finding in one.findings],
-            }
-            for one in checked
-        ]
-    )
+    show_json(json_of(checked))
+
+
+def json_of(checked: Sequence[Checked]) -> list[dict[str, Any]]:
+    """The JSON of ``validate --json``."""
+    return [
+        {
+            "target": one.target,
+            "kind": one.kind,
+            "valid": one.valid,
+            "findings": [asdict(finding) for finding in one.findings],
+        }
+        for one in checked
+    ]
 
 
 def _junit(checked: Sequence[Checked]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +14,8 @@ from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.progress import progress
-from converter.cli.reports import FORMATS, Checked, report
+from converter.cli.report_files import check_reports, report_options, write_reports
+from converter.cli.reports import FORMATS, Checked, json_of, report
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
@@ -59,6 +62,7 @@ Examples:
 @click.option(
     "--list-rules", is_flag=True, help="Print every rule, or those of --kind, and exit; with --json for programs."
 )
+@report_options
 @store_options
 @common
 def command(
@@ -76,14 +80,22 @@ def command(
         return 0
     if not targets:
         raise Usage("TARGET is missing: name at least one image or document")
+    check_reports()
     with progress(quiet=flags().quiet) as watch:
         if len(targets) == 1:
             checked = [_checked(targets[0], kind, profile, watch)]
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
+    write_reports(json_of(checked), partial(_page, checked))
     report(checked, form, quiet=flags().quiet)
     passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
     return 0 if passed else 1
+
+
+def _page(checked: Sequence[Checked]) -> str:
+    from converter.cli.pages.findings import page
+
+    return page(checked)
 
 
 def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from converter.cli.flags import Decorator, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.profile import scope, scope_options
+from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.signers import below, content_trust_option, read
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
@@ -125,6 +127,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 )
 @scope_options
 @aci_path_option
+@report_options
 @store_options
 @common
 def command(
@@ -146,12 +149,14 @@ def command(
     from converter.verification import Wanted, verify
 
     share_heap()
+    check_reports()
     wanted = Wanted(**chosen, read=read, require=frozenset(require))
     if profile is not None:
         from converter.cli.verify_profile import verify_profile
 
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
     judgement = verify(reference, wanted, store())
+    write_reports(judgement.to_json(), partial(_page, judgement))
     if flags().json:
         show_json(judgement.to_json())
     elif not flags().quiet:
@@ -162,6 +167,12 @@ def command(
             say(f"{reference}: {fact}", colour=RED)
         return 1
     return 0
+
+
+def _page(judgement: Judgement) -> str:
+    from converter.cli.pages.proof import page
+
+    return page(judgement)
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from converter.conversion.planning import Target
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
-from converter.model.content import Derived, Known
+from converter.model.content import Derived, Known, sources
+from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.loss import Loss
@@ -18,12 +19,17 @@ from converter.plan import Copy, Evaluated, Leaf
 
 @frozen
 class LayerResult:
-    """What became of a layer: ``relation`` is identical, recompressed, retarred or squashed. None: not known yet."""
+    """What became of a layer: ``relation`` is identical, recompressed, retarred or squashed. None: not known yet.
+
+    ``sources`` are the blobs that it was made of, base first; ``size`` is its own in bytes.
+    """
 
     source: Digest | None
     target: Digest | None
     diff_id: Digest | None
     relation: str
+    sources: tuple[Descriptor, ...] = ()
+    size: int | None = None
 
 
 @frozen
@@ -120,6 +126,8 @@ def layer_result(layer: Evaluated) -> LayerResult:
         target=there.descriptor.digest if there else None,
         diff_id=there.diff_id if there else leaf.diff_id,
         relation=_relation(leaf),
+        sources=_sources(leaf),
+        size=there.descriptor.size if there else None,
     )
 
 
@@ -133,6 +141,12 @@ def _source(leaf: Leaf) -> Digest | None:
     while isinstance(content, Derived) and len(content.inputs) == 1:
         content = content.inputs[0].content
     return content.descriptor.digest if isinstance(content, Known) else None
+
+
+def _sources(leaf: Leaf) -> tuple[Descriptor, ...]:
+    """All blobs that the leaf is made of, as far as known before its own inputs are made."""
+    content = leaf.content
+    return tuple(one.descriptor for one in sources(content)) if isinstance(content, Known | Derived) else ()
 
 
 def _relation(leaf: Leaf) -> str:

@@ -1,0 +1,56 @@
+"""The report of ``convert``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.cli.pages import render
+from converter.cli.text import count
+
+if TYPE_CHECKING:
+    from converter.conversion import LayerResult, Result, TargetResult
+
+NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "rootfs": "a root file system", "bundle": "a bundle"}
+
+RELATIONS = {
+    "identical": "the same bytes",
+    "recompressed": "the same tar, compressed otherwise",
+    "retarred": "the same files, in another tar",
+    "squashed": "the files of several layers in one",
+}
+
+
+def page(result: Result, *, dry_run: bool) -> str:
+    """The whole page."""
+    return render(
+        "conversion.html.j2",
+        title=title(result, dry_run=dry_run),
+        result=result,
+        dry_run=dry_run,
+        targets=[(target, before(target), longest(target)) for target in result.targets],
+        relations=RELATIONS,
+    )
+
+
+def title(result: Result, *, dry_run: bool) -> str:
+    """What happened, in a sentence."""
+    formats = " and ".join(dict.fromkeys(NAMES.get(target.format, target.format) for target in result.targets))
+    fields = count(len({loss.field for loss in result.losses}), "field")
+    lost = f"{fields} lost or kept elsewhere" if result.losses else "nothing lost"
+    return f"{'Would be converted' if dry_run else 'Converted'} to {formats}, {lost}"
+
+
+def before(target: TargetResult) -> int:
+    """The bytes of the layers that a target was made of."""
+    return sum(map(input_size, target.layers))
+
+
+def longest(target: TargetResult) -> int:
+    """The largest layer on either side."""
+    sizes = [max(input_size(layer), layer.size or 0) for layer in target.layers]
+    return max(sizes, default=0)
+
+
+def input_size(layer: LayerResult) -> int:
+    """The bytes of the blobs that a layer was made of, as far as known."""
+    return sum(max(0, one.size) for one in layer.sources)

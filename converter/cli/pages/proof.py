@@ -1,0 +1,18 @@
+"""The report of ``verify``: the chain from what is here to what was signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.cli.pages import render
+
+if TYPE_CHECKING:
+    from converter.verification import Judgement
+
+
+def page(judgement: Judgement) -> str:
+    """The whole page."""
+    from converter.cli.verify import LEVELS
+
+    verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
+    return render("proof.html.j2", judgement=judgement, levels=LEVELS, good=sum(one.ok for one in verdicts))

@@ -1,0 +1,85 @@
+"""The reports of ``convert``, ``validate`` and ``verify``: whole pages with what their JSON says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from converter.cli.main import main
+from converter.stores.memory import MemoryStore
+from tests.cli.pages.seen import HOSTILE, check
+
+
+def written(arguments: list[str]) -> int:
+    return main([*arguments, "--report", "r.html", "--report", "r.json", "--quiet"])
+
+
+@pytest.mark.parametrize(
+    "arguments, parts",
+    [
+        pytest.param(
+            ["oci:in:app", "oci:out:app"],
+            ["Converted to OCI, nothing lost", "identical", "the same bytes", ", as in the source"],
+            id="a copy",
+        ),
+        pytest.param(["oci:in:app", "oci:out:app", "--compress", "zstd"], ["recompressed", "layers before"], id="zstd"),
+        pytest.param(
+            ["oci:in:app", "aci:app.aci"],
+            ["Converted to ACI", "lost or kept elsewhere", "squashed", "2 layers become one", "nowhere"],
+            id="an ACI",
+        ),
+        pytest.param(
+            ["oci:in:app", "oci:out:app", "--compress", "zstd", "--dry-run"],
+            ["Would be converted to OCI", "known once it is written", "not known yet"],
+            id="a dry run",
+        ),
+    ],
+)
+def test_a_conversion(layout: MemoryStore, arguments: list[str], parts: list[str]) -> None:
+    assert written(["convert", *arguments]) == 0
+
+    seen = check(Path("r.html").read_text())
+    for part in parts:
+        assert part in seen.text
+    (target,) = json.loads(Path("r.json").read_text())["targets"]
+    for layer in target["layers"]:
+        assert (layer["source"] or "")[:19] in seen.text
+        assert (layer["target"] or "")[:19] in seen.text
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        pytest.param('{"imageLayoutVersion": "1.0.0"}', ["Valid: ", "nothing is wrong"], id="valid"),
+        pytest.param('{"imageLayoutVersion": 1}', ["Invalid: ", "/imageLayoutVersion", "error"], id="invalid"),
+        pytest.param(json.dumps({"imageLayoutVersion": HOSTILE}), ["Invalid: "], id="hostile"),
+    ],
+)
+def test_findings(here: Path, text: str, parts: list[str]) -> None:
+    Path("document.json").write_text(text)
+    status = written(["validate", "--kind", "oci-layout", "document.json"])
+
+    (target,) = json.loads(Path("r.json").read_text())
+    assert status == (0 if target["valid"] else 1)
+    seen = check(Path("r.html").read_text())
+    for part in (*parts, *(finding["rule"] for finding in target["findings"])):
+        assert part in seen.text
+
+
+def test_many_targets_are_told_together(layout: MemoryStore) -> None:
+    assert written(["validate", "oci:in:app", "oci:in:nothing"]) == 1
+
+    assert "1 of 2 targets invalid" in check(Path("r.html").read_text()).text
+
+
+def test_a_verification(layout: MemoryStore, here: Path) -> None:
+    Path("policy.json").write_text('{"default": [{"type": "reject"}]}')
+    assert written(["verify", "oci:in:app", "--policy", "policy.json", "--identity", "a.example/app:1"]) == 1
+
+    document = json.loads(Path("r.json").read_text())
+    seen = check(Path("r.html").read_text())
+    assert not document["verified"]
+    for part in ("Not verified: oci:in:app", "What does not hold", "No signature", document["digest"]):
+        assert part in seen.text
