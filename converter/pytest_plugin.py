@@ -64,7 +64,7 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
     for name, check in (("valid_image", _check_image), ("valid_document", _check_document)):
         for marker in item.iter_markers(name):
             if not marker.args:
-                pytest.fail(f"got the marker {name} of nothing, want what it is to look at", pytrace=False)
+                pytest.fail(f"the marker {name} needs an argument: what to validate", pytrace=False)
             for target in marker.args:
                 _without_trace(check, _filled_in(target, item), marker.kwargs)
     return (yield)
@@ -117,7 +117,7 @@ def _check_document(
     name, data = _read(document)
     actual = kind or guess(data)
     if actual is None:
-        raise Usage(f"got {name}, whose kind cannot be told, want a kind")
+        raise Usage(f"cannot tell the kind of {name}: add the argument kind")
     findings = validate(data, actual, profile)
     _require(f"{name}: {actual}", findings, warnings, ignore)
     return findings
@@ -152,7 +152,7 @@ def _known(names: Collection[str]) -> Collection[str]:
         from converter.validate import rules
 
         for name in set(names) - {rule.name for rule in rules()}:
-            raise Usage(f"got the rule {name!r} to ignore, want one that transship validate --list-rules prints")
+            raise Usage(f'unknown rule "{name}" in ignore: `transship validate --list-rules` prints all')
     return names
 
 
@@ -175,5 +175,5 @@ def _filled_in(target: Any, item: pytest.Item) -> Any:
     try:
         return target.format_map(values)
     except KeyError as error:
-        unknown = error
-    pytest.fail(f"got {unknown} in {target!r}, want a fixture that the test asks for", pytrace=False)
+        unknown = error.args[0]
+    pytest.fail(f'no fixture "{unknown}", which "{target}" names: the test must ask for it', pytrace=False)

@@ -69,7 +69,7 @@ def reader_of(media_type: str) -> Format:
     """The format whose root documents have this media type; raises Unsupported if there is none."""
     name = READERS.get(media_type)
     if name is None:
-        raise Unsupported(f"got the media type {media_type!r}, want an image's")
+        raise Unsupported(f'unsupported media type "{media_type}"')
     return _module(name)
 
 

@@ -138,13 +138,13 @@ def _is_number(text: str) -> bool:
 def _number(digits: str) -> int:
     value = int(digits)
     if value > MOST_ID:
-        raise Unsupported(f"got the user or group {value}, want 0 to {MOST_ID}")
+        raise Unsupported(f"the user or group {value} is out of range: 0 to {MOST_ID} are possible")
     return value
 
 
 def _named(text: str, what: str, file: str) -> int:
     if not _is_number(text):
-        raise Unsupported(f"got the {what} {text!r}, want a number or a name in the image's {file}")
+        raise Unsupported(f'no {what} "{text}" in {file} of the image')
     return _number(text)
 
 

@@ -45,7 +45,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     if isinstance(item, Artifact):
         if item.original.format == name:
             return manifest.carry(item)
-        raise Unsupported(f"got {item}, want an image of tar layers: Docker has no artifacts")
+        raise Unsupported(f"a Docker manifest cannot hold {item}: add --to oci")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
     kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))

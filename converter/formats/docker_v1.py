@@ -105,27 +105,23 @@ def decode(root: Known, fetch: Fetch) -> Image:
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a manifest that was read and not changed, byte for byte; raises Unsupported for anything else."""
     if not isinstance(item, Image) or item.original is None or item.original.format != name:
-        raise Unsupported("got an image of another format, want a schema 1 manifest: this program writes no new ones")
+        raise Unsupported("cannot write a new schema 1 manifest: add --to docker or --to oci")
     blobs = {
         layer.content.descriptor.digest: layer.content for layer in item.layers if isinstance(layer.content, Known)
     }
     blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
     data = item.original.manifest.read()
     if not _same(item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known(b"", "")))):
-        raise Unsupported(
-            "got a schema 1 image that was changed, want --to docker or oci: this program writes no new ones"
-        )
+        raise Unsupported("cannot write a schema 1 manifest for a changed image: add --to docker or --to oci")
     media_type = item.original.manifest.descriptor.media_type
     if accepts and media_type not in accepts:
-        raise Unsupported(
-            f"got a manifest of type {media_type}, which the target does not take, want --to docker or oci"
-        )
-    wanted = dict.fromkeys(step.digest for step in read_steps(load_object(data)))
-    if missing := [digest for digest in wanted if digest not in blobs]:
-        raise Unsupported(f"got a throwaway layer {missing[0]} with content of its own, want --to docker or oci")
+        raise Unsupported(f"the target cannot hold a manifest of type {media_type}: add --to docker or --to oci")
+    named = dict.fromkeys(step.digest for step in read_steps(load_object(data)))
+    if missing := [digest for digest in named if digest not in blobs]:
+        raise Unsupported(f"the throwaway layer {missing[0]} is not empty: add --to docker or --to oci")
     return Write(
         media_type=media_type,
-        inputs=tuple(Copy(content=blobs[digest], media_type=types.DOCKER_LAYER_GZIP) for digest in wanted),
+        inputs=tuple(Copy(content=blobs[digest], media_type=types.DOCKER_LAYER_GZIP) for digest in named),
         render=Verbatim(data),
     )
 
@@ -140,14 +136,14 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
     layers, history = lenient(document, "fsLayers", list), lenient(document, "history", list)
     if not layers or len(layers) != len(history):
         counts = f"{len(layers)} fsLayers and {len(history)} rows of history"
-        raise Invalid(f"got {counts}, want as many of one as of the other, and at least one")
+        raise Invalid(f"{counts}: expected as many of both, and at least one")
     in_force().require("layers", len(layers), "layers")
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
             step = Step(digest=_blob(layer), compatibility=_compatibility(row))
             if not _ID.fullmatch(step.id):
-                raise Invalid(f"got the id {step.id[:80]!r}, want 64 lower-case hex digits")
+                raise Invalid(f'invalid id "{step.id[:80]}": expected 64 lower-case hex digits')
         steps.append(step)
     return tuple(reversed(_chain(steps)))
 
@@ -155,15 +151,15 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
 def _chain(steps: Sequence[Step]) -> list[Step]:
     """The same steps, newest first, without repetitions in a row, of which the oldest stays."""
     if steps[-1].parent:
-        raise Invalid(f"got the parent {steps[-1].parent[:80]!r} in the base layer, want none")
+        raise Invalid(f'the base layer has a parent, "{steps[-1].parent[:80]}"')
     chain = [step for step, below in zip(steps, (*steps[1:], None)) if below is None or below.id != step.id]
     for step, below in pairwise(chain):
         if step.parent != below.id:
-            raise Invalid(f"got the parent {step.parent[:80]!r} of layer {step.id}, want {below.id}")
+            raise Invalid(f'parent of layer {step.id} is "{step.parent[:80]}": expected {below.id}, the next one')
     seen: set[str] = set()
     for step in chain:
         if step.id in seen:
-            raise Invalid(f"got the layer {step.id} more than once in the chain, want each once")
+            raise Invalid(f"layer {step.id} occurs more than once in the chain")
         seen.add(step.id)
     return chain
 
@@ -186,7 +182,7 @@ def _compatibility(row: Any) -> dict[str, Any]:
     members = load_object(member(expect(row, dict), "v1Compatibility", str).encode())
     for key in members:
         if key not in _OF_THE_STEP and letters(key) in _OF_THE_STEP:
-            raise Invalid(f"got the key {key[:60]!r}, want {letters(key)!r}: Go would read it so")
+            raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{letters(key)}"')
     return members
 
 

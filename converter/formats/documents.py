@@ -47,7 +47,7 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
     said, told = document.get("mediaType"), known.descriptor.media_type
     # In this order: a configuration may have a member of that name, of any type.
     if (told in types.MANIFESTS and said in types.INDEXES) or (told in types.INDEXES and said in types.MANIFESTS):
-        raise Invalid(f"mediaType: got {said}, want {told} as its descriptor says")
+        raise Invalid(f"mediaType is {said}: the descriptor says {told}")
     return document
 
 

@@ -45,7 +45,7 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
             if entry.item is None:
-                raise Unsupported(f"got no bytes for {entry.descriptor.digest}, want every image that the index names")
+                raise Unsupported(f"{entry.descriptor.digest} was not read: an index is written with all its images")
             nodes.append(encode_entry(entry.item))
     return Write(
         media_type=media_type,

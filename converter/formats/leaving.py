@@ -17,9 +17,11 @@ def elsewhere(image: Image, target: str, *, annotated: bool = False) -> Iterator
     """
     notes = image.notes
     if notes.platform == "nameless":
-        raise Unsupported(f"got the platform {image.platform}, which has no name in {target}, want one (--platform)")
+        raise Unsupported(f"the platform {image.platform} has no name in {target}: give one with --platform")
     if notes.depends_on:
-        raise NotFound(f"got no image for {', '.join(notes.depends_on)}, want its .aci file (--aci-path DIR)")
+        raise NotFound(
+            f"no image for {', '.join(notes.depends_on)}: add the directory of its .aci file with --aci-path"
+        )
     for loss in notes.losses:
         if loss.field != "platform" or notes.platform != "chosen":
             yield loss if annotated else replace(loss, kept="")

@@ -105,10 +105,10 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     with within("config"):
         read = container_config.from_json(read_document(stored, config_kind))
     if len(read.diff_ids) != len(layers):
-        raise Invalid(f"got {len(read.diff_ids)} diff_ids, want {len(layers)}: one a layer")
+        raise Invalid(f"{len(read.diff_ids)} diff_ids for {len(layers)} layers")
     steps = sum(not step.empty_layer for step in read.history)
     if read.history and steps != len(layers):
-        raise Invalid(f"got {steps} steps in history that made a layer, want {len(layers)}: one a layer")
+        raise Invalid(f"{steps} steps of history made a layer, but there are {len(layers)} layers")
     return Image(
         platform=read.platform,
         config=read.config,
@@ -157,8 +157,8 @@ def carry(artifact: Artifact) -> Node:
 
 def layer_type(media_type: str, codec: str) -> str | None:
     """The media type of such a layer with that codec, in either dialect; None if neither has one."""
-    wanted = (LAYER_TYPES[media_type][0], codec)
-    return next((label for label, says in LAYER_TYPES.items() if says == wanted), None)
+    stated = (LAYER_TYPES[media_type][0], codec)
+    return next((label for label, says in LAYER_TYPES.items() if says == stated), None)
 
 
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
@@ -309,7 +309,7 @@ def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, .
 
 def _must(diff_id: Digest | None) -> Digest:
     if diff_id is None:
-        raise Unsupported("got a foreign layer without a diff_id, want its bytes (--download-foreign)")
+        raise Unsupported("a foreign layer has no diff_id: add --download-foreign to compute it")
     return diff_id
 
 
@@ -327,7 +327,7 @@ def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Desc
 
 def _there(made: Made | None) -> Made:
     if made is None:
-        raise Unsupported("got no bytes for a layer that is to be made, want them")
+        raise Unsupported("a layer was not made yet, so its digest is not known")
     return made
 
 

@@ -59,7 +59,7 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     if not configured:
         return rootfs
     if image.platform.os != "linux":
-        raise Unsupported(f"got an image for {image.platform}, want one for linux: the bundle is for its runtimes")
+        raise Unsupported(f"the image is for {image.platform}: a bundle can only be written for linux")
     return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=_Config(image))
 
 

@@ -13,7 +13,7 @@ from converter.model.document import Reading, WrittenAsFloat, has_surrogates, po
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
-from converter.schema.finding import PROFILES, Finding, Profile, Rule
+from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, tolerated
 from converter.schema.go_json import Folded, fold, odd
 from converter.schema.kinds import FAMILIES, document, known
 
@@ -84,7 +84,8 @@ def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
         severity = rule.severity(profile)
         if rule.check is not None and severity is not None:
             for path, message in rule.check(value):
-                yield Finding(folded.original(path), rule.name, message, rule.spec, severity)
+                sort = Tolerated if tolerated(rule.name, path, None) else Finding
+                yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
 def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> Iterator[Finding]:
@@ -96,7 +97,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> I
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
             yield from _text_finding("json/integer-form", path, fact, profile)
         else:
-            yield Finding(path, finding.rule, finding.message, finding.spec, finding.severity)
+            yield replace(finding, path=path)
 
 
 def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from converter.model.document import pointer, type_name
-from converter.schema.finding import Finding, Profile, Rule, Severity
+from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, tolerated
 from converter.schema.go_json import Subschema, resolve
 from converter.schema.kinds import FAMILIES, KINDS, bundle, document
 from converter.schema.named import NAMED
@@ -80,9 +80,11 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) 
         severity = "warning"
     if profile == "strict" and (location, keyword) in ADVISED:
         severity = "warning"
-    return Finding(
-        pointer(*error.instance_path),
-        _rule(kind, keyword, location),
+    path, rule = pointer(*error.instance_path), _rule(kind, keyword, location)
+    forgiven = tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
+    return (Tolerated if forgiven else Finding)(
+        path,
+        rule,
         _message(error, location),
         _spec(kind, error.evaluation_path),
         severity,

@@ -14,7 +14,7 @@ Profile = Literal["compat", "strict"]
 PROFILES: tuple[Profile, ...] = ("compat", "strict")
 
 Hit = tuple[str, str]
-"""A JSON pointer (RFC 6901), and a message with what was found and what was expected."""
+"""A JSON pointer (RFC 6901), and a message that says what is wrong there."""
 
 
 @frozen(kw_only=False)
@@ -57,6 +57,11 @@ class Rule:
         return self.compat if profile == "compat" else self.strict
 
 
+@frozen(kw_only=False)
+class Tolerated(Finding):
+    """A fault that readers accept, since real tools write it. A validator reports it like any other."""
+
+
 def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     """The findings that forbid reading a document or passing it on. Not for a validator, which reports all errors.
 
@@ -67,7 +72,7 @@ def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     return tuple(
         finding
         for finding in findings
-        if finding.rule in unseen or (finding.severity == "error" and not _forgiven(finding))
+        if finding.rule in unseen or (finding.severity == "error" and not isinstance(finding, Tolerated))
     )
 
 
@@ -78,30 +83,28 @@ def in_an_image(findings: Iterable[Finding]) -> Iterator[Finding]:
     official schema refuses it in a document alone.
     """
     for one in findings:
-        yield replace(one, severity="warning") if _null_in_config(one) else one
+        null = isinstance(one, Tolerated) and one.rule == "schema/oci-config/type"
+        yield replace(one, severity="warning") if null else one
 
 
-def _null_in_config(finding: Finding) -> bool:
-    """The Docker Engine writes null for an empty list or map, and Go reads it as one."""
-    return finding.rule == "schema/oci-config/type" and finding.message.endswith(", found null")
-
-
-def _forgiven(finding: Finding) -> bool:
-    if _null_in_config(finding):
-        return True
-    match finding.rule:
+def tolerated(rule: str, path: str, value: Any) -> bool:
+    """Whether readers accept a violation; ``value`` is what is at the path, or the name of a member missing there."""
+    match rule:
+        case "schema/oci-config/type":
+            # The Docker Engine writes null for an empty list or map, and Go reads it as one.
+            return value is None
         case "schema/oci-manifest/minItems":
             # An image from scratch has no layers; manifest.md says SHOULD, the official schema requires one.
-            return finding.path == "/layers"
+            return path == "/layers"
         case "schema/oci-manifest/type" | "schema/oci-index/type":
             # docker save writes "manifests": null, and Go's encoder writes null for an empty list.
-            return finding.message.endswith(", found null") and finding.path in {"/layers", "/manifests"}
+            return value is None and path in {"/layers", "/manifests"}
         case "schema/docker-schema2/required":
             # Whoever fetched the document knows its type from elsewhere.
-            return finding.message == '"mediaType" is missing' and finding.path == ""
+            return (path, value) == ("", "mediaType")
         case "docker/layer-media-type":
             # BuildKit's, which no specification has.
-            return finding.message.endswith(f', found "{types.DOCKER_LAYER_ZSTD}"')
+            return bool(value == types.DOCKER_LAYER_ZSTD)
         case "oci/environment":
             # The Docker Engine runs images with such a line and drops it; the image's ID covers all its bytes.
             return True

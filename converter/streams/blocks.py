@@ -127,7 +127,7 @@ def whole(blocks: Blocks, most: int, what: str) -> bytes:
         parts.append(block)
         size += len(block)
         if size > most:
-            raise LimitExceeded(f"got more than {most} bytes {what}, want less (limit: document)")
+            raise LimitExceeded(f"more than {most} bytes {what} (limit: document)")
     return b"".join(parts)
 
 
@@ -174,11 +174,15 @@ def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator
         try:
             data = os.pread(fd, min(block, end - offset), offset)
         except OSError as error:
-            raise StorageFailed(f"got {error.strerror!r} at byte {offset}, want {size} bytes of a file") from error
+            raise StorageFailed(f"cannot read the file at byte {offset}: {_reason(error)}") from error
         if not data:
-            raise Invalid(f"got a file that ends at byte {offset}, want {end - offset} bytes more")
+            raise Invalid(f"unexpected end of file at byte {offset}: {end - offset} bytes are missing")
         offset += len(data)
         yield data
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
@@ -188,7 +192,7 @@ def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
         try:
             data = file.read(block)
         except OSError as error:
-            raise StorageFailed(f"got {error.strerror or error!r} after {count} bytes, want the file's end") from error
+            raise StorageFailed(f"cannot read on after {count} bytes: {_reason(error)}") from error
         if not data:
             return
         count += len(data)

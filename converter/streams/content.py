@@ -29,7 +29,7 @@ class Superseded(Invalid):
     """
 
     def __init__(self, name: bytes, replaced: Replaced) -> None:
-        super().__init__(f"layer: got {shown(name)} again where it, or what it replaces, came before; want one entry")
+        super().__init__(f"layer: {shown(name)} is replaced by a later entry of the same layer")
         self.replaced = replaced
         self.where: tuple[int, ...] = ()
 

@@ -84,9 +84,11 @@ class Packing:
                 zeros=int(said["zeros"]),
             )
         except (ValueError, TypeError, KeyError, HexError, RecursionError):
-            raise Invalid("packing: got something else, want how a file was compressed") from None
-        if read.level not in _LEVELS.get(read.by, ()) or not 0 <= read.zeros <= BLOCK:
-            raise Invalid(f"packing: got {read.by} {read.level}, want a compressor and a level of it")
+            raise Invalid("packing: not a record of how a file was compressed") from None
+        if read.level not in _LEVELS.get(read.by, ()):
+            raise Invalid(f'packing: unknown compressor or level: "{read.by[:40]}" {read.level}')
+        if not 0 <= read.zeros <= BLOCK:
+            raise Invalid(f"packing: {read.zeros} zeros at the end: 0 to {BLOCK} are allowed")
         return read
 
 
@@ -202,7 +204,7 @@ def _packer(packing: Packing) -> Packer:
     try:
         return lzma.LZMACompressor(lzma.FORMAT_XZ, check=packing.check, preset=preset)
     except (lzma.LZMAError, ValueError):
-        raise Invalid(f"packing: got the check {packing.check}, want one of xz's") from None
+        raise Invalid(f"packing: unknown check of xz: {packing.check}") from None
 
 
 def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
@@ -267,7 +269,9 @@ def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]
 def _program(packing: Packing) -> list[str]:
     program = shutil.which("gzip")
     if program is None:
-        raise Unsupported("got a file that the program gzip has packed, want that program to make it again")
+        raise Unsupported(
+            "the file was compressed with gzip, which is not installed: it is needed to make the same file again"
+        )
     return [program, "-n", "-c", f"-{packing.level}"]
 
 

@@ -116,9 +116,9 @@ def parked(blocks: Blocks) -> int:
 
 
 @contextmanager
-def _room(want: str) -> Iterator[None]:
+def _room(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StorageFailed(f"cannot {want} a temporary file: {reason} (TMPDIR sets where they are)") from error
+        raise StorageFailed(f"cannot {action} a temporary file: {reason} (TMPDIR sets where they are)") from error

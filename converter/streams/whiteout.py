@@ -53,5 +53,5 @@ def whiteout(path: bytes) -> Whiteout | None:
         return Ignored()
     removed = base[len(PREFIX) :]
     if removed in {b"", b".", b".."}:
-        raise Invalid(f"whiteout {shown(path)} names nothing in its directory")
+        raise Invalid(f"whiteout {shown(path)} does not say what it removes")
     return Removes(directory + b"/" + removed if directory else removed)

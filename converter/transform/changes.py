@@ -49,9 +49,9 @@ def _parsed(text: str) -> tuple[str, str]:
     name, _, rest = text.strip().partition(" ")
     rest = rest.strip()
     if name.upper() not in _INSTRUCTIONS:
-        raise Usage(f"unknown instruction {name!r} in --change: one of {', '.join(_INSTRUCTIONS)}")
+        raise Usage(f'unknown instruction "{name}" in --change (one of: {", ".join(_INSTRUCTIONS)})')
     if not rest and name.upper() not in {"CMD", "ENTRYPOINT"}:
-        raise Usage(f"--change {text!r}: {name.upper()} needs a value")
+        raise Usage(f'--change "{text}": {name.upper()} needs a value')
     return name.upper(), rest
 
 
@@ -143,7 +143,7 @@ def _pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for word in _words(rest, env):
         key, equals, value = word.partition("=")
         if not key or not equals:
-            raise Usage(f"--change: {word!r} is not NAME=VALUE")
+            raise Usage(f'--change: "{word}" is not NAME=VALUE')
         yield key, value
 
 
@@ -198,10 +198,10 @@ def _expanded(found: re.Match[str], env: Mapping[str, str]) -> str:
 def _ports(word: str) -> Iterator[str]:
     match = _PORT.fullmatch(word)
     if match is None:
-        raise Usage(f"--change: {word!r} is not a port: PORT[-PORT][/tcp|/udp|/sctp]")
+        raise Usage(f'--change: invalid port "{word}": expected PORT[-PORT][/tcp|/udp|/sctp]')
     first, last = int(match[1]), int(match[2] or match[1])
     if not 0 < first <= last <= 65535:
-        raise Usage(f"--change: {word!r} is no range of ports")
+        raise Usage(f'--change: invalid range of ports "{word}"')
     yield from (f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1))
 
 

@@ -49,12 +49,12 @@ def as_in(target: Item) -> Edit:
 def _as_in(item: Item, target: Item) -> Item:
     if isinstance(item, Image) and isinstance(target, Image):
         if len(item.layers) != len(target.layers):
-            raise Untrusted(f"got {len(target.layers)} layers, want {len(item.layers)}")
+            raise Untrusted(f"image has {len(target.layers)} layers: expected {len(item.layers)}")
         layers = (_packed(one, other) for one, other in zip(item.layers, target.layers, strict=True))
         return replace(item, layers=tuple(layers))
     if isinstance(item, Index) and isinstance(target, Index):
         if len(item.entries) != len(target.entries):
-            raise Untrusted(f"got {len(target.entries)} entries in the index, want {len(item.entries)}")
+            raise Untrusted(f"index has {len(target.entries)} entries: expected {len(item.entries)}")
         entries = []
         for one, other in zip(item.entries, target.entries, strict=True):
             if one.item is not None and other.item is not None:
@@ -62,7 +62,7 @@ def _as_in(item: Item, target: Item) -> Item:
             entries.append(one)
         return replace(item, entries=tuple(entries))
     if type(item) is not type(target):
-        raise Untrusted("got an index in place of an image, or an image in place of an index, want what was signed")
+        raise Untrusted("one is an image, the other an index: expected both to be the same")
     return item
 
 

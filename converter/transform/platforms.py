@@ -35,7 +35,7 @@ def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
         known = wanted[0] == item.platform
         return item if known else replace(item, platform=wanted[0], notes=replace(item.notes, platform="chosen"))
     if all(choose(one, (item.platform,)) is None for one in wanted):
-        raise NotFound(f"got an image for {item.platform}, want {', '.join(platforms)}")
+        raise NotFound(f"the image is for {item.platform}, not for {' or '.join(platforms)}")
     return item
 
 

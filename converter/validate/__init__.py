@@ -55,7 +55,7 @@ def validate_document(
     has lost some of what is to be checked. A valid document says nothing about the blobs that it names.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"got a document of type {type(data).__name__}, want its bytes")
+        raise TypeError(f"the document is of type {type(data).__name__}: expected bytes")
     return check(bytes(data), kind, profile)
 
 

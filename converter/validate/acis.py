@@ -60,13 +60,13 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
         contents.finish()
         for name, target in links:
             if not contents.files.get(target, False):
-                tell("aci/archive-link", name, f"the link leads to {shown(target)}, which is no file of the image")
+                tell("aci/archive-link", name, f"the target {shown(target)} is not a file of the image")
     for data in manifests:
         _manifest(data, findings, blobs)
 
 
 def _manifest(data: bytes, findings: Findings, blobs: Blobs) -> None:
     if (kind := lenient(read(data, blobs.limits).value, "acKind", str)) == "PodManifest":
-        findings.add("aci/archive-kind", "manifest#/acKind", f"expected 'ImageManifest', found {kind!r}")
+        findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
         findings.add_all("manifest", check(data, "aci-image-manifest", findings.profile, blobs.limits))

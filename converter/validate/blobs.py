@@ -133,7 +133,7 @@ class Blobs:
         if passing.failed:
             return None
         if passing.size > self.limits.document:
-            fact = f"got a document of over {self.limits.document} bytes, want at most that (limit: document)"
+            fact = f"more than {self.limits.document} bytes in a document (limit: document)"
             self.findings.add("image/limit", claim.path, fact)
             return None
         return b"".join(kept)
@@ -159,7 +159,7 @@ class Blobs:
         head, whole = peek(passing, HEAD)
         codec = detect(head) if head else "tar"
         if codec is None:
-            fact = f"got data that starts with {start_of(head)}, want a tar, perhaps compressed"
+            fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
             self.findings.add("image/layer-format", place, fact)
             return SeenLayer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
@@ -181,7 +181,7 @@ class Blobs:
         finally:
             entries.forget()
         if codec == "gzip" and not any(passing.tail):
-            fact = "got zeros after the gzip stream, want nothing there: what is written in Go refuses it"
+            fact = "zeros after the gzip stream: readers written in Go refuse them"
             self.findings.add("image/layer-format", place, fact)
         diff_id = None if meter is None else meter.digest()
         return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
@@ -218,18 +218,20 @@ class Blobs:
         algorithm = claim.descriptor.digest.algorithm
         if algorithm in HEX_LENGTHS:
             return algorithm
-        fact = f"got the digest algorithm {algorithm!r}, want one of {', '.join(HEX_LENGTHS)}"
+        fact = f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})'
         self.findings.add("image/descriptor", claim.of("digest"), fact)
         return ""
 
     def _compare(self, passing: Passing, claim: Claim) -> None:
         size, digest = claim.descriptor.size, claim.descriptor.digest
         if size not in (-1, passing.size):
-            got = f"over {size}" if passing.cut else passing.size
-            self.findings.add("image/blob-size", claim.of("size"), f"got {got} bytes, want {size}")
+            read = "more" if passing.cut else passing.size
+            fact = f"size mismatch: expected {size} bytes, read {read}"
+            self.findings.add("image/blob-size", claim.of("size"), fact)
         found = passing.digest
         if found is not None and found != digest and not passing.cut:
-            self.findings.add("image/blob-digest", claim.of("digest"), f"got the digest {found}, want {digest}")
+            fact = f"digest mismatch: expected {digest}, computed {found}"
+            self.findings.add("image/blob-digest", claim.of("digest"), fact)
 
 
 def failing(blocks: Blocks) -> Iterator[Block]:

@@ -94,16 +94,20 @@ class LayerEntries:
         """Check one entry; called in order."""
         name = entry.name
         if b".." in name and b".." in name.split(b"/"):
-            self._tell("tar/name-outside", entry.written, f"got {shown(entry.written)}, want a name without '..'")
+            self._tell(
+                "tar/name-outside",
+                entry.written,
+                f'{shown(entry.written)} contains "..", which may lead out of the root',
+            )
             return
         if entry.written[:1] == b"/" and name:
-            self._tell("tar/name-absolute", name, f"got {shown(entry.written)}, want a name relative to the root")
+            self._tell("tar/name-absolute", name, f"{shown(entry.written)} is absolute: names are relative to the root")
         directory = entry.type == fields.DIR
         if not name and not directory:
-            self._tell("tar/root", name, f"got {spoken(entry.type)} for the root, want a directory")
+            self._tell("tar/root", name, f"the root is {spoken(entry.type)}: expected a directory")
             return
         if name in self._paths:
-            self._tell("tar/duplicate-entry", name, "got the path a second time, want it once")
+            self._tell("tar/duplicate-entry", name, "second entry with this path")
         if PREFIX in name and self._whiteout(entry):
             self._paths[name] = False
             return
@@ -135,7 +139,7 @@ class LayerEntries:
             if target not in self._paths:
                 self.waiting.add(name, target)
             elif self._paths[target] and target != name:
-                fact = f"got a link to {shown(target)} in front of that, want it behind"
+                fact = f"the link comes before {shown(target)}, to which it leads"
                 self._tell("tar/link-order", name, fact)
             else:
                 self.dangling(name, target)
@@ -158,13 +162,13 @@ class LayerEntries:
         if mark is None:
             return False
         if isinstance(mark, Ignored):
-            self._tell("tar/whiteout-reserved", entry.name, f"got {shown(entry.name)}, want no name that aufs has")
+            self._tell("tar/whiteout-reserved", entry.name, f"{shown(entry.name)} is reserved for aufs")
             return True
         if entry.type != fields.FILE or entry.size:
-            fact = f"got {spoken(entry.type)} of {entry.size} bytes, want an empty file"
+            fact = f"the whiteout is {spoken(entry.type)} of {entry.size} bytes: expected an empty file"
             self._tell("tar/whiteout-content", entry.name, fact)
         if self._order and parent(entry.name) in self._parents:
-            self._tell("tar/whiteout-order", entry.name, "got it behind what is beside it, want it in front")
+            self._tell("tar/whiteout-order", entry.name, "the whiteout comes after other entries of its directory")
         if isinstance(mark, Removes):
             self._removed.add(mark.path)
         else:
@@ -174,11 +178,11 @@ class LayerEntries:
     def _link(self, entry: Entry) -> None:
         target = clean(entry.linkname)
         if b".." in target.split(b"/"):
-            fact = f"got a link to {shown(entry.linkname)}, want a target without '..'"
+            fact = f'the target {shown(entry.linkname)} contains "..", which may lead out of the root'
             self._tell("tar/link-outside", entry.name, fact)
         elif target == entry.name or not self._paths.get(target, False):
             self._links.add(entry.name, target)
 
     def dangling(self, name: bytes, target: bytes) -> None:
         """Report a link whose target is missing."""
-        self._tell("tar/link-target", name, f"got a link to {shown(target)}, want a file that is there")
+        self._tell("tar/link-target", name, f"the target {shown(target)} does not exist")

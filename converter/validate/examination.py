@@ -50,7 +50,7 @@ def _examined(source: Source, location: Location, blobs: Blobs) -> str:
             return "docker-image"
         case AciFile(path=path):
             if str(path) not in STDIN and path.suffix != ".aci":
-                fact = f"got the name {path.name!r}, want one that ends in .aci"
+                fact = f'the name "{path.name}" does not end in .aci'
                 blobs.findings.add("aci/archive-suffix", "", fact)
             with blobs.findings.at(""):
                 check_aci(source.unverified, blobs)
@@ -87,7 +87,7 @@ def _attached(attachment: Attachment, place: str, walk: Walk, findings: Findings
     subject = None if seen is None else seen.document.get("subject")
     told = subject.get("digest") if isinstance(subject, dict) else None
     if seen is not None and told != str(attachment.subject) and (subject is not None or not attachment.tag):
-        fact = f"got the subject {str(told)[:150]}, want {attachment.subject}, which it is attached to"
+        fact = f"subject is {str(told)[:150]}: expected {attachment.subject}, to which it is attached"
         findings.add("image/referrer", f"{place}/manifest", fact)
 
 

@@ -37,7 +37,7 @@ class Findings(Problems):
         return BY_NAME[rule].severity(self.profile) is not None
 
     def add(self, rule: str, place: str, fact: str) -> None:
-        """Add a violation of a rule at a place; ``fact`` says what was got and what was wanted."""
+        """Add a violation of a rule at a place; ``fact`` says what is wrong (docs/messages.md)."""
         count = self._counts.get(rule, 0)
         if count > MOST:  # a hostile layer breaks one rule a million times
             self._counts[rule] = count + 1
@@ -84,7 +84,7 @@ class Findings(Problems):
         for rule, count in self._counts.items():
             if count > MOST:
                 last = next(one for one in reversed(self._found.values()) if one.rule == rule)
-                fact = f"got {count - MOST} findings more of this rule, want none"
+                fact = f"{count - MOST} more findings of this rule"
                 rest.append(Finding("", rule, fact, last.spec, last.severity))
         return (*self._found.values(), *rest)
 

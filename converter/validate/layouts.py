@@ -51,11 +51,13 @@ class LayoutCheck:
                 continue
             claim = member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
             if not _NAME.fullmatch(short):
-                fact = f"got {short[:100]!r}, want parts of letters and digits, one of -._:@+/ or -- between"
+                fact = (
+                    f'invalid name "{short[:100]}": expected letters and digits, with one of -._:@+/ or -- in between'
+                )
                 self._findings.add("oci/layout-name-syntax", claim, fact)
             key = short, entry.annotations.get(FULL_NAME, ""), str(entry.platform)
             if key in seen:
-                fact = f"got the name {short[:100]!r}, want another than that of entry {seen[key]}"
+                fact = f'entry {seen[key]} has the name "{short[:100]}", too'
                 self._findings.add("oci/layout-name", claim, fact)
             seen.setdefault(key, number)
 
@@ -85,7 +87,8 @@ class LayoutCheck:
                 continue
             if subject != told:
                 path = f"manifests/{number}/manifest#/subject/digest"
-                self._findings.add("image/referrer", path, f"got {subject}, want {told} as its name says")
+                fact = f"subject is {subject}: the attachment's name says {told}"
+                self._findings.add("image/referrer", path, fact)
 
     def _unnamed(self) -> None:
         """Check blobs that no descriptor names against their file names."""
@@ -94,13 +97,13 @@ class LayoutCheck:
                 continue
             digest = _digest(name)
             if digest is None:
-                fact = f"got {name[len(_BLOBS) :][:150]!r}, want ALGORITHM/ENCODED as of a digest"
+                fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
                 self._findings.add("oci/blob-name", name, fact)
             elif digest not in self._walk.read and digest.algorithm in HEX_LENGTHS:
                 with self._findings.at(name):
                     found = measured(self._layout.medium.open(name), digest.algorithm).digest()
                     if found != digest:
-                        fact = f"got the digest {found}, want that of its name"
+                        fact = f"digest mismatch: expected {digest}, computed {found}"
                         self._findings.add("oci/blob-content", name, fact)
 
 

@@ -56,7 +56,7 @@ class SavedCheck:
                 self._row(row, number)
                 found = True
         if name and not found and not self._findings.invalid:
-            raise missing or NotFound(f"no image {name[:200]!r} in {self._medium.where}")
+            raise missing or NotFound(f'no image "{name[:200]}" in {self._medium.where}')
 
     def _chains(self, name: str) -> bool:
         """Check the images from before Docker 1.10, or the one of a name; returns whether there was any."""
@@ -114,9 +114,11 @@ class SavedCheck:
         promised = _claimed(name)
         if promised is not None and promised.startswith("sha256:"):
             if promised != str(actual):
-                self._findings.add("image/blob-digest", claim, f"got the digest {actual}, want {promised}")
+                fact = f"digest mismatch: expected {promised}, computed {actual}"
+                self._findings.add("image/blob-digest", claim, fact)
         elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
-            self._findings.add("docker/archive-config-name", claim, f"got the digest {actual}, want that of its name")
+            fact = f"digest mismatch: expected sha256:{match[1]}, computed {actual}"
+            self._findings.add("docker/archive-config-name", claim, fact)
 
     def _layer(self, name: str, claim: str, place: str, *, foreign: bool = False) -> SeenLayer | None:
         """Read a layer, once; None if it is missing, which is a finding unless it is ``foreign``."""
@@ -124,7 +126,7 @@ class SavedCheck:
             if self._medium.size(name) is None:
                 if foreign:
                     return None
-                raise NotFound(f"no file {name[:200]!r} in {self._medium.where}")
+                raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
             if name not in self._layers:
                 promised = _claimed(name)
                 told = None
@@ -143,10 +145,10 @@ class SavedCheck:
             with self._findings.at(claim):
                 size = self._medium.size(name)
                 if str(source.digest) != promised:
-                    fact = f"got the digest {source.digest}, want {promised}, as the layer is called"
+                    fact = f"digest is {source.digest}: the layer's name says {promised}"
                     self._findings.add("docker/archive-layer-source", claim, fact)
                 elif size is not None and source.size != size:
-                    fact = f"got the size {source.size}, want {size}, which the layer has"
+                    fact = f"size is {source.size}: the layer has {size} bytes"
                     self._findings.add("docker/archive-layer-source", claim, fact)
 
     def _tags(self, rows: Sequence[Saved]) -> None:
@@ -155,7 +157,7 @@ class SavedCheck:
         for number, row in enumerate(rows):
             for place, tag in enumerate(row.tags):
                 if seen.setdefault(tag, number) != number:
-                    fact = f"got the name {tag[:200]!r}, want another than that of image {seen[tag]}"
+                    fact = f'image {seen[tag]} has the name "{tag[:200]}", too'
                     path = member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
         rule = "docker/archive-repositories"
@@ -165,10 +167,10 @@ class SavedCheck:
         listed = {in_full(name) for name, _ in names}
         tagged = {in_full(tag): number for tag, number in seen.items() if rows[number].layers}
         for name in sorted(listed - {in_full(tag) for tag in seen}):
-            self._findings.add(rule, _NAMES, f"got {name!r}, want a name that {_MANIFEST} has")
+            self._findings.add(rule, _NAMES, f'no image "{name}" in {_MANIFEST}')
         for name in sorted(tagged.keys() - listed):
             path = member(_MANIFEST, f"/{tagged[name]}/RepoTags")
-            self._findings.add(rule, path, f"got {name!r}, want it in {_NAMES} too")
+            self._findings.add(rule, path, f'"{name}" is missing in {_NAMES}')
 
 
 def _claimed(name: str) -> str | None:

@@ -50,7 +50,7 @@ def scan(
             if entry.type in fields.FILES:
                 visit(entry)
             else:
-                tell("tar/type", entry.name, f"got the type {shown(entry.type)}, want that of a file")
+                tell("tar/type", entry.name, f"unsupported type {shown(entry.type)}")
         _ending(scanner, tell)
         return True
     except LimitExceeded as error:
@@ -75,10 +75,10 @@ def _records(entry: Entry, tell: Tell) -> None:
         seen: set[bytes] = set()
         for key, value in pax.pairs(record.data):
             if key in seen and key not in pax.SPARSE_PAIR:
-                tell("tar/pax-repeated", entry.name, f"got the key {shown(key)} twice, want it once")
+                tell("tar/pax-repeated", entry.name, f"PAX record {shown(key)} occurs twice")
             seen.add(key)
             if key in _TEXTS and not _utf8(value) and b"hdrcharset" not in entry.pax:
-                tell("tar/pax-encoding", entry.name, f"got {shown(value)} for {shown(key)}, want UTF-8")
+                tell("tar/pax-encoding", entry.name, f"PAX record {shown(key)}: {shown(value)} is not UTF-8")
     if entry.type == fields.FILE and entry.sparse:
         try:
             # The map is checked before the first block is yielded.
@@ -108,6 +108,6 @@ def _ending(scanner: Scanner, tell: Tell) -> None:
         else:
             garbage += len(block)
     if zeros < 2 * fields.SIZE:
-        tell("tar/end-missing", None, f"got {zeros} zeros at the end, want {2 * fields.SIZE}")
+        tell("tar/end-missing", None, f"{zeros} zeros at the end: expected at least {2 * fields.SIZE}")
     if garbage:
-        tell("tar/trailing-data", None, f"got {garbage} bytes behind the end, want none")
+        tell("tar/trailing-data", None, f"{garbage} bytes of data after the end")

@@ -66,7 +66,7 @@ class Walk:
         """Read a manifest, an index, or whatever else a root may be."""
         limit = self._blobs.limits.index_depth
         if depth > limit:
-            fact = f"got indexes {depth} deep, want at most {limit} (limit: index_depth)"
+            fact = f"indexes are {depth} deep: at most {limit} are allowed (limit: index_depth)"
             self._findings.add("image/limit", claim, fact)
             return
         known = self.known(descriptor, claim, rule)
@@ -110,10 +110,11 @@ class Walk:
         """Check that another descriptor of what was already read states the same."""
         first = self.seen[descriptor.digest].descriptor
         if descriptor.size != first.size:
-            fact = f"got {descriptor.size}, want {first.size} as another descriptor of the same says"
+            fact = f"size is {descriptor.size}: another descriptor of the same blob says {first.size}"
             self._findings.add("image/blob-size", Claim(descriptor, claim).of("size"), fact)
         if descriptor.media_type != first.media_type:
-            fact = f"got {descriptor.media_type!r}, want {first.media_type!r} as another descriptor of the same says"
+            other = f'another descriptor of the same blob says "{first.media_type}"'
+            fact = f'mediaType is "{descriptor.media_type}": {other}'
             self._findings.add("image/media-type", Claim(descriptor, claim).of("mediaType"), fact)
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
@@ -128,7 +129,7 @@ class Walk:
     def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
         said = document.get("mediaType")
         if isinstance(said, str) and said and descriptor.media_type and said != descriptor.media_type:
-            fact = f"got {said[:100]!r}, want {descriptor.media_type!r} as its descriptor says"
+            fact = f'mediaType is "{said[:100]}": the descriptor says "{descriptor.media_type}"'
             alike = any({said, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
             rule = "image/media-type-dialect" if alike else "image/media-type"
             self._findings.add(rule, member(place, "/mediaType"), fact)
@@ -142,7 +143,7 @@ class Walk:
             self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
             subject = lenient(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
-                fact = f"got an attestation of {str(subject)[:100]}, want one of the images in the index"
+                fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"
                 self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
 
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
@@ -152,8 +153,8 @@ class Walk:
             text = lenient(row, "blobSum", str)
             claim = member(here, f"/fsLayers/{number}")
             # Schema 1 states no sizes, and calls a digest blobSum.
-            wanted = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
-            descriptor = self.descriptor(wanted, claim)
+            row = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
+            descriptor = self.descriptor(row, claim)
             if descriptor is not None:
                 unsized = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1)
                 self._layer(unsized, claim, below(place, f"layers/{number}"), "sha256")
@@ -187,19 +188,19 @@ class Walk:
         here = below(place, "config")
         diff_ids = diff_ids_of(config)
         if len(diff_ids) != len(layers):
-            fact = f"got {len(diff_ids)} diff_ids, want {len(layers)}: one a layer"
+            fact = f"{len(diff_ids)} diff_ids for {len(layers)} layers"
             self._findings.add("image/diff-id-count", member(here, "/rootfs/diff_ids"), fact)
         else:
-            for number, (wanted, layer) in enumerate(zip(diff_ids, layers, strict=True)):
-                got = None if layer is None else layer.diff_id
-                if got is not None and str(got) != wanted:
-                    path = member(here, f"/rootfs/diff_ids/{number}")
-                    self._findings.add("image/diff-id", path, f"got {str(wanted)[:150]}, want {got}")
+            for number, (stated, layer) in enumerate(zip(diff_ids, layers, strict=True)):
+                computed = None if layer is None else layer.diff_id
+                if computed is not None and str(computed) != stated:
+                    fact = f"diff_id mismatch: expected {str(stated)[:150]}, computed {computed}"
+                    self._findings.add("image/diff-id", member(here, f"/rootfs/diff_ids/{number}"), fact)
         history = config.get("history")
         if isinstance(history, list) and history:
             made = sum(not (isinstance(step, dict) and step.get("empty_layer") is True) for step in history)
             if made != len(layers):
-                fact = f"got {made} steps that made a layer, want {len(layers)}: one a layer"
+                fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
                 self._findings.add("image/history-length", member(here, "/history"), fact)
         known = [layer for layer in layers if layer is not None and layer.complete]
         if len(known) == len(layers):
@@ -235,7 +236,8 @@ class Walk:
             layer = self._layers[key] = self._blobs.layer(known.raw, place, Claim(descriptor, claim), algorithm)
         packed = "none" if layer.codec == "tar" else layer.codec
         if packed is not None and packed != known_type[1]:
-            fact = f"got a layer that is packed with {packed}, want {known_type[1]} as {descriptor.media_type} says"
+            how = "not compressed" if packed == "none" else f"compressed with {packed}"
+            fact = f'the layer is {how}: mediaType is "{descriptor.media_type}"'
             self._findings.add("image/layer-compression", Claim(descriptor, claim).of("mediaType"), fact)
         return layer
 
@@ -253,11 +255,11 @@ class Walk:
             return
         there = known.descriptor.size
         if there not in (-1, descriptor.size):
-            fact = f"got {descriptor.size}, want {there}: so many bytes has the subject that is there"
+            fact = f"size is {descriptor.size}: the subject has {there} bytes"
             self._findings.add("image/subject", f"{claim}/size", fact)
         seen = self.seen.get(descriptor.digest)
         if seen is not None and seen.descriptor.media_type != descriptor.media_type:
-            fact = f"got {descriptor.media_type!r}, want {seen.descriptor.media_type!r}, which the subject is"
+            fact = f'mediaType is "{descriptor.media_type}": the subject is of type "{seen.descriptor.media_type}"'
             self._findings.add("image/subject", f"{claim}/mediaType", fact)
 
     def _platform(self, told: Platform | None, config: Mapping[str, Any], place: str) -> None:
@@ -271,7 +273,7 @@ class Walk:
         same = (listed.os, listed.architecture) == (own.os, own.architecture)
         variants = bool(told.variant) and bool(config.get("variant")) and listed.variant != own.variant
         if not same or variants:
-            fact = f"got {own} in the configuration, want {listed} as the index says"
+            fact = f"the configuration is for {own}: the index says {listed}"
             self._findings.add("image/platform", below(place, "config"), fact)
 
 

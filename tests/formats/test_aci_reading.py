@@ -208,5 +208,5 @@ def test_a_manifest_is_read_as_the_reference_implementation_reads_it(
 
 
 def test_a_pod_is_no_image() -> None:
-    with pytest.raises(Invalid, match="want 'ImageManifest'"):
+    with pytest.raises(Invalid, match='expected "ImageManifest"'):
         parse(json.dumps({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": []}).encode())

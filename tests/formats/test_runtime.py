@@ -65,13 +65,13 @@ def test_the_user_is_who_the_image_says(text: str, wanted: Mapping[str, Any]) ->
 @pytest.mark.parametrize(
     "text, reason",
     [
-        pytest.param("nobody", "user 'nobody'", id="an unknown user"),
-        pytest.param("web:nobody", "group 'nobody'", id="an unknown group"),
-        pytest.param("letters", "user 'letters'", id="an account whose number is none"),
-        pytest.param("²", "user '²'", id="a digit that is no number"),
+        pytest.param("nobody", 'user "nobody"', id="an unknown user"),
+        pytest.param("web:nobody", 'group "nobody"', id="an unknown group"),
+        pytest.param("letters", 'user "letters"', id="an account whose number is none"),
+        pytest.param("²", 'user "²"', id="a digit that is no number"),
         pytest.param("4294967295", "4294967295", id="a number that means: no change"),
         pytest.param("huge", "99999999999", id="an account whose number is too large"),
-        pytest.param("-1", "user '-1'", id="a negative number"),
+        pytest.param("-1", 'user "-1"', id="a negative number"),
     ],
 )
 def test_a_user_that_nobody_is_is_refused(text: str, reason: str) -> None:

@@ -67,12 +67,12 @@ def test_a_line_is_for_the_shell_of_the_image() -> None:
 @pytest.mark.parametrize(
     "instruction, reason",
     [
-        pytest.param("RUN make", "unknown instruction 'RUN'", id="an instruction that builds"),
+        pytest.param("RUN make", 'unknown instruction "RUN"', id="an instruction that builds"),
         pytest.param("ENV", "needs a value", id="a variable without anything"),
-        pytest.param("ENV A=1 B", "'B' is not NAME=VALUE", id="a variable without a value"),
+        pytest.param("ENV A=1 B", '"B" is not NAME=VALUE', id="a variable without a value"),
         pytest.param("ENV A='x", "no closing '", id="an open quote"),
-        pytest.param("EXPOSE http", "'http' is not a port", id="a port by name"),
-        pytest.param("EXPOSE 9-1", "no range of ports", id="a range that runs backwards"),
+        pytest.param("EXPOSE http", 'invalid port "http"', id="a port by name"),
+        pytest.param("EXPOSE 9-1", "invalid range of ports", id="a range that runs backwards"),
         pytest.param("USER a b", "USER takes one value, not 2", id="two users"),
     ],
 )

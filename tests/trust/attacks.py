@@ -379,12 +379,12 @@ RECORDS = (
     attack(
         "a difference is one from a gigabyte",
         records.recipe(records.GREEDY),
-        on(OCI_ACI, "recipe: got a difference of"),
+        on(OCI_ACI, "recipe: difference of"),
     ),
     attack(
         "a difference gives another size",
         records.recipe(records.LIAR),
-        on(OCI_ACI, "recipe: got a difference that makes"),
+        on(OCI_ACI, "recipe: difference makes"),
     ),
     attack("the image is said to be made of itself", records.of_itself, on(OF_DOCKER, UNSIGNED)),
     attack("the record leads back to itself", records.in_a_circle, on(OF_DOCKER, "origin record of another image")),
@@ -501,7 +501,7 @@ RECORDS = (
     ),
     attack("another compressor is said to have packed it", records.packed_by(ZLIB_1), on(OF_ACI, AGAIN)),
     attack(
-        "no compressor is said to have packed it", records.packed_by("{}"), on(OF_ACI, "packing: got something else")
+        "no compressor is said to have packed it", records.packed_by("{}"), on(OF_ACI, "packing: not a record of how")
     ),
     attack("the key is not the one that is asked for", records.other_keys, on((OCI_OCI, OCI_ACI), "none of the keys")),
 )

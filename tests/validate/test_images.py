@@ -112,7 +112,7 @@ def test_every_finding_of_a_rule_beyond_a_hundred_is_counted() -> None:
     verdict = validate_source(MemorySource(store))
 
     assert len(verdict.findings) == 101
-    assert verdict.findings[-1].message == "got 50 findings more of this rule, want none"
+    assert verdict.findings[-1].message == "50 more findings of this rule"
 
 
 class Remote(MemorySource):
@@ -149,7 +149,7 @@ class Breaking(MemorySource):
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.media_type == types.OCI_LAYER_GZIP:
-            raise Unreachable("got no answer, want one")
+            raise Unreachable("no answer")
         return super().fetch(descriptor)
 
 
@@ -406,9 +406,9 @@ def test_what_a_source_finds_invalid_is_a_finding(root: bool) -> None:
     store = MemoryStore()
     add_image(store)
 
-    assert rules(validate_source(Odd(store, Invalid("got 1, want 2"), root=root))) == ["image/unreadable"]
+    assert rules(validate_source(Odd(store, Invalid("1 is not 2"), root=root))) == ["image/unreadable"]
     with pytest.raises(Unreachable):
-        validate_source(Odd(store, Unreachable("got no answer, want one"), root=root))
+        validate_source(Odd(store, Unreachable("no answer"), root=root))
 
 
 @pytest.mark.parametrize("name", ["oci-image/valid-index.tar", "docker-image/valid-oldest.tar", "aci-image/valid.aci"])

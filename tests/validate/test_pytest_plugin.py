@@ -52,7 +52,7 @@ def test_an_invalid_image_fails_the_test_with_what_is_wrong_with_it(run: Run) ->
     result.stdout.fnmatch_lines(
         [
             "E*layer-is-shorter.tar: oci-image: invalid",
-            "E*error: manifests/0/manifest#/layers/0/size: got * bytes, want *",
+            "E*error: manifests/0/manifest#/layers/0/size: size mismatch: expected * bytes, read *",
         ]
     )
     # Where it went wrong is the test, and nothing of the plugin.
@@ -118,10 +118,10 @@ def test_a_marker_validates_before_the_test_runs(run: Run) -> None:
         pytest.param(
             f"valid_image({WARNED!r}, warnings=True)", "*oci-image: valid, with warnings, which count here", id="warned"
         ),
-        pytest.param("valid_image()", "got the marker valid_image of nothing, want *", id="no target"),
+        pytest.param("valid_image()", "the marker valid_image needs an argument: what to validate", id="no target"),
         pytest.param(
             "valid_document('{bulit}/index.json')",
-            "got 'bulit' in '{bulit}/index.json', want a fixture that the test asks for",
+            'no fixture "bulit", which "{bulit}/index.json" names: the test must ask for it',
             id="no such fixture",
         ),
     ],

@@ -111,7 +111,7 @@ def _make(content: Derived) -> Make:
 def _compression(asked: Compression | None) -> Compression:
     compression = asked or GZIP
     if compression.codec not in ("gzip", "none"):
-        raise Unsupported(f"got the compression {compression}, want gzip or none for an ACI (aci.md, Image Archives)")
+        raise Unsupported(f"an ACI cannot be compressed with {compression}: add --compress gzip or none")
     return compression
 
 

@@ -51,7 +51,7 @@ def manifest_in(packed: Blocks) -> bytes:
         for entry in entries(blocks):
             if entry.name == MANIFEST:
                 return _manifest(entry)
-    raise Invalid("got an archive without an entry 'manifest', want an ACI")
+    raise Invalid('not an ACI: it has no file "manifest"')
 
 
 def image_id(root: Known) -> str:
@@ -64,12 +64,12 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
 
     The whole archive is read.
     """
-    wanted = {clean(PREFIX + path.encode()): path for path in paths}
+    names = {clean(PREFIX + path.encode()): path for path in paths}
     found = {}
     with closing(unpacked(root)) as blocks:
         for entry in entries(blocks):
-            if entry.name in wanted:
-                found[wanted[entry.name]] = (entry.uid, entry.gid)
+            if entry.name in names:
+                found[names[entry.name]] = (entry.uid, entry.gid)
     return found
 
 
@@ -89,6 +89,6 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
 
 def _manifest(entry: Entry) -> bytes:
     if entry.type != fields.FILE:
-        raise Invalid("got a manifest that is no regular file, want one")
+        raise Invalid('"manifest" is not a regular file')
     in_force().require("document", entry.size, "bytes of a manifest")
     return b"".join(entry.payload)

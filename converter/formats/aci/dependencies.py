@@ -46,9 +46,9 @@ def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
     return next(found, None)
 
 
-def _has_id(root: Known, wanted: str) -> bool:
+def _has_id(root: Known, beginning: str) -> bool:
     """Whether an ACI has an image ID, which may be cut short, as in rkt (aci.md, "Image ID")."""
-    return image_id(root).startswith(wanted)
+    return image_id(root).startswith(beginning)
 
 
 def resolve(image: Image, finder: Finder) -> Image:
@@ -194,7 +194,7 @@ class _Resolution:
         digest = root.descriptor.digest
         if digest in self._way:
             way = " → ".join((*self._names(), manifest.name))
-            raise Invalid(f"got the dependencies {way}, want none that comes back to itself")
+            raise Invalid(f"circular dependency: {way}")
         in_force().require("layers", len(self.roots) + len(self._way), "dependencies")
         self._way[digest] = _Step(
             root=root,
@@ -211,7 +211,9 @@ class _Resolution:
     def _found(self, dependency: Dependency) -> Known:
         known = self._finder(dependency)
         if known is None:
-            raise NotFound(f"got no image for {dependency}, want its .aci file (--aci-path DIR)")
+            raise NotFound(
+                f"no image for the dependency {dependency}: add the directory of its .aci file with --aci-path"
+            )
         return known
 
     def _manifest(self, root: Known) -> Manifest:
@@ -246,11 +248,12 @@ def check(dependency: Dependency, found: Known, manifest: Manifest) -> None:
     The ID is that of the unpacked image, as rkt stores it; the size is that of the file that was built.
     """
     if manifest.name != dependency.name:
-        raise Invalid(f"got an image named {manifest.name}, want {dependency.name}")
+        raise Invalid(f"the image is named {manifest.name}: expected {dependency.name}")
     if dependency.image_id:
         return
     if dependency.size is not None and found.descriptor.size != dependency.size:
-        raise Invalid(f"got an image of {found.descriptor.size} bytes, want {dependency.size}")
+        raise Invalid(f"size mismatch: expected {dependency.size} bytes, found {found.descriptor.size}")
     for label, value in dependency.labels.items():
         if manifest.labels.get(label) != value:
-            raise Invalid(f"got an image with the label {label}={manifest.labels.get(label, '')}, want {value}")
+            there = f'"{manifest.labels[label]}"' if label in manifest.labels else "missing"
+            raise Invalid(f'label "{label}" of the image is {there}: expected "{value}"')

@@ -39,7 +39,7 @@ def parse(data: bytes) -> Manifest:
         document = load_object(data)
         read = as_read(document)
         if read.get("acKind") != "ImageManifest":
-            raise Invalid(f"got the acKind {read.get('acKind')!r}, want 'ImageManifest'")
+            raise Invalid(f'acKind is "{read.get("acKind")}": expected "ImageManifest"')
     return Manifest(
         text=data.decode(),
         document=document,

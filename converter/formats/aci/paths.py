@@ -70,8 +70,7 @@ class LayerPaths:
                 found.append(f"/{path.decode()}")
             except UnicodeDecodeError:
                 raise Unsupported(
-                    f"got the name {shown(path)} that is not UTF-8, want one: a pathWhitelist cannot hold it "
-                    "(without --layered it stays)"
+                    f"a pathWhitelist cannot hold {shown(path)}, which is not UTF-8: leave out --layered"
                 ) from None
         return found
 

@@ -180,4 +180,4 @@ def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
     yield from hashed(blocks, meter)
     found = meter.digest().dashed
     if not found.startswith(image_id):
-        raise DigestMismatch(f"got an ACI with the image ID {found}, want {image_id}")
+        raise DigestMismatch(f"image ID mismatch: expected {image_id}, computed {found}")

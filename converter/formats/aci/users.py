@@ -25,7 +25,7 @@ def with_groups(document: Mapping[str, Any], user: str, facts: LayerFacts) -> Ma
     except Unsupported:  # a number that no group can have
         found = {}
     if not found:
-        facts.warning = f"got no user {user!a} in the image's /etc/passwd, so the ACI has it as its group, too"
+        facts.warning = f'no user "{user}" in /etc/passwd of the image: the ACI has it as its group, too'
         return document
     app = {**document["app"], "group": str(found["gid"])}
     if found.get("additionalGids"):

@@ -226,7 +226,7 @@ _FIELDS: Mapping[str, Callable[[Draft, RunConfig], None]] = {
 def _created(draft: Draft, created: str) -> None:
     fits = bool(_TIMESTAMP.fullmatch(created))
     draft.keep(keys.CREATED_ON, created if fits else "")
-    draft.keep(keys.CREATED, "" if fits else created, "created", "appc wants a date of RFC 3339")
+    draft.keep(keys.CREATED, "" if fits else created, "created", "appc needs a date as in RFC 3339")
 
 
 def _author(draft: Draft, author: str) -> None:

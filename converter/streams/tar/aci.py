@@ -48,17 +48,17 @@ class Contents:
         """Check the next entry; its path, empty if it is the root itself, or one that is not allowed."""
         name, written = entry.name, entry.written
         if b".." in name.split(b"/"):
-            self._tell("aci/archive-name", written, f"the name {shown(written)} has a part '..'")
+            self._tell("aci/archive-name", written, f'the name {shown(written)} contains ".."')
             name = posixpath.normpath(name)
         absolute = written[:1] == b"/"
         if not absolute and name in {b"", b"."} and entry.type == DIR:
             return b""
         if absolute or name.partition(b"/")[0] not in {MANIFEST, ROOTFS} or name.startswith(MANIFEST + b"/"):
-            fact = f"the entry {shown(written)} is neither 'manifest' nor 'rootfs' nor inside 'rootfs'"
+            fact = f'the entry {shown(written)} is neither "manifest" nor "rootfs", nor in "rootfs"'
             self._tell("aci/archive-top-level", written, fact)
             return b""
         if name in self.files:
-            self._tell("aci/archive-duplicate", name, f"the entry {shown(name)} is there more than once")
+            self._tell("aci/archive-duplicate", name, f"the entry {shown(name)} occurs more than once")
             return b""
         self.files[name] = entry.type != DIR
         if name == ROOTFS and entry.type != DIR:
@@ -70,7 +70,7 @@ class Contents:
         if entry.type != FILE or entry.sparse:
             self._tell("aci/archive-manifest", MANIFEST, f"manifest is {spoken(entry.type)}, not a regular file")
         elif entry.size > self._most:
-            fact = f"the manifest has {entry.size} bytes, more than {self._most} (limit: document)"
+            fact = f"the manifest has {entry.size} bytes: at most {self._most} are allowed (limit: document)"
             self._tell("image/limit", MANIFEST, fact)
         else:
             return True
@@ -163,7 +163,7 @@ def _hear_reserved(name: bytes, reserved: Hear | None) -> None:
     if ordinary:
         return
     if reserved is None:
-        raise Unsupported(f"ACI: got the file {shown(name)}, want no name that a layer's reader takes for a whiteout")
+        raise Unsupported(f"ACI: a layer cannot hold a file named {shown(name)}: it would be read as a whiteout")
     reserved(name)
 
 
@@ -178,14 +178,14 @@ def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) ->
         raw = entry.raw
         header = recipe.headers.get(ordinal)
         if header is not None and moved + _inner(header, entry.type) != raw:
-            raise Invalid(f"recipe: got a header for entry {ordinal} that is not that of {shown(entry.name)}, want it")
+            raise Invalid(f"recipe: header of entry {ordinal} does not match the layer's entry {shown(entry.name)}")
         yield _outer(raw, entry.type) if header is None else header
         yield from entry.body
         ordinal += 1
     if ordinal == recipe.place:
         yield inserted.raw + manifest + recipe.fill
     if ordinal < recipe.place or any(number >= ordinal for number in recipe.headers):
-        raise Invalid(f"recipe: got {ordinal} entries in the layer, want more")
+        raise Invalid(f"recipe: describes more entries than the {ordinal} of the layer")
     yield from recipe.ending.blocks()
 
 
@@ -198,5 +198,5 @@ def _manifest_entry(recipe: Recipe, manifest: bytes, limits: Limits) -> Entry:
         or found[0].raw != recipe.manifest
         or len(recipe.fill) != padding(len(manifest))
     ):
-        raise Invalid(f"recipe: got a header that does not fit a manifest of {len(manifest)} bytes, want its own")
+        raise Invalid(f"recipe: header does not match a manifest of {len(manifest)} bytes")
     return found[0]

@@ -27,4 +27,4 @@ class Budget:
 
 def too_many_names(limits: Limits) -> LimitExceeded:
     """The error for an archive whose names alone would fill the memory."""
-    return LimitExceeded(f"archive: got over {limits.names} bytes of names, want fewer (limit: names)")
+    return LimitExceeded(f"archive: more than {limits.names} bytes of names (limit: names)")

@@ -60,7 +60,7 @@ class Cursor:
         offset = self.offset
         taken = b"".join(self.views(size))
         if len(taken) < size:
-            raise Invalid(f"{what} at byte {offset}: the archive ends at byte {self.offset}, want {size} bytes")
+            raise Invalid(f"unexpected end of {what}: expected {size} bytes at byte {offset}, found {len(taken)}")
         return taken
 
     def header(self) -> bytes:
@@ -69,7 +69,8 @@ class Cursor:
         if len(head) == SIZE:
             return head
         if head.strip(b"\0"):
-            raise Invalid(f"header at byte {self.offset - len(head)}: got {len(head)} bytes, want {SIZE}")
+            start = self.offset - len(head)
+            raise Invalid(f"unexpected end of header: expected {SIZE} bytes at byte {start}, found {len(head)}")
         self.tail = head
         return b""
 
@@ -119,7 +120,7 @@ class Cursor:
 
     def truncated(self) -> Invalid:
         """The error for a payload that ends too early."""
-        return Invalid(f"payload: got an archive that ends at byte {self.offset}, want {self.left} bytes more")
+        return Invalid(f"unexpected end of archive at byte {self.offset}: {self.left} bytes of a file are missing")
 
 
 _PIECE = 16 * KIB

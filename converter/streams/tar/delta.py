@@ -17,7 +17,7 @@ from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.names import PREFIX
+from converter.streams.tar.names import PREFIX, shown
 from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"
@@ -158,28 +158,30 @@ def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
     with closing(recipe) as source:
         cursor = Cursor(source)
         if cursor.take(len(MAGIC), "recipe") != MAGIC:
-            raise Invalid("recipe: got something else, want how a tar is made of another")
+            raise Invalid("recipe: does not describe one tar in terms of another")
         while (step := cursor.take(1, "recipe")) != _END:
             if step == _LITERAL:
                 (size,) = _LENGTH.unpack(cursor.take(_LENGTH.size, "recipe"))
                 if not 0 < size <= LITERAL_MOST:
-                    raise Invalid(f"recipe: got {size} bytes in one step, want 1 to {LITERAL_MOST}")
+                    raise Invalid(f"recipe: step of {size} bytes: 1 to {LITERAL_MOST} are allowed")
                 yield cursor.take(size, "recipe")
             elif step == _PIECE:
                 offset, size = _PLACE.unpack(cursor.take(_PLACE.size, "recipe"))
                 if not size:
-                    raise Invalid("recipe: got a piece of no bytes, want some")
+                    raise Invalid("recipe: piece of 0 bytes")
                 yield from lend(offset, size)
             elif step == _DELTA:
                 offset, there, size, length = _DIFFERENCE.unpack(cursor.take(_DIFFERENCE.size, "recipe"))
                 if not (length < size <= DELTA_MOST and 0 < there <= size + 2 * _around(size)):
-                    raise Invalid(f"recipe: got a difference of {length} bytes for {size} from {there}, want fewer")
+                    raise Invalid(
+                        f"recipe: difference of {length} bytes, from {there} to {size} bytes, is out of range"
+                    )
                 frame = cursor.take(length, "recipe")
                 yield restored(frame, b"".join(map(bytes, lend(offset, there))), size)
             else:
-                raise Invalid(f"recipe: got the step {step!r}, want one that there is")
+                raise Invalid(f"recipe: unknown step {shown(step)}")
         if any(len(block) for block in cursor.rest()):
-            raise Invalid("recipe: got more behind its end, want nothing")
+            raise Invalid("recipe: data after its end")
 
 
 LEVEL = 7
@@ -211,5 +213,5 @@ def restored(frame: bytes, other: bytes, size: int) -> bytes:
             dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
             return ZstdDecompressor(dict_data=dictionary).decompress(frame, allow_extra_data=False)
     except ZstdError:
-        raise Invalid("recipe: got a broken difference, want a zstd frame") from None
-    raise Invalid(f"recipe: got a difference that makes {told} bytes, want {size}")
+        raise Invalid("recipe: difference is not a valid zstd frame") from None
+    raise Invalid(f"recipe: difference makes {told} bytes: expected {size}")

@@ -57,7 +57,7 @@ class EffectiveEntries:
     def _clear(self, path: bytes) -> list[int]:
         """Remove ``path`` and everything below it."""
         if not path:
-            raise Invalid("entry '/': got a file that is no directory, want one")
+            raise Invalid('entry "/" is not a directory')
         replaced = []
         if path in self.ordinals:
             replaced.append(self.ordinals.pop(path))
@@ -65,7 +65,7 @@ class EffectiveEntries:
             self._spent += len(self.ordinals) + len(self.directories)
             if self._spent > MOST_SPENT:
                 raise LimitExceeded(
-                    f"layer: got {shown(path)} and many more directories replaced by files of that layer, want none"
+                    f"layer: {shown(path)} and many more directories are replaced by files of the same layer"
                 )
             replaced += [self.ordinals.pop(name) for name in _below(self.ordinals, path)]
             for name in _below(self.directories, path):

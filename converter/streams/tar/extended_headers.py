@@ -35,27 +35,27 @@ class ExtendedHeaders:
         offset = self._cursor.offset - SIZE
         name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
         if not 0 <= size <= most:
-            raise LimitExceeded(f"{what} at byte {offset}: got {size} bytes, want at most {most} (limit: {name})")
+            raise LimitExceeded(f"{what} at byte {offset} has {size} bytes: at most {most} are allowed (limit: {name})")
         body = self._cursor.take(size + padding(size), what)
         data, raw = body[:size], head + body
         self.active = True
         if flag == b"g":
             if self._names:
-                raise Invalid(f"{what} at byte {offset}: got it between a file and its records, want it before them")
+                raise Invalid(f"{what} at byte {offset} is between an entry and its own records: it must precede them")
             self._read_global(pax.parse(data, self._limits))
             self._globals_raw += raw
             if len(self._globals_raw) > self._limits.pax_record + SIZE:
                 raise LimitExceeded(
-                    f"global PAX headers in a row at byte {offset}: got {len(self._globals_raw)} bytes, "
-                    f"want at most {self._limits.pax_record} (limit: pax_record)"
+                    f"{len(self._globals_raw)} bytes of global PAX headers in a row at byte {offset}: "
+                    f"at most {self._limits.pax_record} are allowed (limit: pax_record)"
                 )
             return
         kind = b"x" if flag == b"X" else flag
         if kind in self._names:
-            raise Invalid(f"{what} at byte {offset}: got a second one for the same entry, want one")
+            raise Invalid(f"{what} at byte {offset} is the second one of the same entry")
         self._names[kind] = text(data) if flag in b"LK" else b""
         if flag in b"LK" and not self._names[kind]:
-            raise Invalid(f"{what} at byte {offset}: got an empty name, want one")
+            raise Invalid(f"{what} at byte {offset} is empty")
         self._own_raw += raw
         if kind == b"x":
             self._local = pax.parse(data, self._limits)
@@ -63,7 +63,7 @@ class ExtendedHeaders:
     def _read_global(self, records: dict[bytes, bytes]) -> None:
         for key in records:
             if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
-                raise Invalid(f"global PAX header: got the key {shown(key)}, want none that is of one file alone")
+                raise Invalid(f"global PAX header: {shown(key)} may only be set for a single file")
         self._global = {key: value for key, value in {**self._global, **records}.items() if value}
         size = sum(len(key) + len(value) for key, value in self._global.items())
         # As they apply to every entry, a few bytes of archive could have gigabytes of records.
@@ -98,7 +98,7 @@ class ExtendedHeaders:
         """Readers differ in which of two names wins, so an entry that has both must say the same twice."""
         if gnu is not None and path is not None and gnu != path:
             raise Invalid(
-                f"names: got {shown(gnu)} in a GNU {flag} record but {shown(path)} in a PAX one, want one name"
+                f"an entry has two names: {shown(gnu)} in its GNU {flag} record, {shown(path)} in its PAX records"
             )
         return path if gnu is None else gnu
 
@@ -108,9 +108,9 @@ class ExtendedHeaders:
         more = head[482]
         while more:
             if len(blocks) * SIZE >= self._limits.pax_record:
+                most = self._limits.pax_record
                 raise LimitExceeded(
-                    f"sparse map at byte {self._cursor.offset}: got over {self._limits.pax_record} bytes, "
-                    f"want fewer (limit: pax_record)"
+                    f"sparse map at byte {self._cursor.offset}: more than {most} bytes (limit: pax_record)"
                 )
             blocks.append(self._cursor.take(SIZE, "sparse map"))
             more = blocks[-1][504]
@@ -120,6 +120,6 @@ class ExtendedHeaders:
         """Global headers that no entry follows, verbatim; raises Invalid if a record lacks its entry."""
         if self._names:
             what = " and ".join(RECORDS[kind] for kind in self._names)
-            raise Invalid(f"archive: it ends after a {what}, want the entry it belongs to")
+            raise Invalid(f"unexpected end of archive: no entry follows its {what}")
         raw, self._globals_raw = self._globals_raw, b""
         return raw

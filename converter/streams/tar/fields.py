@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from functools import lru_cache
 
-from converter.errors import Invalid
+from converter.errors import Invalid, printable
 
 SIZE = 512
 ZERO = bytes(SIZE)
@@ -54,7 +54,11 @@ def number(field: bytes, what: str) -> int:
             return int(digits, 8)
     except ValueError:
         pass
-    raise Invalid(f"header field {what!r}: got {field!r}, want octal digits or base-256")
+    raise Invalid(f'header field "{what}": invalid number {_quoted(field)}: expected octal digits or base-256')
+
+
+def _quoted(field: bytes) -> str:
+    return f'"{printable(field.decode("ascii", "backslashreplace"))}"'
 
 
 def octal(value: int, width: int) -> bytes:
@@ -107,11 +111,11 @@ def verify(head: bytes, offset: int) -> None:
     try:
         stored = number(field, "checksum")
     except Invalid:
-        raise Invalid(f"header at byte {offset}: got the checksum field {field!r}, want octal digits") from None
+        raise Invalid(f"header at byte {offset}: invalid checksum {_quoted(field)}: expected octal digits") from None
     unsigned = sum(head) - sum(field) + 8 * 0x20
     signed = unsigned - 256 * sum(byte > 0x7F for byte in head[:148] + head[156:])
     if stored not in {unsigned, signed}:
-        raise Invalid(f"header at byte {offset}: got the checksum {stored}, want {unsigned}")
+        raise Invalid(f"header at byte {offset}: checksum mismatch: expected {stored}, computed {unsigned}")
 
 
 def rewritten(field: bytes, value: int) -> bytes:

@@ -141,8 +141,7 @@ class Links:
                         yield self._write(link.raw)
                     else:
                         raise Invalid(
-                            f"hard link {shown(link.name)}: got the target {shown(target)}, "
-                            f"want a file of layer[{layer}] or below"
+                            f"hard link {shown(link.name)}: no file {shown(target)} in layer[{layer}] or below"
                         )
 
     def _note_late(self, path: bytes, layer: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.errors import Invalid, LimitExceeded
+from converter.errors import Invalid, LimitExceeded, printable
 from converter.model.limits import Limits
 from converter.streams.tar.fields import FILES
 
@@ -24,7 +24,7 @@ def clean(name: bytes) -> bytes:
 def contained(name: bytes) -> bytes:
     """The clean ``name`` itself; raises Invalid if a part of it is ``..``, which may lead out of the root."""
     if b".." in name and b".." in name.split(b"/"):
-        raise Invalid(f"name: got {shown(name)}, want a path without '..'")
+        raise Invalid(f'invalid name {shown(name)}: ".." is not allowed')
     return name
 
 
@@ -36,11 +36,13 @@ def parent(name: bytes) -> bytes:
 def check(name: bytes, limits: Limits) -> None:
     """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
     if len(name) > limits.path:
-        raise LimitExceeded(f"name {shown(name)}: got {len(name)} bytes, want at most {limits.path} (limit: path)")
+        raise LimitExceeded(
+            f"name {shown(name)} has {len(name)} bytes: at most {limits.path} are allowed (limit: path)"
+        )
     depth = name.count(b"/") + 1
     if depth > limits.path_depth:
         raise LimitExceeded(
-            f"name {shown(name)}: got {depth} parts, want at most {limits.path_depth} (limit: path_depth)"
+            f"name {shown(name)} has {depth} parts: at most {limits.path_depth} are allowed (limit: path_depth)"
         )
 
 
@@ -55,5 +57,5 @@ def spoken(kind: bytes) -> str:
 
 def shown(name: bytes, most: int = 120) -> str:
     """``name`` in quotes for a message: control and other unprintable characters escaped, cut after ``most`` bytes."""
-    text = repr(name[:most].decode("utf-8", "backslashreplace"))
-    return text if len(name) <= most else f"{text}..."
+    text = printable(name[:most].decode("utf-8", "backslashreplace"))
+    return f'"{text}"' if len(name) <= most else f'"{text}"...'

@@ -27,13 +27,13 @@ def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
         space = find(b" ", position, position + 20)
         digits = data[position:space]
         if space < 0 or not digits.isdigit():
-            raise Invalid(f"PAX record: got {shown(data[position : position + 20])}, want a length and a space")
+            raise Invalid(f"invalid PAX record {shown(data[position : position + 20])}: expected a length and a space")
         end = position + int(digits)
         if not space + 1 < end <= size or data[end - 1] != 0x0A:
-            raise Invalid(f"PAX record: got the length {int(digits)}, want one that ends at a line feed")
+            raise Invalid(f"invalid PAX record: no line feed at its length of {int(digits)} bytes")
         equals = find(b"=", space + 1, end)
         if equals <= space + 1:
-            raise Invalid(f"PAX record: got {shown(data[space + 1 : end - 1])}, want KEY=VALUE")
+            raise Invalid(f"invalid PAX record {shown(data[space + 1 : end - 1])}: expected KEY=VALUE")
         found.append((data[space + 1 : equals], data[equals + 1 : end - 1]))
         position = end
     if b"\0" in data:
@@ -45,9 +45,9 @@ def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
     """Allow NUL only in values, and not in those that are names, which some readers would cut there."""
     for key, value in found:
         if b"\0" in key:
-            raise Invalid(f"PAX record: got the key {shown(key)}, want one without NUL")
+            raise Invalid(f"PAX record: the key {shown(key)} contains NUL")
         if key in _NAMES and b"\0" in value:
-            raise Invalid(f"PAX record {shown(key)}: got {shown(value)}, want a name without NUL")
+            raise Invalid(f"PAX record {shown(key)}: the name {shown(value)} contains NUL")
 
 
 def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
@@ -72,7 +72,7 @@ def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
     """
     for key in (b"path", b"linkpath", b"GNU.sparse.name"):
         if records.get(key) == b"":
-            raise Invalid(f"PAX record {shown(key)}: got an empty name, want one, or no record")
+            raise Invalid(f"PAX record {shown(key)}: the name is empty")
     if not any(key.startswith(_SPARSE) for key in records):
         return
     version = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
@@ -80,19 +80,23 @@ def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
     if _FORMATS.get(version) is not has_map:
         text = ".".join(one.decode(errors="replace")[:20] for one in version)
         where = "with a map" if has_map else "without a map"
-        raise Invalid(f"sparse file: got version {text!r} {where} in its PAX records, want 0.0, 0.1 with one, or 1.0")
+        raise Invalid(
+            f'sparse file: unsupported version "{text}" {where} in its PAX records '
+            "(one of: 0.0 or 0.1 with a map, 1.0 without)"
+        )
     if kind not in b"0\0":
-        raise Invalid("sparse file: got records of one for an entry of another type, want them for regular files alone")
+        raise Invalid("sparse file: the entry with its PAX records is not a regular file")
     sizes = {records[key] for key in (b"GNU.sparse.size", b"GNU.sparse.realsize") if records.get(key)}
     if len(sizes) > 1:
-        raise Invalid(f"sparse file: got the sizes {' and '.join(map(shown, sorted(sizes)))}, want one")
+        raise Invalid(f"sparse file: its PAX records state two sizes, {' and '.join(map(shown, sorted(sizes)))}")
 
 
 def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
     for key, value in found:
         if len(value) > limits.xattr and key.startswith(XATTR):
             raise LimitExceeded(
-                f"extended attribute {shown(key)}: got {len(value)} bytes, want at most {limits.xattr} (limit: xattr)"
+                f"extended attribute {shown(key)} has {len(value)} bytes: "
+                f"at most {limits.xattr} are allowed (limit: xattr)"
             )
 
 
@@ -114,7 +118,7 @@ def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
     value = records[key]
     digits = value.removeprefix(b"-")
     if not digits.isdigit() or len(digits) > 20:
-        raise Invalid(f"PAX record {shown(key)}: got {shown(value)}, want a decimal number")
+        raise Invalid(f"PAX record {shown(key)}: invalid number {shown(value)}: expected decimal digits")
     return int(value)
 
 
@@ -122,7 +126,7 @@ def nanoseconds(value: bytes, key: bytes) -> int:
     """A PAX time (decimal seconds since 1970, with any fraction) in nanoseconds, rounded down; raises Invalid."""
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
     if not (whole + fraction).isdigit() or len(value) > 64:
-        raise Invalid(f"PAX record {shown(key)}: got {shown(value)}, want seconds as a decimal number")
+        raise Invalid(f"PAX record {shown(key)}: invalid time {shown(value)}: expected seconds as a decimal number")
     exact = int(whole or b"0") * 10**9 + int(fraction[:9].ljust(9, b"0"))
     if not value.startswith(b"-"):
         return exact

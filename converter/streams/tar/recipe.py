@@ -112,23 +112,23 @@ class Recipe:
     def parse(cls, text: str, limits: Limits) -> Recipe:
         """Read a recipe; raises Invalid or LimitExceeded if it is malformed."""
         if len(text) > MOST:
-            raise LimitExceeded(f"recipe: got {len(text)} characters, want at most {MOST}")
+            raise LimitExceeded(f"recipe has {len(text)} characters: at most {MOST} are allowed")
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            raise Invalid("recipe: got something that is no JSON, want a recipe") from None
+            raise Invalid("recipe is not JSON") from None
         if not isinstance(document, dict) or document.get("version") != VERSION:
-            raise Invalid(f"recipe: got another version, want {VERSION}")
+            raise Invalid(f"recipe: unsupported version: expected {VERSION}")
         headers = document.get("headers")
         if not isinstance(headers, dict):
-            raise Invalid("recipe: got headers that are no object, want one")
+            raise Invalid('recipe: "headers" is not an object')
         ending = Ending(
             missing=_count(document, "missing", 511),
             zeros=_count(document, "zeros", MOST_ZEROS),
             tail=_read(document.get("tail")),
         )
         if ending.missing and (ending.zeros or ending.tail):
-            raise Invalid("recipe: got an end that is missing and there at once, want one or the other")
+            raise Invalid('recipe: "missing" contradicts "zeros" and "tail"')
         return cls(
             place=_count(document, "place", limits.entries),
             manifest=_read(document.get("manifest")),
@@ -152,7 +152,7 @@ def _read(text: Any) -> bytes:
             return data + bytes(int(zeros))
     except (AttributeError, ValueError, binascii.Error):
         pass
-    raise Invalid("recipe: got bytes that are not written as in a recipe")
+    raise Invalid("recipe: invalid bytes: expected base64, a plus sign, and a number of zeros")
 
 
 def _read_headers(headers: dict[str, Any]) -> dict[int, bytes]:
@@ -162,18 +162,18 @@ def _read_headers(headers: dict[str, Any]) -> dict[int, bytes]:
         found[_ordinal(key)] = data = _read(value)
         size += len(data)
         if size > MOST_HEADERS:
-            raise LimitExceeded(f"recipe: got over {MOST_HEADERS} bytes of headers, want fewer")
+            raise LimitExceeded(f"recipe: more than {MOST_HEADERS} bytes of headers")
     return found
 
 
 def _count(document: dict[str, Any], key: str, most: int) -> int:
     value = document.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise Invalid(f"recipe: got {key!r} out of range, want a whole number up to {most}")
+        raise Invalid(f'recipe: "{key}" is out of range: expected 0 to {most}')
     return value
 
 
 def _ordinal(key: str) -> int:
     if not (key.isascii() and key.isdigit() and len(key) < 10):
-        raise Invalid(f"recipe: got the header number {key!r:.40}, want a whole number")
+        raise Invalid(f'recipe: invalid header number "{key:.40}"')
     return int(key)

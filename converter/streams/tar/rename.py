@@ -93,7 +93,7 @@ def _above(prefix: bytes, name: bytes) -> bytes:
             return start + name[len(start + prefix) :].lstrip(b"/") or b"./"
     plain = clean(name) + b"/"
     if not plain.startswith(prefix):
-        raise Invalid(f"name: got {shown(name)}, want one below {shown(prefix)}")
+        raise Invalid(f"name {shown(name)} is not below {shown(prefix)}")
     if plain == prefix:
         return b"./"
     return plain[len(prefix) :] if name.endswith(b"/") else plain[len(prefix) : -1]

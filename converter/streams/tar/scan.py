@@ -131,7 +131,7 @@ class Scanner:
                 if flag in _HEADER_ONLY:
                     size = 0
                 elif size < 0:
-                    raise Invalid(f"entry {shown(name)}: got the size {size}, want 0 or more")
+                    raise Invalid(f"entry {shown(name)} has the negative size {size}")
                 left -= 1
                 room -= len(name)
                 if left < 0 or room < 0:
@@ -146,4 +146,4 @@ class Scanner:
     def _full(self, *, entries: bool) -> LimitExceeded:
         if not entries:
             return too_many_names(self._limits)
-        return LimitExceeded(f"archive: got over {self._limits.entries} entries, want fewer (limit: entries)")
+        return LimitExceeded(f"archive: more than {self._limits.entries} entries (limit: entries)")

@@ -40,8 +40,8 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
     regions = _checked(entry, _map(entry, data), size, data)
     if size - data.left > most:
         raise LimitExceeded(
-            f"sparse file {shown(entry.name)}: got {size - data.left} bytes of holes, want at most {most} "
-            f"(limit: holes)"
+            f"sparse file {shown(entry.name)} has {size - data.left} bytes of holes: at most {most} are allowed "
+            "(limit: holes)"
         )
     position = 0
     for offset, length in regions:
@@ -84,7 +84,7 @@ class _Taker:
 
     def block(self) -> bytes:
         if self.left < SIZE:
-            raise Invalid(f"sparse map: got a payload of {self.left} bytes where a block of it should be, want {SIZE}")
+            raise Invalid(f"unexpected end of sparse map: expected {SIZE} bytes, found {self.left}")
         return b"".join(self.take(SIZE))
 
 
@@ -110,12 +110,12 @@ def _lines(data: _Taker) -> list[bytes]:
     blocks = [data.block()]
     count = blocks[0].partition(b"\n")[0]
     if not count.isdigit() or len(count) > 20:
-        raise Invalid(f"sparse map: got the count {shown(count)}, want a decimal number")
+        raise Invalid(f"sparse map: invalid count {shown(count)}: expected a decimal number")
     missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
     most = in_force().pax_record
     while missing > 0:
         if len(blocks) * SIZE >= most:
-            raise LimitExceeded(f"sparse map: got over {most} bytes, want fewer (limit: pax_record)")
+            raise LimitExceeded(f"sparse map: more than {most} bytes (limit: pax_record)")
         blocks.append(data.block())
         missing -= blocks[-1].count(b"\n")
     return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
@@ -123,7 +123,7 @@ def _lines(data: _Taker) -> list[bytes]:
 
 def _pairs(numbers: list[bytes]) -> list[Region]:
     if len(numbers) % 2 or not all(digits.isdigit() and len(digits) < 20 for digits in numbers):
-        raise Invalid("sparse map: got something else than pairs of decimal numbers")
+        raise Invalid("sparse map: expected pairs of decimal numbers")
     values = [int(digits) for digits in numbers]
     return list(zip(values[::2], values[1::2]))
 
@@ -133,13 +133,13 @@ def _checked(entry: Entry, regions: list[Region], size: int, data: _Taker) -> li
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
             raise Invalid(
-                f"sparse file {shown(entry.name)}: got data at {offset} to {offset + length}, "
-                f"want it between {end} and {size}"
+                f"sparse file {shown(entry.name)}: data from {offset} to {offset + length} "
+                f"is not between {end} and {size}"
             )
         end = offset + length
     total = sum(length for _, length in regions)
     if total != data.left:
-        raise Invalid(f"sparse file {shown(entry.name)}: got {data.left} bytes of data, want {total} as its map says")
+        raise Invalid(f"sparse file {shown(entry.name)} has {data.left} bytes of data: its map says {total}")
     return regions
 
 

@@ -125,7 +125,7 @@ class _State:
             path = contained(entry.name)
             if entry.type not in FILES:
                 if entry.type not in {b"V", b"N"}:
-                    raise Unsupported(f"entry {shown(path)}: got the type {shown(entry.type)}, want a file")
+                    raise Unsupported(f"entry {shown(path)}: unsupported type {shown(entry.type)}")
             elif b".wh." in path and (mark := whiteout(path)):
                 if isinstance(mark, Removes):
                     whited.add(mark.path)
@@ -179,7 +179,7 @@ class _State:
             return Row(path, self._records[place] if place >= 0 else b"")
         inode = found.inode.end()
         if inode.place < 0:
-            raise Invalid(f"hard link {shown(path)}: got a target that is not there, want a file")
+            raise Invalid(f"hard link {shown(path)}: its target does not exist")
         if inode.count == 1:
             return Row(path, self._records[inode.place])
         if inode.told < 0:
@@ -219,7 +219,7 @@ class _State:
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         directory, name = self._parent(path)
         if not name:
-            raise Invalid("entry '/': got a file that is no directory, want one")
+            raise Invalid('entry "/" is not a directory')
         if name in directory.children:
             self._lose(path, directory.children[name])
         directory.children[name] = leaf

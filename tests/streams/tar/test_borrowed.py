@@ -93,25 +93,35 @@ FRAME = differing(b"some of it" * 999, b"some of it" * 500) or b""
 @pytest.mark.parametrize(
     "recipe, fact",
     [
-        pytest.param(b"", "ends at byte 0", id="nothing"),
-        pytest.param(b"something else of that length at least", "something else", id="no recipe"),
-        pytest.param(MAGIC, "ends at byte 25", id="no end"),
-        pytest.param(MAGIC + b"X", "the step", id="an unknown step"),
-        pytest.param(MAGIC + b"L" + bytes(4), "got 0 bytes in one step", id="a literal of nothing"),
-        pytest.param(MAGIC + b"L" + (LITERAL_MOST + 1).to_bytes(4), "in one step", id="a literal that is too long"),
-        pytest.param(MAGIC + b"L" + (9).to_bytes(4) + b"short", "ends at byte 35", id="a literal that is cut"),
-        pytest.param(MAGIC + b"P" + bytes(16), "a piece of no bytes", id="a piece of nothing"),
-        pytest.param(MAGIC + b"P" + bytes(7), "ends at byte 33", id="a place that is cut"),
-        pytest.param(difference(10, DELTA_MOST + 1, FRAME), "want fewer", id="a difference that makes too much"),
-        pytest.param(difference(3 * DELTA_MOST + 1, DELTA_MOST, FRAME), "want fewer", id="one that takes too much"),
-        pytest.param(difference(18 * 40, 40, b"f"), "want fewer", id="one that takes too much for what it makes"),
-        pytest.param(difference(10, 0, b""), "want fewer", id="one that makes nothing"),
-        pytest.param(difference(10, len(FRAME), FRAME), "want fewer", id="one that is no shorter"),
-        pytest.param(difference(5000, 9989, FRAME), "makes 9990 bytes, want 9989", id="one that makes another size"),
-        pytest.param(difference(5000, 9990, FRAME[:-1]), "a broken difference", id="one that is cut"),
-        pytest.param(difference(5000, 9990, FRAME + b"x"), "a broken difference", id="one with more behind it"),
-        pytest.param(difference(5000, 9990, b"no frame at all"), "a broken difference", id="one that is no frame"),
-        pytest.param(MAGIC + b"E" + b"more", "behind its end", id="more behind the end"),
+        pytest.param(b"", "unexpected end of recipe", id="nothing"),
+        pytest.param(b"something else of that length at least", "does not describe", id="no recipe"),
+        pytest.param(MAGIC, "expected 1 bytes at byte 25, found 0", id="no end"),
+        pytest.param(MAGIC + b"X", 'unknown step "X"', id="an unknown step"),
+        pytest.param(MAGIC + b"L" + bytes(4), "step of 0 bytes", id="a literal of nothing"),
+        pytest.param(
+            MAGIC + b"L" + (LITERAL_MOST + 1).to_bytes(4), "step of 1048577 bytes", id="a literal that is too long"
+        ),
+        pytest.param(
+            MAGIC + b"L" + (9).to_bytes(4) + b"short",
+            "expected 9 bytes at byte 30, found 5",
+            id="a literal that is cut",
+        ),
+        pytest.param(MAGIC + b"P" + bytes(16), "piece of 0 bytes", id="a piece of nothing"),
+        pytest.param(MAGIC + b"P" + bytes(7), "expected 16 bytes at byte 26, found 7", id="a place that is cut"),
+        pytest.param(difference(10, DELTA_MOST + 1, FRAME), "is out of range", id="a difference that makes too much"),
+        pytest.param(
+            difference(3 * DELTA_MOST + 1, DELTA_MOST, FRAME), "is out of range", id="one that takes too much"
+        ),
+        pytest.param(difference(18 * 40, 40, b"f"), "is out of range", id="one that takes too much for what it makes"),
+        pytest.param(difference(10, 0, b""), "is out of range", id="one that makes nothing"),
+        pytest.param(difference(10, len(FRAME), FRAME), "is out of range", id="one that is no shorter"),
+        pytest.param(
+            difference(5000, 9989, FRAME), "makes 9990 bytes: expected 9989", id="one that makes another size"
+        ),
+        pytest.param(difference(5000, 9990, FRAME[:-1]), "not a valid zstd frame", id="one that is cut"),
+        pytest.param(difference(5000, 9990, FRAME + b"x"), "not a valid zstd frame", id="one with more behind it"),
+        pytest.param(difference(5000, 9990, b"no frame at all"), "not a valid zstd frame", id="one that is no frame"),
+        pytest.param(MAGIC + b"E" + b"more", "data after its end", id="more behind the end"),
     ],
 )
 def test_what_is_no_recipe(recipe: bytes, fact: str) -> None:

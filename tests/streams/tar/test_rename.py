@@ -116,7 +116,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("raw", OUTSIDE)
 def test_what_is_not_below_the_prefix_cannot_be_stripped(raw: bytes) -> None:
-    with pytest.raises(Invalid, match="want one below 'rootfs/'"):
+    with pytest.raises(Invalid, match='is not below "rootfs/"'):
         stripped(raw)
 
 

@@ -77,22 +77,24 @@ def version_1(text: bytes, version: tuple[bytes, bytes] = (b"1", b"0"), **record
 
 
 BROKEN = [
-    pytest.param(sparse(b"0,1"), "got 2 bytes of data, want 1", id="less data than there is"),
-    pytest.param(sparse(b"0,3"), "got 2 bytes of data, want 3", id="more data than there is"),
-    pytest.param(sparse(b"9,2"), "got data at 9 to 11, want it between 0 and 10", id="data behind the end"),
-    pytest.param(sparse(b"4,1,4,1"), "got data at 4 to 5, want it between 5", id="data twice in one place"),
+    pytest.param(sparse(b"0,1"), "2 bytes of data: its map says 1", id="less data than there is"),
+    pytest.param(sparse(b"0,3"), "2 bytes of data: its map says 3", id="more data than there is"),
+    pytest.param(sparse(b"9,2"), "data from 9 to 11 is not between 0 and 10", id="data behind the end"),
+    pytest.param(sparse(b"4,1,4,1"), "data from 4 to 5 is not between 5", id="data twice in one place"),
     pytest.param(sparse(b"1"), "pairs of decimal numbers", id="half a region"),
     pytest.param(sparse(b"1,-2"), "pairs of decimal numbers", id="a negative length"),
-    pytest.param(version_1(b"x\n"), "got the count 'x'", id="a count that is none"),
-    pytest.param(version_1(b"9\n1\n"), "got a payload of 0 bytes", id="a map that does not end"),
-    pytest.param(version_1(b"1\n0\n0\n", (b"2", b"0")), "got version '2.0' without a map", id="another version"),
-    pytest.param(version_1(b"1\n0\n0\n", (b"1", b"")), "got version '1.' without a map", id="half a version"),
-    pytest.param(version_1(b"1\n0\n0\n", (b"0", b"1")), "got version '0.1' without a map", id="a map that is missing"),
-    pytest.param(version_1(b"1\n0\n0\n", map=b"0,1"), "got version '1.0' with a map", id="two maps"),
-    pytest.param(version_1(b"1\n0\n0\n", size=b"9"), "got the sizes '10' and '9'", id="two sizes"),
-    pytest.param(header(name=b"f", records={b"GNU.sparse.name": b"s"}), "got version '.'", id="a name and no map"),
+    pytest.param(version_1(b"x\n"), 'invalid count "x"', id="a count that is none"),
+    pytest.param(version_1(b"9\n1\n"), "unexpected end of sparse map", id="a map that does not end"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"2", b"0")), 'version "2.0" without a map', id="another version"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"1", b"")), 'version "1." without a map', id="half a version"),
+    pytest.param(version_1(b"1\n0\n0\n", (b"0", b"1")), 'version "0.1" without a map', id="a map that is missing"),
+    pytest.param(version_1(b"1\n0\n0\n", map=b"0,1"), 'version "1.0" with a map', id="two maps"),
+    pytest.param(version_1(b"1\n0\n0\n", size=b"9"), 'two sizes, "10" and "9"', id="two sizes"),
+    pytest.param(header(name=b"f", records={b"GNU.sparse.name": b"s"}), 'version "."', id="a name and no map"),
     pytest.param(
-        header(name=b"f", type=b"5", records={b"GNU.sparse.map": b"0,1"}), "another type", id="a directory with a map"
+        header(name=b"f", type=b"5", records={b"GNU.sparse.map": b"0,1"}),
+        "not a regular file",
+        id="a directory with a map",
     ),
 ]
 
@@ -105,8 +107,8 @@ def test_broken(data: bytes, message: str) -> None:
 
 
 BOMBS = [
-    pytest.param(sparse(b"0,2", 2**60), "bytes of holes, want at most", id="exabytes of holes"),
-    pytest.param(version_1(b"999999999\n" + b"1\n" * 2**20), "sparse map: got over", id="a map without end"),
+    pytest.param(sparse(b"0,2", 2**60), "bytes of holes: at most", id="exabytes of holes"),
+    pytest.param(version_1(b"999999999\n" + b"1\n" * 2**20), "sparse map: more than", id="a map without end"),
 ]
 
 
