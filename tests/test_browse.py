@@ -92,14 +92,14 @@ def test_a_file_is_found_as_a_process_finds_it(layers: Sequence[bytes], path: st
 @pytest.mark.parametrize(
     "layers, path, error, reason",
     [
-        pytest.param([BASE], "nope", NotFound, "no file '/nope'", id="nothing of that name"),
-        pytest.param([BASE], "etc/name/x", NotFound, "'/etc/name' is not a directory", id="below a file"),
+        pytest.param([BASE], "nope", NotFound, 'no file "/nope"', id="nothing of that name"),
+        pytest.param([BASE], "etc/name/x", NotFound, '"/etc/name" is not a directory', id="below a file"),
         pytest.param([BASE, file("etc/.wh.name")], "etc/name", NotFound, "no file", id="whited out above"),
         pytest.param([BASE, file(".wh..wh..opq")], "etc/name", NotFound, "no file", id="in an emptied directory"),
         pytest.param([BASE, file("etc")], "etc/name", NotFound, "not a directory", id="its directory became a file"),
         pytest.param([symlink("a", "b") + symlink("b", "a")], "a", Invalid, "too many symbolic links", id="a circle"),
-        pytest.param([BASE], "etc", Invalid, "'/etc' is not a regular file", id="a directory"),
-        pytest.param([link("hard", "nope")], "hard", NotFound, "hard link '/hard': no file", id="a link to nothing"),
+        pytest.param([BASE], "etc", Invalid, '"/etc" is not a regular file', id="a directory"),
+        pytest.param([link("hard", "nope")], "hard", NotFound, 'hard link "/hard": no file', id="a link to nothing"),
     ],
 )
 def test_what_cannot_be_read(layers: Sequence[bytes], path: str, error: type[Exception], reason: str) -> None:

@@ -281,7 +281,7 @@ def test_images_and_documents_are_judged_in_one_call(good: str, capsys: pytest.C
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [f"{IMAGE}: oci-image: valid", f"{good}: oci-layout: valid", f"{BROKEN}: oci-image: invalid"]
-    assert lines[3].startswith("  error: manifests/0/manifest#/layers/0/size: got ")
+    assert lines[3].startswith("  error: manifests/0/manifest#/layers/0/size: size mismatch: expected ")
     assert lines[4:] == ["3 targets, 1 invalid"]
 
 

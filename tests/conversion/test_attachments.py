@@ -97,7 +97,7 @@ def test_an_artifact_of_the_release_candidates_is_a_loss_and_the_image_arrives(t
     layout(tmp_path / "in", kind=types.OCI_ARTIFACT)
     result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app")
     assert [loss.reason.split(",")[0] for loss in result.losses] == [
-        f"it cannot be read: got the media type {types.OCI_ARTIFACT!r}"
+        f'it cannot be read: unsupported media type "{types.OCI_ARTIFACT}"'
     ]
 
 

@@ -41,7 +41,7 @@ def test_a_layered_aci_is_read_back_as_it_lies(reference: str, layered: Path, tm
 def test_another_one_beside_it_is_refused(layered: Path, tmp_path: Path) -> None:
     (below,) = tmp_path.glob("app-*.aci")
     below.write_bytes(gzip.compress(gzip.decompress(below.read_bytes()) + bytes(512)))
-    with pytest.raises(Invalid, match="got an ACI with the image ID"):
+    with pytest.raises(Invalid, match="image ID mismatch"):
         converter.convert(f"aci:{layered}", f"oci:{tmp_path}/out")
 
 

@@ -386,7 +386,7 @@ def test_a_copy_learns_the_image_id_and_its_digest_is_foreseen() -> None:
 
 def test_a_copy_of_an_archive_that_breaks_the_rules_is_refused() -> None:
     stray = known(aci_tar(manifest(app=APP), (*FILES, File("stray", data=b"x"))), types.ACI)
-    with pytest.raises(Invalid, match="neither 'manifest' nor 'rootfs'"):
+    with pytest.raises(Invalid, match='neither "manifest" nor "rootfs"'):
         run(encode(read(stray)))
 
 
