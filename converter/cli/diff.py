@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from converter.cli.flags import common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
+from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json, size
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from converter.cli.reading import Opened
     from converter.diff import Difference
     from converter.streams.tar.records import Records
+    from converter.usage import Node
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as in diff(1)."""
@@ -56,6 +59,7 @@ Examples:
     help="What may differ: mtime, owner, mode or xattr (repeatable).",
 )
 @aci_path_option
+@report_options
 @store_options
 @common
 def command(first: str, second: str, platform: str | None, ignore: tuple[str, ...], aci_paths: tuple[Path, ...]) -> int:
@@ -66,6 +70,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
+    check_reports()
     from converter.cli.reading import reading
     from converter.streams.tar.records import Records
 
@@ -82,8 +87,30 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
                 if one.what in ignored and one.path not in ("config", "platform"):
                     continue
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
+            trees = _trees(a, b, platform) if wants_page() else []
+        if reports():
+            told = [asdict(difference(row)) for row in found]
+            write_reports({"equal": not told, "differences": told}, partial(_page, (first, second), found, trees))
         tell(found)
         return DIFFERENT if found else EQUAL
+
+
+def _page(references: tuple[str, str], found: Records, trees: Sequence[Node]) -> str:
+    from converter.cli.pages.difference import page
+
+    return page(references, map(difference, found), trees)
+
+
+def _trees(a: Opened, b: Opened, platform: str | None) -> list[Node]:
+    """The flattened trees of both images with their sizes; none of two indexes, which have many."""
+    from converter.streams.content import uncompressed
+    from converter.usage import usage
+
+    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
+        return []
+    wanted = Platform.parse(platform) if platform else None
+    compared = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
+    return [usage([partial(uncompressed, layer) for layer in image.layers]).root for image in compared]
 
 
 def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> Iterator[Difference]:

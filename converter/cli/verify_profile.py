@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converter.cli.environment import store
 from converter.cli.flags import flags
 from converter.cli.profile import Taken, taken
+from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, count, show, show_json
 from converter.errors import Untrusted, Usage
 from converter.model import media_types as types
@@ -111,18 +113,18 @@ def _compared(there: Taken, found: Found) -> Result:
 def tell(reference: str, result: Result) -> None:
     """Print the result, as JSON or as text."""
     found = result.found
+    document = {
+        "reference": reference,
+        "content": str(found.profile.digest),
+        "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
+        "ignored": list(found.profile.scope.ignored),
+        "equal": not result.total,
+        "count": result.total,
+        "differences": [_renamed(asdict(one)) for one in result.differences],
+    }
+    write_reports(document, partial(_page, reference, result))
     if flags().json:
-        show_json(
-            {
-                "reference": reference,
-                "content": str(found.profile.digest),
-                "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
-                "ignored": list(found.profile.scope.ignored),
-                "equal": not result.total,
-                "count": result.total,
-                "differences": [_renamed(asdict(one)) for one in result.differences],
-            }
-        )
+        show_json(document)
         return
     if flags().quiet:
         return
@@ -135,6 +137,12 @@ def tell(reference: str, result: Result) -> None:
     if result.total > len(result.differences):
         show(f"and {count(result.total - len(result.differences), 'more difference')}")
     show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
+
+
+def _page(reference: str, result: Result) -> str:
+    from converter.cli.pages.difference import page
+
+    return page((f"the profile {result.found.profile.digest}", reference), result.differences, command="verify")
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,6 @@ def check(page: str) -> Seen:
 
 def data(page: str) -> Any:
     """The data for the map of files."""
-    found = re.search(r'<script type="application/json" id="files">(.*?)</script>', page, re.DOTALL)
+    found = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     return json.loads(found.group(1))

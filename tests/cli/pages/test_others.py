@@ -9,6 +9,8 @@ import pytest
 
 from converter.cli.main import main
 from converter.stores.memory import MemoryStore
+from tests.builders import add_image, tar
+from tests.cli.conftest import put
 from tests.cli.pages.seen import HOSTILE, check
 
 
@@ -83,3 +85,44 @@ def test_a_verification(layout: MemoryStore, here: Path) -> None:
     assert not document["verified"]
     for part in ("Not verified: oci:in:app", "What does not hold", "No signature", document["digest"]):
         assert part in seen.text
+
+
+@pytest.fixture
+def two(here: Path) -> tuple[str, str]:
+    """Two images that differ in files and configuration."""
+    for name, tars, env in (
+        ("a", [tar({"etc/name": b"1" * 10, "old": b"", HOSTILE[:90]: b"1"})], "A=1"),
+        ("b", [tar({"etc/name": b"1" * 3000, "new": b"22"})], f"A={HOSTILE}"),
+    ):
+        store = MemoryStore()
+        config = {"os": "linux", "architecture": "amd64", "config": {"Env": [env]}}
+        put(store, add_image(store, config=config, tars=tars, name=""), name)
+    return "oci:in:a", "oci:in:b"
+
+
+def test_a_difference(two: tuple[str, str]) -> None:
+    assert written(["diff", *two]) == 1
+
+    document = json.loads(Path("r.json").read_text())
+    seen = check(Path("r.html").read_text())
+    assert not document["equal"]
+    for part in ("4 paths differ, 1 setting differs", "only in B", "/etc/name", "+2.9 KiB"):
+        assert part in seen.text
+    for one in document["differences"]:
+        assert (one["what"] if one["path"] == "config" else one["path"][:8]) in seen.text
+
+
+def test_no_difference(two: tuple[str, str]) -> None:
+    assert written(["diff", two[0], two[0]]) == 0
+
+    assert "Equal" in check(Path("r.html").read_text()).text
+    assert json.loads(Path("r.json").read_text()) == {"equal": True, "differences": []}
+
+
+def test_a_difference_from_a_profile(two: tuple[str, str]) -> None:
+    assert main(["profile", two[0], "-o", "a.mtree"]) == 0
+    assert written(["verify", two[1], "--profile", "a.mtree"]) == 1
+
+    document = json.loads(Path("r.json").read_text())
+    assert document["count"] == len(document["differences"]) > 3
+    assert "/etc/name" in check(Path("r.html").read_text()).text
