@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import Decorator, Number, WholeNumber, hidden, noted, together, told
+from converter.cli.flags import Decorator, Number, WholeNumber, flags, hidden, noted, together, told
+from converter.cli.text import warn
+from converter.events import Event, Report, Warned
 from converter.system import cores
 
 if TYPE_CHECKING:
@@ -111,8 +113,20 @@ def store(end: str = "") -> StoreOptions:
     return replace(
         StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()),
         inputs=inputs(),
+        report=_reporter(),
         **chosen,
     )
+
+
+def _reporter() -> Report:
+    """What a store tells while a command reads, such as retries. Threads that call it have no context to ask."""
+    quiet = flags().quiet
+
+    def report(event: Event) -> None:
+        if isinstance(event, Warned) and not quiet:
+            warn(event.fact)
+
+    return report
 
 
 def inputs() -> Inputs:

@@ -36,7 +36,7 @@ def convert(
     started = time.monotonic()
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
     apart(places)
-    options = with_hosts(options or Options(), hosts := Hosts())
+    options = with_hosts(options or Options(), hosts := Hosts(report=report))
     options = keeping(options, Inputs(read(options, location)))
     job = Job(source=location, destinations=places, options=options)
     with (

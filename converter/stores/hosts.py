@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
+from converter.events import Report, Warned, silent
 from converter.model.reference import is_of_attachment
 
 if TYPE_CHECKING:
-    from converter.stores.retry import RetryPolicy
+    from converter.stores.retry import Interrupted, RetryPolicy
 
 ASKED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
+
+LEAST_TOLD = 0.5
+"""Seconds of waiting that are worth telling."""
 
 STOPPED = "stopped: no more requests are made"
 
@@ -79,8 +83,11 @@ class Hosts:
     uploads could take every slot. Code that reads within an upload must therefore not hold a read slot meanwhile.
     """
 
-    def __init__(self, most: int = 0) -> None:
+    def __init__(self, most: int = 0, report: Report = silent) -> None:
+        """``report`` hears of retries."""
         self.most = most
+        self.report = report
+        self._last_told: dict[str, float] = {}
         self.told: Callable[[str, float], None] | None = None
         """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
@@ -180,7 +187,11 @@ class Hosts:
             if host not in self._patience:
                 asked = max(retries, ASKED) if self.most else None
                 patience = self._patience[host] = RetryPolicy(
-                    retries, self._sleep, asked=asked, told=partial(self._tell, host)
+                    retries,
+                    self._sleep,
+                    asked=asked,
+                    told=partial(self._tell, host),
+                    retrying=partial(self._retrying, host),
                 )
                 patience.hold(self._held.get(host, 0.0) - time.monotonic())
             return self._patience[host]
@@ -191,6 +202,15 @@ class Hosts:
             self._held[host] = time.monotonic() + seconds
             if host in self._patience:
                 self._patience[host].hold(seconds)
+
+    def _retrying(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
+        """Tell a person who waits, though not of a moment, nor for each of many threads."""
+        now = time.monotonic()
+        with self._lock:
+            if seconds < LEAST_TOLD or now - self._last_told.get(host, -1.0) < LEAST_TOLD:
+                return
+            self._last_told[host] = now
+        self.report(Warned(f"{host}: {error.brief}, retrying in {seconds:.0f} s ({failures} of {most})"))
 
     def _tell(self, host: str, seconds: float) -> None:
         if self.told is not None:

@@ -29,9 +29,10 @@ class StoreOptions:
     images shares. ``environment`` holds the variables that locate auth files, certificates, proxies and a daemon's
     socket: nothing below the command line reads the process's own. ``devices`` allows device nodes when files are
     unpacked; ``hints`` lets an error look up what exists instead; ``epoch`` is the time, in seconds, of an archive's
-    own entries; ``report`` receives what could not be kept there; ``problems`` hears what is wrong with the files of a
-    store, and by default raises it. ``overwrite`` lets a file that exists be replaced, and ``mirror`` one that is an
-    image of the kind that is written; ``inputs`` never are.
+    own entries; ``report`` receives what could not be kept there, and retries; ``problems`` hears what is wrong with
+    the files of a store, and by default raises it. ``overwrite`` lets a file that exists be replaced, and ``mirror``
+    one that is an image of the kind that is written; ``inputs`` never are. ``delegated``: another machine asked for
+    this, which gives no credentials.
     """
 
     limits: Limits = DEFAULT
@@ -58,6 +59,7 @@ class StoreOptions:
     problems: Problems = field(default=STRICT, compare=False, repr=False)
     overwrite: bool = False
     mirror: bool = False
+    delegated: bool = False
     inputs: Inputs = field(default_factory=Inputs, repr=False, compare=False)
 
     def overwriting(self, kind: Kind = "") -> Overwriting:

@@ -27,11 +27,12 @@ class Interrupted(Unreachable):
     """The exchange broke off, or the host asks to retry later: the same request may succeed then.
 
     ``wait`` is the number of seconds that the host asks for, None if it does not; ``busy`` means that it is overloaded
-    (429), which is no fault of the request.
+    (429), which is no fault of the request; ``brief`` says it in a word or two.
     """
 
-    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False) -> None:
+    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False, brief: str = "") -> None:
         super().__init__(fact)
+        self.brief = brief or fact
         self.wait = wait
         self.busy = busy
 
@@ -44,14 +45,18 @@ class RetryPolicy:
         retries: int,
         sleep: Callable[[float], object] = time.sleep,
         now: Callable[[], float] = time.monotonic,
+        *,
         asked: int | None = None,
         told: Callable[[float], None] | None = None,
+        retrying: Callable[[Interrupted, float, int, int], None] | None = None,
     ) -> None:
         """``asked`` is how often in a row a request to a busy host is retried; None means like any other.
 
-        If many share a host, one may be unlucky for long. ``told`` is called with the seconds to back off.
+        If many share a host, one may be unlucky for long. ``told`` is called with the seconds to back off,
+        ``retrying`` before each wait: with the error, the seconds, how often it failed, and how often it may.
         """
         self._told = told
+        self._retrying = retrying
         self._retries = retries
         self._asked = retries if asked is None else asked
         self._sleep = sleep
@@ -79,11 +84,14 @@ class RetryPolicy:
     def retry(self, error: Interrupted, failures: int) -> None:
         """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none."""
         busy = error.busy or error.wait is not None
-        if failures > (self._asked if busy else self._retries) or (error.wait or 0) > LONGEST_ASKED:
+        most = self._asked if busy else self._retries
+        if failures > most or (error.wait or 0) > LONGEST_ASKED:
             raise error
         # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
         seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - no secret
+        if self._retrying is not None:
+            self._retrying(error, seconds, failures, most)
         if not busy:
             self._sleep(seconds)
             return

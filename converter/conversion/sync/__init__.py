@@ -61,7 +61,7 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     writing = not any(entry.options.dry_run for entry in entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
-        Hosts(run.per_host or PER_HOST) as hosts,
+        Hosts(run.per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
         Cache(run.cache) if run.cache else Memory() as memory,
         workers,

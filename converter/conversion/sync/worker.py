@@ -76,6 +76,7 @@ def work(assignment: Assignment, environment: Environment, per_host: int, wanted
     def tell(*fields: object) -> None:
         worker.log_event(TOPIC, {"key": key, "event": fields})
 
+    hosts.report = lambda event: tell(type(event).__name__, *astuple(event))
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program():
         crew = crew_of(worker.state.nthreads)
@@ -111,7 +112,7 @@ def at_home(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
     """The job, which came without environment variables and hosts, with those of this machine."""
 
     def store(options: StoreOptions) -> StoreOptions:
-        return replace(options, environment=environment, hosts=hosts)
+        return replace(options, environment=environment, hosts=hosts, delegated=True)
 
     options = job.options
     target = options.target_store or options.store

@@ -8,6 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from converter.events import Report, silent
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.options import StoreOptions
@@ -29,7 +30,7 @@ class Credentials:
     """Serves as the bearer token itself."""
 
     source: str = field(default="", compare=False)
-    """The file in which they were found, for messages; empty if the caller gave them."""
+    """The file or the helper that had them, for messages; empty if the caller gave them."""
 
 
 @frozen
@@ -41,7 +42,8 @@ class Access:
     host. Without ``tls_verify``, certificates are not checked, and registries without TLS are accepted. ``timeout`` is
     in seconds without any progress, ``retries`` how often a failed request is repeated. ``hosts`` is what a run of many
     images shares, None for a single conversion. ``chunk`` is the size in bytes of upload parts; None sends each blob
-    whole if the registry allows it.
+    whole if the registry allows it. ``delegated``: another machine has asked for this, and gives no credentials.
+    ``report`` hears of retries, unless ``hosts`` tell.
     """
 
     credentials: Credentials | None = None
@@ -60,6 +62,8 @@ class Access:
     connections: int = 8
     limits: Limits = DEFAULT
     hosts: Hosts | None = None
+    delegated: bool = False
+    report: Report = field(default=silent, compare=False)
 
 
 def access_of(options: StoreOptions) -> Access:
@@ -83,6 +87,8 @@ def access_of(options: StoreOptions) -> Access:
         connections=options.jobs + 4,
         limits=options.limits,
         hosts=options.hosts,
+        delegated=options.delegated,
+        report=options.report,
     )
 
 

@@ -71,9 +71,12 @@ class Authorizer:
         credentials: Callable[[], Credentials | None],
         ask: Ask,
         now: Callable[[], float] = time.monotonic,
+        anew: Callable[[], Credentials | None] | None = None,
     ) -> None:
+        """``anew`` looks the credentials up again, which may have been renewed since ``credentials`` did."""
         self._url = origin_url
         self._find = credentials
+        self._anew = anew or credentials
         self._ask = ask
         self._now = now
         self._challenge: Challenge | None = None
@@ -112,7 +115,14 @@ class Authorizer:
             return current
         if credentials is not None and credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
-        token = self._tokens[scopes] = self._buy(self._challenge, scopes, credentials)
+        try:
+            token = self._buy(self._challenge, scopes, credentials)
+        except Denied:
+            renewed = self._anew()
+            if renewed == credentials:
+                raise
+            token = self._buy(self._challenge, scopes, renewed)
+        self._tokens[scopes] = token
         return f"Bearer {token.value}"
 
     def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:

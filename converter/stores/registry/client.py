@@ -74,8 +74,9 @@ class Client:
         """``push`` requests write access."""
         self.host = host
         self.repository = repository
+        self._push = push
         self.access = access
-        self.hosts = access.hosts or Hosts()
+        self.hosts = access.hosts or Hosts(report=access.report)
         self._alone = access.hosts is None
         self.gate = self.hosts.gate(host, push=push)
         self.patience = self.hosts.patience(host, access.retries)
@@ -136,7 +137,8 @@ class Client:
                 self._found = None
             if not (offered and self._authorizer().renew(offered, scopes, sent)):
                 if home and origin_of(response.url or request.url) == origin_of(request.url):
-                    raise self._refusal(request, response, text)
+                    bought = sent is not None and sent.startswith("Bearer ")
+                    raise self._refusal(request, response, text, accepted=bought)
                 raise refusal(request, response, text)
             if request.streams:
                 raise Interrupted(f"the login expired during the upload ({response.status} for {request})")
@@ -186,11 +188,15 @@ class Client:
             self._found = (credentials.find(self.host, self.repository, self.access),)
         return self._found[0]
 
+    def _renewed(self) -> Credentials | None:
+        self._found = None
+        return self._credentials()
+
     def _authorizer(self) -> Authorizer:
         base = self._base()
         with self._lock:
             if self._auth is None:
-                self._auth = Authorizer(base, self._credentials, self._ask)
+                self._auth = Authorizer(base, self._credentials, self._ask, anew=self._renewed)
             return self._auth
 
     def _ask(self, request: Request, authorization: str | None) -> bytes:
@@ -203,20 +209,35 @@ class Client:
 
         return self.patience.persist(once)
 
-    def _refusal(self, request: Request, response: BaseHTTPResponse, text: bytes) -> ConverterError:
-        """As ``refusal``, for an answer of the registry or its token server: says which credentials were used."""
+    def _refusal(
+        self, request: Request, response: BaseHTTPResponse, text: bytes, *, accepted: bool = False
+    ) -> ConverterError:
+        """As ``refusal``, for an answer of the registry or its token server: says which credentials were used.
+
+        ``accepted``: a token server has taken them, so that it is the right to do this that is missing.
+        """
         error = refusal(request, response, text)
         if not isinstance(error, Denied):
             return error
         used = self._found[0] if self._found else None
         if used is None:
-            fact = f"{self.host} requires a login: --creds, --authfile, or `podman login {self.host}`"
+            fact = f"{self.host} requires a login: {self._way_to_log_in()}"
         else:
-            whose = f'the credentials of "{used.username}"' if used.username else "the token"
-            whose += f" from {used.source}" if used.source else ""
-            rejected = response.status == 401
-            fact = f"{self.host} rejected {whose}" if rejected else f"{self.host} does not allow this with {whose}"
-        return Denied(f"{fact} ({error.fact})")
+            source = f" from {used.source}" if used.source else ""
+            if (accepted and not used.registry_token) or response.status == 403:
+                who = f'"{used.username}"' if used.username else "the token"
+                what = f"push to {self.repository}" if self._push else f"pull from {self.repository}"
+                fact = f"{self.host} does not allow {who}{source} to {what if self.repository else 'list repositories'}"
+            else:
+                whose = f'the password of "{used.username}"' if used.username else "the token"
+                fact = f"{self.host} rejected {whose}{source}"
+        return Denied(f"{fact} ({_said(response.status, text)})")
+
+    def _way_to_log_in(self) -> str:
+        if self.access.delegated:
+            places = ", ".join(map(str, self.access.auth_files))
+            return f"`podman login {self.host}` on this worker, which has none in {places}"
+        return f"--creds, --authfile, or `podman login {self.host}`"
 
     def _base(self) -> str:
         with self._lock:
@@ -244,7 +265,7 @@ def refusal(request: Request, response: BaseHTTPResponse, body: bytes) -> Conver
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
-        return Interrupted(f"{fact}{asked}", wait, busy=status == 429)
+        return Interrupted(f"{fact}{asked}", wait, busy=status == 429, brief=_said(status, body))
     if status == 404:
         return Missing(fact)
     if status in (401, 403):

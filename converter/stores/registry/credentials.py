@@ -42,7 +42,7 @@ def find(host: str, repository: str, access: Access) -> Credentials | None:
         with within(str(path)):
             found = found_in(document, keys(host, repository), access.helper_path)
         if found is not None:
-            return replace(found, source=str(path))
+            return replace(found, source=f"{found.source} ({path})" if found.source else str(path))
     return None
 
 
@@ -147,7 +147,7 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
             f"cannot get the credentials for {key}: docker-credential-{name} failed with exit status {done.returncode}"
         )
     try:
-        return helped(done.stdout)
+        return replace(helped(done.stdout), source=f"docker-credential-{name}")
     except (Invalid, KeyError):
         raise Denied(
             f"cannot get the credentials for {key}: the answer of docker-credential-{name} has no Username and Secret"

@@ -217,8 +217,8 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
-        return Interrupted(f"no answer from {plain(url)} in time (--timeout)")
-    return Interrupted(f"the connection to {plain(url)} broke off: {reason(error)}")
+        return Interrupted(f"no answer from {plain(url)} in time (--timeout)", brief="no answer in time")
+    return Interrupted(f"the connection to {plain(url)} broke off: {reason(error)}", brief="connection lost")
 
 
 def reason(error: BaseException) -> str:

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import base64
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Denied, Invalid, Unsupported
+from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.wire import Request
-from tests.stores.registry.fake import FakeRegistry, Refuse, Stall, first
+from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, pull, push, seed, source_of
 
 LAYER = data(100_000)
@@ -64,9 +68,7 @@ def test_who_may_not_is_refused(registry: FakeRegistry, options: StoreOptions, t
     registry.basic = ("another", "secret")
     registry.token_life = 60 if tokens else None
     name = options.credentials[0] if options.credentials else None
-    said = (
-        f'rejected the credentials of "{name}" \\(' if name else f"requires a login: .*`podman login {registry.host}`"
-    )
+    said = f'rejected the password of "{name}" \\(' if name else f"requires a login: .*`podman login {registry.host}`"
     with pytest.raises(Denied, match=said) as caught:
         pull(registry, options=options)
     assert "wrong" not in str(caught.value)
@@ -132,6 +134,76 @@ def test_a_given_token_is_sent_as_it_is(registry: FakeRegistry) -> None:
     seed(registry, [LAYER])
     assert pull(registry, options=replace(PLAIN, token="given")) == [LAYER]
     assert not registry.seen("GET", "/token")
+
+
+@pytest.mark.parametrize("tokens", [pytest.param(True, id="tokens"), pytest.param(False, id="basic")])
+def test_a_password_that_changes_in_mid_run_is_picked_up(registry: FakeRegistry, tmp_path: Path, tokens: bool) -> None:
+    root = seed(registry, [LAYER])
+    registry.token_life = 0.2 if tokens else None
+    registry.basic = ("user", "old")
+    authfile = tmp_path / "auth.json"
+
+    def login(password: str) -> None:
+        pair = base64.b64encode(f"user:{password}".encode()).decode()
+        authfile.write_text(json.dumps({"auths": {registry.host: {"auth": pair}}}))
+
+    login("old")
+    with Hosts() as hosts:
+        options = replace(PLAIN, authfile=authfile, hosts=hosts)
+        for password in ("old", "new"):
+            registry.basic = ("user", password)
+            login(password)
+            time.sleep(0.3)
+            with source_of(registry, options=options) as source:
+                assert source.resolve("") == root
+
+
+@pytest.mark.parametrize(
+    "fault, options, told",
+    [
+        pytest.param(None, PLAIN, "requires a login: --creds, --authfile, or `podman login", id="no login"),
+        pytest.param(
+            None,
+            replace(PLAIN, delegated=True, environment={"HOME": "/home/worker", "REGISTRY_AUTH_FILE": "/w/auth.json"}),
+            "on this worker, which has none in /w/auth.json",
+            id="no login on a worker",
+        ),
+        pytest.param(
+            None, replace(PLAIN, credentials=("user", "no")), 'rejected the password of "user" (', id="a wrong password"
+        ),
+        pytest.param(
+            Refuse(status=403, body=b'{"errors": [{"code": "DENIED", "message": "not yours"}]}'),
+            KNOWN,
+            'does not allow "user" to pull from app (denied: not yours)',
+            id="a missing right",
+        ),
+    ],
+)
+def test_what_a_refused_login_is_told(registry: FakeRegistry, fault: Fault, options: StoreOptions, told: str) -> None:
+    seed(registry, [LAYER])
+    registry.token_life = 60
+    registry.basic = USER
+    registry.fault = lambda request: fault if "/v2/app" in request.path and "authorization" in request.headers else None
+    with pytest.raises(Denied) as caught:
+        pull(registry, options=options)
+    assert told in str(caught.value)
+    assert "GET" not in str(caught.value)
+
+
+def test_where_credentials_come_from_is_told(registry: FakeRegistry, tmp_path: Path) -> None:
+    seed(registry, [LAYER])
+    registry.basic = USER
+    authfile = tmp_path / "auth.json"
+    authfile.write_text(json.dumps({"auths": {registry.host: {"username": "me", "password": "secret"}}}))
+    with pytest.raises(Denied, match=f'rejected the password of "me" from {authfile} '):
+        pull(registry, options=replace(PLAIN, authfile=authfile))
+    helper = tmp_path / "docker-credential-x"
+    helper.write_text('#!/bin/sh\necho \'{"Username": "me", "Secret": "no"}\'\n')
+    helper.chmod(0o755)
+    authfile.write_text(json.dumps({"credsStore": "x"}))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with pytest.raises(Denied, match=rf"from docker-credential-x \({authfile}\) "):
+        pull(registry, options=replace(PLAIN, authfile=authfile, environment=environment))
 
 
 SCOPES = frozenset(("repository:a:pull",))

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from converter.errors import Denied, DigestMismatch, LimitExceeded, NotFound, Unreachable, Unsupported
+from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
+from converter.stores import hosts
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Flip, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, manifest_of, pull, seed, source_of
 
@@ -53,7 +55,7 @@ def test_a_registry_without_ranges_sends_all_again(registry: FakeRegistry) -> No
         pytest.param(Cut(after=0), Unreachable, "broke off", id="a connection that always breaks"),
         pytest.param(Stall(seconds=0.4), Unreachable, "timeout", id="silence"),
         pytest.param(Refuse(status=404), NotFound, "404 not found, for", id="nothing there"),
-        pytest.param(Refuse(status=403), Denied, r"requires a login: .* \(403 forbidden, for", id="no right"),
+        pytest.param(Refuse(status=403), Denied, r"requires a login: .* \(forbidden\)", id="no right"),
         pytest.param(Refuse(status=418), Unreachable, "418 ", id="a status that nobody knows"),
         pytest.param(
             Refuse(status=429, headers={"Retry-After": "86400"}), Unreachable, "86400 s", id="a wait beyond reason"
@@ -165,3 +167,12 @@ def test_a_blob_whose_size_nobody_told_gets_it(registry: FakeRegistry) -> None:
         fetched = source.fetch(replace(told, size=-1))
         assert fetched.descriptor == told
         assert b"".join(fetched.blocks()) == LAYER
+
+
+def test_a_retry_is_told_while_it_is_waited_for(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "LEAST_TOLD", 0.0)
+    seed(registry, [LAYER])
+    registry.fault = first(1, Refuse(status=503), path="/blobs/")
+    told: list[Event] = []
+    assert pull(registry, options=replace(PLAIN, report=told.append)) == [LAYER]
+    assert told == [Warned(f"{registry.host}: service unavailable, retrying in 0 s (1 of 5)")]
