@@ -104,7 +104,7 @@ def test_who_one_is_is_asked_at_the_root_alone(registry: FakeRegistry, status: i
 )
 def test_what_a_registry_says_of_a_refusal_is_told(registry: FakeRegistry, body: bytes, said: str) -> None:
     registry.fault = lambda one: Refuse(status=403, body=body)
-    with pytest.raises(Denied, match=rf"login: .* \(403 {said}, for GET"):
+    with pytest.raises(Denied, match=rf"login: .* \({said}\)$"):
         pull(registry)
 
 
@@ -207,7 +207,7 @@ def test_a_tag_that_may_never_change_may_be_what_it_is(registry: FakeRegistry, s
     push(registry, [LAYER])
     registry.fault = first(99, Refuse(status=status), method="PUT", path="manifests/1")
     push(registry, [LAYER])
-    with pytest.raises((Denied, Unreachable), match=f"{status} .* for PUT "):
+    with pytest.raises((Denied, Unreachable), match=r"forbidden|for PUT "):
         push(registry, [LAYER[1:]])
 
 
