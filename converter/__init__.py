@@ -186,14 +186,14 @@ def sync(
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
     from converter.conversion.sync.names import checked
-    from converter.conversion.sync.sync_file import Entry
+    from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
     from converter.model.limits import enforced
     from converter.model.reference import Location
 
     chosen = options({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
-    entries = [Entry(source=place, to=to, rename=checked(rename), options=chosen)]
+    entries = [SyncEntry(source=place, to=to, rename=checked(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
     with enforced(chosen.store.limits):
         return run(entries, bounds, report or silent)
@@ -220,7 +220,7 @@ def serve(
 
     from converter.conversion.keywords import options
     from converter.conversion.sync.names import checked
-    from converter.conversion.sync.sync_file import Entry
+    from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
     from converter.model.platform import ALL
     from converter.model.reference import Location
@@ -229,7 +229,9 @@ def serve(
 
     chosen = options(keywords)
     chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL)
-    entries = [Entry(source=Location.parse(one), to=PLACE, rename=checked(rename), options=chosen) for one in sources]
+    entries = [
+        SyncEntry(source=Location.parse(one), to=PLACE, rename=checked(rename), options=chosen) for one in sources
+    ]
     settings = Settings(host=listen[0], port=listen[1], store=Path(folder))
     if store_size is not None:
         settings = replace(settings, store_size=store_size)

@@ -19,7 +19,7 @@ from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.streams.content import Watch, read
 from converter.streams.tar import fields
-from converter.streams.tar.listing import Listing, Row
+from converter.streams.tar.listing import Row, TreeListing
 from converter.streams.tar.node import Node, unpacked
 from converter.streams.tar.tree import listing
 
@@ -55,12 +55,12 @@ def compare(
         yield from trees(files_a, files_b)
 
 
-def files(image: Image, opened: Watch = Known.blocks) -> Listing:
+def files(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
     return read(image.layers, listing, opened=opened)[0]
 
 
-def trees(a: Listing, b: Listing) -> Iterator[Difference]:
+def trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     """The differences between two file trees, by path: a directory before its contents."""
     for path, one, other in _paired(a, b):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
@@ -78,7 +78,7 @@ def trees(a: Listing, b: Listing) -> Iterator[Difference]:
                 yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
 
 
-def _paired(a: Listing, b: Listing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
+def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
     """Every path, with its row in each tree."""
     rows_a, rows_b = iter(a), iter(b)
     one, other = next(rows_a, None), next(rows_b, None)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from converter import formats
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.errors import DigestMismatch, Invalid
 from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Running, with_threads
@@ -41,12 +41,12 @@ def read(store: MemoryStore) -> Image:
 
 
 def run(
-    node: Node, *, jobs: int = 2, known: Memory | None = None, report: Callable[[Event], None] = lambda _: None
+    node: Node, *, jobs: int = 2, known: VerifiedCache | None = None, report: Callable[[Event], None] = lambda _: None
 ) -> tuple[MemoryStore, Made]:
     """Execute into an empty store."""
     target = MemoryStore()
     with MemorySink(target) as sink, Workers(jobs) as workers:
-        settings = Running(jobs=jobs, memory=known or Memory(), report=report)
+        settings = Running(jobs=jobs, memory=known or VerifiedCache(), report=report)
         made = with_threads(sink, workers, settings).run([node])[0].done
         sink.name("app:1", made.descriptor)
     return target, made
@@ -149,14 +149,14 @@ def test_damage_is_refused_and_nothing_is_visible(
         MemorySink(target) as sink,
         Workers(jobs) as workers,
     ):
-        with_threads(sink, workers, Running(jobs=jobs, memory=Memory())).run([plan])
+        with_threads(sink, workers, Running(jobs=jobs, memory=VerifiedCache())).run([plan])
     assert target == MemoryStore()
 
 
 def test_a_diff_id_that_was_verified_once_is_not_computed_again() -> None:
     store = MemoryStore()
     add_image(store)
-    known = Memory()
+    known = VerifiedCache()
     run(oci.encode(read(store), frozenset()), known=known)
     assert known.get(Digest.parse(sha256(gzipped(LAYERS[0])))) == Digest.parse(sha256(LAYERS[0]))
     wrong_diff_id(store)
@@ -193,7 +193,7 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
         there = Crowd(MemoryStore(), most)
         plan = oci.encode(edited, frozenset())
         with there as sink, Workers(2) as workers:
-            with_threads(sink, workers, Running(jobs=2, copies=4, memory=Memory())).run([plan])
+            with_threads(sink, workers, Running(jobs=2, copies=4, memory=VerifiedCache())).run([plan])
         assert there.most == most
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from converter.model.content import Open
 from converter.model.limits import Limits
-from converter.streams.tar.listing import Listing
+from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.node import Node, unpacked
 from converter.streams.tar.tree import listing
 
@@ -28,7 +28,7 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Na
         return described(found)
 
 
-def described(found: Listing) -> dict[bytes, Named]:
+def described(found: TreeListing) -> dict[bytes, Named]:
     """The files of a listing that an entry describes, by path."""
     rows = list(found)
     names: dict[bytes, list[bytes]] = {}

@@ -6,6 +6,6 @@ cannot be read or written counts as empty.
 
 from __future__ import annotations
 
-from converter.cache.verified import FILE, FOLDER, Cache, Memory
+from converter.cache.verified import FILE, FOLDER, Cache, VerifiedCache
 
-__all__ = ["FILE", "FOLDER", "Cache", "Memory"]
+__all__ = ["FILE", "FOLDER", "Cache", "VerifiedCache"]

@@ -22,7 +22,7 @@ Keep = Callable[[Digest], None]
 
 
 @frozen
-class Kept:
+class CachedBlob:
     """A blob in the folder: ``size`` in bytes, ``used`` in seconds since 1970."""
 
     digest: Digest
@@ -31,7 +31,7 @@ class Kept:
     path: Path
 
 
-class KeptBlobs:
+class BlobFolder:
     """A folder of blobs, at most ``most`` bytes in all after ``trim``. Safe for concurrent threads and processes.
 
     A damaged or missing file is not an error; the blob counts as absent.
@@ -70,7 +70,7 @@ class KeptBlobs:
         finally:
             part.remove()
 
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[CachedBlob]:
         """The blobs in the folder, least recently used first."""
         found = []
         with suppress(OSError):
@@ -78,10 +78,10 @@ class KeptBlobs:
                 with suppress(OSError, ConverterError):
                     status = path.stat()
                     digest = Digest.parse(f"{path.parent.name}:{path.name}")
-                    found.append(Kept(digest=digest, size=status.st_size, used=status.st_mtime, path=path))
+                    found.append(CachedBlob(digest=digest, size=status.st_size, used=status.st_mtime, path=path))
         return sorted(found, key=lambda one: one.used)
 
-    def trim(self) -> list[Kept]:
+    def trim(self) -> list[CachedBlob]:
         """Remove blobs beyond ``most`` bytes and temporary files of killed processes; returns the removed blobs."""
         clean(self._folder)
         kept = self.kept()

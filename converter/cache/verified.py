@@ -18,7 +18,7 @@ from converter.plan import Made
 from converter.version import __version__
 
 if TYPE_CHECKING:
-    from converter.cache.blobs import KeptBlobs
+    from converter.cache.blobs import BlobFolder
 
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
@@ -64,7 +64,7 @@ _COUNT = {
 Fact = tuple[str | int, ...]
 
 
-class Memory:
+class VerifiedCache:
     """Remembers, for one run: diff_ids by blob digest, recompressed blobs, repositories that hold a blob, sound
     documents.
 
@@ -72,7 +72,7 @@ class Memory:
     it.
     """
 
-    blobs: KeptBlobs | None = None
+    blobs: BlobFolder | None = None
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
@@ -163,7 +163,7 @@ class Memory:
         self._known[table, *key] = told
 
 
-class Cache(Memory):
+class Cache(VerifiedCache):
     """A memory kept in a folder for later runs. Safe for concurrent threads and processes.
 
     ``blobs`` keeps up to ``most`` bytes of blobs; it is None if ``most`` is 0.
@@ -172,9 +172,9 @@ class Cache(Memory):
     def __init__(self, folder: Path, most: int = 0) -> None:
         super().__init__()
         if most:
-            from converter.cache.blobs import KeptBlobs
+            from converter.cache.blobs import BlobFolder
 
-            self.blobs = KeptBlobs(folder / FOLDER, most)
+            self.blobs = BlobFolder(folder / FOLDER, most)
         self._path = folder / FILE
         self._new: dict[str, list[Fact]] = {}
         self._lock = threading.Lock()

@@ -14,7 +14,7 @@ from converter.cli.text import count, show, show_json, size
 from converter.errors import Usage
 
 if TYPE_CHECKING:
-    from converter.cache.blobs import Kept
+    from converter.cache.blobs import CachedBlob
 
 
 @click.group("cache", invoke_without_command=True)
@@ -40,12 +40,12 @@ def ls() -> None:
     Digests are counted; blobs are listed, the least recently used first.
     """
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import KeptBlobs
+    from converter.cache.blobs import BlobFolder
 
     folder = _folder()
     with Cache(folder) as cache:
         counts = cache.counts()
-    kept = KeptBlobs(folder / FOLDER).kept()
+    kept = BlobFolder(folder / FOLDER).kept()
     if flags().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
@@ -65,10 +65,10 @@ def ls() -> None:
 def prune(keep: int | None) -> None:
     """Remove everything, or, with --keep, the blobs that do not fit."""
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import KeptBlobs
+    from converter.cache.blobs import BlobFolder
 
     folder = _folder()
-    removed = KeptBlobs(folder / FOLDER, keep or 0).trim()
+    removed = BlobFolder(folder / FOLDER, keep or 0).trim()
     if keep is None:
         Cache(folder).forget()
     total = sum(one.size for one in removed)
@@ -86,5 +86,5 @@ def _folder() -> Path:
     return folder
 
 
-def _row(one: Kept) -> dict[str, Any]:
+def _row(one: CachedBlob) -> dict[str, Any]:
     return {"digest": str(one.digest), "size": one.size, "used": round(one.used)}

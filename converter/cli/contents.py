@@ -14,7 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, images
 
 if TYPE_CHECKING:
-    from converter.cli.reading import Opened
+    from converter.cli.reading import OpenedReference
     from converter.usage import Usage
 
 PATHS = 1000
@@ -64,7 +64,7 @@ def blob_of(layer: Layer) -> dict[str, Any]:
     return told | ({"size": descriptor.size} if descriptor.size >= 0 else {})
 
 
-def contents(opened: Opened, report: Report) -> Contents | None:
+def contents(opened: OpenedReference, report: Report) -> Contents | None:
     """Read the layers of an image, or of the one of an index that this machine would run. None: there is no image."""
     from converter.cli.diff import watched
     from converter.streams.content import uncompressed
@@ -82,7 +82,7 @@ def contents(opened: Opened, report: Report) -> Contents | None:
     return Contents(image=image, usage=used)
 
 
-def _image(opened: Opened) -> Image | None:
+def _image(opened: OpenedReference) -> Image | None:
     if isinstance(opened.item, Image):
         return opened.item
     if isinstance(opened.item, Artifact):
@@ -90,7 +90,7 @@ def _image(opened: Opened) -> Image | None:
     return _of_index(opened, opened.item)
 
 
-def _of_index(opened: Opened, index: Index) -> Image | None:
+def _of_index(opened: OpenedReference, index: Index) -> Image | None:
     from converter.cli.profile import image_of
     from converter.transform.platforms import read_whole
 

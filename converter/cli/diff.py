@@ -29,7 +29,7 @@ from converter.model.platform import Platform
 from converter.streams.blocks import closing
 
 if TYPE_CHECKING:
-    from converter.cli.reading import Opened
+    from converter.cli.reading import OpenedReference
     from converter.diff import Difference
     from converter.streams.tar.records import Records
     from converter.usage import Node
@@ -101,7 +101,7 @@ def _page(references: tuple[str, str], found: Records, trees: Sequence[Node]) ->
     return page(references, map(difference, found), trees)
 
 
-def _trees(a: Opened, b: Opened, platform: str | None) -> list[Node]:
+def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list[Node]:
     """The flattened trees of both images with their sizes; none of two indexes, which have many."""
     from converter.streams.content import uncompressed
     from converter.usage import usage
@@ -113,7 +113,7 @@ def _trees(a: Opened, b: Opened, platform: str | None) -> list[Node]:
     return [usage([partial(uncompressed, layer) for layer in image.layers]).root for image in compared]
 
 
-def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> Iterator[Difference]:
+def differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
     """The differences of all images; for two indexes, the platform precedes the path. Raises what comparing raises."""
     from converter.diff import Difference, compare
 
@@ -133,7 +133,7 @@ def differences(a: Opened, b: Opened, platform: str | None, report: Report) -> I
     yield from compare(image_a, image_b, watched(report, image_a, image_b), names)
 
 
-def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
+def one_image(opened: OpenedReference, wanted: Platform | None, other: Item) -> Image:
     """The image itself, or the one of an index that is wanted or that suits the other image."""
     from converter.transform.platforms import one_platform
 
@@ -147,7 +147,7 @@ def one_image(opened: Opened, wanted: Platform | None, other: Item) -> Image:
         return opened.whole(item)
 
 
-def by_platform(opened: Opened) -> dict[str, Image]:
+def by_platform(opened: OpenedReference) -> dict[str, Image]:
     """The images of an index, by platform; repeated platforms are numbered."""
     from converter.transform.platforms import read_whole
 

@@ -15,7 +15,7 @@ import click
 from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
-from converter.cli.reading import Opened, reading
+from converter.cli.reading import OpenedReference, reading
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, count, show, show_json, show_row, size, warn
@@ -112,7 +112,7 @@ def command(
             show_row(f"  {label:<12}", value)
 
 
-def _chosen(opened: Opened, platform: str | None, *, config: bool) -> Opened:
+def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> OpenedReference:
     """What a reference names, or one image of it; an index has no configuration, so this machine's image is taken."""
     if platform is None and not (config and isinstance(opened.item, Index)):
         return opened
@@ -123,20 +123,20 @@ def _chosen(opened: Opened, platform: str | None, *, config: bool) -> Opened:
     return replace(opened, item=item, root=item.original.manifest.descriptor)
 
 
-def _raw(opened: Opened) -> bytes:
+def _raw(opened: OpenedReference) -> bytes:
     if _is_aci(opened.item):
         return document_in(opened.source.fetch(opened.root))
     return manifest_of(opened)
 
 
-def _config_of(opened: Opened) -> bytes:
+def _config_of(opened: OpenedReference) -> bytes:
     item = opened.item
     if not isinstance(item, Image) or item.original is None or item.original.config is None:
         raise Unsupported("no configuration of its own: --raw prints the document that it has")
     return item.original.config.read()
 
 
-def _values(opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
+def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]:
     """What ``--format`` may ask for."""
     item = opened.item
     manifest = None if item.original is None else item.original.manifest.descriptor
@@ -161,7 +161,7 @@ def _values(opened: Opened, document: dict[str, Any]) -> dict[str, Any]:
     return own | document
 
 
-def read_contents(opened: Opened) -> Contents | None:
+def read_contents(opened: OpenedReference) -> Contents | None:
     """What the layers do, with a warning if they cannot be read."""
     from converter.cli.contents import contents
     from converter.cli.heap import share_heap
@@ -176,7 +176,7 @@ def read_contents(opened: Opened) -> Contents | None:
 
 
 def _page(
-    opened: Opened, attached: Sequence[Attachment], signatures: Sequence[Signature], found: Contents | None
+    opened: OpenedReference, attached: Sequence[Attachment], signatures: Sequence[Signature], found: Contents | None
 ) -> str:
     from converter.cli.pages.image import page
 
@@ -184,7 +184,7 @@ def _page(
 
 
 def signatures_of(
-    opened: Opened, attached: Sequence[Attachment], content_trust: Mapping[str, bytes]
+    opened: OpenedReference, attached: Sequence[Attachment], content_trust: Mapping[str, bytes]
 ) -> tuple[Signature, ...]:
     """The signatures embedded in the image and attached to it."""
     if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
@@ -198,7 +198,7 @@ def signatures_of(
     )
 
 
-def manifest_of(opened: Opened) -> bytes:
+def manifest_of(opened: OpenedReference) -> bytes:
     """The bytes of the root document; empty for an ACI, which is not a document."""
     return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
 
@@ -208,7 +208,7 @@ def signature_rows(signatures: Iterable[Signature]) -> Rows:
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
-def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
+def rows(opened: OpenedReference, attached: Iterable[Attachment]) -> Rows:
     """All rows about an image, most important first."""
     item = opened.item
     yield from _identity(opened)
@@ -223,7 +223,7 @@ def rows(opened: Opened, attached: Iterable[Attachment]) -> Rows:
     yield from _column("attached", map(_attachment, attached))
 
 
-def _identity(opened: Opened) -> Rows:
+def _identity(opened: OpenedReference) -> Rows:
     item = opened.item
     if name := _name(opened):
         yield "name", name
@@ -235,14 +235,14 @@ def _identity(opened: Opened) -> Rows:
         yield "image ID", image_id
 
 
-def _name(opened: Opened) -> str:
+def _name(opened: OpenedReference) -> str:
     if _is_aci(opened.item):
         return ":".join(filter(None, own_name(opened.item)))
     location = Location.parse(opened.reference)
     return called(location, location.name, opened.root) or location.name or opened.root.annotations.get(REF_NAME, "")
 
 
-def _image_id(opened: Opened) -> str:
+def _image_id(opened: OpenedReference) -> str:
     """The ID by which a runtime knows the image; that of an ACI is the digest of its whole uncompressed tar."""
     item = opened.item
     if _is_aci(item):

@@ -28,7 +28,7 @@ from converter.model.platform import Platform, host
 from converter.profile.contents import VOLATILE, Contents, Scope
 
 if TYPE_CHECKING:
-    from converter.cli.reading import Opened
+    from converter.cli.reading import OpenedReference
     from converter.stores import StoreOptions
 
 EXAMPLES = """\b
@@ -150,7 +150,7 @@ class Taken:
     """An image, and its contents, which are read once for each scope."""
 
     image: Image
-    opened: Opened
+    opened: OpenedReference
     read: dict[Scope, Contents]
 
     def contents(self, counted: Scope) -> Contents:
@@ -188,7 +188,7 @@ def taken(
         yield Taken(image_of(opened, platform), opened, {})
 
 
-def image_of(opened: Opened, platform: str | None) -> Image:
+def image_of(opened: OpenedReference, platform: str | None) -> Image:
     """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
     from converter.model.image import Index
     from converter.transform.platforms import one_platform
@@ -201,7 +201,7 @@ def image_of(opened: Opened, platform: str | None) -> Image:
     return opened.whole(item)
 
 
-def subjects(opened: Opened, image: Image) -> Iterator[tuple[str, Digest]]:
+def subjects(opened: OpenedReference, image: Image) -> Iterator[tuple[str, Digest]]:
     """What the image is called by today: the digest of its manifest or ACI, and its image ID if that is another."""
     if image.original is None:
         return

@@ -18,7 +18,7 @@ from converter.stores.options import StoreOptions
 
 
 @frozen(kw_only=False)
-class Opened:
+class OpenedReference:
     """What a reference names, its root, and its source, which is open until ``reading`` is left."""
 
     reference: str
@@ -42,7 +42,7 @@ class Opened:
 
 
 @contextmanager
-def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[Opened]:
+def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[OpenedReference]:
     """Open a reference; no layer is read. Raises what ``converter.open_image`` raises."""
     location = Location.parse(reference)
     with ExitStack() as files:
@@ -50,4 +50,4 @@ def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ())
         with within(reference):
             root = source.resolve(location.name)
             item = formats.decode(source.fetch(root), source.fetch)
-        yield Opened(reference, item, root, source, store, files, aci_paths)
+        yield OpenedReference(reference, item, root, source, store, files, aci_paths)

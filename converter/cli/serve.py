@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from converter.conversion import Options
-    from converter.conversion.sync.sync_file import Entry
+    from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import Event, Report
     from converter.serving.http import LogEntry
     from converter.signing import Signing
@@ -172,14 +172,14 @@ def _folder() -> Path:
     return cache / "serve"
 
 
-def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[Entry]:
+def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.names import checked
     from converter.model.reference import Location
     from converter.serving.catalogue import PLACE
 
     for source in sources:
-        yield sync_file.Entry(source=Location.parse(source), to=PLACE, rename=checked(rename), options=options)
+        yield sync_file.SyncEntry(source=Location.parse(source), to=PLACE, rename=checked(rename), options=options)
     for path in configs:
         with within(str(path)):
             for entry in sync_file.read(read(path), options, PLACE, _no_signing, checked(rename)):

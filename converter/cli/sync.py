@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from converter.conversion import Options
     from converter.conversion.sync import Helpers
     from converter.conversion.sync.outcome import Outcome, Summary
-    from converter.conversion.sync.sync_file import Entry
+    from converter.conversion.sync.sync_file import SyncEntry
     from converter.signing import Signing
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -102,7 +102,7 @@ def command(
     return 1 if summary.failed else 0
 
 
-def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[Entry]:
+def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.names import checked
     from converter.model.reference import Location
@@ -117,7 +117,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
         raise Usage(f"{source}: no such file or directory")
     if to is None:
         raise Usage("DEST is missing: only a sync file names its destinations itself")
-    return [sync_file.Entry(source=location, to=to, rename=checked(rename), options=options)]
+    return [sync_file.SyncEntry(source=location, to=to, rename=checked(rename), options=options)]
 
 
 def _cluster(scheduler: str) -> Helpers:

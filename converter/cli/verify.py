@@ -30,7 +30,7 @@ LEVELS = {
 }
 
 if TYPE_CHECKING:
-    from converter.trust.signature import Verdict
+    from converter.trust.signature import SignatureVerdict
     from converter.verification import Judgement
     from converter.verification.proof import Proof
 
@@ -204,7 +204,7 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
         yield f"  open      {what}", YELLOW
 
 
-def _verdict(verdict: Verdict) -> tuple[str, str]:
+def _verdict(verdict: SignatureVerdict) -> tuple[str, str]:
     parts = [f"  {'good' if verdict.ok else 'not good':<9}", f"{verdict.signature.kind} ({verdict.signature.location})"]
     if verdict.signer:
         parts.append(f"by {verdict.signer}")

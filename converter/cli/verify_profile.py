@@ -53,7 +53,7 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
 
 
 @frozen(kw_only=False)
-class Result:
+class ProfileResult:
     """A profile, and how the content differs from it: the first differences, and the number of all."""
 
     found: Found
@@ -90,14 +90,14 @@ def _candidates(there: Taken, profile: str, trusted: Trusted | None, scope: Scop
     return found if trusted is not None else found[:1]
 
 
-def _closest(there: Taken, candidates: Sequence[Found]) -> Result:
+def _closest(there: Taken, candidates: Sequence[Found]) -> ProfileResult:
     """The first profile that the content has or, if it has none, the first of all."""
     results = (_compared(there, one) for one in candidates)
     first = next(results)
     return first if not first.total else next((one for one in results if not one.total), first)
 
 
-def _compared(there: Taken, found: Found) -> Result:
+def _compared(there: Taken, found: Found) -> ProfileResult:
     stated = found.profile
     config: Mapping[str, Any] | None = there.config
     transport = Location.parse(there.opened.reference).transport
@@ -107,10 +107,10 @@ def _compared(there: Taken, found: Found) -> Result:
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
     rows = compare(stated, there.contents(stated.scope), config)
     shown = tuple(islice(rows, MOST))
-    return Result(found, shown, len(shown) + sum(1 for _ in rows))
+    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows))
 
 
-def tell(reference: str, result: Result) -> None:
+def tell(reference: str, result: ProfileResult) -> None:
     """Print the result, as JSON or as text."""
     found = result.found
     document = {
@@ -139,7 +139,7 @@ def tell(reference: str, result: Result) -> None:
     show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
 
 
-def _page(reference: str, result: Result) -> str:
+def _page(reference: str, result: ProfileResult) -> str:
     from converter.cli.pages.difference import page
 
     return page((f"the profile {result.found.profile.digest}", reference), result.differences, command="verify")

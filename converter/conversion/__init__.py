@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from converter.cache import Cache, Memory
+from converter.cache import Cache, VerifiedCache
 from converter.conversion.job import Job, keeping, read, with_hosts
 from converter.conversion.options import Options
 from converter.conversion.result import LayerResult, Result, TargetResult
@@ -42,7 +42,7 @@ def convert(
     with (
         enforced(options.store.limits),
         hosts,
-        Cache(options.cache, options.cache_blobs) if options.cache else Memory() as memory,
+        Cache(options.cache, options.cache_blobs) if options.cache else VerifiedCache() as memory,
         Workers(options.threads) as workers,
         Shared(memory, workers) as shared,
     ):

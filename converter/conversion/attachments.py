@@ -27,7 +27,7 @@ MAX_DEPTH = 4
 """Signatures can be signed, and attestations attested; they are followed to this depth."""
 
 
-class Listing(Protocol):
+class ReferrerListing(Protocol):
     """Lists and fetches what refers to images: a source, or something that acts like one."""
 
     def fetch(self, descriptor: Descriptor) -> Known: ...
@@ -40,7 +40,7 @@ TRAIL = "attachments"
 
 
 @frozen(kw_only=False)
-class Attached:
+class PlannedAttachment:
     """An attachment of the source, and the plan of its copy."""
 
     attachment: Attachment
@@ -48,20 +48,20 @@ class Attached:
 
 
 @frozen(kw_only=False)
-class Found:
+class FoundAttachments:
     """What refers to an image, and a loss for each attachment that cannot be read: those do not fail the image."""
 
-    attached: tuple[Attached, ...] = ()
+    attached: tuple[PlannedAttachment, ...] = ()
     losses: tuple[Loss, ...] = ()
 
 
 @within(TRAIL)
-def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> Found:
+def find(source: ReferrerListing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> FoundAttachments:
     """Everything that refers to the subjects, directly or indirectly, each once.
 
     A listing that fails is an error, not a loss, because nobody can tell what would be lost.
     """
-    found: dict[tuple[Digest, Digest], Attached] = {}
+    found: dict[tuple[Digest, Digest], PlannedAttachment] = {}
     losses: dict[Digest, Loss] = {}
     waiting = list(subjects)
     for _ in range(depth):
@@ -72,17 +72,17 @@ def find(source: Listing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) ->
                 if key in found:
                     continue
                 try:
-                    found[key] = Attached(attachment=attachment, node=_node(source, attachment))
+                    found[key] = PlannedAttachment(attachment=attachment, node=_node(source, attachment))
                 except (Invalid, NotFound, Unsupported) as error:
                     digest = attachment.descriptor.digest
                     losses[digest] = Loss(field=f"attachments/{digest}", reason=f"it cannot be read: {error}")
                 else:
                     fresh.append(attachment.descriptor.digest)
         waiting = fresh
-    return Found(attached=tuple(found.values()), losses=tuple(losses.values()))
+    return FoundAttachments(attached=tuple(found.values()), losses=tuple(losses.values()))
 
 
-def first(other: Listing, fetch: Fetch) -> Fetch:
+def first(other: ReferrerListing, fetch: Fetch) -> Fetch:
     """Fetch from ``other`` and, if it lacks the blob, with ``fetch``; a registry shows what it lacks only when it is
     read.
     """
@@ -96,7 +96,7 @@ def first(other: Listing, fetch: Fetch) -> Fetch:
     return either
 
 
-def are_there(attached: Iterable[Attached], other: Listing) -> bool:
+def are_there(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> bool:
     """Whether each attachment, by subject and digest, is listed in another place, too."""
     wanted = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
     subjects = {subject for subject, _ in wanted}
@@ -104,12 +104,12 @@ def are_there(attached: Iterable[Attached], other: Listing) -> bool:
 
 
 def split(
-    attached: Iterable[Attached], subjects: Iterable[Digest], elsewhere: str = ""
-) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    attached: Iterable[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str = ""
+) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""
     held = set(subjects)
-    kept: list[Attached] = []
-    left: list[Attached] = []
+    kept: list[PlannedAttachment] = []
+    left: list[PlannedAttachment] = []
     for one in attached:
         if one.attachment.subject in held:
             kept.append(one)
@@ -128,7 +128,7 @@ def rendered(node: Node) -> bytes:
     return node.content.read() if isinstance(node, Copy) else forecast(node).data()
 
 
-def _node(source: Listing, attachment: Attachment) -> Node:
+def _node(source: ReferrerListing, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
         return carry(_of_docker(known, source.fetch))

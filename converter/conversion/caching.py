@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.cache.blobs import KeptBlobs
+from converter.cache.blobs import BlobFolder
 from converter.model.content import Known
 from converter.ports import Source
 from converter.stores.wrapped import WrappedSource
@@ -14,7 +14,7 @@ from converter.streams import Block
 class CachedSource(WrappedSource):
     """A source in front of which cached blobs are looked up."""
 
-    def __init__(self, source: Source, blobs: KeptBlobs) -> None:
+    def __init__(self, source: Source, blobs: BlobFolder) -> None:
         super().__init__(source)
         self._kept = blobs
 

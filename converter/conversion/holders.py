@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -19,7 +19,7 @@ from converter.stores import StoreOptions, open_sink
 class HolderSink:
     """Writes to a repository, and tells ``memory`` of each blob there; what this run saw there is not asked for."""
 
-    def __init__(self, destination: Location, store: StoreOptions, memory: Memory) -> None:
+    def __init__(self, destination: Location, store: StoreOptions, memory: VerifiedCache) -> None:
         name = ImageName.parse(destination.path)
         self._host, self._repository = name.host, name.repository
         self._memory = memory

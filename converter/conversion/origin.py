@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.conversion.attachments import Attached
+from converter.conversion.attachments import PlannedAttachment
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
@@ -27,13 +27,13 @@ KEPT = "the origin record"
 
 
 @frozen(kw_only=False)
-class Before:
+class ImageBefore:
     """An image before its conversion: its root, the part that is converted, its name, and what refers to it."""
 
     root: Descriptor
     item: Item
     fetch: Fetch
-    attached: tuple[Attached, ...]
+    attached: tuple[PlannedAttachment, ...]
     settings: Settings
     name: str
 
@@ -44,14 +44,14 @@ def place_of(destination: Location) -> str:
     return "standard output" if piped else destination.transport
 
 
-def due(before: Before, plan: Node, mode: str) -> bool:
+def due(before: ImageBefore, plan: Node, mode: str) -> bool:
     """Whether a record is due, as far as that is known before the image is written."""
     future = forecast(plan).made
     changed = future is None or future.descriptor.digest != before.root.digest
     return changed and may_be_due(before, mode)
 
 
-def may_be_due(before: Before, mode: str) -> bool:
+def may_be_due(before: ImageBefore, mode: str) -> bool:
     """Whether a record would be due if the digest changed."""
     return mode == ALWAYS or (mode != NEVER and is_signed(before))
 
@@ -68,7 +68,7 @@ def losses(place: str) -> Iterator[Loss]:
         yield Loss(field="origin", reason=reason)
 
 
-def is_signed(before: Before) -> bool:
+def is_signed(before: ImageBefore) -> bool:
     """Whether the image, or the one it was converted from, is signed."""
     if not before.attached and before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False

@@ -10,7 +10,7 @@ from converter import formats
 from converter.conversion import origin, signed
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
-from converter.conversion.selection import Chosen, with_referrers
+from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Target:
+class PlannedTarget:
     """One image to be written to one destination, under ``name``; ``remark`` is what a person should know of it."""
 
     destination: Location
     name: str
-    chosen: Chosen
+    chosen: SelectedImage
     format: Writer
     plan: Plan
     carried: Carried
@@ -49,12 +49,12 @@ class Target:
 def plan(
     destination: Location,
     sink: Sink,
-    chosen: Chosen,
+    chosen: SelectedImage,
     options: Options,
     library: Library,
     *,
     files: ExitStack | None = None,
-) -> Target:
+) -> PlannedTarget:
     """Plan one image for one destination. Nothing is written; raises LossRefused for a loss that the caller forbids.
 
     With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
@@ -85,7 +85,7 @@ def plan(
         lost = target.losses(item, chosen.settings) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))
         refuse(planned, chosen.root, options)
-        return Target(
+        return PlannedTarget(
             destination=destination,
             name=name_for(destination, chosen.name, chosen.called, chosen.root, chosen.item),
             chosen=chosen,
@@ -98,7 +98,7 @@ def plan(
 
 
 def _restored(
-    root: Node, chosen: Chosen, options: Options, library: Library, files: ExitStack | None
+    root: Node, chosen: SelectedImage, options: Options, library: Library, files: ExitStack | None
 ) -> Restored | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
     if files is None or options.compress is not None or not isinstance(root, Make):
@@ -110,7 +110,7 @@ def _restored(
     return restored(root, chosen.before, files, options.threads, finder)
 
 
-def _with_dependencies(chosen: Chosen, item: Item, library: Library) -> Chosen:
+def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> SelectedImage:
     """The image with the attachments of images that became layers of it, which only an origin record carries."""
     found = (known.descriptor for image in images(item) for layer in image.layers for known in sources(layer.content))
     below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from converter import formats
-from converter.conversion.attachments import Attached
-from converter.conversion.origin import Before
+from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.origin import ImageBefore
 from converter.conversion.result import layer_result
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, Layer, known
@@ -26,23 +26,23 @@ from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.content import remade, uncompressed
 from converter.streams.repack import find as find_packing
-from converter.streams.tar.delta import Files, Lend, described
+from converter.streams.tar.delta import FileIndex, Lend, described
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
 from converter.trust import origin
-from converter.trust.origin import LayerOrigin, Record
+from converter.trust.origin import LayerOrigin, OriginRecord
 
 MAX_DEPTH = 8
 SMALL = 64 * KIB
 """How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 
-def record(before: Before, after: Evaluated, files: ExitStack, workers: Workers) -> Attached:
+def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
     """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())
     making.documents()
-    said = Record(
+    said = OriginRecord(
         root=before.root,
         settings=before.settings,
         name=before.name,
@@ -53,7 +53,7 @@ def record(before: Before, after: Evaluated, files: ExitStack, workers: Workers)
     parts = [origin.part(content, title) for content, title in making.parts.values()]
     data = origin.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
-    return Attached(
+    return PlannedAttachment(
         attachment=Attachment(
             subject=after.done.descriptor.digest,
             descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin.ARTIFACT),
@@ -69,7 +69,7 @@ def record(before: Before, after: Evaluated, files: ExitStack, workers: Workers)
 class _Making:
     """An origin record under construction."""
 
-    def __init__(self, before: Before, after: Evaluated, files: ExitStack, workers: Workers) -> None:
+    def __init__(self, before: ImageBefore, after: Evaluated, files: ExitStack, workers: Workers) -> None:
         self._before = before
         self._after = after
         self._files = files
@@ -148,7 +148,7 @@ class _Making:
 
     def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
-        found: list[tuple[Files, Lend]] = []
+        found: list[tuple[FileIndex, Lend]] = []
         yield told
         for layer in known_layers(content):
             assert isinstance(layer.content, Known)
@@ -178,7 +178,7 @@ class _Making:
             if isinstance(layer.content, Known):
                 self._add(layer.content, "layer")
 
-    def _lent(self, tar: Blocks) -> tuple[Files, Lend]:
+    def _lent(self, tar: Blocks) -> tuple[FileIndex, Lend]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
         fd = self._temporary()
 
@@ -187,9 +187,9 @@ class _Making:
                 spool.write(fd, block)
                 yield block
 
-        return Files.of(kept()), partial(file_blocks, fd)
+        return FileIndex.of(kept()), partial(file_blocks, fd)
 
-    def _recipe(self, layer: Layer, files: Files, lend: Lend) -> tuple[Known, int]:
+    def _recipe(self, layer: Layer, files: FileIndex, lend: Lend) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
         passed = Meter()
         tar = hashed(uncompressed(layer), passed)

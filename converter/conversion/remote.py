@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from converter.conversion.job import Job, keeping, read, target_store
-from converter.conversion.planning import Target
+from converter.conversion.planning import PlannedTarget
 from converter.conversion.run import run
 from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
@@ -59,7 +59,7 @@ class Assignment:
 
 
 @frozen
-class Answer:
+class RemoteAnswer:
     """What the leaves became, in the order of the plan; never bytes.
 
     ``repository`` is the one that has them, ``fetched`` are the bytes of blobs fetched from remote sources.
@@ -79,12 +79,12 @@ class Remote(Protocol):
     fetched: int
     """Bytes of blobs that those machines have fetched from remote sources."""
 
-    def run(self, assignment: Assignment, report: Report) -> Answer:
+    def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
         """What ``perform`` returns or raises there; ``report`` is called here, and may end it by raising."""
         ...
 
 
-def perform(assignment: Assignment, shared: Shared, report: Report) -> Answer:
+def perform(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:
     """Do it on this machine. A leaf's diff_id is computed, never trusted. Raises what ``converter.convert`` raises."""
     job, leaf = assignment.job, assignment.leaf
     if leaf is None:
@@ -92,7 +92,7 @@ def perform(assignment: Assignment, shared: Shared, report: Report) -> Answer:
         made = done.tree.leaves()
         # Only documents need the facts, and those for the layer above can be long.
         every = (made[one] if isinstance(done.tree.node, Write) else _bare(made[one]) for one in leaves(done.tree.node))
-        return Answer(made=tuple(every))
+        return RemoteAnswer(made=tuple(every))
     if assignment.known is not None:
         remember(shared.memory, leaf, assignment.known)
     running = Running(jobs=1, memory=shared.memory, report=report)
@@ -103,7 +103,7 @@ def perform(assignment: Assignment, shared: Shared, report: Report) -> Answer:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
             result, _ = Threads(sink, shared.workers, running).make(leaf, ())
-    return Answer(made=(_bare(result),), repository=place_of(job)[1])
+    return RemoteAnswer(made=(_bare(result),), repository=place_of(job)[1])
 
 
 def _bare(made: Made) -> Made:
@@ -120,7 +120,7 @@ def takes_leaves(job: Job, root: Node) -> bool:
     return _travels(job) and job.destination.kind.adds_blobs and all(map(_is_of_one_blob, leaves(root)))
 
 
-def make(target: Target, job: Job, remote: Remote, report: Report) -> Evaluated:
+def make(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Evaluated:
     """Have another machine make a whole image."""
     root = target.plan.root
     nodes = leaves(root)

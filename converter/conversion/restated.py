@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from converter.conversion.attachments import Attached
+from converter.conversion.attachments import PlannedAttachment
 from converter.errors import ConverterError, Invalid
 from converter.formats.manifest import carry
 from converter.model import media_types as types
@@ -38,7 +38,7 @@ class Statement:
 
 
 def found(
-    attached: Iterable[Attached], item: Item, root: Descriptor, node: Node, fetch: Fetch
+    attached: Iterable[PlannedAttachment], item: Item, root: Descriptor, node: Node, fetch: Fetch
 ) -> tuple[tuple[Statement, ...], frozenset[Digest]]:
     """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
     places = _places(item, root, node)
@@ -56,7 +56,7 @@ def found(
 
 def attachments(
     statements: Iterable[Statement], transport: str, tree: Evaluated, before: Mapping[int, tuple[Descriptor, ...]]
-) -> Iterator[Attached]:
+) -> Iterator[PlannedAttachment]:
     """The same as attachments of what was made, in the transport's form.
 
     ``before`` are the layers of the attestations that an image already has there, by its place.
@@ -71,7 +71,7 @@ def attachments(
             for data in envelopes:
                 content = known(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
                 node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
-                yield Attached(Attachment(subject=subject.digest, descriptor=content.descriptor), node)
+                yield PlannedAttachment(Attachment(subject=subject.digest, descriptor=content.descriptor), node)
             continue
         there = before.get(place, ())
         fresh = [(data, told) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
@@ -79,7 +79,7 @@ def attachments(
             made = artifact.cosign_image(fresh, there, dsse.ENVELOPE)
             tag = artifact.tag_of(subject.digest, dsse.ENVELOPE)
             descriptor = made.original.manifest.descriptor
-            yield Attached(Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), carry(made))
+            yield PlannedAttachment(Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), carry(made))
 
 
 def image_at(tree: Evaluated, place: int) -> Descriptor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 
 from converter.conversion import attachments
-from converter.conversion.attachments import Attached
-from converter.conversion.origin import Before
+from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.origin import ImageBefore
 from converter.errors import ConverterError
 from converter.formats.aci.archive import image_id, read_manifest
 from converter.formats.aci.manifest import parse
@@ -29,10 +29,12 @@ class Restored:
     """The original ACI, and what referred to it."""
 
     node: Node
-    attached: tuple[Attached, ...]
+    attached: tuple[PlannedAttachment, ...]
 
 
-def restored(plan: Node, before: Before, files: ExitStack, jobs: int, finder: Finder | None = None) -> Restored | None:
+def restored(
+    plan: Node, before: ImageBefore, files: ExitStack, jobs: int, finder: Finder | None = None
+) -> Restored | None:
     """The file that ``plan`` would make anew, restored from the image's origin record; None if that does not give the
     same ACI.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from converter.conversion.planning import Target
+from converter.conversion.planning import PlannedTarget
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
@@ -62,7 +62,7 @@ State = Literal["written", "there", "planned"]
 class Done:
     """What became of one target: its plan as far as evaluated, and the signatures that were added."""
 
-    target: Target
+    target: PlannedTarget
     tree: Evaluated
     state: State
     signatures: Shown = ()

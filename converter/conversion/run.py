@@ -9,9 +9,9 @@ from dataclasses import replace
 from converter.conversion import attachments, origin, signed
 from converter.conversion.job import Job
 from converter.conversion.options import Options
-from converter.conversion.planning import Target, plan, refuse
+from converter.conversion.planning import PlannedTarget, plan, refuse
 from converter.conversion.result import Done
-from converter.conversion.selection import Chosen, choose, library_of
+from converter.conversion.selection import SelectedImage, choose, library_of
 from converter.conversion.shared import Shared
 from converter.conversion.signed import Shown
 from converter.conversion.targets import check
@@ -25,7 +25,7 @@ from converter.ports import Sink
 from converter.stores import StoreOptions, require_new
 from converter.streams.workers import Workers
 
-Planned = Sequence[tuple[Sink, Sequence[Target]]]
+Planned = Sequence[tuple[Sink, Sequence[PlannedTarget]]]
 """Every destination, and what is to be written there."""
 
 DISTANT = 4
@@ -52,7 +52,7 @@ def run(job: Job, shared: Shared, report: Report) -> list[Done]:
         check(job.destinations, len({image.root.digest for image in images}))
         if _planned_of_layers(job.destinations, images, options):
             hold()
-        planned: list[tuple[Sink, list[Target]]] = []
+        planned: list[tuple[Sink, list[PlannedTarget]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
             targets = [plan(destination, sink, one, options, library, files=stack) for one in images]
@@ -79,7 +79,7 @@ def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> N
         warn(Warned(str(error)))
 
 
-def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], options: Options) -> bool:
+def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImage], options: Options) -> bool:
     """Whether planning reads layers that are read again later.
 
     An ACI is one file, made from all layers; its origin record, and the check whether the image was an ACI before, read
@@ -89,7 +89,7 @@ def _planned_of_layers(places: Sequence[Location], images: Iterable[Chosen], opt
     return file and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
 
 
-def _foreseen(target: Target, job: Job, shared: Shared) -> Done:
+def _foreseen(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """What is to be done for a target, and the result as far as it is known beforehand."""
     tree = evaluate(target.plan.root, remembered(shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
@@ -151,7 +151,9 @@ def _written(planned: Planned, job: Job, shared: Shared, report: Report) -> list
     return done
 
 
-def _execution(sink: Sink, targets: Sequence[Target], options: Options, shared: Shared, report: Report) -> Execution:
+def _execution(
+    sink: Sink, targets: Sequence[PlannedTarget], options: Options, shared: Shared, report: Report
+) -> Execution:
     hosts = options.store.hosts
     distant = not shared.many and any(target.distant for target in targets)
     running = Running(
@@ -183,7 +185,7 @@ def _completed(
         yield replace(done, signatures=(*stated, *_sign(sink, done, options)))
 
 
-def _as_it_was(target: Target, tree: Evaluated, options: Options) -> Target:
+def _as_it_was(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:
     """The target with all attachments of its image, if its digest could not be known in advance and did not change.
 
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 
 from converter import formats
 from converter.conversion import attachments, origin, signed
-from converter.conversion.attachments import Attached, Found, Listing
+from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.targets import asked_for
@@ -27,7 +27,7 @@ from converter.transform.platforms import left_behind, select
 
 
 @frozen
-class Chosen:
+class SelectedImage:
     """An image of the source: its name there, its root, and the part that is converted.
 
     ``called`` is its name outside the source, from ``naming.called``; ``local`` means that opening its layers costs
@@ -38,7 +38,7 @@ class Chosen:
     root: Descriptor
     item: Item
     fetch: Fetch
-    attached: tuple[Attached, ...] = ()
+    attached: tuple[PlannedAttachment, ...] = ()
     unread: tuple[Loss, ...] = ()
     local: bool
     unpacked: bool = False
@@ -46,9 +46,9 @@ class Chosen:
     settings: Settings = field(default_factory=Settings)
 
     @property
-    def before(self) -> origin.Before:
+    def before(self) -> origin.ImageBefore:
         """The image before the conversion, as an origin record needs it."""
-        return origin.Before(
+        return origin.ImageBefore(
             root=formats.labelled(self.fetch(self.root)).descriptor,
             item=self.item,
             fetch=self.fetch,
@@ -58,7 +58,7 @@ class Chosen:
         )
 
 
-def choose(source: Source, location: Location, options: Options) -> list[Chosen]:
+def choose(source: Source, location: Location, options: Options) -> list[SelectedImage]:
     """The images to convert, read as far as the options require."""
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f"got the image {asked!r} and --all-images, want one of them")
@@ -72,12 +72,12 @@ def choose(source: Source, location: Location, options: Options) -> list[Chosen]
         read = formats.reading(source.fetch)
         whole = read(root)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
-        found = attachments.find(source, subjects(root, item)) if options.attachments else Found()
+        found = attachments.find(source, subjects(root, item)) if options.attachments else FoundAttachments()
         attached = found.attached
         if options.remove_signatures:
             attached = signed.without_signatures(attached, source.fetch)
         chosen.append(
-            Chosen(
+            SelectedImage(
                 name=one,
                 root=root,
                 item=item,
@@ -116,7 +116,7 @@ def _resolved(source: Source, name: str) -> Descriptor:
         raise NotFound(f"{error.fact}; or --all-images") from None
 
 
-def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> list[Chosen]:
+def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
     from converter.conversion.content_trust import listing
 
@@ -130,7 +130,7 @@ def _with_content_trust(chosen: list[Chosen], files: Mapping[str, bytes]) -> lis
     return found
 
 
-def with_referrers(chosen: Chosen, listing: Listing, subjects: Iterable[Digest]) -> Chosen:
+def with_referrers(chosen: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
     """The same image with what refers to the subjects in ``listing``."""
     found = attachments.find(listing, subjects)
     return replace(

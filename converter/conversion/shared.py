@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.conversion.job import Job, source_store, target_store
 from converter.events import Report
 from converter.formats.documents import remembering
@@ -22,7 +22,7 @@ from converter.streams.workers import Workers
 if TYPE_CHECKING:
     from converter.conversion.open_stores import OpenStores
     from converter.conversion.remote import Remote
-    from converter.stores.spool import Spool
+    from converter.stores.spool import BlobSpool
 
 
 class Shared:
@@ -32,13 +32,15 @@ class Shared:
     what is at a destination already is not written again. ``remote`` is the port to other machines, if they help.
     """
 
-    def __init__(self, memory: Memory, workers: Workers, *, many: bool = False, remote: Remote | None = None) -> None:
+    def __init__(
+        self, memory: VerifiedCache, workers: Workers, *, many: bool = False, remote: Remote | None = None
+    ) -> None:
         self.memory = memory
         self.workers = workers
         self.many = many
         self.remote = remote
         self._kept = ExitStack()
-        self._spool: Spool | None = None
+        self._spool: BlobSpool | None = None
         self._stores: OpenStores | None = None
         self._folders: list[Path] = []
         self._turns: dict[str, threading.Lock] = {}
@@ -123,12 +125,12 @@ class Shared:
                 self._folders += missing
             yield
 
-    def _spooled(self) -> Spool:
-        from converter.stores.spool import MOST, Spool
+    def _spooled(self) -> BlobSpool:
+        from converter.stores.spool import MOST, BlobSpool
 
         with self._lock:
             if self._spool is None:
-                self._spool = self._kept.enter_context(Spool(MOST if self.many else sys.maxsize))
+                self._spool = self._kept.enter_context(BlobSpool(MOST if self.many else sys.maxsize))
             return self._spool
 
     def _opened(self) -> OpenStores:

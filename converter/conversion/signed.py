@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from converter.conversion import attachments
-from converter.conversion.attachments import Attached
+from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.dependencies import Require
 from converter.errors import NotFound, within
 from converter.model import media_types as types
@@ -24,7 +24,7 @@ from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
     from converter.conversion.restated import Statement
-    from converter.conversion.selection import Chosen
+    from converter.conversion.selection import SelectedImage
     from converter.signing import Signing
     from converter.trust.signature import Signature
     from converter.verification import Wanted
@@ -39,7 +39,7 @@ class Carried:
     ``stated`` are signed profiles of images whose digests change, and whose content does not.
     """
 
-    attached: tuple[Attached, ...] = ()
+    attached: tuple[PlannedAttachment, ...] = ()
     losses: tuple[Loss, ...] = ()
     signatures: Shown = ()
     stated: tuple[Statement, ...] = ()
@@ -65,7 +65,7 @@ def below(wanted: Wanted | None) -> Require | None:
     return lambda source, location, root: require(source, location, root, plain, "")
 
 
-def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Attached, ...]:
+def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:
     """The attachments that are not signatures and do not refer to a removed signature."""
     from converter.trust import evidence
     from converter.trust import signature as kinds
@@ -81,13 +81,13 @@ def without_signatures(attached: Iterable[Attached], fetch: Fetch) -> tuple[Atta
 
 
 def carry(
-    chosen: Chosen,
+    chosen: SelectedImage,
     node: Node,
     there: Iterable[Made],
     transport: str,
     *,
     elsewhere: str = "",
-    profiles: Sequence[Attached] = (),
+    profiles: Sequence[PlannedAttachment] = (),
 ) -> Carried:
     """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``.
 
@@ -118,7 +118,9 @@ def carry(
     return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
 
 
-def restate(destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions) -> tuple[Attached, ...]:
+def restate(
+    destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions
+) -> tuple[PlannedAttachment, ...]:
     """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
     if not carried.stated:
         return ()
@@ -133,7 +135,7 @@ def restate(destination: Location, carried: Carried, tree: Evaluated, store: Sto
     return tuple(restated.attachments(carried.stated, destination.transport, tree, before))
 
 
-def shown(attached: Iterable[Attached]) -> Shown:
+def shown(attached: Iterable[PlannedAttachment]) -> Shown:
     """Profiles that went along, as shown to people."""
     return tuple(
         {
@@ -170,7 +172,7 @@ def add(
     sink: Sink,
     destination: Location,
     root: Descriptor,
-    kept: Iterable[Attached],
+    kept: Iterable[PlannedAttachment],
     *,
     signing: Signing,
     store: StoreOptions,
@@ -197,7 +199,7 @@ def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> 
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
 
 
-def _carried(kept: Iterable[Attached], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
+def _carried(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
     """The cosign signatures that the conversion carries along, as layers; or the attestations."""
     from converter.trust import artifact
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from converter.conversion.attachments import Attached
+from converter.conversion.attachments import PlannedAttachment
 from converter.formats.manifest import carry
 from converter.model import media_types as types
 from converter.model.content import known
@@ -31,8 +31,8 @@ _IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
 
 
 def adapted(
-    attached: Sequence[Attached], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
-) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    attached: Sequence[PlannedAttachment], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
+) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments of the images ``subjects`` as the transport stores them, and a loss for those it cannot store."""
     form = TRANSPORTS[transport].attached if transport in TRANSPORTS else ""
     if form == "beside":
@@ -45,7 +45,7 @@ def adapted(
     return _split(attached, [], f"in {transport}:")
 
 
-def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
+def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachment]:
     """The signatures of an attachment as files ``signature-N``; empty if it holds anything else."""
     if _type(one) == types.DIR_SIGNATURE:
         yield one
@@ -60,8 +60,8 @@ def _as_files(one: Attached, fetch: Fetch) -> Iterator[Attached]:
 
 
 def _as_manifests(
-    attached: Iterable[Attached], subjects: Mapping[Digest, Descriptor], fetch: Fetch
-) -> Iterator[Attached]:
+    attached: Iterable[PlannedAttachment], subjects: Mapping[Digest, Descriptor], fetch: Fetch
+) -> Iterator[PlannedAttachment]:
     """Files as manifests; cosign signatures of the same image share one manifest, and its attestations another."""
     shared: dict[tuple[Digest, str], list[tuple[bytes, Mapping[str, str]]]] = {}
     for one in attached:
@@ -79,22 +79,22 @@ def _as_manifests(
         yield _manifest(made, subject, artifact.tag_of(subject, media_type))
 
 
-def _file(subject: Digest, data: bytes) -> Attached:
+def _file(subject: Digest, data: bytes) -> PlannedAttachment:
     content = known(data, types.DIR_SIGNATURE)
-    return Attached(
+    return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=content.descriptor),
         node=Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment"),
     )
 
 
-def _manifest(made: Artifact, subject: Digest, tag: str) -> Attached:
+def _manifest(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
     descriptor = made.original.manifest.descriptor
-    return Attached(attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=carry(made))
+    return PlannedAttachment(attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=carry(made))
 
 
 def _split(
-    attached: Sequence[Attached], kept: Sequence[Attached], where: str
-) -> tuple[tuple[Attached, ...], tuple[Loss, ...]]:
+    attached: Sequence[PlannedAttachment], kept: Sequence[PlannedAttachment], where: str
+) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     left = len(attached) - len(kept)
     if not left:
         return tuple(kept), ()
@@ -102,10 +102,10 @@ def _split(
     return tuple(kept), (Loss(field="attachments", reason=f"{left} {what} no place {where}"),)
 
 
-def _type(one: Attached) -> str:
+def _type(one: PlannedAttachment) -> str:
     return one.attachment.descriptor.media_type
 
 
-def _retagged(one: Attached) -> Attached:
+def _retagged(one: PlannedAttachment) -> PlannedAttachment:
     """The attachment with only its bare tag."""
     return replace(one, attachment=replace(one.attachment, tag=one.attachment.bare_tag))

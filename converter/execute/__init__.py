@@ -21,13 +21,13 @@ from converter.model.frozen import frozen
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
-from converter.streams.blocks import Again, closing
+from converter.streams.blocks import RereadableBlocks, closing
 from converter.streams.pool import each
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers
 
 
-class KeptBlobs(Protocol):
+class BlobCache(Protocol):
     """Blobs made by earlier runs."""
 
     def find(self, descriptor: Descriptor) -> Known | None:
@@ -43,7 +43,7 @@ class Memory(Protocol):
     """What this run and earlier ones have verified and made (``converter.cache``)."""
 
     @property
-    def blobs(self) -> KeptBlobs | None:
+    def blobs(self) -> BlobCache | None:
         """Where blobs that were made are looked up and kept; None if none are kept."""
         ...
 
@@ -194,7 +194,7 @@ class Threads:
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not wanted):
-            blocks = Again(lambda: self._read(leaf), file)
+            blocks = RereadableBlocks(lambda: self._read(leaf), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
@@ -267,7 +267,7 @@ class Threads:
         kept = shelf.find(wanted) if shelf is not None else None
         if kept is None:
             return False
-        self._sink.put(Again(kept.blocks), wanted.media_type, wanted)
+        self._sink.put(RereadableBlocks(kept.blocks), wanted.media_type, wanted)
         return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:

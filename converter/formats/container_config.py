@@ -41,7 +41,7 @@ _RUN = (
 
 
 @frozen(kw_only=False)
-class Unnamed:
+class UnknownMembers:
     """Members of a configuration that no specification names, in document form."""
 
     members: Mapping[str, Any]
@@ -64,7 +64,7 @@ class Schema1:
 
 def unnamed(image: Image) -> Mapping[str, Any]:
     """The members that the image keeps of a configuration, and that no specification names."""
-    kept = image.kept(Unnamed)
+    kept = image.kept(UnknownMembers)
     return kept.members if kept else {}
 
 

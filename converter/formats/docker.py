@@ -10,7 +10,7 @@ from converter.formats import index, manifest
 from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Entry, Image, Index, Item
+from converter.model.image import Artifact, Image, Index, IndexEntry, Item
 from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
@@ -81,11 +81,11 @@ def _index_losses(item: Index) -> Iterator[Loss]:
                 yield Loss(field=f"manifests.{loss.field}", reason=loss.reason)
 
 
-def _images(item: Index) -> Iterator[Entry]:
+def _images(item: Index) -> Iterator[IndexEntry]:
     return (entry for entry in _flat(item) if not isinstance(entry.item, Artifact))
 
 
-def _flat(item: Index) -> Iterator[Entry]:
+def _flat(item: Index) -> Iterator[IndexEntry]:
     for entry in item.entries:
         if isinstance(entry.item, Index):
             yield from _flat(entry.item)

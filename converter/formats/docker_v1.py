@@ -45,7 +45,7 @@ _OF_THE_STEP = frozenset(("id", "parent", "throwaway", "created", "author", "com
 
 
 @frozen
-class Step:
+class Schema1Step:
     """One row of a manifest: a build step and the blob it produced."""
 
     digest: Digest
@@ -93,7 +93,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         created=read.created,
         author=read.author,
         foreign={
-            "docker": container_config.Unnamed(base),
+            "docker": container_config.UnknownMembers(base),
             name: container_config.Schema1(
                 name=or_empty(document, "name", str), tag=or_empty(document, "tag", str), id=steps[-1].id
             ),
@@ -131,7 +131,7 @@ def losses(_item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
     return ()
 
 
-def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
+def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     """The rows of a manifest, base first, each ID once; raises Invalid if they form no chain."""
     layers, history = lenient(document, "fsLayers", list), lenient(document, "history", list)
     if not layers or len(layers) != len(history):
@@ -141,14 +141,14 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Step, ...]:
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
-            step = Step(digest=_blob(layer), compatibility=_compatibility(row))
+            step = Schema1Step(digest=_blob(layer), compatibility=_compatibility(row))
             if not _ID.fullmatch(step.id):
                 raise Invalid(f'invalid id "{step.id[:80]}": expected 64 lower-case hex digits')
         steps.append(step)
     return tuple(reversed(_chain(steps)))
 
 
-def _chain(steps: Sequence[Step]) -> list[Step]:
+def _chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
     """The same steps, newest first, without repetitions in a row, of which the oldest stays."""
     if steps[-1].parent:
         raise Invalid(f'the base layer has a parent, "{steps[-1].parent[:80]}"')
@@ -169,7 +169,7 @@ def _same(item: Image, read: Image) -> bool:
     return replace(item, foreign=read.foreign, notes=read.notes, original=read.original) == read
 
 
-def _descriptor(step: Step) -> Descriptor:
+def _descriptor(step: Schema1Step) -> Descriptor:
     # Schema 1 states no sizes, and every blob of its time was gzip; only the bytes say what a blob really is.
     return Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)
 
@@ -186,7 +186,7 @@ def _compatibility(row: Any) -> dict[str, Any]:
     return members
 
 
-def _history(step: Step) -> History:
+def _history(step: Schema1Step) -> History:
     command = lenient(lenient(step.compatibility, "container_config", dict), "Cmd", list)
     return History(
         created=or_empty(step.compatibility, "created", str),

@@ -14,7 +14,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 
 
-class Sound(Protocol):
+class SoundDocuments(Protocol):
     """The documents already found to be sound, in earlier runs or in this one."""
 
     def is_sound(self, digest: Digest, kind: str) -> bool: ...
@@ -22,11 +22,11 @@ class Sound(Protocol):
     def learn_sound(self, digest: Digest, kind: str) -> None: ...
 
 
-_REMEMBERED: ContextVar[Sound | None] = ContextVar("sound documents", default=None)
+_REMEMBERED: ContextVar[SoundDocuments | None] = ContextVar("sound documents", default=None)
 
 
 @contextmanager
-def remembering(sound: Sound) -> Iterator[None]:
+def remembering(sound: SoundDocuments) -> Iterator[None]:
     """Skip the check of documents known to be sound, and record new ones: a schema's validator is slow to start."""
     token = _REMEMBERED.set(sound)
     try:

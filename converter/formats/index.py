@@ -25,7 +25,7 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import dump
 from converter.model.frozen import frozen
-from converter.model.image import REFERENCE, Entry, Index, Item, Original
+from converter.model.image import REFERENCE, Index, IndexEntry, Item, Original
 from converter.plan import Made, Node, Write
 
 
@@ -33,7 +33,7 @@ def decode(root: Known, format_name: str, kind: str) -> Index:
     """Read the entries of an index, but not what they name."""
     document = read_document(root, kind)
     return Index(
-        entries=tuple(Entry(descriptor=each) for each in descriptors(document, "manifests")),
+        entries=tuple(IndexEntry(descriptor=each) for each in descriptors(document, "manifests")),
         annotations=document.get("annotations") or {},
         original=Original(format=format_name, manifest=root),
     )

@@ -120,7 +120,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         created=read.created,
         author=read.author,
         annotations=document.get("annotations") or {},
-        foreign={"docker": container_config.Unnamed(read.rest)} if read.rest else {},
+        foreign={"docker": container_config.UnknownMembers(read.rest)} if read.rest else {},
         original=Original(format=format_name, manifest=root, config=stored),
     )
 

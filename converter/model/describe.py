@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from converter.model.content import Content, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Attachment, Entry, History, Image, Index, Item, Original, RunConfig
+from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 
 Document = dict[str, Any]
@@ -78,7 +78,7 @@ def artifact(item: Artifact) -> Document:
     )
 
 
-def entry(item: Entry) -> Document:
+def entry(item: IndexEntry) -> Document:
     """One entry of an index."""
     return {"descriptor": descriptor(item.descriptor)} | _told(item=_item(item.item) if item.item else None)
 

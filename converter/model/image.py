@@ -145,7 +145,7 @@ class Artifact:
 
 
 @frozen
-class Entry:
+class IndexEntry:
     """One entry of an index; ``item`` is None until what the descriptor names has been read."""
 
     descriptor: Descriptor
@@ -156,7 +156,7 @@ class Entry:
 class Index:
     """Several images under one name, usually one per platform."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[IndexEntry, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     original: Original | None = None
 

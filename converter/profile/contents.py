@@ -11,7 +11,7 @@ from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
 from converter.streams.tar import fields
-from converter.streams.tar.listing import Listing
+from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.node import Node, unpacked
 from converter.streams.tar.records import Records
 
@@ -51,7 +51,7 @@ class Scope:
 class Contents:
     """The files in order, kept on disk: memory holds their paths only. A context manager, which deletes them."""
 
-    def __init__(self, listing: Listing, scope: Scope) -> None:
+    def __init__(self, listing: TreeListing, scope: Scope) -> None:
         self.scope = scope
         self._records = Records()
         covers = scope.covers()

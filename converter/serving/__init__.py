@@ -21,7 +21,7 @@ from converter.serving.registry import Registry
 from converter.serving.responses import TEXT, Request, Response, refusal
 
 if TYPE_CHECKING:
-    from converter.conversion.sync.sync_file import Entry
+    from converter.conversion.sync.sync_file import SyncEntry
     from converter.serving.http import LogEntry
 
 PORT = 5000
@@ -56,7 +56,7 @@ class Server:
 
     def __init__(
         self,
-        entries: Iterable[Entry],
+        entries: Iterable[SyncEntry],
         settings: Settings,
         options: Options | None = None,
         *,

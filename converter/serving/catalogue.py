@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from converter.conversion.job import Job, source_store
 from converter.conversion.sync.jobs import Unlisted, jobs
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, silent
 from converter.model.digest import Digest
@@ -33,7 +33,7 @@ PATIENCE = 5.0
 class Registry:
     """A registry, or the part of one below a prefix, of which any repository may be asked for."""
 
-    entry: Entry
+    entry: SyncEntry
 
     @property
     def host(self) -> str:
@@ -56,7 +56,7 @@ class Catalogue:
 
     def __init__(
         self,
-        entries: Iterable[Entry],
+        entries: Iterable[SyncEntry],
         report: Report = silent,
         *,
         patience: float = PATIENCE,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from converter.cache import Cache, Memory
+from converter.cache import Cache, VerifiedCache
 from converter.conversion import Options, signed
 from converter.conversion.job import Job, source_store, with_hosts
 from converter.conversion.result import Done
@@ -77,7 +77,7 @@ class Resolved:
 class _Into(Shared):
     """Runs a job whose image goes into the store, whatever its destination is."""
 
-    def __init__(self, memory: Memory, workers: Workers, sink: ImageStoreSink) -> None:
+    def __init__(self, memory: VerifiedCache, workers: Workers, sink: ImageStoreSink) -> None:
         super().__init__(memory, workers)
         self._sink = sink
 
@@ -261,7 +261,7 @@ class Conversions:
             enforced(options.store.limits),
             within(str(job.source)),
             _system(),
-            Cache(cache, self._options.cache_blobs) if cache else Memory() as memory,
+            Cache(cache, self._options.cache_blobs) if cache else VerifiedCache() as memory,
             _Into(memory, self._workers, sink) as shared,
         ):
             return run(job, shared, self._report)

@@ -32,7 +32,7 @@ __all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign
 
 
 @frozen
-class Subject:
+class SigningSubject:
     """What is to be signed: an image's root and its name. ``time`` of signing is in seconds since 1970."""
 
     root: Descriptor
@@ -45,7 +45,7 @@ class Subject:
         return Claim(digest=self.root.digest, identity=str(self.name))
 
 
-def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
+def as_artifact(maker: Maker, subject: SigningSubject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
     """Sign an image; returns the signature as a manifest, and its tag, empty for a referrer.
 
     ``before`` are the layers of existing cosign signatures: all share one manifest.
@@ -56,7 +56,7 @@ def as_artifact(maker: Maker, subject: Subject, before: Sequence[Descriptor]) ->
     return artifact.simple_signing(maker.message(subject.claim, subject.time), subject.root), ""
 
 
-def as_file(maker: Maker, subject: Subject) -> bytes:
+def as_file(maker: Maker, subject: SigningSubject) -> bytes:
     """Sign an image; returns the signature as the content of a file ``signature-N``."""
     if isinstance(maker, CosignKey):
         return artifact.sigstore_file(*maker.sign(subject.claim, subject.time))
@@ -80,14 +80,14 @@ class Signing:
         """Seconds since 1970."""
         return int(time.time()) if self.epoch is None else self.epoch
 
-    def subject(self, root: Descriptor, name: ImageName | None) -> Subject:
+    def subject(self, root: Descriptor, name: ImageName | None) -> SigningSubject:
         """What is to be signed. Raises Usage if the image has no name, Unsupported for one of schema 1."""
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
             raise Unsupported("cannot sign a schema 1 manifest: convert it to schema 2 or OCI first")
         if name is None:
             options = "--identity NAME:TAG, or --sign-identity where it is made"
             raise Usage(f"the image has no name to sign: add {options}")
-        return Subject(root=root, name=name.tagged(), time=self.time)
+        return SigningSubject(root=root, name=name.tagged(), time=self.time)
 
 
 @frozen
@@ -135,7 +135,7 @@ def sign(
 
 
 def attach(
-    sink: Sink, makers: Iterable[Maker], subject: Subject, before: Iterable[Descriptor] = ()
+    sink: Sink, makers: Iterable[Maker], subject: SigningSubject, before: Iterable[Descriptor] = ()
 ) -> tuple[Signed, ...]:
     """Put signatures as manifests into a sink that has the image or is to receive it too.
 
@@ -156,7 +156,7 @@ def attach(
     return tuple(made)
 
 
-def attach_files(sink: Sink, makers: Iterable[Maker], subject: Subject) -> tuple[Signed, ...]:
+def attach_files(sink: Sink, makers: Iterable[Maker], subject: SigningSubject) -> tuple[Signed, ...]:
     """The same for a sink that stores signatures as files: ``dir:``."""
     made = []
     for maker in makers:
@@ -190,12 +190,12 @@ def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
         return source.resolve("").digest
 
 
-def _in_directory(folder: Path, there: Digest, maker: Maker, subject: Subject) -> Signed:
+def _in_directory(folder: Path, there: Digest, maker: Maker, subject: SigningSubject) -> Signed:
     path = beside.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
     return _signed(maker, path.name, subject)
 
 
-def _aside(lookaside: Path, maker: Maker, subject: Subject) -> Signed:
+def _aside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
     if isinstance(maker, CosignKey):
         raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
     path = beside.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
@@ -223,6 +223,6 @@ def _beside(known: Known, target: Location, maker: Maker, store: StoreOptions) -
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
 
 
-def _signed(maker: Maker, location: str, subject: Subject) -> Signed:
+def _signed(maker: Maker, location: str, subject: SigningSubject) -> Signed:
     kind = kinds.COSIGN if isinstance(maker, CosignKey) else kinds.SIMPLE_SIGNING
     return Signed(kind=kind, location=location, covers=str(subject.root.digest), identity=str(subject.name))

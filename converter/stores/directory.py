@@ -31,7 +31,7 @@ from converter.stores.disk import regular_size
 from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
-from converter.stores.oci_layout import Additions, Attached
+from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs
 
@@ -110,12 +110,12 @@ class DirectoryImage:
         yield from self._listed.to(subject)
 
     @cached_property
-    def _listed(self) -> Attached:
+    def _listed(self) -> LayoutReferrers:
         entries: tuple[Descriptor, ...] = ()
         if self._medium.size(ATTACHMENTS) is not None:
             data = self._medium.read_document(ATTACHMENTS)
             entries = oci_index.entries(oci_index.read_index(data, self._limits, place=ATTACHMENTS), place=ATTACHMENTS)
-        return Attached(entries, lambda entry: self.fetch(entry).read(self._limits))
+        return LayoutReferrers(entries, lambda entry: self.fetch(entry).read(self._limits))
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, str]) -> Known:

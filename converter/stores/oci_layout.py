@@ -22,7 +22,7 @@ from converter.model.problems import STRICT, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
-from converter.stores.media import Medium, Target, blob_name
+from converter.stores.media import Medium, MediumTarget, blob_name
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
@@ -75,7 +75,7 @@ class OciLayout:
             with problems.at(INDEX, missing="oci/layout-index"):
                 self.index = oci_index.read_index(medium.read_document(INDEX), limits, problems)
             self.entries = oci_index.entries(self.index, problems)
-            self.attached = Attached(self.entries, lambda entry: self.fetch(entry).read(limits))
+            self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read(limits))
         except BaseException:
             medium.close()
             raise
@@ -167,7 +167,7 @@ def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
     return found
 
 
-class Attached:
+class LayoutReferrers:
     """Which entries refer to others; ``read`` fetches their documents on first use, for all threads once."""
 
     def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
@@ -220,7 +220,7 @@ class OciSink:
 
     accepts: frozenset[str] = frozenset()
 
-    def __init__(self, target: Target, limits: Limits, *, ordered: bool = False) -> None:
+    def __init__(self, target: MediumTarget, limits: Limits, *, ordered: bool = False) -> None:
         self.ordered = ordered
         self._target = target
         self._limits = limits

@@ -20,7 +20,7 @@ MOST = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""
 
 
-class Spool:
+class BlobSpool:
     """Any number of threads may read; a blob is fetched whole, and verified, before any of it is passed on.
 
     ``fetched`` counts the bytes that came from sources.
@@ -71,7 +71,7 @@ class SharedSource(WrappedSource):
     After ``hold``, blobs go through the spool; until then they are read directly.
     """
 
-    def __init__(self, source: Source, spool: Spool, *, holding: bool = False) -> None:
+    def __init__(self, source: Source, spool: BlobSpool, *, holding: bool = False) -> None:
         super().__init__(source)
         self._spool = spool
         self._holding = holding

@@ -18,7 +18,7 @@ COPY_BLOCK = 256 * KIB
 
 
 @frozen(kw_only=False)
-class Again:
+class RereadableBlocks:
     """Blocks that can be read again from their start, as a registry that loses an upload requires.
 
     ``file`` is one that holds exactly them, if a target may share it.

@@ -20,7 +20,7 @@ from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
-from converter.streams.tar.links import File, Link, Links
+from converter.streams.tar.links import Link, LinkedFile, Links
 from converter.streams.tar.names import clean, contained, parent, shown
 from converter.streams.tar.rename import localised, prefixed
 from converter.streams.tar.scan import entries
@@ -169,7 +169,7 @@ class _Squash:
         links.descend()
 
     def _link(
-        self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: File | None
+        self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: LinkedFile | None
     ) -> Iterator[Block]:
         target = contained(clean(entry.linkname))
         here = winners.is_file(target) and target != entry.name

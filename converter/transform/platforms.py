@@ -9,7 +9,7 @@ from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import REFERENCE, Entry, Image, Index, Item
+from converter.model.image import REFERENCE, Image, Index, IndexEntry, Item
 from converter.model.limits import in_force
 from converter.model.loss import Loss
 from converter.model.platform import ALL, Platform, choose
@@ -109,12 +109,12 @@ def _counted(read: Read) -> Read:
     return counting
 
 
-def flattened(item: Index, read: Read) -> list[Entry]:
+def flattened(item: Index, read: Read) -> list[IndexEntry]:
     """The entries of an index and of those nested in it; each nested index counts once, however often it is named.
 
     Together they may have no more JSON values than one document may have.
     """
-    flat: list[Entry] = []
+    flat: list[IndexEntry] = []
     seen: set[Digest] = set()
 
     def add(index: Index, depth: int) -> None:
@@ -141,7 +141,7 @@ _LEAST_VALUES = 4
 """An entry of an index, and its three required members."""
 
 
-def _platform(entry: Entry, read: Read) -> Platform | None:
+def _platform(entry: IndexEntry, read: Read) -> Platform | None:
     """The platform of an entry, from its configuration where the index does not state it."""
     if entry.descriptor.platform is not None or entry.descriptor.artifact_type:
         return entry.descriptor.platform
@@ -149,5 +149,5 @@ def _platform(entry: Entry, read: Read) -> Platform | None:
     return item.platform if isinstance(item, Image) else None
 
 
-def _read(entry: Entry, read: Read) -> Item:
+def _read(entry: IndexEntry, read: Read) -> Item:
     return entry.item if entry.item is not None else read(entry.descriptor)

@@ -16,14 +16,14 @@ from converter.trust import dsse, rekor
 from converter.trust.certificates import der, load_der
 from converter.trust.cosign import by_certificate, no_key
 from converter.trust.keys import Key, signed
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, joined
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"
 """The prefix of the media types of all versions."""
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify a bundle, which signs a statement or the manifest's own bytes. Raises Untrusted, Invalid."""
     bundle = load_object(signature.data)
     if not member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
@@ -39,7 +39,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     raw = decoded(member(message, "signature", str), "the signature")
     key, signer = _maker(bundle, raw, found.manifest, trusted)
     note = joined(trusted.check_nameless(), _unasked(bundle, trusted))
-    return Verdict(signature=signature, ok=True, signer=signer, key=key.source, reason=note)
+    return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=note)
 
 
 def predicate_of(data: bytes) -> str:

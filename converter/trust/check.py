@@ -9,7 +9,7 @@ from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notation, openpgp
 from converter.trust import signature as kinds
 from converter.trust.claim import ATOMIC, Claim
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted
 
 ONE_VERDICT = {
@@ -22,12 +22,12 @@ ONE_VERDICT = {
 }
 
 
-def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     """One or more verdicts for each signature, in order. The content of a signature never makes it raise."""
     return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
 
 
-def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     """The verdicts of one signature."""
     try:
         if signature.kind == kinds.SIMPLE_SIGNING:
@@ -37,25 +37,27 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[V
         return (_verify(signature, found, trusted),)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
-        return (Verdict(signature=signature, ok=False, broken=broken, reason=str(error)),)
+        return (SignatureVerdict(signature=signature, ok=False, broken=broken, reason=str(error)),)
 
 
-def _verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def _verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     if signature.media_type.startswith(bundle.MEDIA_TYPE):
         return bundle.verify(signature, found, trusted)
     return ONE_VERDICT[signature.kind](signature, found, trusted)
 
 
-def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     if found.file is None:
         raise Untrusted("the signature covers a file, and this image is not one (only aci: is)")
     return tuple(
-        Verdict(signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem)
+        SignatureVerdict(
+            signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem
+        )
         for one in openpgp.detached(signature.data, found.file(), trusted)
     )
 
 
-def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Verdict, ...]:
+def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     """Verify a claim in a signed message (containers-signature(5)), which is parsed only then.
 
     One verdict per signer. Raises Untrusted, Invalid.
@@ -65,7 +67,7 @@ def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Ver
     trusted.check_digest(found, claim.digest)
     note = replace(trusted, rule=trusted.rule.with_tags()).check_name(found, claim.identity)
     return tuple(
-        Verdict(
+        SignatureVerdict(
             signature=signature,
             ok=not one.problem,
             signer=one.fingerprint,

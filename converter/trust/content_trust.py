@@ -19,7 +19,7 @@ from converter.model.frozen import frozen
 from converter.model.members import decoded, member, objects
 from converter.model.reference import TITLE
 from converter.trust.keys import Key, jws_signed, load, signed
-from converter.trust.signature import CONTENT_TRUST, Signature, Verdict
+from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict
 from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most
 
@@ -32,14 +32,14 @@ _METHODS = {"ecdsa": "ES256", "rsapss": "PS256", "rsapkcs1v15": "RS256"}
 
 
 @frozen
-class Target:
+class SignedTarget:
     """What a tag stands for: digests by algorithm, and the manifest's length in bytes."""
 
     hashes: Mapping[str, str]
     length: int
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify a targets document, up to one of the caller's keys.
 
     These documents do not name the repository: the caller chose it by choosing the root. Raises Untrusted, Invalid.
@@ -59,7 +59,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
         raise Untrusted(f'the tag "{tag}" is not among the signed targets')
     if target.length != len(found.manifest) or not _same(target.hashes, found.manifest):
         raise Untrusted(f'the signed target of tag "{tag}" is another manifest than {found.descriptor.digest}')
-    return Verdict(
+    return SignatureVerdict(
         signature=signature,
         ok=True,
         signer=source.fingerprint,
@@ -180,12 +180,12 @@ def _key(name: str, row: dict[str, Any]) -> Key:
     return load(decoded(public, "a key"))
 
 
-def _targets(body: dict[str, Any]) -> dict[str, Target]:
+def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
     found = {}
     for name, row in member(body, "targets", dict).items():
         hashes = member(expect(row, dict, "targets"), "hashes", dict)
         texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
-        found[name] = Target(hashes=texts, length=member(row, "length", int))
+        found[name] = SignedTarget(hashes=texts, length=member(row, "length", int))
     return found
 
 

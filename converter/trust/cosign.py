@@ -12,7 +12,7 @@ from converter.trust.certificates import der, load_pem, subject
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signed
 from converter.trust.rekor import Logged
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, at_most, joined
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CERTIFICATE = "dev.sigstore.cosign/certificate"
 CHAIN = "dev.sigstore.cosign/chain"
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify the payload's signature, and only then parse its claim. Raises Untrusted, Invalid."""
     raw = decoded(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
@@ -33,7 +33,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     claim = Claim.parse(signature.payload, COSIGN)
     trusted.check_digest(found, claim.digest)
     note = joined(trusted.check_name(found, claim.identity), unlogged(signature, trusted))
-    return Verdict(signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note)
+    return SignatureVerdict(
+        signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note
+    )
 
 
 def maker(

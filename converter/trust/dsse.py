@@ -14,7 +14,7 @@ from converter.model.limits import Limits
 from converter.model.members import decoded, lenient, member, objects, or_empty
 from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, at_most, joined
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
@@ -43,7 +43,7 @@ def pae(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
     payload = signed(signature, trusted)
     verdict = judged(signature, payload, found, trusted)
@@ -72,7 +72,7 @@ def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
     return kind, payload, [decoded(member(row, "sig", str), "a signature") for row in rows]
 
 
-def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> Verdict:
+def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
     if payload.kind != STATEMENT:
         raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
@@ -93,7 +93,7 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
         note = joined(found.content(statement), note)
     if predicate != SIGN:
         note = joined(f"states {predicate}", note)
-    return Verdict(
+    return SignatureVerdict(
         signature=signature,
         ok=True,
         signer=payload.signer,

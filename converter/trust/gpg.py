@@ -23,7 +23,7 @@ _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
 
 
 @frozen
-class Good:
+class GoodSignature:
     """A good signature: the key that made it, the certificate's primary key, and when it was made."""
 
     key: str
@@ -36,7 +36,7 @@ def available() -> bool:
     return shutil.which("gpg") is not None
 
 
-def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool) -> tuple[Good, ...]:
+def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool) -> tuple[GoodSignature, ...]:
     """The signatures of a file that are good at the time ``at``. ``keyring``: certificates, not armoured."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file = Path(folder, "signature")
@@ -44,7 +44,7 @@ def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak:
         return _good(_run(folder, keyring, at, ["--verify", str(file), path], weak=weak))
 
 
-def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple[bytes, tuple[Good, ...]]:
+def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple[bytes, tuple[GoodSignature, ...]]:
     """A message's content, and those of its signatures that are good at the time ``at``; raises Untrusted."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file, out = Path(folder, "message"), Path(folder, "content")
@@ -76,7 +76,7 @@ def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak:
     return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
 
 
-def _good(status: list[str]) -> tuple[Good, ...]:
+def _good(status: list[str]) -> tuple[GoodSignature, ...]:
     return tuple(_valid(group) for group in _groups(status) if _is_good(group))
 
 
@@ -96,7 +96,7 @@ def _is_good(group: dict[str, list[str]]) -> bool:
     return _GOOD in group and len(group.get(_VALID, ())) >= 10 and not _BAD & group.keys()
 
 
-def _valid(group: dict[str, list[str]]) -> Good:
+def _valid(group: dict[str, list[str]]) -> GoodSignature:
     fields = group[_VALID]
     created = datetime.fromtimestamp(int(fields[2]), UTC)
-    return Good(key=fields[0].lower(), certificate=fields[9].lower(), created=created)
+    return GoodSignature(key=fields[0].lower(), certificate=fields[9].lower(), created=created)

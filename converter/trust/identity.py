@@ -25,7 +25,7 @@ AS_ASKED = "as-asked"
 
 
 @frozen
-class Rule:
+class IdentityRule:
     """How names are compared; ``reference``, ``prefix`` and ``signed_prefix`` are for the rules that have them."""
 
     kind: str = AS_SIGNED
@@ -33,7 +33,7 @@ class Rule:
     prefix: str = ""
     signed_prefix: str = ""
 
-    def with_tags(self) -> Rule:
+    def with_tags(self) -> IdentityRule:
         """The same rule for simple signing, a kind of signature whose names always have tags."""
         return replace(self, kind=AS_ASKED) if self.kind == AS_SIGNED else self
 

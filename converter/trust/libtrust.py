@@ -15,7 +15,7 @@ from converter.model.document import expect, load_object
 from converter.model.members import member, optional
 from converter.trust.certificates import load_x5c, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, at_most
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vouches for"
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify one signature (``signature.data``, its JSON object) of the manifest that embeds it.
 
     Raises Invalid if it is broken, so that the manifest is not what its signer signed; Untrusted if it is good, but no
@@ -43,7 +43,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     maker, signer = _trusted(key, chain, trusted)
     name = signed_name(payload)
     note = trusted.check_name(found, name) if name else trusted.check_nameless()
-    return Verdict(signature=signature, ok=True, signer=signer, key=maker.source, identity=name, reason=note)
+    return SignatureVerdict(signature=signature, ok=True, signer=signer, key=maker.source, identity=name, reason=note)
 
 
 def signed_name(payload: bytes) -> str:

@@ -18,7 +18,7 @@ from converter.model.members import member, only
 from converter.trust import cose, notation_chain
 from converter.trust.certificates import load_der, load_x5c, subject
 from converter.trust.keys import jws_signed
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.times import expiry_of, moment
 from converter.trust.trusted import Subject, Trusted, at_most
 
@@ -46,7 +46,7 @@ class Envelope:
     chain: list[Certificate]
 
 
-def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
+def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify an envelope up to a trusted root, and only then read its descriptor. Raises Untrusted, Invalid."""
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
@@ -59,7 +59,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> Verdict:
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
     note = trusted.check_nameless()
-    return Verdict(signature=signature, ok=True, signer=subject(envelope.chain[0]), key=key.source, reason=note)
+    return SignatureVerdict(
+        signature=signature, ok=True, signer=subject(envelope.chain[0]), key=key.source, reason=note
+    )
 
 
 def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:

@@ -63,7 +63,7 @@ class LayerOrigin:
 
 
 @frozen
-class Record:
+class OriginRecord:
     """The content of a record.
 
     ``root`` is the original's, ``name`` the one that it had at its source; ``attachments`` are those of the original
@@ -81,7 +81,7 @@ class Record:
 class Evidence:
     """A record that was found, and the descriptors of its parts by digest."""
 
-    record: Record
+    record: OriginRecord
     descriptor: Descriptor
     parts: Mapping[Digest, Descriptor]
 
@@ -97,7 +97,7 @@ def part(content: Known, title: str) -> Descriptor:
     return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})
 
 
-def document(record: Record) -> bytes:
+def document(record: OriginRecord) -> bytes:
     """The config of the artifact."""
     members = {
         "version": VERSION,
@@ -154,14 +154,14 @@ def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     return Evidence(record=parse(text), descriptor=descriptor, parts=parts)
 
 
-def parse(data: bytes) -> Record:
+def parse(data: bytes) -> OriginRecord:
     """Read the config of a record; raises Invalid."""
     said = load_object(data)
     if member(said, "version", int) != VERSION:
         raise Invalid(f"unsupported version {said['version']} of an origin record: expected {VERSION}")
     settings = member(said, "settings", dict)
     _at_most(member(settings, "platforms", list), "platforms")
-    return Record(
+    return OriginRecord(
         root=Descriptor.from_json(said.get("root")),
         settings=Settings.from_json(settings),
         name=member(settings, "called", str),

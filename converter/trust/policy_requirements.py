@@ -16,7 +16,7 @@ from converter.model.frozen import frozen
 from converter.model.members import decoded, member, only
 from converter.model.reference import COMPONENT, ImageName
 from converter.trust import identity
-from converter.trust.identity import MATCH_DIGEST_OR_EXACT, Rule
+from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule
 
 ACCEPT, REJECT = "insecureAcceptAnything", "reject"
 SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
@@ -61,7 +61,7 @@ class Requirement:
     keys: tuple[File, ...] = ()
     authority: Authority | None = None
     logs: tuple[File, ...] = ()
-    rule: Rule = field(default_factory=lambda: Rule(kind=MATCH_DIGEST_OR_EXACT))
+    rule: IdentityRule = field(default_factory=lambda: IdentityRule(kind=MATCH_DIGEST_OR_EXACT))
     unmet: str = ""
 
 
@@ -139,8 +139,8 @@ def _pki(value: dict[str, Any], read: Read) -> Authority:
     )
 
 
-def _identity(row: dict[str, Any]) -> Rule:
-    return rule_of(row) if "signedIdentity" in row else Rule(kind=MATCH_DIGEST_OR_EXACT)
+def _identity(row: dict[str, Any]) -> IdentityRule:
+    return rule_of(row) if "signedIdentity" in row else IdentityRule(kind=MATCH_DIGEST_OR_EXACT)
 
 
 def _text(value: dict[str, Any], name: str) -> str:
@@ -172,25 +172,25 @@ _PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_R
 _PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
 
 
-def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> Rule:
+def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:
     """The rule for names in a requirement; raises Invalid."""
     value = member(row, name, dict)
     kind = member(value, "type", str)
     if kind in _PLAIN:
         only(value, ("type",), kind)
-        return Rule(kind=kind)
+        return IdentityRule(kind=kind)
     if kind == identity.EXACT_REFERENCE:
         only(value, ("type", "dockerReference"), kind)
         exact = ImageName.parse_signed(member(value, "dockerReference", str))
         if not (exact.tag or exact.digest):
             raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
-        return Rule(kind=kind, reference=str(exact))
+        return IdentityRule(kind=kind, reference=str(exact))
     if kind == identity.EXACT_REPOSITORY:
         only(value, ("type", "dockerRepository"), kind)
-        return Rule(kind=kind, reference=ImageName.parse_signed(member(value, "dockerRepository", str)).name)
+        return IdentityRule(kind=kind, reference=ImageName.parse_signed(member(value, "dockerRepository", str)).name)
     if kind == identity.REMAP:
         only(value, ("type", "prefix", "signedPrefix"), kind)
-        return Rule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
+        return IdentityRule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
     raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
 
 

@@ -43,7 +43,7 @@ class Signature:
 
 
 @frozen
-class Verdict:
+class SignatureVerdict:
     """The result of verifying one signer's signature.
 
     ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is

@@ -15,7 +15,7 @@ from converter.model.limits import in_force
 from converter.model.reference import ImageName
 from converter.trust.certificates import Roots, subject
 from converter.trust.claim import digest_matches
-from converter.trust.identity import ANY, Rule
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Key
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Trusted:
     keyrings: Sequence[Keyring] = ()
     roots: Sequence[Roots] = ()
     logs: Sequence[Key] = ()
-    rule: Rule = field(default_factory=Rule)
+    rule: IdentityRule = field(default_factory=IdentityRule)
     strict_name: bool = False
     weak: bool = False
 

@@ -71,13 +71,13 @@ def validate_image(
     # Imported here, since documents need no stores.
     from converter.model.reference import Location
     from converter.stores import StoreOptions
-    from converter.validate.blobs import Blobs
+    from converter.validate.blobs import BlobReader
     from converter.validate.examination import examine
     from converter.validate.findings import Findings
 
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
-    blobs = Blobs(findings, options.limits, report, local=location.transport != "docker")
+    blobs = BlobReader(findings, options.limits, report, local=location.transport != "docker")
     with enforced(options.limits):
         kind = examine(location, replace(options, problems=findings), blobs)
     return Verdict(kind=kind, findings=findings.all())
@@ -87,13 +87,13 @@ def validate_source(
     source: Source, name: str = "", profile: Profile = "compat", *, limits: Limits = DEFAULT, report: Report = silent
 ) -> Verdict:
     """The same for an image in an open source; the files of the source's own format are not examined."""
-    from converter.validate.blobs import Blobs
+    from converter.validate.blobs import BlobReader
     from converter.validate.examination import examine_source
     from converter.validate.findings import Findings
 
     findings = Findings(profile)
     with enforced(limits):
-        kind = examine_source(source, name, Blobs(findings, limits, report, local=source.local))
+        kind = examine_source(source, name, BlobReader(findings, limits, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
 
 

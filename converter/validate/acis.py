@@ -13,10 +13,10 @@ from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
-from converter.streams.tar.aci import Contents
+from converter.streams.tar.aci import AciEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import MANIFEST, clean, shown
-from converter.validate.blobs import Blobs, Failed, Passing, failing, telling
+from converter.validate.blobs import BlobReader, Passing, StreamFailed, failing, finding_reporter
 from converter.validate.findings import Findings
 from converter.validate.tars import scan
 
@@ -25,21 +25,21 @@ ARCHIVE = "archive"
 _FORMAT = "aci/archive-format"
 
 
-def check_aci(raw: Open, blobs: Blobs) -> None:
+def check_aci(raw: Open, blobs: BlobReader) -> None:
     """Find everything wrong with one image, whose file ``raw`` opens."""
     with blobs.reading(raw, ARCHIVE) as passing:
         _archive(passing, blobs)
 
 
-def _archive(passing: Passing, blobs: Blobs) -> None:
+def _archive(passing: Passing, blobs: BlobReader) -> None:
     findings = blobs.findings
     plain: Iterator[Block] | None = None
     with findings.at(ARCHIVE, _FORMAT):
         plain = failing(tar_of(passing))
     if plain is None:
         return
-    tell = telling(findings, ARCHIVE)
-    contents = Contents(tell, blobs.limits)
+    tell = finding_reporter(findings, ARCHIVE)
+    contents = AciEntries(tell, blobs.limits)
     links: list[tuple[bytes, bytes]] = []
     manifests: list[bytes] = []
 
@@ -54,7 +54,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
     try:
         with closing(read_ahead(plain)) as blocks:
             complete = scan(blocks, tell, visit, blobs.limits)
-    except Failed as failed:
+    except StreamFailed as failed:
         findings.report(failed.error, ARCHIVE, _FORMAT)
     if complete:
         contents.finish()
@@ -65,7 +65,7 @@ def _archive(passing: Passing, blobs: Blobs) -> None:
         _manifest(data, findings, blobs)
 
 
-def _manifest(data: bytes, findings: Findings, blobs: Blobs) -> None:
+def _manifest(data: bytes, findings: Findings, blobs: BlobReader) -> None:
     if (kind := lenient(read(data, blobs.limits).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:

@@ -26,7 +26,7 @@ from converter.validate.findings import Findings, entry
 from converter.validate.tars import scan
 
 
-class Failed(Exception):
+class StreamFailed(Exception):
     """Wraps an error of a stream, so that readers do not take it for a fault in the content they parse."""
 
     def __init__(self, error: ConverterError) -> None:
@@ -35,7 +35,7 @@ class Failed(Exception):
 
 
 @frozen(kw_only=False)
-class Claim:
+class DescriptorClaim:
     """What a descriptor claims about a blob; ``path`` is that of the descriptor itself."""
 
     descriptor: Descriptor
@@ -100,7 +100,7 @@ class Passing:
         try:
             block = next(self._blocks)
         except ConverterError as error:
-            raise Failed(error) from error
+            raise StreamFailed(error) from error
         self.size += len(block)
         self.tail = (self.tail + bytes(block[-TAIL:]))[-TAIL:]
         if self._hasher is not None:
@@ -109,7 +109,7 @@ class Passing:
         return block
 
 
-class Blobs:
+class BlobReader:
     """Reads blobs for one validation. Every method reports what is wrong with the blob and with claims about it."""
 
     def __init__(self, findings: Findings, limits: Limits, report: Report = silent, *, local: bool = True) -> None:
@@ -125,7 +125,7 @@ class Blobs:
         """Start another image: the entries of its layers are counted anew."""
         self._tree = Budget(self.limits)
 
-    def document(self, raw: Open, claim: Claim) -> bytes | None:
+    def document(self, raw: Open, claim: DescriptorClaim) -> bytes | None:
         """Read a small blob; None if it cannot be read."""
         kept: list[Block] = []
         with self.reading(raw, claim.path, claim, most=self.limits.document) as passing:
@@ -138,14 +138,14 @@ class Blobs:
             return None
         return b"".join(kept)
 
-    def opaque(self, raw: Open, place: str, claim: Claim) -> None:
+    def opaque(self, raw: Open, place: str, claim: DescriptorClaim) -> None:
         """Read a blob whose content is not checked."""
         with self.reading(raw, place, claim):
             pass
 
-    def layer(self, raw: Open, place: str, claim: Claim | None, algorithm: str = "sha256") -> SeenLayer:
+    def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
-        tell = telling(self.findings, place)
+        tell = finding_reporter(self.findings, place)
         order = self.findings.wanted("tar/whiteout-order")
         layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
@@ -171,11 +171,11 @@ class Blobs:
             plain = hashed(plain, meter)
         try:
             with closing(plain) as blocks:
-                complete = scan(blocks, telling(self.findings, place), entries.visit, self.limits, self._tree)
+                complete = scan(blocks, finding_reporter(self.findings, place), entries.visit, self.limits, self._tree)
                 for _ in blocks:
                     pass
             complete = complete and entries.finish()
-        except Failed as failed:
+        except StreamFailed as failed:
             self.findings.report(failed.error, place, "image/layer-format")
             return SeenLayer(codec=codec, entries=entries)
         finally:
@@ -187,7 +187,9 @@ class Blobs:
         return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
 
     @contextmanager
-    def reading(self, raw: Open, place: str, claim: Claim | None = None, most: int | None = None) -> Iterator[Passing]:
+    def reading(
+        self, raw: Open, place: str, claim: DescriptorClaim | None = None, most: int | None = None
+    ) -> Iterator[Passing]:
         """Yield the bytes of a blob, then read the rest, and compare them with what is claimed.
 
         Errors of reading become findings; those that say nothing about the image are raised.
@@ -204,7 +206,7 @@ class Blobs:
                 yield passing
                 for _ in passing:
                     pass
-            except Failed as failed:
+            except StreamFailed as failed:
                 passing.failed = True
                 self.findings.report(failed.error, place if claim is None else claim.path)
             finally:
@@ -212,7 +214,7 @@ class Blobs:
         if claim is not None and not passing.failed:
             self._compare(passing, claim)
 
-    def _algorithm(self, claim: Claim | None) -> str:
+    def _algorithm(self, claim: DescriptorClaim | None) -> str:
         if claim is None:
             return ""
         algorithm = claim.descriptor.digest.algorithm
@@ -222,7 +224,7 @@ class Blobs:
         self.findings.add("image/descriptor", claim.of("digest"), fact)
         return ""
 
-    def _compare(self, passing: Passing, claim: Claim) -> None:
+    def _compare(self, passing: Passing, claim: DescriptorClaim) -> None:
         size, digest = claim.descriptor.size, claim.descriptor.digest
         if size not in (-1, passing.size):
             read = "more" if passing.cut else passing.size
@@ -239,10 +241,10 @@ def failing(blocks: Blocks) -> Iterator[Block]:
     try:
         yield from blocks
     except ConverterError as error:
-        raise Failed(error) from error
+        raise StreamFailed(error) from error
 
 
-def telling(findings: Findings, place: str) -> Tell:
+def finding_reporter(findings: Findings, place: str) -> Tell:
     """Returns a function that adds findings about the tar at a place."""
 
     def tell(rule: str, name: bytes | None, fact: str) -> None:

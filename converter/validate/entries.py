@@ -21,7 +21,7 @@ PACKED_AT_ONCE = 256
 _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
 
 
-class Waiting:
+class PendingLinks:
     """Names and targets of links, compressed, so that half a million in each of many layers fit into memory."""
 
     def __init__(self, held: Budget) -> None:
@@ -79,13 +79,13 @@ class LayerEntries:
         self._tell = tell
         self._order = order
         self._parents: set[bytes] = set()
-        self._links = Waiting(held)
+        self._links = PendingLinks(held)
         self._paths: dict[bytes, bool] = {}
         """For each path, whether it is not a directory."""
         self._removed: set[bytes] = set()
         self._emptied: set[bytes] = set()
         self._held = held
-        self.waiting = Waiting(held)
+        self.waiting = PendingLinks(held)
         """Hard links whose target is not in this layer."""
         self.files = self.directories = self.removed = self.emptied = array("q")
         """The hashes of names that need no longer be kept; Python keys the hash anew for every process."""

@@ -13,14 +13,14 @@ from converter.stores.docker_archive import DockerArchive
 from converter.stores.oci_layout import OciLayout
 from converter.validate import UNKNOWN
 from converter.validate.acis import check_aci
-from converter.validate.blobs import Blobs
+from converter.validate.blobs import BlobReader
 from converter.validate.findings import Findings
 from converter.validate.layouts import LayoutCheck
 from converter.validate.saved import SavedCheck
-from converter.validate.walk import Walk
+from converter.validate.walk import ImageWalk
 
 
-def examine(location: Location, options: StoreOptions, blobs: Blobs) -> str:
+def examine(location: Location, options: StoreOptions, blobs: BlobReader) -> str:
     """Find everything wrong with what is at a location, and return the kind of image that it is.
 
     Raises NotFound if there is nothing, and Unreachable, Denied, StorageFailed, Usage if it could not be examined.
@@ -33,10 +33,10 @@ def examine(location: Location, options: StoreOptions, blobs: Blobs) -> str:
         return UNKNOWN
 
 
-def _examined(source: Source, location: Location, blobs: Blobs) -> str:
+def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
     match source:
         case OciLayout():
-            walk = Walk(source.fetch, blobs)
+            walk = ImageWalk(source.fetch, blobs)
             LayoutCheck(source, blobs, walk).run(location.name)
             return _kind(walk)
         case DockerArchive():
@@ -58,7 +58,7 @@ def _examined(source: Source, location: Location, blobs: Blobs) -> str:
     return examine_source(source, location.name, blobs)
 
 
-def examine_source(source: Source, name: str, blobs: Blobs) -> str:
+def examine_source(source: Source, name: str, blobs: BlobReader) -> str:
     """The same for an image in an open source."""
     findings = blobs.findings
     try:
@@ -69,7 +69,7 @@ def examine_source(source: Source, name: str, blobs: Blobs) -> str:
     if root.media_type == types.ACI:
         check_aci(source.fetch(root).raw, blobs)
         return "aci-image"
-    walk = Walk(source.fetch, blobs)
+    walk = ImageWalk(source.fetch, blobs)
     walk.item(root, "manifest", "")
     attached: list[Attachment] = []
     with findings.at("referrers"):
@@ -80,7 +80,7 @@ def examine_source(source: Source, name: str, blobs: Blobs) -> str:
     return _kind(walk)
 
 
-def _attached(attachment: Attachment, place: str, walk: Walk, findings: Findings) -> None:
+def _attached(attachment: Attachment, place: str, walk: ImageWalk, findings: Findings) -> None:
     descriptor = attachment.descriptor
     walk.item(descriptor, place, place)
     seen = walk.seen.get(descriptor.digest)
@@ -91,7 +91,7 @@ def _attached(attachment: Attachment, place: str, walk: Walk, findings: Findings
         findings.add("image/referrer", f"{place}/manifest", fact)
 
 
-def _kind(walk: Walk) -> str:
+def _kind(walk: ImageWalk) -> str:
     """The kind of the image, by the first document that was read."""
     for seen in walk.seen.values():
         return "docker-image" if "docker" in seen.descriptor.media_type else "oci-image"

@@ -13,9 +13,9 @@ from converter.stores import oci_index
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.verify import measured
-from converter.validate.blobs import Blobs
+from converter.validate.blobs import BlobReader
 from converter.validate.findings import member
-from converter.validate.walk import Walk
+from converter.validate.walk import ImageWalk
 
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
@@ -25,7 +25,7 @@ _BLOBS = "blobs/"
 class LayoutCheck:
     """A layout that was opened; ``walk`` reads what its descriptors name."""
 
-    def __init__(self, layout: OciLayout, blobs: Blobs, walk: Walk) -> None:
+    def __init__(self, layout: OciLayout, blobs: BlobReader, walk: ImageWalk) -> None:
         self._layout = layout
         self._findings = blobs.findings
         self._walk = walk

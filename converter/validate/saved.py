@@ -16,10 +16,10 @@ from converter.stores.docker_archive import DockerArchive, manifest_json, reposi
 from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 from converter.stores.docker_archive.repositories import Chains
 from converter.validate import cross_layer_links
-from converter.validate.blobs import Blobs, Claim, SeenLayer
+from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.findings import member
 from converter.validate.layouts import LayoutCheck
-from converter.validate.walk import Walk, diff_ids_of
+from converter.validate.walk import ImageWalk, diff_ids_of
 
 _MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
 _CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
@@ -29,13 +29,13 @@ _MISSING = "docker/archive-file"
 class SavedCheck:
     """An archive that was opened."""
 
-    def __init__(self, archive: DockerArchive, blobs: Blobs) -> None:
+    def __init__(self, archive: DockerArchive, blobs: BlobReader) -> None:
         self._archive = archive
         self._medium = archive.medium
         self._blobs = blobs
         self._findings = blobs.findings
         self._layers: dict[str, SeenLayer | None] = {}
-        self._walk = Walk(archive.fetch, blobs, saved=True)
+        self._walk = ImageWalk(archive.fetch, blobs, saved=True)
 
     def run(self, name: str = "") -> None:
         """Check everything, or the image of a name. Raises NotFound for the name."""
@@ -131,7 +131,7 @@ class SavedCheck:
                 promised = _claimed(name)
                 told = None
                 if promised is not None:
-                    told = Claim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
+                    told = DescriptorClaim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
                 self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, told)
         return self._layers.get(name)
 

@@ -19,7 +19,7 @@ from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check, guess, in_an_image
 from converter.validate import cross_layer_links
-from converter.validate.blobs import Blobs, Claim, SeenLayer
+from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.findings import below, member
 
 _ROOTS = types.KINDS.keys() - types.CONFIGS
@@ -35,14 +35,14 @@ class Seen:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Walk:
+class ImageWalk:
     """Reads everything below roots, each blob once.
 
     If Docker ``saved`` them, an image that an index names may be missing, and a configuration of any type is the
     Engine's, which writes null for an empty list.
     """
 
-    def __init__(self, fetch: Fetch, blobs: Blobs, *, saved: bool = False) -> None:
+    def __init__(self, fetch: Fetch, blobs: BlobReader, *, saved: bool = False) -> None:
         self._fetch = fetch
         self._blobs = blobs
         self._findings = blobs.findings
@@ -76,9 +76,9 @@ class Walk:
             self._same(descriptor, claim)
             return
         if descriptor.media_type not in _ROOTS and descriptor.media_type not in {"", "application/json"}:
-            self._blobs.opaque(known.raw, below(place, "blob"), Claim(descriptor, claim))
+            self._blobs.opaque(known.raw, below(place, "blob"), DescriptorClaim(descriptor, claim))
             return
-        data = self._blobs.document(known.raw, Claim(descriptor, claim))
+        data = self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
         if data is None:
             return
         kind = types.KINDS.get(descriptor.media_type) or guess(data)
@@ -111,11 +111,11 @@ class Walk:
         first = self.seen[descriptor.digest].descriptor
         if descriptor.size != first.size:
             fact = f"size is {descriptor.size}: another descriptor of the same blob says {first.size}"
-            self._findings.add("image/blob-size", Claim(descriptor, claim).of("size"), fact)
+            self._findings.add("image/blob-size", DescriptorClaim(descriptor, claim).of("size"), fact)
         if descriptor.media_type != first.media_type:
             other = f'another descriptor of the same blob says "{first.media_type}"'
             fact = f'mediaType is "{descriptor.media_type}": {other}'
-            self._findings.add("image/media-type", Claim(descriptor, claim).of("mediaType"), fact)
+            self._findings.add("image/media-type", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
@@ -213,14 +213,14 @@ class Walk:
     def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
         dialect = "docker" if self._saved else dialect
         known = self.known(descriptor, claim)
-        data = None if known is None else self._blobs.document(known.raw, Claim(descriptor, claim))
+        data = None if known is None else self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
         return {} if data is None else self.config(data, place, dialect)
 
     def _opaque(self, descriptor: Descriptor | None, claim: str, place: str) -> None:
         if descriptor is not None and descriptor.digest not in self.read:
             known = self.known(descriptor, claim)
             if known is not None:
-                self._blobs.opaque(known.raw, place, Claim(descriptor, claim))
+                self._blobs.opaque(known.raw, place, DescriptorClaim(descriptor, claim))
 
     def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> SeenLayer | None:
         known_type = LAYER_TYPES.get(descriptor.media_type)
@@ -233,12 +233,14 @@ class Walk:
             known = self.known(descriptor, claim)
             if known is None:
                 return None
-            layer = self._layers[key] = self._blobs.layer(known.raw, place, Claim(descriptor, claim), algorithm)
+            layer = self._layers[key] = self._blobs.layer(
+                known.raw, place, DescriptorClaim(descriptor, claim), algorithm
+            )
         packed = "none" if layer.codec == "tar" else layer.codec
         if packed is not None and packed != known_type[1]:
             how = "not compressed" if packed == "none" else f"compressed with {packed}"
             fact = f'the layer is {how}: mediaType is "{descriptor.media_type}"'
-            self._findings.add("image/layer-compression", Claim(descriptor, claim).of("mediaType"), fact)
+            self._findings.add("image/layer-compression", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
         return layer
 
     def _subject(self, document: Mapping[str, Any], here: str) -> None:

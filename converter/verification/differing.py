@@ -15,7 +15,7 @@ from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, SIZE, number, padding
-from converter.streams.tar.listing import Listing
+from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.names import MANIFEST, ROOTFS, shown
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
@@ -41,18 +41,18 @@ Said = tuple[tuple[bytes, bytes], ...]
 
 
 @frozen
-class Contents:
+class AciContents:
     """The files of an ACI, including ``rootfs`` and ``manifest``, what else their headers say, and its manifest.
 
     The caller closes ``files``.
     """
 
-    files: Listing
+    files: TreeListing
     said: Mapping[bytes, Said]
     manifest: bytes
 
 
-def read_contents(blocks: Blocks) -> Contents:
+def read_contents(blocks: Blocks) -> AciContents:
     """Read the tar of an ACI; raises Invalid if two readers may see different content in it."""
     manifest: list[bytes] = []
     said: dict[bytes, Said] = {}
@@ -82,7 +82,7 @@ def read_contents(blocks: Blocks) -> Contents:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
         raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
-    return Contents(files=files, said=said, manifest=b"".join(manifest))
+    return AciContents(files=files, said=said, manifest=b"".join(manifest))
 
 
 def _check_headers(entry: Entry) -> None:
@@ -132,7 +132,7 @@ def _small(entry: Entry) -> bytes:
     return b"".join(entry.payload)
 
 
-def require_same_contents(got: Contents, want: Contents) -> None:
+def require_same_contents(got: AciContents, want: AciContents) -> None:
     """Raises Untrusted with the first difference between the ACIs."""
     if got.manifest != want.manifest:
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))

@@ -26,7 +26,7 @@ from converter.transform.platforms import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.check import check_one
-from converter.trust.signature import Signature, Verdict
+from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Trusted
 from converter.verification import policies
 from converter.verification.content import Content
@@ -39,12 +39,12 @@ _TOLD = 3
 
 
 @frozen
-class Step:
+class TracedConversion:
     """One conversion traced back: the record, what was signed, the verdicts, and the proof of the content."""
 
     record: Digest
     root: Descriptor
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[SignatureVerdict, ...]
     proof: Proof
 
     def to_json(self) -> dict[str, Any]:
@@ -73,10 +73,10 @@ class Judgement:
     reference: str
     root: Descriptor
     identity: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[SignatureVerdict, ...]
     unmet: tuple[str, ...]
     signed: frozenset[str] = frozenset()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TracedConversion, ...] = ()
     content: Proof | None = None
 
     @property
@@ -173,7 +173,7 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     return item
 
 
-def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], frozenset[str]]:
+def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[SignatureVerdict], frozenset[str]]:
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
@@ -195,14 +195,14 @@ def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
                     yield f"got a manifest whose own signature does not hold: {one.reason}"
 
 
-def _required(wanted: Wanted, verdicts: list[Verdict]) -> Iterator[str]:
+def _required(wanted: Wanted, verdicts: list[SignatureVerdict]) -> Iterator[str]:
     """A fact for each kind of signature that is required, whoever made it, and missing."""
     for required in (ATTESTATION, SIGNATURE):
         if required in wanted.require and not has(required, verdicts):
             yield f"got no good {required}, want one (--require {required})"
 
 
-def has(what: str, verdicts: Sequence[Verdict]) -> bool:
+def has(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:
     """Whether there is a good attestation, or a good signature of any other kind."""
     return any(one.ok and (one.signature.kind == kinds.ATTESTATION) == (what == ATTESTATION) for one in verdicts)
 
@@ -212,7 +212,7 @@ def _counts(signature: Signature, wanted: Wanted) -> bool:
     return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
 
 
-def _missing(source: str, verdicts: list[Verdict]) -> str:
+def _missing(source: str, verdicts: list[SignatureVerdict]) -> str:
     reasons = list(dict.fromkeys(one.reason for one in verdicts if not one.ok))
     if len(reasons) == 1:
         return f"{source}: {reasons[0]}"
@@ -224,7 +224,7 @@ def _missing(source: str, verdicts: list[Verdict]) -> str:
     return f"got no signature by {source} that holds, want one ({'; '.join(reasons[:_TOLD])}{more})"
 
 
-def _about_file(verdict: Verdict, question: Question, wanted: Wanted) -> Verdict:
+def _about_file(verdict: SignatureVerdict, question: Question, wanted: Wanted) -> SignatureVerdict:
     """The verdict on an ACI with its name checked: a signature over the file covers the name and version within."""
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict

@@ -28,8 +28,8 @@ from converter.streams.repack import Packing, repack
 from converter.streams.tar.delta import borrowed
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
-from converter.trust.origin import IMAGE, Evidence, LayerOrigin, Record
-from converter.verification.spooled import Spooled
+from converter.trust.origin import IMAGE, Evidence, LayerOrigin, OriginRecord
+from converter.verification.spooled import SpooledStream
 
 
 @frozen
@@ -49,7 +49,7 @@ class OriginalSource:
     losses = ()
 
     def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
-        self.record: Record = found.record
+        self.record: OriginRecord = found.record
         self.converted = converted
         self._parts = found.parts
         self._fetch = converted.fetch
@@ -57,7 +57,7 @@ class OriginalSource:
         self._layers = {known.descriptor.digest: known for known in blobs(converted.item)}
         self._files = files
         self._workers = workers
-        self._spools: dict[Digest, Spooled] = {}
+        self._spools: dict[Digest, SpooledStream] = {}
         self._limits = in_force()
 
     def __enter__(self) -> Self:
@@ -142,7 +142,7 @@ class OriginalSource:
 
         return lambda: borrowed(plain(part.blocks(), self._limits)[1], lend)
 
-    def _spool(self, digest: Digest) -> Spooled:
+    def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
             if digest == self._root.digest:
                 tar: Blocks = plain(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
@@ -198,8 +198,8 @@ class OriginalSource:
             raise NotFound(f"got a record without its part {digest}, want it")
         return self._fetch(part)
 
-    def _spooled(self, blocks: Blocks, most: int | None = None) -> Spooled:
-        made = Spooled(blocks, most)
+    def _spooled(self, blocks: Blocks, most: int | None = None) -> SpooledStream:
+        made = SpooledStream(blocks, most)
         self._files.callback(made.close)
         return made
 

@@ -12,12 +12,12 @@ from converter.trust import policy_requirements as rules
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots, load_pem
 from converter.trust.check import check
-from converter.trust.identity import ANY, Rule
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority, Requirement
-from converter.trust.signature import Verdict
+from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
 from converter.verification.question import Question, absolute, policy_transport
 from converter.verification.wanted import ATTESTATION, Wanted
@@ -27,10 +27,12 @@ _LOGGED = (kinds.COSIGN,)
 """The kinds whose entry in a log is checked."""
 
 
-def judged(question: Question, policy: Policy, wanted: Wanted, trusted: Trusted) -> tuple[list[Verdict], list[str]]:
+def judged(
+    question: Question, policy: Policy, wanted: Wanted, trusted: Trusted
+) -> tuple[list[SignatureVerdict], list[str]]:
     """The verdicts under every requirement that applies, and a fact for each that is not met."""
     requirements = _applying(question.location, question.subject.name, policy, wanted)
-    verdicts: list[Verdict] = []
+    verdicts: list[SignatureVerdict] = []
     unmet: list[str] = []
     for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
@@ -71,7 +73,7 @@ def _applying(location: Location, name: ImageName | None, policy: Policy, wanted
 
 def _checked(
     requirement: Requirement, question: Question, trusted: Trusted, where: str, more: tuple[str, ...]
-) -> tuple[Verdict, ...]:
+) -> tuple[SignatureVerdict, ...]:
     known = (*(_LOGGED if requirement.logs else _KINDS[requirement.kind]), *more)
     signatures = [one for one in question.signatures if one.kind in known]
     name = question.subject.name
@@ -79,7 +81,7 @@ def _checked(
     return tuple(map(_alone, check(signatures, subject, _under(requirement, trusted, where))))
 
 
-def _alone(verdict: Verdict) -> Verdict:
+def _alone(verdict: SignatureVerdict) -> SignatureVerdict:
     """Refuse a message with more than one signature, as the tools that define the policy do."""
     if verdict.ok and verdict.signature.kind == kinds.SIMPLE_SIGNING:
         count = openpgp.signatures_in(verdict.signature.data)
@@ -90,7 +92,7 @@ def _alone(verdict: Verdict) -> Verdict:
 
 def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
     """What a requirement trusts, and nothing more: not the keys that the caller gave."""
-    rule = Rule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
+    rule = IdentityRule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
     logs = [load(data, where) for _, data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
     if requirement.kind == rules.SIGNED_BY:

@@ -13,7 +13,7 @@ from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.read_ahead import read_ahead
 
 
-class Spooled:
+class SpooledStream:
     """All blocks of a stream, written by a thread of its own; readers wait for what is not there yet.
 
     Reading stops with the block that exceeds ``most`` bytes, as such a stream is not what it should be. An error of

@@ -27,9 +27,9 @@ from converter.transform.platforms import read_whole
 from converter.trust import origin
 from converter.trust.naming import name_of
 from converter.trust.origin import Evidence
-from converter.trust.signature import Verdict
+from converter.trust.signature import SignatureVerdict
 from converter.verification import proof
-from converter.verification.judgement import Judgement, Step, judge, judge_either, of_platform
+from converter.verification.judgement import Judgement, TracedConversion, judge, judge_either, of_platform
 from converter.verification.original import Converted, OriginalSource
 from converter.verification.proof import Proof
 from converter.verification.question import Stored
@@ -46,7 +46,7 @@ RECORDS_MOST = 32
 class Trace:
     """The steps back to what was signed, the last conversion first; if none, the problems, one for each record."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TracedConversion, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -128,14 +128,14 @@ class _Tracing:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
-    def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[Step]:
+    def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[TracedConversion]:
         names = names or _own_names(here.item)
         with ExitStack() as files:
             original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
             judgement = judge_either(Stored(original, self.location, signed), self.wanted, platform)
-            further: tuple[Step, ...] = ()
+            further: tuple[TracedConversion, ...] = ()
             if not judgement.ok:
                 further = self._further(original, signed, names, judgement, depth + 1)
             else:
@@ -147,12 +147,12 @@ class _Tracing:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
                 raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
         verdicts = (*judgement.verdicts, *dependencies.verdicts)
-        yield Step(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
+        yield TracedConversion(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         yield from further
 
     def _further(
         self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
-    ) -> tuple[Step, ...]:
+    ) -> tuple[TracedConversion, ...]:
         """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
         behind = replace(self, wanted=self.wanted.without_signers(judgement.signed))
         trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
@@ -182,7 +182,7 @@ class _Dependencies:
         self._original = original
         self._location = location
         self._wanted = replace(wanted, identity="", require=frozenset())
-        self.verdicts: list[Verdict] = []
+        self.verdicts: list[SignatureVerdict] = []
 
     def find(self, dependency: Dependency) -> Known | None:
         """A Finder; raises Untrusted if the ACI has to be signed and is not."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.errors import Usage
 from converter.model.frozen import frozen
 from converter.trust.certificates import Roots
-from converter.trust.identity import ANY, Rule
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import Policy
@@ -63,7 +63,7 @@ class Wanted:
             keyrings=[*(Keyring.load(data, source) for source, data in self.keyrings), *self._stores(name)],
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
             logs=[load(data, source) for source, data in self.rekor_keys],
-            rule=Rule(kind=ANY) if self.map_identity else Rule(),
+            rule=IdentityRule(kind=ANY) if self.map_identity else IdentityRule(),
             strict_name=bool(self.identity),
             weak=self.allow_weak_digest,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache.blobs import KeptBlobs
+from converter.cache.blobs import BlobFolder
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 
@@ -14,7 +14,7 @@ DATA = b"a layer" * 1000
 TYPE = "application/octet-stream"
 
 
-def keep(blobs: KeptBlobs, data: bytes, used: float = 0) -> Descriptor:
+def keep(blobs: BlobFolder, data: bytes, used: float = 0) -> Descriptor:
     """A blob in the cache, last used at a time."""
     descriptor = Descriptor.of(data, TYPE)
     with blobs.keeping([data[:10], data[10:]]) as (passing, done):
@@ -25,24 +25,24 @@ def keep(blobs: KeptBlobs, data: bytes, used: float = 0) -> Descriptor:
     return descriptor
 
 
-def path_of(blobs: KeptBlobs, digest: Digest) -> Path:
+def path_of(blobs: BlobFolder, digest: Digest) -> Path:
     return next(one.path for one in blobs.kept() if one.digest == digest)
 
 
 def test_what_passed_is_found_by_its_digest(tmp_path: Path) -> None:
-    blobs = KeptBlobs(tmp_path / "blobs")
+    blobs = BlobFolder(tmp_path / "blobs")
     found = blobs.find(keep(blobs, DATA))
     assert found is not None
     assert b"".join(found.blocks()) == DATA
 
 
 def test_nothing_is_found_where_nothing_was_kept(tmp_path: Path) -> None:
-    assert KeptBlobs(tmp_path / "blobs").find(Descriptor.of(DATA, TYPE)) is None
-    assert KeptBlobs(tmp_path / "blobs").kept() == []
+    assert BlobFolder(tmp_path / "blobs").find(Descriptor.of(DATA, TYPE)) is None
+    assert BlobFolder(tmp_path / "blobs").kept() == []
 
 
 def test_blocks_that_nobody_named_leave_nothing(tmp_path: Path) -> None:
-    with KeptBlobs(tmp_path).keeping([DATA]) as (passing, _):
+    with BlobFolder(tmp_path).keeping([DATA]) as (passing, _):
         list(passing)
     assert list(tmp_path.iterdir()) == []
 
@@ -57,7 +57,7 @@ def cut(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 def test_a_damaged_blob_is_as_if_it_had_never_been_there(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    blobs = KeptBlobs(tmp_path)
+    blobs = BlobFolder(tmp_path)
     descriptor = keep(blobs, DATA)
     damage(path_of(blobs, descriptor.digest))
     assert blobs.find(descriptor) is None
@@ -65,14 +65,14 @@ def test_a_damaged_blob_is_as_if_it_had_never_been_there(tmp_path: Path, damage:
 
 
 def test_those_not_used_for_longest_go_first(tmp_path: Path) -> None:
-    blobs = KeptBlobs(tmp_path, most=2 * len(DATA))
+    blobs = BlobFolder(tmp_path, most=2 * len(DATA))
     old, older, new = keep(blobs, b"1" + DATA[1:], 200), keep(blobs, b"2" + DATA[1:], 100), keep(blobs, DATA, 300)
     assert [one.digest for one in blobs.trim()] == [older.digest]
     assert [one.digest for one in blobs.kept()] == [old.digest, new.digest]
 
 
 def test_finding_one_is_using_it(tmp_path: Path) -> None:
-    blobs = KeptBlobs(tmp_path)
+    blobs = BlobFolder(tmp_path)
     descriptor = keep(blobs, DATA, 100)
     blobs.find(descriptor)
     assert blobs.kept()[0].used > 100
@@ -80,7 +80,7 @@ def test_finding_one_is_using_it(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_keeps_nothing_and_breaks_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    blobs = KeptBlobs(tmp_path / "file" / "blobs")
+    blobs = BlobFolder(tmp_path / "file" / "blobs")
     assert blobs.find(keep(blobs, DATA)) is None
     assert blobs.trim() == []
 
@@ -90,5 +90,5 @@ def test_a_full_disk_ends_the_keeping_alone(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("converter.cache.blobs.write_all", full)
-    blobs = KeptBlobs(tmp_path)
+    blobs = BlobFolder(tmp_path)
     assert blobs.find(keep(blobs, DATA)) is None

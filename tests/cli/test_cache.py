@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import FOLDER, Cache
-from converter.cache.blobs import KeptBlobs
+from converter.cache.blobs import BlobFolder
 from converter.cli.main import main
 from converter.model.digest import Digest
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "transship"
     with Cache(folder) as cache:
         cache.learn(Digest.of(b"blob"), Digest.of(b"diff_id"))
-    with KeptBlobs(folder / FOLDER).keeping([DATA]) as (passing, keep):
+    with BlobFolder(folder / FOLDER).keeping([DATA]) as (passing, keep):
         list(passing)
         keep(Digest.of(DATA))
     return folder
@@ -51,7 +51,7 @@ def test_ls_says_it_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_prune_removes(folder: Path, options: list[str], left: tuple[int, int]) -> None:
     assert main(["cache", "prune", *options]) == 0
     with Cache(folder) as cache:
-        assert (cache.counts()["diff_ids"], len(KeptBlobs(folder / FOLDER).kept())) == left
+        assert (cache.counts()["diff_ids"], len(BlobFolder(folder / FOLDER).kept())) == left
 
 
 def test_prune_says_what_it_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

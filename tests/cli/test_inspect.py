@@ -11,7 +11,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Entry, Index
+from converter.model.image import Index, IndexEntry
 from converter.model.platform import Platform
 from converter.schema import check
 from converter.stores.memory import MemoryStore
@@ -191,13 +191,15 @@ def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
     layer = Layer(content=Known(Descriptor(media_type="", digest=Digest.of(b""), size=-1, urls=("https://x",)), list))
     assert list(inspect._layers((layer,)))[1][1].endswith("unknown size  no media type at https://x")
     row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
-    assert list(inspect._index(Index(entries=(Entry(descriptor=row),))))[1][1].endswith("no platform  attests sha256:1")
+    assert list(inspect._index(Index(entries=(IndexEntry(descriptor=row),))))[1][1].endswith(
+        "no platform  attests sha256:1"
+    )
 
 
 def test_images_of_one_platform_differ_in_the_version_of_their_system() -> None:
     platform = Platform(os="windows", architecture="amd64", os_version="10.0.20348.1")
     row = Descriptor.of(b"", types.OCI_MANIFEST, platform=platform)
-    told = list(inspect._index(Index(entries=(Entry(descriptor=row),))))[1][1]
+    told = list(inspect._index(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
     assert told.endswith("windows/amd64  OS version 10.0.20348.1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import converter
 from converter.cache import FOLDER
-from converter.cache.blobs import KeptBlobs
+from converter.cache.blobs import BlobFolder
 from converter.conversion import caching, convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch
@@ -67,7 +67,7 @@ def test_a_layer_that_was_kept_is_not_packed_again(
 def test_damage_to_what_was_kept_costs_time_alone(tmp_path: Path, archive: str) -> None:
     options = Options(cache=tmp_path / "cache", cache_blobs=1_000_000)
     first = convert(archive, [f"oci:{tmp_path}/one:x"], options)
-    for kept in KeptBlobs(tmp_path / "cache" / FOLDER).kept():
+    for kept in BlobFolder(tmp_path / "cache" / FOLDER).kept():
         kept.path.write_bytes(b"damaged".ljust(kept.size))
     assert convert(archive, [f"oci:{tmp_path}/two:x"], options).digest == first.digest
     assert blobs(tmp_path / "one") == blobs(tmp_path / "two")
@@ -77,7 +77,7 @@ def test_what_was_fetched_is_fetched_once(tmp_path: Path) -> None:
     store = MemoryStore()
     add_image(store)
     source = MemorySource(store)
-    cached = caching.CachedSource(source, KeptBlobs(tmp_path))
+    cached = caching.CachedSource(source, BlobFolder(tmp_path))
     for digest, data in store.blobs.items():
         root = store.named["app:1"]
         for _ in range(3):

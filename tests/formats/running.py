@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.events import Event, Warned
 from converter.execute import Running, with_threads
 from converter.model import media_types as types
@@ -40,6 +40,10 @@ def run(node: Node) -> Ran:
     store = MemoryStore()
     heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = with_threads(sink, workers, Running(jobs=1, memory=Memory(), report=heard.append)).run([node])[0].done
+        made = (
+            with_threads(sink, workers, Running(jobs=1, memory=VerifiedCache(), report=heard.append))
+            .run([node])[0]
+            .done
+        )
     warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
     return Ran(made, tuple(store.blobs.values()), warnings)

@@ -15,7 +15,7 @@ from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import Manifest, parse, render
 from converter.formats.aci.reading import fitted, to_image
 from converter.formats.aci.writing import write
-from converter.formats.container_config import Schema1, Unnamed
+from converter.formats.container_config import Schema1, UnknownMembers
 from converter.model.content import known
 from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
@@ -23,9 +23,9 @@ from converter.model.platform import Platform
 LINUX = Platform(os="linux", architecture="amd64")
 
 
-def unnamed(**members: Any) -> dict[str, Unnamed]:
+def unnamed(**members: Any) -> dict[str, UnknownMembers]:
     """What an image keeps of a configuration, and no specification names."""
-    return {"docker": Unnamed(members)}
+    return {"docker": UnknownMembers(members)}
 
 
 def image(config: RunConfig | None = None, **more: Any) -> Image:

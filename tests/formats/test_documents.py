@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter import schema
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.errors import Invalid
 from converter.formats.documents import read_document, remembering, require
 from converter.model import media_types as types
@@ -18,7 +18,7 @@ LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
 def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with remembering(Memory()):
+    with remembering(VerifiedCache()):
         require(LAYOUT, "oci-layout")
         monkeypatch.setattr(schema, "check", pytest.fail)
         require(LAYOUT, "oci-layout")
@@ -32,7 +32,7 @@ def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
-    memory = Memory()
+    memory = VerifiedCache()
     with remembering(memory):
         require(LAYOUT, "oci-layout")
         assert not memory.is_sound(Digest.of(data), kind)
@@ -46,7 +46,7 @@ def test_a_configuration_may_say_anything_for_a_media_type() -> None:
 
 
 def test_what_was_wrong_is_wrong_again() -> None:
-    with remembering(Memory()):
+    with remembering(VerifiedCache()):
         for _ in range(2):
             with pytest.raises(Invalid, match="imageLayoutVersion"):
                 require(b'{"imageLayoutVersion": "2.0.0"}', "oci-layout")

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from converter.formats.container_config import Unnamed
+from converter.formats.container_config import UnknownMembers
 from converter.model import media_types as types
 from converter.model.content import GZIP, Derived, Layer, known
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump
-from converter.model.image import Artifact, Attachment, Entry, History, Image, Index, Item, Original, RunConfig
+from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 from converter.schema import check
 
@@ -42,7 +42,7 @@ FULL = Image(
     created="2024-05-06T07:08:09Z",
     author="me",
     annotations={"a": "b"},
-    foreign={"docker": Unnamed({"docker_version": "26.1", "odd": (b"\0", {"deep": (1, None)})})},
+    foreign={"docker": UnknownMembers({"docker_version": "26.1", "odd": (b"\0", {"deep": (1, None)})})},
     original=Original(format="oci", manifest=DOCUMENT, config=DOCUMENT),
 )
 
@@ -97,8 +97,8 @@ def test_an_image_in_full() -> None:
         pytest.param(
             Index(
                 entries=(
-                    Entry(descriptor=Descriptor(media_type="", digest=Digest.of(b""), size=-1)),
-                    Entry(
+                    IndexEntry(descriptor=Descriptor(media_type="", digest=Digest.of(b""), size=-1)),
+                    IndexEntry(
                         descriptor=replace(
                             Descriptor.of(b"x", "t", urls=("u",), platform=ARM, artifact_type="a", other={"b": 1}),
                             data=b"x",
@@ -172,7 +172,7 @@ def test_what_speaks_of_an_item() -> None:
 
 @pytest.mark.parametrize(
     "item",
-    [FULL, Image(platform=ARM), Index(), Index(entries=(Entry(descriptor=Descriptor.of(b"x", "t"), item=FULL),))],
+    [FULL, Image(platform=ARM), Index(), Index(entries=(IndexEntry(descriptor=Descriptor.of(b"x", "t"), item=FULL),))],
 )
 def test_every_description_keeps_to_its_schema(item: Item) -> None:
     spoken = Attachment(subject=Digest.of(b"layer"), descriptor=Descriptor.of(b"s", "t"))

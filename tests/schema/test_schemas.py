@@ -15,12 +15,12 @@ import jsonschema_rs
 import pytest
 
 from converter.errors import Usage
-from converter.formats.container_config import Unnamed
+from converter.formats.container_config import UnknownMembers
 from converter.model.content import Known, Layer
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Artifact, Entry, History, Image, Index, Item, Original, RunConfig
+from converter.model.image import Artifact, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 from converter.schema import KINDS, bundle, check, schema
 
@@ -184,7 +184,7 @@ ARTIFACT = Artifact(original=Original(format="oci", manifest=known("b")))
                 created="2020",
                 author="Ada",
                 annotations={"k": "v"},
-                foreign={"docker": Unnamed({"docker_version": "20"})},
+                foreign={"docker": UnknownMembers({"docker_version": "20"})},
                 original=Original(format="docker", manifest=known("manifest"), config=known("config")),
             ),
             id="an image with everything",
@@ -192,8 +192,8 @@ ARTIFACT = Artifact(original=Original(format="oci", manifest=known("b")))
         pytest.param(
             Index(
                 entries=(
-                    Entry(descriptor=known("a").descriptor),
-                    Entry(
+                    IndexEntry(descriptor=known("a").descriptor),
+                    IndexEntry(
                         descriptor=known("b").descriptor,
                         item=Artifact(original=Original(format="oci", manifest=known("b"))),
                     ),

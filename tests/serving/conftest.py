@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from converter.conversion import Options
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL
 from converter.model.reference import Location
@@ -105,7 +105,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         def start(*sources: str, settings: Mapping[str, Any] | None = None, rename: str = "", **options: Any) -> Client:
             chosen = Options(**{"platforms": ALL, "jobs": 2, **options})
             entries = [
-                Entry(source=Location.parse(source), to=PLACE, rename=rename, options=chosen) for source in sources
+                SyncEntry(source=Location.parse(source), to=PLACE, rename=rename, options=chosen) for source in sources
             ]
             how = {"port": 0, "store": tmp_path / "store", "threads": 8, "grace": 5.0, **(settings or {})}
             log: list[LogEntry] = []

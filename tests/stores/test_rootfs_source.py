@@ -218,7 +218,7 @@ def test_a_tree_that_changes_between_two_readings_is_refused(tree: Path, change:
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tree: Path) -> None:
     file(tree / "f", bytes(1 << 20))
-    blocks = iter(walk.Walk(tree))
+    blocks = iter(walk.DirectoryWalk(tree))
     for _ in range(3):  # the two headers, and a part of the file
         next(blocks)
     with (tree / "f").open("ab") as more:

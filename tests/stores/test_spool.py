@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.memory import MemorySource, MemoryStore
-from converter.stores.spool import SharedSource, Spool
+from converter.stores.spool import BlobSpool, SharedSource
 from converter.streams import spool as disk
 
 
@@ -28,7 +28,7 @@ def test_a_blob_is_fetched_once_however_many_want_it() -> None:
     asked: list[bytes] = []
     blob = counted(b"data" * 1000, asked)
 
-    with Spool() as spool, ThreadPoolExecutor(8) as pool:
+    with BlobSpool() as spool, ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda _: b"".join(spool.blocks(blob)), range(20)))
 
         assert got == [b"data" * 1000] * 20
@@ -40,7 +40,7 @@ def test_what_is_wrong_is_fetched_again() -> None:
     asked: list[bytes] = []
     bad, good = counted(b"evil", asked, claimed=b"good"), counted(b"good", asked)
 
-    with Spool() as spool:
+    with BlobSpool() as spool:
         with pytest.raises(DigestMismatch):
             list(spool.blocks(bad))
         assert b"".join(spool.blocks(good)) == b"good"
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_fetched_again() -> None:
 
 def test_a_disk_that_is_full_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "unnamed_file", lambda: os.open("/dev/full", os.O_RDWR))
-    with Spool() as spool, pytest.raises(StorageFailed, match="no space left on device"):
+    with BlobSpool() as spool, pytest.raises(StorageFailed, match="no space left on device"):
         list(spool.blocks(counted(b"data", [])))
 
 
@@ -56,7 +56,7 @@ def test_a_source_for_several_targets_is_read_once_from_when_it_is_held() -> Non
     store = MemoryStore()
     root = store.add(b"data", "x/y")
     source = MemorySource(store)
-    with Spool() as spool, SharedSource(source, spool) as once:
+    with BlobSpool() as spool, SharedSource(source, spool) as once:
         blob = once.fetch(root)
         for read in (1, 2):
             assert b"".join(blob.blocks()) == b"data"
@@ -71,7 +71,7 @@ def test_what_was_used_longest_ago_is_dropped_for_room() -> None:
     asked: list[bytes] = []
     blobs = [counted(bytes([number]) * 100, asked) for number in range(3)]
 
-    with Spool(most=250) as spool:
+    with BlobSpool(most=250) as spool:
         for blob in (*blobs, blobs[2], blobs[1], blobs[0]):
             list(spool.blocks(blob))
 
@@ -79,7 +79,7 @@ def test_what_was_used_longest_ago_is_dropped_for_room() -> None:
 
 
 def test_one_moves_a_blob_at_a_time() -> None:
-    memory = Memory()
+    memory = VerifiedCache()
     digest = Digest.of(b"x")
     inside, most = [0], [0]
     lock = threading.Lock()

@@ -195,7 +195,9 @@ def test_an_engine_has_a_name(text: str, engine_is: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["compress", "decompress", "ahead", "verify", "blocks", "detect", "workers"], ids=lambda name: f"{name}"
+    "module",
+    ["compress", "decompress", "read_ahead", "verify", "blocks", "detect", "workers"],
+    ids=lambda name: f"{name}",
 )
 def test_importing_a_stage_imports_no_codec(module: str) -> None:
     script = f"import sys, converter.streams.{module}; print(*sys.modules)"

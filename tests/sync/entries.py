@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from converter.conversion import Options
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -49,7 +49,7 @@ def fill(registry: Registry, repository: str, store: MemoryStore, roots: list[De
     return sum(map(len, store.blobs.values()))
 
 
-def entry(source: str, to: str, rename: str = "", options: Options = OPTIONS, **more: Any) -> Entry:
+def entry(source: str, to: str, rename: str = "", options: Options = OPTIONS, **more: Any) -> SyncEntry:
     """As the command line would make it of these texts."""
     options = replace(options, **more)
-    return Entry(source=Location.parse(source), to=Location.parse(to), rename=rename, options=options)
+    return SyncEntry(source=Location.parse(source), to=Location.parse(to), rename=rename, options=options)

@@ -14,7 +14,7 @@ import pytest
 
 from converter.conversion import Options
 from converter.conversion.job import Job
-from converter.conversion.remote import Answer, Assignment, portable
+from converter.conversion.remote import Assignment, RemoteAnswer, portable
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.cluster import require_same
 from converter.conversion.sync.worker import Raised, answered
@@ -54,12 +54,12 @@ class Nearby:
     def __call__(self, hosts: Hosts) -> AbstractContextManager[Nearby]:
         return nullcontext(self)
 
-    def run(self, assignment: Assignment, report: Report) -> Answer:
+    def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
         data = pickle.dumps(assignment)
         there: Assignment = pickle.loads(data)
         with Workers(2) as workers:
             done = answered(there, self._environment, Hosts(), report, workers)
-        answer: Answer | Raised = pickle.loads(pickle.dumps(done))
+        answer: RemoteAnswer | Raised = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
             self.keys[there.key] += 1
@@ -81,7 +81,7 @@ def test_the_largest_layers_of_an_image_are_begun_first(
     begun: list[int] = []
 
     class Watching(Nearby):
-        def run(self, assignment: Assignment, report: Report) -> Answer:
+        def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
             begun.append(assignment.size)
             return super().run(assignment, report)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.conversion import Options
-from converter.conversion.sync.sync_file import Entry, read
+from converter.conversion.sync.sync_file import SyncEntry, read
 from converter.conversion.sync.yaml_text import read as read_yaml
 from converter.errors import ConverterError, Invalid, LimitExceeded, Usage
 from converter.model.content import Compression
@@ -66,7 +66,7 @@ def nobody(names: Sequence[str]) -> Signing:
     return Signing(makers=[], identity=",".join(names))
 
 
-def entries(text: str, to: Location | None = TO, options: Options | None = None) -> list[Entry]:
+def entries(text: str, to: Location | None = TO, options: Options | None = None) -> list[SyncEntry]:
     return read(text.encode(), options or Options(), to, nobody)
 
 

@@ -15,7 +15,7 @@ from converter.trust import cosign
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots
 from converter.trust.claim import ATOMIC, COSIGN, Claim
-from converter.trust.identity import ANY, Rule
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.makers import CosignKey
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
@@ -57,7 +57,7 @@ def test_a_name_without_a_tag_leaves_the_tag_open() -> None:
 
 def test_any_name_will_do_where_the_caller_says_so() -> None:
     one = signature(what=claim(name="other.example/x:9"))
-    assert cosign.verify(one, subject(), trusted(ecdsa(), rule=Rule(kind=ANY))).identity == "other.example/x:9"
+    assert cosign.verify(one, subject(), trusted(ecdsa(), rule=IdentityRule(kind=ANY))).identity == "other.example/x:9"
 
 
 BROKEN = base64.b64encode(b"broken").decode()

@@ -13,37 +13,41 @@ from converter.trust.identity import (
     MATCH_EXACT,
     MATCH_REPOSITORY,
     REMAP,
-    Rule,
+    IdentityRule,
 )
 
 DIGEST, OTHER_DIGEST = f"@sha256:{'1' * 64}", f"@sha256:{'2' * 64}"
-TAGGED = Rule().with_tags()
-EXACT, BY_DIGEST, REPOSITORY = Rule(kind=MATCH_EXACT), Rule(kind=MATCH_DIGEST_OR_EXACT), Rule(kind=MATCH_REPOSITORY)
-MIRROR = Rule(kind=REMAP, prefix="mirror.example:5000/vendor", signed_prefix="vendor.example")
-REFERENCE = Rule(kind=EXACT_REFERENCE, reference="vendor.example/app:1")
-BOTH = Rule(kind=EXACT_REFERENCE, reference=f"vendor.example/app:1{DIGEST}")
-SHORT = Rule(kind=REMAP, prefix="mirror.example/library/app", signed_prefix="app")
-VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
+TAGGED = IdentityRule().with_tags()
+EXACT, BY_DIGEST, REPOSITORY = (
+    IdentityRule(kind=MATCH_EXACT),
+    IdentityRule(kind=MATCH_DIGEST_OR_EXACT),
+    IdentityRule(kind=MATCH_REPOSITORY),
+)
+MIRROR = IdentityRule(kind=REMAP, prefix="mirror.example:5000/vendor", signed_prefix="vendor.example")
+REFERENCE = IdentityRule(kind=EXACT_REFERENCE, reference="vendor.example/app:1")
+BOTH = IdentityRule(kind=EXACT_REFERENCE, reference=f"vendor.example/app:1{DIGEST}")
+SHORT = IdentityRule(kind=REMAP, prefix="mirror.example/library/app", signed_prefix="app")
+VENDOR = IdentityRule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
 
 
 @pytest.mark.parametrize(
     "rule, signed, wanted, expected",
     [
-        pytest.param(Rule(), "h.io/a:1", "h.io/a:1", True, id="the same name"),
-        pytest.param(Rule(), "h.io/a:1", "h.io/a:2", False, id="another tag"),
-        pytest.param(Rule(), "h.io/b:1", "h.io/a:1", False, id="another repository"),
-        pytest.param(Rule(), "h.io/a", "h.io/a:1", True, id="signed without a tag, as cosign does"),
-        pytest.param(Rule(), "h.io/ab", "h.io/a:1", False, id="signed without a tag, of another repository"),
-        pytest.param(Rule(), "h.io/a:1", f"h.io/a{DIGEST}", True, id="asked for by digest"),
-        pytest.param(Rule(), "h.io/b:1", f"h.io/a{DIGEST}", False, id="asked for by digest elsewhere"),
-        pytest.param(Rule(), "busybox:1", "docker.io/library/busybox:1", True, id="a short name"),
-        pytest.param(Rule(), "not a name", "h.io/a:1", False, id="no name"),
-        pytest.param(Rule(), "h.io/a:1", None, False, id="nobody knows the name"),
+        pytest.param(IdentityRule(), "h.io/a:1", "h.io/a:1", True, id="the same name"),
+        pytest.param(IdentityRule(), "h.io/a:1", "h.io/a:2", False, id="another tag"),
+        pytest.param(IdentityRule(), "h.io/b:1", "h.io/a:1", False, id="another repository"),
+        pytest.param(IdentityRule(), "h.io/a", "h.io/a:1", True, id="signed without a tag, as cosign does"),
+        pytest.param(IdentityRule(), "h.io/ab", "h.io/a:1", False, id="signed without a tag, of another repository"),
+        pytest.param(IdentityRule(), "h.io/a:1", f"h.io/a{DIGEST}", True, id="asked for by digest"),
+        pytest.param(IdentityRule(), "h.io/b:1", f"h.io/a{DIGEST}", False, id="asked for by digest elsewhere"),
+        pytest.param(IdentityRule(), "busybox:1", "docker.io/library/busybox:1", True, id="a short name"),
+        pytest.param(IdentityRule(), "not a name", "h.io/a:1", False, id="no name"),
+        pytest.param(IdentityRule(), "h.io/a:1", None, False, id="nobody knows the name"),
         pytest.param(TAGGED, "h.io/a", "h.io/a:1", False, id="signed without a tag, where tags are usual"),
         pytest.param(TAGGED, "h.io/a", "h.io/a", True, id="signed and asked for without a tag"),
         pytest.param(TAGGED, "h.io/a:latest", "h.io/a", True, id="asked for without a tag"),
         pytest.param(TAGGED, "h.io/a:1", "h.io/a", False, id="asked for without a tag, signed with another"),
-        pytest.param(Rule(kind=ANY), "h.io/a:1", None, True, id="any name will do"),
+        pytest.param(IdentityRule(kind=ANY), "h.io/a:1", None, True, id="any name will do"),
         pytest.param(EXACT, "h.io/a:1", "h.io/a:1", True, id="exact: the same"),
         pytest.param(EXACT, "h.io/a:1", f"h.io/a{DIGEST}", False, id="exact: by digest"),
         pytest.param(EXACT, "h.io/a", "h.io/a:1", False, id="exact: without a tag"),
@@ -71,5 +75,5 @@ VENDOR = Rule(kind=EXACT_REPOSITORY, reference="vendor.example/app")
         pytest.param(MIRROR, "vendor.examplex/x:1", "mirror.example:5000/vendorx/x:1", False, id="nor the rest of one"),
     ],
 )
-def test_names(rule: Rule, signed: str, wanted: str | None, expected: bool) -> None:
+def test_names(rule: IdentityRule, signed: str, wanted: str | None, expected: bool) -> None:
     assert rule.matches(signed, None if wanted is None else ImageName.parse(wanted)) is expected

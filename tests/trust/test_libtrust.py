@@ -16,7 +16,7 @@ from converter.model import pretty_jws
 from converter.trust import evidence, libtrust
 from converter.trust.certificates import Roots
 from converter.trust.check import check_one
-from converter.trust.identity import ANY, Rule
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
@@ -102,12 +102,12 @@ def test_a_certificate_chain_in_the_header() -> None:
 @pytest.mark.parametrize(
     "name, rule, good",
     [
-        pytest.param("docker.io/library/app:2", Rule(), False, id="another tag"),
-        pytest.param("docker.io/library/other:1", Rule(), False, id="another name"),
-        pytest.param("docker.io/library/other:1", Rule(kind=ANY), True, id="any name"),
+        pytest.param("docker.io/library/app:2", IdentityRule(), False, id="another tag"),
+        pytest.param("docker.io/library/other:1", IdentityRule(), False, id="another name"),
+        pytest.param("docker.io/library/other:1", IdentityRule(kind=ANY), True, id="any name"),
     ],
 )
-def test_the_name_within_counts(name: str, rule: Rule, good: bool) -> None:
+def test_the_name_within_counts(name: str, rule: IdentityRule, good: bool) -> None:
     about, signature = found(signed(ecdsa()), name)
     (verdict,) = check_one(signature, about, trusted(ecdsa(), rule=rule))
     assert verdict.ok is good

@@ -10,7 +10,7 @@ import pytest
 
 from converter.errors import ConverterError, Invalid
 from converter.model.reference import ImageName
-from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, Rule
+from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, IdentityRule
 from converter.trust.policy import Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority
 
@@ -139,21 +139,21 @@ def test_a_scope_that_does_not_fit(scope: str) -> None:
 @pytest.mark.parametrize(
     "identity, rule",
     [
-        pytest.param(None, Rule(kind=MATCH_DIGEST_OR_EXACT), id="none said"),
-        pytest.param({"type": "matchExact"}, Rule(kind="matchExact"), id="exact"),
+        pytest.param(None, IdentityRule(kind=MATCH_DIGEST_OR_EXACT), id="none said"),
+        pytest.param({"type": "matchExact"}, IdentityRule(kind="matchExact"), id="exact"),
         pytest.param(
             {"type": "exactReference", "dockerReference": "busybox:1"},
-            Rule(kind=EXACT_REFERENCE, reference="docker.io/library/busybox:1"),
+            IdentityRule(kind=EXACT_REFERENCE, reference="docker.io/library/busybox:1"),
             id="a reference",
         ),
         pytest.param(
             {"type": "remapIdentity", "prefix": "mirror:5000/v", "signedPrefix": "vendor.example"},
-            Rule(kind=REMAP, prefix="mirror:5000/v", signed_prefix="vendor.example"),
+            IdentityRule(kind=REMAP, prefix="mirror:5000/v", signed_prefix="vendor.example"),
             id="a mirror",
         ),
     ],
 )
-def test_the_rule_for_names(identity: dict[str, str] | None, rule: Rule) -> None:
+def test_the_rule_for_names(identity: dict[str, str] | None, rule: IdentityRule) -> None:
     row = {**GPG, **({"signedIdentity": identity} if identity else {})}
     (found,) = parse({"default": [row]}).requirements("oci", iter(()), lambda _: b"")
     assert found.rule == rule

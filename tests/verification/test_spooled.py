@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from converter.errors import DigestMismatch, Invalid
-from converter.verification.spooled import Spooled
+from converter.verification.spooled import SpooledStream
 
 DATA = [bytes([number]) * 1000 for number in range(8)]
 
@@ -20,7 +20,7 @@ def breaking() -> Iterator[bytes]:
 
 
 def test_all_of_them_and_some_of_them() -> None:
-    with closing(Spooled(iter(DATA))) as spooled:
+    with closing(SpooledStream(iter(DATA))) as spooled:
         assert b"".join(spooled.piece(1500, 1000)) == b"\1" * 500 + b"\2" * 500
         assert b"".join(spooled.blocks()) == b"".join(DATA)
         assert b"".join(spooled.blocks()) == b"".join(DATA)
@@ -35,7 +35,7 @@ def test_what_is_there_is_read_before_the_rest_comes() -> None:
         assert more.wait(timeout=60)
         yield DATA[1]
 
-    with closing(Spooled(slow())) as spooled:
+    with closing(SpooledStream(slow())) as spooled:
         assert b"".join(spooled.piece(0, 1000)) == DATA[0]
         more.set()
         assert b"".join(spooled.piece(500, 1500)) == DATA[0][:500] + DATA[1]
@@ -43,12 +43,12 @@ def test_what_is_there_is_read_before_the_rest_comes() -> None:
 
 @pytest.mark.parametrize("offset, size", [(7999, 2), (8000, 1), (1 << 50, 100)])
 def test_a_piece_that_is_not_there(offset: int, size: int) -> None:
-    with closing(Spooled(iter(DATA))) as spooled, pytest.raises(Invalid, match="want one of 8000 bytes"):
+    with closing(SpooledStream(iter(DATA))) as spooled, pytest.raises(Invalid, match="want one of 8000 bytes"):
         list(spooled.piece(offset, size))
 
 
 def test_an_error_is_raised_where_the_bytes_end() -> None:
-    with closing(Spooled(breaking())) as spooled:
+    with closing(SpooledStream(breaking())) as spooled:
         assert b"".join(spooled.piece(0, 2000)) == DATA[0] + DATA[1]
         for read in (lambda: list(spooled.blocks()), lambda: list(spooled.piece(0, 2001)), spooled.finished):
             with pytest.raises(DigestMismatch):
@@ -56,7 +56,7 @@ def test_an_error_is_raised_where_the_bytes_end() -> None:
 
 
 def test_too_many_bytes_are_not_taken() -> None:
-    with closing(Spooled(iter(DATA), most=2500)) as spooled:
+    with closing(SpooledStream(iter(DATA), most=2500)) as spooled:
         assert 2500 < spooled.finished() <= 4000
 
 
@@ -65,5 +65,5 @@ def test_nobody_need_wait_for_the_end() -> None:
         while True:
             yield DATA[0]
 
-    with closing(Spooled(endless())) as spooled:
+    with closing(SpooledStream(endless())) as spooled:
         next(iter(spooled.blocks()))

@@ -12,19 +12,19 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment, Image, Index, Item
 
 if TYPE_CHECKING:
-    from converter.cli.reading import Opened
+    from converter.cli.reading import OpenedReference
 
 Node = dict[str, Any]
 
 
-def graph(opened: Opened, attached: Sequence[Attachment]) -> Node:
+def graph(opened: OpenedReference, attached: Sequence[Attachment]) -> Node:
     """The root and all below it; an image of an index that cannot be read says why."""
     found = _node(_kind(opened.item), opened.root)
     found["below"] = _below(opened, opened.item, attached) + _attached(opened.root, attached)
     return found
 
 
-def _below(opened: Opened, item: Item, attached: Sequence[Attachment]) -> list[Node]:
+def _below(opened: OpenedReference, item: Item, attached: Sequence[Attachment]) -> list[Node]:
     if isinstance(item, Index):
         return [_entry(opened, entry.descriptor, entry.item, attached) for entry in item.entries]
     if isinstance(item, Image):
@@ -34,7 +34,7 @@ def _below(opened: Opened, item: Item, attached: Sequence[Attachment]) -> list[N
     return [_node("blob", blob.descriptor) for blob in item.blobs]
 
 
-def _entry(opened: Opened, descriptor: Descriptor, item: Item | None, attached: Sequence[Attachment]) -> Node:
+def _entry(opened: OpenedReference, descriptor: Descriptor, item: Item | None, attached: Sequence[Attachment]) -> Node:
     platform = [str(descriptor.platform)] if descriptor.platform else []
     try:
         item = opened.read(descriptor) if item is None else item

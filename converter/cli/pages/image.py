@@ -14,7 +14,7 @@ from converter.usage import files
 
 if TYPE_CHECKING:
     from converter.cli.contents import Contents
-    from converter.cli.reading import Opened
+    from converter.cli.reading import OpenedReference
     from converter.trust.signature import Signature
 
 NAMES = ("name", "format", "media type", "digest", "image ID", "platform", "OS version", "created", "author")
@@ -27,7 +27,7 @@ WASTED = 100
 
 
 def page(
-    opened: Opened, attached: Sequence[Attachment], signatures: Sequence[Signature], contents: Contents | None
+    opened: OpenedReference, attached: Sequence[Attachment], signatures: Sequence[Signature], contents: Contents | None
 ) -> str:
     """The whole page."""
     facts = grouped(rows(opened, attached))

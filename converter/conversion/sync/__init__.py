@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
-from converter.cache import Cache, Memory
+from converter.cache import Cache, VerifiedCache
 from converter.conversion.job import Job, keeping, read, with_hosts
 from converter.conversion.remote import Remote
 from converter.conversion.run import run as run_job
 from converter.conversion.shared import Shared
 from converter.conversion.sync.jobs import Unlisted, jobs
 from converter.conversion.sync.outcome import Outcome, Summary
-from converter.conversion.sync.progress import Telling
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.progress import SyncProgress
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import CalledOff, ConverterError, Invalid, from_system
 from converter.events import Event, Failed, Report, silent
 from converter.model.frozen import frozen
@@ -50,7 +50,7 @@ Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
 
 
-def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: Helpers | None = None) -> Summary:
+def sync(entries: Iterable[SyncEntry], run: Run, report: Report = silent, helpers: Helpers | None = None) -> Summary:
     """Bring every image of the entries to its destination; ``helpers`` do the work (None: only this machine).
 
     A failed image is an outcome, not an error; without ``keep_going`` it ends the run. Raises Usage, before anything
@@ -63,13 +63,13 @@ def sync(entries: Iterable[Entry], run: Run, report: Report = silent, helpers: H
     with (
         Hosts(run.per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
-        Cache(run.cache) if run.cache else Memory() as memory,
+        Cache(run.cache) if run.cache else VerifiedCache() as memory,
         workers,
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
         entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
         todo = _keeping(list(jobs(entries, report)))
-        outcomes = _run(todo, shared, run, Telling(report, len(todo)), hosts)
+        outcomes = _run(todo, shared, run, SyncProgress(report, len(todo)), hosts)
         return Summary(
             outcomes=tuple(outcomes),
             seconds=time.monotonic() - began,
@@ -85,7 +85,7 @@ def _keeping(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
     return [replace(job, options=keeping(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
-def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: Telling, hosts: Hosts) -> list[Outcome]:
+def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: SyncProgress, hosts: Hosts) -> list[Outcome]:
     """The outcomes in the order of the jobs, without those of jobs not begun."""
     stopping = threading.Event()
     wanted = _unless(stopping)
@@ -113,7 +113,7 @@ def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: Telling,
     return [found[number] for number in sorted(found)]
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, telling: Telling, wanted: Report) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted: Report) -> Outcome | None:
     """Run a job and return its outcome; None if it was called off."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job.source, None, job.error)

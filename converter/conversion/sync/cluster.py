@@ -12,7 +12,7 @@ from typing import Any, Self
 from distributed import Client, Future, KilledWorker
 
 from converter.conversion.job import Job
-from converter.conversion.remote import Answer, Assignment
+from converter.conversion.remote import Assignment, RemoteAnswer
 from converter.conversion.sync.worker import HELD, TOPIC, Environment, Raised, event_of, hold, prepare, program, work
 from converter.errors import Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
@@ -75,7 +75,7 @@ class Cluster:
         self._reporter.join()
         self._client.close()
 
-    def run(self, assignment: Assignment, report: Report) -> Answer:
+    def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
         """As in Remote. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
         key, inbox = assignment.key, SimpleQueue[Event | None]()
         with self._places(assignment.job):
@@ -86,7 +86,7 @@ class Cluster:
             future = self._client.submit(work, *told, key=key, priority=assignment.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
-                answer: Answer | Raised = self._answer(future, inbox, report)
+                answer: RemoteAnswer | Raised = self._answer(future, inbox, report)
             finally:
                 future.release()
                 del self._inboxes[key]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from converter.conversion.dependencies import names_in
 from converter.conversion.job import Job, source_store
-from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, Called, destination
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, SourceName, destination
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
@@ -31,7 +31,7 @@ class Unlisted:
     error: ConverterError
 
 
-def jobs(entries: Iterable[Entry], report: Report = silent) -> Iterator[Job | Unlisted]:
+def jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job | Unlisted]:
     """One job per image, in the order of the entries; an image listed twice is planned once.
 
     Images that a layout has without a name, beside others that have one, are left out, and reported.
@@ -57,7 +57,7 @@ def jobs(entries: Iterable[Entry], report: Report = silent) -> Iterator[Job | Un
             yield job
 
 
-def _images(entries: Iterable[Entry], report: Report) -> Iterator[tuple[Entry, Location] | Unlisted]:
+def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:
     """Every image of the entries, with its entry."""
     for entry in entries:
         try:
@@ -72,22 +72,22 @@ def _images(entries: Iterable[Entry], report: Report) -> Iterator[tuple[Entry, L
             yield Unlisted(source=entry.source, error=error)
 
 
-def _repositories(entry: Entry) -> list[Entry]:
+def _repositories(entry: SyncEntry) -> list[SyncEntry]:
     with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as registry:
         names = registry.names()
     rename = entry.rename or FROM_REGISTRY
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
 
 
-def _is_there(found: tuple[Entry, Location] | Unlisted) -> bool:
+def _is_there(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
     """False for a repository that a registry lists although it has no tags."""
     return not (isinstance(found, Unlisted) and isinstance(found.error, NotFound))
 
 
-def _job(entry: Entry, source: Location) -> Job | Unlisted:
+def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = Called.of(source, _name(source), entry.source.path)
+            called = SourceName.of(source, _name(source), entry.source.path)
             there = destination(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
@@ -105,7 +105,7 @@ def _name(source: Location) -> str:
     return names_in(Path(source.path))[1]
 
 
-def _sources(entry: Entry, report: Report) -> Iterator[Location]:
+def _sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
     if place.name or (place.transport == "docker" and _is_named(place)):
@@ -145,7 +145,7 @@ def _acis(place: Location) -> Iterator[Location]:
     yield from (replace(place, path=str(file)) for file in found if file not in below)
 
 
-def _listed(entry: Entry, report: Report) -> Iterator[Location]:
+def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
     place = entry.source
     with within(str(place)), open_source(place, source_store(entry.options)) as source:
         names = source.names()

@@ -25,7 +25,7 @@ _DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
 
 
 @frozen
-class Called:
+class SourceName:
     """The name of an image at its source; ``name`` is the last component of ``repository``."""
 
     host: str = ""
@@ -80,7 +80,7 @@ def checked(template: str) -> str:
     return template
 
 
-def destination(to: Location, called: Called, template: str) -> Location:
+def destination(to: Location, called: SourceName, template: str) -> Location:
     """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
     if to.name:
         raise Usage(f"got the destination {str(to)!r} with the name of an image, want it without")

@@ -10,7 +10,7 @@ from converter.errors import CalledOff
 from converter.events import Event, Finished, Moved, Planned, Report, Started
 
 
-class Telling:
+class SyncProgress:
     """The progress of one run; its ``report`` may be called by any thread."""
 
     def __init__(self, report: Report, images: int) -> None:

@@ -49,7 +49,7 @@ SHOWN = 20
 
 
 @frozen
-class Entry:
+class SyncEntry:
     """Some images of one source: those in ``references`` (tags or digests), or all whose name ``takes`` accepts.
 
     ``rename`` is the template of their names at ``to``; empty for the usual one.
@@ -63,7 +63,7 @@ class Entry:
     options: Options
 
 
-def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[Entry]:
+def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[SyncEntry]:
     """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they apply unless an entry itself
     says otherwise, and override the file's ``defaults``.
 
@@ -97,7 +97,7 @@ class _Reading:
     signing: MakeSigning
     rename: str
 
-    def registries(self, value: Mapping[str, Any]) -> Iterator[Entry]:
+    def registries(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for host, said in value.items():
             if host in ("defaults", "images"):
                 continue
@@ -110,7 +110,7 @@ class _Reading:
                 path = (host, "images-by-semver", name)
                 yield self._entry(path, f"docker://{host}/{name}", said, takes=partial(_within, versions))
 
-    def images(self, value: Mapping[str, Any]) -> Iterator[Entry]:
+    def images(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for index, said in enumerate(value.get("images") or ()):
             filters: list[Callable[[], Takes]] = []
             if "tag-regex" in said:
@@ -130,7 +130,7 @@ class _Reading:
         said: Mapping[str, Any],
         references: Sequence[str] = (),
         takes: Callable[[], Takes] | None = None,
-    ) -> Entry:
+    ) -> SyncEntry:
         with self._at(path):
             said = {**self.defaults, **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
@@ -139,7 +139,7 @@ class _Reading:
             location = Location.parse(source)
             if location.transport == "docker":
                 ImageName.parse(location.path)
-            return Entry(
+            return SyncEntry(
                 source=location,
                 references=tuple(references),
                 takes=takes() if takes else None,

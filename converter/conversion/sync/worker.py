@@ -15,9 +15,9 @@ from typing import Any
 
 from distributed import get_worker
 
-from converter.cache import Memory
+from converter.cache import VerifiedCache
 from converter.conversion.job import Job
-from converter.conversion.remote import Answer, Assignment, perform
+from converter.conversion.remote import Assignment, RemoteAnswer, perform
 from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
@@ -66,7 +66,7 @@ class Raised:
         return error
 
 
-def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> Answer | Raised:
+def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> RemoteAnswer | Raised:
     """Do an assignment on the worker that calls this; its ``program()`` must be the one ``wanted``.
 
     Events are sent to the subscribers of ``TOPIC``.
@@ -92,12 +92,12 @@ def work(assignment: Assignment, environment: Environment, per_host: int, wanted
 
 def answered(
     assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
-) -> Answer | Raised:
+) -> RemoteAnswer | Raised:
     """Do an assignment with this machine's environment. A ConverterError or OSError is returned, as Raised."""
     assignment = replace(assignment, job=at_home(assignment.job, environment, hosts))
     with (
         enforced(assignment.job.options.store.limits),
-        Shared(Memory(), workers, many=True) as shared,
+        Shared(VerifiedCache(), workers, many=True) as shared,
         _seldom(send) as report,
     ):
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from converter.errors import Invalid
 from converter.formats.aci import keys
-from converter.formats.aci.kept import Kept, members
+from converter.formats.aci.kept import KeptAnnotations, members
 from converter.formats.aci.manifest import Manifest, parse
 from converter.formats.aci.reading import AciFacts, Owners, to_image
 from converter.formats.container_config import unnamed
@@ -60,7 +60,7 @@ def unchanged(before: Image, image: Image) -> bool:
 
 
 def _owners(annotations: Mapping[str, str]) -> Owners:
-    found = Kept(annotations).get(keys.OWNERS, members) or {}
+    found = KeptAnnotations(annotations).get(keys.OWNERS, members) or {}
     return {
         path: (pair[0], pair[1])
         for path, pair in found.items()

@@ -16,7 +16,7 @@ from converter.model.platform import Platform
 T = TypeVar("T")
 
 
-class Kept:
+class KeptAnnotations:
     """The annotations of a manifest. A malformed one is ignored."""
 
     def __init__(self, annotations: Mapping[str, str]) -> None:

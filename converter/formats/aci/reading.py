@@ -10,9 +10,9 @@ from converter.formats.aci import app as words
 from converter.formats.aci import kept as forms
 from converter.formats.aci import keys
 from converter.formats.aci.confinement import confinement, no_equivalent, supplementary
-from converter.formats.aci.kept import Kept
+from converter.formats.aci.kept import KeptAnnotations
 from converter.formats.aci.manifest import Manifest
-from converter.formats.container_config import Unnamed
+from converter.formats.container_config import UnknownMembers
 from converter.model.appc import named, platform_labels, platform_of, reference_of
 from converter.model.document import dump
 from converter.model.frozen import frozen
@@ -45,7 +45,7 @@ class AciFacts:
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
-    kept = Kept(manifest.annotations)
+    kept = KeptAnnotations(manifest.annotations)
     platform, told = _platform(manifest, kept)
     config = _config(manifest, kept, owners or {})
     annotations = manifest.annotations
@@ -87,13 +87,13 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
 
-def _platform(manifest: Manifest, kept: Kept) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
+def _platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
     original = kept.while_it_says(keys.PLATFORM, forms.platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
 
 
-def _config(manifest: Manifest, kept: Kept, owners: Owners) -> RunConfig:
+def _config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
     app = manifest.app
     if app is None:
         return RunConfig(labels=_other_labels(manifest))
@@ -122,7 +122,7 @@ def _config(manifest: Manifest, kept: Kept, owners: Owners) -> RunConfig:
     )
 
 
-def _command(app: Mapping[str, Any], kept: Kept) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _command(app: Mapping[str, Any], kept: KeptAnnotations) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     execute = tuple(app.get("exec") or ())
     entrypoint, cmd = kept.get(keys.ENTRYPOINT, forms.texts), kept.get(keys.CMD, forms.texts)
     if (entrypoint or ()) + (cmd or ()) == execute:
@@ -130,7 +130,7 @@ def _command(app: Mapping[str, Any], kept: Kept) -> tuple[tuple[str, ...] | None
     return execute, None
 
 
-def _user(app: Mapping[str, Any], kept: Kept, owners: Owners) -> str:
+def _user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
     user, group = app["user"], app["group"]
     original = kept.text(keys.USER)
     if original and words.user_and_group(original) in ((user, group), (user, "")):
@@ -145,7 +145,7 @@ def _other_labels(manifest: Manifest) -> dict[str, str]:
     return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
 
 
-def _annotations(manifest: Manifest, kept: Kept) -> dict[str, str]:
+def _annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
     """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
     own = {
         key: value
@@ -168,12 +168,15 @@ def _owners(owners: Owners) -> dict[str, str]:
 
 def reference_to(manifest: Manifest) -> str:
     """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
-    version, original = manifest.labels.get("version", ""), Kept(manifest.annotations).text(keys.ORIGINAL_NAME)
+    version, original = (
+        manifest.labels.get("version", ""),
+        KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
+    )
     same = bool(original) and named(original) == (manifest.name, version)
     return original if same else reference_of(manifest.name, version)
 
 
-def _foreign(manifest: Manifest, kept: Kept) -> dict[str, Facts]:
+def _foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
     facts = AciFacts(
         manifest=manifest.text,
         name=manifest.name,
@@ -183,10 +186,10 @@ def _foreign(manifest: Manifest, kept: Kept) -> dict[str, Facts]:
     docker = dict(kept.get(keys.CONFIG, forms.rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
-    return {"aci": facts, "docker": Unnamed(docker)} if docker else {"aci": facts}
+    return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
 
 
-def _losses(manifest: Manifest, kept_here: Kept, config: RunConfig, told: str) -> Iterator[Loss]:
+def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, told: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 

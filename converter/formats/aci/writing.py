@@ -15,7 +15,7 @@ from converter.formats import container_config
 from converter.formats.aci import app as words
 from converter.formats.aci import keys, provenance
 from converter.formats.aci.baseline import Baseline, comparable
-from converter.formats.aci.kept import Kept, text_map
+from converter.formats.aci.kept import KeptAnnotations, text_map
 from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
 from converter.formats.container_config import unnamed
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
@@ -150,14 +150,14 @@ def _command(draft: Draft, config: RunConfig) -> None:
 
 def _user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
-    if words.groupless(Kept(draft.annotations).text(keys.USER)):
+    if words.groupless(KeptAnnotations(draft.annotations).text(keys.USER)):
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
         draft.groupless = user  # the code that packs the layers looks its groups up in them
         draft.keep(keys.USER, config.user)
     else:
-        converted = draft.fresh or Kept(draft.annotations).converted
+        converted = draft.fresh or KeptAnnotations(draft.annotations).converted
         told = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
         draft.keep(keys.USER, "" if told == config.user else config.user)
 
@@ -261,7 +261,7 @@ def _annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, st
     for name, oci in keys.WELL_KNOWN.items():
         if oci in changed:
             draft.keep(name, after[oci] if _URL.fullmatch(after[oci]) else "")
-    kept = Kept(draft.annotations).get(keys.ANNOTATIONS, text_map) or {}
+    kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, text_map) or {}
     odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
     reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
     draft.keep_json(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")

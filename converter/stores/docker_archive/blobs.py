@@ -22,7 +22,7 @@ RENAMED = ("bzip2", "xz")
 
 
 @dataclass(slots=True)
-class Blobs:
+class ArchiveBlobs:
     """The blobs found so far; they are verified only when read."""
 
     medium: Medium

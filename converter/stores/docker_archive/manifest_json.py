@@ -17,7 +17,7 @@ from converter.model.limits import Limits, in_force
 from converter.model.members import member, or_empty, texts
 from converter.model.problems import STRICT, Problems
 from converter.stores.disk import shown
-from converter.stores.docker_archive.blobs import Blobs
+from converter.stores.docker_archive.blobs import ArchiveBlobs
 
 NAME = "manifest.json"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
@@ -48,7 +48,7 @@ def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT)
     return ()
 
 
-def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
+def config_of(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
     """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
     with within(shown(saved.config)):
         claimed = claimed_digest(saved.config)
@@ -59,7 +59,7 @@ def config_of(blobs: Blobs, saved: Saved) -> Descriptor:
     return descriptor
 
 
-def assemble(blobs: Blobs, saved: Saved) -> Descriptor:
+def assemble(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
     """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
 
     A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,
@@ -89,7 +89,7 @@ def claimed_digest(name: str) -> Digest | None:
     return Digest.parse(f"{match[1]}:{match[2]}") if match else None
 
 
-def _layer(blobs: Blobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
+def _layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
     if blobs.medium.size(name) is None:
         if source is None or not source.urls:
             raise NotFound(f'no layer "{name}" in {blobs.medium.where}')

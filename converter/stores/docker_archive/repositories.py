@@ -17,7 +17,7 @@ from converter.model.limits import Limits, in_force
 from converter.model.members import or_empty
 from converter.model.problems import STRICT, UNREADABLE, Problems
 from converter.stores.disk import shown
-from converter.stores.docker_archive.blobs import Blobs
+from converter.stores.docker_archive.blobs import ArchiveBlobs
 from converter.stores.media import Medium
 
 NAME = "repositories"
@@ -102,7 +102,7 @@ def _layers(medium: Medium) -> Iterator[str]:
     return (name.partition("/")[0] for name in medium.names() if _JSON.fullmatch(name))
 
 
-def assemble(blobs: Blobs, top: str, names: tuple[str, ...]) -> Descriptor:
+def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:
     """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
     layers, history, architecture = [], [], ""
     for layer in Chains(blobs.medium, blobs.limits).of(top):

@@ -23,7 +23,7 @@ from converter.model.platform import Platform, choose
 from converter.model.reference import ImageName
 from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.media import Target, blob_name
+from converter.stores.media import MediumTarget, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
 from converter.streams.blocks import peek
@@ -37,7 +37,7 @@ _FAVOURITE = Platform(os="linux", architecture="amd64")
 
 
 @dataclass(slots=True)
-class Row:
+class ManifestRow:
     """An image to be listed in ``manifest.json``."""
 
     manifest: dict[str, Any]
@@ -51,7 +51,7 @@ class DockerArchiveSink:
     accepts = DOCUMENTS | LAYERS | {types.OCI_EMPTY}
     ordered = True
 
-    def __init__(self, target: Target, limits: Limits) -> None:
+    def __init__(self, target: MediumTarget, limits: Limits) -> None:
         self._target = target
         self._limits = limits
         self._documents: dict[Digest, bytes] = {}
@@ -109,7 +109,7 @@ class DockerArchiveSink:
         self._added.attach(attachment)
 
     def _rendered(self) -> dict[str, bytes]:
-        rows: dict[Digest, Row] = {}
+        rows: dict[Digest, ManifestRow] = {}
         for name, root in self._named:
             below = dict(self._rows(root, 0))
             for digest, row in below.items():
@@ -131,7 +131,7 @@ class DockerArchiveSink:
             oci_index.INDEX: oci_index.rendered(None, self._added.entries, self._limits),
         }
 
-    def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, Row]]:
+    def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, ManifestRow]]:
         """The images at or below a root, in order; only images for a platform belong in the table."""
         data = self._documents.get(root.digest)
         if data is None or depth > self._limits.index_depth:
@@ -143,9 +143,9 @@ class DockerArchiveSink:
         elif root.media_type in types.MANIFESTS and (root.platform is None or root.platform.known):
             config, layers = document.get("config") or {}, document.get("layers") or []
             if config.get("mediaType") in types.CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
-                yield root.digest, Row(manifest=document, platform=root.platform)
+                yield root.digest, ManifestRow(manifest=document, platform=root.platform)
 
-    def _row(self, row: Row) -> dict[str, Any]:
+    def _row(self, row: ManifestRow) -> dict[str, Any]:
         layers = [Descriptor.from_json(layer) for layer in row.manifest.get("layers") or ()]
         config = Descriptor.from_json(row.manifest["config"])
         diff_ids = self._diff_ids(config.digest)
@@ -185,7 +185,7 @@ def _familiar(name: str) -> str:
     return f"{reference.familiar}:{reference.tag}"
 
 
-def _best(rows: dict[Digest, Row]) -> Digest:
+def _best(rows: dict[Digest, ManifestRow]) -> Digest:
     """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
     chosen = choose(_FAVOURITE, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]

@@ -20,7 +20,7 @@ from converter.model.problems import STRICT, Problems
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer, in_full
 from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.docker_archive.blobs import Blobs
+from converter.stores.docker_archive.blobs import ArchiveBlobs
 from converter.stores.docker_archive.listed import Listed, Members, listed
 from converter.stores.docker_archive.manifest_json import Saved
 from converter.stores.docker_archive.repositories import Chains
@@ -29,7 +29,7 @@ from converter.stores.oci_layout import OciLayout, fetch_blob
 
 
 @frozen(kw_only=False)
-class Contents:
+class ArchiveImages:
     """The archive's images, with stand-ins for roots that are assembled only on demand."""
 
     catalogue: Catalogue
@@ -48,7 +48,7 @@ class DockerArchive:
         self.medium = medium
         self._limits = limits
         self._problems = problems
-        self._blobs = Blobs(medium, limits)
+        self._blobs = ArchiveBlobs(medium, limits)
         self._made: dict[Digest, Descriptor] = {}
         self.rows: tuple[Saved, ...] | None = None
         """The rows of ``manifest.json``; None if there is none."""
@@ -124,13 +124,13 @@ class DockerArchive:
         return OciLayout(self.medium, self._limits, self._problems)
 
     @cached_property
-    def _contents(self) -> Contents:
+    def _contents(self) -> ArchiveImages:
         if self.chains:
             with within(self.medium.where):
                 return self._chained()
         return self._saved(self.rows or ())
 
-    def _saved(self, rows: tuple[Saved, ...]) -> Contents:
+    def _saved(self, rows: tuple[Saved, ...]) -> ArchiveImages:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         entries = () if self.layout is None else self.layout.entries
         images = [entry for entry in entries if not self._is_attached(entry)]
@@ -157,7 +157,7 @@ class DockerArchive:
         others = (offer.root for offer in offers if offer.root.digest not in members)
         positions = (*stand_ins, *others) if rows else entries
         roots |= {entry.digest: _always(entry) for entry in entries if entry.digest not in roots}
-        return Contents(
+        return ArchiveImages(
             Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
             roots,
         )
@@ -172,7 +172,7 @@ class DockerArchive:
         roots[config.digest] = lambda: manifest_json.assemble(self._blobs, row)
         return config
 
-    def _chained(self) -> Contents:
+    def _chained(self) -> ArchiveImages:
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         offers = []
         for top, names in self.chains:
@@ -180,7 +180,7 @@ class DockerArchive:
             roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
             offers.append(Offer(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
-        return Contents(
+        return ArchiveImages(
             Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
             roots,
         )

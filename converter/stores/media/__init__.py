@@ -49,7 +49,7 @@ Documents = Callable[[bytes | None], Mapping[str, bytes]]
 """The files besides the blobs, in order, given the existing ``index.json`` (None if there is none)."""
 
 
-class Target(Protocol):
+class MediumTarget(Protocol):
     """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. Call ``begin`` first, then ``commit`` or ``abort``
     last.
     """

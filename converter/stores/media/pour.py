@@ -13,7 +13,7 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.stores.disk import disk, write_down
 from converter.streams import Block
-from converter.streams.blocks import Again, closing
+from converter.streams.blocks import RereadableBlocks, closing
 from converter.streams.verify import Meter
 
 FICLONE = 0x40049409
@@ -47,7 +47,7 @@ def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor |
     If the blocks say which file holds them, they are still read, and so verified, but not written if the two files can
     share them.
     """
-    linked = isinstance(blocks, Again) and blocks.file is not None and _shared(blocks.file, path)
+    linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _shared(blocks.file, path)
     with disk(target, "write"):
         mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         fd = os.open(path, mode | os.O_CLOEXEC, 0o666)

@@ -35,7 +35,7 @@ _MESSAGES = ("message", "details", "error_description", "error")
 
 
 @frozen
-class Answer:
+class Response:
     """A response with its whole body; ``url`` is where it came from, after all redirects."""
 
     status: int
@@ -99,18 +99,20 @@ class Client:
         """The URL of a path below ``/v2/REPOSITORY/``."""
         return f"{self._base()}/v2/{self.repository and f'{self.repository}/'}{path}"
 
-    def call(self, request: Request) -> Answer:
+    def call(self, request: Request) -> Response:
         """Make a request, retrying transient failures, and read the answer, of at most a document's size.
 
         Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other unexpected status.
         """
         return self.patience.persist(lambda: self.once(request))
 
-    def once(self, request: Request) -> Answer:
+    def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
         with self.open(request) as response:
             found = self._body(response, request.url)
-            return Answer(status=response.status, headers=response.headers, body=found, url=response.url or request.url)
+            return Response(
+                status=response.status, headers=response.headers, body=found, url=response.url or request.url
+            )
 
     @contextmanager
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:

@@ -8,7 +8,7 @@ from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import load_object
-from converter.stores.registry.client import Answer, Client, Rejected
+from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request
 
 SCHEMA1 = (types.DOCKER_SCHEMA1_SIGNED, types.DOCKER_SCHEMA1)
@@ -69,7 +69,7 @@ class Documents:
             return False
         return True
 
-    def put(self, reference: str | Digest, media_type: str, data: bytes) -> Answer:
+    def put(self, reference: str | Digest, media_type: str, data: bytes) -> Response:
         """Write a document under a tag or its digest; for schema 1, under that of its payload. Raises DigestMismatch if
         the registry received other bytes.
         """
@@ -82,7 +82,7 @@ class Documents:
         return answer
 
 
-def media_type_of(answer: Answer) -> str:
+def media_type_of(answer: Response) -> str:
     """The document's media type according to the registry, else according to its content."""
     told = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if told in WANTED:
@@ -90,7 +90,7 @@ def media_type_of(answer: Answer) -> str:
     return types.identify(load_object(answer.body))
 
 
-def _check(answer: Answer, reference: str | Digest, media_type: str) -> None:
+def _check(answer: Response, reference: str | Digest, media_type: str) -> None:
     if isinstance(reference, Digest):
         found = _digest(answer.body, media_type, reference.algorithm)
         if found != reference:
@@ -98,7 +98,7 @@ def _check(answer: Answer, reference: str | Digest, media_type: str) -> None:
     _check_told(answer, answer.body, media_type)
 
 
-def _check_told(answer: Answer, data: bytes, media_type: str) -> None:
+def _check_told(answer: Response, data: bytes, media_type: str) -> None:
     header = answer.headers.get("Docker-Content-Digest")
     if not header:
         return

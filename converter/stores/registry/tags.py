@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from converter.errors import Invalid, within
 from converter.model.document import load_object
 from converter.model.members import texts
-from converter.stores.registry.client import Answer, Client
+from converter.stores.registry.client import Client, Response
 from converter.stores.registry.urls import plain
 from converter.stores.registry.wire import Request
 
@@ -42,7 +42,7 @@ def _listed(client: Client, path: str, member: str) -> Iterator[str]:
         yield from names
 
 
-def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Answer]:
+def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Response]:
     """The pages of a list, as long as each links to the next.
 
     Only the query of a link is followed: behind a proxy, registries state other hosts and paths.

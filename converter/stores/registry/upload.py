@@ -18,7 +18,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
-from converter.stores.registry.client import Answer, Client, Rejected
+from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
@@ -79,7 +79,7 @@ def begin(client: Client) -> Session:
     return session_of(answer)
 
 
-def session_of(answer: Answer) -> Session:
+def session_of(answer: Response) -> Session:
     """The session of the upload that the registry has started."""
     return Session(answer.location, least=least_part(answer.headers))
 
@@ -178,7 +178,7 @@ class _Job:
         self._session = None
         return digest
 
-    def _send(self, request: Request) -> Answer:
+    def _send(self, request: Request) -> Response:
         try:
             return self._client.once(request)
         except NotFound as error:

@@ -19,7 +19,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     and ``config.json`` in it.
     """
     from converter.stores.rootfs import bundle_config
-    from converter.stores.rootfs.source import RootfsSource, Tarred, Tree
+    from converter.stores.rootfs.source import RootfsSource, TarTree, Tree
 
     path = Path(location.path)
     here = host()
@@ -27,7 +27,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         config, platform = bundle_config.read(path, here, options.limits)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
     with disk(path, "read"):
-        tree = Tree(path) if path.is_dir() else Tarred(path, options.limits)
+        tree = Tree(path) if path.is_dir() else TarTree(path, options.limits)
     return RootfsSource(tree, {}, here)
 
 

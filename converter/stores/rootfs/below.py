@@ -17,7 +17,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_OPEN = 64
 
 
-class Below:
+class OpenDirectories:
     """The open directories of a tree, by clean name; the root is ``b""``. A context manager: leaving it closes them."""
 
     def __init__(self, root: Path) -> None:

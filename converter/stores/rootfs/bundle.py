@@ -17,7 +17,7 @@ from converter.stores.disk import disk, names_in, write_file
 from converter.stores.media.temporary import remove
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.flat import no_place_for, only_one
-from converter.stores.rootfs.place import Place
+from converter.stores.rootfs.place import StagedPlace
 from converter.stores.rootfs.rootless import is_limited, is_root, rootless
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.verify import Meter, hashed
@@ -33,7 +33,7 @@ class RootfsSink:
     ordered = True
 
     def __init__(self, path: Path, options: StoreOptions) -> None:
-        self._place = Place(path)
+        self._place = StagedPlace(path)
         self._options = options
         self._tree: Unpacked | None = None
         self._made: Descriptor | None = None

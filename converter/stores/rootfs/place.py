@@ -19,7 +19,7 @@ PAUSE = 0.5
 """Seconds between two syncs: each commits the file system's journal."""
 
 
-class Place(Staging):
+class StagedPlace(Staging):
     """A hidden directory next to the place, or inside it if nothing can be renamed to it, as with a mount point."""
 
     def begin(self) -> None:

@@ -25,7 +25,7 @@ from converter.model.platform import Platform
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import shown
 from converter.stores.media.archive import open_bytes, unpacked, where
-from converter.stores.rootfs.walk import REASONS, Walk
+from converter.stores.rootfs.walk import REASONS, DirectoryWalk
 from converter.streams.blocks import closing, file_blocks
 from converter.streams.tar.names import clean
 from converter.streams.tar.scan import entries
@@ -122,7 +122,7 @@ class Tree:
 
     def __init__(self, path: Path) -> None:
         self.where = shown(path)
-        self._walk = Walk(path)
+        self._walk = DirectoryWalk(path)
         self._seal = b""
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Tree:
         return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
 
 
-class Tarred(Tree):
+class TarTree(Tree):
     """Files in a tar, perhaps compressed, which is taken as it is."""
 
     def __init__(self, path: Path, limits: Limits) -> None:

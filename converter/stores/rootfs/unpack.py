@@ -15,7 +15,7 @@ from converter.model.content import Blocks
 from converter.stores.disk import failed, write_all
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
-from converter.stores.rootfs.below import DIRECTORY, Below
+from converter.stores.rootfs.below import DIRECTORY, OpenDirectories
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
@@ -44,7 +44,7 @@ class Unpacked:
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
         self._held = Budget(options.limits)
-        self._below = Below(root)
+        self._below = OpenDirectories(root)
 
     @property
     def left_out(self) -> Counter[str]:
@@ -84,7 +84,7 @@ class Unpacked:
         """
         if root != self._root:
             self._below.close()
-            self._below = Below(root)
+            self._below = OpenDirectories(root)
         for path in sorted(filter(None, self._directories), reverse=True):
             try:
                 self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)

@@ -41,7 +41,7 @@ _TYPES = {
 }
 
 
-class Walk:
+class DirectoryWalk:
     """The files below a directory, which each iteration reads anew.
 
     Of the last iteration, ``left_out`` counts what was left out, by the names in ``REASONS``; ``mounts`` has the paths
@@ -82,7 +82,7 @@ class _Directory(NamedTuple):
 class _Tree:
     """One reading of a tree; it closes ``root``, a file descriptor."""
 
-    def __init__(self, walk: Walk, root: int) -> None:
+    def __init__(self, walk: DirectoryWalk, root: int) -> None:
         self._walk = walk
         self._mount = mount_of(root)
         self.headers = blake2b()

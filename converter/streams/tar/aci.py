@@ -35,7 +35,7 @@ def refuse(rule: str, name: bytes | None, fact: str) -> None:
     raise (LimitExceeded if rule == "image/limit" else Invalid)(f"ACI: {fact}")
 
 
-class Contents:
+class AciEntries:
     """The entries of an ACI, checked one after the other."""
 
     def __init__(self, tell: Tell = refuse, limits: Limits | None = None) -> None:
@@ -106,7 +106,7 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
 
 def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None, limits: Limits) -> Iterator[Block]:
     recipe = Recipe()
-    contents = Contents(limits=limits)
+    contents = AciEntries(limits=limits)
     with closing(blocks) as source:
         scanner = Scanner(Cursor(source), limits)
         globals_before = b""

@@ -39,7 +39,7 @@ Lend = Callable[[int, int], Blocks]
 """Returns the given number of bytes of the other tar from an offset; raises Invalid if it is shorter."""
 
 
-class Files:
+class FileIndex:
     """Where the files of a tar are in it, by content and by name."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Files:
         self._named: dict[bytes, tuple[int, int]] = {}
 
     @classmethod
-    def of(cls, blocks: Blocks, limits: Limits | None = None) -> Files:
+    def of(cls, blocks: Blocks, limits: Limits | None = None) -> FileIndex:
         """Read a whole tar."""
         found = cls()
         with closing(blocks) as source:
@@ -73,7 +73,7 @@ class Files:
         return self._named.get(name, (0, 0))
 
 
-def described(blocks: Blocks, files: Files, lend: Lend) -> Iterator[Block]:
+def described(blocks: Blocks, files: FileIndex, lend: Lend) -> Iterator[Block]:
     """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
     return gathered(_described(blocks, files, lend, in_force()))
 
@@ -106,7 +106,7 @@ class _Literal:
         self._held.clear()
 
 
-def _described(blocks: Blocks, files: Files, lend: Lend, limits: Limits) -> Iterator[Block]:
+def _described(blocks: Blocks, files: FileIndex, lend: Lend, limits: Limits) -> Iterator[Block]:
     yield MAGIC
     literal = _Literal()
     with closing(blocks) as source:

@@ -26,7 +26,7 @@ Change = Callable[[bytes], bytes]
 
 
 @dataclass(slots=True)
-class Record:
+class HeaderRecord:
     """A PAX header or a GNU long name: header block, payload, padding."""
 
     head: bytes
@@ -67,18 +67,18 @@ class Record:
         return changed
 
 
-def _record(raw: bytes, start: int = 0) -> Record:
+def _record(raw: bytes, start: int = 0) -> HeaderRecord:
     data = start + SIZE
     size = number(raw[start:data][124:136], "size")
     end = data + size
-    return Record(raw[start:data], raw[data:end], raw[end : end + padding(size)])
+    return HeaderRecord(raw[start:data], raw[data:end], raw[end : end + padding(size)])
 
 
 class Headers:
     """The parts of ``Entry.raw``; ``raw`` joins them again."""
 
     def __init__(self, raw: bytes) -> None:
-        self.records: list[Record] = []
+        self.records: list[HeaderRecord] = []
         position = 0
         while raw[position + 156 : position + 157] in RECORDS:
             self.records.append(_record(raw, position))
@@ -90,7 +90,7 @@ class Headers:
     def raw(self) -> bytes:
         return b"".join([*(record.raw for record in self.records), self.head, self._extension])
 
-    def _extended(self) -> Record | None:
+    def _extended(self) -> HeaderRecord | None:
         return next((record for record in self.records if record.flag in b"xX"), None)
 
     def extend(self, records: Mapping[bytes, bytes]) -> None:

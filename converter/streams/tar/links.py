@@ -27,7 +27,7 @@ class Link(NamedTuple):
     target: bytes
 
 
-class Spooled(NamedTuple):
+class SpooledFile(NamedTuple):
     """Where a hidden file is in the spool: the offset of its header blocks, their length, and that of its body."""
 
     start: int
@@ -36,12 +36,12 @@ class Spooled(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class File:
+class LinkedFile:
     """One file (an inode) that links may still refer to, and the links that wait for it."""
 
     name: bytes | None = None
     """Its name in the output, once written."""
-    spooled: Spooled | None = None
+    spooled: SpooledFile | None = None
     waiting: list[Link] = field(default_factory=list)
     """Links that are to stay."""
 
@@ -59,10 +59,10 @@ class Links:
         self._dangling = dangling
         self._spool = Spool()
         self._kept = False
-        self._late: dict[tuple[bytes, int], File] = {}
-        self.wanted: dict[bytes, dict[int, File]] = {}
+        self._late: dict[tuple[bytes, int], LinkedFile] = {}
+        self.wanted: dict[bytes, dict[int, LinkedFile]] = {}
         """Files that links wait for, by path and by the layer of the links."""
-        self.local: dict[bytes, File | bytes] = {}
+        self.local: dict[bytes, LinkedFile | bytes] = {}
         """Files of the current layer that are not in the output under their own path: hidden ones, and links.
 
         Files that are there under another name are represented by that name: a layer may have half a million.
@@ -72,7 +72,7 @@ class Links:
         """Delete the spool."""
         self._spool.close()
 
-    def claim(self, path: bytes, layer: int, lowest: int) -> File | None:
+    def claim(self, path: bytes, layer: int, lowest: int) -> LinkedFile | None:
         """The waiters for the file at ``path`` of ``layer``, merged; ``lowest`` is the lowest layer that hides it."""
         waiting = self.wanted[path]
         claimed = None
@@ -86,16 +86,16 @@ class Links:
             del self.wanted[path]
         return claimed
 
-    def shown(self, path: bytes, layer: int, claimed: File | None) -> Iterator[Block]:
+    def shown(self, path: bytes, layer: int, claimed: LinkedFile | None) -> Iterator[Block]:
         """The file at ``path`` of ``layer`` has just been written: write the links that wait for it."""
         self.local.pop(path, None)
         if claimed is not None:
             yield from self._follow(claimed, path)
         self._note_late(path, layer)
 
-    def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: File | None) -> Iterator[Block]:
+    def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: LinkedFile | None) -> Iterator[Block]:
         """The file at ``path`` of ``layer`` is hidden: the first link that waits becomes the file, or it is spooled."""
-        file = claimed or File()
+        file = claimed or LinkedFile()
         self.local[path] = file
         if file.waiting:
             first = file.waiting.pop(0).name
@@ -106,11 +106,11 @@ class Links:
             file.spooled = self._keep(raw, body)
         self._note_late(path, layer)
 
-    def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: File | None) -> Iterator[Block]:
+    def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: LinkedFile | None) -> Iterator[Block]:
         """Handle a hard link; ``here`` says whether its layer has already written, or linked, a file at its target."""
         found = self.local.get(link.target, link.target if here else None)
         if found is None:
-            found = self.wanted.setdefault(link.target, {}).setdefault(layer, File())
+            found = self.wanted.setdefault(link.target, {}).setdefault(layer, LinkedFile())
         file = _known(found)
         if claimed is not None:
             for other in claimed.waiting:
@@ -152,7 +152,7 @@ class Links:
                 self._late[path, layer] = file
                 self._kept = self._kept or file.spooled is not None
 
-    def _add(self, file: File, link: Link) -> Iterator[Block]:
+    def _add(self, file: LinkedFile, link: Link) -> Iterator[Block]:
         if file.name is not None:
             yield self._linked(link, file.name)
         elif file.spooled is not None:
@@ -164,7 +164,7 @@ class Links:
             self._held.add(len(link.raw))
             file.waiting.append(link)
 
-    def _follow(self, file: File, name: bytes) -> Iterator[Block]:
+    def _follow(self, file: LinkedFile, name: bytes) -> Iterator[Block]:
         file.name = name
         for link in file.waiting:
             yield self._linked(link, name)
@@ -173,15 +173,15 @@ class Links:
     def _linked(self, link: Link, name: bytes) -> bytes:
         return self._write(link.raw if link.target == name else relinked(link.raw, name))
 
-    def _keep(self, raw: bytes, body: Blocks) -> Spooled:
+    def _keep(self, raw: bytes, body: Blocks) -> SpooledFile:
         start = self._spool.size
         self._spool.append(raw)
-        return Spooled(start, len(raw), sum(map(self._spool.append, body)))
+        return SpooledFile(start, len(raw), sum(map(self._spool.append, body)))
 
-    def _kept_file(self, spooled: Spooled) -> tuple[bytes, Iterator[Block]]:
+    def _kept_file(self, spooled: SpooledFile) -> tuple[bytes, Iterator[Block]]:
         start = spooled.start + spooled.head
         return self._spool.read(spooled.start, spooled.head), self._spool.blocks(start, spooled.size)
 
 
-def _known(found: File | bytes) -> File:
-    return File(name=found) if isinstance(found, bytes) else found
+def _known(found: LinkedFile | bytes) -> LinkedFile:
+    return LinkedFile(name=found) if isinstance(found, bytes) else found

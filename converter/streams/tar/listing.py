@@ -30,7 +30,7 @@ class Row(NamedTuple):
     place: int = 0
 
 
-class Listing:
+class TreeListing:
     """Rows in order: a directory before its contents, and the names in a directory by their bytes."""
 
     def __init__(self) -> None:

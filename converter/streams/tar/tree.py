@@ -16,7 +16,7 @@ from converter.model.limits import Limits, in_force
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
-from converter.streams.tar.listing import MOST_NAMES, Listing, Row, framed
+from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, framed
 from converter.streams.tar.names import clean, contained, shown
 from converter.streams.tar.node import packed
 from converter.streams.tar.records import Records
@@ -85,7 +85,7 @@ class _Dir:
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def listing(layers: Sequence[Open], limits: Limits | None = None) -> Listing:
+def listing(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing:
     """The files that ``layers``, base first, make; the caller closes the listing.
 
     Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
@@ -149,13 +149,13 @@ class _State:
                 inode.leads_to = found.end()
         self._remove(whited)
 
-    def flattened(self) -> Listing:
+    def flattened(self) -> TreeListing:
         """The tree as a listing; the tree is consumed."""
         if self._linked:
             for path, found in self._walk():
                 if isinstance(found, _Link):
                     found.inode.end().called(path)
-        made = Listing()
+        made = TreeListing()
         try:
             undescribed: list[bytes] = []
             for path, found in self._walk(apart=True):
@@ -173,7 +173,7 @@ class _State:
             raise
         return made
 
-    def _row(self, path: bytes, found: _Dir | _Leaf, made: Listing) -> Row:
+    def _row(self, path: bytes, found: _Dir | _Leaf, made: TreeListing) -> Row:
         if not isinstance(found, _Link):
             place = found if isinstance(found, int) else found.place
             return Row(path, self._records[place] if place >= 0 else b"")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.delta import DELTA_MOST, LITERAL_MOST, MAGIC, Files, borrowed, described, differing
+from converter.streams.tar.delta import DELTA_MOST, LITERAL_MOST, MAGIC, FileIndex, borrowed, described, differing
 from tests.strategies.tar import File, archive
 
 SOME = [File("a", data=b"a" * 100), File("b", data=b"b" * 3000), File("d", "dir"), File("c", "symlink", target="a")]
@@ -30,7 +30,7 @@ def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes
     def lend(offset: int, length: int) -> Sequence[bytes]:
         return [other[offset : offset + length]]
 
-    recipe = b"".join(described(cut(data, size), Files.of(cut(other, size)), lend))
+    recipe = b"".join(described(cut(data, size), FileIndex.of(cut(other, size)), lend))
     made = b"".join(borrowed(cut(recipe, size), lend))
     return made, len(recipe)
 
@@ -133,7 +133,7 @@ def test_large_files_are_not_held_in_memory() -> None:
     one = archive([File("large", data=bytes(24_000_000))])
     blocks = cut(one, 100_000)
     tracemalloc.start()
-    size = sum(map(len, described(blocks, Files.of([archive([])]), lambda _offset, _size: [])))
+    size = sum(map(len, described(blocks, FileIndex.of([archive([])]), lambda _offset, _size: [])))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 24_000_000

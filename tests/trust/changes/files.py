@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.document import dump
-from converter.streams.tar.delta import Files, described
+from converter.streams.tar.delta import FileIndex, described
 from tests.builders import sha256
 from tests.trust import origins
 from tests.trust.attacked import Target
@@ -92,7 +92,7 @@ def each(change: Change, added: str = "") -> Callable[[Target], None]:
 def remade_recipes(target: Target) -> None:
     """Recipes that give what was signed of what the target has become."""
     tar = target.tars()[0]
-    files = Files.of([tar])
+    files = FileIndex.of([tar])
 
     def recipe(data: bytes) -> bytes:
         return gzip.compress(b"".join(described([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
