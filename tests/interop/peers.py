@@ -39,6 +39,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "mmdebstrap": ("mmdebstrap",),
     "notary": ("notary",),
     "oci-image-tool": ("oci-image-tool",),
+    "openssl": ("openssl",),
     "oras": ("oras",),
     "pigz": ("pigz",),
     "podman": ("podman",),
