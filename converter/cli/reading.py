@@ -44,10 +44,16 @@ class OpenedReference:
 @contextmanager
 def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[OpenedReference]:
     """Open a reference; no layer is read. Raises what ``converter.open_image`` raises."""
-    location = Location.parse(reference)
     with ExitStack() as files:
-        source = files.enter_context(open_source(location, store))
-        with within(reference):
-            root = source.resolve(location.name)
-            item = formats.decode(source.fetch(root), source.fetch)
-        yield OpenedReference(reference, item, root, source, store, files, aci_paths)
+        source = files.enter_context(open_source(Location.parse(reference), store))
+        yield opened_from(source, reference, store, files, aci_paths)
+
+
+def opened_from(
+    source: Source, reference: str, store: StoreOptions, files: ExitStack, aci_paths: Sequence[Path] = ()
+) -> OpenedReference:
+    """What a reference names in a source that is open."""
+    with within(reference):
+        root = source.resolve(Location.parse(reference).name)
+        item = formats.decode(source.fetch(root), source.fetch)
+    return OpenedReference(reference, item, root, source, store, files, aci_paths)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from converter.cli.environment import store
 from converter.cli.flags import flags
-from converter.cli.profile import Taken, taken
+from converter.cli.profiled import TREES, Profiled, profiled
 from converter.cli.report_files import write_reports
-from converter.cli.text import BOLD, GREEN, RED, count, show, show_json
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, count, show, show_json
 from converter.errors import Untrusted, Usage
 from converter.model import media_types as types
 from converter.model.frozen import frozen
-from converter.model.reference import Location
 from converter.profile.comparison import as_process, compare
-from converter.profile.contents import Scope
+from converter.profile.contents import VOLATILE, Scope
 from converter.profile.file import Found, attached, load
 
 if TYPE_CHECKING:
@@ -43,9 +42,10 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     flags().failed = UNKNOWN
     if wanted.require:
         raise Usage(f"--require {min(wanted.require)} cannot be used with --profile")
-    with taken(reference, wanted.platform or None, store(), aci_paths) as there:
+    with profiled(reference, wanted.platform or None, store(), aci_paths) as there:
         asked: list[Trusted | None] = [*wanted.each(), *_under_policy(there, wanted)]
-        results = [_closest(there, _candidates(there, profile, trusted, scope)) for trusted in asked or [None]]
+        further = tuple(path for path in scope.ignored if path not in VOLATILE)
+        results = [_closest(there, _candidates(there, profile, trusted, scope), further) for trusted in asked or [None]]
     result = next((one for one in results if one.total), results[0])
     signers = dict.fromkeys(signer for one in results for signer in one.found.signers)
     tell(reference, replace(result, found=replace(result.found, signers=tuple(signers))))
@@ -54,25 +54,31 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
 
 @frozen(kw_only=False)
 class ProfileResult:
-    """A profile, and how the content differs from it: the first differences, and the number of all."""
+    """A profile, and how the content differs from it: the first differences, and the number of all.
+
+    Paths in ``ignored`` were left out because the profile or the caller says so, those in ``mounts`` because another
+    file system lies over them.
+    """
 
     found: Found
     differences: tuple[Difference, ...]
     total: int
+    ignored: tuple[str, ...]
+    mounts: tuple[str, ...]
 
 
-def _under_policy(there: Taken, wanted: Wanted) -> Iterator[Trusted]:
+def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
     policy = wanted.read_policy()
     if policy is not None:
         from converter.trust.naming import name_of
         from converter.verification.policies import trusting
 
-        location = Location.parse(there.opened.reference)
-        name = name_of(location, there.opened.root, wanted.identity)
-        yield from trusting(location, name, policy, wanted, wanted.trusted(""))
+        named = there.location.transport not in TREES
+        name = name_of(there.location, there.opened.root, wanted.identity) if named else None
+        yield from trusting(there.location, name, policy, wanted, wanted.trusted(""))
 
 
-def _candidates(there: Taken, profile: str, trusted: Trusted | None, scope: Scope) -> Sequence[Found]:
+def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: Scope) -> Sequence[Found]:
     """The profile in a file, or all that are attached to the image; raises Untrusted if none is signed as asked."""
     if profile != ATTACHED:
         return (load(Path(profile), scope, trusted),)
@@ -90,24 +96,28 @@ def _candidates(there: Taken, profile: str, trusted: Trusted | None, scope: Scop
     return found if trusted is not None else found[:1]
 
 
-def _closest(there: Taken, candidates: Sequence[Found]) -> ProfileResult:
-    """The first profile that the content has or, if it has none, the first of all."""
-    results = (_compared(there, one) for one in candidates)
+def _closest(there: Profiled, candidates: Sequence[Found], further: tuple[str, ...]) -> ProfileResult:
+    """The first profile that the content has or, if it has none, the first of all; without the ``further`` paths."""
+    results = (_compared(there, one, further) for one in candidates)
     first = next(results)
     return first if not first.total else next((one for one in results if not one.total), first)
 
 
-def _compared(there: Taken, found: Found) -> ProfileResult:
+def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> ProfileResult:
     stated = found.profile
+    counted = replace(stated.scope, ignored=tuple(sorted({*stated.scope.ignored, *further})))
     config: Mapping[str, Any] | None = there.config
-    transport = Location.parse(there.opened.reference).transport
+    transport = there.location.transport
     if transport == "rootfs":  # a directory or a tar does not say how its container is started
         config = None
     elif transport == "bundle" and stated.config is not None:
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
-    rows = compare(stated, there.contents(stated.scope), config)
+    contents = there.contents(counted)
+    rows = compare(stated, contents, config)
     shown = tuple(islice(rows, MOST))
-    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows))
+    mounts = tuple(path for path in there.mounts if path in contents.scope.ignored and path not in counted.ignored)
+    ignored = tuple(path for path in contents.scope.ignored if path not in mounts)
+    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), ignored, mounts)
 
 
 def tell(reference: str, result: ProfileResult) -> None:
@@ -117,7 +127,8 @@ def tell(reference: str, result: ProfileResult) -> None:
         "reference": reference,
         "content": str(found.profile.digest),
         "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
-        "ignored": list(found.profile.scope.ignored),
+        "ignored": list(result.ignored),
+        "mounts": list(result.mounts),
         "equal": not result.total,
         "count": result.total,
         "differences": [_renamed(asdict(one)) for one in result.differences],
@@ -130,8 +141,10 @@ def tell(reference: str, result: ProfileResult) -> None:
         return
     for key, signer in found.signers:
         show(f"profile signed by {signer} ({key})", colour=GREEN)
-    if found.profile.scope.ignored:
-        show(f"left out: {', '.join(found.profile.scope.ignored)}")
+    if result.ignored:
+        show(f"left out: {', '.join(result.ignored)}")
+    if result.mounts:
+        show(f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", colour=YELLOW)
     for one in result.differences:
         show(f"{one.path}: {sentence(one)}")
     if result.total > len(result.differences):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from converter.diff import Difference, changed, members, type_name
+from converter.errors import Unsupported
 from converter.profile import mtree
 from converter.profile.contents import Contents
 from converter.profile.mtree import File
@@ -27,11 +28,15 @@ _KEYWORDS = {
 def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
     """Every difference, configuration first, then by path: ``a`` is what the profile states, ``b`` what is there.
 
-    ``contents`` has the scope of the profile. A ``config`` of None is that of a tree which has none.
+    Nothing is compared outside the scope of ``contents``, which may be narrower than the profile's. A ``config`` of
+    None is that of a tree which has none. Raises Unsupported for a narrower scope where only the digest is stated.
     """
     if profile.config is not None and config is not None:
         yield from members("config", profile.config, config)
     if profile.lines is None:
+        if contents.scope != profile.scope:
+            more = ", ".join(sorted({*contents.scope.ignored} - {*profile.scope.ignored}))
+            raise Unsupported(f"only the digest of the whole content is stated, and {more} cannot be compared")
         found = contents.digest()
         if found != profile.digest:
             yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(found))
@@ -39,7 +44,7 @@ def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | No
             yield from _attributes(profile, contents)
         return
     stated = mtree.parse(profile.lines)
-    yield from _trees(stated, iter(contents), profile)
+    yield from _trees(stated, contents, profile)
 
 
 def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,9 +58,9 @@ def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trees(
-    stated: Iterator[tuple[File, frozenset[bytes]]], there: Iterator[File], profile: Profile
+    stated: Iterator[tuple[File, frozenset[bytes]]], contents: Contents, profile: Profile
 ) -> Iterator[Difference]:
-    covers = profile.scope.covers()
+    covers, there = contents.scope.covers(), iter(contents)
     one, other = next(stated, None), next(there, None)
     while one is not None or other is not None:
         if one is not None and not covers(one[0].path):

@@ -77,6 +77,21 @@ class RootfsSource:
         """The tar of the files, read without computing its digest first."""
         return self._tree.blocks()
 
+    @property
+    def streams(self) -> bool:
+        """Whether the files are read from a directory, and need no check as a whole."""
+        return self._tree.streams
+
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """The paths at which another file system was mounted when the files were last read."""
+        return self._tree.mounts()
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The configuration of the image, as far as it does not depend on its layer."""
+        return self._config
+
     @cached_property
     def _catalogue(self) -> Catalogue:
         root = self._documents[-1].descriptor
@@ -120,6 +135,8 @@ class RootfsSource:
 class Tree:
     """Files in a directory."""
 
+    streams = True
+
     def __init__(self, path: Path) -> None:
         self.where = shown(path)
         self._walk = DirectoryWalk(path)
@@ -144,6 +161,10 @@ class Tree:
         if self._walk.seal != self._seal:
             raise Invalid(f"{self.where}: files changed while they were read")
 
+    def mounts(self) -> tuple[str, ...]:
+        """Where other file systems begin."""
+        return tuple(sorted(os.fsdecode(b"/" + path) for path in self._walk.mounts))
+
     def losses(self) -> tuple[Loss, ...]:
         """What was left out."""
         found = sorted(self._walk.left_out.items())
@@ -152,6 +173,8 @@ class Tree:
 
 class TarTree(Tree):
     """Files in a tar, perhaps compressed, which is taken as it is."""
+
+    streams = False
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.where = where(path)
@@ -178,6 +201,9 @@ class TarTree(Tree):
 
     def again(self) -> Iterator[bytes | memoryview]:
         yield from self.blocks()
+
+    def mounts(self) -> tuple[str, ...]:
+        return ()
 
     def losses(self) -> tuple[Loss, ...]:
         return ()

@@ -1,0 +1,166 @@
+"""What a reference names, as far as its profile needs it: the content, the configuration, the names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter.cli.flags import flags
+from converter.cli.progress import progress
+from converter.cli.reading import OpenedReference, opened_from
+from converter.errors import Unsupported, within
+from converter.events import Finished, Moved, Planned, Report, Started
+from converter.model.digest import Digest
+from converter.model.image import Image
+from converter.model.platform import Platform, host
+from converter.model.reference import Location
+from converter.profile.contents import Contents, Scope
+from converter.stores import StoreOptions, open_source
+
+if TYPE_CHECKING:
+    from converter.stores.rootfs.source import RootfsSource
+    from converter.streams import Block
+    from converter.streams.tar.listing import Listing
+
+TREES = ("rootfs", "bundle")
+
+
+class Profiled:
+    """An image, or a deployed tree. Its contents are read once for each scope, the files of a directory once in all.
+
+    ``mounts`` are the paths at which other file systems lie over a directory: they are not part of its content.
+    """
+
+    def __init__(
+        self,
+        reference: str,
+        platform: str | None,
+        options: StoreOptions,
+        aci_paths: tuple[Path, ...],
+        files: ExitStack,
+    ) -> None:
+        self.reference = reference
+        self.location = Location.parse(reference)
+        self.store = options
+        self.mounts: tuple[str, ...] = ()
+        self._platform = platform
+        self._aci_paths = aci_paths
+        self._files = files
+        self._read: dict[Scope, Contents] = {}
+        self.source = files.enter_context(open_source(self.location, options))
+
+    def narrowed(self, counted: Scope) -> Scope:
+        """The scope without what is mounted over the files that it covers."""
+        covers = counted.covers()
+        over = (path for path in self.mounts if covers(os.fsencode(path).strip(b"/")))
+        return replace(counted, ignored=tuple(sorted({*counted.ignored, *over})))
+
+    def contents(self, counted: Scope) -> Contents:
+        """The files in that scope, without what is mounted over them. Raises what reading raises."""
+        if counted not in self._read:
+            with self._listing() as listing:
+                self._read[counted] = self._files.enter_context(Contents(listing, self.narrowed(counted)))
+        return self._read[counted]
+
+    @cached_property
+    def opened(self) -> OpenedReference:
+        """The image's documents; for a directory, all files are read to know its digest."""
+        return opened_from(self.source, self.reference, self.store, self._files, self._aci_paths)
+
+    @cached_property
+    def image(self) -> Image:
+        """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
+        return image_of(self.opened, self._platform)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """How a container of it is started."""
+        from converter.diff import run
+
+        if self.location.transport not in TREES:
+            return run(self.image.config)
+        from converter.formats.container_config import from_json
+
+        return run(from_json(self._tree.members).config)
+
+    def statement(self, counted: Scope) -> dict[str, Any]:
+        """The statement about it."""
+        from converter.profile import statement
+
+        return statement.state(self.contents(counted), self.config, self._subjects())
+
+    def _listing(self) -> Listing:
+        with progress(quiet=flags().quiet) as report:
+            if self.location.transport in TREES and self._tree.streams:
+                with within(self.reference):
+                    found = _once(self._tree, report)
+                self.mounts = self._tree.mounts
+                return found
+            from converter.cli.diff import watched
+            from converter.diff import files
+
+            return files(self.image, watched(report, self.image))
+
+    @property
+    def _tree(self) -> RootfsSource:
+        from converter.stores.rootfs.source import RootfsSource
+
+        assert isinstance(self.source, RootfsSource)
+        return self.source
+
+    def _subjects(self) -> Iterator[tuple[str, Digest]]:
+        """What the image is called by today: the digest of its manifest or ACI, and its image ID if that is another."""
+        original = self.image.original
+        if original is None:
+            return
+        yield "manifest", original.manifest.descriptor.digest
+        if original.config is not None:
+            yield "image ID", original.config.descriptor.digest
+        elif original.format == "aci":
+            from converter.formats.aci.archive import image_id
+
+            found = image_id(self.source.fetch(self.opened.root))
+            yield "image ID", Digest.parse(found.replace("-", ":", 1))
+
+
+def image_of(opened: OpenedReference, platform: str | None) -> Image:
+    """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
+    from converter.model.image import Index
+    from converter.transform.platforms import one_platform
+
+    item = opened.item
+    if platform or isinstance(item, Index):
+        item = one_platform(item, Platform.parse(platform) if platform else host(), opened.read)
+    if not isinstance(item, Image):
+        raise Unsupported(f"{opened.reference} is {item}, not an image of files")
+    return opened.whole(item)
+
+
+@contextmanager
+def profiled(
+    reference: str, platform: str | None, options: StoreOptions, aci_paths: tuple[Path, ...] = ()
+) -> Iterator[Profiled]:
+    """Open a reference. Raises what ``converter.open_image`` raises."""
+    with ExitStack() as files:
+        yield Profiled(reference, platform, options, aci_paths, files)
+
+
+def _once(tree: RootfsSource, report: Report) -> Listing:
+    """The files of a directory, read once: the digest of their tar is not asked for."""
+    from converter.streams.tar.tree import listing
+
+    def blocks() -> Iterator[Block]:
+        for block in tree.blocks():
+            report(Moved("files", len(block)))
+            yield block
+
+    report(Planned(0, 1))
+    report(Started("files", -1))
+    found = listing([blocks])
+    report(Finished("files", -1))
+    return found
