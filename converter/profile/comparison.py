@@ -33,18 +33,16 @@ def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | No
     """
     if profile.config is not None and config is not None:
         yield from members("config", profile.config, config)
-    if profile.lines is None:
-        if contents.scope != profile.scope:
-            more = ", ".join(sorted({*contents.scope.ignored} - {*profile.scope.ignored}))
-            raise Unsupported(f"only the digest of the whole content is stated, and {more} cannot be compared")
-        found = contents.digest()
-        if found != profile.digest:
-            yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(found))
-        else:
-            yield from _attributes(profile, contents)
-        return
-    stated = mtree.parse(profile.lines)
-    yield from _trees(stated, contents, profile)
+    if contents.scope == profile.scope and contents.digest() == profile.digest:
+        # Only what the text does not tell can differ.
+        yield from _attributes(profile, contents)
+    elif profile.lines is not None:
+        yield from _trees(mtree.parse(profile.lines), contents, profile)
+    elif contents.scope == profile.scope:
+        yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(contents.digest()))
+    else:
+        more = ", ".join(sorted({*contents.scope.ignored} - {*profile.scope.ignored}))
+        raise Unsupported(f"only the digest of the whole content is stated, and {more} cannot be compared")
 
 
 def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +79,8 @@ def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profil
     if a.type != b.type:
         yield Difference(path=_shown(path), what="type", a=type_name(a), b=type_name(b))
         return
+    if a == b or (not profile.scope.times and a._replace(mtime_ns=b.mtime_ns) == b):
+        return
     for what, of_a, of_b in changed(a, b):
         if what == "xattrs":
             compared = profile.attributes is not None
@@ -96,8 +96,11 @@ def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profil
 
 def _attributes(profile: Profile, contents: Contents) -> Iterator[Difference]:
     """The files whose extended attributes differ, where all else is known to be the same."""
+    if profile.attributes is None:
+        return
     for file in contents:
-        yield from _file(file.path, _with_attributes(file, profile.attributes), file.node, frozenset(), profile)
+        if file.node.xattrs or file.path in profile.attributes:
+            yield from _file(file.path, _with_attributes(file, profile.attributes), file.node, frozenset(), profile)
 
 
 def _with_attributes(file: File, attributes: Attributes | None) -> Node:

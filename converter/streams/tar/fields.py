@@ -113,8 +113,10 @@ def verify(head: bytes, offset: int) -> None:
     except Invalid:
         raise Invalid(f"header at byte {offset}: invalid checksum {_quoted(field)}: expected octal digits") from None
     unsigned = sum(head) - sum(field) + 8 * 0x20
+    if stored == unsigned:
+        return
     signed = unsigned - 256 * sum(byte > 0x7F for byte in head[:148] + head[156:])
-    if stored not in {unsigned, signed}:
+    if stored != signed:
         raise Invalid(f"header at byte {offset}: checksum mismatch: expected {stored}, computed {unsigned}")
 
 
