@@ -25,7 +25,7 @@ from converter.stores import StoreOptions, open_source
 if TYPE_CHECKING:
     from converter.stores.rootfs.source import RootfsSource
     from converter.streams import Block
-    from converter.streams.tar.listing import Listing
+    from converter.streams.tar.listing import TreeListing
 
 TREES = ("rootfs", "bundle")
 
@@ -94,7 +94,7 @@ class Profiled:
 
         return statement.state(self.contents(counted), self.config, self._subjects())
 
-    def _listing(self) -> Listing:
+    def _listing(self) -> TreeListing:
         with progress(quiet=flags().quiet) as report:
             if self.location.transport in TREES and self._tree.streams:
                 with within(self.reference):
@@ -150,7 +150,7 @@ def profiled(
         yield Profiled(reference, platform, options, aci_paths, files)
 
 
-def _once(tree: RootfsSource, report: Report) -> Listing:
+def _once(tree: RootfsSource, report: Report) -> TreeListing:
     """The files of a directory, read once: the digest of their tar is not asked for."""
     from converter.streams.tar.tree import listing
 
