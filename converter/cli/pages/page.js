@@ -71,7 +71,9 @@
     const search = part("input");
     const told = part("[role=status]");
     const LISTED = 200;
+    const LEAST = 5, MOST = 2500;
     let trail = [root];
+    let known = 0;
 
     const isFolder = (node) => node.length > BELOW;
     const called = (node) => typeof node[NAME] === "number"
@@ -164,9 +166,12 @@
       const { width, height } = map.getBoundingClientRect();
       map.setAttribute("viewBox", "0 0 " + width + " " + height);
       map.replaceChildren();
+      known = width;
+      let drawn = 0;
       const cells = (node, ...box) => squarify([...(node[BELOW] || [])].filter((one) => one[SIZE]).sort(bySize), ...box);
       const place = (parent, node, x, y, w, h, depth) => {
-        if (w < 3 || h < 3) return;
+        if (w < LEAST || h < LEAST || drawn >= MOST) return;
+        drawn += 1;
         const folder = isFolder(node);
         const opened = folder && depth < 3 && w > 40 && h > 40 && node[BELOW].some((one) => one[SIZE]);
         const group = shape("g", wanted && !matching.has(node) ? { class: "dim" } : {});
@@ -174,21 +179,27 @@
         title.textContent = called(node) + ", " + bytes(node[SIZE]) + (folder ? "" : from(node));
         const layer = folder ? most.get(node) : node[LAYER];
         const colour = opened || layer < 0 ? "folder" : "l" + (layer % 8);
-        group.append(shape("rect", { x, y, width: w, height: h, class: colour }), title);
+        const area = shape("rect", { x, y, width: w, height: h, class: colour });
+        group.append(area, title);
         const name = h > 18 ? label(called(node) + (folder ? "/" : ""), x, y, w - 6) : null;
         if (name) group.append(name);
         if (folder && depth === 0) {
-          group.setAttribute("role", "button");
-          group.setAttribute("tabindex", "0");
-          group.setAttribute("aria-label", "Open " + called(node) + ", " + bytes(node[SIZE]));
+          area.setAttribute("role", "button");
+          area.setAttribute("tabindex", "0");
+          area.setAttribute("aria-label", "Open " + called(node) + ", " + bytes(node[SIZE]));
           const open = () => go([...trail, node]);
+          group.setAttribute("class", (group.getAttribute("class") || "") + " open");
           group.addEventListener("click", open);
-          group.addEventListener("keydown", (event) => {
+          area.addEventListener("keydown", (event) => {
             if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
           });
         }
         parent.append(group);
-        if (opened) for (const [child, ...box] of cells(node, x + 2, y + 19, w - 4, h - 21)) place(group, child, ...box, depth + 1);
+        if (!opened) return;
+        /* What is too small to be drawn shows as one area. */
+        const rest = most.get(node) < 0 ? "folder" : "l" + (most.get(node) % 8);
+        if (w > 6 && h > 24) group.append(shape("rect", { x: x + 2, y: y + 19, width: w - 4, height: h - 21, class: rest }));
+        for (const [child, ...box] of cells(node, x + 2, y + 19, w - 4, h - 21)) place(group, child, ...box, depth + 1);
       };
       for (const [node, ...box] of cells(here, 0, 0, width, height)) place(map, node, ...box, 0);
     };
@@ -241,10 +252,9 @@
     map.addEventListener("keydown", (event) => {
       if (event.key === "Backspace" && trail.length > 1) { event.preventDefault(); go(trail.slice(0, -1)); }
     });
-    let known = 0;
     new ResizeObserver(() => {
       const { width } = map.getBoundingClientRect();
-      if (width !== known) { known = width; draw(); }
+      if (width !== known) draw();
     }).observe(map);
     const follow = (names) => {
       const path = [root];

@@ -1,0 +1,144 @@
+"""Reports in a real browser: nothing is asked for, nothing fails, nothing is cut off, and the map can be used."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.cli.main import main
+from tests.interop.browser import Browser, browser
+from tests.interop.images import Layout
+
+HOSTILE = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1">\u202e' + "y" * 100
+MANY = 100_000
+
+CUT_OFF = """(() => {
+  const room = document.documentElement.clientWidth;
+  return [...document.querySelectorAll("main *, header *")].filter((one) => {
+    if (one.closest("svg, .quiet, thead") || !one.getClientRects().length) return false;
+    const { left, right } = one.getBoundingClientRect();
+    return right > room + 1 || left < -1;
+  }).map((one) => one.outerHTML.slice(0, 200));
+})()"""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def reports(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A report of every command that has one, of an image that real tools wrote."""
+    folder = tmp_path_factory.mktemp("reports")
+    source, other = small_oci.reference, f"aci:{folder}/app.aci"
+    commands = {
+        "inspect": ["inspect", source],
+        "convert": ["convert", source, other],
+        "diff": ["diff", source, hostile(folder)],
+        "validate": ["validate", source, "fixtures/images/docker-image/tar-name-leads-out.tar"],
+        "verify": ["verify", source, "--policy", str(policy(folder))],
+        "hostile": ["inspect", hostile(folder)],
+    }
+    for name, command in commands.items():
+        assert main([*command, "--report", str(folder / f"{name}.html"), "--quiet"]) in {0, 1}, name
+    return {name: folder / f"{name}.html" for name in commands}
+
+
+def policy(folder: Path) -> Path:
+    path = folder / "policy.json"
+    path.write_text('{"default": [{"type": "reject"}]}')
+    return path
+
+
+def hostile(folder: Path) -> str:
+    """An image of one layer, with names that would be markup."""
+    tree(folder / "hostile.tar", {f"{HOSTILE}/{number}": 3000 * number for number in range(20)} | {HOSTILE + "z": 5})
+    return f"rootfs:{folder}/hostile.tar"
+
+
+def tree(path: Path, files: dict[str, int]) -> None:
+    with tarfile.open(path, "w") as made:
+        for name, size in files.items():
+            entry = tarfile.TarInfo(name.replace("/script", "\u2215script").replace("</", "<\u2215"))
+            entry.size = size
+            made.addfile(entry, io.BytesIO(bytes(size)))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify", "hostile"])
+def test_a_report(reports: dict[str, Path], chromium: Browser, name: str, width: int, dark: bool) -> None:
+    chromium.open(reports[name], width, dark=dark)
+
+    assert chromium.run("window.hit") is None
+    assert chromium.run("document.querySelectorAll('img, a, iframe, link').length") == 0
+    assert chromium.run(CUT_OFF) == []
+    assert chromium.run("document.querySelectorAll('h1').length") == 1
+    assert chromium.errors == []
+    assert chromium.requests == [reports[name].as_uri()]
+
+
+def settled(chromium: Browser, script: str, wanted: Any) -> None:
+    """Wait until an expression has a value."""
+    end = time.monotonic() + 10
+    while (found := chromium.run(script)) != wanted:
+        assert time.monotonic() < end, found
+
+
+def test_the_map_is_searched_and_opened_with_the_keyboard(reports: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(reports["inspect"])
+    assert chromium.run("document.querySelectorAll('.map rect').length") > 3
+
+    chromium.run("document.querySelector('.map [role=button]').focus()")
+    name = chromium.run("document.activeElement.getAttribute('aria-label')").removeprefix("Open ").rpartition(",")[0]
+    chromium.press("Enter")
+    settled(chromium, "document.querySelector('.crumbs').textContent", f"/{name}")
+    chromium.run("document.querySelector('.crumbs button').click()")
+    settled(chromium, "document.querySelector('.crumbs').textContent", "/")
+
+    chromium.run("document.querySelector('.files input').focus()")
+    chromium.call("Input.insertText", text="BUSYBOX")
+    settled(
+        chromium,
+        "[...document.querySelectorAll('.listed tbody tr')].every((row) => row.textContent.includes('busybox'))",
+        True,
+    )
+    assert "file" in chromium.run("document.querySelector('.files [role=status]').textContent")
+    assert chromium.run("document.querySelectorAll('.map .dim').length") > 0
+
+
+def test_a_table_is_sorted(reports: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(reports["inspect"])
+    sizes = "[...document.querySelectorAll('table.sortable td[data-label=Stored]')].map((one) => +one.dataset.value)"
+
+    chromium.run("[...document.querySelectorAll('th button')].find((one) => one.textContent === 'Stored').click()")
+
+    found = chromium.run(sizes)
+    assert found == sorted(found, reverse=True)
+    assert chromium.run("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "descending"
+
+
+def test_a_hundred_thousand_files_are_there_within_a_second(chromium: Browser, tmp_path: Path) -> None:
+    files = {f"usr/lib/p{number % 37}/m{number % 911}/file-{number:06}.py": number % 50 for number in range(MANY)}
+    tree(tmp_path / "big.tar", files)
+    report = tmp_path / "big.html"
+    assert main(["inspect", f"rootfs:{tmp_path}/big.tar", "--report", str(report), "--quiet"]) == 0
+    assert report.stat().st_size < 5_000_000
+
+    # The time of the page's own thread: that of the clock depends on what else the machine does.
+    chromium.call("Performance.enable", timeDomain="threadTicks")
+
+    chromium.open(report)
+
+    metrics = {one["name"]: one["value"] for one in chromium.call("Performance.getMetrics")["metrics"]}
+    assert chromium.run("document.body.textContent.includes('100,000')")
+    assert chromium.errors == []
+    assert metrics["TaskDuration"] < 1
