@@ -92,14 +92,24 @@ def command(
     entries = _entries(source, destination, Options(**told), rename)
     check_reports(overwrite=overwrite)
     cache = None if no_cache else cache_folder()
-    with progress(quiet=flags().quiet, noun="image") as report:
-        summary = sync(entries, Run(**running, cache=cache), report, helpers)
+    ended: list[Summary] = []
+    try:
+        with progress(quiet=flags().quiet, noun="image") as report:
+            sync(entries, Run(**running, cache=cache), report, helpers, ended.append)
+    finally:
+        # Whatever has ended it, a run says what it did.
+        for summary in ended:
+            _tell(summary, overwrite=overwrite)
+    return 1 if ended[0].failed else 0
+
+
+def _tell(summary: Summary, *, overwrite: bool) -> None:
+    """Write the reports, and print the summary."""
     write_reports(summary.to_json(), partial(_page, summary), overwrite=overwrite)
     if flags().json:
         show_json(summary.to_json())
     elif not flags().quiet:
         _show(summary)
-    return 1 if summary.failed else 0
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
@@ -165,15 +175,19 @@ def _failures(summary: Summary) -> tuple[Outcome, ...]:
 
 
 def _row(one: Outcome) -> str:
+    from converter.conversion.sync.outcome import WORDS
+
     if one.state == "failed":
-        return f"failed   {one.source}  {one.error}"
+        return f"failed         {one.source}  {one.error}"
+    if one.state == "unstarted":
+        return f"not started    {one.source}"
     sizes = f"{size(one.before):>11} → {size(one.after) if one.after else '?':>11}"
-    return f"{one.state:<8} {sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}"
+    return f"{WORDS[one.state]:<14}{sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}"
 
 
 def _sum(summary: Summary) -> str:
-    counts = [f"{number} {state}" for state, number in summary.counts.items() if number]
-    if summary.unstarted:
-        counts.append(f"{summary.unstarted} not begun")
-    images = count(len(summary.outcomes) + summary.unstarted, "image")
+    from converter.conversion.sync.outcome import WORDS
+
+    counts = [f"{number} {WORDS[state]}" for state, number in summary.counts.items() if number]
+    images = count(len(summary.outcomes), "image")
     return f"{images}: {', '.join(counts) or 'nothing to do'}; {size(summary.fetched)} fetched, {summary.seconds:.1f} s"

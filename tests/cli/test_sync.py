@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converter.cli.main import main
+from converter.conversion.sync.outcome import Outcome, Summary
 from converter.stores.memory import MemoryStore
 
 
@@ -31,8 +34,8 @@ def test_a_file_says_what_goes_where(layout: MemoryStore, here: Path, capsys: py
     assert main(["sync", "sync.yaml", "dir:others", "--report", "r.json", "--report", "r.html"]) == 0
 
     said = capsys.readouterr().out
-    assert "written" in said
-    assert "2 images: 2 written; " in said
+    assert "done" in said
+    assert "2 images: 2 done; " in said
     assert outcomes((here / "r.json").read_text()) == [
         ("written", "dir:dirs/in/app"),
         ("written", "dir:others/in/other"),
@@ -48,10 +51,31 @@ def test_when_one_fails_the_status_says_so(layout: MemoryStore, here: Path, caps
     assert main(["sync", "sync.yml", "oci:out", "--keep-going", "--images", "1"]) == 1
 
     said = capsys.readouterr()
-    assert "2 images: 1 written, 1 failed" in said.out
+    assert "2 images: 1 done, 1 failed" in said.out
     assert said.err.startswith("transship: oci:in:none: ")
     assert main(["sync", "sync.yml", "oci:new", "--images", "1"]) == 1
-    assert "1 failed, 1 not begun" in capsys.readouterr().out
+    assert "1 failed, 1 not started" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_prints_its_summary_and_writes_its_reports(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        one = Outcome(source="oci:in:app", destination="oci:out", state="written")
+        outcomes = (one, replace(one, state="unstarted"))
+        arguments[-1](Summary(outcomes=outcomes, seconds=1))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("converter.conversion.sync.sync", interrupted)
+    reports = ["--report", "x.json", "--report", "x.html"]
+    assert main(["sync", "oci:in", "oci:out", *reports]) == 130
+    told = capsys.readouterr()
+    assert "2 images: 1 done, 1 not started" in told.out
+    assert told.err == "transship: interrupted\n"
+    document = json.loads((here / "x.json").read_text())
+    assert (document["written"], document["unstarted"], document["images"]) == (1, 1, 2)
+    assert [one["state"] for one in document["outcomes"]] == ["written", "unstarted"]
+    assert "not started" in (here / "x.html").read_text()
 
 
 @pytest.mark.parametrize("flag", ["--quiet", "--json"])

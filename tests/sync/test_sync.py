@@ -130,7 +130,7 @@ def test_a_run_that_broke_off_continues_where_it_was(ours: FakeRegistry, theirs:
 
     theirs.fault = refuse
     broken = sync(entries, Run(cache=tmp_path, images=1))
-    assert states(broken) == {"written": 3, "failed": 1}
+    assert states(broken) == {"written": 3, "failed": 1, "unstarted": 2}
     assert broken.unstarted == 2
     assert broken.failed
     ours.requests.clear()
@@ -222,7 +222,7 @@ def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: Fak
     "keep_going, expected, unstarted",
     [
         pytest.param(True, {"written": 3, "failed": 1}, 0, id="the others are done all the same"),
-        pytest.param(False, {"failed": 1}, 3, id="nothing more is begun"),
+        pytest.param(False, {"failed": 1, "unstarted": 3}, 3, id="nothing more is begun"),
     ],
 )
 def test_an_image_that_fails(
@@ -240,6 +240,28 @@ def test_an_image_that_fails(
     assert summary.failed
     assert summary.outcomes[0].source.endswith("/team/app:0")
     assert summary.outcomes[0].error.startswith("digest mismatch: expected"), "its source is told beside it"
+
+
+def test_an_interrupted_run_says_what_it_did(ours: FakeRegistry, tmp_path: Path) -> None:
+    store, roots = many(4)
+    serve(ours, store, roots)
+    entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
+    ended: list[Summary] = []
+    finished = [0]
+
+    def report(event: Event) -> None:
+        if isinstance(event, Finished):
+            finished[0] += 1
+            if finished[0] == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(entries, Run(images=1), report, ended=ended.append)
+
+    (summary,) = ended
+    assert [one.state for one in summary.outcomes] == ["written", "written", "unstarted", "unstarted"]
+    assert [one.source[-2:] for one in summary.outcomes] == [":0", ":1", ":2", ":3"]
+    assert summary.failed
 
 
 def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry, tmp_path: Path) -> None:

@@ -7,12 +7,10 @@ from os.path import commonprefix
 
 from converter.cli.pages import render
 from converter.cli.text import count
-from converter.conversion.sync.outcome import Outcome, Summary
+from converter.conversion.sync.outcome import WORDS, Outcome, Summary
 
 BARS = 20
 """The most images in the plot, those that change most first."""
-
-WORDS = {"written": "copied", "there": "already there", "planned": "would be copied", "failed": "failed"}
 
 
 def page(summary: Summary) -> str:
@@ -36,11 +34,9 @@ def page(summary: Summary) -> str:
 def title(summary: Summary) -> str:
     """What happened, in a sentence."""
     counts = summary.counts
-    whole = len(summary.outcomes) + summary.unstarted
+    whole = len(summary.outcomes)
     images = count(whole, "image")
-    told = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed") if counts[state]]
-    if summary.unstarted:
-        told.append(f"{summary.unstarted} not begun")
+    told = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed", "unstarted") if counts[state]]
     for state in ("planned", "written"):
         if counts[state] or (state == "written" and summary.failed):
             verb = WORDS[state]

@@ -50,11 +50,17 @@ Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
 
 
-def sync(entries: Iterable[SyncEntry], run: Run, report: Report = silent, helpers: Helpers | None = None) -> Summary:
+def sync(
+    entries: Iterable[SyncEntry],
+    run: Run,
+    report: Report = silent,
+    helpers: Helpers | None = None,
+    ended: Callable[[Summary], object] = lambda _: None,
+) -> Summary:
     """Bring every image of the entries to its destination; ``helpers`` do the work (None: only this machine).
 
     A failed image is an outcome, not an error; without ``keep_going`` it ends the run. Raises Usage, before anything
-    is written, if two images would get the same name.
+    is written, if two images would get the same name. ``ended`` gets the summary even if the run is interrupted.
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
@@ -69,14 +75,22 @@ def sync(entries: Iterable[SyncEntry], run: Run, report: Report = silent, helper
     ):
         entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
         todo = _keeping(list(jobs(entries, report)))
-        outcomes = _run(todo, shared, run, SyncProgress(report, len(todo)), hosts)
-        return Summary(
-            outcomes=tuple(outcomes),
-            seconds=time.monotonic() - began,
-            fetched=shared.fetched + (remote.fetched if remote else 0),
-            unstarted=len(todo) - len(outcomes),
-            began=today,
-        )
+        found: dict[int, Outcome] = {}
+        try:
+            _run(todo, shared, run, SyncProgress(report, len(todo)), hosts, found=found)
+        finally:
+            summary = Summary(
+                outcomes=tuple(found.get(number) or _unstarted(job) for number, job in enumerate(todo)),
+                seconds=time.monotonic() - began,
+                fetched=shared.fetched + (remote.fetched if remote else 0),
+                began=today,
+            )
+            ended(summary)
+        return summary
+
+
+def _unstarted(job: Job | Unlisted) -> Outcome:
+    return Outcome.unstarted(job.source, job.destination if isinstance(job, Job) else None)
 
 
 def _keeping(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
@@ -85,18 +99,28 @@ def _keeping(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
     return [replace(job, options=keeping(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
-def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: SyncProgress, hosts: Hosts) -> list[Outcome]:
-    """The outcomes in the order of the jobs, without those of jobs not begun."""
+def _run(
+    todo: list[Job | Unlisted],
+    shared: Shared,
+    run: Run,
+    telling: SyncProgress,
+    hosts: Hosts,
+    *,
+    found: dict[int, Outcome],
+) -> None:
+    """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
     wanted = _unless(stopping)
 
-    def one(job: Job | Unlisted) -> Outcome | None:
+    def one(task: tuple[int, Job | Unlisted]) -> None:
+        number, job = task
         outcome = _outcome(job, shared, telling, wanted)
+        if outcome is not None:
+            found[number] = outcome  # at once: after an interruption nobody asks
         if outcome is not None and outcome.state == "failed":
             telling.report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
                 stopping.set()
-        return outcome
 
     def stop(_: BaseException) -> None:
         stopping.set()
@@ -104,13 +128,10 @@ def _run(todo: list[Job | Unlisted], shared: Shared, run: Run, telling: SyncProg
         hosts.stop()
 
     images = run.images or (shared.remote.images if shared.remote else IMAGES)
-    found: dict[int, Outcome] = {}
-    with closing(completed(one, takewhile(lambda _: not stopping.is_set(), todo), images, stop)) as outcomes:
-        for number, outcome in outcomes:
+    tasks = takewhile(lambda _: not stopping.is_set(), enumerate(todo))
+    with closing(completed(one, tasks, images, stop)) as finished:
+        for _ in finished:
             shared.memory.save()
-            if outcome is not None:
-                found[number] = outcome
-    return [found[number] for number in sorted(found)]
 
 
 def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted: Report) -> Outcome | None:

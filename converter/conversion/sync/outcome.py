@@ -15,6 +15,15 @@ from converter.model.frozen import frozen
 from converter.model.loss import Loss
 from converter.model.reference import Location
 
+WORDS = {
+    "written": "done",
+    "there": "already there",
+    "planned": "planned",
+    "failed": "failed",
+    "unstarted": "not started",
+}
+"""The states of an image, as reports for programs spell them → for people. What was broken off is as if not started."""
+
 
 @frozen
 class Outcome:
@@ -24,7 +33,7 @@ class Outcome:
 
     source: str
     destination: str
-    state: State | Literal["failed"]
+    state: State | Literal["failed", "unstarted"]
     digest: str = ""
     format: str = ""
     before: int = 0
@@ -60,6 +69,11 @@ class Outcome:
             source=str(source), destination=str(destination or ""), state="failed", error=str(error), seconds=seconds
         )
 
+    @classmethod
+    def unstarted(cls, source: Location, destination: Location | None) -> Self:
+        """The outcome of a job that the run did not come to, or broke off."""
+        return cls(source=str(source), destination=str(destination or ""), state="unstarted")
+
     def to_json(self) -> dict[str, Any]:
         """The JSON of a report."""
         return {
@@ -78,27 +92,29 @@ class Outcome:
 
 @frozen
 class Summary:
-    """The outcomes of a run, in the order of the plan. ``fetched`` are the bytes of blobs fetched from remote sources;
-    ``unstarted`` is the number of images not begun, because an earlier one failed.
-    """
+    """The outcomes of a run, in the order of the plan; ``fetched`` are the bytes of blobs from remote sources."""
 
     outcomes: tuple[Outcome, ...]
     seconds: float
     fetched: int = 0
-    unstarted: int = 0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def counts(self) -> Mapping[str, int]:
         """The number of images in each state."""
-        counts = {"written": 0, "there": 0, "planned": 0, "failed": 0}
+        counts = dict.fromkeys(WORDS, 0)
         for one in self.outcomes:
             counts[one.state] += 1
         return counts
 
     @property
+    def unstarted(self) -> int:
+        """The number of images that were not started, because an earlier one failed, or the run was interrupted."""
+        return self.counts["unstarted"]
+
+    @property
     def failed(self) -> bool:
-        """Whether an image failed, or was not begun."""
+        """Whether an image failed, or was not started."""
         return bool(self.counts["failed"] or self.unstarted)
 
     @property
@@ -123,9 +139,8 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """The JSON of a report."""
         return {
-            "images": len(self.outcomes) + self.unstarted,
+            "images": len(self.outcomes),
             **self.counts,
-            "unstarted": self.unstarted,
             "size_before": self.before,
             "size_after": self.after,
             "fetched": self.fetched,
