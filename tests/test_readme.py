@@ -1,4 +1,4 @@
-"""Every command of the README's examples is run, in its order, on a small archive."""
+"""Every command of the examples of the README and of their page is run, in its order, on a small archive."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.trust.making import ecdsa, public_pem
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def examples() -> Iterator[str]:
-    """The command lines between the markers."""
-    text = (ROOT / "README.md").read_text()
+def examples(page: str) -> Iterator[str]:
+    """The command lines between the markers of a page."""
+    text = (ROOT / page).read_text()
     marked = re.search(r"<!-- examples: begin -->\n```sh\n(.*?)```\n<!-- examples: end -->", text, re.DOTALL)
     assert marked is not None
     return (line for line in marked.group(1).splitlines() if not line.startswith("#"))
@@ -57,10 +57,18 @@ def test_the_first_command_runs_in_a_fresh_clone(tmp_path: Path) -> None:
     assert "sha256:" in run(first.group(1).replace("/tmp/", f"{tmp_path}/"), "bin/transship", ROOT, tmp_path / "cache")
 
 
-def test_the_examples_run(tmp_path: Path) -> None:
+def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     saved(tmp_path / "app.tar")
     keys(tmp_path)
-    shown = {line: run(line, "transship", tmp_path, tmp_path / "cache") for line in examples()}
+    for line in examples("README.md"):
+        run(line, "transship", tmp_path, tmp_path / "cache")
+    assert (tmp_path / "mirror/index.json").exists()
+
+
+def test_all_examples_run(tmp_path: Path) -> None:
+    saved(tmp_path / "app.tar")
+    keys(tmp_path)
+    shown = {line: run(line, "transship", tmp_path, tmp_path / "cache") for line in examples("docs/examples.md")}
     acis = (text for line, text in shown.items() if "aci:" in text and "signed" not in line)
     ids = [found.group() for found in (re.search(r"sha512-[0-9a-f]{128}", text) for text in acis) if found is not None]
     made, *_, again = ids
