@@ -15,16 +15,17 @@ import click
 from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
+from converter.cli.instructions import instruction, instructions
 from converter.cli.reading import OpenedReference, reading
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
-from converter.cli.text import BOLD, count, show, show_json, show_row, size, warn
+from converter.cli.text import BOLD, count, on_terminal, show, show_json, show_row, size, warn
 from converter.cli.values import filled
 from converter.errors import Unsupported, Usage
 from converter.formats import document_in, own_name
-from converter.model.content import Content, Known, Layer
+from converter.model.content import Content, Known
 from converter.model.describe import describe
-from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subjects
+from converter.model.image import REFERENCE, Artifact, Attachment, History, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.reference import REF_NAME, Location, called
 from converter.transform.platforms import select
@@ -108,7 +109,7 @@ def command(
             show_json(document)
             return
         show(reference, colour=BOLD)
-        for label, value in (*rows(opened, attached), *signature_rows(signatures)):
+        for label, value in (*rows(opened, attached, found), *signature_rows(signatures)):
             show_row(f"  {label:<12}", value)
 
 
@@ -208,13 +209,13 @@ def signature_rows(signatures: Iterable[Signature]) -> Rows:
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
-def rows(opened: OpenedReference, attached: Iterable[Attachment]) -> Rows:
-    """All rows about an image, most important first."""
+def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Contents | None = None) -> Rows:
+    """All rows about an image, most important first; ``contents`` is what its layers do, if they were read."""
     item = opened.item
     yield from _identity(opened)
     match item:
         case Image():
-            yield from _image(item)
+            yield from _image(item, contents)
         case Index():
             yield from _index(item)
         case Artifact():
@@ -268,7 +269,7 @@ def _annotations(item: Item) -> Mapping[str, str]:
     return {key: value for key, value in item.annotations.items() if key != MANIFEST}
 
 
-def _image(image: Image) -> Rows:
+def _image(image: Image, contents: Contents | None) -> Rows:
     yield "platform", str(image.platform)
     if image.platform.os_version:
         yield "OS version", image.platform.os_version
@@ -282,8 +283,11 @@ def _image(image: Image) -> Rows:
         assert image.original is not None
         yield "size", size(image.original.manifest.descriptor.size)
     else:
-        yield from _layers(image.layers)
-    steps = (_step(step.created, step.created_by or step.comment, empty=step.empty_layer) for step in image.history)
+        yield from _layers(image, contents)
+    steps = (
+        _step(step.created, instruction(step.created_by) or step.comment, empty=step.empty_layer)
+        for step in image.history
+    )
     yield from _column("history", steps)
 
 
@@ -307,12 +311,21 @@ def _config(config: RunConfig) -> Rows:
     yield from _column("labels", _pairs(config.labels))
 
 
-def _layers(layers: tuple[Layer, ...]) -> Rows:
-    known = [layer.content.descriptor.size for layer in layers if isinstance(layer.content, Known)]
+def _layers(image: Image, contents: Contents | None = None) -> Rows:
+    """Each layer with the instruction that made it and, if the layers were read, what it does."""
+    known = [layer.content.descriptor.size for layer in image.layers if isinstance(layer.content, Known)]
+    usage = contents.usage if contents else None
     total = f", {size(sum(known))}" if known and min(known) >= 0 else ""
-    yield "layers", f"{len(layers)}{total}"
-    for layer in layers:
+    wasted = f", {size(usage.wasted)} of files wasted" if usage else ""
+    yield "layers", f"{len(image.layers)}{total}{wasted}"
+    for number, (layer, made_by) in enumerate(zip(image.layers, instructions(image), strict=True)):
         yield "", _content(layer.content)
+        if made_by:
+            yield "", f"  {_cut(made_by)}"
+        if usage:
+            use = usage.layers[number]
+            told = f"{count(use.added, 'file')} added, {use.replaced} replaced, {use.deleted} deleted"
+            yield "", f"  {told}; {size(use.wasted)} wasted"
 
 
 def _content(content: Content) -> str:
@@ -320,7 +333,9 @@ def _content(content: Content) -> str:
         descriptor = content.descriptor
         length = size(descriptor.size) if descriptor.size >= 0 else "unknown size"
         urls = f" at {', '.join(descriptor.urls)}" if descriptor.urls else ""
-        return f"{descriptor.digest}  {length:>11}  {_short(descriptor.media_type)}{urls}"
+        # A line has room for the whole digest only where nobody counts its columns.
+        digest = f"{str(descriptor.digest)[:19]}…" if on_terminal(sys.stdout) else str(descriptor.digest)
+        return f"{digest}  {length:>11}  {_short(descriptor.media_type)}{urls}"
     return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
 
 
@@ -346,6 +361,10 @@ def _artifact(artifact: Artifact) -> Rows:
 def _attachment(attachment: Attachment) -> str:
     what = attachment.tag or attachment.descriptor.artifact_type or _short(attachment.descriptor.media_type)
     return f"{attachment.descriptor.digest}  {what}"
+
+
+def _history(step: History) -> str:
+    return _step(step.created, instruction(step.created_by) or step.comment, empty=step.empty_layer)
 
 
 def _step(created: str, text: str, *, empty: bool) -> str:

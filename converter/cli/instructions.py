@@ -8,6 +8,7 @@ from converter.model.image import Image
 
 _NOP = re.compile(r"/bin/sh -c #\(nop\)\s*")
 _SHELL = re.compile(r"(?:RUN )?(?:\|\d+ .*? )?/bin/sh -c ", re.DOTALL)
+_DIGEST = re.compile(r"\b(file|dir|multi):([0-9a-f]{12})[0-9a-f]{52}\b")
 _BUILDKIT = re.compile(r"\s*# buildkit$")
 
 
@@ -26,4 +27,4 @@ def instruction(created_by: str) -> str:
         found = found[match.end() :]
     elif match := _SHELL.match(found):
         found = f"RUN {found[match.end() :]}"
-    return " ".join(found.split())
+    return " ".join(_DIGEST.sub(r"\1:\2…", found).split())

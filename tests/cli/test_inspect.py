@@ -11,7 +11,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Index, IndexEntry
+from converter.model.image import Image, Index, IndexEntry
 from converter.model.platform import Platform
 from converter.schema import check
 from converter.stores.memory import MemoryStore
@@ -64,6 +64,7 @@ def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture
     ):
         assert row in told.splitlines()
     assert "\n  layers      2, " in told
+    assert "\n                step 1\n" in told
     assert "ENV (no layer)" in told
 
 
@@ -189,7 +190,8 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
 
 def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
     layer = Layer(content=Known(Descriptor(media_type="", digest=Digest.of(b""), size=-1, urls=("https://x",)), list))
-    assert list(inspect._layers((layer,)))[1][1].endswith("unknown size  no media type at https://x")
+    image = Image(platform=Platform(os="linux", architecture="amd64"), layers=(layer,))
+    assert list(inspect._layers(image))[1][1].endswith("unknown size  no media type at https://x")
     row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
     assert list(inspect._index(Index(entries=(IndexEntry(descriptor=row),))))[1][1].endswith(
         "no platform  attests sha256:1"
@@ -279,3 +281,12 @@ def test_a_value_for_a_script(
 def test_one_thing_is_printed(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "oci:in:app", "--raw", "--json"]) == 2
     assert "--json and --raw print different things: choose one" in capsys.readouterr().err
+
+
+def test_what_layers_do_is_told_if_they_are_read(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "oci:in:app", "--contents"]) == 0
+
+    told = capsys.readouterr().out
+    assert "3 bytes of files wasted" in told
+    assert "1 file added, 0 replaced, 0 deleted; 3 bytes wasted" in told
+    assert "1 file added, 0 replaced, 1 deleted; 0 bytes wasted" in told

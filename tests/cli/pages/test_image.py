@@ -100,6 +100,7 @@ def test_reports_that_are_refused(
         pytest.param("|1 A=b /bin/sh -c make $A", "RUN make $A", id="with an argument"),
         pytest.param("RUN /bin/sh -c rm big # buildkit", "RUN rm big", id="BuildKit"),
         pytest.param("COPY / / # buildkit", "COPY / /", id="a file of BuildKit's"),
+        pytest.param(f"ADD file:{'0a' * 32} in /", "ADD file:0a0a0a0a0a0a… in /", id="a digest"),
         pytest.param("nix", "nix", id="any other"),
     ],
 )
