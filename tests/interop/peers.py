@@ -26,6 +26,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "cosign": ("cosign",),
     "cp": ("coreutils",),
     "crun": ("crun",),
+    "ctr": ("containerd",),
     "docker": ("docker-cli", "docker.io"),
     "docker-registry": ("docker-registry",),
     "dockerd": ("docker.io",),

@@ -85,6 +85,27 @@ def podman(folder: Path) -> Iterator[Dockerd]:
 
 
 @contextlib.contextmanager
+def containerd(folder: Path) -> Iterator[Path]:
+    """Containerd with everything below `folder`; the path of its socket; stopped at the end."""
+    need("containerd", "ctr")
+    need_root()
+    address = folder / "containerd.sock"
+    config = folder / "containerd.toml"
+    config.write_text(
+        f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
+        f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "{address}"\n'
+    )
+
+    def answers() -> bool:
+        return address.exists()
+
+    with started("containerd", "--config", config, folder=folder, answers=answers) as said:
+        if said is not None:
+            pytest.fail(f"containerd did not start:\n{said}")
+        yield address
+
+
+@contextlib.contextmanager
 def registry(
     folder: Path, http: dict[str, Any] | None = None, auth: dict[str, Any] | None = None
 ) -> Iterator[Registry]:
