@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -355,9 +357,7 @@ def _send(req: Any, body: FileBody, start: int, length: int) -> None:
     """Send a part of a file: by the kernel if it may, else in large blocks."""
     connection: Any = req.conn.socket
     if not isinstance(connection, ssl.SSLSocket):
-        passed = connection.sendfile(body.file, start, length)
-        if passed != length:
-            raise OSError("the file is shorter than it was")
+        _send_file(connection, body.file.fileno(), start, length)
         return
     body.file.seek(start)
     while length:
@@ -366,6 +366,21 @@ def _send(req: Any, body: FileBody, start: int, length: int) -> None:
             raise OSError("the file is shorter than it was")
         connection.sendall(block)
         length -= len(block)
+
+
+def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> None:
+    """Let the kernel send a part of a file in one call, which ends when the client takes nothing for too long."""
+    patience = connection.gettimeout() or PATIENCE
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(patience), 0))
+    connection.setblocking(True)
+    try:
+        while length:
+            sent = os.sendfile(connection.fileno(), fd, start, length)
+            if not sent:
+                raise OSError("the file is shorter than it was")
+            start, length = start + sent, length - sent
+    finally:
+        connection.settimeout(patience)
 
 
 def _silent(*_: object, **__: object) -> None:

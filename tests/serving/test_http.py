@@ -17,7 +17,7 @@ from converter.errors import Invalid, NotFound, Usage
 from converter.serving import Server, Settings
 from converter.serving.htpasswd import Htpasswd
 from converter.serving.http import Bounds, Listener
-from converter.serving.responses import Request, Response
+from converter.serving.responses import FileBody, Request, Response
 from tests.serving.conftest import Serve
 from tests.stores.certificates import issue
 
@@ -109,6 +109,30 @@ def test_a_request_that_does_not_end_is_broken_off() -> None:
             except OSError:
                 pass
             assert time.monotonic() - began < 8
+    finally:
+        listener.stop()
+
+
+def test_a_client_that_stops_reading_is_broken_off(tmp_path: Path) -> None:
+    size = 64_000_000
+    with (tmp_path / "blob").open("wb") as file:
+        file.truncate(size)
+
+    def answer(request: Request) -> Response:
+        if request.path == "/small":
+            return Response(body=b"{}")
+        return Response(body=FileBody(file=(tmp_path / "blob").open("rb"), size=size))
+
+    listener = Listener(Bounds(threads=1, patience=1, grace=1), answer, lambda _: None)
+    listener.start()
+    try:
+        host, _, port = listener.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as stalled:
+            stalled.sendall(GET + b"\r\n")
+            time.sleep(0.2)
+            with socket.create_connection((host, int(port)), timeout=30) as other:
+                other.sendall(b"GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert other.recv(4096).startswith(b"HTTP/1.1 200")
     finally:
         listener.stop()
 
