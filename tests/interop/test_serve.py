@@ -11,7 +11,7 @@ import pytest
 
 import converter
 from converter.conversion import Options
-from converter.conversion.sync.sync_file import Entry
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.diff import files, trees
 from converter.model.platform import ALL
 from converter.model.reference import Location
@@ -54,7 +54,7 @@ def server(
         f"docker://{registry.host}/served",
     )
     entries = [
-        Entry(source=Location.parse(place), to=PLACE, rename=f"{name}:1", options=options)
+        SyncEntry(source=Location.parse(place), to=PLACE, rename=f"{name}:1", options=options)
         for name, place in zip(NAMES, places, strict=True)
     ]
     settings = Settings(port=0, store=tmp_path_factory.mktemp("serve"))
@@ -117,7 +117,7 @@ def test_containerd_pulls_through_a_mirror(
     need("containerd", "ctr")
     need_root()
     options = Options(platforms=ALL, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
-    entry = Entry(source=Location.parse(f"docker://{registry.host}/"), to=PLACE, options=options)
+    entry = SyncEntry(source=Location.parse(f"docker://{registry.host}/"), to=PLACE, options=options)
     authority = issue(tmp_path, "gateway")
     settings = Settings(port=0, store=tmp_path / "store", certificate=authority.cert_path, key=authority.key_path)
     seen: list[LogEntry] = []
@@ -154,8 +154,8 @@ def test_rkt_gets_an_aci_of_any_image_and_gpg_verifies_its_own(small_oci: Layout
     gpg.sign(folder / "own.aci", gpg.key("rkt"))
     options = Options(platforms=ALL)
     entries = [
-        Entry(source=Location.parse(f"aci:{folder}"), to=PLACE, rename="own:1", options=options),
-        Entry(source=Location.parse(small_oci.reference), to=PLACE, rename="other:1", options=options),
+        SyncEntry(source=Location.parse(f"aci:{folder}"), to=PLACE, rename="own:1", options=options),
+        SyncEntry(source=Location.parse(small_oci.reference), to=PLACE, rename="other:1", options=options),
     ]
     with Server(entries, Settings(host="127.0.0.9", port=80, store=tmp_path / "store"), options):
         for name in ("own", "other"):
