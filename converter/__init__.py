@@ -185,7 +185,7 @@ def sync(
     from converter.conversion.keywords import options
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
-    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
     from converter.model.limits import enforced
@@ -193,7 +193,7 @@ def sync(
 
     chosen = options({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
-    entries = [SyncEntry(source=place, to=to, rename=checked(rename), options=chosen)]
+    entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
     with enforced(chosen.store.limits):
         return run(entries, bounds, report or silent)
@@ -219,7 +219,7 @@ def serve(
     from pathlib import Path
 
     from converter.conversion.keywords import options
-    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
     from converter.model.platform import ALL
@@ -230,7 +230,8 @@ def serve(
     chosen = options(keywords)
     chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL)
     entries = [
-        SyncEntry(source=Location.parse(one), to=PLACE, rename=checked(rename), options=chosen) for one in sources
+        SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
+        for one in sources
     ]
     settings = Settings(host=listen[0], port=listen[1], store=Path(folder))
     if store_size is not None:

@@ -18,7 +18,7 @@ from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
-from converter.streams.tar.names import clean, contained, parent, shown
+from converter.streams.tar.names import clean_name, contained, parent, quoted_name
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
@@ -97,7 +97,7 @@ class Files:
 
     def find(self, path: bytes) -> File:
         """The file at a path, as a process in the container finds it: through symbolic links. Raises NotFound."""
-        left, here, followed = clean(path).split(b"/"), b"", 0
+        left, here, followed = clean_name(path).split(b"/"), b"", 0
         while left:
             name = left.pop(0)
             if name in {b"", b"."}:
@@ -105,16 +105,16 @@ class Files:
             here = parent(here) if name == b".." else (here + b"/" + name if here else name)
             file = self._at(here, directory=any(left))
             if file is None:
-                raise NotFound(f"no file {shown(b'/' + here)}")
+                raise NotFound(f"no file {quoted_name(b'/' + here)}")
             if file.entry is not None and file.entry.type == fields.SYMLINK:
                 followed += 1
                 if followed > MOST_LINKS:
-                    raise Invalid(f"too many symbolic links on the way to {shown(path)}")
+                    raise Invalid(f"too many symbolic links on the way to {quoted_name(path)}")
                 target = file.entry.linkname
                 here = b"" if target.startswith(b"/") else parent(here)
                 left = [*target.split(b"/"), *left]
             elif left and any(left) and not file.is_directory:
-                raise NotFound(f"{shown(b'/' + here)} is not a directory")
+                raise NotFound(f"{quoted_name(b'/' + here)} is not a directory")
         found = self._at(here)
         return File(b"", None, 0) if found is None else found
 
@@ -153,13 +153,13 @@ class Files:
         for _ in range(MOST_LINKS):
             if entry is None or entry.type != fields.LINK:
                 break
-            path = contained(clean(entry.linkname))
+            path = contained(clean_name(entry.linkname))
             target = self._at(path, layer)
             if target is None:
-                raise NotFound(f"hard link {shown(b'/' + file.path)}: no file {shown(b'/' + path)}")
+                raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
             entry, layer = target.entry, target.layer
         if entry is None or entry.type != fields.FILE:
-            raise Invalid(f"{shown(b'/' + file.path)} is not a regular file")
+            raise Invalid(f"{quoted_name(b'/' + file.path)} is not a regular file")
         yield from self._content(path, layer)
 
     def size(self, file: File) -> int:
@@ -168,7 +168,7 @@ class Files:
         for _ in range(MOST_LINKS):
             if entry is None or entry.type != fields.LINK:
                 break
-            target = self._at(contained(clean(entry.linkname)), layer)
+            target = self._at(contained(clean_name(entry.linkname)), layer)
             entry, layer = (None, 0) if target is None else (target.entry, target.layer)
         return real_size(entry) if entry is not None and entry.type == fields.FILE and not entry.sparse else 0
 

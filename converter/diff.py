@@ -20,7 +20,7 @@ from converter.model.platform import Platform
 from converter.streams.content import Watch, read
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Row, TreeListing
-from converter.streams.tar.node import Node, unpacked
+from converter.streams.tar.node import Node, decode_node
 from converter.streams.tar.tree import listing
 
 
@@ -67,7 +67,7 @@ def trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
             continue
         told = partial(Difference, path="/" + _text(path))
         if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
-            for what, of_a, of_b in changed(unpacked(one.record), unpacked(other.record)):
+            for what, of_a, of_b in changed(decode_node(one.record), decode_node(other.record)):
                 yield told(what=what, a=of_a, b=of_b)
             if one.names != other.names:
                 yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))

@@ -12,11 +12,11 @@ from converter import formats
 from converter.conversion import Options
 from converter.conversion.sync import sync_file as sync
 from converter.errors import ConverterError, NotFound
-from converter.formats.aci.manifest import parse
+from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import to_image
 from converter.model import appc
 from converter.model import media_types as types
-from converter.model.content import Compression, Known, known
+from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load, load_object, read
@@ -24,7 +24,7 @@ from converter.model.limits import MIB, Limits, enforced
 from converter.model.platform import Platform
 from converter.model.pretty_jws import payload
 from converter.model.reference import TITLE, ImageName, Location
-from converter.schema import KINDS, check
+from converter.schema import KINDS, check_document
 from converter.signing import Signing
 from converter.stores.discovery import templates
 from converter.stores.discovery.names import AppName
@@ -34,13 +34,13 @@ from converter.stores.registry.credentials import keys as auth_keys
 from converter.stores.registry.download import first_byte
 from converter.stores.registry.tags import next_link
 from converter.stores.registry.upload import least_part, offset_of
-from converter.stores.registry.urls import joined
+from converter.stores.registry.urls import resolve_url
 from converter.stores.retry import asked_wait
 from converter.streams.blocks import closing
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.squash import squash
 from converter.streams.tar.aci import unpack_aci
-from converter.streams.tar.node import unpacked
+from converter.streams.tar.node import decode_node
 from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces
@@ -54,7 +54,7 @@ from converter.trust.dsse import opened
 from converter.trust.evidence import blob as find_in_file
 from converter.trust.keys import load as load_key
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.origin import parse as parse_record
+from converter.trust.origin import parse_record
 from converter.trust.policy import Policy
 from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
@@ -90,7 +90,7 @@ def flattened(data: bytes) -> None:
     with suppress(ConverterError):
         drain(squash(layers))
     with listing(layers) as found:
-        drain(unpacked(row.record) for row in found if row.record)
+        drain(decode_node(row.record) for row in found if row.record)
 
 
 def aci(data: bytes) -> None:
@@ -100,7 +100,7 @@ def aci(data: bytes) -> None:
 
 def packed(data: bytes) -> None:
     """The framing of gzip, zstd, bzip2 and xz."""
-    drain(plain([data])[1])
+    drain(decompress_any([data])[1])
 
 
 def document(data: bytes) -> None:
@@ -112,8 +112,8 @@ def document(data: bytes) -> None:
 def schemas(data: bytes) -> None:
     """JSON of every kind: nothing is raised at all."""
     for kind in KINDS:
-        check(data, kind)
-        check(data, kind, "strict")
+        check_document(data, kind)
+        check_document(data, kind, "strict")
 
 
 def images(data: bytes) -> None:
@@ -122,17 +122,17 @@ def images(data: bytes) -> None:
     def fetch(descriptor: Descriptor) -> Known:
         if descriptor.size > len(data):
             raise NotFound("got no blob, want it")
-        return known(data, descriptor.media_type)
+        return known_bytes(data, descriptor.media_type)
 
     for media_type in (*formats.READERS, ""):
         if media_type != types.ACI:
             with suppress(ConverterError):
-                formats.decode(known(data, media_type), fetch)
+                formats.decode(known_bytes(data, media_type), fetch)
 
 
 def aci_manifest(data: bytes) -> None:
     """A manifest of appc, and the image it means."""
-    to_image(parse(data))
+    to_image(parse_manifest(data))
 
 
 def references(data: bytes) -> None:
@@ -166,7 +166,7 @@ def jws(data: bytes) -> None:
 def signatures(data: bytes) -> None:
     """OpenPGP, COSE, DSSE."""
     for parser in (
-        openpgp_message.unpacked,
+        openpgp_message.unwrapped_message,
         openpgp_message.armoured,
         openpgp_message.is_signed_message,
         openpgp_message.is_detached,
@@ -191,7 +191,7 @@ def headers(data: bytes) -> None:
     challenges([text])
     asked_wait(text)
     with suppress(ConverterError):
-        joined("https://h/x", next_link(text) or text)
+        resolve_url("https://h/x", next_link(text) or text)
     told = dict.fromkeys(("Range", "Content-Range", "OCI-Chunk-Min-Length"), text)
     offset_of(told)
     first_byte(206, told, 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from converter.diff import Difference, compare, configurations
 from converter.errors import DigestMismatch, Invalid
 from converter.model import media_types as types
-from converter.model.content import GZIP, Derived, Layer, known
+from converter.model.content import GZIP, Derived, Layer, known_bytes
 from converter.model.digest import Digest
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
@@ -54,7 +54,7 @@ LAYERS = st.lists(st.lists(ENTRIES, max_size=6).map(unrepeated), max_size=3)
 
 def image(*layers: bytes, config: RunConfig | None = None, **more: Any) -> Image:
     """An image of uncompressed layers."""
-    made = tuple(Layer(content=known(layer, types.OCI_LAYER), diff_id=Digest.of(layer)) for layer in layers)
+    made = tuple(Layer(content=known_bytes(layer, types.OCI_LAYER), diff_id=Digest.of(layer)) for layer in layers)
     more.setdefault("platform", LINUX)
     return Image(config=config or RunConfig(), layers=made, **more)
 
@@ -304,13 +304,13 @@ def test_how_an_image_came_to_be_does_not_matter() -> None:
 
 def test_compressed_layers_are_read() -> None:
     plain = archive([FILE])
-    packed = Layer(content=known(gzip.compress(plain), types.OCI_LAYER_GZIP), diff_id=Digest.of(plain))
+    packed = Layer(content=known_bytes(gzip.compress(plain), types.OCI_LAYER_GZIP), diff_id=Digest.of(plain))
     assert list(compare(image(plain), replace(image(), layers=(packed,)))) == []
 
 
 def test_bytes_that_are_not_those_promised_are_no_answer() -> None:
     layer = archive([FILE])
-    wrong = Layer(content=known(layer, types.OCI_LAYER), diff_id=Digest.of(b"other"))
+    wrong = Layer(content=known_bytes(layer, types.OCI_LAYER), diff_id=Digest.of(b"other"))
     with pytest.raises(DigestMismatch, match=r"^second > layer\[0\]: "):
         list(compare(image(layer), replace(image(), layers=(wrong,)), names=("first", "second")))
 

@@ -10,7 +10,7 @@ import pytest
 
 from converter import formats
 from converter.formats import aci, docker, oci
-from converter.model.content import NONE, ZSTD, Derived, Layer, known
+from converter.model.content import NONE, ZSTD, Derived, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
@@ -51,7 +51,7 @@ def test_plans_of_the_same_conversion_are_equal(plan: Callable[[Image], Node]) -
 
 
 def leaf(text: bytes, diff_id: bool = True) -> Copy:
-    content = known(text, "m")
+    content = known_bytes(text, "m")
     digest = content.descriptor.digest if diff_id else None
     return Copy(content=content, media_type="m", find_diff_id=True, diff_id=digest)
 
@@ -82,7 +82,7 @@ def test_each_node_is_evaluated_once_after_what_it_names() -> None:
 
 
 def test_a_chain_may_be_longer_than_the_stack() -> None:
-    content = Derived(inputs=(Layer(content=known(b"", "m")),), compression=NONE)
+    content = Derived(inputs=(Layer(content=known_bytes(b"", "m")),), compression=NONE)
     node: Make | None = None
     for number in range(3000):
         node = Make(content=content, media_type="m", inputs=(node,) if node else (), label=str(number))

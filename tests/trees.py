@@ -8,7 +8,7 @@ from typing import NamedTuple
 from converter.model.content import Open
 from converter.model.limits import Limits
 from converter.streams.tar.listing import TreeListing
-from converter.streams.tar.node import Node, unpacked
+from converter.streams.tar.node import Node, decode_node
 from converter.streams.tar.tree import listing
 
 
@@ -35,4 +35,4 @@ def described(found: TreeListing) -> dict[bytes, Named]:
     for row in rows:
         if row.names:
             names.setdefault(row.names, []).append(row.path)
-    return {row.path: Named(unpacked(row.record), tuple(names.get(row.names, ()))) for row in rows if row.record}
+    return {row.path: Named(decode_node(row.record), tuple(names.get(row.names, ()))) for row in rows if row.record}

@@ -38,9 +38,9 @@ Examples:
 def _changes(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         return ()
-    from converter.transform.changes import check
+    from converter.transform.changes import check_instructions
 
-    return check(values)
+    return check_instructions(values)
 
 
 @click.command("convert", cls=Command, epilog=EXAMPLES)

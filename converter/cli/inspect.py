@@ -27,7 +27,7 @@ from converter.model.content import Content, Known
 from converter.model.describe import describe
 from converter.model.image import REFERENCE, Artifact, Attachment, History, Image, Index, Item, RunConfig, subjects
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
-from converter.model.reference import REF_NAME, Location, called
+from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.transform.platforms import select
 
 if TYPE_CHECKING:
@@ -191,10 +191,10 @@ def signatures_of(
     if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
         return ()  # only a schema 1 manifest embeds signatures
     from converter.trust.content_trust import beside
-    from converter.trust.evidence import find
+    from converter.trust.evidence import find_signatures
 
     return (
-        *find(attached, opened.source.fetch, manifest_of(opened), opened.root),
+        *find_signatures(attached, opened.source.fetch, manifest_of(opened), opened.root),
         *beside(content_trust, str(opened.root.digest)),
     )
 
@@ -240,7 +240,11 @@ def _name(opened: OpenedReference) -> str:
     if _is_aci(opened.item):
         return ":".join(filter(None, own_name(opened.item)))
     location = Location.parse(opened.reference)
-    return called(location, location.name, opened.root) or location.name or opened.root.annotations.get(REF_NAME, "")
+    return (
+        name_at_source(location, location.name, opened.root)
+        or location.name
+        or opened.root.annotations.get(REF_NAME, "")
+    )
 
 
 def _image_id(opened: OpenedReference) -> str:

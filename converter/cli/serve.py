@@ -174,15 +174,17 @@ def _folder() -> Path:
 
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
     from converter.conversion.sync import sync_file
-    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.names import check_template
     from converter.model.reference import Location
     from converter.serving.catalogue import PLACE
 
     for source in sources:
-        yield sync_file.SyncEntry(source=Location.parse(source), to=PLACE, rename=checked(rename), options=options)
+        yield sync_file.SyncEntry(
+            source=Location.parse(source), to=PLACE, rename=check_template(rename), options=options
+        )
     for path in configs:
         with within(str(path)):
-            for entry in sync_file.read(read(path), options, PLACE, _no_signing, checked(rename)):
+            for entry in sync_file.read(read(path), options, PLACE, _no_signing, check_template(rename)):
                 if entry.to != PLACE:
                     raise Usage(f'{entry.source} has the destination {entry.to}: leave out "to", it is served here')
                 yield entry

@@ -114,20 +114,20 @@ def _tell(summary: Summary, *, overwrite: bool) -> None:
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
     from converter.conversion.sync import sync_file
-    from converter.conversion.sync.names import checked
+    from converter.conversion.sync.names import check_template
     from converter.model.reference import Location
 
     to = Location.parse(destination) if destination else None
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read(source)
         with within(source):
-            return sync_file.read(data, options, to, _signing, checked(rename))
+            return sync_file.read(data, options, to, _signing, check_template(rename))
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
         raise Usage(f"{source}: no such file or directory")
     if to is None:
         raise Usage("DEST is missing: only a sync file names its destinations itself")
-    return [sync_file.SyncEntry(source=location, to=to, rename=checked(rename), options=options)]
+    return [sync_file.SyncEntry(source=location, to=to, rename=check_template(rename), options=options)]
 
 
 def _cluster(scheduler: str) -> Helpers:

@@ -29,14 +29,14 @@ def filled(template: str, document: Mapping[str, Any]) -> str:
         template = template.replace(written, meant)
 
     def value(match: re.Match[str]) -> str:
-        found = find(match["path"], document)
+        found = value_at(match["path"], document)
         text = isinstance(found, str) and not match["json"]
         return str(found) if text else json.dumps(found, ensure_ascii=False)
 
     return _FIELD.sub(value, template)
 
 
-def find(path: str, document: Any) -> Any:
+def value_at(path: str, document: Any) -> Any:
     """The value at a path such as ``config.env.0``; the document itself for an empty one. Raises Usage."""
     seen: list[str] = []
     rest = path.split(".") if path else []

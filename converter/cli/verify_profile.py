@@ -88,7 +88,9 @@ def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: S
     own = [image.original.manifest.descriptor.digest] if image.original else []
     digests = dict.fromkeys((root.digest, *own))
     listed = [one for digest in digests for one in source.attachments(digest)]
-    found, problems = attached(evidence.find(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted)
+    found, problems = attached(
+        evidence.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted
+    )
     if not found:
         why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"
         raise Untrusted(f"no attached profile counts: {why}")

@@ -11,7 +11,7 @@ from converter.conversion.options import Options
 from converter.conversion.result import LayerResult, Result, TargetResult
 from converter.conversion.run import run
 from converter.conversion.shared import Shared
-from converter.conversion.targets import apart
+from converter.conversion.targets import check_distinct
 from converter.errors import Usage
 from converter.events import Report, silent
 from converter.model.limits import enforced
@@ -35,7 +35,7 @@ def convert(
         raise Usage("got no destination, want at least one")
     started = time.monotonic()
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
-    apart(places)
+    check_distinct(places)
     options = with_hosts(options or Options(), hosts := Hosts(report=report))
     options = keeping(options, Inputs(read(options, location)))
     job = Job(source=location, destinations=places, options=options)

@@ -56,7 +56,7 @@ class FoundAttachments:
 
 
 @within(TRAIL)
-def find(source: ReferrerListing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> FoundAttachments:
+def find_attachments(source: ReferrerListing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> FoundAttachments:
     """Everything that refers to the subjects, directly or indirectly, each once.
 
     A listing that fails is an error, not a loss, because nobody can tell what would be lost.
@@ -103,7 +103,7 @@ def are_there(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> 
     return wanted <= {(subject, one.descriptor.digest) for subject in subjects for one in other.attachments(subject)}
 
 
-def split(
+def split_by_subject(
     attached: Iterable[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str = ""
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""

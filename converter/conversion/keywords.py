@@ -15,7 +15,7 @@ from converter.model.content import Compression
 from converter.model.platform import Platform
 from converter.signing import Signing
 from converter.stores import StoreOptions
-from converter.transform.changes import check
+from converter.transform.changes import check_instructions
 from converter.verification.wanted import Wanted
 
 
@@ -66,7 +66,7 @@ def options(keywords: Keywords) -> Options:
     if "platforms" in told:
         told["platforms"] = tuple(map(str, _several(told["platforms"])))
     if "changes" in told:
-        told["changes"] = check(_several(told["changes"]))
+        told["changes"] = check_instructions(_several(told["changes"]))
     if "aci_paths" in told:
         told["aci_paths"] = tuple(map(Path, _several(told["aci_paths"])))
     if told.get("cache") is not None:

@@ -74,9 +74,9 @@ def is_signed(before: ImageBefore) -> bool:
         return False
     from converter.trust import evidence, origin
 
-    if any(evidence.of(one.attachment, before.fetch) for one in before.attached):
+    if any(evidence.signatures_of_attachment(one.attachment, before.fetch) for one in before.attached):
         return True
-    if origin.find((one.attachment for one in before.attached), before.fetch):
+    if origin.find_records((one.attachment for one in before.attached), before.fetch):
         return True
     if before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False

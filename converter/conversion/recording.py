@@ -13,7 +13,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.origin import ImageBefore
 from converter.conversion.result import layer_result
 from converter.model import media_types as types
-from converter.model.content import Derived, Known, Layer, known
+from converter.model.content import Derived, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -25,7 +25,7 @@ from converter.streams import Blocks, spool
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.content import remade, uncompressed
-from converter.streams.repack import find as find_packing
+from converter.streams.repack import find_compressor as find_packing
 from converter.streams.tar.delta import FileIndex, Lend, described
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
@@ -49,7 +49,7 @@ def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Wor
         attachments=tuple(making.attachments()),
         layers=layers,
     )
-    config = known(origin.document(said), origin.DOCUMENT)
+    config = known_bytes(origin.record_config(said), origin.DOCUMENT)
     parts = [origin.part(content, title) for content, title in making.parts.values()]
     data = origin.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
@@ -76,7 +76,7 @@ class _Making:
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
         # An earlier original is rebuilt from this image's blobs, so these are needed exactly, not just by diff_id.
-        self._converted = bool(origin.find((one.attachment for one in before.attached), before.fetch))
+        self._converted = bool(origin.find_records((one.attachment for one in before.attached), before.fetch))
 
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
@@ -130,8 +130,8 @@ class _Making:
         told = replace(told, packing=packing, size=roots[0].descriptor.size)
         if plain:
             return told
-        manifest = self._add(known(formats.document_in(roots[0]), origin.EVIDENCE), "manifest of the image")
-        recipe = self._add(known(text.encode(), origin.EVIDENCE), "recipe")
+        manifest = self._add(known_bytes(formats.document_in(roots[0]), origin.EVIDENCE), "manifest of the image")
+        recipe = self._add(known_bytes(text.encode(), origin.EVIDENCE), "recipe")
         return replace(told, recipe=recipe, manifest=manifest)
 
     def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:

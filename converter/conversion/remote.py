@@ -15,7 +15,7 @@ from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
 from converter.events import Report, silent
 from converter.execute import Execution, Running, Threads, input_size, remember, remembered, require_agreement
-from converter.execute.making import packing
+from converter.execute.making import repacking_key
 from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -196,7 +196,9 @@ def _is_of_one_blob(leaf: Leaf) -> bool:
     if isinstance(leaf, Copy):
         return leaf.examine is None and leaf.algorithm == "sha256"
     return (
-        isinstance(leaf.content, Derived) and leaf.content.algorithm == "sha256" and packing(leaf.content) is not None
+        isinstance(leaf.content, Derived)
+        and leaf.content.algorithm == "sha256"
+        and repacking_key(leaf.content) is not None
     )
 
 
@@ -211,7 +213,7 @@ def _opened(leaf: Leaf, fetch: Fetch) -> Leaf:
 
 def _packing(leaf: Leaf) -> str:
     """How a leaf is packed, by which version of a library; empty for a copy."""
-    how = packing(leaf.content)
+    how = repacking_key(leaf.content)
     return how[1] if how else ""
 
 

@@ -13,7 +13,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.errors import ConverterError, Invalid
 from converter.formats.manifest import carry
 from converter.model import media_types as types
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -69,7 +69,7 @@ def attachments(
         told = artifact.stated(dsse.PROFILE)
         if TRANSPORTS[transport].attached == "directory":
             for data in envelopes:
-                content = known(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
+                content = known_bytes(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
                 node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
                 yield PlannedAttachment(Attachment(subject=subject.digest, descriptor=content.descriptor), node)
             continue

@@ -9,7 +9,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.origin import ImageBefore
 from converter.errors import ConverterError
 from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.manifest import parse
+from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.rewrites import ExamineAci, RebuildAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
@@ -47,9 +47,9 @@ def restored(
     rebuilt = isinstance(plan.content.rewrite, RebuildAci)
     if not rebuilt and finder is None:
         return None
-    for descriptor in origin.find((one.attachment for one in before.attached), before.fetch):
+    for descriptor in origin.find_records((one.attachment for one in before.attached), before.fetch):
         with suppress(ConverterError):
-            found = origin.read(descriptor, before.fetch, before.root)
+            found = origin.read_record(descriptor, before.fetch, before.root)
             if found.record.root.media_type == types.ACI:
                 workers = files.enter_context(Workers(jobs))
                 here = Converted(root=before.root, item=before.item, fetch=before.fetch)
@@ -66,7 +66,7 @@ def restored(
 
 def _is_of(aci: Known, original: OriginalSource, finder: Finder) -> bool:
     """Whether the image is what the ACI and its dependencies make; raises if the proof fails."""
-    if not parse(read_manifest(aci)).dependencies:
+    if not parse_manifest(read_manifest(aci)).dependencies:
         return False
     proof.prove(original, original.record.root, finder=finder)
     return True
@@ -78,6 +78,6 @@ def _image_id(content: Derived) -> str:
 
 
 def _restored(aci: Known, original: OriginalSource) -> Restored:
-    attached = attachments.find(original, [aci.descriptor.digest]).attached
+    attached = attachments.find_attachments(original, [aci.descriptor.digest]).attached
     node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
     return Restored(node=node, attached=attached)

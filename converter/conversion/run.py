@@ -14,7 +14,7 @@ from converter.conversion.result import Done
 from converter.conversion.selection import SelectedImage, choose, library_of
 from converter.conversion.shared import Shared
 from converter.conversion.signed import Shown
-from converter.conversion.targets import check
+from converter.conversion.targets import check_capacity
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within
 from converter.events import Report, Warned
 from converter.execute import Execution, Running, remembered, with_threads
@@ -49,7 +49,7 @@ def run(job: Job, shared: Shared, report: Report) -> list[Done]:
         with within(str(job.source)):
             library = library_of(options, job.source, stack)
             images = choose(source, job.source, options)
-        check(job.destinations, len({image.root.digest for image in images}))
+        check_capacity(job.destinations, len({image.root.digest for image in images}))
         if _planned_of_layers(job.destinations, images, options):
             hold()
         planned: list[tuple[Sink, list[PlannedTarget]]] = []

@@ -20,7 +20,7 @@ from converter.model.image import Image, Index, Item, subjects
 from converter.model.limits import in_force
 from converter.model.loss import Loss
 from converter.model.platform import host, only
-from converter.model.reference import Location, called
+from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
 from converter.transform.platforms import left_behind, select
@@ -30,7 +30,7 @@ from converter.transform.platforms import left_behind, select
 class SelectedImage:
     """An image of the source: its name there, its root, and the part that is converted.
 
-    ``called`` is its name outside the source, from ``naming.called``; ``local`` means that opening its layers costs
+    ``called`` is its name outside the source, from ``name_at_source``; ``local`` means that opening its layers costs
     little.
     """
 
@@ -68,11 +68,13 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
     for one in names:
         root = _resolved(source, one)
         signed.require(source, replace(location, name=one), root, options.wanted, only(platforms_of(options)))
-        name = options.called or called(location, one, root)
+        name = options.called or name_at_source(location, one, root)
         read = formats.reading(source.fetch)
         whole = read(root)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
-        found = attachments.find(source, subjects(root, item)) if options.attachments else FoundAttachments()
+        found = (
+            attachments.find_attachments(source, subjects(root, item)) if options.attachments else FoundAttachments()
+        )
         attached = found.attached
         if options.remove_signatures:
             attached = signed.without_signatures(attached, source.fetch)
@@ -132,7 +134,7 @@ def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes])
 
 def with_referrers(chosen: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
     """The same image with what refers to the subjects in ``listing``."""
-    found = attachments.find(listing, subjects)
+    found = attachments.find_attachments(listing, subjects)
     return replace(
         chosen,
         attached=(*chosen.attached, *found.attached),

@@ -72,7 +72,7 @@ def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> t
 
     kept, gone = [], set()
     for one in attached:
-        signatures = evidence.of(one.attachment, fetch)
+        signatures = evidence.signatures_of_attachment(one.attachment, fetch)
         if one.attachment.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
             gone.add(one.attachment.descriptor.digest)
         else:
@@ -111,9 +111,11 @@ def carry(
             for one in attached
             if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
         )
-    held, left = attachments.split(attached, subjects, elsewhere)
+    held, left = attachments.split_by_subject(attached, subjects, elsewhere)
     kept, placeless = adapted(held, transport, subjects, fetch)
-    found: list[Signature] = [each for one in held for each in evidence.of(one.attachment, fetch)] if kept else []
+    found: list[Signature] = (
+        [each for one in held for each in evidence.signatures_of_attachment(one.attachment, fetch)] if kept else []
+    )
     signatures = tuple(one.to_json() for one in found)
     return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from converter.conversion.attachments import PlannedAttachment
 from converter.formats.manifest import carry
 from converter.model import media_types as types
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Artifact, Attachment
@@ -80,7 +80,7 @@ def _as_manifests(
 
 
 def _file(subject: Digest, data: bytes) -> PlannedAttachment:
-    content = known(data, types.DIR_SIGNATURE)
+    content = known_bytes(data, types.DIR_SIGNATURE)
     return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=content.descriptor),
         node=Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment"),

@@ -22,7 +22,7 @@ V1 = "docker-v1"
 """Docker's manifests of schema 1."""
 
 
-def apart(destinations: Sequence[Location]) -> None:
+def check_distinct(destinations: Sequence[Location]) -> None:
     """Raise Usage if two destinations would write the same file, or one a file in a directory that another writes."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
@@ -49,7 +49,7 @@ def _places(destination: Location) -> Iterator[Path]:
             yield Path(os.path.realpath(place))
 
 
-def check(destinations: Sequence[Location], images: int) -> None:
+def check_capacity(destinations: Sequence[Location], images: int) -> None:
     """Check that every destination can hold so many images; raises Usage."""
     for destination in destinations:
         if images > 1 and destination.kind.holds != "several":

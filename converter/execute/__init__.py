@@ -221,10 +221,10 @@ class Threads:
 
     def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         # Packing and unpacking code is imported only when needed: most conversions only copy.
-        from converter.execute.making import packing
+        from converter.execute.making import repacking_key
 
         content = leaf.derived(inputs)
-        recipe = packing(content)
+        recipe = repacking_key(content)
         if recipe is None:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
@@ -240,7 +240,7 @@ class Threads:
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
-        from converter.execute.making import make
+        from converter.execute.making import make_layer
 
         def opened(known: Known) -> Blocks:
             return self._watched(known, leaf.label)
@@ -248,13 +248,13 @@ class Threads:
         def put(blocks: Blocks, content: Derived) -> Descriptor:
             return self._put(self._wanted(blocks), leaf, content)
 
-        return make(leaf, content, opened, put, self._workers, report=self._running.report)
+        return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        from converter.execute.making import packing
+        from converter.execute.making import repacking_key
 
         expected, shelf = _foreseen(leaf, content), self._running.memory.blobs
-        if shelf is None or packing(content) is None:
+        if shelf is None or repacking_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with shelf.keeping(blocks) as (passing, keep):
             made = self._sink.put(passing, leaf.media_type, expected)
@@ -303,9 +303,9 @@ def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None
     def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
         if isinstance(one, Copy):
             return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
-        from converter.execute.making import packing
+        from converter.execute.making import repacking_key
 
-        how = packing(one.content)
+        how = repacking_key(one.content)
         made = memory.packed(*how) if how else None
         if made is None or one.diff_id not in (None, made.diff_id):
             return None
@@ -320,9 +320,9 @@ def remember(memory: Memory, leaf: Leaf, made: Made) -> None:
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
         return
-    from converter.execute.making import packing
+    from converter.execute.making import repacking_key
 
-    if how := packing(leaf.content):
+    if how := repacking_key(leaf.content):
         memory.learn_packed(*how, made)
 
 

@@ -14,7 +14,7 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, engine
 from converter.streams.content import Watch, read
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.verify import Meter, hashed
 from converter.streams.workers import Workers
@@ -25,7 +25,7 @@ Put = Callable[[Blocks, Derived], Descriptor]
 
 def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     """The digest of a blob's uncompressed bytes; raises DigestMismatch if it is not the leaf's diff_id."""
-    codec, tar = plain(blocks)
+    codec, tar = decompress_any(blocks)
     if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
         _drain(_examined(tar, leaf))
@@ -38,7 +38,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     return found
 
 
-def make(
+def make_layer(
     leaf: Make,
     content: Derived,
     opened: Watch,
@@ -66,7 +66,7 @@ def make(
     return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
 
 
-def packing(content: Content | Derive) -> tuple[Digest, str] | None:
+def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
     """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
     if not isinstance(content, Derived) or content.rewrite is not None:
         return None

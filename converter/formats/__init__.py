@@ -85,15 +85,15 @@ def resolve(image: Image, find: Finder) -> Image:
         return image
     from converter.formats import aci
 
-    return aci.resolve(image, find)
+    return aci.resolve_dependencies(image, find)
 
 
 def among(images: Iterable[Known]) -> Finder:
     """Finds images that others depend on among these, of which each is read up to its manifest now."""
-    from converter.formats.aci.dependencies import fitting, shelf
+    from converter.formats.aci.dependencies import best_candidate, read_candidates
 
-    there = shelf(images)
-    return lambda dependency: fitting(there, dependency)
+    there = read_candidates(images)
+    return lambda dependency: best_candidate(there, dependency)
 
 
 def document_in(whole: Known) -> bytes:

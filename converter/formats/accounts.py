@@ -16,7 +16,7 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean, parent
+from converter.streams.tar.names import clean_name, parent
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END
 
@@ -70,7 +70,7 @@ class Accounts:
         if known and entry.type == SYMLINK:
             self._links[name] = _resolved(parent(name), entry.linkname)
         elif known and entry.type == LINK:
-            self._links[name] = clean(entry.linkname).removeprefix(self._prefix)
+            self._links[name] = clean_name(entry.linkname).removeprefix(self._prefix)
         elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
             body = list(entry.body)
             self._texts[name] = b"".join(body)[: entry.size]
@@ -81,7 +81,7 @@ class Accounts:
 def _resolved(directory: bytes, target: bytes) -> bytes:
     """The target of a symbolic link, computed from names only; ``..`` of the root is the root."""
     parts = [] if target.startswith(b"/") else directory.split(b"/")
-    for part in clean(target).split(b"/"):
+    for part in clean_name(target).split(b"/"):
         if part != b"..":
             parts.append(part)
         elif parts:

@@ -15,7 +15,7 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.content import Known, Layer, known
+from converter.model.content import Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import expect, letters, load_object
@@ -109,9 +109,11 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     blobs = {
         layer.content.descriptor.digest: layer.content for layer in item.layers if isinstance(layer.content, Known)
     }
-    blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
+    blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
     data = item.original.manifest.read()
-    if not _same(item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known(b"", "")))):
+    if not _same(
+        item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
+    ):
         raise Unsupported("cannot write a schema 1 manifest for a changed image: add --to docker or --to oci")
     media_type = item.original.manifest.descriptor.media_type
     if accepts and media_type not in accepts:

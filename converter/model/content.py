@@ -92,7 +92,7 @@ class Known:
 
         Raises DigestMismatch if size or digest differ from the descriptor's.
         """
-        return checked(self.raw(), self.descriptor.digest, self.descriptor.size)
+        return verified_blocks(self.raw(), self.descriptor.digest, self.descriptor.size)
 
     def read(self, limits: Limits | None = None) -> bytes:
         """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
@@ -104,15 +104,15 @@ class Known:
 
     def pinned(self, limits: Limits | None = None) -> Known:
         """The same document, read once and kept in memory."""
-        return Known(self.descriptor, at_hand(self.read(limits)))
+        return Known(self.descriptor, blocks_of(self.read(limits)))
 
 
-def known(data: bytes, media_type: str) -> Known:
+def known_bytes(data: bytes, media_type: str) -> Known:
     """Bytes in memory, under their own digest."""
-    return Known(Descriptor.of(data, media_type), at_hand(data))
+    return Known(Descriptor.of(data, media_type), blocks_of(data))
 
 
-def at_hand(data: bytes) -> Open:
+def blocks_of(data: bytes) -> Open:
     """Bytes in memory as blocks, none of them empty."""
     return lambda: (data,) if data else ()
 
@@ -138,7 +138,7 @@ def foreign(descriptor: Descriptor, where: str) -> Known:
     return Known(descriptor, missing(error), absent=True)
 
 
-def checked(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:
+def verified_blocks(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:
     """Pass blocks through; raises DigestMismatch as soon as there are too many bytes, or at the end."""
     hasher = digest.hasher()
     passed = 0

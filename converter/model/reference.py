@@ -208,7 +208,7 @@ RECIPE = "appc.io/aci/recipe"
 _SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 
 
-def called(location: Location, name: str, root: Descriptor) -> str:
+def name_at_source(location: Location, name: str, root: Descriptor) -> str:
     """The name of an image at its source: its full name, else a layout's short one; empty if it has none.
 
     ``name`` is its name within the location.

@@ -12,7 +12,7 @@ from converter.profile import mtree
 from converter.profile.mtree import File
 from converter.streams.tar import fields
 from converter.streams.tar.listing import TreeListing
-from converter.streams.tar.node import Node, unpacked
+from converter.streams.tar.node import Node, decode_node
 from converter.streams.tar.records import Records
 
 VOLATILE = (
@@ -74,7 +74,7 @@ class Contents:
     def __iter__(self) -> Iterator[File]:
         for one in self._order:
             record = self._records[int.from_bytes(one[-_PLACE:], "big")]
-            yield File(one[: -_PLACE - 1], unpacked(record) if record else UNDESCRIBED)
+            yield File(one[: -_PLACE - 1], decode_node(record) if record else UNDESCRIBED)
 
     def lines(self) -> Iterator[bytes]:
         """The canonical text, line by line."""

@@ -1,6 +1,6 @@
 """Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
-from converter.schema.check import check, is_valid, rules
+from converter.schema.check import check_document, is_valid, rules
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity, blocking, in_an_image
 from converter.schema.kinds import FAMILIES, KINDS, bundle, guess, schema
 
@@ -14,7 +14,7 @@ __all__ = [
     "Severity",
     "blocking",
     "bundle",
-    "check",
+    "check_document",
     "guess",
     "in_an_image",
     "is_valid",

@@ -11,7 +11,7 @@ from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
 from converter.schema.forms import faults, go_time_form, is_web_url, no_time, not_go_time, repeated
-from converter.schema.walk import lists, numbers, objects, texts
+from converter.schema.walk import lists, numbers, objects, strings_at
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ISOLATORS = frozenset(
@@ -101,7 +101,7 @@ def kind_member(document: dict[str, Any]) -> str:
 
 def label_name(document: Any) -> Iterator[Hit]:
     """Labels called name."""
-    for where, text in texts(document, *(f"{path}/*/name" for path in _LABELS)):
+    for where, text in strings_at(document, *(f"{path}/*/name" for path in _LABELS)):
         if text == "name":
             yield where, 'a label must not be called "name": it would be taken for the name of the image'
 
@@ -144,35 +144,35 @@ def url(document: Any) -> Iterator[Hit]:
 
 def version_zero(document: Any) -> Iterator[Hit]:
     """The version 0.0.0."""
-    for where, text in texts(document, "acVersion"):
+    for where, text in strings_at(document, "acVersion"):
         if re.fullmatch(r"0+\.0+\.0+-?\+?", text):
             yield where, f'version "{text}" is not above 0.0.0'
 
 
 def version_strict(document: Any) -> Iterator[Hit]:
     """Versions that are not SemVer 2.0.0."""
-    for where, text in texts(document, "acVersion"):
+    for where, text in strings_at(document, "acVersion"):
         if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text) and not re.fullmatch(_SEMVER, text):
             yield where, f'invalid version "{text[:60]}": expected SemVer 2.0.0'
 
 
 def identifier_marks(document: Any) -> Iterator[Hit]:
     """Identifiers with two separators in a row."""
-    for where, text in texts(document, *_IDENTIFIERS):
+    for where, text in strings_at(document, *_IDENTIFIERS):
         if re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text):
             yield where, f'"{text[:100]}" has two of -._~/ in a row'
 
 
 def name_marks(document: Any) -> Iterator[Hit]:
     """Names with two separators in a row."""
-    for where, text in texts(document, *_NAMES):
+    for where, text in strings_at(document, *_NAMES):
         if "--" in text and not re.fullmatch(_NAME, text):
             yield where, f'"{text[:100]}" has two - in a row'
 
 
 def image_id(document: Any) -> Iterator[Hit]:
     """Image IDs that are not a full SHA-512 in lower-case hex."""
-    for where, text in texts(document, "dependencies/*/imageID", "apps/*/image/id"):
+    for where, text in strings_at(document, "dependencies/*/imageID", "apps/*/image/id"):
         if re.fullmatch(r"sha512-[^-]+", text) and not re.fullmatch(_IMAGE_ID, text):
             yield where, f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
 
@@ -189,7 +189,7 @@ def environment(document: Any) -> Iterator[Hit]:
 
 def environment_letters(document: Any) -> Iterator[Hit]:
     """Names of variables with a dot or a minus."""
-    for where, text in texts(document, *(f"{app}/environment/*/name" for app in _APPS)):
+    for where, text in strings_at(document, *(f"{app}/environment/*/name" for app in _APPS)):
         if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
             yield where, f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
 
@@ -276,14 +276,14 @@ def quantity_form(document: Any) -> Iterator[Hit]:
 
 def whitelist(document: Any) -> Iterator[Hit]:
     """Whitelisted paths that are not absolute."""
-    for where, text in texts(document, "pathWhitelist/*"):
+    for where, text in strings_at(document, "pathWhitelist/*"):
         if not text.startswith("/"):
             yield where, f'path "{text[:100]}" is not absolute'
 
 
 def mount_path(document: Any) -> Iterator[Hit]:
     """Mount points without a path."""
-    for where, text in texts(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
+    for where, text in strings_at(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
         if not text:
             yield where, "the path is empty"
 
@@ -291,7 +291,7 @@ def mount_path(document: Any) -> Iterator[Hit]:
 def port_names(document: Any) -> Iterator[Hit]:
     """Ports of a pod's apps that are called like one before."""
     seen: set[str] = set()
-    for where, name in texts(document, "apps/*/app/ports/*/name"):
+    for where, name in strings_at(document, "apps/*/app/ports/*/name"):
         if name in seen:
             yield where, f'a second port named "{name[:100]}" in the pod'
         seen.add(name)
@@ -299,14 +299,14 @@ def port_names(document: Any) -> Iterator[Hit]:
 
 def host_address(document: Any) -> Iterator[Hit]:
     """Host addresses that are not IP addresses."""
-    for where, text in texts(document, "ports/*/hostIP"):
+    for where, text in strings_at(document, "ports/*/hostIP"):
         if text and not _is_address(text, ""):
             yield where, f'invalid IP address "{text[:60]}"'
 
 
 def host_address_4(document: Any) -> Iterator[Hit]:
     """Host addresses that are not IPv4."""
-    for where, text in texts(document, "ports/*/hostIP"):
+    for where, text in strings_at(document, "ports/*/hostIP"):
         if not text or (_is_address(text, "") and not _is_address(text, "4")):
             yield where, f'"{text[:60]}" is not an IPv4 address'
 
@@ -327,7 +327,7 @@ def _quantities(document: Any) -> Iterator[tuple[str, str]]:
     """The requests and limits of resource isolators; other isolators may have members of these names, too."""
     for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if _name(isolator).startswith("resource/"):
-            for part, text in texts(isolator, "value/request", "value/limit"):
+            for part, text in strings_at(isolator, "value/request", "value/limit"):
                 yield where + part, text
 
 

@@ -15,20 +15,22 @@ from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, violations
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, tolerated
 from converter.schema.go_json import Folded, fold, odd
-from converter.schema.kinds import FAMILIES, document, known
+from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
 RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
 MOST = 1000
 """Findings that are reported of one document; more would help nobody."""
 
 
-def check(data: bytes, kind: str, profile: Profile = "compat", limits: Limits | None = None) -> tuple[Finding, ...]:
+def check_document(
+    data: bytes, kind: str, profile: Profile = "compat", limits: Limits | None = None
+) -> tuple[Finding, ...]:
     """Everything wrong with a document of a kind, in no particular order; () if nothing is.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is
     valid if no finding is an ``error``. Raises Usage for an unknown kind or profile, and nothing for any ``data``.
     """
-    known(kind)
+    check_kind(kind)
     if profile not in PROFILES:
         raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
     found = list(islice(_unique(_findings(read(data, limits), data, kind, profile)), MOST + 1))
@@ -79,7 +81,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
 def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
     value = folded.value
     if FAMILIES[kind] == "aci":
-        value = aci.own_members(value, document(f"{kind}.json")["properties"])
+        value = aci.own_members(value, schema_file(f"{kind}.json")["properties"])
     for rule in _rules_of(kind):
         severity = rule.severity(profile)
         if rule.check is not None and severity is not None:
@@ -89,7 +91,7 @@ def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
 
 
 def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> Iterator[Finding]:
-    value = text.plain(folded.value) if odd_numbers else folded.value
+    value = text.plain_json(folded.value) if odd_numbers else folded.value
     for finding in violations(value, kind, profile):
         path = folded.original(finding.path)
         written = _at(folded.value, finding.path) if odd_numbers else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from converter.model.document import pointer, type_name
 from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, tolerated
 from converter.schema.go_json import Subschema, resolve
-from converter.schema.kinds import FAMILIES, KINDS, bundle, document
+from converter.schema.kinds import FAMILIES, KINDS, bundle, schema_file
 from converter.schema.named import NAMED
 from converter.schema.text import SPEC
 
@@ -133,7 +133,7 @@ def schema_rules() -> tuple[Rule, ...]:
             found[name] = Rule(
                 name=name,
                 title=title,
-                spec=document(f"{kind}.json")["$comment"],
+                spec=schema_file(f"{kind}.json")["$comment"],
                 kinds=tuple(dict.fromkeys(kinds)),
                 strict="warning" if advised else "error",
                 note="The text says SHOULD." if advised else "",
@@ -252,7 +252,7 @@ def _short(value: Any) -> str:
 
 def _spec(kind: str, path: list[str | int]) -> str:
     """The specification section named by the innermost schema on the way to the violation."""
-    subschema = Subschema(f"{kind}.json", document(f"{kind}.json"))
+    subschema = Subschema(f"{kind}.json", schema_file(f"{kind}.json"))
     spec = str(subschema.schema["$comment"])
     current: Any = subschema.schema
     for part in path:
@@ -295,7 +295,7 @@ def _keywords(file: str) -> set[tuple[str, str]]:
         for index, part in enumerate(schema.get("allOf", ())):
             visit(name, f"{place}/allOf/{index}", part, asserting)
 
-    visit(file, "", document(file), True)
+    visit(file, "", schema_file(file), True)
     return found
 
 

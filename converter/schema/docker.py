@@ -21,51 +21,51 @@ from converter.schema.forms import (
     odd_encoding,
     wrong_media_type,
 )
-from converter.schema.walk import lists, numbers, texts
+from converter.schema.walk import lists, numbers, strings_at
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests whose length is not that of their algorithm."""
     paths = ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum")
-    return faults(texts(document, *paths), odd_encoding)
+    return faults(strings_at(document, *paths), odd_encoding)
 
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times that Go accepts and RFC 3339 does not."""
     yield from docker_v1.time_form(document)
-    yield from faults(texts(document, *_TIMES), go_time_form)
+    yield from faults(strings_at(document, *_TIMES), go_time_form)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
     yield from docker_v1.times_for_go(document)
-    yield from faults(texts(document, *_TIMES), not_go_time)
+    yield from faults(strings_at(document, *_TIMES), not_go_time)
 
 
 def rootfs_type(document: Any) -> Iterator[Hit]:
     """A rootfs type other than layers."""
-    for where, text in texts(document, "rootfs/type"):
+    for where, text in strings_at(document, "rootfs/type"):
         if text not in {"layers", "layers+base"}:
             yield where, f'unknown rootfs type "{text[:60]}" (one of: layers, layers+base)'
 
 
 def archive_paths(document: Any) -> Iterator[Hit]:
     """Paths that lead out of the archive."""
-    for where, path in texts(document, "*/Config", "*/Layers/*"):
+    for where, path in strings_at(document, "*/Config", "*/Layers/*"):
         if ".." in path.split("/") or "\0" in path:
             yield where, f'path "{path[:100]}" leads out of the archive'
 
 
 def absolute_paths(document: Any) -> Iterator[Hit]:
     """Paths in the archive's manifest that are absolute."""
-    for where, path in texts(document, "*/Config", "*/Layers/*"):
+    for where, path in strings_at(document, "*/Config", "*/Layers/*"):
         if path.startswith("/"):
             yield where, f'path "{path[:100]}" is absolute: expected one relative to the archive'
 
 
 def archive_tags(document: Any) -> Iterator[Hit]:
     """Image names without a tag."""
-    for where, name in texts(document, "*/RepoTags/*"):
+    for where, name in strings_at(document, "*/RepoTags/*"):
         if ":" not in name.rpartition("/")[2]:
             yield where, f'name "{name[:100]}" has no tag: expected NAME:TAG'
 
@@ -250,7 +250,7 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("docker-config",),
-        check=lambda document: faults(texts(document, *_TIMES), impossible_time),
+        check=lambda document: faults(strings_at(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="docker/health-duration",

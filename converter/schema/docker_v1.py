@@ -13,7 +13,7 @@ from converter.errors import Invalid
 from converter.model.document import as_known, letters, load_object, pointer, type_name
 from converter.schema.finding import Hit
 from converter.schema.forms import faults, go_time_form, no_time, not_go_time
-from converter.schema.walk import find, lists, texts
+from converter.schema.walk import find_members, lists, strings_at
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _MEMBERS: dict[str, tuple[type, str]] = {
@@ -38,7 +38,7 @@ def length(document: Any) -> Iterator[Hit]:
 
 def configuration(document: Any) -> Iterator[Hit]:
     """Steps of history that are not a JSON object with an ID, or whose members have wrong types."""
-    for where, text in texts(document, "history/*/v1Compatibility"):
+    for where, text in strings_at(document, "history/*/v1Compatibility"):
         try:
             step = _step(text)
         except Invalid as error:
@@ -51,7 +51,7 @@ def configuration(document: Any) -> Iterator[Hit]:
 
 def spelling(document: Any) -> Iterator[Hit]:
     """Members of steps that Go takes for others."""
-    for where, text in texts(document, "history/*/v1Compatibility"):
+    for where, text in strings_at(document, "history/*/v1Compatibility"):
         try:
             step = load_object(text.encode("utf-8", "replace"))
         except Invalid:
@@ -101,7 +101,7 @@ def time_form(document: Any) -> Iterator[Hit]:
 
 def protected(document: Any) -> Iterator[Hit]:
     """Protected headers that do not say how the signed text is assembled."""
-    for where, text in texts(document, "signatures/*/protected"):
+    for where, text in strings_at(document, "signatures/*/protected"):
         try:
             header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         except (binascii.Error, ValueError, RecursionError):
@@ -138,7 +138,7 @@ def _created(document: Any) -> Iterator[tuple[str, str]]:
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of a schema1 history, newest first; none if any cannot be read."""
     found = []
-    for index, (_, text) in enumerate(find(document, "history/*/v1Compatibility")):
+    for index, (_, text) in enumerate(find_members(document, "history/*/v1Compatibility")):
         try:
             step = _step(str(text))
         except Invalid:

@@ -9,7 +9,7 @@ from typing import Any
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.walk import find, lists, objects, texts
+from converter.schema.walk import find_members, lists, objects, strings_at
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(
@@ -117,7 +117,7 @@ def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Ite
 
 def bad_diff_ids(document: Any) -> Iterator[Hit]:
     """Diff IDs that are not digests of a registered algorithm."""
-    for where, text in texts(document, "rootfs/diff_ids/*"):
+    for where, text in strings_at(document, "rootfs/diff_ids/*"):
         algorithm, colon, _ = text.partition(":")
         if not colon or algorithm not in HEX_LENGTHS:
             yield where, f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
@@ -127,7 +127,7 @@ def bad_diff_ids(document: Any) -> Iterator[Hit]:
 
 def history_mismatch(document: Any) -> Iterator[Hit]:
     """A history in which the number of steps with a layer is not the number of layers."""
-    for _, diff_ids in find(document, "rootfs/diff_ids"):
+    for _, diff_ids in find_members(document, "rootfs/diff_ids"):
         layers = [] if diff_ids is None else diff_ids
         for where, history in lists(document, "history"):
             if not history or not isinstance(layers, list) or not all(map(_is_step, history)):
@@ -158,7 +158,7 @@ def bad_ports(document: Any) -> Iterator[Hit]:
 
 def bad_environment(document: Any) -> Iterator[Hit]:
     """Variables that are not NAME=VALUE."""
-    for where, text in texts(document, "config/Env/*"):
+    for where, text in strings_at(document, "config/Env/*"):
         name, equals, _ = text.partition("=")
         if not name or not equals:
             yield where, f'invalid variable "{text[:100]}": expected NAME=VALUE'
@@ -166,7 +166,7 @@ def bad_environment(document: Any) -> Iterator[Hit]:
 
 def wrong_media_type(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
     """Media types at the path that are not among those wanted."""
-    for where, value in find(document, path):
+    for where, value in find_members(document, path):
         if isinstance(value, str) and "/" in value and value not in wanted:
             yield where, f'unsupported media type "{value[:100]}" (one of: {", ".join(wanted)})'
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.model.document import letters, pointer
 from converter.model.frozen import frozen
-from converter.schema.kinds import document
+from converter.schema.kinds import schema_file
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
@@ -65,7 +65,7 @@ def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
     """Read a document of a kind as Go does; keep nulls if ``nulls`` is false."""
     name = f"{kind}.json"
     folded = Folded()
-    folded.value = _fold(value, [Subschema(name, document(name))], "", folded, nulls)
+    folded.value = _fold(value, [Subschema(name, schema_file(name))], "", folded, nulls)
     return folded
 
 
@@ -157,7 +157,7 @@ def resolve(file: str, reference: str) -> Subschema:
     """The subschema that a ``$ref`` in a schema file names."""
     name, _, fragment = reference.partition("#")
     file = name or file
-    schema = document(file)
+    schema = schema_file(file)
     for part in fragment.split("/")[1:]:
         schema = schema[part]
     return Subschema(file, schema)
@@ -192,7 +192,7 @@ def _names(file: str) -> tuple[frozenset[str], frozenset[str]]:
         name = files.pop()
         if name not in seen:
             seen.add(name)
-            _collect(document(name), exact, files)
+            _collect(schema_file(name), exact, files)
     return frozenset(exact), frozenset(map(letters, exact))
 
 

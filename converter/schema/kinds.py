@@ -37,7 +37,7 @@ _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 def schema(kind: str) -> dict[str, Any]:
     """The schema of a kind as written, with references to other files; raises Usage for an unknown kind."""
-    return copy.deepcopy(document(f"{known(kind)}.json"))
+    return copy.deepcopy(schema_file(f"{check_kind(kind)}.json"))
 
 
 def bundle(kind: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def bundle(kind: str) -> dict[str, Any]:
     while waiting:
         name = waiting.pop()
         if name not in embedded and name != f"{kind}.json":
-            embedded[name] = copy.deepcopy(document(name))
+            embedded[name] = copy.deepcopy(schema_file(name))
             del embedded[name]["$schema"]
             waiting |= _neighbours(embedded[name])
     if embedded:
@@ -56,7 +56,7 @@ def bundle(kind: str) -> dict[str, Any]:
     return root
 
 
-def known(kind: str) -> str:
+def check_kind(kind: str) -> str:
     """The kind itself; raises Usage if there is no such kind."""
     if kind not in FAMILIES:
         raise Usage(f'unknown kind "{kind}" (one of: {", ".join(KINDS)})')
@@ -64,7 +64,7 @@ def known(kind: str) -> str:
 
 
 @cache
-def document(name: str) -> dict[str, Any]:
+def schema_file(name: str) -> dict[str, Any]:
     """One schema file; shared, so it must not be modified."""
     folder = next(folder for folder in _FOLDERS if (folder / name).is_file())
     loaded: dict[str, Any] = json.loads((folder / name).read_bytes())

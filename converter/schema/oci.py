@@ -27,7 +27,7 @@ from converter.schema.forms import (
     odd_encoding,
     wrong_media_type,
 )
-from converter.schema.walk import objects, texts
+from converter.schema.walk import objects, strings_at
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")
@@ -74,12 +74,12 @@ _ARCHITECTURES = frozenset(
 
 def descriptor_digest(document: Any) -> Iterator[Hit]:
     """A digest of the wrong length in a descriptor that stands alone."""
-    return faults(texts(document, "digest"), odd_encoding)
+    return faults(strings_at(document, "digest"), odd_encoding)
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests of the wrong length in the descriptors of a manifest or an index."""
-    return faults(texts(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
+    return faults(strings_at(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
@@ -102,44 +102,44 @@ def data_matches(document: Any) -> Iterator[Hit]:
 
 def url_for_go(document: Any) -> Iterator[Hit]:
     """URLs that RFC 3986 allows and Go does not read."""
-    for where, text in texts(document, *_URLS):
+    for where, text in strings_at(document, *_URLS):
         if is_uri(text) and not is_url(text):
             yield where, f'URL "{text[:100]}" cannot be read by Go: the host has escapes'
 
 
 def url(document: Any) -> Iterator[Hit]:
     """URLs whose part after the scheme is malformed."""
-    for where, text in texts(document, *_URLS):
+    for where, text in strings_at(document, *_URLS):
         if _SCHEMED.fullmatch(text) and not is_url(text) and not is_uri(text):
             yield where, f'invalid URL "{text[:100]}": the host, the port or an escape is malformed'
 
 
 def url_blank(document: Any) -> Iterator[Hit]:
     """URLs with blanks."""
-    for where, text in texts(document, *_URLS):
+    for where, text in strings_at(document, *_URLS):
         if re.search(r"\s", text) and is_url(text):
             yield where, f'URL "{text[:100]}" has a space: it is written %20'
 
 
 def url_characters(document: Any) -> Iterator[Hit]:
     """URLs that Go accepts and RFC 3986 does not, for other reasons than blanks."""
-    for where, text in texts(document, *_URLS):
+    for where, text in strings_at(document, *_URLS):
         if re.search(r"[\\\s]", text) is None and is_url(text) and not is_uri(text):
             yield where, f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
     """Layers of an image whose media type the specification does not define."""
-    if next((media for _, media in texts(document, "config/mediaType")), "") != types.OCI_CONFIG:
+    if next((media for _, media in strings_at(document, "config/mediaType")), "") != types.OCI_CONFIG:
         return
-    for where, media in texts(document, "layers/*/mediaType"):
+    for where, media in strings_at(document, "layers/*/mediaType"):
         if media not in types.OCI_LAYERS:
             yield where, f'media type "{media[:150]}" is not one of the specification, such as {types.OCI_LAYER_GZIP}'
 
 
 def artifact_type(document: Any) -> Iterator[Hit]:
     """Manifests with neither a configuration nor an artifactType."""
-    for where, media in texts(document, "config/mediaType"):
+    for where, media in strings_at(document, "config/mediaType"):
         if media == types.OCI_EMPTY and not document.get("artifactType"):
             yield where, f"with {types.OCI_EMPTY}, artifactType must say what this is"
 
@@ -162,7 +162,7 @@ def platform(document: Any) -> Iterator[Hit]:
 
 def environment_lines(document: Any) -> Iterator[Hit]:
     """Variables with a line break in their value."""
-    for where, text in texts(document, "config/Env/*"):
+    for where, text in strings_at(document, "config/Env/*"):
         if "\n" in text and text.partition("=")[0]:
             yield where, f'line break in the variable "{text[:60]}"'
 
@@ -356,14 +356,14 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
-        check=lambda document: faults(texts(document, *_TIMES), impossible_time),
+        check=lambda document: faults(strings_at(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="oci/timestamp-for-go",
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("oci-config",),
-        check=lambda document: faults(texts(document, *_TIMES), not_go_time),
+        check=lambda document: faults(strings_at(document, *_TIMES), not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),

@@ -51,15 +51,15 @@ RULES = (
 BY_NAME = {rule.name: rule for rule in RULES}
 
 
-def plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """The value in JSON types, with no number that was written as a float appearing as an integer.
 
     JSON Schema accepts 1.0 as an integer; Go, which reads these documents, refuses it.
     """
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        return {key: plain_json(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, WrittenAsFloat):
         return 0.5 if value.is_integer() or not isfinite(value) else float(value)
     return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value

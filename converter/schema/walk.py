@@ -8,7 +8,7 @@ from typing import Any
 from converter.model.document import pointer
 
 
-def find(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def find_members(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The members at a path such as ``layers/*/digest``, each with its JSON pointer; ``*`` is every item of a list.
 
     A path that does not exist finds nothing. The path ``""`` finds the document itself.
@@ -28,19 +28,19 @@ def _step(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple[str, A
             yield where + pointer(part), value[part]
 
 
-def texts(value: Any, *paths: str) -> Iterator[tuple[str, str]]:
+def strings_at(value: Any, *paths: str) -> Iterator[tuple[str, str]]:
     """The strings at the paths."""
-    return ((where, text) for path in paths for where, text in find(value, path) if isinstance(text, str))
+    return ((where, text) for path in paths for where, text in find_members(value, path) if isinstance(text, str))
 
 
 def objects(value: Any, *paths: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects at the paths."""
-    return ((where, item) for path in paths for where, item in find(value, path) if isinstance(item, dict))
+    return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, dict))
 
 
 def lists(value: Any, *paths: str) -> Iterator[tuple[str, list[Any]]]:
     """The lists at the paths."""
-    return ((where, item) for path in paths for where, item in find(value, path) if isinstance(item, list))
+    return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, list))
 
 
 def numbers(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
@@ -48,6 +48,6 @@ def numbers(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
     return (
         (where, number)
         for path in paths
-        for where, number in find(value, path)
+        for where, number in find_members(value, path)
         if isinstance(number, int) and not isinstance(number, bool)
     )

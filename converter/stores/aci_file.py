@@ -17,7 +17,7 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, at_hand
+from converter.model.content import Blocks, Known, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -27,7 +27,7 @@ from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import disk, regular_size, walked, write_down
-from converter.stores.media.archive import TarMedium, open_bytes, where
+from converter.stores.media.archive import TarMedium, display_name, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
@@ -89,19 +89,19 @@ class AciFile:
     def resolve(self, name: str) -> Descriptor:
         """As in Source; reads the file once, for its digest."""
         root = self._root
-        return Catalogue(where=where(self.path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
+        return Catalogue(where=display_name(self.path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self._root.digest:
             return Known(descriptor.sized(self._root.size), lambda: self._blocks(self._root.size))
         if self._signature is not None and self._signature[0].digest == descriptor.digest:
             data = self._signature[1]
-            return Known(descriptor.sized(len(data)), at_hand(data))
+            return Known(descriptor.sized(len(data)), blocks_of(data))
         if (below := self._below(descriptor)) is not None:
             return below
         if self._beside is not None:
             return self._beside.fetch(descriptor)
-        raise NotFound(f"blob unknown: {descriptor.digest} in {where(self.path)}")
+        raise NotFound(f"blob unknown: {descriptor.digest} in {display_name(self.path)}")
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""

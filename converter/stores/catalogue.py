@@ -12,7 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName
-from converter.stores.disk import shown
+from converter.stores.disk import printable_path
 
 POSITION = re.compile(r"@([0-9]{1,9})")
 """What is meant instead of a name, counted from 0."""
@@ -132,7 +132,7 @@ class Catalogue:
         return {digest: tuple(each) for digest, each in names.items()}
 
     def _listing(self) -> str:
-        names = [shown(name) for name in self.names()]
+        names = [printable_path(name) for name in self.names()]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return ", ".join(names[:_SHOWN]) + more
 

@@ -21,7 +21,7 @@ AT_ONCE = 4 * MIB
 """How many bytes the disk is given to write at a time."""
 
 
-def shown(text: str | Path) -> str:
+def printable_path(text: str | Path) -> str:
     """A path or a name for an error message, with control characters escaped for the terminal."""
     plain = str(text)
     return plain if plain.isprintable() else ascii(plain)
@@ -33,7 +33,7 @@ def disk(path: str | Path, verb: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{shown(path)}: no such file or directory") from None
+        raise NotFound(f"{printable_path(path)}: no such file or directory") from None
     except OSError as error:
         raise failed(error, path, verb) from error
 
@@ -41,7 +41,7 @@ def disk(path: str | Path, verb: str) -> Iterator[None]:
 def failed(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
     reason = (error.strerror or str(error)).lower()
-    return StorageFailed(f"cannot {verb} {shown(path)}: {reason}")
+    return StorageFailed(f"cannot {verb} {printable_path(path)}: {reason}")
 
 
 def open_regular(path: Path) -> int:
@@ -50,7 +50,7 @@ def open_regular(path: Path) -> int:
         fd = os.open(path, READ)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Invalid(f"{shown(path)} is not a regular file")
+                raise Invalid(f"{printable_path(path)} is not a regular file")
         except BaseException:
             os.close(fd)
             raise
@@ -182,7 +182,7 @@ def existing_ancestor(path: Path) -> Path:
         for parent in path.parents:
             if parent.is_dir():
                 return parent
-    raise NotFound(f"cannot write {shown(path)}: no directory above it exists")
+    raise NotFound(f"cannot write {printable_path(path)}: no directory above it exists")
 
 
 def renamable(parent: Path, path: Path) -> bool:

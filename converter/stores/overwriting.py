@@ -14,7 +14,7 @@ from typing import Literal
 from converter.errors import AlreadyExists, Invalid
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT
-from converter.stores.disk import disk, shown
+from converter.stores.disk import disk, printable_path
 
 Kind = Literal["", "aci", "docker-archive", "oci-archive", "signature"]
 """What a file holds: an image of that transport, detached OpenPGP signatures, or anything."""
@@ -69,8 +69,8 @@ class Inputs:
         """Raise AlreadyExists if writing to ``path``, which leads to a file of that status, would destroy an input."""
         reader = self.reader(status) if status else ""
         if reader:
-            what = "standard input" if reader in STDIN else shown(reader)
-            where = "standard output" if str(path) in STDOUT else shown(path)
+            what = "standard input" if reader in STDIN else printable_path(reader)
+            where = "standard output" if str(path) in STDOUT else printable_path(path)
             same = "" if what == where else f" ({what})"
             raise AlreadyExists(f"{where} is a file that is read here{same}, and never replaced: choose another name")
 
@@ -94,9 +94,9 @@ class Overwriting:
                 return False
             self.inputs.refuse(path, _status(path))
             if stat.S_ISDIR(there.st_mode):
-                raise Invalid(f"{shown(path)} is a directory: give the name of a file")
+                raise Invalid(f"{printable_path(path)} is a directory: give the name of a file")
             if stat.S_ISBLK(there.st_mode):
-                raise Invalid(f"{shown(path)} is a block device: write to standard output (-) to fill one")
+                raise Invalid(f"{printable_path(path)} is a block device: write to standard output (-) to fill one")
             if not self.allowed and not (stat.S_ISREG(there.st_mode) and self._is_mirrored(path)):
                 raise _exists(path, there)
             return True
@@ -143,10 +143,14 @@ def is_stream(path: Path) -> bool:
 
 def _exists(path: Path, there: os.stat_result) -> AlreadyExists:
     if stat.S_ISLNK(there.st_mode):
-        what = f"is a symbolic link to {shown(path.readlink())}"
-        return AlreadyExists(f"{shown(path)} {what}: choose another name, or replace the link itself with --overwrite")
+        what = f"is a symbolic link to {printable_path(path.readlink())}"
+        return AlreadyExists(
+            f"{printable_path(path)} {what}: choose another name, or replace the link itself with --overwrite"
+        )
     size = f"{there.st_size} byte{'' if there.st_size == 1 else 's'}"
-    return AlreadyExists(f"{shown(path)} already exists ({size}): choose another name, or replace it with --overwrite")
+    return AlreadyExists(
+        f"{printable_path(path)} already exists ({size}): choose another name, or replace it with --overwrite"
+    )
 
 
 def _files(path: str) -> Iterator[FileId]:

@@ -16,13 +16,13 @@ from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
-from converter.stores.media.archive import TarMedium, open_bytes, where
+from converter.stores.media.archive import TarMedium, display_name, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.names import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
@@ -47,7 +47,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         return _layout_or_saved(DirectoryMedium(path, limits), options)
     file = _opened(location.path)
     try:
-        with within(where(path)):
+        with within(display_name(path)):
             aci = path.suffix == ".aci" or _starts_as_aci(file, limits)
     except BaseException:
         os.close(file)
@@ -114,7 +114,7 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
 def _has_manifest(path: Path) -> bool:
     """Whether the file that starts as an ACI has a manifest, too, which may be at its end."""
     with suppress(ConverterError), AciFile(path) as file:
-        _, tar = plain(file.unverified())
+        _, tar = decompress_any(file.unverified())
         with closing(tar) as source:
             return any(entry.name == MANIFEST for entry in Scanner(Cursor(source)))
     return False
@@ -123,7 +123,7 @@ def _has_manifest(path: Path) -> bool:
 def _starts_as_aci(file: int, limits: Limits) -> bool:
     """Whether the first entry is one that only an ACI has: ``manifest``, or something in ``rootfs``."""
     blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
-    _, tar = plain(blocks, limits)
+    _, tar = decompress_any(blocks, limits)
     with closing(tar) as source:
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source), limits)), None)

@@ -8,12 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from converter.errors import Invalid
-from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, checked
+from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, verified_blocks
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Superseded(Invalid):
     """
 
     def __init__(self, name: bytes, replaced: Replaced) -> None:
-        super().__init__(f"layer: {shown(name)} is replaced by a later entry of the same layer")
+        super().__init__(f"layer: {quoted_name(name)} is replaced by a later entry of the same layer")
         self.replaced = replaced
         self.where: tuple[int, ...] = ()
 
@@ -50,12 +50,12 @@ def uncompressed(
         )
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
-        codec, blocks = plain(read_ahead(opened(content)))
+        codec, blocks = decompress_any(read_ahead(opened(content)))
         checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
         if codec != "tar":
             blocks = read_ahead(blocks)
     if layer.diff_id is not None and not checked_already:
-        blocks = checked(blocks, layer.diff_id)
+        blocks = verified_blocks(blocks, layer.diff_id)
     with closing(blocks) as source_blocks:
         try:
             yield from source_blocks

@@ -35,7 +35,7 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
     return _decompressed(blocks, codec, limits or in_force())
 
 
-def plain(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
+def decompress_any(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
     """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar.
 
     Nothing at all is a tar without entries, whose end many leave out.

@@ -100,7 +100,7 @@ class Packer(Protocol):
     def flush(self) -> bytes: ...
 
 
-def find(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None = None) -> str | None:
+def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None = None) -> str | None:
     """How a stream was packed, as text; None if no known compressor gives the same bytes.
 
     ``packed`` opens the stream; it is read several times.

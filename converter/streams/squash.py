@@ -21,7 +21,7 @@ from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
 from converter.streams.tar.links import Link, LinkedFile, Links
-from converter.streams.tar.names import clean, contained, parent, shown
+from converter.streams.tar.names import clean_name, contained, parent, quoted_name
 from converter.streams.tar.rename import localised, prefixed
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END
@@ -79,7 +79,7 @@ def _kept(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[b
     """The paths that stay whatever they are, and those that stay if they are directories."""
     if keep is None:
         return None
-    paths = frozenset(contained(clean(path)) for path in keep)
+    paths = frozenset(contained(clean_name(path)) for path in keep)
     directories = {b"", *paths}
     for path in paths:
         while path and (path := parent(path)) not in directories:
@@ -171,7 +171,7 @@ class _Squash:
     def _link(
         self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: LinkedFile | None
     ) -> Iterator[Block]:
-        target = contained(clean(entry.linkname))
+        target = contained(clean_name(entry.linkname))
         here = winners.is_file(target) and target != entry.name
         return self._links.link(Link(entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
 
@@ -211,7 +211,7 @@ def _own(entry: Entry) -> bytes:
 def _refuse(entry: Entry) -> None:
     """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
     if entry.type not in {b"V", b"N"}:
-        raise Unsupported(f"entry {shown(entry.name)}: unsupported type {shown(entry.type)}")
+        raise Unsupported(f"entry {quoted_name(entry.name)}: unsupported type {quoted_name(entry.type)}")
 
 
 @frozen(kw_only=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid
 from converter.model.frozen import frozen
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 PREFIX = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -44,7 +44,7 @@ def whiteout(path: bytes) -> Whiteout | None:
         if part.startswith(_AUFS):
             return Ignored()
         if part.startswith(PREFIX):
-            raise Invalid(f"whiteout {shown(path)}: nothing may be below the reserved name {shown(part)}")
+            raise Invalid(f"whiteout {quoted_name(path)}: nothing may be below the reserved name {quoted_name(part)}")
     if not base.startswith(PREFIX):
         return None
     if base == OPAQUE:
@@ -53,5 +53,5 @@ def whiteout(path: bytes) -> Whiteout | None:
         return Ignored()
     removed = base[len(PREFIX) :]
     if removed in {b"", b".", b".."}:
-        raise Invalid(f"whiteout {shown(path)} does not say what it removes")
+        raise Invalid(f"whiteout {quoted_name(path)} does not say what it removes")
     return Removes(directory + b"/" + removed if directory else removed)

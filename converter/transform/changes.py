@@ -35,7 +35,7 @@ def changed(image: Image, instructions: Iterable[str]) -> Image:
     return image if config == image.config else replace(image, config=config)
 
 
-def check(instructions: Iterable[str]) -> tuple[str, ...]:
+def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:
     """The instructions, if each can be applied to an image. Raises Usage."""
     found = tuple(instructions)
     config = RunConfig()

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 
 from converter.model import media_types as types
-from converter.model.content import Known, known
+from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
@@ -26,7 +26,7 @@ SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 PREDICATE_TYPE = "predicateType"
 """The annotation of an envelope in which cosign tells what it states."""
 
-_EMPTY = known(b"{}", types.OCI_EMPTY)
+_EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -49,7 +49,7 @@ def cosign_image(
 
     With envelopes as ``media_type``, it is one of attestations.
     """
-    blobs = [known(payload, media_type) for payload, _ in signatures]
+    blobs = [known_bytes(payload, media_type) for payload, _ in signatures]
     layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(told)) for data, told in signatures)]
     config = {
         "architecture": "",
@@ -59,12 +59,12 @@ def cosign_image(
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
-    return _artifact(known(dump(config), types.OCI_CONFIG), layers, blobs)
+    return _artifact(known_bytes(dump(config), types.OCI_CONFIG), layers, blobs)
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
     """An artifact that holds one simple signature of the image ``subject``."""
-    blob = known(message, types.DIR_SIGNATURE)
+    blob = known_bytes(message, types.DIR_SIGNATURE)
     return _artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
 
 
@@ -72,7 +72,7 @@ def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
     documents = sorted(files.items())
     layers = [Descriptor.of(data, ct.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
-    return _artifact(_EMPTY, layers, [known(data, ct.DOCUMENT) for _, data in documents], ct.DOCUMENT, subject)
+    return _artifact(_EMPTY, layers, [known_bytes(data, ct.DOCUMENT) for _, data in documents], ct.DOCUMENT, subject)
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
@@ -105,5 +105,5 @@ def _artifact(
         "layers": [layer.to_json() for layer in layers],
         **({"subject": subject.bare().to_json()} if subject else {}),
     }
-    manifest = known(dump(members), types.OCI_MANIFEST)
+    manifest = known_bytes(dump(members), types.OCI_MANIFEST)
     return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))

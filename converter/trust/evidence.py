@@ -49,7 +49,9 @@ class _Bounded:
         in_force().require("evidence", self._fetched, "bytes of signatures of one image")
 
 
-def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor) -> tuple[Signature, ...]:
+def find_signatures(
+    attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor
+) -> tuple[Signature, ...]:
     """Every signature of the image whose root document is ``manifest``, embedded in it or attached to it.
 
     Raises what ``fetch`` raises if something is unavailable for now; what is broken or missing is skipped, or listed
@@ -60,7 +62,7 @@ def find(attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root:
     number = 0
     for attachment in attachments:
         number += attachment.descriptor.media_type == types.DIR_SIGNATURE
-        found += of(attachment, bounded, number)
+        found += signatures_of_attachment(attachment, bounded, number)
         bounded.require()
         in_force().require("signatures", len(found), "signatures of one image")
     return tuple(found)
@@ -102,7 +104,7 @@ class _Place:
     covers: str
 
 
-def of(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature, ...]:
+def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature, ...]:
     """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
         return ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_message import armoured, preceded, signatures, unpacked
+from converter.trust.openpgp_message import armoured, preceded, signatures, unwrapped_message
 from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
 
@@ -55,7 +55,7 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
 
     Raises Untrusted if no signature is good, with the reason of the last; Invalid if it is not a signed message.
     """
-    plain = unpacked(message)
+    plain = unwrapped_message(message)
     packets = _packets(plain)
     content, makers = _inline(plain, packets, trusted)
     signers = []
@@ -86,7 +86,7 @@ def added(signature: bytes, before: bytes) -> bytes:
 
 def signatures_in(message: bytes) -> int:
     """The number of signatures of a signed message, good or not; raises Invalid if it is not one."""
-    return len(_packets(unpacked(message)))
+    return len(_packets(unwrapped_message(message)))
 
 
 def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:

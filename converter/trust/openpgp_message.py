@@ -18,7 +18,7 @@ _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
 
 
-def unpacked(data: bytes) -> bytes:
+def unwrapped_message(data: bytes) -> bytes:
     """A signed message without armour and compression, so that its packets can be read.
 
     Raises LimitExceeded if it is too large, Invalid if it is not a signed message: one that is only literal, encrypted,
@@ -58,7 +58,7 @@ def is_signed_message(data: bytes) -> bool:
     One that exceeds a limit does, and is refused by name when it is verified.
     """
     try:
-        plain = unpacked(data)
+        plain = unwrapped_message(data)
         return _tag(plain) == _ONE_PASS or _tag(_behind_signatures(plain)) != 0
     except LimitExceeded:
         return True

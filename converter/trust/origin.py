@@ -97,7 +97,7 @@ def part(content: Known, title: str) -> Descriptor:
     return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})
 
 
-def document(record: OriginRecord) -> bytes:
+def record_config(record: OriginRecord) -> bytes:
     """The config of the artifact."""
     members = {
         "version": VERSION,
@@ -123,7 +123,7 @@ def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descripto
     )
 
 
-def find(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
+def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
     """The records among the referrers of an image: each is read, since a list may state another type for it."""
     found: dict[Digest, Descriptor] = {}
     for one in attachments:
@@ -142,7 +142,7 @@ def _is_record(said: Mapping[str, Any]) -> bool:
     return said.get("artifactType") == ARTIFACT or lenient(said, "config", dict).get("mediaType") == DOCUMENT
 
 
-def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
+def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
     said = load_object(fetch(descriptor).read())
     told = Descriptor.from_json(said.get("subject"))
@@ -151,10 +151,10 @@ def read(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     _at_most(member(said, "layers", list), "layers")
     parts = {one.digest: one for one in descriptors(said, "layers")}
     text = fetch(Descriptor.from_json(said.get("config"))).read()
-    return Evidence(record=parse(text), descriptor=descriptor, parts=parts)
+    return Evidence(record=parse_record(text), descriptor=descriptor, parts=parts)
 
 
-def parse(data: bytes) -> OriginRecord:
+def parse_record(data: bytes) -> OriginRecord:
     """Read the config of a record; raises Invalid."""
     said = load_object(data)
     if member(said, "version", int) != VERSION:

@@ -9,7 +9,7 @@ from converter.errors import ConverterError
 from converter.events import Report, silent
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits, enforced
-from converter.schema import Finding, Profile, check, is_valid
+from converter.schema import Finding, Profile, check_document, is_valid
 from converter.validate.rules import IMAGE_KINDS, rules
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def validate_document(
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"the document is of type {type(data).__name__}: expected bytes")
-    return check(bytes(data), kind, profile)
+    return check_document(bytes(data), kind, profile)
 
 
 def validate_image(

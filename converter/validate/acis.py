@@ -8,14 +8,14 @@ from converter.formats.aci.archive import tar_of
 from converter.model.content import Open
 from converter.model.document import read
 from converter.model.members import lenient
-from converter.schema import check
+from converter.schema import check_document
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import MANIFEST, clean, shown
+from converter.streams.tar.names import MANIFEST, clean_name, quoted_name
 from converter.validate.blobs import BlobReader, Passing, StreamFailed, failing, finding_reporter
 from converter.validate.findings import Findings
 from converter.validate.tars import scan
@@ -48,7 +48,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
         if name == MANIFEST and contents.has_document(entry):
             manifests.append(b"".join(entry.payload))
         elif name and entry.type == fields.LINK:
-            links.append((name, clean(entry.linkname)))
+            links.append((name, clean_name(entry.linkname)))
 
     complete = False
     try:
@@ -60,7 +60,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
         contents.finish()
         for name, target in links:
             if not contents.files.get(target, False):
-                tell("aci/archive-link", name, f"the target {shown(target)} is not a file of the image")
+                tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
     for data in manifests:
         _manifest(data, findings, blobs)
 
@@ -69,4 +69,4 @@ def _manifest(data: bytes, findings: Findings, blobs: BlobReader) -> None:
     if (kind := lenient(read(data, blobs.limits).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
-        findings.add_all("manifest", check(data, "aci-image-manifest", findings.profile, blobs.limits))
+        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.profile, blobs.limits))

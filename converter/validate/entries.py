@@ -12,7 +12,7 @@ from converter.streams.tar import fields
 from converter.streams.tar.aci import Tell
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean, parent, shown, spoken
+from converter.streams.tar.names import clean_name, parent, quoted_name, type_in_words
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
 PACKED_AT_ONCE = 256
@@ -97,14 +97,16 @@ class LayerEntries:
             self._tell(
                 "tar/name-outside",
                 entry.written,
-                f'{shown(entry.written)} contains "..", which may lead out of the root',
+                f'{quoted_name(entry.written)} contains "..", which may lead out of the root',
             )
             return
         if entry.written[:1] == b"/" and name:
-            self._tell("tar/name-absolute", name, f"{shown(entry.written)} is absolute: names are relative to the root")
+            self._tell(
+                "tar/name-absolute", name, f"{quoted_name(entry.written)} is absolute: names are relative to the root"
+            )
         directory = entry.type == fields.DIR
         if not name and not directory:
-            self._tell("tar/root", name, f"the root is {spoken(entry.type)}: expected a directory")
+            self._tell("tar/root", name, f"the root is {type_in_words(entry.type)}: expected a directory")
             return
         if name in self._paths:
             self._tell("tar/duplicate-entry", name, "second entry with this path")
@@ -139,7 +141,7 @@ class LayerEntries:
             if target not in self._paths:
                 self.waiting.add(name, target)
             elif self._paths[target] and target != name:
-                fact = f"the link comes before {shown(target)}, to which it leads"
+                fact = f"the link comes before {quoted_name(target)}, to which it leads"
                 self._tell("tar/link-order", name, fact)
             else:
                 self.dangling(name, target)
@@ -162,10 +164,10 @@ class LayerEntries:
         if mark is None:
             return False
         if isinstance(mark, Ignored):
-            self._tell("tar/whiteout-reserved", entry.name, f"{shown(entry.name)} is reserved for aufs")
+            self._tell("tar/whiteout-reserved", entry.name, f"{quoted_name(entry.name)} is reserved for aufs")
             return True
         if entry.type != fields.FILE or entry.size:
-            fact = f"the whiteout is {spoken(entry.type)} of {entry.size} bytes: expected an empty file"
+            fact = f"the whiteout is {type_in_words(entry.type)} of {entry.size} bytes: expected an empty file"
             self._tell("tar/whiteout-content", entry.name, fact)
         if self._order and parent(entry.name) in self._parents:
             self._tell("tar/whiteout-order", entry.name, "the whiteout comes after other entries of its directory")
@@ -176,13 +178,13 @@ class LayerEntries:
         return True
 
     def _link(self, entry: Entry) -> None:
-        target = clean(entry.linkname)
+        target = clean_name(entry.linkname)
         if b".." in target.split(b"/"):
-            fact = f'the target {shown(entry.linkname)} contains "..", which may lead out of the root'
+            fact = f'the target {quoted_name(entry.linkname)} contains "..", which may lead out of the root'
             self._tell("tar/link-outside", entry.name, fact)
         elif target == entry.name or not self._paths.get(target, False):
             self._links.add(entry.name, target)
 
     def dangling(self, name: bytes, target: bytes) -> None:
         """Report a link whose target is missing."""
-        self._tell("tar/link-target", name, f"the target {shown(target)} does not exist")
+        self._tell("tar/link-target", name, f"the target {quoted_name(target)} does not exist")

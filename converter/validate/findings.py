@@ -9,7 +9,7 @@ from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, U
 from converter.model.document import read
 from converter.model.limits import Limits
 from converter.model.problems import UNREADABLE, Problems
-from converter.schema import Finding, Profile, check
+from converter.schema import Finding, Profile, check_document
 from converter.validate.rules import BY_NAME
 
 MOST = 100
@@ -55,7 +55,7 @@ class Findings(Problems):
 
     def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
         """The value of a document, as far as it is JSON; adds the findings about it."""
-        self.add_all(place, check(data, kind, self.profile, limits))
+        self.add_all(place, check_document(data, kind, self.profile, limits))
         return read(data, limits).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:

@@ -15,7 +15,7 @@ from converter.streams.tar.budget import Budget
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import Headers
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expanded
 
@@ -50,7 +50,7 @@ def scan(
             if entry.type in fields.FILES:
                 visit(entry)
             else:
-                tell("tar/type", entry.name, f"unsupported type {shown(entry.type)}")
+                tell("tar/type", entry.name, f"unsupported type {quoted_name(entry.type)}")
         _ending(scanner, tell)
         return True
     except LimitExceeded as error:
@@ -73,12 +73,14 @@ def _records(entry: Entry, tell: Tell) -> None:
         if record.flag not in b"xX":
             continue
         seen: set[bytes] = set()
-        for key, value in pax.pairs(record.data):
+        for key, value in pax.record_pairs(record.data):
             if key in seen and key not in pax.SPARSE_PAIR:
-                tell("tar/pax-repeated", entry.name, f"PAX record {shown(key)} occurs twice")
+                tell("tar/pax-repeated", entry.name, f"PAX record {quoted_name(key)} occurs twice")
             seen.add(key)
             if key in _TEXTS and not _utf8(value) and b"hdrcharset" not in entry.pax:
-                tell("tar/pax-encoding", entry.name, f"PAX record {shown(key)}: {shown(value)} is not UTF-8")
+                tell(
+                    "tar/pax-encoding", entry.name, f"PAX record {quoted_name(key)}: {quoted_name(value)} is not UTF-8"
+                )
     if entry.type == fields.FILE and entry.sparse:
         try:
             # The map is checked before the first block is yielded.

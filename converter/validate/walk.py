@@ -17,7 +17,7 @@ from converter.model.image import REFERENCE
 from converter.model.members import lenient
 from converter.model.platform import Platform
 from converter.ports import Fetch
-from converter.schema import Finding, check, guess, in_an_image
+from converter.schema import Finding, check_document, guess, in_an_image
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.findings import below, member
@@ -119,7 +119,7 @@ class ImageWalk:
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
-        found: Iterable[Finding] = check(data, kind, self._findings.profile, self._blobs.limits)
+        found: Iterable[Finding] = check_document(data, kind, self._findings.profile, self._blobs.limits)
         if self._findings.profile == "compat":
             found = in_an_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))

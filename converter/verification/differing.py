@@ -16,7 +16,7 @@ from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, SIZE, number, padding
 from converter.streams.tar.listing import TreeListing
-from converter.streams.tar.names import MANIFEST, ROOTFS, shown
+from converter.streams.tar.names import MANIFEST, ROOTFS, quoted_name
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.tree import listing
@@ -63,7 +63,7 @@ def read_contents(blocks: Blocks) -> AciContents:
             for entry in scanner:
                 name = entry.name
                 if name in said:
-                    raise Invalid(f"got the entry {shown(name)} twice, want it once")
+                    raise Invalid(f"got the entry {quoted_name(name)} twice, want it once")
                 _check_headers(entry)
                 said[name] = _said(entry)
                 yield entry.raw
@@ -81,7 +81,7 @@ def read_contents(blocks: Blocks) -> AciContents:
     if lost := said.keys() - {row.path for row in files if row.record}:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
-        raise Invalid(f"got the entry {shown(min(lost))}, which makes no file that stays, want those that do")
+        raise Invalid(f"got the entry {quoted_name(min(lost))}, which makes no file that stays, want those that do")
     return AciContents(files=files, said=said, manifest=b"".join(manifest))
 
 
@@ -104,7 +104,9 @@ def _check_headers(entry: Entry) -> None:
     if unused is None or any(unused):
         what = "fields of another dialect"
     if what:
-        raise Invalid(f"got the entry {shown(entry.name)} with {what}, which readers understand in different ways")
+        raise Invalid(
+            f"got the entry {quoted_name(entry.name)} with {what}, which readers understand in different ways"
+        )
 
 
 def _kinds(records: bytes) -> Iterator[bytes]:
@@ -149,7 +151,7 @@ def _header(said: Said | None) -> str:
     """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
     if said is None:
         return "no entry"
-    return "an entry" + "".join(f" with {shown(key)} {shown(value)}" for key, value in said)
+    return "an entry" + "".join(f" with {quoted_name(key)} {quoted_name(value)}" for key, value in said)
 
 
 def require_same(what: str, got: Any, want: Any) -> None:

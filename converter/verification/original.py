@@ -22,7 +22,7 @@ from converter.model.limits import in_force
 from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.streams.content import uncompressed
-from converter.streams.decompress import RATIO_FROM, plain
+from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
 from converter.streams.tar.delta import borrowed
@@ -140,16 +140,16 @@ class OriginalSource:
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return lambda: borrowed(plain(part.blocks(), self._limits)[1], lend)
+        return lambda: borrowed(decompress_any(part.blocks(), self._limits)[1], lend)
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
             if digest == self._root.digest:
-                tar: Blocks = plain(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
+                tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed(Layer(content=self._layers[digest]))
             elif self._root.media_type in types.WHOLE:  # one that it depends on
-                tar = plain(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
+                tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
                 raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
             self._spools[digest] = self._spooled(tar)

@@ -24,7 +24,7 @@ from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evalu
 from converter.ports import Finder
 from converter.streams.blocks import closing, equal
 from converter.streams.content import remade, uncompressed
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.verify import measured
 from converter.transform import as_in, encode, transform
@@ -241,7 +241,7 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
 
 def _check_label(known: Known) -> None:
     """Raises Untrusted if a layer is not compressed as its media type says: readers could see another content."""
-    codec, blocks = plain(known.blocks())
+    codec, blocks = decompress_any(known.blocks())
     with closing(blocks):
         want = codec_of(known)
     if (codec if codec != "tar" else "none") != want:

@@ -67,7 +67,7 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
                 name=None if is_file else name_of(location, root, identity),
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
             ),
-            signatures=evidence.find(source.attachments(root.digest), source.fetch, manifest, root),
+            signatures=evidence.find_signatures(source.attachments(root.digest), source.fetch, manifest, root),
             own_name=own_name,
             own_version=own_version,
         )

@@ -107,7 +107,7 @@ class _Tracing:
     def from_here(
         self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
     ) -> Trace:
-        records = origin.find(source.attachments(root.digest), source.fetch)
+        records = origin.find_records(source.attachments(root.digest), source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
         problems = []
@@ -118,7 +118,7 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    found = origin.read(descriptor, source.fetch, root)
+                    found = origin.read_record(descriptor, source.fetch, root)
                     if platform and root.media_type in types.INDEXES:
                         found, here = _of_one(found, source, root, platform)
                     else:

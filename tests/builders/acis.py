@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Known, Layer, known
+from converter.model.content import Known, Layer, known_bytes
 from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
 from converter.streams.content import uncompressed
@@ -34,12 +34,12 @@ def aci_tar(document: Mapping[str, Any], files: Sequence[File] = (), last: bool 
 
 def aci(document: Mapping[str, Any], files: Sequence[File] = (), last: bool = False) -> Known:
     """An ACI as it lies in a file."""
-    return known(gzip.compress(aci_tar(document, files, last), mtime=0), types.ACI)
+    return known_bytes(gzip.compress(aci_tar(document, files, last), mtime=0), types.ACI)
 
 
 def layer(*files: File) -> Layer:
     """A layer as most registries hold it."""
-    return Layer(content=known(gzip.compress(archive(files), mtime=0), types.OCI_LAYER_GZIP))
+    return Layer(content=known_bytes(gzip.compress(archive(files), mtime=0), types.OCI_LAYER_GZIP))
 
 
 def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -> Image:
@@ -50,7 +50,7 @@ def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -
         layers=layers,
         history=tuple(History(created_by=f"step {number}") for number in range(len(layers))),
         notes=Notes(name="docker.io/library/app:1"),
-        original=Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c")),
+        original=Original(format="docker", manifest=known_bytes(b"{}", "m"), config=known_bytes(b"{}", "c")),
         **more,
     )
 

@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image, Index, IndexEntry
 from converter.model.platform import Platform
-from converter.schema import check
+from converter.schema import check_document
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image
 from tests.builders.saved import classic, write_tar
@@ -30,7 +30,7 @@ def inspected(reference: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_json_is_the_neutral_model(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "oci:in:app", "--json"]) == 0
     text = capsys.readouterr().out
-    assert check(text.encode(), "image") == ()
+    assert check_document(text.encode(), "image") == ()
     document = json.loads(text)
     assert document["kind"] == "image"
     assert document["config"]["entrypoint"] == ["/bin/app"]
@@ -40,7 +40,7 @@ def test_json_is_the_neutral_model(layout: MemoryStore, capsys: pytest.CaptureFi
 def test_json_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "oci:multi:app", "--json"]) == 0
     text = capsys.readouterr().out
-    assert check(text.encode(), "image") == ()
+    assert check_document(text.encode(), "image") == ()
     platforms = [entry["descriptor"]["platform"] for entry in json.loads(text)["entries"]]
     assert platforms == [
         {"os": "linux", "architecture": "amd64"},
@@ -149,7 +149,7 @@ def test_an_aci(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None
     assert "appc.io/aci/manifest" not in told
     assert main(["inspect", "aci:app.aci", "--json"]) == 0
     text = capsys.readouterr().out
-    assert check(text.encode(), "image") == ()
+    assert check_document(text.encode(), "image") == ()
     assert json.loads(text)["layers"][0]["derived_from"][0]["media_type"] == types.ACI
 
 
@@ -179,7 +179,7 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
     assert "  attached    sha256:" in inspected("oci:in:app", capsys)
     assert main(["inspect", "oci:in:app", "--json"]) == 0
     text = capsys.readouterr().out
-    assert check(text.encode(), "image") == ()
+    assert check_document(text.encode(), "image") == ()
     assert json.loads(text)["attachments"][0]["subject"] == str(image.digest)
     assert main(["diff", "oci:in:app", "oci:in:signature"]) == 2
     assert (

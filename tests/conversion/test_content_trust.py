@@ -40,7 +40,7 @@ def kept(reference: str) -> list[dict[str, bytes]]:
     location = Location.parse(reference)
     with open_source(location) as source:
         top = source.resolve(location.name)
-        found = evidence.find(source.attachments(top.digest), source.fetch, source.fetch(top).read(), top)
+        found = evidence.find_signatures(source.attachments(top.digest), source.fetch, source.fetch(top).read(), top)
     return [dict(one.files) for one in found if one.kind == CONTENT_TRUST]
 
 

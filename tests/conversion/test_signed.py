@@ -33,7 +33,7 @@ def signatures(reference: str) -> dict[tuple[str, bytes], Signature]:
     with open_source(location) as source:
         root = source.resolve(location.name)
         manifest = source.fetch(root).read()
-        found = evidence.find(source.attachments(root.digest), source.fetch, manifest, root)
+        found = evidence.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
     return {(one.kind, one.payload or one.data): one for one in found}
 
 

@@ -12,14 +12,14 @@ import pytest
 
 import converter
 from converter.conversion.keywords import Keywords
-from converter.conversion.targets import apart, check, name_for
+from converter.conversion.targets import check_capacity, check_distinct, name_for
 from converter.errors import ConverterError, NotFound, Usage
 from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.platform import Platform
-from converter.model.reference import FULL_NAME, REF_NAME, Location, called
+from converter.model.reference import FULL_NAME, REF_NAME, Location, name_at_source
 from converter.stores import open_source
 from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
@@ -35,8 +35,8 @@ FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images/oci-image"
 
 def room(places: list[Location], images: int) -> None:
     """Look for it as a conversion does, before it reads and once it knows how many images there are."""
-    apart(places)
-    check(places, images)
+    check_distinct(places)
+    check_capacity(places, images)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ ROOT = Descriptor.of(b"", types.OCI_MANIFEST)
 )
 @pytest.mark.parametrize("destination", ["docker-archive:out.tar", "oci:out"])
 def test_an_image_keeps_the_name_it_had(source: str, name: str, full: str, destination: str) -> None:
-    assert called(Location.parse(source), name, ROOT) == full
+    assert name_at_source(Location.parse(source), name, ROOT) == full
     image = Image(platform=Platform.parse("linux/amd64"))
     assert name_for(Location.parse(destination), name, full, ROOT, image) == full
     assert name_for(Location.parse(f"{destination}:other"), name, full, ROOT, image) == "other"
@@ -124,7 +124,7 @@ def test_an_image_keeps_the_name_it_had(source: str, name: str, full: str, desti
     ],
 )
 def test_an_image_of_a_layout_is_called_what_the_layout_calls_it(annotations: dict[str, str], told: str) -> None:
-    assert called(Location.parse("oci:in:@0"), "@0", replace(ROOT, annotations=annotations)) == told
+    assert name_at_source(Location.parse("oci:in:@0"), "@0", replace(ROOT, annotations=annotations)) == told
 
 
 AWAY = Descriptor.of(b"packed", types.OCI_NONDISTRIBUTABLE_GZIP).to_json() | {"urls": ["https://example.com/base"]}

@@ -42,7 +42,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("a layer was packed again")
 
-    monkeypatch.setattr("converter.execute.making.make", fail)
+    monkeypatch.setattr("converter.execute.making.make_layer", fail)
 
 
 def test_a_layer_that_the_target_has_is_not_packed_again(

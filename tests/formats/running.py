@@ -8,7 +8,7 @@ from converter.cache import VerifiedCache
 from converter.events import Event, Warned
 from converter.execute import Running, with_threads
 from converter.model import media_types as types
-from converter.model.content import Known, known
+from converter.model.content import Known, known_bytes
 from converter.plan import Made, Node
 from converter.stores.memory import MemorySink, MemoryStore
 from converter.streams.workers import Workers
@@ -25,8 +25,10 @@ class Ran:
     @property
     def root(self) -> Known:
         """The root as a source would have it."""
-        data = next(data for data in self.blobs if known(data, "").descriptor.digest == self.made.descriptor.digest)
-        return known(data, types.ACI)
+        data = next(
+            data for data in self.blobs if known_bytes(data, "").descriptor.digest == self.made.descriptor.digest
+        )
+        return known_bytes(data, types.ACI)
 
     @property
     def image_id(self) -> str:

@@ -22,7 +22,7 @@ from converter.formats import aci as aci_format
 from converter.formats import docker, oci
 from converter.formats.aci import keys
 from converter.model import media_types as types
-from converter.model.content import Compression, Known, known
+from converter.model.content import Compression, Known, known_bytes
 from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
@@ -63,7 +63,7 @@ def encode(item: Item, compress: str = "") -> Node:
     ],
 )
 def test_the_manifest_is_found_wherever_it_stands(pack: Callable[[bytes], bytes], last: bool) -> None:
-    image = read(known(pack(aci_tar(manifest(app=APP), FILES, last)), types.ACI))
+    image = read(known_bytes(pack(aci_tar(manifest(app=APP), FILES, last)), types.ACI))
     assert image.config.entrypoint == ("/bin/app",)
     assert [name.removeprefix("./") for name in names_of(tar_of(image.layers[0]))] == [".", "etc", "etc/name"]
 
@@ -90,7 +90,7 @@ def v7(data: bytes) -> bytes:
 )
 def test_what_is_no_aci_is_refused(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        read(known(data, types.ACI))
+        read(known_bytes(data, types.ACI))
 
 
 def test_an_aci_that_nobody_changed_is_copied() -> None:
@@ -108,7 +108,7 @@ def test_an_aci_that_nobody_changed_is_copied() -> None:
 
 def test_another_compression_keeps_the_image_id() -> None:
     tar = aci_tar(manifest(app=APP), FILES)
-    image = read(known(lzma.compress(tar), types.ACI))
+    image = read(known_bytes(lzma.compress(tar), types.ACI))
     ran = run(encode(image, "none"))
     assert ran.root.read() == tar
     assert ran.image_id == f"sha512-{hashlib.sha512(tar).hexdigest()}"
@@ -278,9 +278,9 @@ def test_what_an_image_depends_on_must_be_there() -> None:
     "item",
     [
         pytest.param(Index(), id="an index"),
-        pytest.param(Artifact(original=Original(format="oci", manifest=known(b"{}", ""))), id="an artifact"),
+        pytest.param(Artifact(original=Original(format="oci", manifest=known_bytes(b"{}", ""))), id="an artifact"),
         pytest.param(
-            docker_image(replace(LOWER, content=Known(known(b"", "").descriptor, lambda: (), absent=True))),
+            docker_image(replace(LOWER, content=Known(known_bytes(b"", "").descriptor, lambda: (), absent=True))),
             id="a foreign layer",
         ),
     ],
@@ -301,7 +301,7 @@ def test_what_is_no_image_is_no_aci(item: Item) -> None:
 )
 def test_what_an_oci_manifest_says_beside_the_image_is_lost(document: bytes, lost: set[str]) -> None:
     image = docker_image(replace(LOWER, annotations={"a": "b"}))
-    image = replace(image, original=Original(format="oci", manifest=known(document, types.OCI_MANIFEST)))
+    image = replace(image, original=Original(format="oci", manifest=known_bytes(document, types.OCI_MANIFEST)))
     found: dict[str, Any] = {loss.field: loss.kept for loss in aci_format.losses(image)}
     assert set(found) == {"history", "layers.annotations", *lost}
 
@@ -342,13 +342,13 @@ ODD = archive(ODD_FILES, "pax")
     ],
 )
 def test_an_aci_comes_back_from_oci_bit_for_bit(tar: bytes) -> None:
-    back = by_way_of_oci(read(known(gzip.compress(tar), types.ACI)))
+    back = by_way_of_oci(read(known_bytes(gzip.compress(tar), types.ACI)))
     assert run(encode(back, "none")).root.read() == tar
     assert list(aci_format.losses(back)) == []
 
 
 def test_an_aci_that_was_edited_on_the_way_is_made_anew() -> None:
-    image = read(known(gzip.compress(ODD), types.ACI))
+    image = read(known_bytes(gzip.compress(ODD), types.ACI))
     edited = replace(image, config=replace(image.config, env=("A=1",)))
     document = manifest_of(run(encode(by_way_of_oci(edited))).root)
     assert document == manifest(app=APP | {"environment": [{"name": "A", "value": "1"}]})
@@ -374,7 +374,7 @@ def test_a_name_that_a_layer_cannot_hold_is_refused() -> None:
 
 def test_a_copy_learns_the_image_id_and_its_digest_is_foreseen() -> None:
     tar = aci_tar(manifest(app=APP), FILES)
-    root = known(gzip.compress(tar, mtime=0), types.ACI)
+    root = known_bytes(gzip.compress(tar, mtime=0), types.ACI)
     plan = encode(read(root))
     foreseen = forecast(plan).made
     assert foreseen is not None
@@ -385,13 +385,13 @@ def test_a_copy_learns_the_image_id_and_its_digest_is_foreseen() -> None:
 
 
 def test_a_copy_of_an_archive_that_breaks_the_rules_is_refused() -> None:
-    stray = known(aci_tar(manifest(app=APP), (*FILES, File("stray", data=b"x"))), types.ACI)
+    stray = known_bytes(aci_tar(manifest(app=APP), (*FILES, File("stray", data=b"x"))), types.ACI)
     with pytest.raises(Invalid, match='neither "manifest" nor "rootfs"'):
         run(encode(read(stray)))
 
 
 def test_a_copy_may_have_names_that_a_layer_may_not() -> None:
-    odd = known(aci_tar(manifest(app=APP), (*FILES, File("rootfs/.wh.name", data=b"x"))), types.ACI)
+    odd = known_bytes(aci_tar(manifest(app=APP), (*FILES, File("rootfs/.wh.name", data=b"x"))), types.ACI)
     assert run(encode(read(odd))).made.descriptor == odd.descriptor
 
 
@@ -400,6 +400,6 @@ def test_an_entry_for_the_archive_itself_is_passed_by_as_the_reference_does() ->
     tar = archive(
         [File("./", "dir"), File("manifest", data=document), File("rootfs", "dir", mode=0o711), *FILES], "ustar"
     )
-    image = read(known(tar, types.ACI))
+    image = read(known_bytes(tar, types.ACI))
     assert names_of(tar_of(image.layers[0])) == [".", "etc", "etc/name"]
     assert run(encode(image)).root.read() == tar

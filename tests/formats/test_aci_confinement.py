@@ -9,7 +9,7 @@ from converter.formats import aci, oci, runtime
 from converter.formats.aci.confinement import confinement, quantity
 from converter.formats.capabilities import USUAL
 from converter.formats.runtime import runtime_config
-from converter.model.content import LayerFacts, known
+from converter.model.content import LayerFacts, known_bytes
 from tests.builders.acis import aci as an_aci
 from tests.builders.acis import manifest
 
@@ -100,7 +100,7 @@ def test_a_bundle_holds_what_a_runtime_has_a_word_for() -> None:
         "isolators": [row(RETAIN, {"set": ["CAP_KILL"]}), row("resource/memory", {"limit": "1Gi"})],
         "mountPoints": [{"name": "a", "path": "/a", "readOnly": True}, {"name": "b", "path": "/b"}],
     }
-    image = aci.decode(an_aci(manifest(app=app)), lambda _: known(b"", ""))
+    image = aci.decode(an_aci(manifest(app=app)), lambda _: known_bytes(b"", ""))
 
     assert [loss.field for loss in runtime.losses(image)] == []
     assert len([*oci.losses(image)]) == 3
@@ -115,7 +115,7 @@ def test_a_bundle_holds_what_a_runtime_has_a_word_for() -> None:
 def test_what_a_runtime_has_no_word_for_is_told_alone() -> None:
     isolators = [row("resource/cpu", {"limit": "1"}), row("os/linux/oom-score-adj", 5)]
     app = {"exec": ["/bin/app"], "user": "0", "group": "0", "isolators": isolators}
-    image = aci.decode(an_aci(manifest(app=app)), lambda _: known(b"", ""))
+    image = aci.decode(an_aci(manifest(app=app)), lambda _: known_bytes(b"", ""))
 
     (loss,) = runtime.losses(image)
     assert (loss.field, loss.kept) == ("app.isolators", "")

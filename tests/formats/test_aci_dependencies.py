@@ -11,10 +11,10 @@ import pytest
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.formats import aci as aci_format
 from converter.formats import oci
-from converter.formats.aci import resolve
+from converter.formats.aci import resolve_dependencies
 from converter.formats.aci.archive import image_id
 from converter.model import media_types as types
-from converter.model.content import Known, LayerFacts, known
+from converter.model.content import Known, LayerFacts, known_bytes
 from converter.model.image import Dependency, Image
 from converter.streams.content import uncompressed
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, tar_of
@@ -37,7 +37,7 @@ def finder(shelf: Shelf) -> Callable[[Dependency], Known | None]:
 
 
 def resolved(root: Known, shelf: Shelf) -> Image:
-    return resolve(read(root), finder(shelf))
+    return resolve_dependencies(read(root), finder(shelf))
 
 
 def owners(image: Image) -> list[str]:
@@ -208,7 +208,7 @@ def test_an_image_id_is_checked_while_it_is_read(length: int) -> None:
 
 def test_the_image_id_is_that_of_the_tar() -> None:
     tar = aci_tar(manifest())
-    assert image_id(known(tar, types.ACI)) == f"sha512-{hashlib.sha512(tar).hexdigest()}"
+    assert image_id(known_bytes(tar, types.ACI)) == f"sha512-{hashlib.sha512(tar).hexdigest()}"
 
 
 def test_the_owner_of_a_file_may_be_found_below() -> None:
@@ -223,6 +223,6 @@ def test_the_owner_of_a_file_may_be_found_below() -> None:
 
 def test_other_images_stay_as_they_are() -> None:
     image = docker_image(layer(File("a")))
-    assert resolve(image, finder({})) is image
+    assert resolve_dependencies(image, finder({})) is image
     plain = read(aci(manifest()))
-    assert resolve(plain, finder({})) is plain
+    assert resolve_dependencies(plain, finder({})) is plain

@@ -12,11 +12,11 @@ import pytest
 
 from converter.errors import Invalid, Unsupported
 from converter.formats import aci as aci_format
-from converter.formats.aci import resolve
+from converter.formats.aci import resolve_dependencies
 from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.manifest import parse
+from converter.formats.aci.manifest import parse_manifest
 from converter.model import media_types as types
-from converter.model.content import NONE, Known, Layer, known
+from converter.model.content import NONE, Known, Layer, known_bytes
 from converter.model.image import History, RunConfig
 from converter.model.settings import Settings
 from converter.plan import Make
@@ -31,7 +31,7 @@ LAYERED = Settings(layered=True)
 def layered(*layers: Layer, config: RunConfig | None = None) -> list[Known]:
     """The ACIs, base first."""
     ran: Ran = run(aci_format.encode(docker_image(*layers, config=config), frozenset(), LAYERED))
-    return [known(data, types.ACI) for data in ran.blobs]
+    return [known_bytes(data, types.ACI) for data in ran.blobs]
 
 
 LAYERS = (
@@ -131,8 +131,10 @@ FILE, UNLINKED = File("a", data=b"a"), layer(File(".wh.a"))
 )
 def test_put_together_they_are_the_image(layers: tuple[Layer, ...]) -> None:
     acis = layered(*layers)
-    shelf = {parse(read_manifest(root)).name: root for root in acis}
-    image = resolve(aci_format.decode(acis[-1], lambda _: acis[-1]), lambda dependency: shelf.get(dependency.name))
+    shelf = {parse_manifest(read_manifest(root)).name: root for root in acis}
+    image = resolve_dependencies(
+        aci_format.decode(acis[-1], lambda _: acis[-1]), lambda dependency: shelf.get(dependency.name)
+    )
     assert len(image.layers) == len(layers)
     assert [(step.created_by, step.empty_layer) for step in image.history] == [
         (f"step {number}", False) for number in range(len(layers))
@@ -145,10 +147,12 @@ def test_steps_without_a_layer_keep_their_places() -> None:
     source = docker_image(*LAYERS)
     steps = [step for each in source.history for step in (each, History(created_by="idle", empty_layer=True))]
     ran = run(aci_format.encode(replace(source, history=tuple(steps)), frozenset(), LAYERED))
-    shelf = {parse(read_manifest(root)).name: root for root in (known(data, types.ACI) for data in ran.blobs)}
+    shelf = {
+        parse_manifest(read_manifest(root)).name: root for root in (known_bytes(data, types.ACI) for data in ran.blobs)
+    }
     image = aci_format.decode(ran.root, lambda _: ran.root)
     assert [step.empty_layer for step in image.history] == [True, True, True, True, False, True]
-    assert resolve(image, lambda dependency: shelf.get(dependency.name)).history == tuple(steps)
+    assert resolve_dependencies(image, lambda dependency: shelf.get(dependency.name)).history == tuple(steps)
 
 
 def test_layers_that_stay_are_no_loss() -> None:
@@ -190,7 +194,7 @@ def test_the_group_of_a_user_is_looked_up_in_all_layers(layers: list[list[File]]
 
 
 def test_a_name_that_is_not_utf_8_cannot_be_whitelisted() -> None:
-    odd = Layer(content=known(gzip.compress(archive([File("a\udcff")], "gnu")), types.OCI_LAYER_GZIP))
+    odd = Layer(content=known_bytes(gzip.compress(archive([File("a\udcff")], "gnu")), types.OCI_LAYER_GZIP))
     with pytest.raises(Unsupported, match="UTF-8"):
         layered(LAYERS[0], odd)
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
-from converter.formats.aci.manifest import Manifest, parse, render
+from converter.formats.aci.manifest import Manifest, parse_manifest, render
 from converter.formats.aci.reading import fitted, to_image
 from converter.formats.aci.writing import write
 from converter.formats.container_config import Schema1, UnknownMembers
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
 
@@ -30,14 +30,14 @@ def unnamed(**members: Any) -> dict[str, UnknownMembers]:
 
 def image(config: RunConfig | None = None, **more: Any) -> Image:
     """A Docker image that came from somewhere."""
-    original = Original(format="docker", manifest=known(b"{}", "m"), config=known(b"{}", "c"))
+    original = Original(format="docker", manifest=known_bytes(b"{}", "m"), config=known_bytes(b"{}", "c"))
     notes = Notes(name="docker.io/library/app:1")
     fields: dict[str, Any] = {"platform": LINUX, "original": original, "notes": notes} | more
     return Image(config=config or RunConfig(), **fields)
 
 
 def converted(source: Image) -> Manifest:
-    return parse(render(write(source, None).document))
+    return parse_manifest(render(write(source, None).document))
 
 
 def back(source: Image) -> Image:
@@ -77,7 +77,7 @@ def test_how_a_docker_image_runs(config: RunConfig, app: dict[str, Any]) -> None
 
 def test_where_a_docker_image_comes_from() -> None:
     manifest = converted(image(created="2020-01-02T03:04:05.678Z", author="me"))
-    digest = known(b"{}", "").descriptor.digest
+    digest = known_bytes(b"{}", "").descriptor.digest
     assert (manifest.name, manifest.labels) == (
         "docker.io/library/app",
         {"arch": "amd64", "os": "linux", "version": "1"},
@@ -258,7 +258,7 @@ def test_an_image_that_nobody_changed_keeps_its_manifest_byte_for_byte(source: I
 def test_an_edit_shows_and_everything_else_stays(source: Image, config: RunConfig) -> None:
     found = back(source)
     edited = replace(found, config=config, author="another", annotations={**found.annotations, "Odd": "1", "new": "2"})
-    again = to_image(parse(render(write(edited, baseline_of(edited)).document)))
+    again = to_image(parse_manifest(render(write(edited, baseline_of(edited)).document)))
     assert comparable(again).config == comparable(edited).config
     assert (again.platform, again.author, again.created) == (found.platform, "another", found.created)
     assert plain(again.annotations) == plain(edited.annotations)

@@ -11,7 +11,7 @@ import pytest
 from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
-from converter.formats.aci.manifest import parse
+from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, to_image
 from converter.formats.aci.writing import write
 from converter.model.image import RunConfig
@@ -58,7 +58,7 @@ def native(**changes: Any) -> bytes:
 
 
 def test_an_aci_as_a_docker_image() -> None:
-    found = to_image(parse(native()))
+    found = to_image(parse_manifest(native()))
     assert found.platform == Platform.parse("linux/arm/v7")
     assert found.config == RunConfig(
         user="100:300",
@@ -99,7 +99,7 @@ def test_an_aci_as_a_docker_image() -> None:
 
 
 def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
-    found = to_image(parse(native()))
+    found = to_image(parse_manifest(native()))
     edited = replace(found, config=replace(found.config, env=("DEBUG=false",)))
     document = dict(write(edited, baseline_of(edited)).document)
     environment = document["app"].pop("environment")
@@ -118,7 +118,7 @@ def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
     ],
 )
 def test_a_platform_that_is_assumed_is_told(labels: list[dict[str, str]], told: bool) -> None:
-    found = to_image(parse(native(labels=labels)))
+    found = to_image(parse_manifest(native(labels=labels)))
     assert found.platform == Platform.parse("linux/amd64")
     assert any(loss.field == "platform" for loss in found.notes.losses) is told
 
@@ -139,20 +139,20 @@ def test_entrypoint_and_cmd_hold_while_they_say_the_command(
 ) -> None:
     values = {"appc.io/docker/entrypoint": entrypoint, "appc.io/docker/cmd": cmd}
     rows = [{"name": name, "value": value} for name, value in values.items() if value is not None]
-    config = to_image(parse(native(annotations=rows))).config
+    config = to_image(parse_manifest(native(annotations=rows))).config
     assert (config.entrypoint, config.cmd) == found
 
 
 def test_an_image_that_docker2aci_made_ran_as_root_where_nobody_was_named() -> None:
     rows = [{"name": "appc.io/docker/repository", "value": "library/x"}]
     app = {"exec": ["/x"], "user": "0", "group": "0"}
-    assert to_image(parse(native(app=app, annotations=rows))).config.user == ""
-    assert to_image(parse(native(app=app, annotations=[]))).config.user == "0:0"
+    assert to_image(parse_manifest(native(app=app, annotations=rows))).config.user == ""
+    assert to_image(parse_manifest(native(app=app, annotations=[]))).config.user == "0:0"
 
 
 def test_an_image_without_an_app_runs_nothing_and_stays_without_one() -> None:
     document = {key: value for key, value in NATIVE.items() if key != "app"}
-    found = to_image(parse(json.dumps(document).encode()))
+    found = to_image(parse_manifest(json.dumps(document).encode()))
     assert found.config == RunConfig(labels={"env": "canary"})
     edited = replace(found, author="x")
     assert "app" not in write(edited, baseline_of(edited)).document
@@ -160,7 +160,7 @@ def test_an_image_without_an_app_runs_nothing_and_stays_without_one() -> None:
 
 def test_the_owner_of_a_file_runs_the_app() -> None:
     app = {"exec": ["/x"], "user": "/usr/bin/ping", "group": "/bin/x"}
-    manifest = parse(native(app=app))
+    manifest = parse_manifest(native(app=app))
     found = to_image(manifest, {"/usr/bin/ping": (7, 8), "/bin/x": (9, 10)})
     assert found.config.user == "7:10"
     base = baseline_of(found)
@@ -172,7 +172,7 @@ def test_the_owner_of_a_file_runs_the_app() -> None:
 
 
 def test_a_manifest_that_is_too_long_is_not_kept() -> None:
-    found = to_image(parse(native(**{"x-unknown": "x" * (1 << 20)})))
+    found = to_image(parse_manifest(native(**{"x-unknown": "x" * (1 << 20)})))
     assert keys.MANIFEST not in found.annotations
     assert {loss.kept for loss in found.notes.losses} == {""}
     assert "manifest" in [loss.field for loss in found.notes.losses]
@@ -180,7 +180,7 @@ def test_a_manifest_that_is_too_long_is_not_kept() -> None:
 
 @pytest.mark.parametrize("said", ['{"config":7}', '{"rootfs":5}', '{"architecture":"evil"}', "[]"])
 def test_what_is_kept_of_a_configuration_and_is_none_of_it_counts_for_nothing(said: str) -> None:
-    assert "docker" not in to_image(parse(native(annotations=[{"name": keys.CONFIG, "value": said}]))).foreign
+    assert "docker" not in to_image(parse_manifest(native(annotations=[{"name": keys.CONFIG, "value": said}]))).foreign
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_a_manifest_is_read_as_the_reference_implementation_reads_it(
     members: dict[str, Any], annotations: dict[str, str], env: tuple[str, ...]
 ) -> None:
     document = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app"} | members
-    found = parse(json.dumps(document).encode())
+    found = parse_manifest(json.dumps(document).encode())
     assert found.annotations == annotations
     assert to_image(found).config.env == env
 
 
 def test_a_pod_is_no_image() -> None:
     with pytest.raises(Invalid, match='expected "ImageManifest"'):
-        parse(json.dumps({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": []}).encode())
+        parse_manifest(json.dumps({"acKind": "PodManifest", "acVersion": "0.8.11", "apps": []}).encode())

@@ -16,7 +16,7 @@ from converter.formats import docker, docker_v1, oci
 from converter.formats.container_config import unnamed
 from converter.model import media_types as types
 from converter.model import pretty_jws
-from converter.model.content import Known, known
+from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -32,7 +32,7 @@ EMPTY = str(docker_v1.EMPTY_LAYER)
 
 
 def blob(text: str) -> Known:
-    return known(gzip.compress(archive([File(text)]), mtime=0), types.DOCKER_LAYER_GZIP)
+    return known_bytes(gzip.compress(archive([File(text)]), mtime=0), types.DOCKER_LAYER_GZIP)
 
 
 FIRST, SECOND = blob("first"), blob("second")
@@ -61,7 +61,7 @@ def manifest(*steps: tuple[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
 
 
 def root(document: dict[str, Any]) -> Known:
-    return known(json.dumps(document, indent=3).encode(), types.DOCKER_SCHEMA1)
+    return known_bytes(json.dumps(document, indent=3).encode(), types.DOCKER_SCHEMA1)
 
 
 def signed(document: dict[str, Any]) -> bytes:
@@ -132,7 +132,7 @@ def test_the_platform_of_an_old_image_is_that_of_the_manifest() -> None:
 
 
 def fetch_any(descriptor: Descriptor) -> Known:
-    return known(b"", descriptor.media_type)
+    return known_bytes(b"", descriptor.media_type)
 
 
 def ids(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -235,11 +235,11 @@ def test_broken_signatures_have_no_payload(signatures: Any) -> None:
     with pytest.raises(Invalid):
         pretty_jws.payload(json.dumps(document).encode())
     with pytest.raises(Invalid):
-        docker_v1.decode(known(json.dumps(document).encode(), types.DOCKER_SCHEMA1_SIGNED), fetch)
+        docker_v1.decode(known_bytes(json.dumps(document).encode(), types.DOCKER_SCHEMA1_SIGNED), fetch)
 
 
 def test_an_image_that_nobody_changed_is_written_byte_for_byte() -> None:
-    source = known(signed(DOCUMENT), types.DOCKER_SCHEMA1_SIGNED)
+    source = known_bytes(signed(DOCUMENT), types.DOCKER_SCHEMA1_SIGNED)
     image = docker_v1.decode(source, fetch)
     named = replace(image, notes=replace(image.notes, name="docker.io/library/app:1.0"))
     for each in (image, named):

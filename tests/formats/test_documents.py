@@ -9,7 +9,7 @@ from converter.cache import VerifiedCache
 from converter.errors import Invalid
 from converter.formats.documents import read_document, remembering, require
 from converter.model import media_types as types
-from converter.model.content import Known, at_hand
+from converter.model.content import Known, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump
@@ -41,7 +41,7 @@ def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
 def test_a_configuration_may_say_anything_for_a_media_type() -> None:
     rootfs = {"type": "layers", "diff_ids": []}
     data = dump({"architecture": "amd64", "os": "linux", "rootfs": rootfs, "mediaType": {}})
-    known = Known(Descriptor(media_type=types.OCI_CONFIG, digest=Digest.of(data), size=len(data)), at_hand(data))
+    known = Known(Descriptor(media_type=types.OCI_CONFIG, digest=Digest.of(data), size=len(data)), blocks_of(data))
     assert read_document(known, "oci-config")["mediaType"] == {}
 
 

@@ -16,7 +16,7 @@ from converter.formats import runtime
 from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
 from converter.formats.runtime import Flattened, runtime_config
 from converter.model import media_types as types
-from converter.model.content import Derived, Layer, LayerFacts, known
+from converter.model.content import Derived, Layer, LayerFacts, known_bytes
 from converter.model.image import Artifact, Image, Index, Original, RunConfig
 from converter.model.loss import Loss
 from converter.model.platform import Platform
@@ -204,7 +204,7 @@ def test_a_plan_is_a_tree_and_where_it_is_wanted_a_configuration() -> None:
 
 def test_what_cannot_be_written_is_refused() -> None:
     accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
-    root = known(b"{}", types.OCI_MANIFEST)
+    root = known_bytes(b"{}", types.OCI_MANIFEST)
     for item in (Index(), Artifact(original=Original(format="oci", manifest=root))):
         with pytest.raises(Unsupported, match=r"cannot write a root file system"):
             runtime.encode(item, accepts)

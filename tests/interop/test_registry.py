@@ -17,7 +17,7 @@ import pytest
 from converter.conversion import Options, convert
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unreachable
 from converter.model import media_types as types
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location
@@ -158,7 +158,7 @@ def test_layers_are_mounted_within_a_registry(registry: Registry, small_oci: Lay
 
 
 def test_two_hundred_blobs_arrive_where_every_tenth_request_is_cut(registry: Registry) -> None:
-    blobs = [known(bytes(f"{number:9}", "ascii") * 4000, types.OCI_LAYER) for number in range(200)]
+    blobs = [known_bytes(bytes(f"{number:9}", "ascii") * 4000, types.OCI_LAYER) for number in range(200)]
     size = 36_000
     with FaultProxy(registry.host, lambda number, *_: 12_000 if number % 10 == 0 else None) as proxy:
         location = Location.parse(f"docker://{proxy.host}/faults:1")

@@ -7,18 +7,18 @@ import pytest
 
 from converter.formats.container_config import UnknownMembers
 from converter.model import media_types as types
-from converter.model.content import GZIP, Derived, Layer, known
+from converter.model.content import GZIP, Derived, Layer, known_bytes
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump
 from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
-from converter.schema import check
+from converter.schema import check_document
 
 ARM = Platform(os="linux", architecture="arm", variant="v7")
-LAYER = Layer(content=known(b"layer", types.OCI_LAYER), diff_id=Digest.of(b"layer"), annotations={"a": "b"})
-DOCUMENT = known(b"{}", types.OCI_MANIFEST)
+LAYER = Layer(content=known_bytes(b"layer", types.OCI_LAYER), diff_id=Digest.of(b"layer"), annotations={"a": "b"})
+DOCUMENT = known_bytes(b"{}", types.OCI_MANIFEST)
 DIGEST = str(Digest.of(b"layer"))
 
 FULL = Image(
@@ -133,7 +133,7 @@ def test_an_image_in_full() -> None:
         pytest.param(
             Artifact(
                 original=Original(format="oci", manifest=DOCUMENT),
-                blobs=(known(b"layer", "t"),),
+                blobs=(known_bytes(b"layer", "t"),),
                 subject=Digest.of(b"layer"),
                 artifact_type="a",
             ),
@@ -176,8 +176,8 @@ def test_what_speaks_of_an_item() -> None:
 )
 def test_every_description_keeps_to_its_schema(item: Item) -> None:
     spoken = Attachment(subject=Digest.of(b"layer"), descriptor=Descriptor.of(b"s", "t"))
-    assert check(dump(describe(item, [spoken])), "image") == ()
+    assert check_document(dump(describe(item, [spoken])), "image") == ()
 
 
 def test_the_schema_refuses_something_else() -> None:
-    assert check(dump(describe(Index(), []) | {"attachments": [{}]}), "image") != ()
+    assert check_document(dump(describe(Index(), []) | {"attachments": [{}]}), "image") != ()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from converter.errors import DigestMismatch, Invalid, Unsupported
-from converter.model.content import Known, checked, known
+from converter.model.content import Known, known_bytes, verified_blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 
@@ -84,11 +84,11 @@ def test_an_algorithm_that_nobody_registered_cannot_be_computed() -> None:
 )
 def test_bytes_that_are_not_those_promised_are_refused(data: bytes, size: int, message: str) -> None:
     with pytest.raises(DigestMismatch, match=message):
-        list(checked([data], Digest.of(b"abc"), size))
+        list(verified_blocks([data], Digest.of(b"abc"), size))
 
 
 def test_known_bytes_are_checked_while_they_are_read() -> None:
-    honest = known(b"abc", "a/b")
+    honest = known_bytes(b"abc", "a/b")
     liar = Known(honest.descriptor, lambda: [b"abx"])
     assert honest.read() == b"abc"
     with pytest.raises(DigestMismatch):

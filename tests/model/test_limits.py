@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from converter.errors import LimitExceeded, Usage
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.document import load
 from converter.model.limits import DEFAULT, Limits, enforced, in_force
 from converter.streams.read_ahead import fan_out, read_ahead
@@ -52,7 +52,7 @@ def test_limits_in_force_hold_for_whatever_is_not_told_others() -> None:
         with pytest.raises(LimitExceeded, match="limit: document"):
             load(b"[1,2,3,4,5,6]")
         with pytest.raises(LimitExceeded, match="limit: document"):
-            known(b"x" * 11, "").read()
+            known_bytes(b"x" * 11, "").read()
         with pytest.raises(LimitExceeded, match="limit: json_depth"):
             load(b"[[]]")
         with pytest.raises(LimitExceeded, match="limit: json_values"):

@@ -9,7 +9,7 @@ import pytest
 
 from converter.errors import Usage
 from converter.model.limits import Limits
-from converter.schema import KINDS, Finding, check, guess, is_valid, rules
+from converter.schema import KINDS, Finding, check_document, guess, is_valid, rules
 from converter.schema.compiled import AT_ONCE
 from converter.schema.finding import Rule
 from converter.validate import validate_document
@@ -24,7 +24,7 @@ MANIFEST = {
 
 def found(document: Any, kind: str, **more: Any) -> list[tuple[str, str, str]]:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return [(finding.severity, finding.rule, finding.path) for finding in check(data, kind, **more)]
+    return [(finding.severity, finding.rule, finding.path) for finding in check_document(data, kind, **more)]
 
 
 def test_all_that_is_wrong_is_said_not_the_first() -> None:
@@ -74,7 +74,7 @@ def test_of_a_large_document_the_first_fault_is_said(
 
 
 def test_a_finding_says_what_where_and_by_which_section() -> None:
-    (finding,) = check(json.dumps({**MANIFEST, "layers": [{**LAYER, "size": -1}]}).encode(), "oci-manifest")
+    (finding,) = check_document(json.dumps({**MANIFEST, "layers": [{**LAYER, "size": -1}]}).encode(), "oci-manifest")
 
     assert finding == Finding(
         path="/layers/0/size",
@@ -94,7 +94,7 @@ def test_a_finding_says_what_where_and_by_which_section() -> None:
     ],
 )
 def test_messages_say_what_is_expected_and_what_was_found(document: Any, message: str) -> None:
-    (finding, *_) = check(json.dumps(document).encode(), "oci-layout")
+    (finding, *_) = check_document(json.dumps(document).encode(), "oci-layout")
 
     assert finding.message == message
 
@@ -158,8 +158,8 @@ def test_null_is_read_as_go_reads_it(members: dict[str, Any], valid: bool) -> No
     document = {"acKind": "ImageManifest", "acVersion": "1.0.0", "name": "a", **members}
     data = json.dumps(document).encode()
 
-    assert is_valid(check(data, "aci-image-manifest")) is valid
-    assert not is_valid(check(data, "aci-image-manifest", "strict"))
+    assert is_valid(check_document(data, "aci-image-manifest")) is valid
+    assert not is_valid(check_document(data, "aci-image-manifest", "strict"))
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ def test_what_is_no_json_has_no_kind() -> None:
 
 def test_an_unknown_kind_is_wrong_usage() -> None:
     with pytest.raises(Usage, match=r'unknown kind "x" \(one of: oci-manifest'):
-        check(b"{}", "x")
+        check_document(b"{}", "x")
 
 
 def test_an_unknown_profile_is_wrong_usage() -> None:
     with pytest.raises(Usage, match=r'unknown profile "x" \(one of: compat, strict'):
-        check(b"{}", "oci-layout", "x")  # type: ignore[arg-type] # what is tested
+        check_document(b"{}", "oci-layout", "x")  # type: ignore[arg-type] # what is tested
 
 
 def test_validate_document_is_the_public_name() -> None:

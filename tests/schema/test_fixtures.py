@@ -19,7 +19,7 @@ import pytest
 import referencing
 
 from converter.model.document import pointer
-from converter.schema import KINDS, PROFILES, Profile, bundle, check, is_valid, rules
+from converter.schema import KINDS, PROFILES, Profile, bundle, check_document, is_valid, rules
 from tests.changing import changed, places
 from tests.corpus import FIXTURES, INDEX, Case, documents
 
@@ -53,7 +53,7 @@ def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Profile
         if case.kind != kind:
             continue
         wanted = (case.valid, case.rules) if profile == "compat" else (case.strict["valid"], case.strict["rules"])
-        findings = check(case.data, kind, profile)
+        findings = check_document(case.data, kind, profile)
         got = is_valid(findings), sorted({finding.rule for finding in findings})
         if got != wanted:
             wrong[case.description] = got
@@ -158,7 +158,7 @@ def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> No
             for value in WRONG:
                 data = json.dumps(changed(document, path, value)).encode()
                 for profile in PROFILES:
-                    check(data, kind, profile)
+                    check_document(data, kind, profile)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,7 +166,7 @@ def test_each_finding_points_into_the_document(kind: str) -> None:
     for case in CASES:
         if case.kind == kind and not case.is_text:
             paths = {pointer(*place) for place in places(case.value)}
-            for finding in check(case.data, kind):
+            for finding in check_document(case.data, kind):
                 assert finding.path in paths, case.name
                 assert not finding.message.endswith("."), finding
                 assert finding.spec, finding

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.schema import FAMILIES, KINDS, PROFILES, check, guess
+from converter.schema import FAMILIES, KINDS, PROFILES, check_document, guess
 
 NAMES = sorted(
     {
@@ -39,11 +39,11 @@ documents = st.recursive(
 @given(value=documents, kind=st.sampled_from(KINDS))
 def test_any_json_is_judged(value: Any, kind: str) -> None:
     for profile in PROFILES:
-        for finding in check(json.dumps(value).encode(), kind, profile):
+        for finding in check_document(json.dumps(value).encode(), kind, profile):
             assert finding.path == "" or finding.path.startswith("/")
 
 
 @given(data=st.binary(max_size=200), kind=st.sampled_from(KINDS))
 def test_any_bytes_are_judged(data: bytes, kind: str) -> None:
-    check(data, kind)
+    check_document(data, kind)
     assert guess(data) in {None, *FAMILIES}

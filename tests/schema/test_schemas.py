@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Artifact, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
-from converter.schema import KINDS, bundle, check, schema
+from converter.schema import KINDS, bundle, check_document, schema
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(path for path in (ROOT / "schemas").glob("*.json") if path.stem != "sync")
@@ -205,4 +205,4 @@ ARTIFACT = Artifact(original=Original(format="oci", manifest=known("b")))
     ],
 )
 def test_the_neutral_model_is_described_as_its_schema_promises(item: Item) -> None:
-    assert check(json.dumps(describe(item)).encode(), "image", "strict") == ()
+    assert check_document(json.dumps(describe(item)).encode(), "image", "strict") == ()

@@ -105,8 +105,8 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 
 def test_names_are_shown_without_harm() -> None:
-    assert disk.shown("plain\N{LATIN SMALL LETTER E WITH ACUTE}") == "plain\N{LATIN SMALL LETTER E WITH ACUTE}"
-    assert disk.shown("\x1b[2J") == "'\\x1b[2J'"
+    assert disk.printable_path("plain\N{LATIN SMALL LETTER E WITH ACUTE}") == "plain\N{LATIN SMALL LETTER E WITH ACUTE}"
+    assert disk.printable_path("\x1b[2J") == "'\\x1b[2J'"
 
 
 def test_an_unreadable_file_is_a_failure_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from converter.stores import retry
-from converter.stores.registry.urls import bypasses, plain
+from converter.stores.registry.urls import bypasses, display_url
 from converter.stores.retry import Interrupted, RetryPolicy, asked_wait
 
 
@@ -122,4 +122,4 @@ def test_who_is_spoken_to_without_the_proxy(host: str, exceptions: str, found: b
 
 
 def test_secrets_of_urls_do_not_show() -> None:
-    assert plain("https://user:secret@reg.test/v2/a?token=secret#secret") == "https://reg.test/v2/a"
+    assert display_url("https://user:secret@reg.test/v2/a?token=secret#secret") == "https://reg.test/v2/a"

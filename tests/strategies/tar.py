@@ -108,7 +108,7 @@ def pax_sparse(name: bytes, regions: Sequence[Region], size: int, version: str) 
     pairs = [(b"GNU.sparse.size", b"%d" % size)]
     for offset, piece in regions:
         pairs += [(b"GNU.sparse.offset", b"%d" % offset), (b"GNU.sparse.numbytes", b"%d" % len(piece))]
-    text = pax.joined(pairs)
+    text = pax.join_records(pairs)
     extended = header(name=b"x", type=b"x", size=len(text)) + text + pad(len(text))
     return extended + header(name=name, size=len(data)) + data + pad(len(data))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from converter.streams import Blocks
 from converter.streams.content import Superseded
 from converter.streams.squash import squash, survey
-from converter.streams.tar.names import clean
+from converter.streams.tar.names import clean_name
 from tests.strategies.tar import File
 
 
@@ -36,7 +36,7 @@ class Dangling(Exception):
 
 
 def plain(name: str) -> str:
-    return clean(name.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    return clean_name(name.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def below(tree: Tree, path: str) -> list[str]:

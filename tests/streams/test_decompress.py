@@ -17,7 +17,7 @@ from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.decompress import decompress, plain
+from converter.streams.decompress import decompress, decompress_any
 from converter.streams.detect import Codec
 
 PACK: dict[Codec, Callable[[bytes], bytes]] = {
@@ -242,17 +242,17 @@ def test_an_error_of_the_source_is_not_taken_for_broken_data(codec: Codec) -> No
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_plain_finds_the_codec(codec: Codec) -> None:
-    found, blocks = plain(cut(PACK[codec](bytes(1024)), 5))
+    found, blocks = decompress_any(cut(PACK[codec](bytes(1024)), 5))
     assert found == codec
     assert b"".join(blocks) == bytes(1024)
 
 
 def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
-    found, blocks = plain([bytes(1024)])
+    found, blocks = decompress_any([bytes(1024)])
     assert (found, b"".join(blocks)) == ("tar", bytes(1024))
     with pytest.raises(Invalid, match=r"data that starts with '\{\}' is not a tar"):
-        plain([b"{}"])
-    found, blocks = plain([])
+        decompress_any([b"{}"])
+    found, blocks = decompress_any([])
     assert (found, b"".join(blocks)) == ("tar", b"")
 
 

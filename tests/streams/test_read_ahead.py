@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import DigestMismatch, within
-from converter.model.content import checked
+from converter.model.content import verified_blocks
 from converter.model.digest import Digest
 from converter.streams import Block
 from converter.streams.blocks import closing
@@ -86,7 +86,7 @@ def test_an_error_comes_after_the_blocks_before_it() -> None:
 
 def test_an_error_keeps_its_trail() -> None:
     with pytest.raises(DigestMismatch) as caught, within("layer[3]"):
-        list(read_ahead(checked([b"other"], Digest.of(b"bytes"))))
+        list(read_ahead(verified_blocks([b"other"], Digest.of(b"bytes"))))
     assert str(caught.value).startswith("layer[3]: digest mismatch")
 
 
@@ -200,7 +200,7 @@ def test_an_error_of_the_source_ends_all_readers_and_is_raised() -> None:
 def test_wrong_bytes_are_kept_by_no_reader() -> None:
     sinks = [Sink(), Sink()]
     with pytest.raises(DigestMismatch):
-        fan_out(checked([b"other"], Digest.of(b"bytes")), sinks)
+        fan_out(verified_blocks([b"other"], Digest.of(b"bytes")), sinks)
     assert not any(sink.kept for sink in sinks)
 
 

@@ -17,7 +17,7 @@ from converter.errors import Invalid
 from converter.model.content import Compression
 from converter.streams.blocks import equal, zeros_behind
 from converter.streams.compress import compress
-from converter.streams.repack import Packing, find, gzip_header, repack
+from converter.streams.repack import Packing, find_compressor, gzip_header, repack
 from converter.streams.workers import Workers
 from tests.strategies.tar import File, archive
 
@@ -58,7 +58,7 @@ def named(data: bytes) -> bytes:
     ],
 )
 def test_a_stream_is_made_again(packed: bytes, by: str, workers: Workers) -> None:
-    found = find(lambda: [packed[:1000], packed[1000:]], workers)
+    found = find_compressor(lambda: [packed[:1000], packed[1000:]], workers)
     assert found is not None
     packing = Packing.parse(found)
     assert packing.by == by
@@ -70,7 +70,7 @@ def test_a_stream_is_made_again(packed: bytes, by: str, workers: Workers) -> Non
 def test_what_the_program_gzip_packs(level: str, workers: Workers, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(PLAIN)
     packed = subprocess.run(["gzip", level, "-c", "image"], cwd=tmp_path, capture_output=True, check=True).stdout
-    found = find(lambda: [packed], workers)
+    found = find_compressor(lambda: [packed], workers)
     assert found is not None
     assert Packing.parse(found).by in {"gzip", "zlib"}
     assert b"".join(repack([PLAIN], Packing.parse(found), workers)) == packed
@@ -90,7 +90,7 @@ def test_what_pigz_packs(options: str, size: int, workers: Workers, tmp_path: Pa
     plain = PLAIN[:size]
     (tmp_path / "image").write_bytes(plain)
     packed = subprocess.run(["pigz", options, "-c", "image"], cwd=tmp_path, capture_output=True, check=True).stdout
-    found = find(lambda: [packed], workers)
+    found = find_compressor(lambda: [packed], workers)
     assert found is not None
     assert Packing.parse(found).by == ("pigz" if size > 131_072 else "zlib")
     assert b"".join(repack([plain], Packing.parse(found), workers)) == packed
@@ -115,7 +115,7 @@ def test_an_error_of_the_source_is_one_of_the_program_too(workers: Workers) -> N
     ],
 )
 def test_what_nobody_known_has_packed(packed: bytes, workers: Workers) -> None:
-    assert find(lambda: [packed], workers) is None
+    assert find_compressor(lambda: [packed], workers) is None
 
 
 @pytest.mark.parametrize(

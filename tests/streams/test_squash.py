@@ -13,7 +13,7 @@ from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, enforced
 from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean
+from converter.streams.tar.names import clean_name
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
 from tests.strategies.tar import File, archive, dialects, old_gnu
@@ -250,7 +250,7 @@ def test_entries_may_come_after() -> None:
 def test_only_the_paths_to_keep_stay_and_the_directories_above_them() -> None:
     layers = [folder(b"./") + BASE + folder(b"e") + file(b"e/x") + file(b"k")]
     kept = options(layers, keep={b"/d/kept", b"k", b"never"})
-    assert [clean(name) for name, _, _ in kept] == [b"", b"d", b"d/kept", b"k"]
+    assert [clean_name(name) for name, _, _ in kept] == [b"", b"d", b"d/kept", b"k"]
 
 
 def test_a_link_that_is_kept_without_its_target_becomes_the_file() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import DigestMismatch, Unsupported
-from converter.model.content import checked
+from converter.model.content import verified_blocks
 from converter.model.digest import Digest
 from converter.streams import Block
 from converter.streams.blocks import closing
@@ -35,7 +35,7 @@ def test_an_algorithm_that_no_image_has_is_unsupported() -> None:
 
 @pytest.mark.parametrize("size", [pytest.param(6, id="size known"), pytest.param(None, id="size unknown")])
 def test_the_right_bytes_pass(size: int | None) -> None:
-    assert list(checked([b"abc", b"def"], Digest.of(b"abcdef"), size)) == [b"abc", b"def"]
+    assert list(verified_blocks([b"abc", b"def"], Digest.of(b"abcdef"), size)) == [b"abc", b"def"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_right_bytes_pass(size: int | None) -> None:
 def test_wrong_bytes_do_not_pass(blocks: list[bytes], size: int | None, passed: int, fact: str) -> None:
     seen: list[Block] = []
     with pytest.raises(DigestMismatch, match=fact):
-        seen.extend(checked(blocks, Digest.of(b"abcdef"), size))
+        seen.extend(verified_blocks(blocks, Digest.of(b"abcdef"), size))
     assert len(seen) == passed
 
 
@@ -65,7 +65,7 @@ def test_whoever_stops_early_closes_the_source() -> None:
         finally:
             closed.append(True)
 
-    for stage in (checked(source(), Digest.of(b"abcdef"), 6), hashed(source(), Meter())):
+    for stage in (verified_blocks(source(), Digest.of(b"abcdef"), 6), hashed(source(), Meter())):
         with closing(stage) as blocks:
             assert next(blocks) == b"abc"
     assert closed == [True, True]

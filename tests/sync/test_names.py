@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.conversion.sync.names import DEFAULT, SourceName, checked, destination
+from converter.conversion.sync.names import DEFAULT, SourceName, check_template, destination
 from converter.errors import ConverterError, Invalid, Usage
 from converter.model.reference import Location
 
@@ -79,4 +79,4 @@ def test_what_is_no_name_is_refused(name: str, to: str, template: str, error: ty
 
 def test_a_field_that_there_is_not_is_refused() -> None:
     with pytest.raises(Usage, match=r"got the field \{x\}"):
-        checked("{x}")
+        check_template("{x}")

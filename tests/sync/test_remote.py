@@ -21,7 +21,7 @@ from converter.conversion.sync.worker import Raised, answered
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
-from converter.model.content import Compression, Derived, Layer, known
+from converter.model.content import Compression, Derived, Layer, known_bytes
 from converter.model.reference import Location
 from converter.plan import Copy, Make
 from converter.signing import Signing
@@ -285,7 +285,7 @@ def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[Convert
 def test_no_secret_is_in_a_task(options: Options) -> None:
     place = Location.parse("docker://registry.example/app")
     job = portable(Job(source=place, destinations=(place,), options=options))
-    blob = known(b"data", types.OCI_LAYER)
+    blob = known_bytes(b"data", types.OCI_LAYER)
 
     for leaf in (Copy(content=blob, media_type=types.OCI_LAYER), None):
         assignment = Assignment(job=job, root=blob.descriptor.digest, leaf=leaf)
@@ -319,7 +319,7 @@ JOB = Job(
 
 
 def layer(data: bytes = b"x", **more: Any) -> Copy:
-    content = known(data, types.OCI_LAYER)
+    content = known_bytes(data, types.OCI_LAYER)
     return Copy(content=content, media_type=types.OCI_LAYER, **more)
 
 
@@ -358,7 +358,7 @@ def test_keys_are_of_content_packing_and_target(change: dict[str, Any], same: bo
 def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, theirs: FakeRegistry) -> None:
     store, roots = many(1, base=1, own=0)
     serve(ours, store, roots)
-    blob = next(known(data, types.OCI_LAYER_GZIP) for data in store.blobs.values() if data.startswith(b"\x1f"))
+    blob = next(known_bytes(data, types.OCI_LAYER_GZIP) for data in store.blobs.values() if data.startswith(b"\x1f"))
     job = Job(
         source=Location.parse(f"docker://{ours.host}/team/app"),
         destinations=(Location.parse(f"docker://{theirs.host}/copy"),),

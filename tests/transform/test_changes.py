@@ -11,7 +11,7 @@ import converter
 from converter.errors import Usage
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.transform.changes import changed, check
+from converter.transform.changes import changed, check_instructions
 
 BEFORE = RunConfig(
     env=("PATH=/bin", "A=1"), cmd=("old",), working_dir="/srv", labels={"a": "b"}, exposed_ports=("80/tcp",)
@@ -78,7 +78,7 @@ def test_a_line_is_for_the_shell_of_the_image() -> None:
 )
 def test_a_wrong_instruction_is_refused(instruction: str, reason: str) -> None:
     with pytest.raises(Usage, match=reason):
-        check([instruction])
+        check_instructions([instruction])
 
 
 @pytest.mark.parametrize("target", ["oci:{}/oci", "docker-archive:{}/a.tar:app:1", "aci:{}/app.aci"])

@@ -40,7 +40,7 @@ def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = Tr
         body = {"schemaVersion": 2, "layers": [entry.to_json()]}
         entry = store.add(json.dumps(body).encode(), types.OCI_MANIFEST)
     attachment = Attachment(subject=ROOT.digest, descriptor=entry, tag=tag)
-    signatures = evidence.find([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    signatures = evidence.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
     assert all(one.covers == str(ROOT.digest) for one in signatures)
     return [(one.kind, one.location) for one in signatures]
 
@@ -99,7 +99,7 @@ def test_the_index_of_referrers_is_looked_into() -> None:
     manifest = store.add(json.dumps({"layers": [layer.to_json()]}).encode(), types.OCI_MANIFEST)
     index = store.add(json.dumps({"manifests": [manifest.to_json()] * 2}).encode(), types.OCI_INDEX)
     attachment = Attachment(subject=ROOT.digest, descriptor=index, tag=f"sha256-{HEX}")
-    signatures = evidence.find([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    signatures = evidence.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
     assert [one.kind for one in signatures] == ["notation", "notation"]
 
 
@@ -117,7 +117,7 @@ def test_a_flood_of_signatures_is_refused(data: bytes, times: int, limit: str) -
     entry = store.add(body, types.OCI_MANIFEST)
     twice = [Attachment(subject=ROOT.digest, descriptor=entry, tag=tag) for tag in "ab"]
     with pytest.raises(LimitExceeded, match=f"limit: {limit}"):
-        evidence.find(twice, MemorySource(store).fetch, MANIFEST, ROOT)
+        evidence.find_signatures(twice, MemorySource(store).fetch, MANIFEST, ROOT)
 
 
 def test_a_manifest_of_schema_1_has_few_signatures() -> None:
@@ -145,7 +145,7 @@ def test_what_is_broken_stands_in_nobodys_way(data: bytes, tag: str, listed: lis
     store = MemoryStore()
     broken = Attachment(subject=ROOT.digest, descriptor=store.add(data, types.OCI_MANIFEST), tag=tag)
     good = Attachment(subject=ROOT.digest, descriptor=store.add(SIMPLE, types.DIR_SIGNATURE))
-    found = evidence.find([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
+    found = evidence.find_signatures([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
     assert [one.kind for one in found] == [*listed, "simple-signing"]
     verdicts = check(found, subject(), trusted(ecdsa(), keyrings=[keyring(openpgp())], at=NOW + timedelta(minutes=5)))
     assert [one.ok for one in verdicts] == [False] * len(listed) + [True]

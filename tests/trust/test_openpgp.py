@@ -19,7 +19,7 @@ from converter.trust import signature as kinds
 from converter.trust.check import check_one
 from converter.trust.claim import ATOMIC, Claim
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.openpgp_message import armoured, is_detached, is_signed_message, subpackets, unpacked
+from converter.trust.openpgp_message import armoured, is_detached, is_signed_message, subpackets, unwrapped_message
 from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
 from tests.trust.making import NOW, claim, keyring, subject, trusted
@@ -187,7 +187,7 @@ def packed(body: bytes, kind: int) -> bytes:
 @pytest.mark.parametrize("kind", [0, 1, 2, 3])
 def test_a_message_may_be_packed(kind: int) -> None:
     plain = message(key())
-    assert unpacked(packed(plain, kind)) == plain
+    assert unwrapped_message(packed(plain, kind)) == plain
     assert is_signed_message(packed(plain, kind))
     assert openpgp.inline(packed(plain, kind), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
 
@@ -206,9 +206,9 @@ def new_form(body: bytes, parts: bool) -> bytes:
 @pytest.mark.parametrize("parts", [False, True])
 def test_the_length_of_a_packet_has_several_forms(parts: bool) -> None:
     plain = message(key())
-    assert unpacked(new_form(plain, parts)) == plain
+    assert unwrapped_message(new_form(plain, parts)) == plain
     with pytest.raises(Invalid):
-        unpacked(new_form(plain, parts)[:-1])
+        unwrapped_message(new_form(plain, parts)[:-1])
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_the_length_of_a_packet_has_several_forms(parts: bool) -> None:
 )
 def test_what_is_no_signed_message(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        unpacked(data)
+        unwrapped_message(data)
     # What exceeds a limit is listed, and refused with the limit's name when it is verified.
     assert is_signed_message(data) == (error is LimitExceeded)
 

@@ -71,7 +71,7 @@ def _below(path: str, place: str) -> str:
     return Path(path).absolute().name if below == "." else below
 
 
-def checked(template: str) -> str:
+def check_template(template: str) -> str:
     """The template itself; raises Usage for an unknown field."""
     for found in _FIELD.findall(template):
         if found not in FIELDS:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.conversion import Options
 from converter.conversion.sync import yaml_text
-from converter.conversion.sync.names import checked
+from converter.conversion.sync.names import check_template
 from converter.conversion.sync.semver import Range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
@@ -23,7 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.platform import ALL, Platform
 from converter.model.reference import ImageName, Location
 from converter.schema.compiled import validator
-from converter.schema.kinds import document as schema_document
+from converter.schema.kinds import schema_file as schema_document
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -144,7 +144,7 @@ class _Reading:
                 references=tuple(references),
                 takes=takes() if takes else None,
                 to=to,
-                rename=checked(said.get("rename", self.rename)),
+                rename=check_template(said.get("rename", self.rename)),
                 options=self._options(said),
             )
 

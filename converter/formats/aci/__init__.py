@@ -13,9 +13,9 @@ from converter.errors import Unsupported
 from converter.formats.aci import layering
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
-from converter.formats.aci.dependencies import own_layer, resolve
+from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.devices import with_dev_links
-from converter.formats.aci.manifest import parse
+from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import write
@@ -29,7 +29,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
 
-__all__ = ["AciFacts", "decode", "encode", "losses", "media_types", "name", "resolve", "whole"]
+__all__ = ["AciFacts", "decode", "encode", "losses", "media_types", "name", "resolve_dependencies", "whole"]
 
 name = "aci"
 whole = "an ACI"
@@ -40,10 +40,10 @@ def decode(root: Known, fetch: Fetch) -> Image:
     """Read the manifest; the archive is read up to it, and to its end only to find the owner of a file.
 
     The single layer is the root file system, without the image's dependencies and without its whitelist applied
-    (``resolve`` does both). Raises Invalid.
+    (``resolve_dependencies`` does both). Raises Invalid.
     """
     del fetch
-    manifest = parse(read_manifest(root))
+    manifest = parse_manifest(read_manifest(root))
     paths = paths_of_owners(manifest)
     image = to_image(manifest, read_owners(root, paths) if paths else {})
     return replace(image, layers=(own_layer(root),), original=Original(format=name, manifest=root))

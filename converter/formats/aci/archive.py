@@ -12,18 +12,18 @@ from converter.model.content import Known
 from converter.model.limits import in_force
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import MANIFEST, PREFIX, clean
+from converter.streams.tar.names import MANIFEST, PREFIX, clean_name
 from converter.streams.tar.scan import entries
 from converter.streams.verify import measured
 
 USTAR, USTAR_AT = b"ustar", 257
 
 
-def unpacked(root: Known) -> Iterator[Block]:
+def uncompressed_tar(root: Known) -> Iterator[Block]:
     """The tar of an ACI; raises Unsupported if its first bytes show a format that an ACI may not have."""
     return tar_of(root.blocks())
 
@@ -31,7 +31,7 @@ def unpacked(root: Known) -> Iterator[Block]:
 def tar_of(packed: Blocks) -> Iterator[Block]:
     """The same of the bytes of a file; what comes first is read at once."""
     head, whole = peek(packed, HEAD)
-    codec, blocks = plain(whole)
+    codec, blocks = decompress_any(whole)
     if codec == "zstd":
         raise Unsupported("an ACI cannot be compressed with zstd (gzip, bzip2, xz or none: aci.md, Image Archives)")
     if codec == "tar" and not head.startswith(USTAR, USTAR_AT):
@@ -56,7 +56,7 @@ def manifest_in(packed: Blocks) -> bytes:
 
 def image_id(root: Known) -> str:
     """The ``sha512-…`` of the uncompressed archive, which is read to its end."""
-    return measured(unpacked(root), "sha512").digest().dashed
+    return measured(uncompressed_tar(root), "sha512").digest().dashed
 
 
 def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -64,9 +64,9 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
 
     The whole archive is read.
     """
-    names = {clean(PREFIX + path.encode()): path for path in paths}
+    names = {clean_name(PREFIX + path.encode()): path for path in paths}
     found = {}
-    with closing(unpacked(root)) as blocks:
+    with closing(uncompressed_tar(root)) as blocks:
         for entry in entries(blocks):
             if entry.name in names:
                 found[names[entry.name]] = (entry.uid, entry.gid)
@@ -77,13 +77,13 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
     """The paths below the rootfs that have an entry, and hard links' targets, by path. Reads the whole archive."""
     own: set[bytes] = set()
     links: dict[bytes, bytes] = {}
-    with closing(unpacked(root)) as blocks:
+    with closing(uncompressed_tar(root)) as blocks:
         for entry in entries(blocks):
             if entry.name.startswith(PREFIX):
                 path = entry.name.removeprefix(PREFIX)
                 own.add(path)
                 if entry.type == fields.LINK:
-                    links[path] = clean(entry.linkname).removeprefix(PREFIX)
+                    links[path] = clean_name(entry.linkname).removeprefix(PREFIX)
     return frozenset(own), links
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from converter.errors import Invalid
 from converter.formats.aci import keys
 from converter.formats.aci.kept import KeptAnnotations, members
-from converter.formats.aci.manifest import Manifest, parse
+from converter.formats.aci.manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, Owners, to_image
 from converter.formats.container_config import unnamed
 from converter.model.frozen import frozen
@@ -31,7 +31,7 @@ def baseline_of(image: Image) -> Baseline | None:
     if not text:
         return None
     try:
-        manifest = parse(text.encode())
+        manifest = parse_manifest(text.encode())
     except Invalid:
         return None
     return Baseline(manifest=manifest, image=comparable(to_image(manifest, _owners(image.annotations))))

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
-from converter.formats.aci.manifest import Manifest, parse
+from converter.formats.aci.manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.content import GZIP, Derived, Known, Layer
@@ -31,12 +31,12 @@ Shelf = Sequence[tuple[Manifest, Known]]
 Paths = frozenset[bytes]
 
 
-def shelf(images: Iterable[Known]) -> Shelf:
+def read_candidates(images: Iterable[Known]) -> Shelf:
     """ACIs to choose from; each is read up to its manifest."""
-    return [(parse(read_manifest(known)), known) for known in images]
+    return [(parse_manifest(read_manifest(known)), known) for known in images]
 
 
-def fitting(shelf: Shelf, dependency: Dependency) -> Known | None:
+def best_candidate(shelf: Shelf, dependency: Dependency) -> Known | None:
     """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
     named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
     if dependency.image_id:
@@ -51,7 +51,7 @@ def _has_id(root: Known, beginning: str) -> bool:
     return image_id(root).startswith(beginning)
 
 
-def resolve(image: Image, finder: Finder) -> Image:
+def resolve_dependencies(image: Image, finder: Finder) -> Image:
     """An edit that adds a layer for each dependency of an ACI and applies its whitelists; other images stay unchanged.
 
     Raises NotFound naming a missing dependency, Invalid if one depends on itself or is not what was asked for. The
@@ -61,7 +61,7 @@ def resolve(image: Image, finder: Finder) -> Image:
     if facts is None or original is None or not (image.notes.depends_on or facts.path_whitelist):
         return image
     run = _Resolution(finder)
-    manifest = parse(facts.manifest.encode())
+    manifest = parse_manifest(facts.manifest.encode())
     layers = run.layers(original.manifest, manifest)
     image = _owned(image, manifest, run.roots)
     history = to_image(manifest, layers=len(layers)).history
@@ -179,7 +179,7 @@ class _Resolution:
                     with within(f"dependency {dependency.name}"):
                         below = self._found(dependency)
                         named = self._manifest(below)
-                        check(dependency, below, named)
+                        check_dependency(dependency, below, named)
                         self._enter(below, named, step.keep, dependency.image_id, len(found))
                 else:
                     found.append(own_layer(step.root, step.keep, step.image_id, found[step.start :]))
@@ -219,7 +219,7 @@ class _Resolution:
     def _manifest(self, root: Known) -> Manifest:
         digest = root.descriptor.digest
         if digest not in self._manifests:
-            self._manifests[digest] = parse(read_manifest(root))
+            self._manifests[digest] = parse_manifest(read_manifest(root))
         return self._manifests[digest]
 
 
@@ -233,8 +233,8 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
     paths: set[bytes] = set()
     held = Budget(in_force())
     for text in whitelist:
-        path = names.clean(text.encode())
-        names.check(path, held.limits)
+        path = names.clean_name(text.encode())
+        names.check_name_length(path, held.limits)
         while path not in paths:
             paths.add(path)
             held.add(len(path))
@@ -242,7 +242,7 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
     return frozenset(paths if keep is None else paths & keep)
 
 
-def check(dependency: Dependency, found: Known, manifest: Manifest) -> None:
+def check_dependency(dependency: Dependency, found: Known, manifest: Manifest) -> None:
     """Raise Invalid unless an image is the one that a dependency asks for; its ID, if given, is checked elsewhere.
 
     The ID is that of the unpacked image, as rkt stores it; the size is that of the file that was built.

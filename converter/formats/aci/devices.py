@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converter.model import media_types as types
-from converter.model.content import Layer, known
+from converter.model.content import Layer, known_bytes
 from converter.model.image import History, Image
 from converter.streams.tar import fields
 from converter.streams.tar.write import END, header
@@ -24,6 +24,6 @@ def with_dev_links(image: Image) -> Image:
     data = b"".join(
         header(name=name, type=fields.SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items()
     )
-    layer = Layer(content=known(data + END, types.OCI_LAYER))
+    layer = Layer(content=known_bytes(data + END, types.OCI_LAYER))
     step = History(comment="links below /dev for rkt")
     return replace(image, layers=(layer, *image.layers), history=(step, *image.history) if image.history else ())

@@ -32,7 +32,7 @@ class Manifest:
     path_whitelist: tuple[str, ...]
 
 
-def parse(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> Manifest:
     """Read a manifest; raises Invalid with what is wrong with it."""
     with within("manifest"):
         require(data, KIND)
@@ -44,14 +44,14 @@ def parse(data: bytes) -> Manifest:
         text=data.decode(),
         document=document,
         name=read["name"],
-        labels=pairs(read, "labels"),
+        labels=pairs_to_mapping(read, "labels"),
         app=read.get("app"),
-        annotations=pairs(read, "annotations"),
+        annotations=pairs_to_mapping(read, "annotations"),
         dependencies=tuple(
             Dependency(
                 name=row["imageName"],
                 image_id=row.get("imageID") or "",
-                labels=pairs(row, "labels"),
+                labels=pairs_to_mapping(row, "labels"),
                 size=row.get("size"),
             )
             for row in read.get("dependencies") or ()
@@ -96,11 +96,11 @@ def render(document: Mapping[str, Any]) -> bytes:
     return data
 
 
-def pairs(document: Mapping[str, Any], key: str) -> dict[str, str]:
+def pairs_to_mapping(document: Mapping[str, Any], key: str) -> dict[str, str]:
     """A list of name and value pairs as a mapping."""
     return {row.get("name") or "": row.get("value") or "" for row in document.get(key) or ()}
 
 
-def rows(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The reverse of ``pairs``: the list as it is written."""
+def mapping_to_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The reverse of ``pairs_to_mapping``: the list as it is written."""
     return [{"name": name, "value": value} for name, value in values.items()]

@@ -13,7 +13,7 @@ from converter.streams.blocks import closing
 from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
-from converter.streams.tar.names import parent, shown
+from converter.streams.tar.names import parent, quoted_name
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
@@ -46,7 +46,7 @@ class LayerPaths:
         Call it once, at the end: it releases this layer's names, which are what a large layer needs memory for.
         """
         there = {*self._winners.ordinals, *self._winners.directories}
-        there.update(path for path in split(below) if not self._hidden(path))
+        there.update(path for path in split_paths(below) if not self._hidden(path))
         there.discard(b"")
         self._winners = EffectiveEntries(self._held)
         in_force().require("names", sum(map(len, there)), "bytes of names")
@@ -70,12 +70,12 @@ class LayerPaths:
                 found.append(f"/{path.decode()}")
             except UnicodeDecodeError:
                 raise Unsupported(
-                    f"a pathWhitelist cannot hold {shown(path)}, which is not UTF-8: leave out --layered"
+                    f"a pathWhitelist cannot hold {quoted_name(path)}, which is not UTF-8: leave out --layered"
                 ) from None
         return found
 
 
-def watched(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[Block]:
+def record_paths(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[Block]:
     """Pass on a layer's archive, recording its paths and account files."""
     with closing(blocks) as source:
         for ordinal, entry in enumerate(entries(source)):
@@ -85,12 +85,12 @@ def watched(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[B
     yield END
 
 
-def joined(paths: Iterable[bytes]) -> str:
+def join_paths(paths: Iterable[bytes]) -> str:
     """Paths as one text; bytes that are not UTF-8 survive."""
     return SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in paths)
 
 
-def split(text: str) -> Iterator[bytes]:
+def split_paths(text: str) -> Iterator[bytes]:
     """The paths of a joined text."""
     start, end = 0, len(text)
     while start < end:

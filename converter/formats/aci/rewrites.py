@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import DigestMismatch
 from converter.formats.accounts import Accounts, note
 from converter.formats.aci.manifest import render
-from converter.formats.aci.paths import LayerPaths, joined, watched
+from converter.formats.aci.paths import LayerPaths, join_paths, record_paths
 from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
@@ -42,7 +42,7 @@ class UnpackAci:
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
         blocks: Blocks = inputs[0]()
         if self.image_id:
-            blocks = checked(blocks, self.image_id)
+            blocks = check_image_id(blocks, self.image_id)
 
         def learn(recipe: str) -> None:
             facts.recipe = recipe if self.recipe else facts.recipe
@@ -95,7 +95,7 @@ class PackAci:
         return self._grouped(packed, facts) if self.groupless else gathered(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
-        yield entry(MANIFEST, render(self.document), self.epoch)
+        yield file_entry(MANIFEST, render(self.document), self.epoch)
         yield from packed
 
     def _grouped(self, packed: Blocks, facts: LayerFacts) -> Iterator[Block]:
@@ -103,7 +103,7 @@ class PackAci:
         yield from accounts.heard(packed)
         note(accounts, facts)
         document = with_groups(self.document, self.groupless, facts)
-        yield entry(MANIFEST, render(document), self.epoch)
+        yield file_entry(MANIFEST, render(document), self.epoch)
         yield END
 
 
@@ -126,15 +126,15 @@ class PackLayer:
 
         def last() -> Iterator[Block]:
             there = paths.over(self.below.paths)
-            facts.paths, facts.root = joined(there), roots[-1]
+            facts.paths, facts.root = join_paths(there), roots[-1]
             note(accounts, facts, self.below)
             grouped = with_groups(self.document, self.groupless, facts)
             whitelist = paths.whitelist(there)
             there.clear()  # a large layer has many names; hold them only once
-            yield entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
+            yield file_entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
         def layer() -> Blocks:
-            return root_heard(watched(inputs[0](), paths, accounts), roots.append)
+            return report_root_header(record_paths(inputs[0](), paths, accounts), roots.append)
 
         return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
 
@@ -144,12 +144,12 @@ def root(epoch: int) -> bytes:
     return header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 
 
-def entry(name: bytes, data: bytes, epoch: int) -> bytes:
+def file_entry(name: bytes, data: bytes, epoch: int) -> bytes:
     """A regular file's entry, complete and reproducible."""
     return header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + pad(len(data))
 
 
-def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
+def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
     """Pass on the entries of a layer; call ``hear`` with the header of its root, as an ACI has it.
 
     An ACI must have an entry for its root; a layer need not, and then the root keeps the owner and times from below.
@@ -174,7 +174,7 @@ def root_heard(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]
     yield END
 
 
-def checked(blocks: Blocks, image_id: str) -> Iterator[Block]:
+def check_image_id(blocks: Blocks, image_id: str) -> Iterator[Block]:
     """Pass on the tar of an ACI; raises DigestMismatch at its end if its ID does not begin with ``image_id``."""
     meter = Meter("sha512")
     yield from hashed(blocks, meter)

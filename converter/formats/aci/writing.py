@@ -16,7 +16,7 @@ from converter.formats.aci import app as words
 from converter.formats.aci import keys, provenance
 from converter.formats.aci.baseline import Baseline, comparable
 from converter.formats.aci.kept import KeptAnnotations, text_map
-from converter.formats.aci.manifest import VERSION, Manifest, completed, rows
+from converter.formats.aci.manifest import VERSION, Manifest, completed, mapping_to_pairs
 from converter.formats.container_config import unnamed
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
@@ -77,7 +77,7 @@ class Draft:
         for key, values in (("labels", self.labels), ("annotations", self.annotations)):
             self.document.pop(key, None)
             if values:
-                self.document[key] = rows(dict(sorted(values.items())) if self.fresh else values)
+                self.document[key] = mapping_to_pairs(dict(sorted(values.items())) if self.fresh else values)
         if with_app:
             self.document["app"] = self.app
         return Written(document=self.document, losses=tuple(self.losses), groupless=self.groupless)

@@ -24,7 +24,7 @@ from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
 from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing, read_blocks
-from converter.streams.decompress import plain
+from converter.streams.decompress import decompress_any
 from converter.streams.tar.names import MANIFEST
 from converter.streams.tar.scan import entries
 
@@ -126,7 +126,7 @@ def _check(path: Path, app: AppName) -> None:
 
 def _manifest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        _, tar = plain(read_blocks(file))
+        _, tar = decompress_any(read_blocks(file))
         with closing(tar) as blocks:
             for entry in entries(blocks):
                 if entry.name == MANIFEST and entry.size <= in_force().document:

@@ -11,7 +11,7 @@ from converter.stores.discovery.templates import Discovered, read
 from converter.stores.registry.access import Access
 from converter.stores.registry.client import refusal
 from converter.stores.registry.download import download
-from converter.stores.registry.urls import plain
+from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, Wire
 from converter.stores.retry import RetryPolicy
 from converter.streams import Block
@@ -48,13 +48,13 @@ class Web:
                     continue
                 if found.endpoints:
                     return found
-                said.append(f"{plain(url)} has no ac-discovery tag that fits")
+                said.append(f"{display_url(url)} has no ac-discovery tag that fits")
         how = " over HTTPS (--tls-verify=false allows HTTP)" if self.access.tls_verify else ""
         raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(said)[:1000]}')
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        page = whole(self.blocks(url), self.access.limits.document, f"from {plain(url)}")
+        page = whole(self.blocks(url), self.access.limits.document, f"from {display_url(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:

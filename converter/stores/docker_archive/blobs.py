@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, Open, at_hand
+from converter.model.content import Blocks, Known, Open, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.limits import DEFAULT, Limits
@@ -41,7 +41,7 @@ class ArchiveBlobs:
     def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
         """Add bytes in memory, under their digest by that algorithm."""
         descriptor = Descriptor.of(data, media_type, algorithm)
-        self._held[descriptor.digest] = len(data), at_hand(data)
+        self._held[descriptor.digest] = len(data), blocks_of(data)
         return descriptor
 
     def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:

@@ -16,7 +16,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.model.members import member, or_empty, texts
 from converter.model.problems import STRICT, Problems
-from converter.stores.disk import shown
+from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
 
 NAME = "manifest.json"
@@ -50,7 +50,7 @@ def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT)
 
 def config_of(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
     """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
-    with within(shown(saved.config)):
+    with within(printable_path(saved.config)):
         claimed = claimed_digest(saved.config)
         algorithm = claimed.algorithm if claimed is not None else "sha256"
         descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG, algorithm)
@@ -66,7 +66,7 @@ def assemble(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
     unless its name claims a digest. Raises Invalid if the numbers of layers and diff_ids differ.
     """
     config = config_of(blobs, saved)
-    with within(shown(saved.config)):
+    with within(printable_path(saved.config)):
         diff_ids = _diff_ids(blobs.medium.read_document(saved.config), blobs.limits)
         if len(saved.layers) != len(diff_ids):
             raise Invalid(f"{len(saved.layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")

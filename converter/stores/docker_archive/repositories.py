@@ -16,7 +16,7 @@ from converter.model.document import dump, expect, load_object
 from converter.model.limits import Limits, in_force
 from converter.model.members import or_empty
 from converter.model.problems import STRICT, UNREADABLE, Problems
-from converter.stores.disk import shown
+from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
 from converter.stores.media import Medium
 
@@ -77,7 +77,7 @@ class Chains:
 
     def _require_next(self, layer: str, seen: set[str]) -> None:
         if not _ID.fullmatch(layer):
-            raise Invalid(f"invalid layer ID {shown(layer[:100])!r} (expected 64 lower-case hex digits)")
+            raise Invalid(f"invalid layer ID {printable_path(layer[:100])!r} (expected 64 lower-case hex digits)")
         if layer in seen:
             raise Invalid(f"layer {layer} is its own ancestor")
         self._limits.require("layers", len(seen) + 1, "layers")
@@ -131,11 +131,11 @@ def _document(medium: Medium, layer: str) -> bytes:
 def _stated(layer: str, document: dict[str, Any]) -> str:
     """The parent that a layer's description states; empty if none."""
     if document.get("id") not in (None, layer):
-        raise Invalid(f"the id {shown(str(document['id'])[:100])} is not that of its directory")
+        raise Invalid(f"the id {printable_path(str(document['id'])[:100])} is not that of its directory")
     return or_empty(document, "parent", str)
 
 
 def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for repository, tags in repositories.items():
-        for tag, top in expect(tags, dict, shown(repository)).items():
-            yield f"{repository}:{tag}", expect(top, str, shown(repository), shown(tag))
+        for tag, top in expect(tags, dict, printable_path(repository)).items():
+            yield f"{repository}:{tag}", expect(top, str, printable_path(repository), printable_path(tag))

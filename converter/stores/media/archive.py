@@ -13,7 +13,7 @@ from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
 from converter.model.reference import STDIN
-from converter.stores.disk import READ, disk, shown
+from converter.stores.disk import READ, disk, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
@@ -41,11 +41,11 @@ class TarMedium:
         ``source`` is the file if it is open already; the medium closes it. Raises NotFound, StorageFailed, and Invalid
         if it is not a tar.
         """
-        self.where = where(path)
+        self.where = display_name(path)
         self._limits = limits or in_force()
         file = open_bytes(path) if source is None else source
         with within(self.where):
-            self._fd = unpacked(file, limits)
+            self._fd = open_tar(file, limits)
         try:
             with within(self.where):
                 self._index()
@@ -130,12 +130,12 @@ class TarMedium:
         return b"".join(file_blocks(self._fd, span.offset, span.size))
 
 
-def where(path: Path) -> str:
+def display_name(path: Path) -> str:
     """The file's name, for people."""
-    return "standard input" if str(path) in STDIN else shown(path)
+    return "standard input" if str(path) in STDIN else printable_path(path)
 
 
-def unpacked(source: int, limits: Limits | None = None) -> int:
+def open_tar(source: int, limits: Limits | None = None) -> int:
     """A file descriptor of a tar: ``source`` itself if it is one, otherwise a spool, and ``source`` is closed.
 
     Raises Invalid if it is neither a tar nor a compressed one.
@@ -168,7 +168,7 @@ def open_bytes(path: Path) -> int:
             if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
                 return source
             if str(path) not in STDIN:
-                raise Invalid(f"{shown(path)} is not a regular file (standard input is -)")
+                raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
             target = spool.parked(_piped(source))
         except BaseException:
             os.close(source)

@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
 from converter.model.limits import Limits, in_force
-from converter.stores.disk import READ, disk, open_regular, regular_size, shown, walked
+from converter.stores.disk import READ, disk, open_regular, printable_path, regular_size, walked
 from converter.streams.blocks import file_blocks
 
 
@@ -19,7 +19,7 @@ class DirectoryMedium:
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         """Raises NotFound if the path does not exist, Invalid if it is not a directory."""
-        self.where = shown(path)
+        self.where = printable_path(path)
         self._path = path
         self._limits = limits or in_force()
         with disk(path, "read"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
-from converter.stores.disk import disk, shown, sync_directory, write_all
+from converter.stores.disk import disk, printable_path, sync_directory, write_all
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
 from converter.streams import spool
@@ -26,7 +26,7 @@ class OutFile:
     """
 
     def __init__(self, path: Path, overwriting: Overwriting = NOTHING) -> None:
-        self.shown = "standard output" if str(path) in STDOUT else shown(path)
+        self.shown = "standard output" if str(path) in STDOUT else printable_path(path)
         self._path = path
         self._overwriting = overwriting
         self._temporary: Temporary | None = None
@@ -87,7 +87,7 @@ class OutFile:
         try:
             os.link(temporary, place)
         except FileExistsError:
-            fact = f"{shown(place)} has come into being meanwhile: choose another name, or replace it with --overwrite"
+            fact = f"{printable_path(place)} has come into being meanwhile: choose another name, or add --overwrite"
             raise AlreadyExists(fact) from None
         except OSError as error:
             if error.errno not in _NO_LINKS:

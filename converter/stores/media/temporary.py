@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from converter.stores.disk import disk, existing_ancestor, renamable, shown
+from converter.stores.disk import disk, existing_ancestor, printable_path, renamable
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -93,7 +93,7 @@ class Staging:
     """A directory made next to its place, or ``inside`` it if it cannot be renamed to it, as with a mount point."""
 
     def __init__(self, path: Path) -> None:
-        self.shown = shown(path)
+        self.shown = printable_path(path)
         with disk(path, "write"):
             self.path = Path(os.path.realpath(path))
         self.inside = False

@@ -13,7 +13,7 @@ from converter.errors import Denied, Invalid
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.stores.registry.access import Credentials
-from converter.stores.registry.urls import followed, plain
+from converter.stores.registry.urls import display_url, redirect_target
 from converter.stores.registry.wire import Request
 
 SHORTEST_LIFE = 60.0
@@ -126,7 +126,7 @@ class Authorizer:
         return f"Bearer {token.value}"
 
     def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
-        realm = followed(self._url, challenge.parameters.get("realm", ""))
+        realm = redirect_target(self._url, challenge.parameters.get("realm", ""))
         wanted = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
         start = self._now()
@@ -183,10 +183,10 @@ def read_token(answer: bytes, start: float, realm: str) -> Token:
         document = load_object(answer)
     except Invalid:
         # The original error may quote the token.
-        raise Invalid(f"token server {plain(realm)}: the answer is not a JSON object") from None
+        raise Invalid(f"token server {display_url(realm)}: the answer is not a JSON object") from None
     value = document.get("token") or document.get("access_token")
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-        raise Invalid(f"token server {plain(realm)}: the answer has no token")
+        raise Invalid(f"token server {display_url(realm)}: the answer has no token")
     life = document.get("expires_in")
     seconds = float(life) if isinstance(life, (int, float)) and life > 0 else SHORTEST_LIFE
     # Not used to the last second: clocks differ, and requests take time.

@@ -18,7 +18,7 @@ from converter.stores.hosts import Hosts
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, challenges
-from converter.stores.registry.urls import followed, origin_of, plain
+from converter.stores.registry.urls import display_url, origin_of, redirect_target
 from converter.stores.registry.wire import Request, Wire, broken
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
 from converter.streams.blocks import whole
@@ -50,8 +50,8 @@ class Response:
         """
         location = self.headers.get("Location")
         if not location:
-            raise Unreachable(f"the answer of {plain(self.url)} has no Location header")
-        return followed(self.url, location)
+            raise Unreachable(f"the answer of {display_url(self.url)} has no Location header")
+        return redirect_target(self.url, location)
 
 
 class Client:
@@ -176,7 +176,7 @@ class Client:
 
         try:
             parts = response.stream(64 * KIB, decode_content=False)
-            data = whole(parts, self.access.limits.document, f"from {plain(url)}")
+            data = whole(parts, self.access.limits.document, f"from {display_url(url)}")
             response.release_conn()
         except LimitExceeded:
             response.close()
@@ -187,7 +187,7 @@ class Client:
 
     def _credentials(self) -> Credentials | None:
         if self._found is None:
-            self._found = (credentials.find(self.host, self.repository, self.access),)
+            self._found = (credentials.find_credentials(self.host, self.repository, self.access),)
         return self._found[0]
 
     def _renewed(self) -> Credentials | None:

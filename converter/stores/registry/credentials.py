@@ -26,7 +26,7 @@ _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 60
 
 
-def find(host: str, repository: str, access: Access) -> Credentials | None:
+def find_credentials(host: str, repository: str, access: Access) -> Credentials | None:
     """The credentials for ``host/repository``; None means anonymous.
 
     Given credentials win; then each auth file in order: its ``credHelpers``, its ``auths``, its ``credsStore``, each
@@ -72,7 +72,7 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
 
 
 def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
-    """The credentials of one auth file for the first key that it knows; raises like ``find``."""
+    """The credentials of one auth file for the first key that it knows; raises like ``find_credentials``."""
     helpers, auths = lenient(document, "credHelpers", dict), lenient(document, "auths", dict)
     for key in wanted:
         for name in _spellings(key):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from converter.model.limits import KIB
 from converter.stores.registry.client import Rejected
-from converter.stores.registry.urls import plain
+from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, broken
 from converter.stores.retry import Interrupted, RetryPolicy
 from converter.streams import Block
@@ -55,7 +55,7 @@ def download(client: Opens, url: str, size: int) -> Iterator[Block]:
                 if size < 0 or offset >= size or whole:
                     response.release_conn()
                     return
-            raise Interrupted(f"{plain(url)}: cut off after {offset} of {size} bytes")
+            raise Interrupted(f"{display_url(url)}: cut off after {offset} of {size} bytes")
         except Interrupted as error:
             failures += 1
             client.patience.retry(error, failures)
@@ -72,7 +72,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
     start = first_byte(response.status, response.headers, offset)
     skip = offset - start
     if skip < 0:
-        raise Interrupted(f"{plain(url)} continued at byte {start}: expected byte {offset}")
+        raise Interrupted(f"{display_url(url)} continued at byte {start}: expected byte {offset}")
     try:
         yield from skipped(response.stream(READ, decode_content=False), skip)
     except (HTTPError, OSError) as error:

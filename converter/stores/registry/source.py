@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Self
 
 from converter.errors import ConverterError, Invalid, NotFound
-from converter.model.content import Known, at_hand, foreign
+from converter.model.content import Known, blocks_of, foreign
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
@@ -75,12 +75,12 @@ class RegistrySource:
         says.
         """
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
-            return Known(descriptor, at_hand(descriptor.data))
+            return Known(descriptor, blocks_of(descriptor.data))
         held = self._documents.held(descriptor.digest)
         if held is None and descriptor.media_type in WANTED:
             held = self._documents.get(descriptor.digest)
         if held is not None:
-            return Known(descriptor.sized(len(held[1])), at_hand(held[1]))
+            return Known(descriptor.sized(len(held[1])), blocks_of(held[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
             if not self._client.access.download_foreign:
                 return foreign(descriptor, self._name.name)

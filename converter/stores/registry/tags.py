@@ -11,7 +11,7 @@ from converter.errors import Invalid, within
 from converter.model.document import load_object
 from converter.model.members import texts
 from converter.stores.registry.client import Client, Response
-from converter.stores.registry.urls import plain
+from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request
 
 PAGE = 1000
@@ -37,7 +37,7 @@ def repositories(client: Client) -> Iterator[str]:
 
 def _listed(client: Client, path: str, member: str) -> Iterator[str]:
     for page in pages(client, client.url(f"{path}?n={PAGE}")):
-        with within(plain(page.url)):
+        with within(display_url(page.url)):
             names = texts(load_object(page.body, client.access.limits), member)
         yield from names
 
@@ -56,7 +56,7 @@ def pages(client: Client, url: str, accept: str = "application/json") -> Iterato
         if link is None:
             return
         url = f"{url.partition('?')[0]}?{link.partition('?')[2]}"
-    raise Invalid(f"{plain(url)}: the pages of the list link to each other in a circle")
+    raise Invalid(f"{display_url(url)}: the pages of the list link to each other in a circle")
 
 
 def next_link(header: str) -> str | None:

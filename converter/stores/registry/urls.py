@@ -26,39 +26,39 @@ def origin_of(url: str) -> Origin:
     return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
 
 
-def plain(url: str) -> str:
+def display_url(url: str) -> str:
     """A URL for display, without its query and user, which may be secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"[:300]
 
 
-def followed(url: str, location: str) -> str:
+def redirect_target(url: str, location: str) -> str:
     """The URL that a host at ``url`` redirects to; raises Unsupported if it must not be followed.
 
     Refused are a downgrade from https to http, and link-local addresses (where clouds keep secrets) unless the host
     stays the same. A host that calls itself http is unaware of the TLS proxy in front of it: it is contacted as before.
     """
-    target = joined(url, location)
+    target = resolve_url(url, location)
     scheme, host, _ = origin_of(target)
     from_scheme, from_host, _ = origin_of(url)
     if from_scheme == "https" and scheme == "http" and host == from_host:
         here = urlsplit(url)
         return urlunsplit(urlsplit(target)._replace(scheme=here.scheme, netloc=here.netloc))
     if from_scheme == "https" and scheme == "http":
-        raise Unsupported(f"refused to follow {plain(url)} to {plain(target)}, from https to http")
+        raise Unsupported(f"refused to follow {display_url(url)} to {display_url(target)}, from https to http")
     if host != from_host:
         refuse_link_local(target)
     return target
 
 
-def joined(url: str, location: str) -> str:
+def resolve_url(url: str, location: str) -> str:
     """The absolute URL that a host at ``url`` means (RFC 3986, 5); raises Invalid if it is not an HTTP URL."""
     try:
         target = urljoin(url, location)
     except ValueError:
         raise Invalid(
-            f'{plain(url)} refers to an invalid URL "{location[:200]}": expected http://HOST/… or https://HOST/…'
+            f'{display_url(url)} refers to an invalid URL "{location[:200]}": expected http://HOST/… or https://HOST/…'
         ) from None
     origin_of(target)
     return target
@@ -76,7 +76,7 @@ def refuse_link_local(url: str) -> None:
         ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
         mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
         if (mapped or ip).is_link_local:
-            raise Unsupported(f"refused to contact {plain(url)}: {ip} is a link-local address")
+            raise Unsupported(f"refused to contact {display_url(url)}: {ip} is a link-local address")
 
 
 def bypasses(host: str, exceptions: str) -> bool:

@@ -15,7 +15,7 @@ from converter.stores.hosts import Hosts
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
 from converter.stores.registry.connections import bounded
-from converter.stores.registry.urls import Origin, bypasses, followed, origin_of, plain
+from converter.stores.registry.urls import Origin, bypasses, display_url, origin_of, redirect_target
 from converter.stores.retry import Interrupted
 from converter.version import __version__
 
@@ -52,7 +52,7 @@ class Request:
 
     def __str__(self) -> str:
         """For display."""
-        return f"{self.method} {plain(self.url)}"
+        return f"{self.method} {display_url(self.url)}"
 
 
 class Wire:
@@ -102,9 +102,9 @@ class Wire:
                 return response
             response.drain_conn()
             response.release_conn()
-            url = followed(url, location)
+            url = redirect_target(url, location)
         most = self.access.limits.redirects
-        raise LimitExceeded(f"more than {most} redirects, the last one to {plain(url)} (limit: redirects)")
+        raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
@@ -176,7 +176,9 @@ class Wire:
         most = self.access.limits.headers
         if size > most:
             response.close()
-            raise LimitExceeded(f"{plain(url)}: {size} bytes of headers: at most {most} are allowed (limit: headers)")
+            raise LimitExceeded(
+                f"{display_url(url)}: {size} bytes of headers: at most {most} are allowed (limit: headers)"
+            )
 
 
 def _may_follow(request: Request, status: int) -> bool:
@@ -195,8 +197,8 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
 
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
     if any(isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause) for cause in causes):
-        return LimitExceeded(f"{plain(url)}: a header is too long, or there are too many (limit: headers)")
-    host = urlsplit(plain(url)).netloc
+        return LimitExceeded(f"{display_url(url)}: a header is too long, or there are too many (limit: headers)")
+    host = urlsplit(display_url(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
         return Unreachable(f"{host} speaks plain HTTP; if you trust the network, add --tls-verify=false")
     if isinstance(error, http_errors.SSLError):
@@ -217,8 +219,8 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
-        return Interrupted(f"no answer from {plain(url)} in time (--timeout)", brief="no answer in time")
-    return Interrupted(f"the connection to {plain(url)} broke off: {reason(error)}", brief="connection lost")
+        return Interrupted(f"no answer from {display_url(url)} in time (--timeout)", brief="no answer in time")
+    return Interrupted(f"the connection to {display_url(url)} broke off: {reason(error)}", brief="connection lost")
 
 
 def reason(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from converter import system
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 ROOTLESS = b"user.rootlesscontainers"
 NO_CHANGE = 2**32 - 1
@@ -49,7 +49,7 @@ class Attributes(NamedTuple):
         uid, gid, found = entry.uid, entry.gid, entry.xattrs
         for owner in (uid, gid):
             if not 0 <= owner < NO_CHANGE:
-                raise Invalid(f"entry {shown(entry.name)}: owner {owner} is out of range (0 to {NO_CHANGE - 1})")
+                raise Invalid(f"entry {quoted_name(entry.name)}: owner {owner} is out of range (0 to {NO_CHANGE - 1})")
         mtime_ns = max(-MOST_NS, min(MOST_NS, entry.mtime_ns))
         kept = {key: value for key, value in found.items() if not key.startswith(HOSTS)} if found else None
         return cls(entry.mode, uid, gid, mtime_ns, kept or _NONE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from converter.errors import Invalid
 from converter.stores.rootfs.attributes import Attributes
-from converter.streams.tar.names import contained, shown
+from converter.streams.tar.names import contained, quoted_name
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_OPEN = 64
@@ -73,7 +73,7 @@ class OpenDirectories:
                 raise
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                raise Invalid(f"entry below {shown(here)}, which is not a directory") from None
+                raise Invalid(f"entry below {quoted_name(here)}, which is not a directory") from None
             raise
         os.mkdir(part, 0o700, dir_fd=at)
         made[here] = None

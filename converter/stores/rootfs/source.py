@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, known
+from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump
@@ -23,11 +23,11 @@ from converter.model.limits import Limits
 from converter.model.loss import Loss
 from converter.model.platform import Platform
 from converter.stores.catalogue import Catalogue, Offer
-from converter.stores.disk import shown
-from converter.stores.media.archive import open_bytes, unpacked, where
+from converter.stores.disk import printable_path
+from converter.stores.media.archive import display_name, open_bytes, open_tar
 from converter.stores.rootfs.walk import REASONS, DirectoryWalk
 from converter.streams.blocks import closing, file_blocks
-from converter.streams.tar.names import clean
+from converter.streams.tar.names import clean_name
 from converter.streams.tar.scan import entries
 from converter.streams.verify import Meter, hashed
 from converter.streams.whiteout import PREFIX
@@ -122,14 +122,14 @@ class RootfsSource:
             "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
             "history": [{"comment": COMMENT}],
         }
-        configuration = known(dump(config), types.OCI_CONFIG)
+        configuration = known_bytes(dump(config), types.OCI_CONFIG)
         manifest = {
             "schemaVersion": 2,
             "mediaType": types.OCI_MANIFEST,
             "config": configuration.descriptor.to_json(),
             "layers": [layer.to_json()],
         }
-        return configuration, known(dump(manifest), types.OCI_MANIFEST)
+        return configuration, known_bytes(dump(manifest), types.OCI_MANIFEST)
 
 
 class Tree:
@@ -138,7 +138,7 @@ class Tree:
     streams = True
 
     def __init__(self, path: Path) -> None:
-        self.where = shown(path)
+        self.where = printable_path(path)
         self._walk = DirectoryWalk(path)
         self._seal = b""
 
@@ -177,11 +177,11 @@ class TarTree(Tree):
     streams = False
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self.where = where(path)
+        self.where = display_name(path)
         self._limits = limits
         file = open_bytes(path)
         with within(self.where):
-            self._fd = unpacked(file, limits)
+            self._fd = open_tar(file, limits)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -195,8 +195,8 @@ class TarTree(Tree):
         """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
         with closing(blocks) as source:
             for entry in entries(source, self._limits):
-                if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean(entry.name).split(b"/")):
-                    name = shown(os.fsdecode(entry.name))
+                if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
+                    name = printable_path(os.fsdecode(entry.name))
                     raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
 
     def again(self) -> Iterator[bytes | memoryview]:

@@ -19,7 +19,7 @@ from converter.stores.rootfs.below import DIRECTORY, OpenDirectories
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean, contained, shown
+from converter.streams.tar.names import clean_name, contained, quoted_name
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import pieces, real_size
 
@@ -71,7 +71,7 @@ class Unpacked:
                 self._make(entry)
             except FileExistsError:
                 raise Invalid(
-                    f"entry {shown(entry.name)}: a file of that name exists already "
+                    f"entry {quoted_name(entry.name)}: a file of that name exists already "
                     f"(to this file system two names may be one)"
                 ) from None
             except OSError as error:
@@ -114,7 +114,7 @@ class Unpacked:
             self._make_link(directory, name, entry)
         elif kind == SYMLINK:
             if not entry.linkname:
-                raise Invalid(f"symbolic link {shown(path)} has an empty target")
+                raise Invalid(f"symbolic link {quoted_name(path)} has an empty target")
             os.symlink(entry.linkname, name, dir_fd=directory)
             self._setter.on_name(directory, name, Attributes.of(entry), link=True)
         elif kind == FIFO:
@@ -123,7 +123,7 @@ class Unpacked:
         elif kind in {CHAR, BLOCK}:
             self._make_device(directory, name, entry)
         else:
-            raise Unsupported(f"entry {shown(path)}: unsupported type {shown(kind)}")
+            raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(kind)}")
 
     def _make_directory(self, path: bytes, entry: Entry) -> None:
         if self._directories.get(path) is not None:
@@ -152,7 +152,7 @@ class Unpacked:
         size = real_size(entry)
         if size > self._limits.layer:
             raise LimitExceeded(
-                f"sparse file {shown(entry.name)}: {size} bytes: at most {self._limits.layer} (limit: layer)"
+                f"sparse file {quoted_name(entry.name)}: {size} bytes: at most {self._limits.layer} (limit: layer)"
             )
         for offset, piece in pieces(entry):
             os.lseek(fd, offset, os.SEEK_SET)
@@ -161,9 +161,9 @@ class Unpacked:
 
     def _make_link(self, directory: int, name: bytes, entry: Entry) -> None:
         """A hard link to an existing file; to a symbolic link itself, not to its target."""
-        target = contained(clean(entry.linkname))
+        target = contained(clean_name(entry.linkname))
         above, _, last = target.rpartition(b"/")
-        nothing = Invalid(f"hard link {shown(entry.name)}: no file {shown(target)} comes before it")
+        nothing = Invalid(f"hard link {quoted_name(entry.name)}: no file {quoted_name(target)} comes before it")
         if target in self._directories or not last:
             raise nothing
         try:
@@ -175,7 +175,7 @@ class Unpacked:
     def _make_device(self, directory: int, name: bytes, entry: Entry) -> None:
         attributes, (major, minor) = Attributes.of(entry), entry.device
         if not (0 <= major < 2**12 and 0 <= minor < 2**20):
-            raise Invalid(f"entry {shown(entry.name)}: device {major}:{minor} is out of range for Linux")
+            raise Invalid(f"entry {quoted_name(entry.name)}: device {major}:{minor} is out of range for Linux")
         if self._devices:
             kind = stat.S_IFCHR if entry.type == CHAR else stat.S_IFBLK
             try:

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypedDict
 
 from converter import system
 from converter.errors import Invalid, Unsupported
-from converter.stores.disk import READ, disk, shown
+from converter.stores.disk import READ, disk, printable_path
 from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, owner_of
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK
@@ -115,7 +115,7 @@ class _Tree:
         if kind == stat.S_IFSOCK:
             self._walk.left_out["sockets"] += 1
         elif b".wh." in path and whiteout(path):
-            raise Unsupported(f"{shown(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
+            raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
         elif kind == stat.S_IFDIR:
             fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
             self._waiting.append(_Directory(fd, path, []))
@@ -151,7 +151,7 @@ class _Tree:
             yield block
         after = os.fstat(fd)
         if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise Invalid(f"{shown(os.fsdecode(path))} changed while it was read")
+            raise Invalid(f"{printable_path(os.fsdecode(path))} changed while it was read")
         if padding := pad(before.st_size):
             yield padding
 

@@ -17,7 +17,7 @@ from converter.streams.blocks import closing, gathered
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding
-from converter.streams.tar.names import MANIFEST, ROOTFS, shown, spoken
+from converter.streams.tar.names import MANIFEST, ROOTFS, quoted_name, type_in_words
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.rename import prefixed, stripped
 from converter.streams.tar.scan import Scanner, entries
@@ -48,27 +48,27 @@ class AciEntries:
         """Check the next entry; its path, empty if it is the root itself, or one that is not allowed."""
         name, written = entry.name, entry.written
         if b".." in name.split(b"/"):
-            self._tell("aci/archive-name", written, f'the name {shown(written)} contains ".."')
+            self._tell("aci/archive-name", written, f'the name {quoted_name(written)} contains ".."')
             name = posixpath.normpath(name)
         absolute = written[:1] == b"/"
         if not absolute and name in {b"", b"."} and entry.type == DIR:
             return b""
         if absolute or name.partition(b"/")[0] not in {MANIFEST, ROOTFS} or name.startswith(MANIFEST + b"/"):
-            fact = f'the entry {shown(written)} is neither "manifest" nor "rootfs", nor in "rootfs"'
+            fact = f'the entry {quoted_name(written)} is neither "manifest" nor "rootfs", nor in "rootfs"'
             self._tell("aci/archive-top-level", written, fact)
             return b""
         if name in self.files:
-            self._tell("aci/archive-duplicate", name, f"the entry {shown(name)} occurs more than once")
+            self._tell("aci/archive-duplicate", name, f"the entry {quoted_name(name)} occurs more than once")
             return b""
         self.files[name] = entry.type != DIR
         if name == ROOTFS and entry.type != DIR:
-            self._tell("aci/archive-rootfs", name, f"rootfs is {spoken(entry.type)}, not a directory")
+            self._tell("aci/archive-rootfs", name, f"rootfs is {type_in_words(entry.type)}, not a directory")
         return name
 
     def has_document(self, entry: Entry) -> bool:
         """Whether the entry for the manifest can be read."""
         if entry.type != FILE or entry.sparse:
-            self._tell("aci/archive-manifest", MANIFEST, f"manifest is {spoken(entry.type)}, not a regular file")
+            self._tell("aci/archive-manifest", MANIFEST, f"manifest is {type_in_words(entry.type)}, not a regular file")
         elif entry.size > self._most:
             fact = f"the manifest has {entry.size} bytes: at most {self._most} are allowed (limit: document)"
             self._tell("image/limit", MANIFEST, fact)
@@ -80,7 +80,7 @@ class AciEntries:
         """Check that nothing is missing."""
         for name, rule in ((MANIFEST, "aci/archive-manifest"), (ROOTFS, "aci/archive-rootfs")):
             if name not in self.files:
-                self._tell(rule, None, f"no entry {shown(name)}")
+                self._tell(rule, None, f"no entry {quoted_name(name)}")
 
 
 def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None) -> Iterator[Block]:
@@ -163,7 +163,7 @@ def _hear_reserved(name: bytes, reserved: Hear | None) -> None:
     if ordinary:
         return
     if reserved is None:
-        raise Unsupported(f"ACI: a layer cannot hold a file named {shown(name)}: it would be read as a whiteout")
+        raise Unsupported(f"ACI: a layer cannot hold a file named {quoted_name(name)}: it would be read as a whiteout")
     reserved(name)
 
 
@@ -178,7 +178,9 @@ def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) ->
         raw = entry.raw
         header = recipe.headers.get(ordinal)
         if header is not None and moved + _inner(header, entry.type) != raw:
-            raise Invalid(f"recipe: header of entry {ordinal} does not match the layer's entry {shown(entry.name)}")
+            raise Invalid(
+                f"recipe: header of entry {ordinal} does not match the layer's entry {quoted_name(entry.name)}"
+            )
         yield _outer(raw, entry.type) if header is None else header
         yield from entry.body
         ordinal += 1

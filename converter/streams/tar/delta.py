@@ -17,7 +17,7 @@ from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, gathered
 from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.names import PREFIX, shown
+from converter.streams.tar.names import PREFIX, quoted_name
 from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"
@@ -179,7 +179,7 @@ def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
                 frame = cursor.take(length, "recipe")
                 yield restored(frame, b"".join(map(bytes, lend(offset, there))), size)
             else:
-                raise Invalid(f"recipe: unknown step {shown(step)}")
+                raise Invalid(f"recipe: unknown step {quoted_name(step)}")
         if any(len(block) for block in cursor.rest()):
             raise Invalid("recipe: data after its end")
 

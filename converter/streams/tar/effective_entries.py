@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar.budget import Budget
-from converter.streams.tar.names import parent, shown
+from converter.streams.tar.names import parent, quoted_name
 
 MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
@@ -65,7 +65,7 @@ class EffectiveEntries:
             self._spent += len(self.ordinals) + len(self.directories)
             if self._spent > MOST_SPENT:
                 raise LimitExceeded(
-                    f"layer: {shown(path)} and many more directories are replaced by files of the same layer"
+                    f"layer: {quoted_name(path)} and many more directories are replaced by files of the same layer"
                 )
             replaced += [self.ordinals.pop(name) for name in _below(self.ordinals, path)]
             for name in _below(self.directories, path):

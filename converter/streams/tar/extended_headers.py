@@ -8,7 +8,7 @@ from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Extra
 from converter.streams.tar.fields import SIZE, padding, text
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"L": "long name", b"K": "long link name"}
 """The names of these records for messages, by typeflag; ``X`` is Solaris's ``x``."""
@@ -42,7 +42,7 @@ class ExtendedHeaders:
         if flag == b"g":
             if self._names:
                 raise Invalid(f"{what} at byte {offset} is between an entry and its own records: it must precede them")
-            self._read_global(pax.parse(data, self._limits))
+            self._read_global(pax.parse_records(data, self._limits))
             self._globals_raw += raw
             if len(self._globals_raw) > self._limits.pax_record + SIZE:
                 raise LimitExceeded(
@@ -58,12 +58,12 @@ class ExtendedHeaders:
             raise Invalid(f"{what} at byte {offset} is empty")
         self._own_raw += raw
         if kind == b"x":
-            self._local = pax.parse(data, self._limits)
+            self._local = pax.parse_records(data, self._limits)
 
     def _read_global(self, records: dict[bytes, bytes]) -> None:
         for key in records:
             if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
-                raise Invalid(f"global PAX header: {shown(key)} may only be set for a single file")
+                raise Invalid(f"global PAX header: {quoted_name(key)} may only be set for a single file")
         self._global = {key: value for key, value in {**self._global, **records}.items() if value}
         size = sum(len(key) + len(value) for key, value in self._global.items())
         # As they apply to every entry, a few bytes of archive could have gigabytes of records.
@@ -73,7 +73,7 @@ class ExtendedHeaders:
         """The name and payload size of the entry with the main header ``head``, and its other blocks and records."""
         merged = self._global
         if self._local:
-            pax.check(self._local, head[156:157])
+            pax.check_records(self._local, head[156:157])
             merged = {key: value for key, value in {**merged, **self._local}.items() if value}
         path = merged.get(b"GNU.sparse.name", merged.get(b"path"))
         if b"size" in merged:
@@ -98,7 +98,8 @@ class ExtendedHeaders:
         """Readers differ in which of two names wins, so an entry that has both must say the same twice."""
         if gnu is not None and path is not None and gnu != path:
             raise Invalid(
-                f"an entry has two names: {shown(gnu)} in its GNU {flag} record, {shown(path)} in its PAX records"
+                f"an entry has two names: {quoted_name(gnu)} in its GNU {flag} record, "
+                f"{quoted_name(path)} in its PAX records"
             )
         return path if gnu is None else gnu
 

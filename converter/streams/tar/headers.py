@@ -56,14 +56,14 @@ class HeaderRecord:
 
     def revalue(self, key: bytes, change: Change) -> tuple[bytes, bytes] | None:
         """Apply ``change`` to the value of a PAX ``key``; returns the old and new value, or None if there is none."""
-        found = pax.pairs(self.data)
+        found = pax.record_pairs(self.data)
         changed = None
         for place, (name, value) in enumerate(found):
             if name == key and value:
                 changed = value, change(value)
                 found[place] = key, changed[1]
         if changed is not None:
-            self.store(pax.joined(found))
+            self.store(pax.join_records(found))
         return changed
 
 
@@ -99,9 +99,11 @@ class Headers:
         if record is None:
             self.records.append(_record(extended_header(text(self.head[:100]), records)))
             return
-        kept = [(key, value) for key, value in pax.pairs(record.data) if records.get(key, value) == value]
+        kept = [(key, value) for key, value in pax.record_pairs(record.data) if records.get(key, value) == value]
         had = {key for key, _ in kept}
-        record.store(pax.joined([*kept, *sorted((key, value) for key, value in records.items() if key not in had)]))
+        record.store(
+            pax.join_records([*kept, *sorted((key, value) for key, value in records.items() if key not in had)])
+        )
 
     def change_name(self, change: Change) -> None:
         """Apply ``change`` to the entry's name wherever it occurs."""

@@ -15,7 +15,7 @@ from converter.errors import Invalid
 from converter.streams import Block, Blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.budget import Budget
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 from converter.streams.tar.rename import relinked, renamed
 
 
@@ -141,7 +141,8 @@ class Links:
                         yield self._write(link.raw)
                     else:
                         raise Invalid(
-                            f"hard link {shown(link.name)}: no file {shown(target)} in layer[{layer}] or below"
+                            f"hard link {quoted_name(link.name)}: "
+                            f"no file {quoted_name(target)} in layer[{layer}] or below"
                         )
 
     def _note_late(self, path: bytes, layer: int) -> None:

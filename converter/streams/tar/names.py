@@ -13,7 +13,7 @@ PREFIX = ROOTFS + b"/"
 """What the names of an ACI's files begin with, and those of a layer's do not."""
 
 
-def clean(name: bytes) -> bytes:
+def clean_name(name: bytes) -> bytes:
     """``name`` without leading ``/`` or ``./``, empty parts, ``.`` parts and trailing ``/``; the root is ``b""``.
 
     ``..`` is kept: whoever interprets the name calls :func:`contained` first.
@@ -24,7 +24,7 @@ def clean(name: bytes) -> bytes:
 def contained(name: bytes) -> bytes:
     """The clean ``name`` itself; raises Invalid if a part of it is ``..``, which may lead out of the root."""
     if b".." in name and b".." in name.split(b"/"):
-        raise Invalid(f'invalid name {shown(name)}: ".." is not allowed')
+        raise Invalid(f'invalid name {quoted_name(name)}: ".." is not allowed')
     return name
 
 
@@ -33,16 +33,16 @@ def parent(name: bytes) -> bytes:
     return name.rpartition(b"/")[0]
 
 
-def check(name: bytes, limits: Limits) -> None:
+def check_name_length(name: bytes, limits: Limits) -> None:
     """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
     if len(name) > limits.path:
         raise LimitExceeded(
-            f"name {shown(name)} has {len(name)} bytes: at most {limits.path} are allowed (limit: path)"
+            f"name {quoted_name(name)} has {len(name)} bytes: at most {limits.path} are allowed (limit: path)"
         )
     depth = name.count(b"/") + 1
     if depth > limits.path_depth:
         raise LimitExceeded(
-            f"name {shown(name)} has {depth} parts: at most {limits.path_depth} are allowed (limit: path_depth)"
+            f"name {quoted_name(name)} has {depth} parts: at most {limits.path_depth} are allowed (limit: path_depth)"
         )
 
 
@@ -50,12 +50,12 @@ _TYPES = ("a file", "a hard link", "a symlink", "a character device", "a block d
 """Indexed by typeflag."""
 
 
-def spoken(kind: bytes) -> str:
+def type_in_words(kind: bytes) -> str:
     """The type of an entry in words, for messages; by its letter if it is not a file."""
-    return _TYPES[int(kind)] if kind in FILES else f"the type {shown(kind)}"
+    return _TYPES[int(kind)] if kind in FILES else f"the type {quoted_name(kind)}"
 
 
-def shown(name: bytes, most: int = 120) -> str:
+def quoted_name(name: bytes, most: int = 120) -> str:
     """``name`` in quotes for a message: control and other unprintable characters escaped, cut after ``most`` bytes."""
     text = printable(name[:most].decode("utf-8", "backslashreplace"))
     return f'"{text}"' if len(name) <= most else f'"{text}"...'

@@ -31,7 +31,7 @@ class Node(NamedTuple):
 _NUMBERS = b"%x %x %x %x %x %x %x %x"
 
 
-def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
+def encode_node(entry: Entry, size: int, sha256: bytes) -> bytes:
     """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
     linkname = entry.linkname
     numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device, len(linkname))
@@ -40,7 +40,7 @@ def packed(entry: Entry, size: int, sha256: bytes) -> bytes:
     return b"".join((entry.type, _NUMBERS % numbers, lengths, b"\n", sha256, linkname, *xattrs))
 
 
-def unpacked(record: bytes) -> Node:
+def decode_node(record: bytes) -> Node:
     """The file that the record describes."""
     kind = record[:1]
     head, _, rest = record[1:].partition(b"\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 XATTR = b"SCHILY.xattr."
 _NAMES = frozenset({b"path", b"linkpath", b"uname", b"gname", b"GNU.sparse.name"})
@@ -18,7 +18,7 @@ _FORMATS = {(b"", b""): True, (b"0", b"0"): True, (b"0", b"1"): True, (b"1", b"0
 """The versions of sparse files, with whether the map is among the records; those before 0.1 may state none."""
 
 
-def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
+def record_pairs(data: bytes) -> list[tuple[bytes, bytes]]:
     """The records of ``data`` in order, including repeated keys; raises Invalid for a malformed record."""
     found = []
     position, size = 0, len(data)
@@ -27,13 +27,15 @@ def pairs(data: bytes) -> list[tuple[bytes, bytes]]:
         space = find(b" ", position, position + 20)
         digits = data[position:space]
         if space < 0 or not digits.isdigit():
-            raise Invalid(f"invalid PAX record {shown(data[position : position + 20])}: expected a length and a space")
+            raise Invalid(
+                f"invalid PAX record {quoted_name(data[position : position + 20])}: expected a length and a space"
+            )
         end = position + int(digits)
         if not space + 1 < end <= size or data[end - 1] != 0x0A:
             raise Invalid(f"invalid PAX record: no line feed at its length of {int(digits)} bytes")
         equals = find(b"=", space + 1, end)
         if equals <= space + 1:
-            raise Invalid(f"invalid PAX record {shown(data[space + 1 : end - 1])}: expected KEY=VALUE")
+            raise Invalid(f"invalid PAX record {quoted_name(data[space + 1 : end - 1])}: expected KEY=VALUE")
         found.append((data[space + 1 : equals], data[equals + 1 : end - 1]))
         position = end
     if b"\0" in data:
@@ -45,17 +47,17 @@ def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
     """Allow NUL only in values, and not in those that are names, which some readers would cut there."""
     for key, value in found:
         if b"\0" in key:
-            raise Invalid(f"PAX record: the key {shown(key)} contains NUL")
+            raise Invalid(f"PAX record: the key {quoted_name(key)} contains NUL")
         if key in _NAMES and b"\0" in value:
-            raise Invalid(f"PAX record {shown(key)}: the name {shown(value)} contains NUL")
+            raise Invalid(f"PAX record {quoted_name(key)}: the name {quoted_name(value)} contains NUL")
 
 
-def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
+def parse_records(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     """The records of ``data``; the last of a key wins, and an empty value means "as if the key were not there".
 
     The repeated ``GNU.sparse.offset`` and ``.numbytes`` of sparse format 0.0 become the ``GNU.sparse.map`` of 0.1.
     """
-    found = pairs(data)
+    found = record_pairs(data)
     records = dict(found)
     if len(data) > limits.xattr:
         _check_attributes(found, limits)
@@ -64,7 +66,7 @@ def parse(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     return records
 
 
-def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
+def check_records(records: Mapping[bytes, bytes], kind: bytes) -> None:
     """Raise Invalid for the records of an entry of type ``kind`` that readers understand in different ways.
 
     To some an empty name is that of the archive's root, to others no name. Where the records of a sparse file are not
@@ -72,7 +74,7 @@ def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
     """
     for key in (b"path", b"linkpath", b"GNU.sparse.name"):
         if records.get(key) == b"":
-            raise Invalid(f"PAX record {shown(key)}: the name is empty")
+            raise Invalid(f"PAX record {quoted_name(key)}: the name is empty")
     if not any(key.startswith(_SPARSE) for key in records):
         return
     version = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
@@ -88,19 +90,19 @@ def check(records: Mapping[bytes, bytes], kind: bytes) -> None:
         raise Invalid("sparse file: the entry with its PAX records is not a regular file")
     sizes = {records[key] for key in (b"GNU.sparse.size", b"GNU.sparse.realsize") if records.get(key)}
     if len(sizes) > 1:
-        raise Invalid(f"sparse file: its PAX records state two sizes, {' and '.join(map(shown, sorted(sizes)))}")
+        raise Invalid(f"sparse file: its PAX records state two sizes, {' and '.join(map(quoted_name, sorted(sizes)))}")
 
 
 def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
     for key, value in found:
         if len(value) > limits.xattr and key.startswith(XATTR):
             raise LimitExceeded(
-                f"extended attribute {shown(key)} has {len(value)} bytes: "
+                f"extended attribute {quoted_name(key)} has {len(value)} bytes: "
                 f"at most {limits.xattr} are allowed (limit: xattr)"
             )
 
 
-def record(key: bytes, value: bytes) -> bytes:
+def format_record(key: bytes, value: bytes) -> bytes:
     """One record; its length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
@@ -108,9 +110,9 @@ def record(key: bytes, value: bytes) -> bytes:
     return b"%d %b=%b\n" % (length, key, value)
 
 
-def joined(records: Iterable[tuple[bytes, bytes]]) -> bytes:
+def join_records(records: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The payload of a PAX header with ``records``, in that order."""
-    return b"".join(record(key, value) for key, value in records)
+    return b"".join(format_record(key, value) for key, value in records)
 
 
 def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
@@ -118,7 +120,7 @@ def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
     value = records[key]
     digits = value.removeprefix(b"-")
     if not digits.isdigit() or len(digits) > 20:
-        raise Invalid(f"PAX record {shown(key)}: invalid number {shown(value)}: expected decimal digits")
+        raise Invalid(f"PAX record {quoted_name(key)}: invalid number {quoted_name(value)}: expected decimal digits")
     return int(value)
 
 
@@ -126,7 +128,9 @@ def nanoseconds(value: bytes, key: bytes) -> int:
     """A PAX time (decimal seconds since 1970, with any fraction) in nanoseconds, rounded down; raises Invalid."""
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
     if not (whole + fraction).isdigit() or len(value) > 64:
-        raise Invalid(f"PAX record {shown(key)}: invalid time {shown(value)}: expected seconds as a decimal number")
+        raise Invalid(
+            f"PAX record {quoted_name(key)}: invalid time {quoted_name(value)}: expected seconds as a decimal number"
+        )
     exact = int(whole or b"0") * 10**9 + int(fraction[:9].ljust(9, b"0"))
     if not value.startswith(b"-"):
         return exact

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from converter.errors import Invalid
 from converter.streams.tar.fields import LINK, SIZE
 from converter.streams.tar.headers import Change, Headers
-from converter.streams.tar.names import PREFIX, clean, shown
+from converter.streams.tar.names import PREFIX, clean_name, quoted_name
 
 
 def renamed(raw: bytes, name: bytes) -> bytes:
@@ -91,9 +91,9 @@ def _above(prefix: bytes, name: bytes) -> bytes:
     for start in (b"", b"./"):
         if name.startswith(start + prefix):
             return start + name[len(start + prefix) :].lstrip(b"/") or b"./"
-    plain = clean(name) + b"/"
+    plain = clean_name(name) + b"/"
     if not plain.startswith(prefix):
-        raise Invalid(f"name {shown(name)} is not below {shown(prefix)}")
+        raise Invalid(f"name {quoted_name(name)} is not below {quoted_name(prefix)}")
     if plain == prefix:
         return b"./"
     return plain[len(prefix) :] if name.endswith(b"/") else plain[len(prefix) : -1]

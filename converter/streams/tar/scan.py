@@ -34,7 +34,7 @@ from converter.streams.tar.fields import (
     text,
     verify,
 )
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
@@ -125,13 +125,13 @@ class Scanner:
                 if name[:2] == b"./":
                     name = name[2:]
                 if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
-                    name = names.clean(name)
+                    name = names.clean_name(name)
                 if len(name) > short:
-                    names.check(name, limits)
+                    names.check_name_length(name, limits)
                 if flag in _HEADER_ONLY:
                     size = 0
                 elif size < 0:
-                    raise Invalid(f"entry {shown(name)} has the negative size {size}")
+                    raise Invalid(f"entry {quoted_name(name)} has the negative size {size}")
                 left -= 1
                 room -= len(name)
                 if left < 0 or room < 0:

@@ -10,7 +10,7 @@ from converter.streams import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import SIZE, number
-from converter.streams.tar.names import shown
+from converter.streams.tar.names import quoted_name
 
 Region = tuple[int, int]
 """Offset and length of a piece of data; everything else is a hole."""
@@ -40,7 +40,7 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
     regions = _checked(entry, _map(entry, data), size, data)
     if size - data.left > most:
         raise LimitExceeded(
-            f"sparse file {shown(entry.name)} has {size - data.left} bytes of holes: at most {most} are allowed "
+            f"sparse file {quoted_name(entry.name)} has {size - data.left} bytes of holes: at most {most} are allowed "
             "(limit: holes)"
         )
     position = 0
@@ -110,7 +110,7 @@ def _lines(data: _Taker) -> list[bytes]:
     blocks = [data.block()]
     count = blocks[0].partition(b"\n")[0]
     if not count.isdigit() or len(count) > 20:
-        raise Invalid(f"sparse map: invalid count {shown(count)}: expected a decimal number")
+        raise Invalid(f"sparse map: invalid count {quoted_name(count)}: expected a decimal number")
     missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
     most = in_force().pax_record
     while missing > 0:
@@ -133,13 +133,13 @@ def _checked(entry: Entry, regions: list[Region], size: int, data: _Taker) -> li
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
             raise Invalid(
-                f"sparse file {shown(entry.name)}: data from {offset} to {offset + length} "
+                f"sparse file {quoted_name(entry.name)}: data from {offset} to {offset + length} "
                 f"is not between {end} and {size}"
             )
         end = offset + length
     total = sum(length for _, length in regions)
     if total != data.left:
-        raise Invalid(f"sparse file {shown(entry.name)} has {data.left} bytes of data: its map says {total}")
+        raise Invalid(f"sparse file {quoted_name(entry.name)} has {data.left} bytes of data: its map says {total}")
     return regions
 
 

@@ -17,8 +17,8 @@ from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
 from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, framed
-from converter.streams.tar.names import clean, contained, shown
-from converter.streams.tar.node import packed
+from converter.streams.tar.names import clean_name, contained, quoted_name
+from converter.streams.tar.node import encode_node
 from converter.streams.tar.records import Records
 from converter.streams.tar.scan import entries
 from converter.streams.tar.sparse import content, real_size
@@ -125,14 +125,14 @@ class _State:
             path = contained(entry.name)
             if entry.type not in FILES:
                 if entry.type not in {b"V", b"N"}:
-                    raise Unsupported(f"entry {shown(path)}: unsupported type {shown(entry.type)}")
+                    raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(entry.type)}")
             elif b".wh." in path and (mark := whiteout(path)):
                 if isinstance(mark, Removes):
                     whited.add(mark.path)
                 elif isinstance(mark, Empties):
                     whited.add(mark.directory + b"/")
             elif entry.type == LINK:
-                target = contained(clean(entry.linkname))
+                target = contained(clean_name(entry.linkname))
                 inode = self._file(target)
                 if inode is None:
                     inode = _Inode()
@@ -179,7 +179,7 @@ class _State:
             return Row(path, self._records[place] if place >= 0 else b"")
         inode = found.inode.end()
         if inode.place < 0:
-            raise Invalid(f"hard link {shown(path)}: its target does not exist")
+            raise Invalid(f"hard link {quoted_name(path)}: its target does not exist")
         if inode.count == 1:
             return Row(path, self._records[inode.place])
         if inode.told < 0:
@@ -214,7 +214,7 @@ class _State:
             digest = hasher.digest()
         if entry.pax:
             self._held.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
-        return self._records.add(packed(entry, size, digest))
+        return self._records.add(encode_node(entry, size, digest))
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         directory, name = self._parent(path)

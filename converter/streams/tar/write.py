@@ -86,7 +86,7 @@ def header(
 
 def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
     """The PAX header for the entry ``name``, which it precedes, with ``records`` sorted by key."""
-    data = pax.joined(sorted(records.items()))
+    data = pax.join_records(sorted(records.items()))
     title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
     return header(name=title[:100], size=len(data), type=b"x") + data + pad(len(data))
 

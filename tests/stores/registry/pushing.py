@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import known
+from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Sink, Source
@@ -61,7 +61,7 @@ def push(registry: FakeRegistry, layers: list[bytes], name: str = "app:1", optio
 def put(sink: Sink, blob: bytes, media_type: str) -> Descriptor:
     descriptor = Descriptor.of(blob, media_type)
     if not sink.has(descriptor):
-        assert sink.put(known(blob, media_type).blocks(), media_type, descriptor) == descriptor
+        assert sink.put(known_bytes(blob, media_type).blocks(), media_type, descriptor) == descriptor
     return descriptor
 
 

@@ -10,7 +10,7 @@ import pytest
 from converter.errors import Denied, Invalid, NotFound
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Access, Credentials, access_of, auth_files
-from converter.stores.registry.credentials import find
+from converter.stores.registry.credentials import find_credentials
 
 HUB = "https://index.docker.io/v1/"
 
@@ -49,7 +49,7 @@ def look(tmp_path: Path, path: str, *documents: dict[str, Any] | str, name: str 
         file.write_text(document if isinstance(document, str) else json.dumps(document))
         files.append(file)
     host, _, repository = name.partition("/")
-    return find(host, repository, Access(auth_files=(tmp_path / "missing.json", *files), helper_path=path))
+    return find_credentials(host, repository, Access(auth_files=(tmp_path / "missing.json", *files), helper_path=path))
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ def test_credentials_cannot_be_read(
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        find("reg.test", "a", access_of(StoreOptions(authfile=tmp_path / "missing")))
+        find_credentials("reg.test", "a", access_of(StoreOptions(authfile=tmp_path / "missing")))
 
 
 def test_given_credentials_win() -> None:
-    assert find("reg.test", "a", access_of(StoreOptions(credentials=("u", "p")))) == user("u")
+    assert find_credentials("reg.test", "a", access_of(StoreOptions(credentials=("u", "p")))) == user("u")
 
 
 def test_the_anonymous_look_for_none(tmp_path: Path) -> None:
     options = StoreOptions(anonymous=True, authfile=tmp_path / "missing")
-    assert find("reg.test", "a", access_of(options)) is None
+    assert find_credentials("reg.test", "a", access_of(options)) is None
 
 
 @pytest.mark.parametrize(

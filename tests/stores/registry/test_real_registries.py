@@ -16,7 +16,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.registry import tags
 from converter.stores.registry.auth import Challenge, best
-from converter.stores.registry.urls import followed
+from converter.stores.registry.urls import redirect_target
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
 
@@ -147,9 +147,9 @@ def test_a_host_that_will_not_begin_in_the_middle_begins_anew(registry: FakeRegi
 def test_where_an_upload_goes_on(location: str, where: str | None) -> None:
     if where is None:
         with pytest.raises(Unsupported, match="from https to http"):
-            followed("https://host:8443/v2/a/blobs/uploads/", location)
+            redirect_target("https://host:8443/v2/a/blobs/uploads/", location)
     else:
-        assert followed("https://host:8443/v2/a/blobs/uploads/", location) == where
+        assert redirect_target("https://host:8443/v2/a/blobs/uploads/", location) == where
 
 
 @pytest.mark.parametrize(

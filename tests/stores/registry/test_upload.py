@@ -8,7 +8,7 @@ import pytest
 
 from converter.errors import CalledOff, ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.model import media_types as types
-from converter.model.content import Blocks, known
+from converter.model.content import Blocks, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.ports import Sink
 from converter.stores import hosts
@@ -236,7 +236,7 @@ def test_more_than_memory_holds_goes_through_a_file(registry: FakeRegistry, monk
 def test_wrong_bytes_leave_nothing(
     registry: FakeRegistry, blob: bytes, error: type[Exception], options: StoreOptions
 ) -> None:
-    lying = replace(known(LAYER, types.OCI_LAYER), raw=lambda: in_pieces(blob, 70_000))
+    lying = replace(known_bytes(LAYER, types.OCI_LAYER), raw=lambda: in_pieces(blob, 70_000))
     with pytest.raises(error):
         put(registry, lying.blocks(), options)
     assert not registry["app"].blobs

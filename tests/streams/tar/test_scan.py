@@ -14,7 +14,7 @@ from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor, FileCursor
 from converter.streams.tar.entry import Entry, copied
 from converter.streams.tar.fields import DIR, FILE, ZERO, sealed
-from converter.streams.tar.names import clean
+from converter.streams.tar.names import clean_name
 from converter.streams.tar.scan import Scanner, entries
 from converter.streams.tar.write import END, header, pad
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
@@ -31,7 +31,7 @@ def ours(data: bytes, where: list[int]) -> list[Row]:
             entry.uid,
             entry.gid,
             entry.mtime_ns // 10**9,
-            clean(entry.linkname),
+            clean_name(entry.linkname),
             b"".join(entry.payload),
         )
         for entry in entries(pieces(data, where))
@@ -45,13 +45,13 @@ def stdlib(data: bytes) -> list[Row]:
             stream = tar.extractfile(info) if info.isreg() else None
             rows.append(
                 (
-                    clean(os_bytes(info.name)),
+                    clean_name(os_bytes(info.name)),
                     info.type.replace(b"\0", b"0"),
                     info.mode,
                     info.uid,
                     info.gid,
                     int(info.mtime // 1),
-                    clean(os_bytes(info.linkname)) if info.islnk() or info.issym() else b"",
+                    clean_name(os_bytes(info.linkname)) if info.islnk() or info.issym() else b"",
                     stream.read() if stream else b"",
                 )
             )
@@ -315,7 +315,7 @@ def test_limits_are_named(data: bytes, limits: Limits, name: str) -> None:
 
 
 def test_global_records_in_force_are_bounded() -> None:
-    many = b"".join(before(b"g", pax.record(b"key%d" % number, b"v" * 500)) + PLAIN for number in range(9))
+    many = b"".join(before(b"g", pax.format_record(b"key%d" % number, b"v" * 500)) + PLAIN for number in range(9))
     with pytest.raises(LimitExceeded, match="limit: pax_global"):
         list(entries([many]))
 
