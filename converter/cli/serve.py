@@ -136,6 +136,8 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         raise Usage("nothing to serve: name a SOURCE, or --config")
     if chosen["to"] == "aci":
         raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
+    if "://" in str(chosen["folder"]) or str(chosen["folder"]).startswith("docker:"):
+        raise Usage(f"invalid --store {chosen['folder']}: expected a folder")
     (host, port), rename, folder = (chosen.pop(name) for name in ("listen", "rename", "folder"))
     settings = {
         "host": host,

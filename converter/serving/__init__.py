@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from converter.conversion import Options
-from converter.errors import Unsupported, Usage
-from converter.events import Report, silent
+from converter.errors import Unsupported, Usage, from_system
+from converter.events import Report, Warned, silent
 from converter.model.frozen import frozen
 from converter.model.limits import enforced
 from converter.serving import discovery
@@ -101,7 +101,7 @@ class Server:
             threads=settings.threads,
             grace=settings.grace,
         )
-        self._listener = Listener(bounds, self._answer, note)
+        self._listener = Listener(bounds, self._answer, note, lambda fact: report(Warned(fact)))
 
     @property
     def host(self) -> str:
@@ -137,6 +137,12 @@ class Server:
         self.stop()
 
     def _answer(self, request: Request) -> Response:
+        try:
+            return self._found(request)
+        except OSError as error:
+            return refusal(503, "UNAVAILABLE", str(from_system(error)))
+
+    def _found(self, request: Request) -> Response:
         if request.path == "/healthz":
             return Response(kind=TEXT, body=b"ok\n")
         if self._passwords is not None and (refused := self._passwords.refuse(request)) is not None:

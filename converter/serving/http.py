@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import resource
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -94,7 +96,10 @@ Log = Callable[[LogEntry], None]
 class Listener:
     """A server that answers with ``answer``, in threads of its own, from ``start`` to ``stop``."""
 
-    def __init__(self, bounds: Bounds, answer: Handler, log: Log) -> None:
+    def __init__(
+        self, bounds: Bounds, answer: Handler, log: Log, trouble: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """``trouble`` hears of what nobody expected: a client is told 500 then."""
         self._answer, self._log = answer, log
         self._bounds = bounds
         self._watch = _Watch(bounds.head_time)
@@ -115,7 +120,7 @@ class Listener:
         self._process = self._server.process_conn
         self._server.process_conn = self._accepted
         self._server.max_request_header_size = HEAD
-        self._server.error_log = _silent
+        self._server.error_log = partial(_told, trouble)
         self._server.ConnectionClass = self._connection
         if bounds.certificate is not None:
             self._server.ssl_adapter = _Tls(bounds.certificate, bounds.key or bounds.certificate)
@@ -383,5 +388,7 @@ def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> N
         connection.settimeout(patience)
 
 
-def _silent(*_: object, **__: object) -> None:
-    """What cheroot would log: clients that hang up, or speak something else than HTTP."""
+def _told(trouble: Callable[[str], None], message: str = "", level: int = 20, traceback: bool = False) -> None:
+    """Pass on what cheroot would log, but for clients that hang up, or speak something else than HTTP."""
+    if traceback and level >= logging.ERROR:
+        trouble(f"internal error: {message}")

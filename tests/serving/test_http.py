@@ -113,6 +113,27 @@ def test_a_request_that_does_not_end_is_broken_off() -> None:
         listener.stop()
 
 
+def test_what_nobody_expected_is_told_and_ends_nothing() -> None:
+    told: list[str] = []
+
+    def answer(request: Request) -> Response:
+        if request.path == "/bad":
+            raise ValueError("nobody expected this")
+        return Response(body=b"{}")
+
+    listener = Listener(Bounds(threads=1, grace=1), answer, lambda _: None, told.append)
+    listener.start()
+    try:
+        host, _, port = listener.address.rpartition(":")
+        for path, status in ((b"/bad", b"500"), (b"/good", b"200")):
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert connection.recv(4096)[9:12] == status
+    finally:
+        listener.stop()
+    assert told == ["internal error: ValueError('nobody expected this')"]
+
+
 def test_a_client_that_stops_reading_is_broken_off(tmp_path: Path) -> None:
     size = 64_000_000
     with (tmp_path / "blob").open("wb") as file:
