@@ -1,4 +1,4 @@
-"""The seams: how an image is written down (Writer, Format), where bytes come from (Source), where they go (Sink)."""
+"""The interfaces between packages: formats (Writer, Format), where bytes come from (Source), where they go (Sink)."""
 
 from __future__ import annotations
 

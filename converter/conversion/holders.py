@@ -1,4 +1,4 @@
-"""A repository as a target that remembers which blobs it has, so that others of its registry can mount them."""
+"""Remembers which repository of a registry has which blob, so that the others can mount it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image loses by leaving the format that it was read from, as far as that format tells."""
+"""What an image loses when it is converted to another format, as far as the format it was read from can say."""
 
 from __future__ import annotations
 

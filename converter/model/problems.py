@@ -1,4 +1,4 @@
-"""Who hears what is wrong with something while it is read: a strict reader raises, a validator collects."""
+"""Receives what is wrong with something while it is read: a conversion raises the first, ``validate`` collects all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places of places, which only list names: a Docker Engine, ``docker-daemon:``, and a registry, ``docker://HOST/``."""
+"""Lists the names of all images of a Docker Engine (``docker-daemon:``), and all repositories of a registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds a store: a directory, or a tar of one, with the same names and bytes.
+"""The medium of a store: a directory, or a tar of one, with the same names and bytes.
 
 A medium is read; a target is written, and shows nothing before the commit.
 """

@@ -1,4 +1,4 @@
-"""Writes blocks to a file, counting them, and hashing those not verified yet."""
+"""Writes blocks to a file, counts their bytes, and hashes those that are not verified yet."""
 
 from __future__ import annotations
 

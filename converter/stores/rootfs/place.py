@@ -1,4 +1,4 @@
-"""The place where a complete directory of files appears: nothing was there before, or an empty directory."""
+"""Makes a complete directory of files appear at once, where nothing or an empty directory was before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much is kept in memory while several tars become one: entries, and bytes of names."""
+"""Limits what is kept in memory while several tars become one: entries, and bytes of names."""
 
 from __future__ import annotations
 

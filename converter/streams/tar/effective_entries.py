@@ -1,4 +1,4 @@
-"""Which entries of one layer count: the last of a name, and nothing below a non-directory (layer.md)."""
+"""The entries of one layer that have an effect: the last of each name, and none below a non-directory (layer.md)."""
 
 from __future__ import annotations
 
