@@ -96,10 +96,10 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **(text if kind == "keyDown" else {}))
 
-    def picture(self, path: Path, height: int = 900) -> None:
-        """Write a PNG of the page, from its top."""
+    def picture(self, path: Path, height: int = 900, top: float = 0) -> None:
+        """Write a PNG of a part of the page."""
         width = self.run("innerWidth")
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
         shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
