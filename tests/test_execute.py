@@ -129,7 +129,7 @@ def not_a_tar(store: MemoryStore) -> None:
 
 DAMAGE: list[Any] = [
     pytest.param(broken_gzip, DigestMismatch, r"layer\[0\]: digest mismatch", id="a flipped byte"),
-    pytest.param(wrong_diff_id, DigestMismatch, r"layer\[0\]: got .*diff_id", id="a wrong diff_id"),
+    pytest.param(wrong_diff_id, DigestMismatch, r"layer\[0\]: diff_id mismatch", id="a wrong diff_id"),
     pytest.param(not_a_tar, Invalid, r"layer\[0\]: unexpected end of the gzip stream", id="a layer that is no tar"),
 ]
 
@@ -160,7 +160,7 @@ def test_a_diff_id_that_was_verified_once_is_not_computed_again() -> None:
     run(oci.encode(read(store), frozenset()), known=known)
     assert known.get(Digest.parse(sha256(gzipped(LAYERS[0])))) == Digest.parse(sha256(LAYERS[0]))
     wrong_diff_id(store)
-    with pytest.raises(DigestMismatch, match="got a layer with the diff_id"):
+    with pytest.raises(DigestMismatch, match="diff_id mismatch"):
         run(oci.encode(read(store), frozenset()), known=known)
 
 

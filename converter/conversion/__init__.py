@@ -32,7 +32,7 @@ def convert(
     specification, LossRefused for what ``strict`` or ``preserve_digests`` forbids.
     """
     if not destinations:
-        raise Usage("got no destination, want at least one")
+        raise Usage("no destination: at least one is needed")
     started = time.monotonic()
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
     check_distinct(places)

@@ -72,13 +72,13 @@ class Library:
         for _, source in self._opened:
             with suppress(NotFound):
                 return source.fetch(descriptor)
-        raise NotFound(f"got no blob {descriptor.digest} among the ACIs that others depend on, want it")
+        raise NotFound(f"blob unknown: {descriptor.digest}, in the ACIs that others depend on")
 
     @cached_property
     def _given(self) -> Named:
         for folder in self._folders:
             if not folder.is_dir():
-                raise NotFound(f"got no folder {str(folder)!r}, want one with .aci files (--aci-path)")
+                raise NotFound(f"{folder}: no such directory (--aci-path)")
         from converter.stores.aci_file import acis_below
 
         return self._by_name(path for folder in self._folders for path in acis_below(folder))

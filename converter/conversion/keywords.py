@@ -78,16 +78,16 @@ def _check(told: Mapping[str, Any]) -> None:
     hints = get_type_hints(Keywords)
     for name, value in told.items():
         if name not in hints:
-            raise TypeError(f"got the keyword {name!r}, want one of {', '.join(hints)}")
+            raise TypeError(f'unknown keyword "{name}" (one of: {", ".join(hints)})')
         hint = hints[name]
         kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
         if not isinstance(value, tuple(kinds)):
-            wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
-            raise TypeError(f"got {name}={value!r}, want {wanted}")
+            expected = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+            raise TypeError(f"{name} is {value!r}: expected {expected}")
         if isinstance(value, int) and value < 0:
-            raise Usage(f"got {name}={value}, want 0 or more")
+            raise Usage(f"{name} is {value}: expected 0 or more")
     if told.get("origin", ALWAYS) not in MODES:
-        raise Usage(f"got origin={told['origin']!r}, want one of {', '.join(MODES)}")
+        raise Usage(f'unknown origin "{told["origin"]}" (one of: {", ".join(MODES)})')
 
 
 def _several(value: Any) -> Iterable[Any]:

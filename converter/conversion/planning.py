@@ -122,10 +122,11 @@ def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
-        count = "one loss" if len(lost) == 1 else f"{len(lost)} losses"
-        raise LossRefused(f"got {count} ({', '.join(lost)}), want none (--strict)")
+        raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict)")
     if options.preserve_digests:
         made = forecast(planned.root).made
-        got = "a digest that depends on layers still to be made" if made is None else str(made.descriptor.digest)
-        if got != str(root.digest):
-            raise LossRefused(f"got {got}, want {root.digest} (--preserve-digests)")
+        if made is None:
+            raise LossRefused("layers are made anew, so the digest would change (--preserve-digests)")
+        if made.descriptor.digest != root.digest:
+            fact = f"the digest would change from {root.digest} to {made.descriptor.digest}"
+            raise LossRefused(f"{fact} (--preserve-digests)")

@@ -61,7 +61,7 @@ class SelectedImage:
 def choose(source: Source, location: Location, options: Options) -> list[SelectedImage]:
     """The images to convert, read as far as the options require."""
     if options.all_images and (asked := asked_for(location)):
-        raise Usage(f"got the image {asked!r} and --all-images, want one of them")
+        raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
     names = source.names() if options.all_images else (location.name,)
     in_force().require("images", len(names), "images")
     chosen = []
@@ -127,7 +127,7 @@ def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes])
         with_referrers(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)
     ]
     if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
-        fact = "got documents that speak of no such image, want root.json and targets that have its digest"
+        fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
         raise Usage(f"{fact} (--content-trust)")
     return found
 

@@ -27,15 +27,15 @@ def check_distinct(destinations: Sequence[Location]) -> None:
     taken: dict[Path, Location] = {}
     for destination in destinations:
         if destination.path in STDOUT and destination.transport in ("oci", "dir", "bundle"):
-            raise Usage(f"got standard output for {destination.transport}, want a directory")
+            raise Usage(f"{destination.transport} needs a directory: standard output cannot hold it")
         for place in _places(destination) if len(destinations) > 1 else ():
             before = taken.setdefault(place, destination)
             if before is not destination and not (before.transport == destination.transport and before.kind.grows):
-                raise Usage(f"got {before} and {destination}, want a place for each")
+                raise Usage(f"{before} and {destination} are the same place: give each a place of its own")
     for place, destination in taken.items():
         around = next((taken[folder] for folder in place.parents if folder in taken), None)
         if around is not None and files_written(destination):
-            raise Usage(f"got {destination}, which is in {around}, want a place for each")
+            raise Usage(f"{destination} is in {around}: give each a place of its own")
 
 
 def _places(destination: Location) -> Iterator[Path]:
@@ -53,9 +53,9 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
     """Check that every destination can hold so many images; raises Usage."""
     for destination in destinations:
         if images > 1 and destination.kind.holds != "several":
-            raise Usage(f"got {images} images for {destination}, want one (transship sync has a place for each)")
+            raise Usage(f"{destination} can hold one image, not {images}: `transship sync` makes a place for each")
         if images > 1 and destination.name:
-            raise Usage(f"got {images} images for {destination}, want a destination without a name")
+            raise Usage(f"{destination} has a name, but there are {images} images: leave the name out")
 
 
 def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> bool:
@@ -80,10 +80,10 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     holds = destination.kind.formats
     if not holds:
         written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
-        raise Usage(f"got the destination {destination}, want one of {', '.join(written)}")
+        raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
     if asked and asked not in holds:
-        want = "none" if "runtime" in holds else " or ".join(holds)
-        raise Usage(f"got --to {asked} for {destination.transport}, want {want}")
+        known = "leave --to out" if "runtime" in holds else f"one of: {', '.join(holds)}"
+        raise Usage(f"{destination.transport} cannot hold --to {asked} ({known})")
     if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
         return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")

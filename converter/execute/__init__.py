@@ -294,7 +294,7 @@ def with_threads(sink: Sink, workers: Workers, running: Running) -> Execution:
 def require_agreement(leaf: Leaf, diff_id: Digest | None) -> None:
     """Raises DigestMismatch if the diff_id that was found is not the leaf's; either may be unknown."""
     if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
-        raise DigestMismatch(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}")
+        raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {diff_id}")
 
 
 def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:

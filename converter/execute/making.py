@@ -34,7 +34,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
         _drain(_examined(hashed(read_ahead(tar), meter), leaf))
         found = meter.digest()
     if leaf.diff_id is not None and found != leaf.diff_id:
-        raise DigestMismatch(f"got a layer with the diff_id {found}, want {leaf.diff_id}")
+        raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {found}")
     return found
 
 

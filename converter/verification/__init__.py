@@ -60,7 +60,7 @@ def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     names = names_here(stored) if any(one.ok and one.identity for one in verdicts) else ()
     if len(names) < 2:
         return judgement
-    fact = f"got an image that goes by {', '.join(names)}, want it asked for by one of them"
+    fact = f"the image has several names: ask for it by one of {', '.join(names)}"
     return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
@@ -77,5 +77,5 @@ def _judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     found = trace(stored, before)
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
-    missing = ("got no origin record that holds, want one (--require origin)",) if asked_for else ()
+    missing = ("no valid origin record (--require origin)",) if asked_for else ()
     return replace(judgement, unmet=(*found.problems, *judgement.unmet, *missing))

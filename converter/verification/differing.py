@@ -63,7 +63,7 @@ def read_contents(blocks: Blocks) -> AciContents:
             for entry in scanner:
                 name = entry.name
                 if name in said:
-                    raise Invalid(f"got the entry {quoted_name(name)} twice, want it once")
+                    raise Invalid(f"entry {quoted_name(name)} occurs twice")
                 _check_headers(entry)
                 said[name] = _said(entry)
                 yield entry.raw
@@ -74,14 +74,14 @@ def read_contents(blocks: Blocks) -> AciContents:
                     yield from entry.body
             for rest in scanner.trailing():
                 if bytes(rest).strip(b"\0"):
-                    raise Invalid("got something behind the last entry, want nothing")
+                    raise Invalid("data after the last entry")
                 yield rest
 
     files = listing([watched])
     if lost := said.keys() - {row.path for row in files if row.record}:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
-        raise Invalid(f"got the entry {quoted_name(min(lost))}, which makes no file that stays, want those that do")
+        raise Invalid(f"entry {quoted_name(min(lost))} does not make a file that stays")
     return AciContents(files=files, said=said, manifest=b"".join(manifest))
 
 
@@ -104,9 +104,7 @@ def _check_headers(entry: Entry) -> None:
     if unused is None or any(unused):
         what = "fields of another dialect"
     if what:
-        raise Invalid(
-            f"got the entry {quoted_name(entry.name)} with {what}, which readers understand in different ways"
-        )
+        raise Invalid(f"entry {quoted_name(entry.name)} has {what}, which readers understand in different ways")
 
 
 def _kinds(records: bytes) -> Iterator[bytes]:
@@ -130,7 +128,7 @@ def _said(entry: Entry) -> Said:
 
 def _small(entry: Entry) -> bytes:
     if entry.size > (most := in_force().document):
-        raise Invalid(f"got a manifest of {entry.size} bytes, want at most {most} (limit: document)")
+        raise Invalid(f"the manifest has {entry.size} bytes: at most {most} are allowed (limit: document)")
     return b"".join(entry.payload)
 
 
@@ -140,24 +138,25 @@ def require_same_contents(got: AciContents, want: AciContents) -> None:
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))
     for difference in trees(got.files, want.files):
         path = difference.path.removeprefix("/rootfs") or "/"
-        raise Untrusted(f"{path}: got the {difference.what} {_text(difference.a)}, want {_text(difference.b)}")
+        raise Untrusted(f"{path}: {difference.what}: {_differ(difference.a, difference.b)}")
     for name in sorted(got.said.keys() | want.said.keys()):
         if (one := got.said.get(name)) != (other := want.said.get(name)):
             path = "/" + name.removeprefix(ROOTFS).removeprefix(b"/").decode("utf-8", "surrogateescape")
-            raise Untrusted(f"{path}: got {_header(one)}, want {_header(other)}")
+            raise Untrusted(f"{path}: expected {_header(other)}, found {_header(one)}")
 
 
 def _header(said: Said | None) -> str:
     """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
     if said is None:
         return "no entry"
-    return "an entry" + "".join(f" with {quoted_name(key)} {quoted_name(value)}" for key, value in said)
+    told = " and ".join(f"{key.decode('ascii', 'backslashreplace')} {quoted_name(value)}" for key, value in said)
+    return f"an entry with {told}" if told else "an entry without names and labels"
 
 
 def require_same(what: str, got: Any, want: Any) -> None:
     """Raises Untrusted with the first member of a document that differs."""
     for path, one, other in members(got, want):
-        raise Untrusted(f"{what}: got {_text(one)} at {path or '/'}, want {_text(other)}")
+        raise Untrusted(f"{what}: {path or '/'}: {_differ(one, other)}")
 
 
 def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...]:
@@ -166,12 +165,12 @@ def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...
     for path, one, other in members(got, want):
         parts = path.split("/")[1:]
         if "annotations" not in parts:
-            raise Untrusted(f"manifest: got {_text(one)} at {path}, want {_text(other)}")
+            raise Untrusted(f"manifest: {path}: {_differ(one, other)}")
         keys = parts[parts.index("annotations") + 1 :] or (one or {}).keys()
         for key in keys:
             name = str(key).replace("~1", "/")
             if name.startswith(STEERING):
-                raise Untrusted(f"manifest: got another annotation {name!r}, which steers what is made of it")
+                raise Untrusted(f'manifest: annotation "{name}" is not as signed, and runtimes obey it')
         uncovered.append(f"the manifest's {path}")
     return tuple(uncovered)
 
@@ -188,6 +187,12 @@ def members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any
         yield path, got, want
 
 
+def _differ(found: Any, expected: Any) -> str:
+    return f"expected {_text(expected)}, found {_text(found)}"
+
+
 def _text(value: Any) -> str:
+    if value is None:
+        return "nothing"
     shown = dump(value).decode()
     return shown if len(shown) <= 100 else shown[:97] + "..."

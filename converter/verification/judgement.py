@@ -169,7 +169,7 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     read, wanted = formats.reading(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
     if isinstance(item, Image) and root.media_type not in types.WHOLE and choose(wanted, (item.platform,)) is None:
-        raise Untrusted(f"got an image for {item.platform}, want one for {wanted}")
+        raise Untrusted(f"the image is for {item.platform}, not for {wanted}")
     return item
 
 
@@ -192,14 +192,14 @@ def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
         if signature.kind == kinds.LIBTRUST:
             for one in check_one(signature, question.subject, trusted):
                 if one.broken:
-                    yield f"got a manifest whose own signature does not hold: {one.reason}"
+                    yield f"the signature within the manifest does not match: {one.reason}"
 
 
 def _required(wanted: Wanted, verdicts: list[SignatureVerdict]) -> Iterator[str]:
     """A fact for each kind of signature that is required, whoever made it, and missing."""
     for required in (ATTESTATION, SIGNATURE):
         if required in wanted.require and not has(required, verdicts):
-            yield f"got no good {required}, want one (--require {required})"
+            yield f"no valid {required} (--require {required})"
 
 
 def has(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:
@@ -217,11 +217,11 @@ def _missing(source: str, verdicts: list[SignatureVerdict]) -> str:
     if len(reasons) == 1:
         return f"{source}: {reasons[0]}"
     if any(one.ok and one.key == source for one in verdicts):
-        return f"got attestations by {source} and no signature, want one (or --require attestation)"
+        return f"no signature by {source}, only attestations (--require attestation accepts them)"
     if not reasons:
-        return f"got no signature, want one by {source}"
+        return f"no signature by {source}"
     more = f"; and {len(reasons) - _TOLD} more reasons" if len(reasons) > _TOLD else ""
-    return f"got no signature by {source} that holds, want one ({'; '.join(reasons[:_TOLD])}{more})"
+    return f"no valid signature by {source} ({'; '.join(reasons[:_TOLD])}{more})"
 
 
 def _about_file(verdict: SignatureVerdict, question: Question, wanted: Wanted) -> SignatureVerdict:
@@ -230,8 +230,8 @@ def _about_file(verdict: SignatureVerdict, question: Question, wanted: Wanted) -
         return verdict
     name, version = question.own_name, question.own_version
     if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
-        got = f"{name}:{version}" if version else name
-        fact = f"got a signature for the name {got!r}, want {wanted.identity!r} (--identity)"
+        told = f"{name}:{version}" if version else name
+        fact = f'signature is for the name "{told}": expected "{wanted.identity}" (--identity)'
         return replace(verdict, ok=False, identity=name, reason=fact)
     return replace(verdict, identity=name)
 

@@ -96,9 +96,7 @@ class OriginalSource:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
             return self._fetch(descriptor)
-        return Known(
-            descriptor, missing(NotFound(f"got a record without the layer {digest}, want what it was made of"))
-        )
+        return Known(descriptor, missing(NotFound(f"record lacks the layer {digest}, of which the image was made")))
 
     def with_layers(self, image: Image) -> Image:
         """The image with the layers that have recipes replaced by uncompressed ones, rebuilt from the target's."""
@@ -129,7 +127,7 @@ class OriginalSource:
         # What was signed states the layer's compressed size; the tar may not exceed what that allows.
         most = min(self._limits.layer, max(RATIO_FROM, self._limits.ratio * layer.content.descriptor.size))
         if not 0 <= row.size <= most:
-            raise LimitExceeded(f"got a layer of {row.size} bytes in a record, want at most {most} (limit: ratio)")
+            raise LimitExceeded(f"record states a layer of {row.size} bytes: at most {most} are allowed (limit: ratio)")
         descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
         return replace(layer, content=Known(descriptor, self._by_recipe(row.recipe, row.target)))
 
@@ -151,7 +149,7 @@ class OriginalSource:
             elif self._root.media_type in types.WHOLE:  # one that it depends on
                 tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
-                raise Invalid(f"got a record that speaks of the layer {digest}, want one that the image has")
+                raise Invalid(f"record names the layer {digest}, which the image does not have")
             self._spools[digest] = self._spooled(tar)
         return self._spools[digest]
 
@@ -160,13 +158,15 @@ class OriginalSource:
         digest = descriptor.digest
         if digest not in self._spools:
             if row is None:
-                raise NotFound(f"got a record that neither has the ACI {digest} nor says how to make it, want either")
+                raise NotFound(f"record neither holds the ACI {digest} nor says how to make it")
             meter = Meter(digest.algorithm)
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
             held = self._spooled(hashed(file, meter), descriptor.size)
             held.finished()
             if (found := meter.digest()) != digest:
-                raise DigestMismatch(f"got an ACI with the digest {found}, made again of the image, want {digest}")
+                raise DigestMismatch(
+                    f"digest mismatch of the ACI made again from the image: expected {digest}, computed {found}"
+                )
             self._spools[digest] = held
         return self._spools[digest].blocks()
 
@@ -177,25 +177,25 @@ class OriginalSource:
         elif row.target in self._layers:
             tar = uncompressed(Layer(content=self._layers[row.target]))
         else:
-            raise Invalid(f"got a record that speaks of the layer {row.target}, want one that the image has")
+            raise Invalid(f"record names the layer {row.target}, which the image does not have")
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _whole_tar(self, row: LayerOrigin) -> Blocks:
         if self._root.media_type in types.WHOLE:
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
-            raise NotFound("got a record without a recipe of the image, want one")
+            raise NotFound("record has no recipe for the image")
         layer = Layer(content=self._layers[row.target])
         try:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
-            raise Invalid("got a recipe that is no text, want one") from None
+            raise Invalid("recipe is not UTF-8") from None
         return formats.rebuilt(uncompressed(layer), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)
         if part is None:
-            raise NotFound(f"got a record without its part {digest}, want it")
+            raise NotFound(f"record lacks its part {digest}")
         return self._fetch(part)
 
     def _spooled(self, blocks: Blocks, most: int | None = None) -> SpooledStream:

@@ -37,9 +37,9 @@ def judged(
     for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == rules.REJECT:
-            unmet.append(f"got an image that {where} rejects, want another")
+            unmet.append(f"{where} rejects the image")
         elif requirement.unmet:
-            unmet.append(f"got {where}, which nothing meets: {requirement.unmet}")
+            unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != rules.ACCEPT:
             more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == rules.SIGSTORE else ()
             found = _checked(requirement, question, trusted, where, more)
@@ -47,7 +47,7 @@ def judged(
             if not any(one.ok for one in found):
                 others = sorted({one.kind for one in question.signatures}) if not found else ()
                 but = f" ({', '.join(others)} does not count for it)" if others else ""
-                unmet.append(f"got no signature that meets {where}, want one{but}")
+                unmet.append(f"no signature meets {where}{but}")
     return verdicts, unmet
 
 
@@ -86,7 +86,7 @@ def _alone(verdict: SignatureVerdict) -> SignatureVerdict:
     if verdict.ok and verdict.signature.kind == kinds.SIMPLE_SIGNING:
         count = openpgp.signatures_in(verdict.signature.data)
         if count > 1:
-            return replace(verdict, ok=False, reason=f"got a message with {count} signatures, want one (policy.json)")
+            return replace(verdict, ok=False, reason=f"message has {count} signatures: policy.json allows one")
     return verdict
 
 
@@ -125,4 +125,4 @@ def _scopes(location: Location, name: ImageName | None, transport: str) -> Itera
 
 
 def _none(path: str) -> bytes:
-    raise Untrusted(f"got the key {path!r} in a policy, want the policy to hold its keys")
+    raise Untrusted(f'the policy names the key file "{path}": it must hold its keys itself')

@@ -98,7 +98,7 @@ def _selected(original: OriginalSource, root: Descriptor) -> Item:
     platforms, read = original.record.settings.platforms, formats.reading(original.fetch)
     whole = read(root)
     if isinstance(whole, Index) and not platforms:
-        raise Untrusted("got a record that does not say which image of an index it is about, want it to")
+        raise Untrusted("origin record does not say which platform of the index it covers")
     item = select(whole, platforms, read)
     if isinstance(whole, Index):
         _check_platforms(whole, item, read)
@@ -113,7 +113,7 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
         assert image.original is not None
         told = listed.get(image.original.manifest.descriptor.digest)
         if told and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
-            raise Untrusted(f"got an image for {image.platform}, want one for {told}, as the index lists it")
+            raise Untrusted(f"the image is for {image.platform}: the index lists it for {told}")
 
 
 def _planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
@@ -144,7 +144,7 @@ def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
         nodes = leaves(node)
         here = [layer for layer in target.layers if not layer.absent]
         if len(nodes) != len(here):
-            raise Untrusted(f"got {len(here)} layers, want {len(nodes)}")
+            raise Untrusted(f"image has {len(here)} layers: expected {len(nodes)}")
         yield from zip(nodes, here, strict=True)
     elif isinstance(target, Index) and isinstance(node, Write):
         for child, entry in zip(node.inputs, target.entries, strict=True):
@@ -220,12 +220,12 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
     assert isinstance(known, Known)
     there = known.descriptor
     if isinstance(leaf, Copy) and leaf.content.descriptor.digest != there.digest:
-        raise Untrusted(f"got the layer {there.digest}, want {leaf.content.descriptor.digest}, which was signed")
+        raise Untrusted(f"layer is {there.digest}: expected {leaf.content.descriptor.digest}, which was signed")
     # The media type comes from the plan, not from the target: some types make a reader skip a layer.
     there = there.bare().retyped(leaf.media_type)
     diff_id = measured(read_ahead(uncompressed(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
-        raise Untrusted(f"got a layer with the diff_id {diff_id}, want {leaf.diff_id}, which was signed")
+        raise Untrusted(f"diff_id mismatch: expected {leaf.diff_id}, which was signed, computed {diff_id}")
     facts = LayerFacts()
     source: Digest | None = there.digest
     level = IDENTICAL
@@ -243,16 +243,16 @@ def _check_label(known: Known) -> None:
     """Raises Untrusted if a layer is not compressed as its media type says: readers could see another content."""
     codec, blocks = decompress_any(known.blocks())
     with closing(blocks):
-        want = codec_of(known)
-    if (codec if codec != "tar" else "none") != want:
-        raise Untrusted(f"got a layer packed with {codec}, want {want}, as its media type says")
+        stated = codec_of(known)
+    if (found := codec if codec != "tar" else "none") != stated:
+        raise Untrusted(f"compression of the layer is {found}: its media type says {stated}")
 
 
 def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
     meter, _ = remade(content, measured, facts)
     if (found := meter.digest()) != diff_id:
-        raise Untrusted(f"got a layer with the diff_id {diff_id}, want {found}, which the signed image gives")
+        raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
     return _worst(original, content)
 
 
@@ -266,12 +266,12 @@ def _whole_images(original: OriginalSource, node: Node) -> Proof:
     """Prove an ACI and those that it was made to depend on: the tar of each has to be what the signed image gives."""
     root = original.converted.root
     if isinstance(node, Copy):
-        raise Untrusted(f"got the ACI {root.digest}, want {node.content.descriptor.digest}, which was signed")
+        raise Untrusted(f"ACI is {root.digest}: expected {node.content.descriptor.digest}, which was signed")
     chain = leaves(node)
     targets = dict.fromkeys(row.target for row in original.record.layers if row.target is not None)
     places = [root.digest] if len(chain) == 1 else [*targets]
     if len(places) != len(chain) or places[-1] != root.digest:
-        raise Untrusted(f"got a record of {len(places)} ACIs, want one of {len(chain)}, of which this is the last")
+        raise Untrusted(f"record covers {len(places)} ACIs: expected {len(chain)}, of which this is the last")
     there = dict(zip(chain, places, strict=True))
     rows: list[LayerProof] = []
     uncovered: list[str] = []
@@ -328,7 +328,7 @@ def _documents(wanted: Evaluated, converted: Converted) -> tuple[str, ...]:
     made = wanted.inputs[0]
     if config is not None and config.descriptor.digest != made.done.descriptor.digest:
         differing.require_same("config", load_object(config.read()), load_object(made.data()))
-        raise Untrusted(f"got the config {config.descriptor.digest}, want {made.done.descriptor.digest}")
+        raise Untrusted(f"config is {config.descriptor.digest}: expected {made.done.descriptor.digest}")
     return differing.manifests(document, load_object(data))
 
 

@@ -53,7 +53,7 @@ class SpooledStream:
         """The bytes of one range; raises Invalid if the stream ends before it does."""
         while self._there < offset + size:
             if not self._more(self._there):
-                raise Invalid(f"got a piece that ends at byte {offset + size}, want one of {self._there} bytes")
+                raise Invalid(f"piece ends at byte {offset + size}, but there are {self._there} bytes")
         return file_blocks(self._fd, offset, size, COPY_BLOCK)
 
     def _more(self, place: int) -> int:

@@ -113,7 +113,7 @@ class _Tracing:
         problems = []
         for descriptor in records:
             if len(self.tried) == RECORDS_MOST:
-                problems.append(f"got more than {RECORDS_MOST} origin records on the way back, want fewer")
+                problems.append(f"more than {RECORDS_MOST} origin records on the way back")
                 break
             self.tried.append(descriptor.digest)
             try:
@@ -168,7 +168,7 @@ class _Tracing:
         item = formats.reading(original.fetch)(signed)
         told = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
-            raise Untrusted(f"got a signature for the name {str(told)!r}, want {str(wanted)!r} (--identity)")
+            raise Untrusted(f'signature is for the name "{told}": expected "{wanted}" (--identity)')
 
 
 class _Dependencies:

@@ -93,12 +93,12 @@ class Wanted:
     def check(self) -> None:
         """Raises Usage if no key or policy was given, a requirement is unknown, or the time has no zone."""
         if not self.sources() and self.policy is None:
-            raise Usage("got no key, want --key, --keyring, --certificate-chain, --trust-store or --policy")
+            raise Usage("no key: add --key, --keyring, --certificate-chain, --trust-store or --policy")
         if self.at is not None and self.at.tzinfo is None:
-            raise Usage(f"got the time {self.at} without a zone, want one with it")
+            raise Usage(f"the time {self.at} is without a zone: add one, such as Z")
         unknown = self.require - set(REQUIREMENTS)
         if unknown:
-            raise Usage(f"got --require {', '.join(sorted(unknown))}, want {' or '.join(REQUIREMENTS)}")
+            raise Usage(f"unknown --require {', '.join(sorted(unknown))} (one of: {', '.join(REQUIREMENTS)})")
 
     def _stores(self, name: str) -> list[Keyring]:
         if not self.trust_stores:

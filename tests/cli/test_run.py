@@ -47,9 +47,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     "error, status, line",
     [
         pytest.param(
-            Invalid("got 11 diff_ids, want 12"),
+            Invalid("11 diff_ids for 12 layers"),
             1,
-            "transship: app:1 > layer[3]: got 11 diff_ids, want 12\n",
+            "transship: app:1 > layer[3]: 11 diff_ids for 12 layers\n",
             id="a refusal is one line with its trail",
         ),
         pytest.param(
@@ -58,9 +58,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
             "transship: app:1 > layer[3]: got the ref '\\x1b]0;x\\x07\\n', want another\n",
             id="nothing in it steers the terminal",
         ),
-        pytest.param(
-            Usage("got both, want one"), 2, "transship: app:1 > layer[3]: got both, want one\n", id="usage is 2"
-        ),
+        pytest.param(Usage("both at once"), 2, "transship: app:1 > layer[3]: both at once\n", id="usage is 2"),
         pytest.param(KeyboardInterrupt(), 130, "transship: interrupted\n", id="Control-C is 130"),
         pytest.param(
             OSError(errno.ENOSPC, "No space left on device", b"/mnt/\xff"),
@@ -97,7 +95,7 @@ def test_whatever_ends_a_command_is_a_status_and_at_most_one_line(
 def test_a_command_may_fail_with_a_status_of_its_own(
     command: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command |= {"error": Invalid("got this, want that"), "failed": True}
+    command |= {"error": Invalid("this is not that"), "failed": True}
     assert main(["try"]) == 2
 
 

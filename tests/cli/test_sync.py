@@ -95,11 +95,11 @@ def test_what_failed_is_told_whatever_else_is_not(
     [
         pytest.param(["oci:in"], "DEST is missing", id="a place without a destination"),
         pytest.param(["none.yaml", "oci:out"], "none.yaml: no such file or directory", id="a file that is not there"),
-        pytest.param(["oci:in", "oci:out", "--rename", "{x}"], "got the field {x}", id="a field that there is not"),
+        pytest.param(["oci:in", "oci:out", "--rename", "{x}"], "unknown field {x}", id="a field that there is not"),
         pytest.param(
             ["oci:in", "oci:out", "--report", "r.pdf"], "must end in .json or .html", id="a report of no kind"
         ),
-        pytest.param(["bad.yaml", "oci:out"], "bad.yaml > line 1: got no destination", id="a fault of a file"),
+        pytest.param(["bad.yaml", "oci:out"], "bad.yaml > line 1: no destination", id="a fault of a file"),
     ],
 )
 def test_wrong_usage(

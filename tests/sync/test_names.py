@@ -78,5 +78,5 @@ def test_what_is_no_name_is_refused(name: str, to: str, template: str, error: ty
 
 
 def test_a_field_that_there_is_not_is_refused() -> None:
-    with pytest.raises(Usage, match=r"got the field \{x\}"):
+    with pytest.raises(Usage, match=r"unknown field \{x\}"):
         check_template("{x}")

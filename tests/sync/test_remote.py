@@ -252,8 +252,8 @@ def test_a_failure_elsewhere_is_told_as_one_here(ours: FakeRegistry, theirs: Fak
 @pytest.mark.parametrize(
     "error, kind",
     [
-        pytest.param(DigestMismatch("got a, want b"), DigestMismatch, id="of a kind that callers know"),
-        pytest.param(Rejected("got 413", 413), ConverterError, id="of a kind that only a store knows"),
+        pytest.param(DigestMismatch("this is not that"), DigestMismatch, id="of a kind that callers know"),
+        pytest.param(Rejected("too large", 413), ConverterError, id="of a kind that only a store knows"),
     ],
 )
 def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[ConverterError]) -> None:
@@ -423,13 +423,13 @@ HERE = {"transship": "1.0", "zstandard": "0.25", "dask": "2026.8", "python": "3.
         pytest.param({}, {}, "", id="all the same"),
         pytest.param({}, {"python": "3.11.9.final.0"}, "", id="another patch of Python"),
         pytest.param({"transship": None, "zstandard": None}, {}, "", id="a scheduler that has not got what packs"),
-        pytest.param({"dask": "2025.1"}, {}, "got dask 2025.1 on the scheduler, want 2026.8", id="another scheduler"),
+        pytest.param({"dask": "2025.1"}, {}, "the scheduler has dask 2025.1: expected 2026.8", id="another scheduler"),
         pytest.param(
-            {}, {"python": "3.12.1.final.0"}, "got python 3.12 on the worker tcp://w, want 3.11", id="a Python"
+            {}, {"python": "3.12.1.final.0"}, "the worker tcp://w has python 3.12: expected 3.11", id="a Python"
         ),
-        pytest.param({}, {"zstandard": "0.22"}, "got zstandard 0.22 on the worker tcp://w, want 0.25", id="a library"),
+        pytest.param({}, {"zstandard": "0.22"}, "the worker tcp://w has zstandard 0.22: expected 0.25", id="a library"),
         pytest.param(
-            {}, {"transship": None}, "got no transship on the worker tcp://w, want 1.0", id="a worker without"
+            {}, {"transship": None}, "the worker tcp://w has no transship: expected 1.0", id="a worker without"
         ),
     ],
 )

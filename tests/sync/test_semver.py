@@ -56,13 +56,13 @@ def test_ranges(text: str, inside: str, outside: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "latest", ">=", "1.2 || ", "1.2.3.4", ">> 1", "1,,x y", ">= 1" + "9" * 5000])
 def test_what_is_no_range_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="got the range of versions"):
+    with pytest.raises(Invalid, match="invalid range of versions"):
         Range.parse(text)
 
 
 @pytest.mark.parametrize("text", ["<=*", "^x", "!=*", "> X", ">=1 <=x"])
 def test_a_range_that_ends_at_any_number_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="in a range of versions, want it before a number"):
+    with pytest.raises(Invalid, match="is not followed by a number"):
         Range.parse(text)
 
 

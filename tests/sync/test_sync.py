@@ -305,7 +305,7 @@ def test_two_images_for_one_name_are_refused_before_anything_is_done(ours: FakeR
     serve(ours, *many(2))
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", "{name}:same{digest}")]
 
-    with pytest.raises(Usage, match="want different names"):
+    with pytest.raises(Usage, match="use other names"):
         sync(entries, Run())
 
     assert not (tmp_path / "layout").exists()
@@ -422,13 +422,13 @@ def test_directories_are_images_again_under_the_names_they_had(
     assert theirs["one/app"].tags == {"1": ours["team/app"].tags["1"]}
 
 
-@pytest.mark.parametrize("transport, want", [("dir", "got no file manifest.json"), ("aci", "got no file *.aci below")])
-def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, want: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport, fact", [("dir", "no file manifest.json"), ("aci", "no *.aci file below")])
+def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, fact: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
     summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")], Run())
 
-    assert want in summary.outcomes[0].error
+    assert fact in summary.outcomes[0].error
 
 
 @pytest.mark.parametrize(

@@ -165,5 +165,5 @@ def _unless(stopping: threading.Event) -> Report:
 def _require_room(place: Location) -> None:
     """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
     if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
-        told = f"got files at {place}, which do not tell of which image they are, want none"
-        raise Invalid(f"{told} (remove them to have it written again)")
+        told = f"{place} is not empty, and its files do not tell from which image they are"
+        raise Invalid(f"{told}: remove them to have it written again")

@@ -108,10 +108,9 @@ class Cluster:
         try:
             return future.result()
         except KilledWorker as error:
-            died = f"got {error.allowed_failures + 1} workers that died of {error.task}"
-            raise Unreachable(f"{died}, want one to live") from error
+            raise Unreachable(f"{error.allowed_failures + 1} workers died of {error.task}") from error
         except CancelledError as error:
-            raise Unreachable(f"got no answer from the scheduler {self._address} any more, want one") from error
+            raise Unreachable(f"the scheduler {self._address} does not answer any more") from error
 
     @contextmanager
     def _places(self, job: Job) -> Iterator[None]:
@@ -154,14 +153,14 @@ def _connect(address: str) -> Client:
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False, name="transship")
     except OSError as error:
-        raise Unreachable(f"got no scheduler at {address}, want one ({error})") from error
+        raise Unreachable(f"cannot connect to the scheduler {address}: {error}") from error
     except ValueError as error:
-        raise Usage(f"got the scheduler {address!r} ({error}), want tcp://HOST:PORT") from error
+        raise Usage(f'invalid scheduler "{address}" ({error}): expected tcp://HOST:PORT') from error
     try:
         client.wait_for_workers(1, timeout=CONNECT)
     except TimeoutError:
         client.close()
-        raise Unreachable(f"got no worker at {address} in {CONNECT:.0f} s, want one") from None
+        raise Unreachable(f"no worker at {address} within {CONNECT:.0f} s") from None
     return client
 
 
@@ -175,17 +174,17 @@ def require_same(found: Mapping[str, Any]) -> None:
     machines |= {f"the worker {name}": told["packages"] for name, told in found["workers"].items()}
     for machine, there in machines.items():
         for name in SAME:
-            want, got = _version(name, here), _version(name, there)
-            if got != want and not (got is None and machine == "the scheduler"):
-                have = f"{name} {got}" if got else f"no {name}"
-                raise Unsupported(f"got {have} on {machine}, want {want}, as here")
+            expected, version = _version(name, here), _version(name, there)
+            if version != expected and not (version is None and machine == "the scheduler"):
+                told = f"{name} {version}" if version else f"no {name}"
+                raise Unsupported(f"{machine} has {told}: expected {expected}, as here")
 
 
 def require_same_program(found: Mapping[str, str]) -> None:
     """Raises Unsupported if the program of a worker (``found`` is by address) is not that of this machine."""
     for worker, got in found.items():
         if got != program():
-            raise Unsupported(f"got transship {got} on the worker {worker}, want {program()}, as here")
+            raise Unsupported(f"the worker {worker} has transship {got}: expected {program()}, as here")
 
 
 def _version(name: str, packages: Mapping[str, str | None]) -> str | None:

@@ -46,13 +46,13 @@ def jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job 
             continue
         before = taken.setdefault(job.destination, job.source)
         if before != job.source:
-            raise Usage(f"got {before} and {job.source} for {job.destination}, want different names (rename)")
+            raise Usage(f"{before} and {job.source} would both become {job.destination}: use other names (rename)")
         if before is job.source:
             if job.destination.kind.ending is not None:
                 other = files.setdefault(os.path.realpath(job.destination.path), job.source)
                 if other is not job.source:
                     raise Usage(
-                        f"got {other} and {job.source} for {job.destination.path}, want different names (rename)"
+                        f"{other} and {job.source} would both become {job.destination.path}: use other names (rename)"
                     )
             yield job
 
@@ -110,7 +110,7 @@ def _sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     place = entry.source
     if place.name or (place.transport == "docker" and _is_named(place)):
         if entry.references or entry.takes is not None:
-            raise Usage(f"got {place} with a name, and others beside it, want one or the other")
+            raise Usage(f"{place} names one image, so no tags can be chosen beside it")
         yield place
         return
     if place.transport == "appc" or (place.transport == "docker-daemon" and place.path):
@@ -140,7 +140,7 @@ def _acis(place: Location) -> Iterator[Location]:
 
     found = acis_below(Path(place.path))
     if not found:
-        raise NotFound(f"got no file *.aci below {place.path}, want one or more")
+        raise NotFound(f"no *.aci file below {place.path}")
     below = {part for file in found for part in paths_below(file)}
     yield from (replace(place, path=str(file)) for file in found if file not in below)
 
@@ -159,8 +159,8 @@ def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
     unnamed = [name for name in wanted if name.startswith("@")]
     if unnamed and len(unnamed) < len(wanted) and not saved:
         # When a name moves on in a layout, the image that had it stays. What docker save wrote was all asked for.
-        fact = f"got {len(unnamed)} of {len(wanted)} images without a name in {place}, which are left out"
-        report(Warned(f"{fact}: want {place}:{unnamed[0]} as a source for the first of them"))
+        fact = f"{len(unnamed)} of {len(wanted)} images in {place} have no name and are left out"
+        report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
         wanted = [name for name in wanted if name not in unnamed]
     yield from (_at(place, name) for name in wanted)
 

@@ -75,18 +75,18 @@ def check_template(template: str) -> str:
     """The template itself; raises Usage for an unknown field."""
     for found in _FIELD.findall(template):
         if found not in FIELDS:
-            want = ", ".join(f"{{{field}}}" for field in FIELDS)
-            raise Usage(f"got the field {{{found[:60]}}} in the name {template[:200]!r}, want one of {want}")
+            known = ", ".join(f"{{{field}}}" for field in FIELDS)
+            raise Usage(f'unknown field {{{found[:60]}}} in the name "{template[:200]}" (one of: {known})')
     return template
 
 
 def destination(to: Location, called: SourceName, template: str) -> Location:
     """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
     if to.name:
-        raise Usage(f"got the destination {str(to)!r} with the name of an image, want it without")
+        raise Usage(f"destination {to} has the name of an image: leave it out")
     name = called.rendered(template)
     if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable():
-        raise Invalid(f"got the name {name[:200]!r} for an image, want parts between slashes, none of them . or ..")
+        raise Invalid(f'invalid name "{name[:200]}": expected parts between slashes, none of them empty, "." or ".."')
     path = to.path.rstrip("/") if to.path.strip("/") else to.path
     if to.transport == "docker":
         ImageName.parse(f"{path}/{name}")
@@ -97,5 +97,5 @@ def destination(to: Location, called: SourceName, template: str) -> Location:
         return replace(to, name=name)
     ending = to.kind.ending
     if ending is None:
-        raise Usage(f"got the destination {str(to)!r}, want a transport that can be written")
+        raise Usage(f"{to.transport} cannot be a destination")
     return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")

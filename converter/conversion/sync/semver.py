@@ -71,11 +71,11 @@ class Term:
         """Parse a match of ``_TERM``; raises Invalid."""
         operator = _ALIASES.get(match[1], match[1])
         if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
-            raise Invalid(f"got the range of versions {match[0][:200]!r}, want numbers below 2^64")
+            raise Invalid(f'invalid range of versions "{match[0][:200]}": numbers must be below 2^64')
         numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
         known = next((index for index, number in enumerate(numbers) if number is None), 3)
         if not known and operator in ("!=", ">", "<=", "^"):
-            raise Invalid(f"got {operator!r} before {match[2]!r} in a range of versions, want it before a number")
+            raise Invalid(f'invalid range of versions: "{operator}" is not followed by a number, but by "{match[2]}"')
         major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
         return cls(operator, Version((major, minor, patch), match[5] or ""), known)
 
@@ -145,5 +145,5 @@ def _terms(part: str, whole: str) -> tuple[Term, ...]:
         found.append(Term.parse(match))
         position = match.end()
     if not found or part[position:].strip(_BETWEEN):
-        raise Invalid(f"got the range of versions {whole[:200]!r}, want one such as '>= 1.2, < 2'")
+        raise Invalid(f'invalid range of versions "{whole[:200]}": expected one such as ">= 1.2, < 2"')
     return tuple(found)

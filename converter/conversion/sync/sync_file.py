@@ -76,7 +76,7 @@ def read(data: bytes, options: Options, to: Location | None, signing: MakeSignin
     reading = _Reading(found, _defaults(value, options, to, rename), options, to, signing, rename)
     entries = [*reading.registries(value), *reading.images(value)]
     if to is not None and entries and all(entry.to != to for entry in entries):
-        raise Usage(f"got the destination {to}, want none: each image of the file has a 'to' of its own")
+        raise Usage(f'destination {to} has no effect: each image of the file has its own "to"')
     return entries
 
 
@@ -119,7 +119,7 @@ class _Reading:
                 filters.append(partial(_within, said["semver"]))
             with self._at(("images", index)):
                 if len(filters) + ("tags" in said) > 1:
-                    raise Usage("got several of tags, tag-regex and semver, want one of them")
+                    raise Usage("tags, tag-regex and semver cannot be used together: choose one")
             takes = filters[0] if filters else None
             yield self._entry(("images", index), said["from"], said, said.get("tags", ()), takes)
 
@@ -135,7 +135,7 @@ class _Reading:
             said = {**self.defaults, **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
             if to is None:
-                raise Usage("got no destination, want it as 'to' here, in defaults, or on the command line")
+                raise Usage('no destination: add "to" here or in defaults, or name one on the command line')
             location = Location.parse(source)
             if location.transport == "docker":
                 ImageName.parse(location.path)
@@ -192,7 +192,7 @@ def _matches(pattern: str) -> Takes:
         compiled = re2.compile(pattern, options)
     except re2.error as error:
         fact = error.args[0].decode("utf-8", "replace")
-        raise Invalid(f"got the regular expression {pattern[:200]!r} ({fact[:200]}), want one") from None
+        raise Invalid(f'invalid regular expression "{pattern[:200]}": {fact[:200]}') from None
     return lambda tag: compiled.search(tag) is not None
 
 
@@ -228,26 +228,25 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
         case "additionalProperties":
             unknown = kind.as_dict()["unexpected"]
             line = found.line((*path, unknown[0]))
-            return (
-                line,
-                f"{where}got the member {', '.join(map(repr, unknown))}, which means nothing here (docs/sync.md)",
-            )
+            return line, f"{where}unknown member {', '.join(map(_quoted, unknown))} (docs/sync.md has all)"
         case "required":
-            return found.line(path), f"{where}got no member {kind.value!r}, want it"
+            return found.line(path), f'{where}"{kind.value}" is missing'
         case "type":
-            want = " or ".join(kind.as_dict()["types"])
+            expected = " or ".join(kind.as_dict()["types"])
             # A misplaced value there may be a password.
-            got = "something else" if "credentials" in path else _kind(error.instance)
-            return found.line(path), f"{where}got {got}, want {want}"
+            there = "something else" if "credentials" in path else _kind(error.instance)
+            return found.line(path), f"{where}expected {expected}, found {there}"
         case "enum":
-            return found.line(path), f"{where}got {error.instance!r}, want one of {', '.join(kind.value)}"
-    return found.line(
-        path
-    ), f"{where}got {'nothing' if not error.instance else repr(error.instance)[:100]}, want a value"
+            return found.line(path), f"{where}unknown value {_quoted(error.instance)} (one of: {', '.join(kind.value)})"
+    return found.line(path), f"{where}invalid value {_quoted(error.instance)}" if error.instance else f"{where}no value"
+
+
+def _quoted(value: Any) -> str:
+    return f'"{str(value)[:100]}"'
 
 
 def _kind(value: Any) -> str:
-    return repr(value)[:100] if isinstance(value, str) else type_name(value)
+    return _quoted(value) if isinstance(value, str) else type_name(value)
 
 
 @cache

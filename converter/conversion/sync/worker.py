@@ -84,7 +84,7 @@ def work(assignment: Assignment, environment: Environment, per_host: int, wanted
             assignment, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew
         )
     else:
-        answer = Raised.of(Unsupported(f"got transship {program()}, want {wanted}, as where the run began"))
+        answer = Raised.of(Unsupported(f"transship is {program()} here: expected {wanted}, as where the run began"))
     if isinstance(answer, Raised):
         return replace(answer, trail=(f"worker {worker.address}", *answer.trail))
     return answer

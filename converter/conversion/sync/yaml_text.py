@@ -46,11 +46,11 @@ def read(text: str | bytes) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
-        raise Invalid(f"{where}got {error.problem or error.context}, want YAML") from error
+        raise Invalid(f"{where}not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, UnicodeError) as error:
-        raise Invalid(f"got no text ({' '.join(str(error).split())[:200]}), want YAML") from error
+        raise Invalid(f"not valid YAML: {' '.join(str(error).split())[:200]}") from error
     except RecursionError:
-        raise LimitExceeded("got YAML that is nested too deep, want less") from None
+        raise LimitExceeded("YAML is nested too deep") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -65,7 +65,7 @@ class _Loader(yaml.SafeLoader):
         self._nodes += 1
         self._limits.require("yaml_values", self._nodes, "values")
         if self.tag_handles != self.DEFAULT_TAGS:  # a prefix is stored again for each tag that uses it: gigabytes
-            raise Invalid("got a %TAG directive, want none")
+            raise Invalid("%TAG directives are not allowed")
         return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -77,9 +77,9 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_scalar_node(anchor)
         line = node.start_mark.line + 1
         if "\0" in node.value:
-            raise Invalid(f"line {line}: got a NUL character, which is in no name or path, want text")
+            raise Invalid(f"line {line}: NUL characters are not allowed")
         if any("\ud800" <= letter <= "\udfff" for letter in node.value):
-            raise Invalid(f"line {line}: got half of a surrogate pair, which is no character, want text")
+            raise Invalid(f"line {line}: half of a surrogate pair is not a character")
         return node
 
 
@@ -98,7 +98,7 @@ class _Walk:
             plain = node.style is None and node.value.lower() in _PLAIN
             return _PLAIN[node.value.lower()] if plain else node.value
         if id(node) in self._open:
-            raise Invalid(f"line {self.lines[path]}: got a value that holds itself, want an end")
+            raise Invalid(f"line {self.lines[path]}: the value contains itself")
         self._open.add(id(node))
         # The path of each value is stored.
         self._limits.require("json_depth", len(self._open), "lists and mappings within each other")
@@ -114,12 +114,12 @@ class _Walk:
         own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(own)) < len(own):
             twice = Counter(own).most_common(1)[0][0]
-            raise Invalid(f"line {node.start_mark.line + 1}: got {twice[:200]!r} twice in one place, want it once")
+            raise Invalid(f'line {node.start_mark.line + 1}: duplicate key "{twice[:200]}"')
         self._loader.flatten_mapping(node)
         found = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise Invalid(f"line {key.start_mark.line + 1}: got a key that is no text, want one")
+                raise Invalid(f"line {key.start_mark.line + 1}: a key must be text")
             self.lines[*path, key.value] = key.start_mark.line + 1
             found[key.value] = self.value(item, (*path, key.value))
         return found

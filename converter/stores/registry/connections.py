@@ -64,7 +64,7 @@ class _Lines(io.BufferedReader):
         self._lines += len(line)
         if self._lines > self._most:
             # The wording is that of http.client, whose own such errors ``wire.broken`` recognises.
-            raise http.client.HTTPException(f"got more than {self._most} bytes of headers")
+            raise http.client.HTTPException(f"more than {self._most} bytes of headers")
         return line
 
     def read(self, size: int | None = -1, /) -> bytes:

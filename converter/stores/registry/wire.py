@@ -196,7 +196,7 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     from urllib3 import exceptions as http_errors
 
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
-    if any(isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause) for cause in causes):
+    if any(isinstance(cause, http.client.LineTooLong) or "bytes of headers" in str(cause) for cause in causes):
         return LimitExceeded(f"{display_url(url)}: a header is too long, or there are too many (limit: headers)")
     host = urlsplit(display_url(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
