@@ -83,7 +83,7 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
         raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
     if asked and asked not in holds:
         known = "leave --to out" if "runtime" in holds else f"one of: {', '.join(holds)}"
-        raise Usage(f"{destination.transport} cannot hold --to {asked} ({known})")
+        raise Usage(f"{destination.transport} cannot hold the format {asked} ({known})")
     if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
         return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")

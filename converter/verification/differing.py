@@ -170,7 +170,9 @@ def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...
         for key in keys:
             name = str(key).replace("~1", "/")
             if name.startswith(STEERING):
-                raise Untrusted(f'manifest: annotation "{name}" is not as signed, and runtimes obey it')
+                raise Untrusted(
+                    f'manifest: annotation "{name}" is not as signed, and changes what is made of the image'
+                )
         uncovered.append(f"the manifest's {path}")
     return tuple(uncovered)
 

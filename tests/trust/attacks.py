@@ -38,7 +38,7 @@ from tests.trust.making import NAME
 
 LAYER, AGAIN, GIVES = "which was signed", "made again from the image", "which the signed image gives"
 MISSING, NAMES = "record lacks the layer", "for the name"
-STAYS = "makes no file that stays"
+STAYS = "does not make a file that stays"
 KEY_IS_ANOTHER, UNSIGNED = "none of the keys", ": no signature by"
 MADE_OF_LAYERS = (*OF_DOCKER, V1, ACI_OCI, SQUASHED)
 ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
@@ -163,7 +163,7 @@ TARS = (
         tars.before("rootfs/bin/su", tars.record(b"X", b"22 path=rootfs/bin/su\n")),
         on(V1_ACI, "a PAX header of Solaris"),
     ),
-    attack("a directory has a size", tars.in_header("rootfs/bin/", 124, b"00000001000\0"), on(OCI_ACI, "with a size")),
+    attack("a directory has a size", tars.in_header("rootfs/bin/", 124, b"00000001000\0"), on(OCI_ACI, "has a size")),
     attack(
         "a directory is one for some readers alone",
         tars.in_header("rootfs/bin/", 156, b"0"),
@@ -192,22 +192,22 @@ TARS = (
     attack(
         "a file has an attribute as libarchive writes it",
         tars.records("bin/sh", **{"LIBARCHIVE.xattr.security.capability": "eA"}),
-        on(OCI_ACI, "'LIBARCHIVE.xattr.security.capability'"),
+        on(OCI_ACI, "with LIBARCHIVE.xattr.security.capability"),
     ),
     attack(
         "a file has an ACL",
         tars.records("bin/sh", **{"SCHILY.acl.access": "user::rwx"}),
-        on(OCI_ACI, "'SCHILY.acl.access'"),
+        on(OCI_ACI, "with SCHILY.acl.access"),
     ),
     attack(
         "a file has a label of SELinux",
         tars.records("bin/sh", **{"RHT.security.selinux": "x"}),
-        on(OCI_ACI, "'RHT.security.selinux'"),
+        on(OCI_ACI, "with RHT.security.selinux"),
     ),
     attack(
         "an owner has a name",
         files.in_the_recipe(files.entry("bin/su", uname="daemon")),
-        on(OCI_ACI, "'uname' 'daemon'"),
+        on(OCI_ACI, 'with uname "daemon"'),
     ),
     attack("the app has an isolator", tars.isolator, on(OCI_ACI, "/app/isolators: expected nothing")),
     attack(
@@ -252,7 +252,7 @@ DOCUMENTS = (
     attack(
         "the manifest has an artifact type",
         documents.manifest(lambda said: said.update(artifactType="application/evil")),
-        on(OF_DOCKER, "at /artifactType"),
+        on(OF_DOCKER, "/artifactType: expected"),
     ),
     attack(
         "data stands in place of a layer",
@@ -267,7 +267,7 @@ DOCUMENTS = (
     attack(
         "a layer is one that readers may leave out",
         documents.layer(mediaType=types.OCI_NONDISTRIBUTABLE_GZIP),
-        on((*OF_DOCKER, V1), "at /layers/0/mediaType"),
+        on((*OF_DOCKER, V1), "/layers/0/mediaType: expected"),
     ),
     attack(
         "a layer has a platform",
@@ -282,17 +282,17 @@ DOCUMENTS = (
     attack(
         "an index for lazy pulls is named",
         documents.manifest(lambda said: said.update(annotations={"com.amazon.soci.index-digest": sha256(b"evil")})),
-        on(OCI_OCI, "'com.amazon.soci.index-digest'"),
+        on(OCI_OCI, '"com.amazon.soci.index-digest"'),
     ),
     attack(
         "an isolator lies where the way back to an ACI finds it",
         documents.noted(MANIFEST, lambda said: said["app"].update(isolators=[])),
-        on(ACI_OCI, "'appc.io/aci/manifest'"),
+        on(ACI_OCI, '"appc.io/aci/manifest"'),
     ),
     attack(
         "a mode lies where the way back to an ACI finds it",
         documents.noted(RECIPE, documents._with_4777, of_layer=True),
-        on(ACI_OCI, "'appc.io/aci/recipe'"),
+        on(ACI_OCI, '"appc.io/aci/recipe"'),
     ),
     attack(
         "the image has another name for some readers",
@@ -348,13 +348,13 @@ DOCUMENTS = (
         documents.renamed("registry.example/app:2"),
         on((*OF_DOCKER, OCI_ACI, LAYERED, ACI_OCI), NAMES),
     ),
-    attack("the platforms of an index are swapped", documents.swapped_platforms, on(INDEX, "index: got")),
+    attack("the platforms of an index are swapped", documents.swapped_platforms, on(INDEX, "index: /manifests")),
     attack(
         "a layer is read by a table that nobody signed",
         documents.lazy,
-        on((*OF_DOCKER, V1), "steers what is made of it"),
+        on((*OF_DOCKER, V1), "changes what is made of the image"),
     ),
-    attack("a layer lies elsewhere", documents.urls, on((*OF_DOCKER, V1), "manifest: /app")),
+    attack("a layer lies elsewhere", documents.urls, on((*OF_DOCKER, V1), "/layers/0/urls: expected nothing")),
     attack("a layer is said to be a plain tar", documents.mislabelled, on(OCI_OCI, "its media type says")),
 )
 
@@ -429,7 +429,7 @@ RECORDS = (
     attack(
         "the image is said to have been called otherwise",
         records.settings(called="evil.example/app:1"),
-        on(OCI_ACI, "at /name"),
+        on(OCI_ACI, "/name: expected"),
     ),
     attack("the layers are exchanged", records.reordered, on(OCI_OCI, "which was signed")),
     attack(
@@ -469,7 +469,9 @@ RECORDS = (
         on(OCI_OCI, "a number does not fit into 64 bits"),
     ),
     attack(
-        "the name only looks alike", records.settings(called="reg\u0456stry.example/app:1"), on(OCI_ACI, "at /name")
+        "the name only looks alike",
+        records.settings(called="reg\u0456stry.example/app:1"),
+        on(OCI_ACI, "/name: expected"),
     ),
     attack(
         "an evil image has the same name", records.two_of_one_name, on((*OF_DOCKER, V1, INDEX), "holds 2 images named")
