@@ -204,8 +204,14 @@ def manifest_of(opened: OpenedReference) -> bytes:
     return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
 
 
-def signature_rows(signatures: Iterable[Signature]) -> Rows:
-    """The kinds and places of signatures, which are not verified."""
+def signature_rows(signatures: Sequence[Signature]) -> Rows:
+    """The kinds and places of signatures, and the content that they state; nothing of it is verified."""
+    if not signatures:
+        return
+    from converter.profile.file import stated
+
+    contents = ((stated(one), one.covers) for one in signatures)
+    yield from _column("content", (f"{digest} is stated of {covers}" for digest, covers in contents if digest))
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted, within
+from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import in_force
@@ -75,6 +76,16 @@ def attached(signatures: Iterable[Signature], trusted: Trusted | None) -> tuple[
         except (Invalid, Untrusted, Unsupported) as error:
             problems.append(f"{one.location}: {error}")
     return found[::-1], problems
+
+
+def stated(signature: Signature) -> Digest | None:
+    """The content digest that an attestation states, unverified; None if it states none that can be read."""
+    if signature.kind != ATTESTATION:
+        return None
+    try:
+        return opened(signature, None).profile.digest
+    except (Invalid, Unsupported):
+        return None
 
 
 def opened(signature: Signature, trusted: Trusted | None) -> Found:

@@ -178,3 +178,9 @@ def test_a_changed_configuration_leaves_it_behind(cli: Cli, tmp_path: Path, stat
 def test_where_it_has_no_place_it_is_a_loss(tmp_path: Path, stated: str) -> None:
     done = converter.convert(stated, f"rootfs:{tmp_path}/r", origin="never")
     assert "attachments" in [loss.field for loss in done.losses]
+
+
+def test_inspect_shows_the_content_digest_that_is_stated(cli: Cli, image: str, stated: str) -> None:
+    told = json.loads(cli("profile", image, "--json").stdout)["subject"]
+    content, manifest = (one["digest"]["sha256"] for one in told[:2])
+    assert f"sha256:{content} is stated of sha256:{manifest}" in cli("inspect", stated).stdout
