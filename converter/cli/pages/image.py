@@ -32,8 +32,9 @@ def page(
     """The whole page."""
     facts = grouped(rows(opened, attached))
     used = contents.usage if contents else None
-    layers = contents.layers() if contents else []
-    sizes = [layer.get("size", 0) for layer in layers]
+    # An ACI has no layer with a digest of its own.
+    layers = [{"digest": "", "size": None} | layer for layer in contents.layers()] if contents else []
+    sizes = [layer["size"] or 0 for layer in layers]
     return render(
         "image.html.j2",
         reference=opened.reference,

@@ -74,6 +74,16 @@ def test_an_image_whose_layers_cannot_be_read_says_why(here: Path, capsys: pytes
     assert "warning: files could not be read" in capsys.readouterr().err
 
 
+def test_an_aci_has_no_stored_layers(image: str) -> None:
+    assert main(["convert", image, "aci:app.aci", "--quiet"]) == 0
+
+    page, document = report("inspect", "aci:app.aci")
+
+    assert "sha512-" in check(page).text
+    assert document["contents"]["size"] == 7
+    assert data(page)[1] == 7
+
+
 @pytest.mark.parametrize(
     "arguments, error",
     [
