@@ -25,6 +25,8 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
         "name": target.name,
         "format": target.format,
         "digest": _text(target.digest),
+        "source_digest": _text(target.source_digest),
+        "changed_by": list(target.changed_by),
         "media_type": target.media_type,
         "image_id": target.image_id,
         "preserved": target.preserved,
@@ -56,6 +58,9 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
         yield f"  format    {target.format} ({target.media_type})"
         same = ", as in the source" if target.preserved else ""
         yield f"  digest    {target.digest}{same}" if target.digest else "  digest    known once it is written"
+        if target.source_digest is not None and not target.preserved:
+            why = f" (changed by {', '.join(target.changed_by)})" if target.changed_by else ""
+            yield f"  source    {target.source_digest}{why}"
         if target.image_id:
             yield f"  image ID  {target.image_id}"
         kinds = Counter(layer.relation for layer in target.layers)

@@ -181,8 +181,9 @@ def _row(one: Outcome) -> str:
         return f"failed         {one.source}  {one.error}"
     if one.state == "unstarted":
         return f"not started    {one.source}"
+    why = f" ({', '.join(one.changed_by)})" if one.changed_by else ""
     sizes = f"{size(one.before):>11} → {size(one.after) if one.after else '?':>11}"
-    return f"{WORDS[one.state]:<14}{sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}"
+    return f"{WORDS[one.state]:<14}{sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}{why}"
 
 
 def _sum(summary: Summary) -> str:

@@ -10,12 +10,12 @@ from converter import formats
 from converter.conversion import origin, signed
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
+from converter.conversion.reasons import keepers, reasons
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
 from converter.model.content import sources
-from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Index, Item, images
 from converter.model.reference import Location
@@ -84,7 +84,7 @@ def plan(
         more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
         lost = target.losses(item, chosen.settings) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))
-        refuse(planned, chosen.root, options)
+        refuse(planned, chosen, target.name, options)
         return PlannedTarget(
             destination=destination,
             name=name_for(destination, chosen.name, chosen.called, chosen.root, chosen.item),
@@ -118,15 +118,14 @@ def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> S
     return with_referrers(chosen, library, below) if below else chosen
 
 
-def refuse(planned: Plan, root: Descriptor, options: Options) -> None:
+def refuse(planned: Plan, chosen: SelectedImage, target: str, options: Options) -> None:
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict)")
     if options.preserve_digests:
         made = forecast(planned.root).made
-        if made is None:
-            raise LossRefused("layers are made anew, so the digest would change (--preserve-digests)")
-        if made.descriptor.digest != root.digest:
-            fact = f"the digest would change from {root.digest} to {made.descriptor.digest}"
-            raise LossRefused(f"{fact} (--preserve-digests)")
+        if made is None or made.descriptor.digest != chosen.root.digest:
+            why = ", ".join(reasons(chosen.root, chosen.item, target, planned.root, options)) or "documents"
+            keep = " or ".join(f"{name}:" for name in keepers(chosen.item)) or "nothing"
+            raise LossRefused(f"the digest would change, by {why}: {keep} can keep it (--preserve-digests)")

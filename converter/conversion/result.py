@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from converter.conversion.planning import PlannedTarget
+from converter.conversion.reasons import reasons
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
@@ -38,7 +39,8 @@ class TargetResult:
 
     ``name`` is the image's name there, empty if it has none or the destination itself is its name. ``image_id`` is the
     digest of the configuration, or the ``sha512-…`` of an ACI; ``preserved`` means that the root's digest has not
-    changed; ``size`` is that of its layers, or of an ACI's files, in bytes, as far as known.
+    changed; ``size`` is that of its layers, or of an ACI's files, in bytes, as far as known. ``source_digest`` is that
+    of the source's root, ``changed_by`` why it is another here: platform, format, squash, compression, change.
     """
 
     destination: str
@@ -52,6 +54,8 @@ class TargetResult:
     layers: tuple[LayerResult, ...] = ()
     size: int = 0
     name: str = ""
+    source_digest: Digest | None = None
+    changed_by: tuple[str, ...] = ()
 
 
 State = Literal["written", "there", "planned"]
@@ -66,6 +70,15 @@ class Done:
     tree: Evaluated
     state: State
     signatures: Shown = ()
+
+    @property
+    def changed_by(self) -> tuple[str, ...]:
+        """Why the digest is another than at the source; empty if it is the same."""
+        target, there = self.target, self.tree.made
+        root = target.chosen.root
+        if there is not None and there.descriptor.digest == root.digest:
+            return ()
+        return reasons(root, target.chosen.item, target.format.name, target.plan.root, target.chosen.settings)
 
     @property
     def result(self) -> TargetResult:
@@ -83,6 +96,8 @@ class Done:
             layers=tuple(map(layer_result, self.tree.layers())),
             size=size_of(self.tree),
             name=target.name,
+            source_digest=target.chosen.root.digest,
+            changed_by=self.changed_by,
         )
 
 

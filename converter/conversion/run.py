@@ -196,7 +196,7 @@ def _as_it_was(target: PlannedTarget, tree: Evaluated, options: Options) -> Plan
     carried = signed.carry(chosen, tree.node, tree.documents(), origin.place_of(target.destination))
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
-    refuse(planned, chosen.root, options)
+    refuse(planned, chosen, target.format.name, options)
     return replace(target, carried=carried, plan=planned, origin=False)
 
 

@@ -69,6 +69,8 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
                 "name": "",
                 "format": "aci",
                 "digest": str(DIGEST),
+                "source_digest": None,
+                "changed_by": [],
                 "media_type": "application/vnd.appc.image.aci",
                 "image_id": "sha512-ab",
                 "preserved": False,

@@ -40,7 +40,7 @@ def test_a_file_says_what_goes_where(layout: MemoryStore, here: Path, capsys: py
         ("written", "dir:dirs/in/app"),
         ("written", "dir:others/in/other"),
     ]
-    assert "copied</h1>" in (here / "r.html").read_text()
+    assert "done</h1>" in (here / "r.html").read_text()
     manifest = json.loads((here / "dirs/in/app/manifest.json").read_text())
     assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
 

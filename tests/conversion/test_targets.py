@@ -13,7 +13,7 @@ import pytest
 import converter
 from converter.conversion.keywords import Keywords
 from converter.conversion.targets import check_capacity, check_distinct, name_for
-from converter.errors import ConverterError, NotFound, Usage
+from converter.errors import ConverterError, LossRefused, NotFound, Usage
 from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
@@ -267,3 +267,29 @@ def test_a_docker_image_stays_one_where_nothing_needs_oci(tmp_path: Path, option
 def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path) -> None:
     with pytest.raises(ConverterError, match=r"cannot hold zstd layers: use --to oci or --compress gzip$"):
         converter.convert(docker_image(tmp_path), f"dir:{tmp_path / 'out'}", to="docker", compress="zstd")
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        pytest.param({}, (), id="nothing changes it"),
+        pytest.param({"to": "oci"}, ("format",), id="the format"),
+        pytest.param({"compress": "gzip:9"}, ("compression",), id="the compression"),
+        pytest.param({"compress": "zstd"}, ("format", "compression"), id="both"),
+        pytest.param({"squash": True}, ("squash",), id="one layer"),
+        pytest.param({"changes": ["USER 7"]}, ("change",), id="a change"),
+    ],
+)
+def test_why_a_digest_changes_is_told(tmp_path: Path, options: Keywords, words: tuple[str, ...]) -> None:
+    source = docker_image(tmp_path)
+    (done,) = converter.convert(source, f"dir:{tmp_path / 'out'}", **options).targets
+    assert done.changed_by == words
+    assert (done.source_digest == done.digest) == (not words)
+    if words:
+        with pytest.raises(LossRefused, match=f"would change, by {', '.join(words)}: docker: or dir: can keep it"):
+            converter.convert(source, f"dir:{tmp_path / 'other'}", **(options | {"preserve_digests": True}))
+
+
+def test_an_image_taken_from_an_index_has_another_digest(tmp_path: Path) -> None:
+    (done,) = converter.convert(docker_list(tmp_path), f"dir:{tmp_path / 'out'}", platforms="linux/amd64").targets
+    assert done.changed_by == ("platform",)

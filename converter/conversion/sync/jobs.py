@@ -46,15 +46,22 @@ def jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job 
             continue
         before = taken.setdefault(job.destination, job.source)
         if before != job.source:
-            raise Usage(f"{before} and {job.source} would both become {job.destination}: use other names (rename)")
+            raise Usage(_one_name(before, job.source, job.destination))
         if before is job.source:
             if job.destination.kind.ending is not None:
                 other = files.setdefault(os.path.realpath(job.destination.path), job.source)
                 if other is not job.source:
-                    raise Usage(
-                        f"{other} and {job.source} would both become {job.destination.path}: use other names (rename)"
-                    )
+                    raise Usage(_one_name(other, job.source, job.destination))
             yield job
+
+
+def _one_name(first: Location, second: Location, destination: Location) -> str:
+    """What is wrong with two sources of one name, and what would tell them apart."""
+    way = "a rename for each in a sync file"
+    if first.transport == second.transport == "docker":
+        hosts = {ImageName.parse(one.path).host for one in (first, second)}
+        way = f"--rename '{'{host}/{repository}' if len(hosts) > 1 else '{repository}'}'"
+    return f"{first} and {second} would both become {destination}: use other names ({way})"
 
 
 def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:

@@ -35,6 +35,8 @@ class Outcome:
     destination: str
     state: State | Literal["failed", "unstarted"]
     digest: str = ""
+    source_digest: str = ""
+    changed_by: tuple[str, ...] = ()
     format: str = ""
     before: int = 0
     after: int = 0
@@ -51,6 +53,8 @@ class Outcome:
             destination=str(job.destination),
             state=done.state,
             digest=str(done.tree.made.descriptor.digest) if done.tree.made else "",
+            source_digest=str(done.target.chosen.root.digest),
+            changed_by=done.changed_by,
             format=done.target.format.name,
             before=sum(input_size(one.leaf) for one in layers),
             after=size_of(done.tree) if all(one.made for one in layers) else 0,
@@ -81,6 +85,8 @@ class Outcome:
             "destination": self.destination,
             "state": self.state,
             "digest": self.digest or None,
+            "source_digest": self.source_digest or None,
+            "changed_by": list(self.changed_by),
             "format": self.format or None,
             "size_before": self.before,
             "size_after": self.after,
