@@ -27,12 +27,15 @@ class Interrupted(Unreachable):
     """The exchange broke off, or the host asks to retry later: the same request may succeed then.
 
     ``wait`` is the number of seconds that the host asks for, None if it does not; ``busy`` means that it is overloaded
-    (429), which is no fault of the request; ``brief`` says it in a word or two.
+    (429), which is no fault of the request; ``brief`` says it in a word or two; ``silent``: it did not answer.
     """
 
-    def __init__(self, fact: str, wait: float | None = None, *, busy: bool = False, brief: str = "") -> None:
+    def __init__(
+        self, fact: str, wait: float | None = None, *, busy: bool = False, brief: str = "", silent: bool = False
+    ) -> None:
         super().__init__(fact)
         self.brief = brief or fact
+        self.silent = silent
         self.wait = wait
         self.busy = busy
 

@@ -62,7 +62,9 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
         # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that inflates
         # them.
         client.hosts.stop_on_interrupt(error)
-        if isinstance(error, Rejected) or not isinstance(error, (Unreachable, Denied)):
+        # A host that did not answer would be waited for again.
+        silent = isinstance(error, Interrupted) and error.silent
+        if not silent and (isinstance(error, (Rejected, Interrupted)) or not isinstance(error, Unreachable)):
             job.abandon()
         # Otherwise the registry cannot be told; it removes incomplete uploads itself.
         raise

@@ -219,7 +219,9 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
-        return Interrupted(f"no answer from {display_url(url)} in time (--timeout)", brief="no answer in time")
+        return Interrupted(
+            f"no answer from {display_url(url)} in time (--timeout)", brief="no answer in time", silent=True
+        )
     return Interrupted(f"the connection to {display_url(url)} broke off: {reason(error)}", brief="connection lost")
 
 

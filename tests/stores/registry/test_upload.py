@@ -363,6 +363,7 @@ def test_an_upload_fails(registry: FakeRegistry, fault: Fault, error: type[Excep
     with pytest.raises(error):
         put(registry, once(), replace(PLAIN, retries=2))
     assert not registry["app"].blobs
+    assert not registry.uploads, "each is cancelled"
 
 
 def test_what_is_there_is_not_sent(registry: FakeRegistry) -> None:
