@@ -204,6 +204,23 @@ class Layer:
     annotations: dict[str, str] = field(default_factory=dict)
 
     @property
+    def digest(self) -> Digest | None:
+        """The digest of its blob; None for one still to be made."""
+        return self.content.descriptor.digest if isinstance(self.content, Known) else None
+
+    @property
+    def size(self) -> int | None:
+        """The size of its blob in bytes; None if it is not known."""
+        if not isinstance(self.content, Known) or self.content.descriptor.size < 0:
+            return None
+        return self.content.descriptor.size
+
+    @property
+    def media_type(self) -> str:
+        """The media type of its blob; empty for one still to be made."""
+        return self.content.descriptor.media_type if isinstance(self.content, Known) else ""
+
+    @property
     def absent(self) -> bool:
         """Whether it is a foreign layer that is available only from its URLs."""
         return isinstance(self.content, Known) and self.content.absent
