@@ -38,6 +38,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     "gzip": ("gzip",),
     "htpasswd": ("apache2-utils",),
     "mmdebstrap": ("mmdebstrap",),
+    "mtree": ("mtree-netbsd",),
     "notary": ("notary",),
     "oci-image-tool": ("oci-image-tool",),
     "openssl": ("openssl",),

@@ -1,0 +1,230 @@
+"""One profile of an image holds wherever others have put it; NetBSD's mtree, bsdtar and cosign read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter import StoreOptions
+from tests.interop.processes import Registry
+from tests.interop.services import Dockerd
+from tests.interop.signers import LOCAL, Cosign, transship
+from tests.interop.tools import need, need_root, run, run_bytes
+
+PREDICATE = "https://schemas.transship.invalid/1/profile.json"
+CONFIGURED = ('CMD ["/bin/sh"]', "ENV GREETING=hello", "WORKDIR /srv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """An image as ``docker save`` writes it, and its signed profile, with the key to check it."""
+
+    image: str
+    profile: Path
+    key: Path
+
+    def holds_for(self, reference: str, *options: str | Path, status: int = 0) -> str:
+        """What verify says."""
+        checks = ("--profile", self.profile, "--key", self.key)
+        return transship("verify", reference, *checks, *options, status=status)
+
+
+@pytest.fixture(scope="module")
+def vendor(debian_saved: Path, cosign: Cosign, tmp_path_factory: pytest.TempPathFactory) -> Vendor:
+    """A vendor who configures Debian, and states what it contains."""
+    folder = tmp_path_factory.mktemp("vendor")
+    image = f"docker-archive:{folder}/app.tar:vendor.example/app:1"
+    converter.convert(f"docker-archive:{debian_saved}", image, changes=CONFIGURED)
+    made = Vendor(image=image, profile=folder / "app.profile", key=cosign.public)
+    transship("profile", image, "--sign-by", cosign.secret, "-o", made.profile, env=cosign.environment)
+    return made
+
+
+@pytest.mark.parametrize(
+    "form, options",
+    [
+        pytest.param("oci:{}/l:app:1", {"compress": "gzip"}, id="OCI"),
+        pytest.param("oci:{}/z:app:1", {"compress": "zstd"}, id="zstd"),
+        pytest.param("oci:{}/s:app:1", {"squash": True}, id="one layer"),
+        pytest.param("aci:{}/app.aci", {}, id="an ACI"),
+        pytest.param("aci:{}/app.aci", {"layered": True}, id="layered ACIs"),
+        pytest.param("dir:{}/d", {"to": "docker"}, id="a directory"),
+        pytest.param("rootfs:{}/r.tar", {}, id="a tar"),
+        pytest.param("rootfs:{}/r", {"store": StoreOptions(devices=True)}, id="a tree"),
+        pytest.param("bundle:{}/b", {"store": StoreOptions(devices=True)}, id="a bundle"),
+    ],
+)
+def test_it_holds_in_every_form(vendor: Vendor, tmp_path: Path, form: str, options: dict[str, object]) -> None:
+    need_root()
+    converter.convert(vendor.image, form.format(tmp_path), **options)  # type: ignore[arg-type]
+    assert vendor.holds_for(form.format(tmp_path)).endswith("same content\n")
+
+
+def test_it_holds_in_a_registry_and_cosign_accepts_it_there(
+    vendor: Vendor, registry: Registry, cosign: Cosign, tmp_path: Path
+) -> None:
+    name, insecure = f"{registry.host}/profiled/app:1", "--tls-verify=false"
+    converter.convert(vendor.image, f"docker://{name}", store=StoreOptions(tls_verify=False))
+    assert vendor.holds_for(f"docker://{name}", insecure).endswith("same content\n")
+    signing = ("--sign-by", cosign.secret, "--attach", insecure)
+    transship("profile", f"docker://{name}", *signing, env=cosign.environment)
+    checks = ("--type", PREDICATE, "--key", cosign.public, "--insecure-ignore-tlog", *LOCAL)
+    payload = json.loads(cosign.run("verify-attestation", *checks, name))["payload"]
+    assert payload
+    # It goes along, and cosign accepts it for what the image becomes as far as it compares digests of manifests.
+    other = f"oci:{tmp_path}/l:app:1"
+    transship("convert", f"docker://{name}", other, "--compress", "zstd", "--origin", "never", insecure)
+    said = transship("verify", other, "--profile", "attached", "--key", cosign.public)
+    assert said.endswith("same content\n")
+
+
+def test_mtree_and_bsdtar_read_the_text_and_agree(vendor: Vendor, tmp_path: Path) -> None:
+    need("mtree", "bsdtar")
+    need_root()
+    tree, text = tmp_path / "r", tmp_path / "app.mtree"
+    converter.convert(vendor.image, f"rootfs:{tree}", store=StoreOptions(devices=True))
+    text.write_text(transship("profile", vendor.image, "--no-default-ignore"))
+    assert run("mtree", "-p", tree, "-f", text) == ""
+    names = run_bytes("bsdtar", "-tf", text).splitlines()
+    assert len(names) == len(text.read_text().splitlines()) - 1
+    (tree / "etc/passwd").write_text("changed")
+    assert "etc/passwd" in run("mtree", "-p", tree, "-f", text, status=2)
+
+
+def converted(exported: bytes, destination: str) -> None:
+    """Make an image of what an engine exports, which has no configuration."""
+    changes = [part for one in CONFIGURED for part in ("--change", one)]
+    run(sys.executable, "-m", "converter", "convert", "rootfs:-", destination, *changes, stdin=exported)
+
+
+def test_what_docker_exports_is_the_same_image_again(vendor: Vendor, dockerd: Dockerd, tmp_path: Path) -> None:
+    dockerd.load(Path(vendor.image.split(":")[1]))
+    name = dockerd.docker("create", "--network=none", "vendor.example/app:1").strip()
+    exported = run_bytes("docker", "export", name, env=dockerd.environment())
+    dockerd.docker("rm", name)
+    converted(exported, f"docker-archive:{tmp_path}/back.tar:back:1")
+    # The same files; a tree that is exported has no configuration, and no attributes either.
+    assert transship("profile", f"docker-archive:{tmp_path}/back.tar") == transship("profile", vendor.image)
+
+
+def flipped(path: Path) -> set[str]:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    mode = path.stat().st_mode
+    path.write_bytes(data)
+    path.chmod(stat.S_IMODE(mode))
+    return {"content"}
+
+
+def appended(path: Path) -> set[str]:
+    with path.open("ab") as file:
+        file.write(b"\n")
+    return {"content", "size"}
+
+
+def with_mode(path: Path) -> set[str]:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) ^ 0o200)
+    return {"mode"}
+
+
+def set_user_id(path: Path) -> set[str]:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_ISUID)
+    return {"mode"}
+
+
+def given_away(path: Path) -> set[str]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    os.chown(path, 4242, -1)
+    path.chmod(mode)
+    return {"owner"}
+
+
+def of_another_group(path: Path) -> set[str]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    os.chown(path, -1, 4242)
+    path.chmod(mode)
+    return {"owner"}
+
+
+def with_an_attribute(path: Path) -> set[str]:
+    os.setxattr(path, "user.changed", b"1")
+    return {"xattrs"}
+
+
+def gone(path: Path) -> set[str]:
+    path.unlink()
+    return {"entry"}
+
+
+def as_a_link(path: Path) -> set[str]:
+    path.unlink()
+    path.symlink_to("elsewhere")
+    return {"type"}
+
+
+def leading_elsewhere(path: Path) -> set[str]:
+    path.unlink()
+    path.symlink_to("elsewhere")
+    return {"target"}
+
+
+ONE_BY_ONE = (
+    (flipped, 8),
+    (appended, 6),
+    (with_mode, 6),
+    (set_user_id, 3),
+    (given_away, 5),
+    (of_another_group, 4),
+    (with_an_attribute, 4),
+    (gone, 5),
+    (as_a_link, 3),
+)
+"""What is done to a file, and to how many."""
+
+
+def test_fifty_changes_are_found_and_nothing_else(vendor: Vendor, tmp_path: Path) -> None:
+    need_root()
+    tree = tmp_path / "r"
+    converter.convert(vendor.image, f"rootfs:{tree}", store=StoreOptions(devices=True))
+    expected: dict[str, set[str]] = {}
+    found = sorted(path for path in (tree / "usr").rglob("*") if path.is_file() and path.stat().st_nlink == 1)
+    files = iter([path for path in found if not path.is_symlink() and path.stat().st_size][::7])
+    for change, number in ONE_BY_ONE:
+        for _ in range(number):
+            path = next(files)
+            expected[f"/{path.relative_to(tree)}"] = change(path)
+    links = sorted(path for path in (tree / "usr/bin").iterdir() if path.is_symlink())
+    for path in links[:4]:
+        expected[f"/{path.relative_to(tree)}"] = leading_elsewhere(path)
+    for path in (tree / "var/cache", tree / "usr/lib"):
+        expected[f"/{path.relative_to(tree)}"] = with_mode(path)
+    for number in range(3):
+        path = next(files)
+        renamed = path.with_name(f"renamed-{number}")
+        path.rename(renamed)
+        expected |= {f"/{one.relative_to(tree)}": {"entry"} for one in (path, renamed)}
+    (tree / "usr/added").touch()
+    os.mkfifo(tree / "usr/added-pipe")
+    (tree / "usr/added-directory").mkdir()
+    os.mknod(tree / "usr/added-device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    for name in ("added", "added-pipe", "added-directory", "added-device"):
+        expected[f"/usr/{name}"] = {"entry"}
+    (device,) = (path for path in (tree / "srv").iterdir() if stat.S_ISCHR(path.lstat().st_mode))
+    mode = stat.S_IMODE(device.stat().st_mode)
+    device.unlink()
+    os.mknod(device, stat.S_IFCHR | mode, os.makedev(1, 5))
+    expected[f"/{device.relative_to(tree)}"] = {"device"}
+    assert len(expected) >= 50
+    told = json.loads(vendor.holds_for(f"rootfs:{tree}", "--json", status=1))
+    actual: dict[str, set[str]] = {}
+    for row in told["differences"]:
+        actual.setdefault(row["path"], set()).add(row["what"])
+    assert actual == expected
+    assert told["count"] == sum(map(len, expected.values()))
