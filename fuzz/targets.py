@@ -232,7 +232,7 @@ def certificates(data: bytes) -> None:
         with suppress(ConverterError):
             public_key(one)
     with suppress(ConverterError):
-        notation_chain.check(chain, "ES256")
+        notation_chain.check_chain(chain, "ES256")
     Roots.load(data, "signer@example.com").check(chain[0], chain[1:], AT)
 
 

@@ -130,9 +130,9 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
         result = convert(source, destinations, options, report)
     write_reports(document(result), partial(_page, result, dry_run=options.dry_run), overwrite=options.overwrite)
     if digestfile is not None:
-        from converter.cli.files import write
+        from converter.cli.files import write_output
 
-        write(digestfile, str(result.digest), overwrite=options.overwrite)
+        write_output(digestfile, str(result.digest), overwrite=options.overwrite)
     # If an image goes to standard output, its report goes to standard error.
     out = sys.stderr if to_stdout else sys.stdout
     if flags().json:

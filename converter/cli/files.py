@@ -26,7 +26,7 @@ def check_writable(paths: Sequence[Path], *, overwrite: bool) -> None:
         OutFile(path, _rule(overwrite)).probe()
 
 
-def write(path: Path, text: str, *, overwrite: bool) -> None:
+def write_output(path: Path, text: str, *, overwrite: bool) -> None:
     """Write a file, whole or not at all; ``overwrite`` replaces one that exists, unless it was read."""
     write_blocks(path, (text.encode(),), overwrite=overwrite)
 

@@ -54,12 +54,12 @@ def check_reports(*, overwrite: bool = False) -> None:
 
 def write_reports(document: Any, page: Callable[[], str], *, overwrite: bool = False) -> None:
     """Write all reports: the JSON of ``--json``, or the page, which is not made before it is asked for."""
-    from converter.cli.files import write
+    from converter.cli.files import write_output
     from converter.cli.text import json_text
 
     for path in reports():
         text = page() if _is_page(path) else json_text(document) + "\n"
-        write(path, text, overwrite=_overwrites(overwrite))
+        write_output(path, text, overwrite=_overwrites(overwrite))
 
 
 def _overwrites(overwrite: bool) -> bool:

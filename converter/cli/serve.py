@@ -15,7 +15,7 @@ from converter.cli.environment import cache_folder, size_option, store, store_op
 from converter.cli.flags import Number, WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
-from converter.cli.signers import policy_option, read, wanted
+from converter.cli.signers import policy_option, read_option_file, wanted
 from converter.cli.text import say, show, warn
 from converter.errors import Usage, within
 
@@ -186,7 +186,7 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
         )
     for path in configs:
         with within(str(path)):
-            for entry in sync_file.read(read(path), options, PLACE, _no_signing, check_template(rename)):
+            for entry in sync_file.read(read_option_file(path), options, PLACE, _no_signing, check_template(rename)):
                 if entry.to != PLACE:
                     raise Usage(f'{entry.source} has the destination {entry.to}: leave out "to", it is served here')
                 yield entry

@@ -46,7 +46,7 @@ trust_options = together(
 
 
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
-    found = below(folder, "*.json") if folder else {}
+    found = read_files_below(folder, "*.json") if folder else {}
     if folder and "root.json" not in found:
         raise Usage(f"{folder} has no root.json: expected root.json and targets.json (--content-trust)")
     return found
@@ -80,10 +80,10 @@ def wanted() -> Wanted | None:
         return None
     from converter.verification.wanted import Wanted
 
-    return Wanted(policy=read(path), read=read)
+    return Wanted(policy=read_option_file(path), read=read_option_file)
 
 
-def read(path: str | Path) -> bytes:
+def read_option_file(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
     inputs().add(path)
     most = in_force().document
@@ -94,10 +94,10 @@ def read(path: str | Path) -> bytes:
     return data
 
 
-def below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
+def read_files_below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
     """Read the files at any depth below a folder, by their path in it."""
     found = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    return {str(path.relative_to(folder)): read(path) for path in found}
+    return {str(path.relative_to(folder)): read_option_file(path) for path in found}
 
 
 def maker_of(text: str) -> Maker:
@@ -110,7 +110,7 @@ def maker_of(text: str) -> Maker:
 
 def cosign_maker(path: Path) -> Maker:
     """A signer with a private key file; raises Invalid, or Untrusted if the password is wrong."""
-    return _cosign(read(path), str(path))
+    return _cosign(read_option_file(path), str(path))
 
 
 def gpg_maker(text: str) -> Maker:
@@ -121,7 +121,7 @@ def gpg_maker(text: str) -> Maker:
 def _key_file(text: str) -> bytes | None:
     """The content of a file, perhaps a pipe, which can be read once; None if there is none, or a directory."""
     path = Path(text)
-    return read(path) if path.exists() and not path.is_dir() else None
+    return read_option_file(path) if path.exists() and not path.is_dir() else None
 
 
 def _cosign(data: bytes, name: str) -> Maker:

@@ -16,7 +16,7 @@ from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
-from converter.cli.signers import maker_of, read, signing, trust_options, wanted
+from converter.cli.signers import maker_of, read_option_file, signing, trust_options, wanted
 from converter.cli.text import GREEN, RED, count, show, show_json, size, warn
 from converter.errors import Unsupported, Usage, within
 
@@ -119,7 +119,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
 
     to = Location.parse(destination) if destination else None
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
-        data = read(source)
+        data = read_option_file(source)
         with within(source):
             return sync_file.read(data, options, to, _signing, check_template(rename))
     location = Location.parse(source)

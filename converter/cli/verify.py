@@ -17,7 +17,7 @@ from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
-from converter.cli.signers import below, content_trust_option, read
+from converter.cli.signers import content_trust_option, read_files_below, read_option_file
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
 
@@ -58,11 +58,11 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 def _named_files(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
-    return tuple((f"{option.opts[0]} {path}", read(path)) for path in paths)
+    return tuple((f"{option.opts[0]} {path}", read_option_file(path)) for path in paths)
 
 
 def _named_folders(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
-    return tuple((f"{option.opts[0]} {path}", below(path)) for path in paths)
+    return tuple((f"{option.opts[0]} {path}", read_files_below(path)) for path in paths)
 
 
 def _keys(name: str, member: str, text: str) -> Decorator[Any]:
@@ -105,7 +105,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option(
     "--policy",
     type=File,
-    callback=lambda _context, _option, path: path and read(path),
+    callback=lambda _context, _option, path: path and read_option_file(path),
     help="A skopeo policy.json that must be met.",
 )
 @click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")
@@ -150,7 +150,7 @@ def command(
 
     share_heap()
     check_reports()
-    wanted = Wanted(**chosen, read=read, require=frozenset(require))
+    wanted = Wanted(**chosen, read=read_option_file, require=frozenset(require))
     if profile is not None:
         from converter.cli.verify_profile import verify_profile
 

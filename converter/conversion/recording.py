@@ -184,7 +184,7 @@ class _Making:
 
         def kept() -> Blocks:
             for block in tar:
-                spool.write(fd, block)
+                spool.append_to_file(fd, block)
                 yield block
 
         return FileIndex.of(kept()), partial(file_blocks, fd)
@@ -203,7 +203,7 @@ class _Making:
 
     def _spooled(self, blocks: Blocks) -> Known:
         meter = Meter()
-        fd = spool.parked(hashed(blocks, meter))
+        fd = spool.spool_blocks(hashed(blocks, meter))
         self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
         return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))

@@ -46,7 +46,7 @@ class BlobSpool:
         with self._held.use(known.descriptor.digest) as held:
             with held.lock:
                 if held.fd < 0:
-                    held.fd = spool.parked(known.blocks())
+                    held.fd = spool.spool_blocks(known.blocks())
                     held.size = os.fstat(held.fd).st_size
                     with self._lock:
                         self.fetched += held.size

@@ -40,12 +40,12 @@ class Spool:
         """Append bytes; returns how many."""
         if self._fd < 0 and self.size + len(data) > self._in_memory:
             self._fd = unnamed_file()
-            write(self._fd, self._memory)
+            append_to_file(self._fd, self._memory)
             self._memory = bytearray()
         if self._fd < 0:
             self._memory += data
         else:
-            write(self._fd, data)
+            append_to_file(self._fd, data)
         self.size += len(data)
         return len(data)
 
@@ -94,7 +94,7 @@ def unnamed_file() -> int:
         return os.dup(file.fileno())
 
 
-def write(fd: int, data: Block | bytearray) -> None:
+def append_to_file(fd: int, data: Block | bytearray) -> None:
     """Append to an unnamed file. Raises StorageFailed."""
     view = memoryview(data)
     with _room("write"):
@@ -102,13 +102,13 @@ def write(fd: int, data: Block | bytearray) -> None:
             view = view[os.write(fd, view) :]
 
 
-def parked(blocks: Blocks) -> int:
+def spool_blocks(blocks: Blocks) -> int:
     """The blocks in an unnamed file, open for reading."""
     fd = unnamed_file()
     try:
         with closing(blocks) as source:
             for block in source:
-                write(fd, block)
+                append_to_file(fd, block)
     except BaseException:
         os.close(fd)
         raise

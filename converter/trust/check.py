@@ -22,7 +22,9 @@ ONE_VERDICT = {
 }
 
 
-def check(signatures: Iterable[Signature], found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
+def verify_signatures(
+    signatures: Iterable[Signature], found: Subject, trusted: Trusted
+) -> tuple[SignatureVerdict, ...]:
     """One or more verdicts for each signature, in order. The content of a signature never makes it raise."""
     return tuple(verdict for one in signatures for verdict in check_one(one, found, trusted))
 

@@ -52,7 +52,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     if not envelope.chain:
         raise Invalid("the signature has no certificate (x5c)")
     at_most(envelope.chain, "certificates", "certificates")
-    notation_chain.check(envelope.chain, envelope.algorithm)
+    notation_chain.check_chain(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):
         raise Untrusted(f'signature was not made by the key of "{subject(envelope.chain[0])}"')

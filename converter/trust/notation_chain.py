@@ -20,7 +20,7 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
 
 
-def check(chain: Sequence[Certificate], algorithm: str) -> None:
+def check_chain(chain: Sequence[Certificate], algorithm: str) -> None:
     """Check a chain, the signer first and the root last; raises Invalid, also if ``algorithm`` is not the key's."""
     for child, parent in pairwise(chain):
         if not issued(child, parent):

@@ -162,7 +162,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     if weakness:
         # gpg does not refuse it.
         raise Untrusted(weakness)
-    openpgp_keys.check(certificate, key, trusted.at)
+    openpgp_keys.check_key(certificate, key, trusted.at)
 
 
 def _check_expiry(found: Sig, at: datetime) -> None:
@@ -268,7 +268,7 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     latest = min(at, datetime.now(UTC))
     for certificate in certificates:
         try:
-            openpgp_keys.check(certificate, _issuer(found), at)
+            openpgp_keys.check_key(certificate, _issuer(found), at)
         except Untrusted as error:
             return str(error)
     if found.created is not None and found.created > latest:

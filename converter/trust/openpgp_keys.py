@@ -62,7 +62,7 @@ class Keyring:
         return next((one for one in self.certificates if one.fingerprint == fingerprint), None)
 
 
-def check(certificate: Cert, key: str, at: datetime) -> None:
+def check_key(certificate: Cert, key: str, at: datetime) -> None:
     """Raises Untrusted if the certificate, or its key of that fingerprint or ID, is revoked or expired at ``at``."""
     for one in _used(certificate, key):
         one.check(at)

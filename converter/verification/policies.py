@@ -11,7 +11,7 @@ from converter.trust import openpgp
 from converter.trust import policy_requirements as rules
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots, load_pem
-from converter.trust.check import check
+from converter.trust.check import verify_signatures
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import load
 from converter.trust.openpgp_keys import Keyring
@@ -78,7 +78,7 @@ def _checked(
     signatures = [one for one in question.signatures if one.kind in known]
     name = question.subject.name
     subject = replace(question.subject, name=name.tagged() if name else None)
-    return tuple(map(_alone, check(signatures, subject, _under(requirement, trusted, where))))
+    return tuple(map(_alone, verify_signatures(signatures, subject, _under(requirement, trusted, where))))
 
 
 def _alone(verdict: SignatureVerdict) -> SignatureVerdict:

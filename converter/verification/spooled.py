@@ -70,7 +70,7 @@ class SpooledStream:
                 for block in source:
                     if self._left:
                         break
-                    spool.write(self._fd, block)
+                    spool.append_to_file(self._fd, block)
                     self._tell(len(block))
                     if self._most is not None and self._there > self._most:
                         break

@@ -14,7 +14,7 @@ from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import Manifest, parse_manifest, render
 from converter.formats.aci.reading import fitted, to_image
-from converter.formats.aci.writing import write
+from converter.formats.aci.writing import make_manifest
 from converter.formats.container_config import Schema1, UnknownMembers
 from converter.model.content import known_bytes
 from converter.model.image import History, Image, Notes, Original, RunConfig
@@ -37,7 +37,7 @@ def image(config: RunConfig | None = None, **more: Any) -> Image:
 
 
 def converted(source: Image) -> Manifest:
-    return parse_manifest(render(write(source, None).document))
+    return parse_manifest(render(make_manifest(source, None).document))
 
 
 def back(source: Image) -> Image:
@@ -45,7 +45,7 @@ def back(source: Image) -> Image:
 
 
 def losses(source: Image) -> dict[str, str]:
-    return {loss.field: loss.kept for loss in write(source, None).losses}
+    return {loss.field: loss.kept for loss in make_manifest(source, None).losses}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_what_is_kept_elsewhere_is_told(source: Image, kept: dict[str, str]) -> 
 
 
 def test_a_loss_of_variables_names_them_and_hides_what_they_hold() -> None:
-    (loss,) = write(image(RunConfig(env=("0TOKEN=secret",))), None).losses
+    (loss,) = make_manifest(image(RunConfig(env=("0TOKEN=secret",))), None).losses
     assert "'0TOKEN'" in loss.reason
     assert "secret" not in loss.reason
 
@@ -251,14 +251,14 @@ def test_an_image_that_nobody_changed_keeps_its_manifest_byte_for_byte(source: I
     base = baseline_of(found)
     assert base is not None
     assert unchanged(base.image, comparable(found))
-    assert render(write(found, base).document) == converted(source).text.encode()
+    assert render(make_manifest(found, base).document) == converted(source).text.encode()
 
 
 @given(IMAGES, CONFIGS)
 def test_an_edit_shows_and_everything_else_stays(source: Image, config: RunConfig) -> None:
     found = back(source)
     edited = replace(found, config=config, author="another", annotations={**found.annotations, "Odd": "1", "new": "2"})
-    again = to_image(parse_manifest(render(write(edited, baseline_of(edited)).document)))
+    again = to_image(parse_manifest(render(make_manifest(edited, baseline_of(edited)).document)))
     assert comparable(again).config == comparable(edited).config
     assert (again.platform, again.author, again.created) == (found.platform, "another", found.created)
     assert plain(again.annotations) == plain(edited.annotations)

@@ -13,7 +13,7 @@ from converter.formats.aci import keys
 from converter.formats.aci.baseline import baseline_of, comparable, unchanged
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, to_image
-from converter.formats.aci.writing import write
+from converter.formats.aci.writing import make_manifest
 from converter.model.image import RunConfig
 from converter.model.platform import Platform
 
@@ -101,7 +101,7 @@ def test_an_aci_as_a_docker_image() -> None:
 def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
     found = to_image(parse_manifest(native()))
     edited = replace(found, config=replace(found.config, env=("DEBUG=false",)))
-    document = dict(write(edited, baseline_of(edited)).document)
+    document = dict(make_manifest(edited, baseline_of(edited)).document)
     environment = document["app"].pop("environment")
     original = json.loads(native())
     original["app"].pop("environment")
@@ -155,7 +155,7 @@ def test_an_image_without_an_app_runs_nothing_and_stays_without_one() -> None:
     found = to_image(parse_manifest(json.dumps(document).encode()))
     assert found.config == RunConfig(labels={"env": "canary"})
     edited = replace(found, author="x")
-    assert "app" not in write(edited, baseline_of(edited)).document
+    assert "app" not in make_manifest(edited, baseline_of(edited)).document
 
 
 def test_the_owner_of_a_file_runs_the_app() -> None:

@@ -20,7 +20,7 @@ LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with remembering(VerifiedCache()):
         require(LAYOUT, "oci-layout")
-        monkeypatch.setattr(schema, "check", pytest.fail)
+        monkeypatch.setattr(schema, "check_document", pytest.fail)
         require(LAYOUT, "oci-layout")
 
 
@@ -60,6 +60,6 @@ def test_nothing_is_remembered_where_nobody_asks_for_it(monkeypatch: pytest.Monk
         checked.append(kind)
         return ()
 
-    monkeypatch.setattr(schema, "check", check)
+    monkeypatch.setattr(schema, "check_document", check)
     require(LAYOUT, "oci-layout")
     assert checked == ["oci-layout"]

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.stores.memory import MemorySource, MemoryStore
 from converter.trust import artifact, bundle, cosign, dsse, evidence, notation
-from converter.trust.check import check
+from converter.trust.check import verify_signatures
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
@@ -147,5 +147,7 @@ def test_what_is_broken_stands_in_nobodys_way(data: bytes, tag: str, listed: lis
     good = Attachment(subject=ROOT.digest, descriptor=store.add(SIMPLE, types.DIR_SIGNATURE))
     found = evidence.find_signatures([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
     assert [one.kind for one in found] == [*listed, "simple-signing"]
-    verdicts = check(found, subject(), trusted(ecdsa(), keyrings=[keyring(openpgp())], at=NOW + timedelta(minutes=5)))
+    verdicts = verify_signatures(
+        found, subject(), trusted(ecdsa(), keyrings=[keyring(openpgp())], at=NOW + timedelta(minutes=5))
+    )
     assert [one.ok for one in verdicts] == [False] * len(listed) + [True]

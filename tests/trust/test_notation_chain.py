@@ -19,11 +19,11 @@ Take = Callable[[Chain], list[Certificate]]
 
 
 def test_a_chain_in_order() -> None:
-    notation_chain.check(Chain().sent, "ES256")
+    notation_chain.check_chain(Chain().sent, "ES256")
 
 
 def test_a_signer_who_is_a_root() -> None:
-    notation_chain.check([certificate("Alone", ecdsa())], "ES256")
+    notation_chain.check_chain([certificate("Alone", ecdsa())], "ES256")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_signer_who_is_a_root() -> None:
 )
 def test_another_order(take: Take, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        notation_chain.check(take(Chain()), "ES256")
+        notation_chain.check_chain(take(Chain()), "ES256")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_another_order(take: Take, reason: str) -> None:
 )
 def test_a_signer_for_more(leaf: dict[str, Any], reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        notation_chain.check(Chain(**leaf).sent, "ES256")
+        notation_chain.check_chain(Chain(**leaf).sent, "ES256")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_signer_for_more(leaf: dict[str, Any], reason: str) -> None:
 def test_the_algorithm_goes_with_the_key(key: Any, algorithm: str, good: bool) -> None:
     chain = Chain(PrivateKey(key)).sent
     if good:
-        notation_chain.check(chain, algorithm)
+        notation_chain.check_chain(chain, algorithm)
     else:
         with pytest.raises(Invalid, match="does not go with the signer's key"):
-            notation_chain.check(chain, algorithm)
+            notation_chain.check_chain(chain, algorithm)

@@ -18,7 +18,7 @@ from converter.formats.aci.devices import with_dev_links
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
-from converter.formats.aci.writing import write
+from converter.formats.aci.writing import make_manifest
 from converter.formats.manifest import only_of_oci
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
@@ -63,12 +63,12 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     asked = None if settings.compress == KEEP else settings.compress
     compression, epoch = _compression(asked), settings.epoch or 0
     if settings.layered and len(image.layers) > 1:
-        return layering.chain(image, write(image, base), compression, epoch)
+        return layering.chain(image, make_manifest(image, base), compression, epoch)
     if base is not None and unchanged(base.image, comparable(image)):
         node = _again(image, base, asked)
         if node is not None:
             return node
-    written = write(image, base)
+    written = make_manifest(image, base)
     pack = PackAci(document=layering.standing_alone(written.document), groupless=written.groupless, epoch=epoch)
     return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
@@ -79,7 +79,7 @@ def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return
-    yield from write(image, base).losses
+    yield from make_manifest(image, base).losses
     yield from _losses_of_layers(image, layered=settings.layered)
     yield from only_of_oci(image.original, whole)
 

@@ -83,7 +83,7 @@ class Draft:
         return Written(document=self.document, losses=tuple(self.losses), groupless=self.groupless)
 
 
-def write(image: Image, base: Baseline | None) -> Written:
+def make_manifest(image: Image, base: Baseline | None) -> Written:
     """The manifest of an image; if the image was read from one, that is patched."""
     draft = Draft(base.manifest if base else None)
     before = base.image if base else None

@@ -37,7 +37,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         if not location.path:
             names = engine.names()
             return NamesOnly(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
-        fd = spool.parked(engine.save(location.path))
+        fd = spool.spool_blocks(engine.save(location.path))
     finally:
         engine.close()
     try:

@@ -148,7 +148,7 @@ def open_tar(source: int, limits: Limits | None = None) -> int:
         if codec is None:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"
             raise Invalid(f"{what} is not a tar, nor a compressed one")
-        target = spool.parked(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
+        target = spool.spool_blocks(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
     except BaseException:
         os.close(source)
         raise
@@ -169,7 +169,7 @@ def open_bytes(path: Path) -> int:
                 return source
             if str(path) not in STDIN:
                 raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
-            target = spool.parked(_piped(source))
+            target = spool.spool_blocks(_piped(source))
         except BaseException:
             os.close(source)
             raise
