@@ -54,6 +54,8 @@ def check_reports(*, overwrite: bool = False) -> None:
 
 def write_reports(document: Any, page: Callable[[], str], *, overwrite: bool = False) -> None:
     """Write all reports: the JSON of ``--json``, or the page, which is not made before it is asked for."""
+    if not reports():
+        return
     from converter.cli.files import write_output
     from converter.cli.text import json_text
 

@@ -10,7 +10,6 @@ from converter import formats
 from converter.conversion import origin, signed
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
-from converter.conversion.reasons import keepers, reasons
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
@@ -126,6 +125,8 @@ def refuse(planned: Plan, chosen: SelectedImage, target: str, options: Options) 
     if options.preserve_digests:
         made = forecast(planned.root).made
         if made is None or made.descriptor.digest != chosen.root.digest:
+            from converter.conversion.reasons import keepers, reasons
+
             why = ", ".join(reasons(chosen.root, chosen.item, target, planned.root, options)) or "documents"
             keep = " or ".join(f"{name}:" for name in keepers(chosen.item)) or "nothing"
             raise LossRefused(f"the digest would change, by {why}: {keep} can keep it (--preserve-digests)")

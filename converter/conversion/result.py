@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from converter.conversion.planning import PlannedTarget
-from converter.conversion.reasons import reasons
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
@@ -78,6 +77,8 @@ class Done:
         root = target.chosen.root
         if there is not None and there.descriptor.digest == root.digest:
             return ()
+        from converter.conversion.reasons import reasons
+
         return reasons(root, target.chosen.item, target.format.name, target.plan.root, target.chosen.settings)
 
     @property

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from converter.errors import Unsupported
 from converter.formats import index, manifest
-from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Image, Index, IndexEntry, Item
+from converter.model.image import Artifact, Image, Index, IndexEntry, Item, losses_elsewhere
 from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
@@ -63,7 +62,7 @@ def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
         yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
     if isinstance(item, Image):
-        yield from elsewhere(item, name)
+        yield from losses_elsewhere(item, name)
     if isinstance(item, Index):
         yield from _index_losses(item)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.formats import index, manifest
-from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Image, Index, Item
+from converter.model.image import Artifact, Image, Index, Item, losses_elsewhere
 from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
@@ -49,4 +48,4 @@ def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     if isinstance(item, Index) and any("features" in (row.get("platform") or {}) for row in index.rows(item, "docker")):
         yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):
-        yield from elsewhere(item, name, annotated=True)
+        yield from losses_elsewhere(item, name, annotated=True)

@@ -11,12 +11,11 @@ from typing import Any
 from converter.errors import Unsupported
 from converter.formats.accounts import Accounts, note, process_user
 from converter.formats.capabilities import USUAL
-from converter.formats.leaving import elsewhere
 from converter.model import media_types as types
 from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, RunConfig, single
+from converter.model.image import Image, Item, RunConfig, losses_elsewhere, single
 from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
@@ -82,7 +81,7 @@ def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
     unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))
     if unsafe:
         yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
-    for loss in elsewhere(item, name):
+    for loss in losses_elsewhere(item, name):
         held = item.notes.confinement.losses.get(loss.field, loss)
         if held is not None:
             yield held

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
-from converter.errors import Unsupported
+from converter.errors import NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
@@ -247,3 +247,19 @@ def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
         yield item.original.manifest.descriptor.digest
     for entry in item.entries if isinstance(item, Index) else ():
         yield entry.descriptor.digest
+
+
+def losses_elsewhere(image: Image, target: str, *, annotated: bool = False) -> Iterator[Loss]:
+    """What an image loses in the format ``target``; if that is ``annotated``, it may keep something in annotations.
+
+    Raises Unsupported if its platform has no name there, NotFound if images that it depends on are no layers yet.
+    """
+    notes = image.notes
+    if notes.platform == "nameless":
+        raise Unsupported(f"the platform {image.platform} has no name in {target}: give one with --platform")
+    if notes.depends_on:
+        missing = ", ".join(notes.depends_on)
+        raise NotFound(f"no image for {missing}: add the directory of its .aci file with --aci-path")
+    for loss in notes.losses:
+        if loss.field != "platform" or notes.platform != "chosen":
+            yield loss if annotated else replace(loss, kept="")
