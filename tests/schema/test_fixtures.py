@@ -87,7 +87,9 @@ def test_the_readmes_loop_hands_documents_to_a_tool_and_tells_where_it_is_wrong(
 
     run = subprocess.run(["sh", "-c", tool + loop[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    assert run.stdout.splitlines() == [f"{case.name}: got false, want true" for case in cases if case.valid], run.stderr
+    assert run.stdout.splitlines() == [
+        f"{case.name}: expected true, mytool said false" for case in cases if case.valid
+    ], run.stderr
     seen = [line.partition(" ") for line in (tmp_path / "seen").read_text().splitlines()]
     assert [kind for kind, _, _ in seen] == [case.kind for case in cases]
     data = (base64.b64decode(text) for _, _, text in seen)

@@ -43,9 +43,9 @@ SPARSE_BOMB = entry(
 @pytest.mark.parametrize(
     "data, reason",
     [
-        pytest.param([File("../outside/evil")], "'..'", id="a name that goes up"),
-        pytest.param([File("a/../../outside/evil")], "'..'", id="a name that goes down and up"),
-        pytest.param([File("..", "dir")], "'..'", id="a directory above"),
+        pytest.param([File("../outside/evil")], '".." is not allowed', id="a name that goes up"),
+        pytest.param([File("a/../../outside/evil")], '".." is not allowed', id="a name that goes down and up"),
+        pytest.param([File("..", "dir")], '".." is not allowed', id="a directory above"),
         pytest.param([link("a", "../outside"), File("a/evil")], "not a directory", id="through a link up"),
         pytest.param([link("a", "{}"), File("a/evil")], "not a directory", id="through an absolute link"),
         pytest.param(
@@ -54,7 +54,7 @@ SPARSE_BOMB = entry(
         pytest.param([link("a", "../outside"), File("a/d", "dir")], "not a directory", id="a directory through a link"),
         pytest.param([link("a", "../outside"), File("a", "dir")], "not a directory", id="a directory over a link"),
         pytest.param([link("a", "../outside/secret"), File("a")], "already", id="a file over a link"),
-        pytest.param([hard("x", "../outside/secret")], "'..'", id="a hard link that goes up"),
+        pytest.param([hard("x", "../outside/secret")], '".." is not allowed', id="a hard link that goes up"),
         pytest.param([hard("x", "{}/secret")], "no file", id="an absolute hard link is below the root"),
         pytest.param(
             [link("a", "../outside"), hard("x", "a/secret")], "not a directory", id="a hard link through a link"
@@ -76,7 +76,7 @@ SPARSE_BOMB = entry(
         pytest.param(entry("f", uid=2**32 - 1) + END, "owner", id="an owner that means: no change"),
         pytest.param(entry("c", type=CHAR, device=(2**12, 0)) + END, "device", id="a device that Linux has not"),
         pytest.param(SPARSE_BOMB + END, "(limit: layer)", id="a hole of exabytes"),
-        pytest.param(archive([File("f", data=b"x" * 2000)])[:1500], "want", id="a tar cut off"),
+        pytest.param(archive([File("f", data=b"x" * 2000)])[:1500], "unexpected end of archive", id="a tar cut off"),
     ],
 )
 def test_an_entry_that_leads_out_or_contradicts_is_refused(

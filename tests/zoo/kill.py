@@ -99,7 +99,7 @@ def rounds(sink: str, replacing: bool, times: int, folder_: Path, chance: random
         if os.WIFEXITED(status) and left(stand / "out"):
             yield f"{sink}: stopped, and left {left(stand / 'out')}"
         again = execute(command("new"), stand)
-        if again.status != 0 and not (sink in {"rootfs", "bundle"} and b"want" in again.err):
+        if again.status != 0 and not (sink in {"rootfs", "bundle"} and b"not empty" in again.err):
             yield f"{sink}: the next run said {again.err!r}"
         if left(stand / "out"):
             yield f"{sink}: the next run left {left(stand / 'out')}"
