@@ -158,7 +158,7 @@ class BlobReader:
     def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
         head, whole = peek(passing, HEAD)
         codec = detect(head) if head else "tar"
-        if codec is None:
+        if codec is None or codec == "openpgp":
             fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
             self.findings.add("image/layer-format", place, fact)
             return SeenLayer(entries=entries)

@@ -70,4 +70,4 @@ def test_cat(image: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
 @pytest.mark.parametrize("command", [["ls"], ["cat"]])
 def test_what_is_not_there(image: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, image, "/nope"]) == 1
-    assert "no file '/nope'" in capsys.readouterr().err
+    assert 'no file "/nope"' in capsys.readouterr().err

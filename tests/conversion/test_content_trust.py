@@ -104,10 +104,10 @@ def without(files: dict[str, bytes], name: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "change, message",
     [
-        pytest.param(lambda files: without(files, "root.json"), "speak of no such image", id="no root"),
-        pytest.param(lambda files: without(files, "targets.json"), "speak of no such image", id="no targets"),
+        pytest.param(lambda files: without(files, "root.json"), "say nothing about this image", id="no root"),
+        pytest.param(lambda files: without(files, "targets.json"), "say nothing about this image", id="no targets"),
         pytest.param(
-            lambda files: {**files, "targets.json": targets()}, "speak of no such image", id="another image's"
+            lambda files: {**files, "targets.json": targets()}, "say nothing about this image", id="another image's"
         ),
     ],
 )

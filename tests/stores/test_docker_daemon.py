@@ -168,7 +168,7 @@ def test_an_archive_that_cannot_be_completed_is_not_loaded(engine: FakeEngine, o
         with open_sink(at("app:1"), options) as sink:
             sink.name("", put(sink, MANIFEST, types.OCI_MANIFEST))
 
-    with pytest.raises(ConverterError, match="without its config"):
+    with pytest.raises(ConverterError, match="of a manifest is missing"):
         leave_out_the_config()
     assert not engine.loaded
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from converter.model.limits import DEFAULT
@@ -94,6 +94,7 @@ def judged(reference: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=700), max_size=8))
+@example([b"\x8d\x00\x00\x04"])  # OpenPGP
 def test_any_bytes_are_a_layer_or_are_none(pieces: list[bytes]) -> None:
     findings = Findings("strict")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import field, replace
@@ -18,6 +19,8 @@ from converter.stores.registry.connections import bounded
 from converter.stores.registry.urls import Origin, bypasses, display_url, origin_of, redirect_target
 from converter.stores.retry import Interrupted
 from converter.version import __version__
+
+_TOO_MANY = re.compile(r"more than \d+ (bytes of )?headers")
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager, Timeout
@@ -196,7 +199,8 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     from urllib3 import exceptions as http_errors
 
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
-    if any(isinstance(cause, http.client.LineTooLong) or "bytes of headers" in str(cause) for cause in causes):
+    # http.client and ``connections`` say only in words that there are too many.
+    if any(isinstance(cause, http.client.LineTooLong) or _TOO_MANY.search(str(cause)) for cause in causes):
         return LimitExceeded(f"{display_url(url)}: a header is too long, or there are too many (limit: headers)")
     host = urlsplit(display_url(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
