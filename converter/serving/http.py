@@ -180,6 +180,9 @@ class Listener:
         def closed() -> None:
             connection.linger = False  # which would leave the socket to the garbage collector
             close()
+            # What a client that has gone did not take is dropped here, not by the garbage collector.
+            with suppress(OSError, ValueError):
+                connection.wfile.close()
 
         connection.communicate, connection.close = watched, closed
         return connection
