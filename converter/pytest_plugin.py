@@ -111,11 +111,11 @@ def _check_document(
 ) -> tuple[Finding, ...]:
     __tracebackhide__ = True
     from converter.errors import Usage
-    from converter.schema import guess
+    from converter.schema import guess_kind
     from converter.validate import validate_document as validate
 
     name, data = _read(document)
-    actual = kind or guess(data)
+    actual = kind or guess_kind(data)
     if actual is None:
         raise Usage(f"cannot tell the kind of {name}: add the argument kind")
     findings = validate(data, actual, profile)

@@ -7,7 +7,7 @@ import click
 from converter.cli.command import Command
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
-from converter.schema import KINDS, bundle, schema
+from converter.schema import KINDS, bundled_schema, schema_of
 
 
 @click.command("schema", cls=Command)
@@ -22,10 +22,10 @@ def command(kind: str | None, bundled: bool) -> None:
     The schemas are of JSON Schema 2020-12, and each can be used on its own.
     """
     if kind is not None:
-        show_json(bundle(kind) if bundled else schema(kind))
+        show_json(bundled_schema(kind) if bundled else schema_of(kind))
     elif flags().json:
-        show_json({name: schema(name)["title"] for name in KINDS})
+        show_json({name: schema_of(name)["title"] for name in KINDS})
     else:
         width = max(map(len, KINDS))
         for name in KINDS:
-            show(f"{name:{width}}  {schema(name)['title']}")
+            show(f"{name:{width}}  {schema_of(name)['title']}")

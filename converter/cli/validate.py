@@ -22,7 +22,7 @@ from converter.events import Report
 from converter.model import document
 from converter.model.json_positions import places
 from converter.model.transport import TRANSPORTS
-from converter.schema import FAMILIES, KINDS, Profile, Rule, guess
+from converter.schema import FAMILIES, KINDS, Profile, Rule, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
 
 _HEAD = 512
@@ -111,7 +111,7 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
         verdict = validate_image(_reference(target, kind), profile, store=store(), report=watch)
         return Checked(target=target, kind=verdict.kind, findings=verdict.findings)
     data = _read(target)
-    actual = kind or guess(data)
+    actual = kind or guess_kind(data)
     if actual is None:
         return Checked(target=target, kind=UNKNOWN, findings=(unreadable(_of_no_kind(data), profile),))
     findings = validate_document(data, actual, profile)

@@ -16,7 +16,7 @@ from converter.model.digest import Digest
 from converter.model.document import as_known, dump, expect, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
-from converter.model.members import or_empty, texts
+from converter.model.members import member_or_empty, text_list
 from converter.model.platform import Platform
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class ContainerConfig:
 def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     """Read a parsed configuration; raises Invalid with the member that is wrong."""
     document = _as_known(document)
-    run = or_empty(document, "config", dict)
+    run = member_or_empty(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
     rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
     if rest_of_run:
@@ -92,10 +92,10 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     return ContainerConfig(
         platform=platform_from_json(document),
         config=_run_config(run),
-        history=tuple(_history(step) for step in or_empty(document, "history", list)),
-        created=or_empty(document, "created", str),
-        author=or_empty(document, "author", str),
-        diff_ids=tuple(Digest.parse(text) for text in texts(or_empty(document, "rootfs", dict), "diff_ids")),
+        history=tuple(_history(step) for step in member_or_empty(document, "history", list)),
+        created=member_or_empty(document, "created", str),
+        author=member_or_empty(document, "author", str),
+        diff_ids=tuple(Digest.parse(text) for text in text_list(member_or_empty(document, "rootfs", dict), "diff_ids")),
         rest=rest,
     )
 
@@ -207,35 +207,35 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _run_config(run: Mapping[str, Any]) -> RunConfig:
-    labels = or_empty(run, "Labels", dict)
+    labels = member_or_empty(run, "Labels", dict)
     return RunConfig(
-        user=or_empty(run, "User", str),
-        exposed_ports=tuple(or_empty(run, "ExposedPorts", dict)),
-        env=texts(run, "Env"),
+        user=member_or_empty(run, "User", str),
+        exposed_ports=tuple(member_or_empty(run, "ExposedPorts", dict)),
+        env=text_list(run, "Env"),
         entrypoint=_silent(run, "Entrypoint"),
         cmd=_silent(run, "Cmd"),
-        volumes=tuple(or_empty(run, "Volumes", dict)),
-        working_dir=or_empty(run, "WorkingDir", str),
+        volumes=tuple(member_or_empty(run, "Volumes", dict)),
+        working_dir=member_or_empty(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
-        stop_signal=or_empty(run, "StopSignal", str),
-        healthcheck=or_empty(run, "Healthcheck", dict) or None,
+        stop_signal=member_or_empty(run, "StopSignal", str),
+        healthcheck=member_or_empty(run, "Healthcheck", dict) or None,
         shell=_silent(run, "Shell"),
         on_build=_silent(run, "OnBuild"),
     )
 
 
 def _silent(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    return None if run.get(key) is None else texts(run, key)
+    return None if run.get(key) is None else text_list(run, key)
 
 
 def _history(step: Any) -> History:
     step = expect(step, dict, "history")
     return History(
-        created=or_empty(step, "created", str),
-        created_by=or_empty(step, "created_by", str),
-        author=or_empty(step, "author", str),
-        comment=or_empty(step, "comment", str),
-        empty_layer=or_empty(step, "empty_layer", bool),
+        created=member_or_empty(step, "created", str),
+        created_by=member_or_empty(step, "created_by", str),
+        author=member_or_empty(step, "author", str),
+        comment=member_or_empty(step, "comment", str),
+        empty_layer=member_or_empty(step, "empty_layer", bool),
     )
 
 

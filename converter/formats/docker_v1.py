@@ -23,7 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
 from converter.model.limits import in_force
 from converter.model.loss import Loss
-from converter.model.members import lenient, member, or_empty
+from converter.model.members import lenient_member, member_or_empty, required_member
 from converter.model.pretty_jws import payload
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, Verbatim, Write
@@ -54,12 +54,12 @@ class Schema1Step:
     @property
     def id(self) -> str:
         """The ID that the Engine gave the layer."""
-        return or_empty(self.compatibility, "id", str)
+        return member_or_empty(self.compatibility, "id", str)
 
     @property
     def parent(self) -> str:
         """The ID of the layer below, empty for the base."""
-        return or_empty(self.compatibility, "parent", str)
+        return member_or_empty(self.compatibility, "parent", str)
 
     @property
     def throwaway(self) -> bool:
@@ -85,7 +85,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         platform=replace(
             read.platform,
             os=read.platform.os or "linux",
-            architecture=read.platform.architecture or or_empty(document, "architecture", str) or "amd64",
+            architecture=read.platform.architecture or member_or_empty(document, "architecture", str) or "amd64",
         ),
         config=read.config,
         layers=tuple(Layer(content=fetch(_descriptor(step))) for step in steps if not step.throwaway),
@@ -95,7 +95,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
         foreign={
             "docker": container_config.UnknownMembers(base),
             name: container_config.Schema1(
-                name=or_empty(document, "name", str), tag=or_empty(document, "tag", str), id=steps[-1].id
+                name=member_or_empty(document, "name", str), tag=member_or_empty(document, "tag", str), id=steps[-1].id
             ),
         },
         original=Original(format=name, manifest=root),
@@ -135,7 +135,7 @@ def losses(_item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
 
 def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     """The rows of a manifest, base first, each ID once; raises Invalid if they form no chain."""
-    layers, history = lenient(document, "fsLayers", list), lenient(document, "history", list)
+    layers, history = lenient_member(document, "fsLayers", list), lenient_member(document, "history", list)
     if not layers or len(layers) != len(history):
         counts = f"{len(layers)} fsLayers and {len(history)} rows of history"
         raise Invalid(f"{counts}: expected as many of both, and at least one")
@@ -177,11 +177,11 @@ def _descriptor(step: Schema1Step) -> Descriptor:
 
 
 def _blob(layer: Any) -> Digest:
-    return Digest.parse(member(expect(layer, dict), "blobSum", str))
+    return Digest.parse(required_member(expect(layer, dict), "blobSum", str))
 
 
 def _compatibility(row: Any) -> dict[str, Any]:
-    members = load_object(member(expect(row, dict), "v1Compatibility", str).encode())
+    members = load_object(required_member(expect(row, dict), "v1Compatibility", str).encode())
     for key in members:
         if key not in _OF_THE_STEP and letters(key) in _OF_THE_STEP:
             raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{letters(key)}"')
@@ -189,11 +189,11 @@ def _compatibility(row: Any) -> dict[str, Any]:
 
 
 def _history(step: Schema1Step) -> History:
-    command = lenient(lenient(step.compatibility, "container_config", dict), "Cmd", list)
+    command = lenient_member(lenient_member(step.compatibility, "container_config", dict), "Cmd", list)
     return History(
-        created=or_empty(step.compatibility, "created", str),
+        created=member_or_empty(step.compatibility, "created", str),
         created_by=" ".join(part for part in command if isinstance(part, str)),
-        author=or_empty(step.compatibility, "author", str),
-        comment=or_empty(step.compatibility, "comment", str),
+        author=member_or_empty(step.compatibility, "author", str),
+        comment=member_or_empty(step.compatibility, "comment", str),
         empty_layer=step.throwaway,
     )

@@ -64,9 +64,9 @@ def require(data: bytes, kind: str) -> None:
     remembered, digest = _REMEMBERED.get(), Digest.of(data)
     if remembered is not None and remembered.is_sound(digest, kind):
         return
-    from converter.schema import blocking, check_document
+    from converter.schema import blocking_findings, check_document
 
-    errors = blocking(check_document(data, kind), kind)
+    errors = blocking_findings(check_document(data, kind), kind)
     if errors:
         first, more = errors[0], len(errors) - 1
         rest = f" (and {more} more: transship validate --kind {kind})" if more else ""

@@ -11,7 +11,14 @@ from converter.errors import Invalid, within
 from converter.model.digest import Digest
 from converter.model.document import expect
 from converter.model.frozen import frozen
-from converter.model.members import decoded, member, optional, or_empty, text_map, texts
+from converter.model.members import (
+    decode_base64,
+    member_or_empty,
+    optional_member,
+    required_member,
+    text_list,
+    text_map,
+)
 from converter.model.platform import Platform
 
 _KNOWN = frozenset(
@@ -45,18 +52,18 @@ class Descriptor:
     def from_json(cls, value: Any) -> Self:
         """Read a descriptor from a document; raises Invalid with the member that is wrong."""
         value = expect(value, dict)
-        size = member(value, "size", int)
+        size = required_member(value, "size", int)
         if size < 0:
             raise Invalid(f"expected a number of bytes, found {size}", "size")
         return cls(
-            media_type=optional(value, "mediaType", str) or "",
-            digest=Digest.parse(member(value, "digest", str)),
+            media_type=optional_member(value, "mediaType", str) or "",
+            digest=Digest.parse(required_member(value, "digest", str)),
             size=size,
-            urls=texts(value, "urls"),
+            urls=text_list(value, "urls"),
             annotations=text_map(value, "annotations"),
             platform=_platform(value["platform"]) if value.get("platform") else None,
-            artifact_type=or_empty(value, "artifactType", str),
-            data=None if value.get("data") is None else decoded(member(value, "data", str), "data"),
+            artifact_type=member_or_empty(value, "artifactType", str),
+            data=None if value.get("data") is None else decode_base64(required_member(value, "data", str), "data"),
             other={key: found for key, found in value.items() if key not in _KNOWN},
         )
 
@@ -91,7 +98,7 @@ class Descriptor:
 def descriptors(document: Mapping[str, Any], name: str) -> tuple[Descriptor, ...]:
     """The descriptors of a list, which may be missing or null; raises Invalid with the place of a wrong one."""
     found = []
-    for place, row in enumerate(or_empty(document, name, list)):
+    for place, row in enumerate(member_or_empty(document, name, list)):
         with within(f"{name}[{place}]"):
             found.append(Descriptor.from_json(row))
     return tuple(found)
@@ -106,11 +113,11 @@ def platform_from_json(value: Any) -> Platform:
     """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
     value = expect(value, dict)
     return Platform(
-        os=or_empty(value, "os", str),
-        architecture=or_empty(value, "architecture", str),
-        variant=or_empty(value, "variant", str),
-        os_version=or_empty(value, "os.version", str),
-        os_features=texts(value, "os.features"),
+        os=member_or_empty(value, "os", str),
+        architecture=member_or_empty(value, "architecture", str),
+        variant=member_or_empty(value, "variant", str),
+        os_version=member_or_empty(value, "os.version", str),
+        os_features=text_list(value, "os.features"),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -88,13 +88,13 @@ DOCKER_LAYERS = frozenset((DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, D
 
 def identify(document: Mapping[str, Any]) -> str:
     """The media type of a root document: the one it states, or else the one its members imply. Raises Invalid."""
-    if said := lenient(document, "mediaType", str):
+    if said := lenient_member(document, "mediaType", str):
         return said
     if document.get("schemaVersion") == 1:
         return DOCKER_SCHEMA1_SIGNED if "signatures" in document else DOCKER_SCHEMA1
     if "manifests" in document:
         return OCI_INDEX
     if "layers" in document:
-        docker_config = lenient(document, "config", dict).get("mediaType") == DOCKER_CONFIG
+        docker_config = lenient_member(document, "config", dict).get("mediaType") == DOCKER_CONFIG
         return DOCKER_MANIFEST if docker_config else OCI_MANIFEST
     raise Invalid('neither a manifest nor an index: the document has no "layers" and no "manifests"')

@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.errors import Invalid
 from converter.model.document import dump, load_object
-from converter.model.members import member, objects
+from converter.model.members import object_list, required_member
 
 
 def payload(data: bytes) -> bytes:
@@ -24,7 +24,7 @@ def payload(data: bytes) -> bytes:
     document = load_object(data)
     if "signatures" not in document:
         return data
-    found = {_extent(data, signature) for signature in objects(document, "signatures")}
+    found = {_extent(data, signature) for signature in object_list(document, "signatures")}
     if len(found) != 1:
         raise Invalid(f"signatures of {len(found)} different payloads in one document: exactly one is valid")
     length, tail = found.pop()
@@ -38,8 +38,8 @@ def payload(data: bytes) -> bytes:
 
 def _extent(data: bytes, signature: dict[str, Any]) -> tuple[int, bytes]:
     """How many bytes of ``data`` belong to the payload, and what follows them there."""
-    header = load_object(decode(member(signature, "protected", str)))
-    length, tail = member(header, "formatLength", int), member(header, "formatTail", str)
+    header = load_object(decode(required_member(signature, "protected", str)))
+    length, tail = required_member(header, "formatLength", int), required_member(header, "formatTail", str)
     if not 0 <= length <= len(data):
         raise Invalid(f"formatLength is {length}: expected 0 to {len(data)}, the length of the document")
     return length, decode(tail)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from converter.model.content import Compression
 from converter.model.frozen import frozen
-from converter.model.members import member, texts
+from converter.model.members import required_member, text_list
 from converter.model.platform import only
 
 
@@ -48,12 +48,12 @@ class Settings:
     def from_json(cls, said: Mapping[str, Any]) -> Self:
         """The settings in an origin record; raises Invalid."""
         return cls(
-            platforms=texts(said, "platforms"),
+            platforms=text_list(said, "platforms"),
             squash=said.get("squash") is True,
             layered=said.get("layered") is True,
             rkt_dev_links=said.get("devLinks") is True,
-            epoch=member(said, "epoch", int),
-            changes=texts(said, "changes"),
+            epoch=required_member(said, "epoch", int),
+            changes=text_list(said, "changes"),
         )
 
     @property

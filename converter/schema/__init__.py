@@ -1,8 +1,8 @@
 """Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
-from converter.schema.check import check_document, is_valid, rules
-from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity, blocking, in_an_image
-from converter.schema.kinds import FAMILIES, KINDS, bundle, guess, schema
+from converter.schema.check import check_document, document_rules, is_valid
+from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity, blocking_findings, findings_in_image
+from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, guess_kind, schema_of
 
 __all__ = [
     "FAMILIES",
@@ -12,12 +12,12 @@ __all__ = [
     "Profile",
     "Rule",
     "Severity",
-    "blocking",
-    "bundle",
+    "blocking_findings",
+    "bundled_schema",
     "check_document",
-    "guess",
-    "in_an_image",
+    "document_rules",
+    "findings_in_image",
+    "guess_kind",
     "is_valid",
-    "rules",
-    "schema",
+    "schema_of",
 ]

@@ -10,8 +10,8 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.forms import faults, go_time_form, is_web_url, no_time, not_go_time, repeated
-from converter.schema.walk import lists, numbers, objects, strings_at
+from converter.schema.forms import find_faults, go_time_form, is_web_url, no_time, not_go_time, repeated_members
+from converter.schema.walk import lists_at, numbers_at, objects_at, strings_at
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ISOLATORS = frozenset(
@@ -108,7 +108,7 @@ def label_name(document: Any) -> Iterator[Hit]:
 
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
-    for where, labels in lists(document, *_LABELS):
+    for where, labels in lists_at(document, *_LABELS):
         values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
@@ -122,17 +122,17 @@ def os_arch(document: Any) -> Iterator[Hit]:
 
 def created(document: Any) -> Iterator[Hit]:
     """Annotations created that are not a time."""
-    return faults(_annotations(document, "created"), no_time)
+    return find_faults(_annotations(document, "created"), no_time)
 
 
 def created_for_go(document: Any) -> Iterator[Hit]:
     """Annotations created that RFC 3339 allows and Go does not read."""
-    return faults(_annotations(document, "created"), not_go_time)
+    return find_faults(_annotations(document, "created"), not_go_time)
 
 
 def created_form(document: Any) -> Iterator[Hit]:
     """Annotations created that are not written exactly as RFC 3339 requires."""
-    return faults(_annotations(document, "created"), go_time_form)
+    return find_faults(_annotations(document, "created"), go_time_form)
 
 
 def url(document: Any) -> Iterator[Hit]:
@@ -179,12 +179,12 @@ def image_id(document: Any) -> Iterator[Hit]:
 
 def event_handlers(document: Any) -> Iterator[Hit]:
     """Second handlers of the same event in an app."""
-    return repeated(document, "event handler", *(f"{app}/eventHandlers" for app in _APPS))
+    return repeated_members(document, "event handler", *(f"{app}/eventHandlers" for app in _APPS))
 
 
 def environment(document: Any) -> Iterator[Hit]:
     """Variables that are set twice."""
-    return repeated(document, "variable", *(f"{app}/environment" for app in _APPS))
+    return repeated_members(document, "variable", *(f"{app}/environment" for app in _APPS))
 
 
 def environment_letters(document: Any) -> Iterator[Hit]:
@@ -196,14 +196,14 @@ def environment_letters(document: Any) -> Iterator[Hit]:
 
 def groups(document: Any) -> Iterator[Hit]:
     """Negative group IDs."""
-    for where, number in numbers(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
+    for where, number in numbers_at(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
         if number < 0:
             yield where, f"group {number} is negative"
 
 
 def port_range(document: Any) -> Iterator[Hit]:
     """Port ranges that end above 65535."""
-    for where, port in objects(document, *_PORTS):
+    for where, port in objects_at(document, *_PORTS):
         first, count = port.get("port"), port.get("count")
         if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
             yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
@@ -211,14 +211,14 @@ def port_range(document: Any) -> Iterator[Hit]:
 
 def port_count(document: Any) -> Iterator[Hit]:
     """Port ranges without a port."""
-    for where, count in numbers(document, *(f"{path}/count" for path in _PORTS)):
+    for where, count in numbers_at(document, *(f"{path}/count" for path in _PORTS)):
         if count == 0:
             yield where, "a range of 0 ports: expected at least 1"
 
 
 def isolator_known(document: Any) -> Iterator[Hit]:
     """Isolators of an app that the specification does not define."""
-    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS)):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS)):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
             yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
@@ -226,7 +226,7 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
-    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if "value" not in isolator and _name(isolator) not in ISOLATORS:
             yield where, '"value" is missing'
 
@@ -313,7 +313,7 @@ def host_address_4(document: Any) -> Iterator[Hit]:
 
 def host_port(document: Any) -> Iterator[Hit]:
     """Host ports out of range."""
-    for where, number in numbers(document, "ports/*/hostPort"):
+    for where, number in numbers_at(document, "ports/*/hostPort"):
         if number == 0 or number > 65535:
             yield where, f"port {number} is out of range: expected 1 to 65535"
 
@@ -325,7 +325,7 @@ def _name(item: dict[str, Any]) -> str:
 
 def _quantities(document: Any) -> Iterator[tuple[str, str]]:
     """The requests and limits of resource isolators; other isolators may have members of these names, too."""
-    for where, isolator in objects(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
         if _name(isolator).startswith("resource/"):
             for part, text in strings_at(isolator, "value/request", "value/limit"):
                 yield where + part, text
@@ -343,14 +343,14 @@ def _is_address(text: str, version: str) -> bool:
 
 
 def _annotations(document: Any, *names: str) -> Iterator[tuple[str, str]]:
-    for where, note in objects(document, *(f"{path}/*" for path in _NOTES)):
+    for where, note in objects_at(document, *(f"{path}/*" for path in _NOTES)):
         value = note.get("value", "")
         if _name(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
 
 
 def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
-    for where, isolators in lists(document, *paths):
+    for where, isolators in lists_at(document, *paths):
         names = Counter(_name(item) for item in isolators if isinstance(item, dict))
         for name in sorted(once & names.keys()):
             if names[name] > 1:
@@ -358,7 +358,7 @@ def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterato
 
 
 def _both(document: Any, one: str, other: str) -> Iterator[Hit]:
-    for where, isolators in lists(document, *(f"{app}/isolators" for app in _APPS)):
+    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in _APPS)):
         names = {_name(item) for item in isolators if isinstance(item, dict)}
         if {one, other} <= names:
             yield where, f"{one} and {other} exclude each other"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.schema import aci
 from converter.schema.finding import Rule
-from converter.schema.forms import repeated
+from converter.schema.forms import repeated_members
 
 _SPEC = "appc spec 0.8.11, "
 _MANIFEST = _SPEC + "aci.md, Image Manifest Schema: "
@@ -28,7 +28,9 @@ RULES = (
         title="Labels have different names.",
         spec=_MANIFEST + "labels",
         kinds=_BOTH,
-        check=lambda document: repeated(document, "label", "labels", "dependencies/*/labels", "apps/*/image/labels"),
+        check=lambda document: repeated_members(
+            document, "label", "labels", "dependencies/*/labels", "apps/*/image/labels"
+        ),
     ),
     Rule(
         name="aci/label-name",
@@ -50,7 +52,7 @@ RULES = (
         title="Annotations have different names.",
         spec=_MANIFEST + "annotations",
         kinds=_BOTH,
-        check=lambda document: repeated(document, "annotation", "annotations", "apps/*/annotations"),
+        check=lambda document: repeated_members(document, "annotation", "annotations", "apps/*/annotations"),
     ),
     Rule(
         name="aci/annotation-created",
@@ -276,14 +278,14 @@ RULES = (
         title="Apps of a pod have different names.",
         spec=_POD + "apps, name",
         kinds=_PODS,
-        check=lambda document: repeated(document, "app", "apps"),
+        check=lambda document: repeated_members(document, "app", "apps"),
     ),
     Rule(
         name="aci/volume-repeated",
         title="Volumes of a pod have different names.",
         spec=_POD + "volumes, name",
         kinds=_PODS,
-        check=lambda document: repeated(document, "volume", "volumes"),
+        check=lambda document: repeated_members(document, "volume", "volumes"),
     ),
     Rule(
         name="aci/port-repeated",

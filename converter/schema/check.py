@@ -12,9 +12,9 @@ from converter.errors import Usage, printable
 from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read, whole
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
-from converter.schema.compiled import schema_rules, violations
-from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, tolerated
-from converter.schema.go_json import Folded, fold, odd
+from converter.schema.compiled import schema_rules, schema_violations
+from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, is_tolerated
+from converter.schema.go_json import Folded, fold, would_fold
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
 RULES: tuple[Rule, ...] = (*text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
@@ -41,7 +41,7 @@ def check_document(
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def document_rules() -> tuple[Rule, ...]:
     """All rules: those of JSON text, of the families, and of the schemas."""
     return (*RULES, *schema_rules())
 
@@ -70,7 +70,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
             yield Finding(pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
     folded = Folded(value)
-    if odd(value, kind):
+    if would_fold(value, kind):
         yield from _spelling(value, kind, profile)
         if profile == "compat" and FAMILIES[kind] in {"docker", "aci"}:
             folded = fold(value, kind, nulls=True)
@@ -86,13 +86,13 @@ def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
         severity = rule.severity(profile)
         if rule.check is not None and severity is not None:
             for path, message in rule.check(value):
-                sort = Tolerated if tolerated(rule.name, path, None) else Finding
+                sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
                 yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
 def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> Iterator[Finding]:
     value = text.plain_json(folded.value) if odd_numbers else folded.value
-    for finding in violations(value, kind, profile):
+    for finding in schema_violations(value, kind, profile):
         path = folded.original(finding.path)
         written = _at(folded.value, finding.path) if odd_numbers else None
         if isinstance(written, WrittenAsFloat) and written.is_integer():

@@ -7,9 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from converter.model.document import pointer, type_name
-from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, tolerated
-from converter.schema.go_json import Subschema, resolve
-from converter.schema.kinds import FAMILIES, KINDS, bundle, schema_file
+from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, is_tolerated
+from converter.schema.go_json import Subschema, resolve_ref
+from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
 from converter.schema.named import NAMED
 from converter.schema.text import SPEC
 
@@ -52,7 +52,7 @@ and each takes some kilobytes.
 """
 
 
-def violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+def schema_violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     """The violations of the schema of its kind by a parsed document; of a large document only the first."""
     validator = _validator(kind)
     if validator.is_valid(value):
@@ -81,7 +81,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) 
     if profile == "strict" and (location, keyword) in ADVISED:
         severity = "warning"
     path, rule = pointer(*error.instance_path), _rule(kind, keyword, location)
-    forgiven = tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
+    forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
     return (Tolerated if forgiven else Finding)(
         path,
         rule,
@@ -144,13 +144,13 @@ def schema_rules() -> tuple[Rule, ...]:
 
 @cache
 def _validator(kind: str) -> jsonschema_rs.Validator:
-    return validator(bundle(kind))
+    return make_validator(bundled_schema(kind))
 
 
 @cache
 def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
     """The schema of a kind without the constraints whose violation is only a warning."""
-    root = bundle(kind)
+    root = bundled_schema(kind)
 
     def place(location: str) -> Any:
         file, _, path = location.partition("#")
@@ -167,10 +167,10 @@ def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
         for location, members in LENIENT.items():
             if schema := place(location):
                 schema["required"] = [name for name in schema["required"] if name not in members]
-    return validator(root)
+    return make_validator(root)
 
 
-def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
     """A validator for a self-contained schema."""
     import decimal  # noqa: F401 - jsonschema_rs imports it, and panics if Control-C interrupts that
 
@@ -257,7 +257,7 @@ def _spec(kind: str, path: list[str | int]) -> str:
     current: Any = subschema.schema
     for part in path:
         if part == "$ref":
-            subschema = resolve(subschema.file, current["$ref"])
+            subschema = resolve_ref(subschema.file, current["$ref"])
             current = subschema.schema
             # The referring schema names the purpose better than the definition does.
             continue
@@ -286,7 +286,7 @@ def _keywords(file: str) -> set[tuple[str, str]]:
             found.update((word, key) for word in _ASSERTIONS & schema.keys())
         if "$ref" in schema:
             target, _, fragment = schema["$ref"].partition("#")
-            visit(target or name, fragment, resolve(name, schema["$ref"]).schema, asserting)
+            visit(target or name, fragment, resolve_ref(name, schema["$ref"]).schema, asserting)
         for member, part in schema.get("properties", {}).items():
             visit(name, f"{place}/properties/{member}", part, asserting)
         for word in ("items", "additionalProperties", "then", "else"):

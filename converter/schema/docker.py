@@ -9,11 +9,11 @@ from converter.model import media_types as types
 from converter.schema import docker_v1
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
-    ambiguous,
+    ambiguous_members,
     bad_diff_ids,
     bad_environment,
     bad_ports,
-    faults,
+    find_faults,
     go_time_form,
     history_mismatch,
     impossible_time,
@@ -21,25 +21,25 @@ from converter.schema.forms import (
     odd_encoding,
     wrong_media_type,
 )
-from converter.schema.walk import lists, numbers, strings_at
+from converter.schema.walk import lists_at, numbers_at, strings_at
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests whose length is not that of their algorithm."""
     paths = ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum")
-    return faults(strings_at(document, *paths), odd_encoding)
+    return find_faults(strings_at(document, *paths), odd_encoding)
 
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times that Go accepts and RFC 3339 does not."""
     yield from docker_v1.time_form(document)
-    yield from faults(strings_at(document, *_TIMES), go_time_form)
+    yield from find_faults(strings_at(document, *_TIMES), go_time_form)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
     yield from docker_v1.times_for_go(document)
-    yield from faults(strings_at(document, *_TIMES), not_go_time)
+    yield from find_faults(strings_at(document, *_TIMES), not_go_time)
 
 
 def rootfs_type(document: Any) -> Iterator[Hit]:
@@ -72,17 +72,17 @@ def archive_tags(document: Any) -> Iterator[Hit]:
 
 def health_durations(document: Any) -> Iterator[Hit]:
     """Durations of a health check of less than a millisecond, in nanoseconds, and negative counts."""
-    for where, number in numbers(document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
+    for where, number in numbers_at(document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
         if number != 0 and number < _MILLISECOND:
             yield where, f"{number} nanoseconds: expected 0, or at least {_MILLISECOND}"
-    for where, number in numbers(document, "config/Healthcheck/Retries"):
+    for where, number in numbers_at(document, "config/Healthcheck/Retries"):
         if number < 0:
             yield where, f"expected at least 0, found {number}"
 
 
 def health_test(document: Any) -> Iterator[Hit]:
     """Health check tests that do not begin with their type."""
-    for where, test in lists(document, "config/Healthcheck/Test"):
+    for where, test in lists_at(document, "config/Healthcheck/Test"):
         if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
             yield f"{where}/0", f'unknown type of health check "{test[0][:60]}" (one of: NONE, CMD, CMD-SHELL)'
 
@@ -100,21 +100,21 @@ RULES = (
         title="A schema1 manifest has no member of another kind of manifest (CVE-2021-41190).",
         spec=_AMBIGUOUS,
         kinds=("docker-schema1",),
-        check=lambda document: ambiguous(document, "fsLayers", "history"),
+        check=lambda document: ambiguous_members(document, "fsLayers", "history"),
     ),
     Rule(
         name="docker/ambiguous",
         title="A schema2 manifest has no member of another kind of manifest (CVE-2021-41190).",
         spec=_AMBIGUOUS,
         kinds=("docker-schema2",),
-        check=lambda document: ambiguous(document, "config", "layers"),
+        check=lambda document: ambiguous_members(document, "config", "layers"),
     ),
     Rule(
         name="docker/ambiguous-list",
         title="A manifest list has no member of another kind of manifest (CVE-2021-41190).",
         spec=_AMBIGUOUS,
         kinds=("docker-manifest-list",),
-        check=lambda document: ambiguous(document, "manifests"),
+        check=lambda document: ambiguous_members(document, "manifests"),
     ),
     Rule(
         name="docker/digest-encoding",
@@ -250,7 +250,7 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("docker-config",),
-        check=lambda document: faults(strings_at(document, *_TIMES), impossible_time),
+        check=lambda document: find_faults(strings_at(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="docker/health-duration",

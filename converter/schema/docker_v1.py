@@ -12,8 +12,8 @@ from typing import Any
 from converter.errors import Invalid
 from converter.model.document import as_known, letters, load_object, pointer, type_name
 from converter.schema.finding import Hit
-from converter.schema.forms import faults, go_time_form, no_time, not_go_time
-from converter.schema.walk import find_members, lists, strings_at
+from converter.schema.forms import find_faults, go_time_form, no_time, not_go_time
+from converter.schema.walk import find_members, lists_at, strings_at
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _MEMBERS: dict[str, tuple[type, str]] = {
@@ -30,8 +30,8 @@ _NAMES = {letters(name): name for name in _MEMBERS}
 
 def length(document: Any) -> Iterator[Hit]:
     """A history whose steps do not match the layers in number."""
-    for _, layers in lists(document, "fsLayers"):
-        for where, history in lists(document, "history"):
+    for _, layers in lists_at(document, "fsLayers"):
+        for where, history in lists_at(document, "history"):
             if len(history) != len(layers):
                 yield where, f"{len(history)} steps of history for {len(layers)} layers: expected one for each"
 
@@ -86,17 +86,17 @@ def repeated(document: Any) -> Iterator[Hit]:
 
 def times(document: Any) -> Iterator[Hit]:
     """Times of steps that are not times."""
-    return faults(_created(document), no_time)
+    return find_faults(_created(document), no_time)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times of steps that RFC 3339 allows and Go does not read."""
-    return faults(_created(document), not_go_time)
+    return find_faults(_created(document), not_go_time)
 
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times of steps that Go accepts and RFC 3339 does not."""
-    return faults(_created(document), go_time_form)
+    return find_faults(_created(document), go_time_form)
 
 
 def protected(document: Any) -> Iterator[Hit]:

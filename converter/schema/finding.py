@@ -62,7 +62,7 @@ class Tolerated(Finding):
     """A fault that readers accept, since real tools write it. A validator reports it like any other."""
 
 
-def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
+def blocking_findings(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     """The findings that forbid reading a document or passing it on. Not for a validator, which reports all errors.
 
     A member in different case is known to Go and unknown to others: a manifest with one would be two images.
@@ -76,7 +76,7 @@ def blocking(findings: Iterable[Finding], kind: str) -> tuple[Finding, ...]:
     )
 
 
-def in_an_image(findings: Iterable[Finding]) -> Iterator[Finding]:
+def findings_in_image(findings: Iterable[Finding]) -> Iterator[Finding]:
     """The findings about a document as part of an image, under ``compat``: a null in a configuration is a warning.
 
     A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads the null. The
@@ -87,7 +87,7 @@ def in_an_image(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield replace(one, severity="warning") if null else one
 
 
-def tolerated(rule: str, path: str, value: Any) -> bool:
+def is_tolerated(rule: str, path: str, value: Any) -> bool:
     """Whether readers accept a violation; ``value`` is what is at the path, or the name of a member missing there."""
     match rule:
         case "schema/oci-config/type":

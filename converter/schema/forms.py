@@ -9,7 +9,7 @@ from typing import Any
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
 from converter.model.document import letters
 from converter.schema.finding import Hit
-from converter.schema.walk import find_members, lists, objects, strings_at
+from converter.schema.walk import find_members, lists_at, objects_at, strings_at
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(
@@ -92,7 +92,7 @@ def odd_encoding(text: str) -> str:
     return f'invalid {algorithm} digest "{text[:150]}": expected {length} lower-case hex digits'
 
 
-def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
+def ambiguous_members(document: Any, *own: str) -> Iterator[Hit]:
     """Members that belong to another kind of manifest, whatever their case (CVE-2021-41190)."""
     if not isinstance(document, dict):
         return
@@ -102,9 +102,9 @@ def ambiguous(document: Any, *own: str) -> Iterator[Hit]:
             yield "/" + key, f'"{key}" belongs to another kind of manifest'
 
 
-def repeated(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
+def repeated_members(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
     """Items of the lists at the paths whose ``member`` repeats that of an earlier one."""
-    for where, items in lists(document, *paths):
+    for where, items in lists_at(document, *paths):
         seen: set[str] = set()
         for index, item in enumerate(items):
             name = item.get(member, "") if isinstance(item, dict) else None
@@ -129,7 +129,7 @@ def history_mismatch(document: Any) -> Iterator[Hit]:
     """A history in which the number of steps with a layer is not the number of layers."""
     for _, diff_ids in find_members(document, "rootfs/diff_ids"):
         layers = [] if diff_ids is None else diff_ids
-        for where, history in lists(document, "history"):
+        for where, history in lists_at(document, "history"):
             if not history or not isinstance(layers, list) or not all(map(_is_step, history)):
                 continue
             made = sum(not step.get("empty_layer") for step in history)
@@ -141,14 +141,14 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, dict) and isinstance(step.get("empty_layer"), bool | None)
 
 
-def faults(found: Iterable[tuple[str, str]], why: Callable[[str], str]) -> Iterator[Hit]:
+def find_faults(found: Iterable[tuple[str, str]], why: Callable[[str], str]) -> Iterator[Hit]:
     """Those of the texts, each with its pointer, that ``why`` finds something wrong with."""
     return ((where, fact) for where, text in found if (fact := why(text)))
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:
     """Exposed ports that are not PORT or PORT/PROTOCOL."""
-    for where, ports in objects(document, "config/ExposedPorts"):
+    for where, ports in objects_at(document, "config/ExposedPorts"):
         for port in ports:
             number, slash, protocol = port.partition("/")
             first, dash, last = number.partition("-")

@@ -42,7 +42,7 @@ class Folded:
         return path
 
 
-def odd(value: Any, kind: str) -> bool:
+def would_fold(value: Any, kind: str) -> bool:
     """Whether ``fold`` would change anything: there is a null, or a member that a schema knows in different case."""
     exact, lower = _names(f"{kind}.json")
     waiting = [value]
@@ -131,7 +131,7 @@ def _expanded(subschema: Subschema, value: Any) -> Iterator[Subschema]:
     yield subschema
     reference = subschema.schema.get("$ref")
     if reference is not None:
-        yield from _expanded(resolve(subschema.file, reference), value)
+        yield from _expanded(resolve_ref(subschema.file, reference), value)
     for part in subschema.schema.get("allOf", ()):
         yield from _expanded(Subschema(subschema.file, part), value)
     if "if" in subschema.schema:
@@ -153,7 +153,7 @@ def _holds(condition: dict[str, Any], value: Any) -> bool:
     return True
 
 
-def resolve(file: str, reference: str) -> Subschema:
+def resolve_ref(file: str, reference: str) -> Subschema:
     """The subschema that a ``$ref`` in a schema file names."""
     name, _, fragment = reference.partition("#")
     file = name or file

@@ -11,7 +11,7 @@ from typing import Any
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.document import read
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 
 FAMILIES = {
     "oci-manifest": "oci",
@@ -35,14 +35,14 @@ _PACKAGE = Path(__file__).parent.parent
 _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
-def schema(kind: str) -> dict[str, Any]:
+def schema_of(kind: str) -> dict[str, Any]:
     """The schema of a kind as written, with references to other files; raises Usage for an unknown kind."""
     return copy.deepcopy(schema_file(f"{check_kind(kind)}.json"))
 
 
-def bundle(kind: str) -> dict[str, Any]:
+def bundled_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind with everything it refers to embedded (core specification, section 9.3); raises Usage."""
-    root = schema(kind)
+    root = schema_of(kind)
     embedded: dict[str, Any] = {}
     waiting = _neighbours(root)
     while waiting:
@@ -86,7 +86,7 @@ def _neighbours(value: Any) -> set[str]:
 _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
 
 
-def guess(data: bytes) -> str | None:
+def guess_kind(data: bytes) -> str | None:
     """The most likely kind of a document, or None; says nothing about whether the document is valid."""
     value = read(data).value
     if isinstance(value, list):
@@ -106,7 +106,7 @@ def _labelled(value: dict[str, Any]) -> str | None:
         return "docker-schema1"
     if value.get("kind") in ("image", "index", "artifact"):
         return "image"
-    return None if "digest" in value else types.KINDS.get(lenient(value, "mediaType", str))
+    return None if "digest" in value else types.KINDS.get(lenient_member(value, "mediaType", str))
 
 
 def _shaped(value: dict[str, Any]) -> str | None:

@@ -13,12 +13,12 @@ from converter.model import media_types as types
 from converter.model.digest import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
-    ambiguous,
+    ambiguous_members,
     bad_diff_ids,
     bad_environment,
     bad_ports,
     bad_time,
-    faults,
+    find_faults,
     history_mismatch,
     impossible_time,
     is_uri,
@@ -27,7 +27,7 @@ from converter.schema.forms import (
     odd_encoding,
     wrong_media_type,
 )
-from converter.schema.walk import objects, strings_at
+from converter.schema.walk import objects_at, strings_at
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")
@@ -74,17 +74,17 @@ _ARCHITECTURES = frozenset(
 
 def descriptor_digest(document: Any) -> Iterator[Hit]:
     """A digest of the wrong length in a descriptor that stands alone."""
-    return faults(strings_at(document, "digest"), odd_encoding)
+    return find_faults(strings_at(document, "digest"), odd_encoding)
 
 
 def referenced_digest(document: Any) -> Iterator[Hit]:
     """Digests of the wrong length in the descriptors of a manifest or an index."""
-    return faults(strings_at(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
+    return find_faults(strings_at(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
     """Embedded content that does not match its descriptor."""
-    for where, descriptor in objects(document, "", *_DESCRIPTORS):
+    for where, descriptor in objects_at(document, "", *_DESCRIPTORS):
         data = descriptor.get("data")
         if not isinstance(data, str):
             continue
@@ -146,7 +146,7 @@ def artifact_type(document: Any) -> Iterator[Hit]:
 
 def platform(document: Any) -> Iterator[Hit]:
     """Operating systems and processors that do not have Go's names."""
-    for where, item in objects(document, "", "manifests/*/platform"):
+    for where, item in objects_at(document, "", "manifests/*/platform"):
         names = [item.get("os"), item.get("architecture")]
         if "unknown" in names:
             # Attestations are listed this way.
@@ -169,7 +169,7 @@ def environment_lines(document: Any) -> Iterator[Hit]:
 
 def created_annotation(document: Any) -> Iterator[Hit]:
     """Annotations of the creation time that are not a time."""
-    for where, notes in objects(document, "annotations", "manifests/*/annotations"):
+    for where, notes in objects_at(document, "annotations", "manifests/*/annotations"):
         text = notes.get("org.opencontainers.image.created")
         if isinstance(text, str) and (fact := bad_time(text)):
             yield f"{where}/org.opencontainers.image.created", fact
@@ -184,14 +184,14 @@ RULES = (
         title="A manifest or index has no member that makes it another kind too (CVE-2021-41190).",
         spec=_OCI + "considerations.md; GHSA-77vh-xpmg-72qh",
         kinds=("oci-manifest",),
-        check=lambda document: ambiguous(document, "config", "layers"),
+        check=lambda document: ambiguous_members(document, "config", "layers"),
     ),
     Rule(
         name="oci/ambiguous-index",
         title="An index has no member that makes it a manifest too (CVE-2021-41190).",
         spec=_OCI + "considerations.md; GHSA-77vh-xpmg-72qh",
         kinds=("oci-index",),
-        check=lambda document: ambiguous(document, "manifests"),
+        check=lambda document: ambiguous_members(document, "manifests"),
     ),
     Rule(
         name="oci/digest-encoding",
@@ -356,14 +356,14 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
-        check=lambda document: faults(strings_at(document, *_TIMES), impossible_time),
+        check=lambda document: find_faults(strings_at(document, *_TIMES), impossible_time),
     ),
     Rule(
         name="oci/timestamp-for-go",
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("oci-config",),
-        check=lambda document: faults(strings_at(document, *_TIMES), not_go_time),
+        check=lambda document: find_faults(strings_at(document, *_TIMES), not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),

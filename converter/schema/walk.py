@@ -33,17 +33,17 @@ def strings_at(value: Any, *paths: str) -> Iterator[tuple[str, str]]:
     return ((where, text) for path in paths for where, text in find_members(value, path) if isinstance(text, str))
 
 
-def objects(value: Any, *paths: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects_at(value: Any, *paths: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects at the paths."""
     return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, dict))
 
 
-def lists(value: Any, *paths: str) -> Iterator[tuple[str, list[Any]]]:
+def lists_at(value: Any, *paths: str) -> Iterator[tuple[str, list[Any]]]:
     """The lists at the paths."""
     return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, list))
 
 
-def numbers(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
+def numbers_at(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
     """The integers at the paths."""
     return (
         (where, number)

@@ -27,7 +27,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import GIB
-from converter.model.members import member, or_empty
+from converter.model.members import member_or_empty, required_member
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk, regular_size, sync_directory, write_file
 from converter.stores.media.pour import poured_file
@@ -71,18 +71,18 @@ class StoredImage:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read a record; raises Invalid."""
         return cls(
-            key=member(value, "key", str),
-            root=Descriptor.from_json(member(value, "root", dict)),
-            blobs=tuple(map(Descriptor.from_json, member(value, "blobs", list))),
+            key=required_member(value, "key", str),
+            root=Descriptor.from_json(required_member(value, "root", dict)),
+            blobs=tuple(map(Descriptor.from_json, required_member(value, "blobs", list))),
             attached=tuple(
                 Attachment(
-                    subject=Digest.parse(member(one, "subject", str)),
-                    descriptor=Descriptor.from_json(member(one, "descriptor", dict)),
-                    tag=or_empty(one, "tag", str),
+                    subject=Digest.parse(required_member(one, "subject", str)),
+                    descriptor=Descriptor.from_json(required_member(one, "descriptor", dict)),
+                    tag=member_or_empty(one, "tag", str),
                 )
-                for one in member(value, "attached", list)
+                for one in required_member(value, "attached", list)
             ),
-            names=dict(member(value, "names", dict)),
+            names=dict(required_member(value, "names", dict)),
         )
 
 

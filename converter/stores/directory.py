@@ -22,7 +22,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
@@ -135,7 +135,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
 
 def _media_type(data: bytes, limits: Limits) -> str:
     """The media type that a manifest states; if empty, its content must tell."""
-    return lenient(load_object(data, limits), "mediaType", str)
+    return lenient_member(load_object(data, limits), "mediaType", str)
 
 
 class DirectorySink:

@@ -17,7 +17,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump, letters
 from converter.model.limits import Limits
-from converter.model.members import lenient, or_empty
+from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import Offer, in_full
@@ -57,7 +57,7 @@ def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, 
         for member in index:
             if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
                 raise Invalid(f"an index cannot have the member {member!r} (CVE-2021-41190)")
-        or_empty(index, "manifests", list)
+        member_or_empty(index, "manifests", list)
     return index
 
 
@@ -67,7 +67,7 @@ def entries(index: dict[str, Any], problems: Problems = STRICT, place: str = IND
     What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.
     """
     found: list[Descriptor] = []
-    for number, value in enumerate(lenient(index, "manifests", list)):
+    for number, value in enumerate(lenient_member(index, "manifests", list)):
         with problems.at(f"{place}#/manifests/{number}", "image/descriptor"):
             found.append(Descriptor.from_json(value))
     kinds = [entry.annotations.get("kind", "") for entry in found]

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
-from converter.model.members import decoded, lenient, member, objects
+from converter.model.members import decode_base64, lenient_member, object_list, required_member
 from converter.trust import dsse, rekor
 from converter.trust.certificates import der, load_der
 from converter.trust.cosign import by_certificate, no_key
@@ -26,17 +26,17 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify a bundle, which signs a statement or the manifest's own bytes. Raises Untrusted, Invalid."""
     bundle = load_object(signature.data)
-    if not member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
+    if not required_member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
         raise Invalid(f'unsupported media type "{bundle["mediaType"][:80]}": expected a sigstore bundle')
     if "dsseEnvelope" in bundle:
-        kind, payload, signatures = dsse.opened(member(bundle, "dsseEnvelope", dict))
+        kind, payload, signatures = dsse.opened(required_member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
             raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
         key, signer = _maker(bundle, signatures[0], dsse.pae(kind, payload), trusted, payload)
         verdict = dsse.judged(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
         return replace(verdict, reason=joined(verdict.reason, _unasked(bundle, trusted)))
-    message = member(bundle, "messageSignature", dict)
-    raw = decoded(member(message, "signature", str), "the signature")
+    message = required_member(bundle, "messageSignature", dict)
+    raw = decode_base64(required_member(message, "signature", str), "the signature")
     key, signer = _maker(bundle, raw, found.manifest, trusted)
     note = joined(trusted.check_nameless(), _unasked(bundle, trusted))
     return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=note)
@@ -48,7 +48,7 @@ def predicate_of(data: bytes) -> str:
         bundle = load_object(data)
         if "dsseEnvelope" not in bundle:
             return dsse.SIGN
-        return dsse.predicate_of(dsse.opened(member(bundle, "dsseEnvelope", dict))[1])
+        return dsse.predicate_of(dsse.opened(required_member(bundle, "dsseEnvelope", dict))[1])
     except Invalid:
         return ""
 
@@ -57,20 +57,20 @@ def _maker(
     bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
     key = trusted.signer(lambda one: signed(one, raw, data))
-    material = member(bundle, "verificationMaterial", dict) if key is None or trusted.logs else {}
+    material = required_member(bundle, "verificationMaterial", dict) if key is None or trusted.logs else {}
     if key is not None:
         if trusted.logs:
             rekor.logged_in_bundle(material, rekor.Logged(key.der, raw, data, envelope), trusted)
         return key, key.fingerprint
     if "certificate" in material:
-        chain = [member(material, "certificate", dict)]
+        chain = [required_member(material, "certificate", dict)]
     elif "x509CertificateChain" in material:
-        chain = objects(member(material, "x509CertificateChain", dict), "certificates")
+        chain = object_list(required_member(material, "x509CertificateChain", dict), "certificates")
     else:
         chain = []
     if not chain:
         raise Untrusted(no_key(trusted))
-    leaf, *sent = [load_der(decoded(member(one, "rawBytes", str), "a certificate")) for one in chain]
+    leaf, *sent = [load_der(decode_base64(required_member(one, "rawBytes", str), "a certificate")) for one in chain]
     if trusted.logs:
         what = rekor.Logged(der(leaf), raw, data, envelope)
         trusted = replace(trusted, at=rekor.logged_in_bundle(material, what, trusted))
@@ -78,4 +78,4 @@ def _maker(
 
 
 def _unasked(bundle: dict[str, Any], trusted: Trusted) -> str:
-    return rekor.unasked(bool(lenient(bundle, "verificationMaterial", dict).get("tlogEntries")), trusted)
+    return rekor.unasked(bool(lenient_member(bundle, "verificationMaterial", dict).get("tlogEntries")), trusted)

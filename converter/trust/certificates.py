@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.model.limits import in_force
-from converter.model.members import decoded
+from converter.model.members import decode_base64
 from converter.trust.keys import broken, strong
 from converter.trust.times import moment
 
@@ -118,7 +118,7 @@ def load_der(data: bytes) -> Certificate:
 
 def load_x5c(texts: Iterable[Any]) -> list[Certificate]:
     """The certificates of a JOSE header, the signer's first (RFC 7515, section 4.1.6); raises Invalid."""
-    return [load_der(decoded(text if isinstance(text, str) else "", "a certificate")) for text in texts]
+    return [load_der(decode_base64(text if isinstance(text, str) else "", "a certificate")) for text in texts]
 
 
 def _read(certificate: Certificate) -> Certificate:

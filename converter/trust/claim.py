@@ -11,7 +11,7 @@ from converter.model import pretty_jws
 from converter.model.digest import Digest, new_hasher
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
-from converter.model.members import member, only, optional
+from converter.model.members import optional_member, require_only, required_member
 
 ATOMIC = "atomic container signature"
 COSIGN = "cosign container image signature"
@@ -28,20 +28,20 @@ class Claim:
     def parse(cls, data: bytes, kind: str) -> Claim:
         """Parse a claim whose ``critical.type`` is ``kind``; raises Invalid."""
         document = load_object(data)
-        only(document, ("critical", "optional"), "a claim")
-        critical = member(document, "critical", dict)
+        require_only(document, ("critical", "optional"), "a claim")
+        critical = required_member(document, "critical", dict)
         if "optional" not in document:
             raise Invalid('claim: "optional" is missing')
         if not (kind == COSIGN and document["optional"] is None):
-            _check_optional(member(document, "optional", dict))
-        only(critical, ("type", "image", "identity"), "critical")
-        if member(critical, "type", str) != kind:
+            _check_optional(required_member(document, "optional", dict))
+        require_only(critical, ("type", "image", "identity"), "critical")
+        if required_member(critical, "type", str) != kind:
             raise Invalid(f'claim of type "{critical["type"][:80]}": expected "{kind}"')
-        image, identity = member(critical, "image", dict), member(critical, "identity", dict)
-        only(image, ("docker-manifest-digest",), "critical.image")
-        only(identity, ("docker-reference",), "critical.identity")
-        digest = Digest.parse(member(image, "docker-manifest-digest", str))
-        return cls(digest=digest, identity=member(identity, "docker-reference", str))
+        image, identity = required_member(critical, "image", dict), required_member(critical, "identity", dict)
+        require_only(image, ("docker-manifest-digest",), "critical.image")
+        require_only(identity, ("docker-reference",), "critical.identity")
+        digest = Digest.parse(required_member(image, "docker-manifest-digest", str))
+        return cls(digest=digest, identity=required_member(identity, "docker-reference", str))
 
     def render(self, kind: str, creator: str, time: int) -> bytes:
         """The bytes to sign; ``time`` is in seconds since 1970."""
@@ -70,7 +70,7 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 def _check_optional(found: dict[str, object]) -> None:
     """Raises Invalid for members that containers/image cannot read: null counts as absent, a time has 64 bits."""
     said = {name: value for name, value in found.items() if value is not None}
-    optional(said, "creator", str)
+    optional_member(said, "creator", str)
     timestamp = said.get("timestamp", 0)
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
         raise Invalid("optional.timestamp: expected a whole number of seconds since 1970")

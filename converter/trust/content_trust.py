@@ -16,7 +16,7 @@ from converter.errors import ConverterError, Invalid, Untrusted, within
 from converter.model.digest import Digest
 from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
-from converter.model.members import decoded, member, objects
+from converter.model.members import decode_base64, object_list, required_member
 from converter.model.reference import TITLE
 from converter.trust.keys import Key, jws_signed, load, signed
 from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict
@@ -94,7 +94,7 @@ def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Itera
 def speak_of(files: Mapping[str, bytes], manifest: bytes) -> bool:
     """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
-    rows = [row for one in documents for row in _targets(member(one, "signed", dict)).values()]
+    rows = [row for one in documents for row in _targets(required_member(one, "signed", dict)).values()]
     return ROOT_FILE in files and any(_same(row.hashes, manifest) for row in rows)
 
 
@@ -106,44 +106,44 @@ def is_targets(data: bytes) -> bool:
 def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     """The role that signs targets, and the caller's key that vouches for the root."""
     document = load_object(data)
-    body = member(document, "signed", dict)
-    rows = member(body, "keys", dict)
-    roles = member(body, "roles", dict)
-    role = _role(rows, member(roles, ROOT, dict))
+    body = required_member(document, "signed", dict)
+    rows = required_member(body, "keys", dict)
+    roles = required_member(body, "roles", dict)
+    role = _role(rows, required_member(roles, ROOT, dict))
     pinned = next((key for key in trusted.keys if any(key.der == one.der for one in role.keys)), None)
     if pinned is None:
         raise Untrusted("none of the given keys is one of the root (--key)")
     _check_signed(document, role, "root", trusted.at)
     if not _made(document, pinned):
         raise Untrusted(f"the root is not signed by {pinned.source or pinned.fingerprint}")
-    return _role(rows, member(roles, TARGETS, dict)), pinned
+    return _role(rows, required_member(roles, TARGETS, dict)), pinned
 
 
 def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
     """The delegated role of that name in targets.json; raises Untrusted if it does not cover the tag."""
     targets = _checked(files.get(f"{TARGETS}.json", b""), role, "targets", at)
-    delegations = member(targets, "delegations", dict)
-    for row in at_most(objects(delegations, "roles"), "signers", "delegations"):
-        paths = [str(path) for path in member(row, "paths", list)]
-        if member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
-            return _role(member(delegations, "keys", dict), row)
+    delegations = required_member(targets, "delegations", dict)
+    for row in at_most(object_list(delegations, "roles"), "signers", "delegations"):
+        paths = [str(path) for path in required_member(row, "paths", list)]
+        if required_member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
+            return _role(required_member(delegations, "keys", dict), row)
     raise Untrusted(f'targets.json does not delegate the tag "{tag}" to "{name}"')
 
 
 def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
     document = load_object(data)
     _check_signed(document, role, kind, at)
-    return member(document, "signed", dict)
+    return required_member(document, "signed", dict)
 
 
 def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime) -> None:
-    body = member(document, "signed", dict)
+    body = required_member(document, "signed", dict)
     good = sum(_made(document, key) for key in {key.der: key for key in role.keys}.values())
     if good < max(role.threshold, 1):
         raise Untrusted(f"{kind} has {good} good signatures: at least {max(role.threshold, 1)} are required")
-    if member(body, "_type", str).lower() != kind:
+    if required_member(body, "_type", str).lower() != kind:
         raise Invalid(f'document of type "{body["_type"][:40]}": expected "{kind}"')
-    end = expiry_of(member(body, "expires", str))
+    end = expiry_of(required_member(body, "expires", str))
     if end <= at:
         raise Untrusted(f"{kind} expired at {moment(end)}")
 
@@ -151,8 +151,11 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
 def _made(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
     data = canonical(document["signed"])
-    for row in at_most(objects(document, "signatures"), "signers", "signatures"):
-        raw, method = decoded(member(row, "sig", str), "a signature"), member(row, "method", str)
+    for row in at_most(object_list(document, "signatures"), "signers", "signatures"):
+        raw, method = (
+            decode_base64(required_member(row, "sig", str), "a signature"),
+            required_member(row, "method", str),
+        )
         try:
             if method == "eddsa" and signed(key, raw, data):
                 return True
@@ -165,27 +168,27 @@ def _made(document: dict[str, Any], key: Key) -> bool:
 
 
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
-    ids = member(role, "keyids", list)
+    ids = required_member(role, "keyids", list)
     found = tuple(_key(one, expect(keys.get(one), dict, "keys")) for one in map(str, at_most(ids, "signers", "keys")))
-    return Role(keys=found, threshold=member(role, "threshold", int))
+    return Role(keys=found, threshold=required_member(role, "threshold", int))
 
 
 def _key(name: str, row: dict[str, Any]) -> Key:
     """Parse a key; its ID has to be the hash of its content."""
-    kind, value = member(row, "keytype", str), member(row, "keyval", dict)
-    public = member(value, "public", str)
+    kind, value = required_member(row, "keytype", str), required_member(row, "keyval", dict)
+    public = required_member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
     if hashlib.sha256(canonical(plain)).hexdigest() != name:
         raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
-    return load(decoded(public, "a key"))
+    return load(decode_base64(public, "a key"))
 
 
 def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
     found = {}
-    for name, row in member(body, "targets", dict).items():
-        hashes = member(expect(row, dict, "targets"), "hashes", dict)
+    for name, row in required_member(body, "targets", dict).items():
+        hashes = required_member(expect(row, dict, "targets"), "hashes", dict)
         texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
-        found[name] = SignedTarget(hashes=texts, length=member(row, "length", int))
+        found[name] = SignedTarget(hashes=texts, length=required_member(row, "length", int))
     return found
 
 
@@ -200,8 +203,8 @@ def _same(hashes: Mapping[str, str], manifest: bytes) -> bool:
 def _kind(data: bytes) -> str:
     try:
         document = load_object(data)
-        member(document, "signatures", list)
-        return str(member(member(document, "signed", dict), "_type", str))
+        required_member(document, "signatures", list)
+        return str(required_member(required_member(document, "signed", dict), "_type", str))
     except Invalid:
         return ""
 

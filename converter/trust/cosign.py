@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
-from converter.model.members import decoded
+from converter.model.members import decode_base64
 from converter.trust import rekor
 from converter.trust.certificates import der, load_pem, subject
 from converter.trust.claim import COSIGN, Claim
@@ -26,7 +26,7 @@ CHAIN = "dev.sigstore.cosign/chain"
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify the payload's signature, and only then parse its claim. Raises Untrusted, Invalid."""
-    raw = decoded(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
+    raw = decode_base64(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
         raise Untrusted(f"the payload has no signature: the annotation {SIGNATURE} is missing")
     key, signer = maker(signature, raw, signature.payload, trusted)

@@ -11,7 +11,7 @@ from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
-from converter.model.members import decoded, lenient, member, objects, or_empty
+from converter.model.members import decode_base64, lenient_member, member_or_empty, object_list, required_member
 from converter.trust.cosign import maker, unlogged
 from converter.trust.keys import Key
 from converter.trust.signature import Signature, SignatureVerdict
@@ -66,10 +66,10 @@ def signed(signature: Signature, trusted: Trusted, limits: Limits | None = None)
 
 def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
     """The payload's type, its bytes, and the signatures; raises Invalid."""
-    kind = member(envelope, "payloadType", str)
-    payload = decoded(member(envelope, "payload", str), "the payload")
-    rows = at_most(objects(envelope, "signatures"), "signers", "signatures in an envelope")
-    return kind, payload, [decoded(member(row, "sig", str), "a signature") for row in rows]
+    kind = required_member(envelope, "payloadType", str)
+    payload = decode_base64(required_member(envelope, "payload", str), "the payload")
+    rows = at_most(object_list(envelope, "signatures"), "signers", "signatures in an envelope")
+    return kind, payload, [decode_base64(required_member(row, "sig", str), "a signature") for row in rows]
 
 
 def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
@@ -77,10 +77,10 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
     if payload.kind != STATEMENT:
         raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
     statement = load_object(payload.data)
-    if member(statement, "_type", str) not in _STATEMENTS:
+    if required_member(statement, "_type", str) not in _STATEMENTS:
         raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
-    predicate = member(statement, "predicateType", str)
-    subjects = at_most(objects(statement, "subject"), "signatures", "subjects of a statement")
+    predicate = required_member(statement, "predicateType", str)
+    subjects = at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
     name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
     by_content = name is None and predicate == PROFILE and found.content is not None
     if name is None and not by_content:
@@ -107,7 +107,7 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
 def predicate_of(payload: bytes) -> str:
     """The statement's predicate type, unverified; empty if it has none."""
     try:
-        return lenient(load_object(payload), "predicateType", str)
+        return lenient_member(load_object(payload), "predicateType", str)
     except Invalid:
         return ""
 
@@ -119,7 +119,7 @@ def _checked_name(name: str, found: Subject, trusted: Trusted) -> str:
 
 
 def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return or_empty(row, "name", str), member(row, "digest", dict)
+    return member_or_empty(row, "name", str), required_member(row, "digest", dict)
 
 
 def _covers(digests: dict[str, Any], found: Subject) -> bool:

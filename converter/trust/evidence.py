@@ -18,7 +18,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import in_force
-from converter.model.members import decoded, lenient, member, text_map
+from converter.model.members import decode_base64, lenient_member, required_member, text_map
 from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.trust import bundle, content_trust, cosign, dsse, notation
@@ -76,7 +76,7 @@ def embedded(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
         document = load_object(manifest)
     except Invalid:
         return
-    rows = lenient(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
+    rows = lenient_member(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
     # Verifying each one reads all of the manifest; libtrust makes one.
     in_force().require("signers", len(rows), "signatures in a manifest")
     for place, row in enumerate(rows):
@@ -220,10 +220,10 @@ def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
 def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
     """Payload, annotations and media type of a ``signature-N`` with a cosign signature; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
-    payload = decoded(member(document, "payload", str), "the payload")
-    return payload, text_map(document, "annotations"), member(document, "mimeType", str)
+    payload = decode_base64(required_member(document, "payload", str), "the payload")
+    return payload, text_map(document, "annotations"), required_member(document, "mimeType", str)
 
 
 def _rows(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
-    in_force().require("signatures", len(lenient(document, name, list)), name)
+    in_force().require("signatures", len(lenient_member(document, name, list)), name)
     return descriptors(document, name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import expect, load_object
-from converter.model.members import member, optional
+from converter.model.members import optional_member, required_member
 from converter.trust.certificates import load_x5c, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
 from converter.trust.signature import Signature, SignatureVerdict
@@ -32,13 +32,13 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     """
     row = load_object(signature.data)
     payload = pretty_jws.payload(found.manifest)
-    protected = member(row, "protected", str)
-    header = member(row, "header", dict)
+    protected = required_member(row, "protected", str)
+    header = required_member(row, "header", dict)
     chain = _chain(header)
-    key = Key(strong(public_key(chain[0]))) if chain else _from_jwk(member(header, "jwk", dict))
-    raw = pretty_jws.decode(member(row, "signature", str))
+    key = Key(strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
+    raw = pretty_jws.decode(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
-    if not jws_signed(key, member(header, "alg", str), raw, protected.encode() + b"." + text):
+    if not jws_signed(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
         raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
     maker, signer = _trusted(key, chain, trusted)
     name = signed_name(payload)
@@ -49,7 +49,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
 def signed_name(payload: bytes) -> str:
     """The name and tag that a schema 1 manifest states for itself."""
     document = load_object(payload)
-    name, tag = optional(document, "name", str) or "", optional(document, "tag", str) or ""
+    name, tag = optional_member(document, "name", str) or "", optional_member(document, "tag", str) or ""
     return f"{name}:{tag}" if name and tag else name
 
 
@@ -63,7 +63,7 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
 
 
 def _chain(header: dict[str, Any]) -> list[Certificate]:
-    return load_x5c(at_most(optional(header, "x5c", list) or [], "certificates", "certificates"))
+    return load_x5c(at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:
@@ -71,10 +71,10 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     jwk = expect(jwk, dict, "jwk")
-    kind = member(jwk, "kty", str)
+    kind = required_member(jwk, "kty", str)
     try:
         if kind == "EC":
-            curve = _CURVES.get(member(jwk, "crv", str))
+            curve = _CURVES.get(required_member(jwk, "crv", str))
             if curve is None:
                 raise Invalid(f'unsupported curve "{jwk["crv"][:20]}" (one of: {", ".join(_CURVES)})')
             made: Any = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), getattr(ec, curve)())
@@ -85,7 +85,7 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
         key = Key(strong(made.public_key()))
     except ValueError:
         raise Invalid("invalid numbers of a key") from None
-    kid = optional(jwk, "kid", str)
+    kid = optional_member(jwk, "kid", str)
     if kid is not None and kid != key.libtrust_id:
         raise Invalid(f'key ID "{kid[:80]}" is not that of the key: expected {key.libtrust_id}')
     return key
@@ -95,4 +95,4 @@ _CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
 
 
 def _number(jwk: dict[str, Any], name: str) -> int:
-    return int.from_bytes(pretty_jws.decode(member(jwk, name, str)))
+    return int.from_bytes(pretty_jws.decode(required_member(jwk, name, str)))

@@ -14,7 +14,7 @@ from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.members import member, only
+from converter.model.members import require_only, required_member
 from converter.trust import cose, notation_chain
 from converter.trust.certificates import load_der, load_x5c, subject
 from converter.trust.keys import jws_signed
@@ -92,8 +92,8 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
 
 def _check_target(payload: bytes, found: Subject) -> None:
     document = load_object(payload)
-    only(document, ("targetArtifact",), "the payload")
-    target = Descriptor.from_json(member(document, "targetArtifact", dict))
+    require_only(document, ("targetArtifact",), "the payload")
+    target = Descriptor.from_json(required_member(document, "targetArtifact", dict))
     here = found.descriptor
     if (target.media_type, target.size) != (here.media_type, len(found.manifest)):
         raise Untrusted(
@@ -108,16 +108,16 @@ def _check_target(payload: bytes, found: Subject) -> None:
 
 def _from_jws(data: bytes) -> Envelope:
     document = load_object(data)
-    only(document, ("payload", "protected", "header", "signature"), "an envelope")
-    payload, protected = member(document, "payload", str), member(document, "protected", str)
+    require_only(document, ("payload", "protected", "header", "signature"), "an envelope")
+    payload, protected = required_member(document, "payload", str), required_member(document, "protected", str)
     attributes = load_object(pretty_jws.decode(protected))
-    chain = member(member(document, "header", dict), "x5c", list)
+    chain = required_member(required_member(document, "header", dict), "x5c", list)
     return Envelope(
-        algorithm=member(attributes, "alg", str),
+        algorithm=required_member(attributes, "alg", str),
         attributes=attributes,
         payload=pretty_jws.decode(payload),
         signed=f"{protected}.{payload}".encode(),
-        signature=pretty_jws.decode(member(document, "signature", str)),
+        signature=pretty_jws.decode(required_member(document, "signature", str)),
         chain=load_x5c(chain),
     )
 

@@ -18,7 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.members import lenient, member, objects
+from converter.model.members import lenient_member, object_list, required_member
 from converter.model.reference import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
@@ -139,7 +139,7 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
 
 
 def _is_record(said: Mapping[str, Any]) -> bool:
-    return said.get("artifactType") == ARTIFACT or lenient(said, "config", dict).get("mediaType") == DOCUMENT
+    return said.get("artifactType") == ARTIFACT or lenient_member(said, "config", dict).get("mediaType") == DOCUMENT
 
 
 def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
@@ -148,7 +148,7 @@ def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Ev
     told = Descriptor.from_json(said.get("subject"))
     if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):
         raise Untrusted(f"origin record of another image: expected {subject.digest}, found {told.digest}")
-    _at_most(member(said, "layers", list), "layers")
+    _at_most(required_member(said, "layers", list), "layers")
     parts = {one.digest: one for one in descriptors(said, "layers")}
     text = fetch(Descriptor.from_json(said.get("config"))).read()
     return Evidence(record=parse_record(text), descriptor=descriptor, parts=parts)
@@ -157,16 +157,16 @@ def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Ev
 def parse_record(data: bytes) -> OriginRecord:
     """Read the config of a record; raises Invalid."""
     said = load_object(data)
-    if member(said, "version", int) != VERSION:
+    if required_member(said, "version", int) != VERSION:
         raise Invalid(f"unsupported version {said['version']} of an origin record: expected {VERSION}")
-    settings = member(said, "settings", dict)
-    _at_most(member(settings, "platforms", list), "platforms")
+    settings = required_member(said, "settings", dict)
+    _at_most(required_member(settings, "platforms", list), "platforms")
     return OriginRecord(
         root=Descriptor.from_json(said.get("root")),
         settings=Settings.from_json(settings),
-        name=member(settings, "called", str),
-        attachments=tuple(map(_read_attachment, _at_most(objects(said, "attachments"), "attachments"))),
-        layers=tuple(map(_read_layer, _at_most(objects(said, "layers"), "layers"))),
+        name=required_member(settings, "called", str),
+        attachments=tuple(map(_read_attachment, _at_most(object_list(said, "attachments"), "attachments"))),
+        layers=tuple(map(_read_layer, _at_most(object_list(said, "layers"), "layers"))),
     )
 
 
@@ -177,7 +177,7 @@ def _attachment(one: Attachment) -> dict[str, Any]:
 
 def _read_attachment(row: Mapping[str, Any]) -> Attachment:
     return Attachment(
-        subject=Digest.parse(member(row, "subject", str)),
+        subject=Digest.parse(required_member(row, "subject", str)),
         descriptor=Descriptor.from_json(row.get("descriptor")),
         tag=str(row.get("tag") or ""),
     )
@@ -194,19 +194,19 @@ def _layer(one: LayerOrigin) -> dict[str, Any]:
 
 def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
     return LayerOrigin(
-        relation=member(row, "relation", str),
+        relation=required_member(row, "relation", str),
         source=_digest(row, "source"),
         target=_digest(row, "target"),
         diff_id=_digest(row, "diffID"),
         recipe=_digest(row, "recipe"),
-        size=member(row, "size", int) if "size" in row else -1,
+        size=required_member(row, "size", int) if "size" in row else -1,
         packing=str(row.get("packing") or ""),
         manifest=_digest(row, "manifest"),
     )
 
 
 def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
-    return Digest.parse(member(row, name, str)) if name in row else None
+    return Digest.parse(required_member(row, name, str)) if name in row else None
 
 
 def _at_most(rows: list[T], name: str) -> list[T]:

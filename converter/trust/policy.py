@@ -14,7 +14,7 @@ from converter.errors import Invalid, within
 from converter.model.digest import HEX_LENGTHS
 from converter.model.document import expect, load_object
 from converter.model.frozen import frozen
-from converter.model.members import only, optional
+from converter.model.members import optional_member, require_only
 from converter.model.reference import ImageName
 from converter.trust.policy_requirements import Read, Requirement, requirements
 
@@ -33,11 +33,11 @@ class Policy:
     def parse(cls, data: bytes) -> Policy:
         """Parse a policy; raises Invalid for anything that does not follow the manual page, in any scope."""
         document = load_object(data)
-        only(document, ("default", "transports"), "the policy")
+        require_only(document, ("default", "transports"), "the policy")
         if "default" not in document:
             raise Invalid('"default" is missing in the policy')
         transports = {}
-        for name, scopes in (optional(document, "transports", dict) or {}).items():
+        for name, scopes in (optional_member(document, "transports", dict) or {}).items():
             with within(name):
                 transports[name] = expect(scopes, dict)
                 for scope in transports[name]:

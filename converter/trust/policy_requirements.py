@@ -13,7 +13,7 @@ from typing import Any
 from converter.errors import Invalid, within
 from converter.model.document import expect
 from converter.model.frozen import frozen
-from converter.model.members import decoded, member, only
+from converter.model.members import decode_base64, require_only, required_member
 from converter.model.reference import COMPONENT, ImageName
 from converter.trust import identity
 from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule
@@ -75,24 +75,24 @@ def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
 
 
 def _requirement(row: dict[str, Any], read: Read) -> Requirement:
-    kind = member(row, "type", str)
+    kind = required_member(row, "type", str)
     if kind in (ACCEPT, REJECT):
-        only(row, ("type",), f"a requirement {kind}")
+        require_only(row, ("type",), f"a requirement {kind}")
         return Requirement(kind=kind)
     if kind == SIGNED_BY:
         return _signed_by(row, read)
     if kind == SIGSTORE:
         return _sigstore(row, read)
     if kind == BASE_LAYER:
-        only(row, ("type", "baseLayerIdentity"), kind)
+        require_only(row, ("type", "baseLayerIdentity"), kind)
         return Requirement(kind=kind, rule=rule_of(row, "baseLayerIdentity"), unmet="nothing tells base layers")
     raise Invalid(f'unknown type of requirement "{kind[:80]}" (containers-policy.json(5))')
 
 
 def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
     names = _KEYS[:3]
-    only(row, ("type", "keyType", *names, "signedIdentity"), SIGNED_BY)
-    key_type = member(row, "keyType", str)
+    require_only(row, ("type", "keyType", *names, "signedIdentity"), SIGNED_BY)
+    key_type = required_member(row, "keyType", str)
     if key_type not in _KEY_TYPES:
         raise Invalid(f'unknown keyType "{key_type[:40]}" (one of: {", ".join(_KEY_TYPES)})')
     unmet = "" if key_type == _GPG else f"keys of the type {key_type} are not supported"
@@ -100,7 +100,7 @@ def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
 
 
 def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
-    only(row, ("type", *_KEYS, "fulcio", "pki", *_LOGS, "signedIdentity"), SIGSTORE)
+    require_only(row, ("type", *_KEYS, "fulcio", "pki", *_LOGS, "signedIdentity"), SIGSTORE)
     makers = [any(name in row for name in _KEYS), "fulcio" in row, "pki" in row]
     if sum(makers) != 1:
         raise Invalid(f"{SIGSTORE} needs exactly one of keys, fulcio and pki: {sum(makers)} are given")
@@ -109,24 +109,24 @@ def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
     if "fulcio" in row:
         if not logs:
             raise Invalid("fulcio needs a key of Rekor, too: its certificates are valid for minutes")
-        authority = _fulcio(member(row, "fulcio", dict), read)
+        authority = _fulcio(required_member(row, "fulcio", dict), read)
     elif "pki" in row:
         if logs:
             raise Invalid("pki cannot be used with a key of Rekor")
-        authority = _pki(member(row, "pki", dict), read)
+        authority = _pki(required_member(row, "pki", dict), read)
     keys = () if authority else _files(row, _KEYS, read)
     return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity(row))
 
 
 def _fulcio(value: dict[str, Any], read: Read) -> Authority:
-    only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
+    require_only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
     return Authority(
         roots=_files(value, _CA, read)[0][1], issuer=_text(value, "oidcIssuer"), email=_text(value, "subjectEmail")
     )
 
 
 def _pki(value: dict[str, Any], read: Read) -> Authority:
-    only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
+    require_only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
     email, hostname = (_text(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
     if not (email or hostname):
         raise Invalid("pki needs subjectEmail or subjectHostname, to say who may sign")
@@ -144,7 +144,7 @@ def _identity(row: dict[str, Any]) -> IdentityRule:
 
 
 def _text(value: dict[str, Any], name: str) -> str:
-    text = member(value, name, str)
+    text = required_member(value, name, str)
     if not text:
         raise Invalid(f"{name} is empty")
     return text
@@ -158,11 +158,11 @@ def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional:
     if len(there) != 1:
         raise Invalid(f"exactly one of {', '.join(names)} is required: {len(there)} are given")
     name = there[0]
-    texts = member(row, name, list) if name.endswith("s") else [member(row, name, str)]
+    texts = required_member(row, name, list) if name.endswith("s") else [required_member(row, name, str)]
     if not texts or not all(isinstance(text, str) for text in texts):
         raise Invalid(f"{name} is empty: expected keys")
     if "Data" in name:
-        return tuple((name, decoded(text, name)) for text in texts)
+        return tuple((name, decode_base64(text, name)) for text in texts)
     if not all(texts) or any("\0" in text for text in texts):
         raise Invalid(f"{name}: expected the path of a file")
     return tuple((text, read(text)) for text in texts)
@@ -174,28 +174,30 @@ _PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:
 
 def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:
     """The rule for names in a requirement; raises Invalid."""
-    value = member(row, name, dict)
-    kind = member(value, "type", str)
+    value = required_member(row, name, dict)
+    kind = required_member(value, "type", str)
     if kind in _PLAIN:
-        only(value, ("type",), kind)
+        require_only(value, ("type",), kind)
         return IdentityRule(kind=kind)
     if kind == identity.EXACT_REFERENCE:
-        only(value, ("type", "dockerReference"), kind)
-        exact = ImageName.parse_signed(member(value, "dockerReference", str))
+        require_only(value, ("type", "dockerReference"), kind)
+        exact = ImageName.parse_signed(required_member(value, "dockerReference", str))
         if not (exact.tag or exact.digest):
             raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
         return IdentityRule(kind=kind, reference=str(exact))
     if kind == identity.EXACT_REPOSITORY:
-        only(value, ("type", "dockerRepository"), kind)
-        return IdentityRule(kind=kind, reference=ImageName.parse_signed(member(value, "dockerRepository", str)).name)
+        require_only(value, ("type", "dockerRepository"), kind)
+        return IdentityRule(
+            kind=kind, reference=ImageName.parse_signed(required_member(value, "dockerRepository", str)).name
+        )
     if kind == identity.REMAP:
-        only(value, ("type", "prefix", "signedPrefix"), kind)
+        require_only(value, ("type", "prefix", "signedPrefix"), kind)
         return IdentityRule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
     raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
 
 
 def _prefix(value: dict[str, Any], name: str) -> str:
-    text = member(value, name, str)
+    text = required_member(value, name, str)
     if not _PREFIX.fullmatch(text):
         raise Invalid(f'invalid {name} "{text[:200]}": expected HOST[:PORT][/PATH]')
     return text

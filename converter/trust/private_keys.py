@@ -10,7 +10,7 @@ from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
-from converter.model.members import decoded, member
+from converter.model.members import decode_base64, required_member
 from converter.trust import secretbox
 from converter.trust.keys import Key, strong
 
@@ -71,16 +71,16 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     box = load_object(data)
-    stretch, lock = member(box, "kdf", dict), member(box, "cipher", dict)
+    stretch, lock = required_member(box, "kdf", dict), required_member(box, "cipher", dict)
     if (stretch.get("name"), lock.get("name")) != ("scrypt", "nacl/secretbox"):
         raise Invalid("unsupported encryption of the key: expected scrypt and nacl/secretbox")
-    numbers: dict[str, Any] = member(stretch, "params", dict)
-    n, r, p = (member(numbers, name, int) for name in ("N", "r", "p"))
+    numbers: dict[str, Any] = required_member(stretch, "params", dict)
+    n, r, p = (required_member(numbers, name, int) for name in ("N", "r", "p"))
     if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
         raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
-    key = Scrypt(decoded(member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
-    nonce = decoded(member(lock, "nonce", str), "the nonce")
-    return secretbox.opened(decoded(member(box, "ciphertext", str), "the ciphertext"), nonce, key)
+    key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
+    nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
+    return secretbox.opened(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
 
 
 def _base64(text: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from converter.errors import Invalid, Untrusted, within
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.members import decoded, member, objects, only
+from converter.model.members import decode_base64, object_list, require_only, required_member
 from converter.trust.keys import signed
 from converter.trust.times import moment
 from converter.trust.trusted import Trusted, at_most
@@ -53,16 +53,16 @@ def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> da
         raise Untrusted(f"the signature has no entry of Rekor: the annotation {ENTRY} is missing")
     with within("entry of Rekor"):
         document = load_object(annotations[ENTRY].encode())
-        only(document, ("SignedEntryTimestamp", "Payload"), "it")
-        payload = member(document, "Payload", dict)
-        promise = member(document, "SignedEntryTimestamp", str)
+        require_only(document, ("SignedEntryTimestamp", "Payload"), "it")
+        payload = required_member(document, "Payload", dict)
+        promise = required_member(document, "SignedEntryTimestamp", str)
         return _time(_signed(payload, promise, trusted), what, trusted)
 
 
 def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
     """The same for the entries of a Sigstore bundle, at least one of which has to be good."""
     problem: Untrusted | Invalid | None = None
-    rows = objects(material, "tlogEntries") if "tlogEntries" in material else []
+    rows = object_list(material, "tlogEntries") if "tlogEntries" in material else []
     for row in at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
@@ -79,18 +79,20 @@ def unasked(found: bool, trusted: Trusted) -> str:
 
 def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
     """The signed payload of a row, in which numbers are strings (protobuf's JSON)."""
-    promise = member(member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
+    promise = required_member(required_member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
     payload = {
-        "body": member(row, "canonicalizedBody", str),
+        "body": required_member(row, "canonicalizedBody", str),
         "integratedTime": _number(row, "integratedTime"),
         "logIndex": _number(row, "logIndex"),
-        "logID": decoded(member(member(row, "logId", dict), "keyId", str), "the log's ID").hex(),
+        "logID": decode_base64(
+            required_member(required_member(row, "logId", dict), "keyId", str), "the log's ID"
+        ).hex(),
     }
     return _signed(payload, promise, trusted)
 
 
 def _number(row: dict[str, Any], name: str) -> int:
-    text = member(row, name, str)
+    text = required_member(row, name, str)
     if not (text.isascii() and text.isdigit() and len(text) < 17):
         raise Invalid(f'{name} is "{text[:20]}": expected a number from 0 to 2^53')
     return int(text)
@@ -98,7 +100,7 @@ def _number(row: dict[str, Any], name: str) -> int:
 
 def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
     """The time of an entry, once it is checked to be about the signature."""
-    _check(load_object(decoded(payload["body"], "the body")), what)
+    _check(load_object(decode_base64(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
         raise Untrusted(f"was made {time} seconds after 1970, which is after {moment(trusted.at)}")
@@ -107,12 +109,12 @@ def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
 
 def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
     """The payload, once its types and the log's signature are checked."""
-    only(payload, _MEMBERS, "Payload")
+    require_only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
-        found: Any = member(payload, name, kind)
+        found: Any = required_member(payload, name, kind)
         if kind is int and not 0 <= found < _EXACT:
             raise Invalid(f"{name} is {found}: expected a number from 0 to 2^53")
-    raw = decoded(promise, "SignedEntryTimestamp")
+    raw = decode_base64(promise, "SignedEntryTimestamp")
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if not any(signed(key, raw, canonical) for key in trusted.logs):
         raise Untrusted("is not signed by a trusted log")
@@ -121,31 +123,34 @@ def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str
 
 def _check(body: dict[str, Any], what: Logged) -> None:
     """Raises Untrusted if an entry is about another signature."""
-    kind, version = member(body, "kind", str), member(body, "apiVersion", str)
+    kind, version = required_member(body, "kind", str), required_member(body, "apiVersion", str)
     want = _RECORD if what.envelope is None else _ENVELOPE
     if (kind, version) != want:
         raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {" ".join(want)}')
-    spec = member(body, "spec", dict)
+    spec = required_member(body, "spec", dict)
     if what.envelope is None:
-        signature = member(spec, "signature", dict)
-        key, raw = member(member(signature, "publicKey", dict), "content", str), member(signature, "content", str)
-        _check_digest(member(member(spec, "data", dict), "hash", dict), what.data)
+        signature = required_member(spec, "signature", dict)
+        key, raw = (
+            required_member(required_member(signature, "publicKey", dict), "content", str),
+            required_member(signature, "content", str),
+        )
+        _check_digest(required_member(required_member(spec, "data", dict), "hash", dict), what.data)
     else:
-        rows = objects(spec, "signatures")
+        rows = object_list(spec, "signatures")
         if len(rows) != 1:
             raise Invalid(f"covers {len(rows)} signatures: expected one")
-        key, raw = member(rows[0], "verifier", str), member(rows[0], "signature", str)
-        _check_digest(member(spec, "payloadHash", dict), what.envelope)
-    if _der(decoded(key, "the key")) != what.maker:
+        key, raw = required_member(rows[0], "verifier", str), required_member(rows[0], "signature", str)
+        _check_digest(required_member(spec, "payloadHash", dict), what.envelope)
+    if _der(decode_base64(key, "the key")) != what.maker:
         raise Untrusted("is for another key or certificate than the signature's")
-    if decoded(raw, "the signature") != what.raw:
+    if decode_base64(raw, "the signature") != what.raw:
         raise Untrusted("is for another signature")
 
 
 def _check_digest(told: dict[str, Any], data: bytes) -> None:
-    if member(told, "algorithm", str) != "sha256":
+    if required_member(told, "algorithm", str) != "sha256":
         raise Invalid(f'unsupported digest algorithm "{told["algorithm"][:20]}": expected sha256')
-    if member(told, "value", str) != hashlib.sha256(data).hexdigest():
+    if required_member(told, "value", str) != hashlib.sha256(data).hexdigest():
         raise Untrusted("is for another payload")
 
 
@@ -153,4 +158,4 @@ def _der(pem: bytes) -> bytes:
     found = _PEM.fullmatch(pem)
     if found is None:
         raise Invalid("the key is not a single block of PEM")
-    return decoded(b"".join(found[2].split()).decode(), "the key")
+    return decode_base64(b"".join(found[2].split()).decode(), "the key")

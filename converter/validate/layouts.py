@@ -7,7 +7,7 @@ import re
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.oci_index import INDEX
@@ -32,7 +32,7 @@ class LayoutCheck:
 
     def run(self, name: str = "") -> None:
         """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
-        rows = lenient(self._layout.index, "manifests", list)
+        rows = lenient_member(self._layout.index, "manifests", list)
         entries = [self._walk.descriptor(row, member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)]
         self._names(entries)
         chosen = self._chosen(name, entries) if name else None

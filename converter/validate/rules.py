@@ -219,4 +219,4 @@ BY_NAME = {one.name: one for one in IMAGE_RULES}
 @cache
 def rules() -> tuple[Rule, ...]:
     """All rules: those of documents, then those of images."""
-    return (*schema.rules(), *IMAGE_RULES)
+    return (*schema.document_rules(), *IMAGE_RULES)

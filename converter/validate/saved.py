@@ -10,7 +10,7 @@ from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import read
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.stores.catalogue import POSITION, in_full
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
@@ -102,8 +102,8 @@ class SavedCheck:
     def _in_layout(self, config: Digest, layers: Sequence[str]) -> bool:
         """Whether the same image was already checked as a manifest of the layout."""
         for seen in self._walk.seen.values():
-            described = lenient(seen.document, "config", dict)
-            names = [lenient(row, "digest", str) for row in lenient(seen.document, "layers", list)]
+            described = lenient_member(seen.document, "config", dict)
+            names = [lenient_member(row, "digest", str) for row in lenient_member(seen.document, "layers", list)]
             if described.get("digest") == str(config) and names == [_claimed(layer) for layer in layers]:
                 return True
         return False

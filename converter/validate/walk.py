@@ -14,10 +14,10 @@ from converter.model.descriptor import Descriptor, platform_from_json
 from converter.model.digest import Digest
 from converter.model.document import read
 from converter.model.image import REFERENCE
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.model.platform import Platform
 from converter.ports import Fetch
-from converter.schema import Finding, check_document, guess, in_an_image
+from converter.schema import Finding, check_document, findings_in_image, guess_kind
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.findings import below, member
@@ -81,7 +81,7 @@ class ImageWalk:
         data = self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
         if data is None:
             return
-        kind = types.KINDS.get(descriptor.media_type) or guess(data)
+        kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
         document = self._document(data, kind or "oci-manifest", below(place, _part(kind)))
         self.seen[descriptor.digest] = Seen(descriptor, document)
         self._said(descriptor, document, below(place, _part(kind)))
@@ -121,7 +121,7 @@ class ImageWalk:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
         found: Iterable[Finding] = check_document(data, kind, self._findings.profile, self._blobs.limits)
         if self._findings.profile == "compat":
-            found = in_an_image(found)
+            found = findings_in_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
         value = read(data, self._blobs.limits).value
         return value if isinstance(value, dict) else {}
@@ -135,13 +135,13 @@ class ImageWalk:
             self._findings.add(rule, member(place, "/mediaType"), fact)
 
     def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
-        rows = lenient(document, "manifests", list)
+        rows = lenient_member(document, "manifests", list)
         digests = [row.get("digest") for row in rows if isinstance(row, dict)]
         here = below(place, "index")
         for number, row in enumerate(rows):
             claim = member(here, f"/manifests/{number}")
             self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
-            subject = lenient(row, "annotations", dict).get(REFERENCE)
+            subject = lenient_member(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"
                 self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
@@ -149,8 +149,8 @@ class ImageWalk:
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
         here = below(place, "manifest")
         self._blobs.image()
-        for number, row in enumerate(lenient(document, "fsLayers", list)):
-            text = lenient(row, "blobSum", str)
+        for number, row in enumerate(lenient_member(document, "fsLayers", list)):
+            text = lenient_member(row, "blobSum", str)
             claim = member(here, f"/fsLayers/{number}")
             # Schema 1 states no sizes, and calls a digest blobSum.
             row = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
@@ -162,7 +162,7 @@ class ImageWalk:
     def _manifest(self, document: Mapping[str, Any], root: Descriptor, place: str, dialect: str) -> None:
         here = below(place, "manifest")
         self._subject(document, here)
-        rows = lenient(document, "layers", list)
+        rows = lenient_member(document, "layers", list)
         config = document.get("config")
         layers = [self.descriptor(row, member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
         described = None if config is None else self.descriptor(config, member(here, "/config"))
@@ -281,7 +281,7 @@ class ImageWalk:
 
 def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
     """The diff_ids of a configuration, unchecked."""
-    return lenient(lenient(config, "rootfs", dict), "diff_ids", list)
+    return lenient_member(lenient_member(config, "rootfs", dict), "diff_ids", list)
 
 
 def _part(kind: str | None) -> str:

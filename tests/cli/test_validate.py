@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from converter.cli.run import run
-from converter.schema import KINDS, bundle, schema
+from converter.schema import KINDS, bundled_schema, schema_of
 from converter.validate import rules
 
 ROOT = Path(__file__).parent.parent.parent
@@ -367,9 +367,9 @@ def test_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_schemas_are_printed_whole_or_as_they_are(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", kind]) == 0
-    assert json.loads(capsys.readouterr().out) == bundle(kind)
+    assert json.loads(capsys.readouterr().out) == bundled_schema(kind)
     assert run(["schema", kind, "--no-bundle"]) == 0
-    assert json.loads(capsys.readouterr().out) == schema(kind)
+    assert json.loads(capsys.readouterr().out) == schema_of(kind)
 
 
 def test_a_document_that_never_ends_is_read_no_further_than_its_limit(here: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from converter.errors import Usage
 from converter.model.limits import Limits
-from converter.schema import KINDS, Finding, check_document, guess, is_valid, rules
+from converter.schema import KINDS, Finding, check_document, document_rules, guess_kind, is_valid
 from converter.schema.compiled import AT_ONCE
 from converter.schema.finding import Rule
 from converter.validate import validate_document
@@ -207,11 +207,11 @@ def test_a_member_is_known_by_whatever_letters_go_knows_it_by() -> None:
     ],
 )
 def test_a_kind_is_guessed(document: Any, kind: str | None) -> None:
-    assert guess(json.dumps(document).encode()) == kind
+    assert guess_kind(json.dumps(document).encode()) == kind
 
 
 def test_what_is_no_json_has_no_kind() -> None:
-    assert guess(b"\x1f\x8b") is None
+    assert guess_kind(b"\x1f\x8b") is None
 
 
 def test_an_unknown_kind_is_wrong_usage() -> None:
@@ -228,7 +228,7 @@ def test_validate_document_is_the_public_name() -> None:
     assert validate_document(b'{"imageLayoutVersion": "1.0.0"}', kind="oci-layout") == ()
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in rules()])
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in document_rules()])
 def test_each_rule_can_be_listed(rule: Rule) -> None:
     assert rule.title.endswith(".")
     assert rule.spec
@@ -239,6 +239,6 @@ def test_each_rule_can_be_listed(rule: Rule) -> None:
 
 
 def test_names_of_rules_are_unique() -> None:
-    names = [rule.name for rule in rules()]
+    names = [rule.name for rule in document_rules()]
 
     assert sorted(set(names)) == sorted(names)

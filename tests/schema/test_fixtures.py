@@ -19,7 +19,7 @@ import pytest
 import referencing
 
 from converter.model.document import pointer
-from converter.schema import KINDS, PROFILES, Profile, bundle, check_document, is_valid, rules
+from converter.schema import KINDS, PROFILES, Profile, bundled_schema, check_document, document_rules, is_valid
 from tests.changing import changed, places
 from tests.corpus import FIXTURES, INDEX, Case, documents
 
@@ -104,7 +104,7 @@ def same(data: bytes, case: Case) -> bool:
 def test_each_rule_is_broken_by_a_document_of_each_kind_that_has_it() -> None:
     broken = {(rule, case.kind) for case in CASES for rule in (*case.rules, *case.strict["rules"])}
 
-    stated = {(rule.name, kind) for rule in rules() for kind in rule.kinds}
+    stated = {(rule.name, kind) for rule in document_rules() for kind in rule.kinds}
     assert broken <= stated
     # What is wrong with a text is wrong with that of any kind.
     assert {(name, kind) for name, kind in stated - broken if not name.startswith("json/")} == set()
@@ -120,7 +120,7 @@ def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
     # 1,000 findings come first.
     inseparable = NO_FILE | {"json/too-many-findings"}
     for profile, found in alone.items():
-        errors = {rule.name for rule in rules() if getattr(rule, profile) == "error"}
+        errors = {rule.name for rule in document_rules() if getattr(rule, profile) == "error"}
         assert errors - found - inseparable <= set(), profile
 
 
@@ -128,7 +128,7 @@ def test_any_validator_gives_the_verdicts_that_the_rules_of_the_schemas_foretell
     stated = {rule["rule"] for rule in json.loads((FIXTURES / "rules.json").read_bytes()) if rule["schema"]}
     disagree = []
     for kind in KINDS:
-        validator = jsonschema.Draft202012Validator(bundle(kind))
+        validator = jsonschema.Draft202012Validator(bundled_schema(kind))
         for case in CASES:
             if case.kind == kind and not case.is_text:
                 document = case.value
@@ -144,7 +144,7 @@ def schema_says(document: Any, kind: str) -> bool:
 
 @cache
 def _rust(kind: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(bundle(kind), offline=True)
+    return jsonschema_rs.validator_for(bundled_schema(kind), offline=True)
 
 
 WRONG: tuple[Any, ...] = (None, True, 5, 1.5, "x", [], {}, [[]], [None], {"name": []}, {"a": {}})

@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Artifact, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
-from converter.schema import KINDS, bundle, check_document, schema
+from converter.schema import KINDS, bundled_schema, check_document, schema_of
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(path for path in (ROOT / "schemas").glob("*.json") if path.stem != "sync")
@@ -110,7 +110,7 @@ def test_patterns_are_read_alike_by_every_engine(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_refers_to_nothing_outside(kind: str) -> None:
-    whole = bundle(kind)
+    whole = bundled_schema(kind)
 
     embedded = {part["$id"] for part in (whole, *whole.get("$defs", {}).values()) if "$id" in part}
     for _, node in nodes(whole):
@@ -122,16 +122,16 @@ def test_a_bundle_refers_to_nothing_outside(kind: str) -> None:
 
 
 def test_what_is_given_out_can_be_changed_without_harm() -> None:
-    schema("oci-layout")["properties"].clear()
-    bundle("oci-manifest")["$defs"].clear()
+    schema_of("oci-layout")["properties"].clear()
+    bundled_schema("oci-manifest")["$defs"].clear()
 
-    assert schema("oci-layout")["properties"]
-    assert bundle("oci-manifest")["$defs"]
+    assert schema_of("oci-layout")["properties"]
+    assert bundled_schema("oci-manifest")["$defs"]
 
 
 def test_an_unknown_kind_is_wrong_usage() -> None:
     with pytest.raises(Usage, match='unknown kind "oci"'):
-        schema("oci")
+        schema_of("oci")
 
 
 def test_the_readme_lists_every_file() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from converter.schema import blocking, check_document
+from converter.schema import blocking_findings, check_document
 
 DIGEST = "sha256:" + "a" * 64
 CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
@@ -18,7 +18,7 @@ DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def stopped(document: Any, kind: str) -> list[str]:
-    return [finding.rule for finding in blocking(check_document(json.dumps(document).encode(), kind), kind)]
+    return [finding.rule for finding in blocking_findings(check_document(json.dumps(document).encode(), kind), kind)]
 
 
 @pytest.mark.parametrize(

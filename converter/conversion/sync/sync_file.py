@@ -22,7 +22,7 @@ from converter.model.document import type_name
 from converter.model.frozen import frozen
 from converter.model.platform import ALL, Platform
 from converter.model.reference import ImageName, Location
-from converter.schema.compiled import validator
+from converter.schema.compiled import make_validator
 from converter.schema.kinds import schema_file as schema_document
 
 if TYPE_CHECKING:
@@ -251,4 +251,4 @@ def _kind(value: Any) -> str:
 
 @cache
 def _validator() -> jsonschema_rs.Validator:
-    return validator(schema_document("sync.json"))
+    return make_validator(schema_document("sync.json"))

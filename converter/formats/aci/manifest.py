@@ -10,7 +10,7 @@ from converter.formats.documents import require
 from converter.model.document import dump, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency
-from converter.schema.go_json import fold, odd
+from converter.schema.go_json import fold, would_fold
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"
@@ -71,7 +71,7 @@ _OPTIONAL = {
 
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
     """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
-    if odd(document, KIND):
+    if would_fold(document, KIND):
         document = fold(document, KIND, nulls=True).value
     app = document.get("app")
     return {**document, "app": completed(app)} if app else document

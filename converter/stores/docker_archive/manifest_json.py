@@ -14,7 +14,7 @@ from converter.model.digest import Digest
 from converter.model.document import as_known, dump, expect, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, in_force
-from converter.model.members import member, or_empty, texts
+from converter.model.members import member_or_empty, required_member, text_list
 from converter.model.problems import STRICT, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
@@ -101,7 +101,10 @@ def _layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor |
 def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
     # An image from scratch may have none; the Engine then writes null.
     with within("rootfs"):
-        return [Digest.parse(one) for one in texts(member(load_object(data, limits), "rootfs", dict), "diff_ids")]
+        return [
+            Digest.parse(one)
+            for one in text_list(required_member(load_object(data, limits), "rootfs", dict), "diff_ids")
+        ]
 
 
 def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
@@ -110,15 +113,15 @@ def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
     sources: dict[str, Descriptor] = {}
     with problems.at(place):
         row = as_known(expect(value, dict), _MEMBERS)
-        config = member(row, "Config", str)
+        config = required_member(row, "Config", str)
         if not config:
             raise Invalid("expected the name of a file, found an empty string", "Config")
     with problems.at(place):
-        layers = texts(row, "Layers")
+        layers = text_list(row, "Layers")
         limits.require("layers", len(layers), "layers")
     with problems.at(place):
-        tags = texts(row, "RepoTags")
+        tags = text_list(row, "RepoTags")
     with problems.at(place), within("LayerSources"):
-        listed = or_empty(row, "LayerSources", dict)
+        listed = member_or_empty(row, "LayerSources", dict)
         sources = {diff_id: Descriptor.from_json(source) for diff_id, source in listed.items()}
     return Saved(config=config, tags=tags, layers=layers, sources=sources)

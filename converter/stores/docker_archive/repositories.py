@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump, expect, load_object
 from converter.model.limits import Limits, in_force
-from converter.model.members import or_empty
+from converter.model.members import member_or_empty
 from converter.model.problems import STRICT, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
@@ -132,7 +132,7 @@ def _stated(layer: str, document: dict[str, Any]) -> str:
     """The parent that a layer's description states; empty if none."""
     if document.get("id") not in (None, layer):
         raise Invalid(f"the id {printable_path(str(document['id'])[:100])} is not that of its directory")
-    return or_empty(document, "parent", str)
+    return member_or_empty(document, "parent", str)
 
 
 def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:

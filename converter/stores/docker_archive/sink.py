@@ -18,7 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.model.platform import Platform, choose
 from converter.model.reference import ImageName
 from converter.stores import oci_index
@@ -176,8 +176,8 @@ class DockerArchiveSink:
         data = self._documents.get(config)
         if data is None:
             raise Invalid(f"the config {config} of a manifest is missing")
-        rootfs = lenient(load_object(data, self._limits), "rootfs", dict)
-        return [str(one) for one in lenient(rootfs, "diff_ids", list)]
+        rootfs = lenient_member(load_object(data, self._limits), "rootfs", dict)
+        return [str(one) for one in lenient_member(rootfs, "diff_ids", list)]
 
 
 def _familiar(name: str) -> str:

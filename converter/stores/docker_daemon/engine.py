@@ -22,7 +22,7 @@ from converter.model.content import Blocks
 from converter.model.document import load
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, in_force
-from converter.model.members import lenient
+from converter.model.members import lenient_member
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
@@ -52,7 +52,7 @@ class Engine:
                 raise self._refusal(response)
             listed = load(whole(self._stream(response), in_force().document, "of names"))
         rows = listed if isinstance(listed, list) else []
-        names = {name for row in rows for name in lenient(row, "RepoTags", list) if isinstance(name, str)}
+        names = {name for row in rows for name in lenient_member(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))
 
     def save(self, name: str) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model.document import load_object
 from converter.model.limits import in_force
-from converter.model.members import lenient, or_empty
+from converter.model.members import lenient_member, member_or_empty
 from converter.model.reference import DEFAULT_HOST
 from converter.stores.disk import failed
 from converter.stores.registry.access import Access, Credentials
@@ -73,7 +73,7 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
 
 def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
     """The credentials of one auth file for the first key that it knows; raises like ``find_credentials``."""
-    helpers, auths = lenient(document, "credHelpers", dict), lenient(document, "auths", dict)
+    helpers, auths = lenient_member(document, "credHelpers", dict), lenient_member(document, "auths", dict)
     for key in wanted:
         for name in _spellings(key):
             if name in helpers:
@@ -107,7 +107,7 @@ _ENTRY = ("username", "password", "auth", "identitytoken", "registrytoken")
 def _entry(value: Any, name: str) -> Credentials | None:
     entry = value if isinstance(value, Mapping) else {}
     with within(name):
-        username, password, encoded, identity, registry = (or_empty(entry, each, str) for each in _ENTRY)
+        username, password, encoded, identity, registry = (member_or_empty(entry, each, str) for each in _ENTRY)
     if encoded:
         try:
             # An auth encoded by hand often contains line breaks.

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import dump, load_object
 from converter.model.image import Attachment
-from converter.model.members import lenient, or_empty
+from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
 from converter.stores.registry.tags import pages
@@ -62,8 +62,8 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if held is not None and held[0].digest != subject:
         index = load_object(held[1])
-    listed = or_empty(index, "manifests", list)
-    known = {lenient(entry, "digest", str) for entry in listed}
+    listed = member_or_empty(index, "manifests", list)
+    known = {lenient_member(entry, "digest", str) for entry in listed}
     added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
     if added:
         documents.put(tag, types.OCI_INDEX, dump(index | {"manifests": [*listed, *added.values()]}))
@@ -86,7 +86,7 @@ def _names_one(documents: Documents, descriptor: Descriptor) -> bool:
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
     """A manifest's descriptor in a list of referrers: with its annotations and artifact type."""
-    kind = document.get("artifactType") or lenient(document, "config", dict).get("mediaType")
+    kind = document.get("artifactType") or lenient_member(document, "config", dict).get("mediaType")
     return Descriptor(
         media_type=descriptor.media_type,
         digest=descriptor.digest,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from converter.errors import Invalid, within
 from converter.model.document import load_object
-from converter.model.members import texts
+from converter.model.members import text_list
 from converter.stores.registry.client import Client, Response
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request
@@ -38,7 +38,7 @@ def repositories(client: Client) -> Iterator[str]:
 def _listed(client: Client, path: str, member: str) -> Iterator[str]:
     for page in pages(client, client.url(f"{path}?n={PAGE}")):
         with within(display_url(page.url)):
-            names = texts(load_object(page.body, client.access.limits), member)
+            names = text_list(load_object(page.body, client.access.limits), member)
         yield from names
 
 
