@@ -27,6 +27,7 @@ from converter.errors import Usage
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB
 from converter.serving.responses import FileBody, Request, Response
+from converter.serving.watch import Watch
 from converter.version import __version__
 
 THREADS = 64
@@ -34,6 +35,8 @@ QUEUE = 1024
 """Connections that wait for a thread; the next ones are told to come back."""
 OPEN = 4096
 """Connections that are kept open between requests."""
+TICK = 0.1
+"""Seconds after which a server that is told to stop notices."""
 PATIENCE = 30.0
 """Seconds without progress after which a connection is closed."""
 HEAD = 32 * KIB
@@ -102,7 +105,7 @@ class Listener:
         """``trouble`` hears of what nobody expected: a client is told 500 then."""
         self._answer, self._log = answer, log
         self._bounds = bounds
-        self._watch = _Watch(bounds.head_time)
+        self._watch = Watch(bounds.head_time)
         self._server: Any = HTTPServer(
             (bounds.host, bounds.port), self._gateway, server_name=f"transship/{__version__}"
         )
@@ -114,6 +117,7 @@ class Listener:
             accepted_queue_timeout=0.1,
         )
         self._server.timeout = bounds.patience
+        self._server.expiration_interval = TICK
         self._server.shutdown_timeout = bounds.grace
         self._server.request_queue_size = 512
         self._server.keep_alive_conn_limit = min(OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
@@ -168,7 +172,7 @@ class Listener:
     def _connection(self, server: Any, sock: Any, makefile: Any = MakeFile) -> Any:
         """A connection whose next request is waited for no longer than ``head_time`` once it has begun."""
         connection = HTTPConnection(server, sock, makefile)
-        communicate, close = connection.communicate, connection.close
+        communicate = connection.communicate
 
         def watched() -> Any:
             self._watch.begin(connection)
@@ -178,9 +182,9 @@ class Listener:
                 self._watch.end(connection)
 
         def closed() -> None:
-            connection.linger = False  # which would leave the socket to the garbage collector
-            close()
-            # What a client that has gone did not take is dropped here, not by the garbage collector.
+            connection.rfile.close()
+            self._watch.close(connection.socket)
+            # What a client did not take is dropped here, not by the garbage collector.
             with suppress(OSError, ValueError):
                 connection.wfile.close()
 
@@ -206,7 +210,6 @@ class Listener:
         if b"Content-Length" in req.inheaders or b"Transfer-Encoding" in req.inheaders:
             # No body is wanted here, and nothing in one may be taken for a request.
             req.close_connection = True
-            _drain(req)
         self._watch.end(req.conn)
         answer = self._answer(request)
         body = answer.body
@@ -255,42 +258,6 @@ class _Exchange:
         self._listener.respond(self._req)
 
 
-class _Watch:
-    """Breaks off connections whose request has begun and does not end."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._begun: dict[Any, float] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="watch", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def begin(self, connection: Any) -> None:
-        with self._lock:
-            self._begun[connection] = time.monotonic()
-
-    def end(self, connection: Any) -> None:
-        with self._lock:
-            self._begun.pop(connection, None)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(min(1.0, self._seconds / 4)):
-            with self._lock:
-                late = [one for one, at in self._begun.items() if time.monotonic() - at > self._seconds]
-                for one in late:
-                    del self._begun[one]
-            for one in late:
-                try:
-                    one.socket.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
-
-
 class _Tls:
     """TLS for cheroot; the handshake is made by the thread that reads the request, not by the one that accepts."""
 
@@ -321,13 +288,6 @@ def _request(req: Any, scheme: str) -> Request:
         client=str(req.conn.remote_addr or ""),
         scheme=scheme,
     )
-
-
-def _drain(req: Any) -> None:
-    """Read a small body: a client that still sends when the connection closes may miss the answer."""
-    told = req.inheaders.get(b"Content-Length", b"")
-    if told.isdigit() and int(told) <= HEAD and b"Transfer-Encoding" not in req.inheaders:
-        req.rfile.read(int(told))
 
 
 def _partial(request: Request, answer: Response) -> tuple[int, dict[str, str], int, int]:

@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -68,14 +68,14 @@ class Client:
         """What is answered to these bytes, until the connection is closed."""
         host, _, port = self.server.host.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
             found = b""
-            try:
+            # Whoever sends more than a server wants may find the connection closed, and the answer there to be read.
+            with suppress(OSError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
                 while block := connection.recv(65536):
                     found += block
-            except ConnectionResetError:
-                pass
             return found
 
     def logged(self, number: int) -> list[LogEntry]:

@@ -58,6 +58,39 @@ def test_what_a_hostile_client_sends_is_answered_and_harms_nobody(
 
 
 @pytest.mark.parametrize(
+    "head, size, answered",
+    [
+        pytest.param(b"GET /" + b"a" * 40_000, 500_000, b"414", id="a path"),
+        pytest.param(GET + b"X: " + b"a" * 40_000, 500_000, b"413", id="a header"),
+        pytest.param(
+            b"PUT /v2/in/manifests/app HTTP/1.1\r\nContent-Length: 500000\r\n\r\n", 500_000, b"405", id="a body"
+        ),
+    ],
+)
+def test_a_client_that_still_sends_is_answered(
+    serve: Serve, layout: str, head: bytes, size: int, answered: bytes
+) -> None:
+    """Were the connection closed at once, the system would reset it, and a client would see no answer."""
+    client = serve(layout, settings={"threads": 2})
+    host, _, port = client.server.host.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(head)
+        time.sleep(0.05)
+        for _ in range(size // 50_000):
+            connection.sendall(b"a" * 50_000)
+        connection.shutdown(socket.SHUT_WR)
+        found = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert found.split(b" ", 2)[1] == answered
+
+
+def test_a_client_that_sends_for_ever_is_closed(serve: Serve, layout: str) -> None:
+    client = serve(layout)
+    host, _, port = client.server.host.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection, pytest.raises(ConnectionError):
+        connection.sendall(b"a" * 100_000_000)
+
+
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(b"Content-Length: 40\r\n", id="a length"),
