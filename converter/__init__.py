@@ -188,14 +188,14 @@ def sync(
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
-    from converter.model.limits import enforced
+    from converter.model.limits import enforce_limits
     from converter.model.reference import Location
 
     chosen = options({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
     entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
-    with enforced(chosen.store.limits):
+    with enforce_limits(chosen.store.limits):
         return run(entries, bounds, report or silent)
 
 
@@ -222,13 +222,13 @@ def serve(
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
-    from converter.model.platform import ALL
+    from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
     from converter.serving import Server, Settings
     from converter.serving.catalogue import PLACE
 
     chosen = options(keywords)
-    chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL)
+    chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL_PLATFORMS)
     entries = [
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
         for one in sources

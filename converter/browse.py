@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound, within
 from converter.model.content import Open
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.streams import Block
 from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
@@ -86,7 +86,7 @@ class Files:
 
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
-        self._held = Budget(in_force())
+        self._held = Budget(current_limits())
         self._read: list[_Layer] = []
         """Those that have been read, the top one first."""
 
@@ -196,7 +196,7 @@ class Files:
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
         wanted = self._read[len(self._layers) - 1 - number].entries[path].own
-        held = Budget(in_force())
+        held = Budget(current_limits())
         with within(f"layer[{number}]"), closing(entries(self._layers[number](), held.limits, held)) as source:
             for entry in source:
                 if contained(entry.name) == path and entry.own == wanted:

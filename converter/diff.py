@@ -17,7 +17,7 @@ from converter.model.content import Known
 from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import Watch, read
+from converter.streams.content import Watch, read_layers
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Row, TreeListing
 from converter.streams.tar.node import Node, decode_node
@@ -57,7 +57,7 @@ def compare(
 
 def files(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
-    return read(image.layers, listing, opened=opened)[0]
+    return read_layers(image.layers, listing, opened=opened)[0]
 
 
 def trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:

@@ -128,9 +128,9 @@ def _read(document: Document) -> tuple[str, bytes]:
         return "document", document
     if isinstance(document, str | os.PathLike):
         return os.fspath(document), Path(document).read_bytes()
-    from converter.model.document import dump
+    from converter.model.document import dump_json
 
-    return "document", dump(document)
+    return "document", dump_json(document)
 
 
 def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from converter.errors import within
 from converter.model.content import Open
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import contained
@@ -91,7 +91,7 @@ class Usage:
 
 def usage(layers: Sequence[Open]) -> Usage:
     """Read every layer once, base first. Raises what scanning a layer raises."""
-    found, budget = Usage(), Budget(in_force())
+    found, budget = Usage(), Budget(current_limits())
     for number, layer in enumerate(layers):
         with within(f"layer[{number}]"):
             applied = _Layer(found)

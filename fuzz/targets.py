@@ -19,10 +19,10 @@ from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import load, load_object, read
-from converter.model.limits import MIB, Limits, enforced
+from converter.model.document import load_json, load_object, read_json
+from converter.model.limits import MIB, Limits, enforce_limits
 from converter.model.platform import Platform
-from converter.model.pretty_jws import payload
+from converter.model.pretty_jws import signed_payload
 from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check_document
 from converter.signing import Signing
@@ -105,8 +105,8 @@ def packed(data: bytes) -> None:
 
 def document(data: bytes) -> None:
     """JSON as text."""
-    read(data)
-    load(data)
+    read_json(data)
+    load_json(data)
 
 
 def schemas(data: bytes) -> None:
@@ -143,7 +143,7 @@ def references(data: bytes) -> None:
             str(parser(text))
     with suppress(ConverterError):
         AppName.parse(text)
-    appc.sanitised(text)
+    appc.sanitised_identifier(text)
     appc.sanitised_name(text)
 
 
@@ -159,7 +159,7 @@ def recipes(data: bytes) -> None:
 def jws(data: bytes) -> None:
     """The signatures of schema 1 manifests."""
     with suppress(ConverterError):
-        payload(data)
+        signed_payload(data)
     libtrust.signed_name(data)
 
 
@@ -175,7 +175,7 @@ def signatures(data: bytes) -> None:
     ):
         with suppress(ConverterError):
             parser(data)
-    value = load(data)
+    value = load_json(data)
     if isinstance(value, dict):
         opened(value)
 
@@ -293,5 +293,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 def run(name: str, data: bytes) -> None:
     """Give bytes to a target; raises whatever no parser may raise."""
-    with enforced(LIMITS), suppress(ConverterError):
+    with enforce_limits(LIMITS), suppress(ConverterError):
         TARGETS[name](data)

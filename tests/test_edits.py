@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import GZIP, NONE, Compression, Derived, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
 from converter.stores.memory import MemorySource, MemoryStore
@@ -46,7 +46,7 @@ class Shelf:
             "config": config.to_json(),
             "layers": [blob.to_json()],
         }
-        attestation = self.store.add(dump(body), types.OCI_MANIFEST)
+        attestation = self.store.add(dump_json(body), types.OCI_MANIFEST)
         note = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": str(first.digest)}
         unknown = {"os": "unknown", "architecture": "unknown"}
         self.rows = [

@@ -10,7 +10,7 @@ import pytest
 
 import converter
 from converter import system
-from converter.model.platform import host
+from converter.model.platform import host_platform
 from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
 from tests.builders.disk import stored
@@ -44,7 +44,7 @@ def test_without_them_there_is_an_answer(mac: None, tmp_path: Path) -> None:
 
 
 def test_an_image_for_linux_is_what_runs_here(mac: None) -> None:
-    assert host().os == "linux"
+    assert host_platform().os == "linux"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from converter.errors import ConverterError
 from converter.events import Report
 from converter.model.content import Known, Layer
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Index, images
+from converter.model.image import Artifact, Image, Index, images_of
 
 if TYPE_CHECKING:
     from converter.cli.reading import OpenedReference
@@ -67,7 +67,7 @@ def blob_of(layer: Layer) -> dict[str, Any]:
 def contents(opened: OpenedReference, report: Report) -> Contents | None:
     """Read the layers of an image, or of the one of an index that this machine would run. None: there is no image."""
     from converter.cli.diff import watched
-    from converter.streams.content import uncompressed
+    from converter.streams.content import uncompressed_layer
     from converter.usage import usage
 
     image = _image(opened)
@@ -76,7 +76,7 @@ def contents(opened: OpenedReference, report: Report) -> Contents | None:
     try:
         image = opened.whole(image)
         watch = watched(report, image)
-        used = usage([partial(uncompressed, layer, opened=watch) for layer in image.layers])
+        used = usage([partial(uncompressed_layer, layer, opened=watch) for layer in image.layers])
     except ConverterError as error:
         return Contents(image=image, usage=None, error=str(error))
     return Contents(image=image, usage=used)
@@ -99,6 +99,6 @@ def _of_index(opened: OpenedReference, index: Index) -> Image | None:
     except ConverterError:
         pass
     try:
-        return next(images(read_whole(index, opened.read)), None)
+        return next(images_of(read_whole(index, opened.read)), None)
     except ConverterError:
         return None

@@ -23,8 +23,8 @@ from converter.cli.report_files import check_reports, report_options, reports, w
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json, size
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
-from converter.model.content import Blocks, Known, sources
-from converter.model.image import Artifact, Image, Index, Item, images
+from converter.model.content import Blocks, Known, source_blobs
+from converter.model.image import Artifact, Image, Index, Item, images_of
 from converter.model.platform import Platform
 from converter.streams.blocks import closing
 
@@ -103,14 +103,14 @@ def _page(references: tuple[str, str], found: Records, trees: Sequence[Node]) ->
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list[Node]:
     """The flattened trees of both images with their sizes; none of two indexes, which have many."""
-    from converter.streams.content import uncompressed
+    from converter.streams.content import uncompressed_layer
     from converter.usage import usage
 
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         return []
     wanted = Platform.parse(platform) if platform else None
     compared = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
-    return [usage([partial(uncompressed, layer) for layer in image.layers]).root for image in compared]
+    return [usage([partial(uncompressed_layer, layer) for layer in image.layers]).root for image in compared]
 
 
 def differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
@@ -153,7 +153,7 @@ def by_platform(opened: OpenedReference) -> dict[str, Image]:
 
     found: dict[str, Image] = {}
     with within(opened.reference):
-        for image in images(read_whole(opened.item, opened.read)):
+        for image in images_of(read_whole(opened.item, opened.read)):
             name = str(image.platform.normalised())
             found[name if name not in found else f"{name}#{len(found)}"] = image
     return found
@@ -161,7 +161,7 @@ def by_platform(opened: OpenedReference) -> dict[str, Image]:
 
 def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
     """Returns a function that opens blobs and reports how far they have been read."""
-    layers = [known for image in compared for layer in image.layers for known in sources(layer.content)]
+    layers = [known for image in compared for layer in image.layers for known in source_blobs(layer.content)]
     report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
     numbers = itertools.count(1)
 

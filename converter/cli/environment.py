@@ -46,10 +46,10 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str | None)
 def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
     """Put limits in force while the command runs."""
     if values:
-        from converter.model.limits import Limits, enforced
+        from converter.model.limits import Limits, enforce_limits
 
         limits = Limits.parse(values)
-        context.with_resource(enforced(limits))
+        context.with_resource(enforce_limits(limits))
         noted(context, _GROUP)["limits"] = limits
 
 

@@ -25,7 +25,17 @@ from converter.errors import Unsupported, Usage
 from converter.formats import document_in, own_name
 from converter.model.content import Content, Known
 from converter.model.describe import describe
-from converter.model.image import REFERENCE, Artifact, Attachment, History, Image, Index, Item, RunConfig, subjects
+from converter.model.image import (
+    REFERENCE,
+    Artifact,
+    Attachment,
+    History,
+    Image,
+    Index,
+    Item,
+    RunConfig,
+    subject_digests,
+)
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.transform.platforms import select
@@ -94,7 +104,7 @@ def command(
         if raw or config:
             sys.stdout.buffer.write(_config_of(opened) if config else _raw(opened))
             return
-        about = subjects(whole.root, opened.item)
+        about = subject_digests(whole.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = signatures_of(opened, attached, content_trust)
         found = read_contents(opened) if contents or reports() else None
@@ -117,9 +127,9 @@ def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> O
     """What a reference names, or one image of it; an index has no configuration, so this machine's image is taken."""
     if platform is None and not (config and isinstance(opened.item, Index)):
         return opened
-    from converter.model.platform import host
+    from converter.model.platform import host_platform
 
-    item = select(opened.item, (platform or str(host()),), opened.read)
+    item = select(opened.item, (platform or str(host_platform()),), opened.read)
     assert item.original is not None
     return replace(opened, item=item, root=item.original.manifest.descriptor)
 

@@ -75,11 +75,11 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     from converter.browse import Files
     from converter.cli.profiled import image_of
     from converter.cli.reading import reading
-    from converter.streams.content import uncompressed
+    from converter.streams.content import uncompressed_layer
 
     with reading(reference, store(), aci_paths) as opened:
         image = image_of(opened, platform)
-        yield Files([partial(uncompressed, layer) for layer in image.layers])
+        yield Files([partial(uncompressed_layer, layer) for layer in image.layers])
 
 
 KINDS = {b"0": "-", b"1": "-", b"2": "l", b"3": "c", b"4": "b", b"5": "d", b"6": "p"}

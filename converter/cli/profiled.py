@@ -17,7 +17,7 @@ from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.digest import Digest
 from converter.model.image import Image
-from converter.model.platform import Platform, host
+from converter.model.platform import Platform, host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
 from converter.stores import StoreOptions, open_source
@@ -135,7 +135,7 @@ def image_of(opened: OpenedReference, platform: str | None) -> Image:
 
     item = opened.item
     if platform or isinstance(item, Index):
-        item = one_platform(item, Platform.parse(platform) if platform else host(), opened.read)
+        item = one_platform(item, Platform.parse(platform) if platform else host_platform(), opened.read)
     if not isinstance(item, Image):
         raise Unsupported(f"{opened.reference} is {item}, not an image of files")
     return opened.whole(item)

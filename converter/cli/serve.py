@@ -126,7 +126,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     images are found by discovery on the same port.
     """
     from converter.conversion import Options
-    from converter.model.platform import ALL
+    from converter.model.platform import ALL_PLATFORMS
     from converter.serving import Server, Settings
 
     share_heap()
@@ -152,7 +152,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         settings["store_size"] = size
     cache = None if chosen.pop("no_cache") else cache_folder()
     told = {name: value for name, value in chosen.items() if value is not None}
-    told["platforms"] = told.get("platforms") or ALL
+    told["platforms"] = told.get("platforms") or ALL_PLATFORMS
     options = Options(**told, wanted=wanted(), store=store(), cache=cache)
     entries = list(_entries(sources, configs, options, rename))
     server = Server(entries, Settings(**settings), options, log=_logger(), report=_warner())

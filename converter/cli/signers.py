@@ -11,7 +11,7 @@ import click
 from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
 from converter.errors import LimitExceeded, Usage
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 
 if TYPE_CHECKING:
     from converter.signing import Signing
@@ -86,7 +86,7 @@ def wanted() -> Wanted | None:
 def read_option_file(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
     inputs().add(path)
-    most = in_force().document
+    most = current_limits().document
     with Path(path).open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:

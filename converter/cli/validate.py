@@ -20,7 +20,7 @@ from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
 from converter.model import document
-from converter.model.json_positions import places
+from converter.model.json_positions import find_places
 from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
@@ -115,13 +115,13 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
     if actual is None:
         return Checked(target=target, kind=UNKNOWN, findings=(unreadable(_of_no_kind(data), profile),))
     findings = validate_document(data, actual, profile)
-    found = places(data, (finding.path for finding in findings)) if findings else {}
+    found = find_places(data, (finding.path for finding in findings)) if findings else {}
     return Checked(target=target, kind=actual, findings=findings, places=found)
 
 
 def _of_no_kind(data: bytes) -> Invalid:
     """The error for a file that is not a document of a known kind, or not a document at all."""
-    problems = document.read(data).problems
+    problems = document.read_json(data).problems
     return Invalid(problems[0].fact if problems else "cannot tell the kind of the document: add --kind")
 
 
@@ -146,19 +146,19 @@ def _is_image(target: str) -> bool:
         return True
     if target == "-" or not path.is_file():
         return path.is_dir()
-    from converter.streams.detect import detect
+    from converter.streams.detect import detect_codec
 
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    return path.suffix == ".aci" or b"\0" in head or detect(head) is not None
+    return path.suffix == ".aci" or b"\0" in head or detect_codec(head) is not None
 
 
 def _read(target: str) -> bytes:
-    from converter.model.limits import in_force
+    from converter.model.limits import current_limits
     from converter.stores.disk import READ
 
     # One byte more than a document may have: longer input is refused, and endless input (a device) is not read on.
-    most = in_force().document + 1
+    most = current_limits().document + 1
     if target == "-":
         if sys.stdin is None:  # closed by whoever started this
             raise NotFound("standard input is closed")

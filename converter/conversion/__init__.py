@@ -14,7 +14,7 @@ from converter.conversion.shared import Shared
 from converter.conversion.targets import check_distinct
 from converter.errors import Usage
 from converter.events import Report, silent
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
@@ -40,7 +40,7 @@ def convert(
     options = keeping(options, Inputs(read(options, location)))
     job = Job(source=location, destinations=places, options=options)
     with (
-        enforced(options.store.limits),
+        enforce_limits(options.store.limits),
         hosts,
         Cache(options.cache, options.cache_blobs) if options.cache else VerifiedCache() as memory,
         Workers(options.threads) as workers,

@@ -9,7 +9,7 @@ from converter.errors import within
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.image import Item
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
@@ -22,7 +22,7 @@ def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
     Nothing stays open: reading a layer later opens the source again. Raises what reading raises.
     """
     location, options = Location.parse(reference), store or StoreOptions()
-    with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
+    with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
         lasting = _Lasting(location, options, source)
         try:
             return formats.decode(lasting.fetch(source.resolve(location.name)), lasting.fetch)

@@ -14,9 +14,9 @@ from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
-from converter.model.content import sources
+from converter.model.content import source_blobs
 from converter.model.frozen import frozen
-from converter.model.image import Index, Item, images
+from converter.model.image import Index, Item, images_of
 from converter.model.reference import Location
 from converter.plan import Make, Node, Plan, forecast
 from converter.ports import Sink, Writer
@@ -111,7 +111,9 @@ def _restored(
 
 def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> SelectedImage:
     """The image with the attachments of images that became layers of it, which only an origin record carries."""
-    found = (known.descriptor for image in images(item) for layer in image.layers for known in sources(layer.content))
+    found = (
+        known.descriptor for image in images_of(item) for layer in image.layers for known in source_blobs(layer.content)
+    )
     below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)
     below.pop(chosen.root.digest, None)
     return with_referrers(chosen, library, below) if below else chosen

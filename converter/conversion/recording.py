@@ -17,17 +17,17 @@ from converter.model.content import Derived, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
-from converter.model.image import Attachment, images
+from converter.model.image import Attachment, images_of
 from converter.model.limits import KIB
 from converter.plan import Copy, Evaluated, Verbatim, Write
 from converter.ports import Fetch
 from converter.streams import Blocks, spool
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
-from converter.streams.content import remade, uncompressed
+from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.repack import find_compressor as find_packing
 from converter.streams.tar.delta import FileIndex, Lend, described
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.trust.origin import LayerOrigin, OriginRecord
@@ -83,7 +83,7 @@ class _Making:
         if self._before.root.media_type not in types.WHOLE:
             for document in _indexes(self._before.root, self._before.fetch, set()):
                 self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
-        for image in images(self._before.item):
+        for image in images_of(self._before.item):
             original = image.original
             if original is not None and original.manifest.descriptor.media_type not in types.WHOLE:
                 self._add(original.manifest, "manifest")
@@ -157,7 +157,7 @@ class _Making:
                 self._carry([layer])
                 continue
             if not found:
-                found.append(remade(content, self._lent)[0])
+                found.append(read_derived(content, self._lent)[0])
             recipe, size = self._recipe(layer, *found[0])
             packing = find_packing(layer.content.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
@@ -192,7 +192,7 @@ class _Making:
     def _recipe(self, layer: Layer, files: FileIndex, lend: Lend) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
         passed = Meter()
-        tar = hashed(uncompressed(layer), passed)
+        tar = metered(uncompressed_layer(layer), passed)
         content = self._spooled(pack_small(described(tar, files, lend)))
         return content, passed.size
 
@@ -203,7 +203,7 @@ class _Making:
 
     def _spooled(self, blocks: Blocks) -> Known:
         meter = Meter()
-        fd = spool.spool_blocks(hashed(blocks, meter))
+        fd = spool.spool_blocks(metered(blocks, meter))
         self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
         return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))

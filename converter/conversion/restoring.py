@@ -16,8 +16,8 @@ from converter.model.content import Derived, Known
 from converter.model.frozen import frozen
 from converter.plan import Copy, Make, Node
 from converter.ports import Finder
-from converter.streams.content import remade
-from converter.streams.verify import measured
+from converter.streams.content import read_derived
+from converter.streams.verify import digest_and_size
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.verification import proof
@@ -73,7 +73,7 @@ def _is_of(aci: Known, original: OriginalSource, finder: Finder) -> bool:
 
 
 def _image_id(content: Derived) -> str:
-    meter, _ = remade(content, lambda blocks: measured(blocks, content.algorithm))
+    meter, _ = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
     return meter.digest().dashed
 
 

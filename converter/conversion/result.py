@@ -9,7 +9,7 @@ from converter.conversion.planning import PlannedTarget
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
-from converter.model.content import Derived, Known, sources
+from converter.model.content import Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -162,7 +162,7 @@ def _source(leaf: Leaf) -> Digest | None:
 def _sources(leaf: Leaf) -> tuple[Descriptor, ...]:
     """All blobs that the leaf is made of, as far as known before its own inputs are made."""
     content = leaf.content
-    return tuple(one.descriptor for one in sources(content)) if isinstance(content, Known | Derived) else ()
+    return tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else ()
 
 
 def _relation(leaf: Leaf) -> str:

@@ -16,10 +16,10 @@ from converter.errors import NotFound, Usage
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, subjects
-from converter.model.limits import in_force
+from converter.model.image import Image, Index, Item, subject_digests
+from converter.model.limits import current_limits
 from converter.model.loss import Loss
-from converter.model.platform import host, only
+from converter.model.platform import host_platform, only_platform
 from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
@@ -63,17 +63,19 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
     names = source.names() if options.all_images else (location.name,)
-    in_force().require("images", len(names), "images")
+    current_limits().require("images", len(names), "images")
     chosen = []
     for one in names:
         root = _resolved(source, one)
-        signed.require(source, replace(location, name=one), root, options.wanted, only(platforms_of(options)))
+        signed.require(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
         name = options.called or name_at_source(location, one, root)
         read = formats.reading(source.fetch)
         whole = read(root)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
         found = (
-            attachments.find_attachments(source, subjects(root, item)) if options.attachments else FoundAttachments()
+            attachments.find_attachments(source, subject_digests(root, item))
+            if options.attachments
+            else FoundAttachments()
         )
         attached = found.attached
         if options.remove_signatures:
@@ -99,7 +101,7 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
 
 def platforms_of(options: Options) -> tuple[str, ...]:
     """The platforms to take of an index: this machine's unless others are asked for."""
-    return options.platforms or (str(host()),)
+    return options.platforms or (str(host_platform()),)
 
 
 def _settings(options: Options, whole: Item, item: Item) -> Settings:

@@ -10,7 +10,7 @@ from converter import formats
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Image, Index, Item, images
+from converter.model.image import Artifact, Image, Index, Item, images_of
 from converter.model.loss import Loss
 from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full
 from converter.model.settings import Settings
@@ -99,9 +99,9 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
     """
     if destination.transport != "docker-archive":
         return
-    if next(images(item), None) is None:
+    if next(images_of(item), None) is None:
         yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
-    away = sum(layer.absent for image in images(item) for layer in image.layers)
+    away = sum(layer.absent for image in images_of(item) for layer in image.layers)
     if away:
         reason = f"docker load fetches none, and {away} are only where their URLs lead"
         want = "--download-foreign, from a registry"

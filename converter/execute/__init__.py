@@ -14,7 +14,7 @@ from typing import Protocol
 from converter.errors import CalledOff, DigestMismatch, within
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import Derived, Known, sources
+from converter.model.content import Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -22,7 +22,7 @@ from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evalu
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.blocks import RereadableBlocks, closing
-from converter.streams.pool import each
+from converter.streams.pool import run_each
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers
 
@@ -125,7 +125,7 @@ class Execution:
         todo = [leaf for leaf in every if not leaf.inputs]
         if not self._sink.ordered:
             todo.sort(key=input_size, reverse=True)
-        made = each(self._make, todo, self._maker.at_once(len(todo)), self._maker.stop)
+        made = run_each(self._make, todo, self._maker.at_once(len(todo)), self._maker.stop)
         return dict(zip(todo, made, strict=True))
 
     def _make(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
@@ -328,7 +328,11 @@ def remember(memory: Memory, leaf: Leaf, made: Made) -> None:
 
 def input_size(leaf: Leaf) -> int:
     """The bytes of blobs to read for a leaf, as far as known before its own inputs are made."""
-    return sum(one.descriptor.size for one in sources(leaf.content)) if isinstance(leaf.content, Known | Derived) else 0
+    return (
+        sum(one.descriptor.size for one in source_blobs(leaf.content))
+        if isinstance(leaf.content, Known | Derived)
+        else 0
+    )
 
 
 def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:

@@ -12,11 +12,11 @@ from converter.model.digest import Digest
 from converter.plan import Copy, Derive, Made, Make
 from converter.streams import Blocks
 from converter.streams.blocks import closing
-from converter.streams.compress import compress, engine
-from converter.streams.content import Watch, read
+from converter.streams.compress import compress, packing_engine
+from converter.streams.content import Watch, read_layers
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 
 Put = Callable[[Blocks, Derived], Descriptor]
@@ -31,7 +31,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
         _drain(_examined(tar, leaf))
     else:
         meter = Meter(leaf.algorithm)
-        _drain(_examined(hashed(read_ahead(tar), meter), leaf))
+        _drain(_examined(metered(read_ahead(tar), meter), leaf))
         found = meter.digest()
     if leaf.diff_id is not None and found != leaf.diff_id:
         raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {found}")
@@ -56,10 +56,10 @@ def make_layer(
     def packed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
-        metered = blocks if told else read_ahead(blocks if same else hashed(blocks, meter))
-        return put(compress(metered, content.compression, workers), content), meter
+        passing = blocks if told else read_ahead(blocks if same else metered(blocks, meter))
+        return put(compress(passing, content.compression, workers), content), meter
 
-    (descriptor, meter), _ = read((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)
+    (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)
     if facts.warning:
         report(Warned(facts.warning))
     diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
@@ -73,7 +73,7 @@ def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
     source = content.inputs[0].content
     if not isinstance(source, Known):
         return None
-    how = f"{content.algorithm} {content.compression.codec} {engine(content.compression)}"
+    how = f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
     return source.descriptor.digest, how
 
 

@@ -13,7 +13,7 @@ from converter.errors import Unsupported
 from converter.model.content import LayerFacts
 from converter.model.limits import MIB
 from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, gathered
+from converter.streams.blocks import closing, join_blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean_name, parent
@@ -41,7 +41,7 @@ class Accounts:
 
     def watched(self, blocks: Blocks) -> Iterator[Block]:
         """Pass on the entries of a tar; the accounts are complete once the iteration has reached its end."""
-        return gathered(chain(self.heard(blocks), (END,)))
+        return join_blocks(chain(self.heard(blocks), (END,)))
 
     def heard(self, blocks: Blocks) -> Iterator[Block]:
         """The same, without the end-of-archive blocks."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from converter.model.descriptor import platform_from_json, platform_to_json
 from converter.model.digest import Digest
-from converter.model.document import as_known, dump, expect, load_object
+from converter.model.document import as_known, dump_json, expect_type, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
 from converter.model.members import member_or_empty, text_list
@@ -109,7 +109,7 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
     changed = _patch(document, from_json(document), image, diff_ids)
     if original is not None and not changed:
         return original
-    return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump(document)
+    return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump_json(document)
 
 
 def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _as_pulled(document: Mapping[str, Any]) -> bytes:
     ordered = dict(sorted(document.items()))
     if "history" in ordered:
         ordered["history"] = [{key: row[key] for key in _STEP if key in row} for row in ordered["history"]]
-    text = dump(ordered).decode()
+    text = dump_json(ordered).decode()
     return re.sub("[<>&\u2028\u2029]", lambda mark: f"\\u{ord(mark[0]):04x}", text).encode()
 
 
@@ -229,7 +229,7 @@ def _silent(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
 
 
 def _history(step: Any) -> History:
-    step = expect(step, dict, "history")
+    step = expect_type(step, dict, "history")
     return History(
         created=member_or_empty(step, "created", str),
         created_by=member_or_empty(step, "created_by", str),

@@ -18,13 +18,13 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import expect, letters, load_object
+from converter.model.document import expect_type, go_key, load_object
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Original
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.loss import Loss
 from converter.model.members import lenient_member, member_or_empty, required_member
-from converter.model.pretty_jws import payload
+from converter.model.pretty_jws import signed_payload
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, Verbatim, Write
 from converter.ports import Fetch
@@ -74,7 +74,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
     Raises Invalid if IDs and parents form no chain, or if signatures do not give one payload.
     """
     document = read_document(root, "docker-schema1")
-    payload(root.read())
+    signed_payload(root.read())
     steps = read_steps(document)
     base = {key: value for key, value in steps[-1].compatibility.items() if key not in _OF_THE_CHAIN}
     base.pop("rootfs", None)
@@ -139,7 +139,7 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     if not layers or len(layers) != len(history):
         counts = f"{len(layers)} fsLayers and {len(history)} rows of history"
         raise Invalid(f"{counts}: expected as many of both, and at least one")
-    in_force().require("layers", len(layers), "layers")
+    current_limits().require("layers", len(layers), "layers")
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
@@ -177,14 +177,14 @@ def _descriptor(step: Schema1Step) -> Descriptor:
 
 
 def _blob(layer: Any) -> Digest:
-    return Digest.parse(required_member(expect(layer, dict), "blobSum", str))
+    return Digest.parse(required_member(expect_type(layer, dict), "blobSum", str))
 
 
 def _compatibility(row: Any) -> dict[str, Any]:
-    members = load_object(required_member(expect(row, dict), "v1Compatibility", str).encode())
+    members = load_object(required_member(expect_type(row, dict), "v1Compatibility", str).encode())
     for key in members:
-        if key not in _OF_THE_STEP and letters(key) in _OF_THE_STEP:
-            raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{letters(key)}"')
+        if key not in _OF_THE_STEP and go_key(key) in _OF_THE_STEP:
+            raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{go_key(key)}"')
     return members
 
 

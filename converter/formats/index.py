@@ -23,7 +23,7 @@ from converter.formats.manifest import (
 )
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, descriptors
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Index, IndexEntry, Item, Original
 from converter.plan import Made, Node, Write
@@ -119,4 +119,4 @@ def _document(item: Index, made_rows: Sequence[Descriptor], media_type: str, dia
     set_annotations(document, {} if dialect.bare and not before else item.annotations)
     if document == before and item.original is not None:
         return item.original.manifest.read()
-    return dump(document)
+    return dump_json(document)

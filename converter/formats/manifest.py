@@ -17,10 +17,10 @@ from converter.model import media_types as types
 from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Original
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.loss import Loss
 from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
@@ -94,7 +94,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     with within("config"):
         config = Descriptor.from_json(document.get("config"))
     layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
-    in_force().require("layers", len(layers), "layers")
+    current_limits().require("layers", len(layers), "layers")
     if (
         config.media_type not in CONFIG_TYPES[format_name]
         or (format_name == "oci" and config.digest == _EMPTY)
@@ -351,7 +351,7 @@ def _manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], di
     set_annotations(document, {} if dialect.bare else image.annotations)
     if document == before and image.original is not None:
         return image.original.manifest.read()
-    return dump(document)
+    return dump_json(document)
 
 
 def row_json(row: Descriptor, before: Any) -> Any:

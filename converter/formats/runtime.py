@@ -13,9 +13,9 @@ from converter.formats.accounts import Accounts, note, process_user
 from converter.formats.capabilities import USUAL
 from converter.model import media_types as types
 from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, RunConfig, losses_elsewhere, single
+from converter.model.image import Image, Item, RunConfig, losses_elsewhere, single_image
 from converter.model.loss import Loss
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
@@ -50,7 +50,7 @@ class Flattened:
 
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
-    image = single(item, whole)
+    image = single_image(item, whole)
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
     content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)
@@ -69,7 +69,7 @@ class _Config:
     image: Image
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
-        return dump(runtime_config(self.image, made[0].facts))
+        return dump_json(runtime_config(self.image, made[0].facts))
 
 
 def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:

@@ -37,7 +37,7 @@ has no name for it.
 """
 
 
-def sanitised(text: str) -> str:
+def sanitised_identifier(text: str) -> str:
     """``text`` as an AC Identifier, by docker2aci's rule; empty if nothing is left."""
     return re.sub(r"[^a-z0-9\-._~/]", "_", text.lower()).strip("-._~/")
 
@@ -80,13 +80,13 @@ def platform_of(labels: Mapping[str, str]) -> tuple[Platform, Literal["", "assum
     return Platform(os=os or ASSUMED.os, architecture=arch or ASSUMED.architecture), "assumed"
 
 
-def named(reference: str) -> tuple[str, str]:
+def identifier_and_version(reference: str) -> tuple[str, str]:
     """The AC Identifier and the version for a Docker reference; the version is empty if there is no tag."""
     try:
         parsed = ImageName.parse(reference)
     except Invalid:
-        return sanitised(reference), ""
-    return sanitised(parsed.name), parsed.tag
+        return sanitised_identifier(reference), ""
+    return sanitised_identifier(parsed.name), parsed.tag
 
 
 def reference_of(name: str, version: str) -> str:

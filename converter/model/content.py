@@ -11,7 +11,7 @@ from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotF
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 
 Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
@@ -85,7 +85,7 @@ class Known:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What it is, for another machine, which has to open the bytes itself."""
-        return Known, (self.descriptor, elsewhere, self.absent)
+        return Known, (self.descriptor, open_elsewhere, self.absent)
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """The bytes, in order. None may be trusted until the iteration has ended without an error.
@@ -96,7 +96,7 @@ class Known:
 
     def read(self, limits: Limits | None = None) -> bytes:
         """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
-        most = (limits or in_force()).document
+        most = (limits or current_limits()).document
         if self.descriptor.size > most:
             fact = f"document of {self.descriptor.size} bytes: at most {most} are allowed (limit: document)"
             raise LimitExceeded(fact)
@@ -117,12 +117,12 @@ def blocks_of(data: bytes) -> Open:
     return lambda: (data,) if data else ()
 
 
-def elsewhere() -> Blocks:
+def open_elsewhere() -> Blocks:
     """An ``Open`` for bytes that another machine described."""
     raise NotFound("the blob was described by another machine and is not open here")
 
 
-def missing(error: ConverterError) -> Open:
+def open_missing(error: ConverterError) -> Open:
     """An ``Open`` for a blob that is not there: raises ``error`` when it is read."""
 
     def raw() -> Blocks:
@@ -131,11 +131,11 @@ def missing(error: ConverterError) -> Open:
     return raw
 
 
-def foreign(descriptor: Descriptor, where: str) -> Known:
+def foreign_layer(descriptor: Descriptor, where: str) -> Known:
     """A foreign layer that a store has only the URLs of."""
     fact = f"foreign layer {descriptor.digest} is not in {where}"
     error = NotFound(f"{fact}: convert it from a registry with --download-foreign")
-    return Known(descriptor, missing(error), absent=True)
+    return Known(descriptor, open_missing(error), absent=True)
 
 
 def verified_blocks(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:
@@ -186,13 +186,13 @@ class Derived:
 Content = Known | Derived
 
 
-def sources(content: Content) -> Iterator[Known]:
+def source_blobs(content: Content) -> Iterator[Known]:
     """The blobs that the content consists of or is made from, base first."""
     if isinstance(content, Known):
         yield content
     else:
         for layer in content.inputs:
-            yield from sources(layer.content)
+            yield from source_blobs(layer.content)
 
 
 @frozen

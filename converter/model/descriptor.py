@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from converter.errors import Invalid, within
 from converter.model.digest import Digest
-from converter.model.document import expect
+from converter.model.document import expect_type
 from converter.model.frozen import frozen
 from converter.model.members import (
     decode_base64,
@@ -51,7 +51,7 @@ class Descriptor:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """Read a descriptor from a document; raises Invalid with the member that is wrong."""
-        value = expect(value, dict)
+        value = expect_type(value, dict)
         size = required_member(value, "size", int)
         if size < 0:
             raise Invalid(f"expected a number of bytes, found {size}", "size")
@@ -111,7 +111,7 @@ def _platform(value: Any) -> Platform:
 
 def platform_from_json(value: Any) -> Platform:
     """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
-    value = expect(value, dict)
+    value = expect_type(value, dict)
     return Platform(
         os=member_or_empty(value, "os", str),
         architecture=member_or_empty(value, "architecture", str),

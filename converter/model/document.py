@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 
 T = TypeVar("T")
 INT64 = range(-(2**63), 2**63)
@@ -45,23 +45,23 @@ class Reading:
     floats: bool = False
 
 
-def load(data: bytes, limits: Limits | None = None) -> Any:
+def load_json(data: bytes, limits: Limits | None = None) -> Any:
     """Parse one JSON document.
 
     Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8, or data after the
     document; LimitExceeded for a document that is too large or too deep. An unpaired surrogate, which could not be
     written again, becomes U+FFFD, as in Go.
     """
-    reading = read(data, limits)
+    reading = read_json(data, limits)
     for problem in reading.problems:
         where = f" at {problem.path}" if problem.path else ""
         raise (LimitExceeded if problem.rule in _LIMITS else Invalid)(problem.fact + where)
-    return whole(reading.value) if has_surrogates(data) else reading.value
+    return without_surrogates(reading.value) if has_surrogates(data) else reading.value
 
 
 def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
-    """Parse a document whose root is an object, as that of every image document but one is; raises as ``load`` does."""
-    return expect(load(data, limits), dict)
+    """Parse a document whose root must be an object; raises as ``load_json`` does."""
+    return expect_type(load_json(data, limits), dict)
 
 
 def has_surrogates(data: bytes) -> bool:
@@ -69,23 +69,23 @@ def has_surrogates(data: bytes) -> bool:
     return b"\\ud" in data or b"\\uD" in data
 
 
-def whole(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
     """The value with each unpaired surrogate replaced, as no other parser would accept it."""
     if isinstance(value, dict):
-        return {whole(key): whole(member) for key, member in value.items()}
+        return {without_surrogates(key): without_surrogates(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [whole(item) for item in value]
+        return [without_surrogates(item) for item in value]
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
 
 
-def read(data: bytes, limits: Limits | None = None) -> Reading:
+def read_json(data: bytes, limits: Limits | None = None) -> Reading:
     """Parse one JSON document and report every problem in its text, not only the first; raises nothing.
 
     ``complete`` is false if the text could not be parsed to its end; ``value`` is then meaningless.
     """
-    limits = limits or in_force()
+    limits = limits or current_limits()
     if len(data) > limits.document:
         fact = f"document of {len(data)} bytes: at most {limits.document} are allowed (limit: document)"
         return Reading(None, (Problem("json/size", "", fact),), complete=False)
@@ -105,7 +105,7 @@ def read(data: bytes, limits: Limits | None = None) -> Reading:
     return _parse(text, problems)
 
 
-def dump(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     """The document as this program writes it: compact, keys in the order given, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
@@ -125,14 +125,14 @@ def type_name(value: Any) -> str:
     return next(name for kind, name in names.items() if isinstance(value, kind))
 
 
-def expect(value: Any, kind: type[T], *trail: str) -> T:
+def expect_type(value: Any, kind: type[T], *trail: str) -> T:
     """The value, which must have that type; raises Invalid, with the trail that leads to it."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise Invalid(f"expected {_EXPECTED[kind]}, found {type_name(value)}", *trail)
     return value
 
 
-def letters(key: str) -> str:
+def go_key(key: str) -> str:
     """A key as Go compares it with known ones: case-insensitively, with a long s as s."""
     return key.lower().replace("\u017f", "s")
 
@@ -142,17 +142,17 @@ def as_known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]
 
     Raises Invalid if two members are the same to Go.
     """
-    known = {letters(name): name for name in names}
+    known = {go_key(name): name for name in names}
     found: dict[str, Any] = {}
     for key, value in members.items():
-        name = known.get(letters(key), key)
+        name = known.get(go_key(key), key)
         if name in found:
             raise Invalid(f'key "{key[:60]}" is ambiguous: another key differs from it only in case')
         found[name] = value
     return found
 
 
-def pointer(*parts: str | int) -> str:
+def json_pointer(*parts: str | int) -> str:
     """The JSON pointer (RFC 6901) to a member."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
@@ -255,7 +255,7 @@ def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]
             for key in repeated.get(id(member), (member, []))[1]:
                 fact = f'duplicate key "{key}"'
                 yield Problem("json/duplicate-key", path, fact)
-            waiting.extend((path + pointer(key), item) for key, item in reversed(member.items()))
+            waiting.extend((path + json_pointer(key), item) for key, item in reversed(member.items()))
         elif isinstance(member, list):
             waiting.extend((f"{path}/{index}", item) for index, item in reversed(list(enumerate(member))))
         elif isinstance(member, _TooLarge):

@@ -201,7 +201,7 @@ class Attachment:
         return self.tag.rpartition(":")[2]
 
 
-def single(item: Item, target: str) -> Image:
+def single_image(item: Item, target: str) -> Image:
     """The one image, with the bytes of all its layers, that ``target`` can be made of; raises Unsupported."""
     if not isinstance(item, Image):
         if isinstance(item, Artifact):
@@ -212,14 +212,14 @@ def single(item: Item, target: str) -> Image:
     return item
 
 
-def images(item: Item) -> Iterator[Image]:
+def images_of(item: Item) -> Iterator[Image]:
     """An image, or the images of an index that have been read, in index order; artifacts are left out."""
     if isinstance(item, Image):
         yield item
     elif isinstance(item, Index):
         for entry in item.entries:
             if entry.item is not None:
-                yield from images(entry.item)
+                yield from images_of(entry.item)
 
 
 def each_image(edit: Callable[[Image], Image]) -> Callable[[Item], Item]:
@@ -240,7 +240,7 @@ def each_image(edit: Callable[[Image], Image]) -> Callable[[Item], Item]:
     return apply
 
 
-def subjects(root: Descriptor, item: Item) -> Iterator[Digest]:
+def subject_digests(root: Descriptor, item: Item) -> Iterator[Digest]:
     """The digests that a referrer may name as its subject: those of the root and of every image it lists."""
     yield root.digest
     if item.original is not None and item.original.manifest.descriptor.digest != root.digest:

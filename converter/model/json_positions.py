@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from converter.model.document import pointer
+from converter.model.document import json_pointer
 from converter.model.frozen import frozen
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -24,7 +24,7 @@ class Place:
     column: int
 
 
-def places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
+def find_places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
     """The places of those pointers that have a value, found in one pass; for a duplicate key, that of the first."""
     text = data.decode("utf-8", "replace")
     search = _Search(text, frozenset(pointers))
@@ -64,7 +64,7 @@ class _Search:
             if opened == "{":
                 part, at = _DECODER.raw_decode(self.text, at)
                 at = self.skip(self.skip(at) + 1)
-            at = self.skip(self.visit(at, path + pointer(part)))
+            at = self.skip(self.visit(at, path + json_pointer(part)))
             if self.text[at] == ",":
                 at = self.skip(at + 1)
             index += 1

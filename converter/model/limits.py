@@ -89,13 +89,13 @@ DEFAULT = Limits()
 _IN_FORCE: ContextVar[Limits] = ContextVar("limits", default=DEFAULT)
 
 
-def in_force() -> Limits:
+def current_limits() -> Limits:
     """The limits for input where no others are given."""
     return _IN_FORCE.get()
 
 
 @contextmanager
-def enforced(limits: Limits) -> Iterator[None]:
+def enforce_limits(limits: Limits) -> Iterator[None]:
     """Put limits in force, in this context and in threads started within it for the same work.
 
     Documents are read in many places that see only bytes; otherwise all of them would have to be passed the limits.

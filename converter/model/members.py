@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from converter.errors import Invalid
-from converter.model.document import expect
+from converter.model.document import expect_type
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ def required_member(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
     """A required member; raises Invalid if it is missing or has another type."""
     if name not in value:
         raise Invalid("missing", name)
-    return expect(value[name], kind, name)
+    return expect_type(value[name], kind, name)
 
 
 def optional_member(value: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
@@ -28,7 +28,7 @@ def optional_member(value: Mapping[str, Any], name: str, kind: type[T]) -> T | N
 def member_or_empty(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
     """A member, empty where it is missing or null, as Go reads it; raises Invalid if it has another type."""
     found = value.get(name)
-    return kind() if found is None else expect(found, kind, name)
+    return kind() if found is None else expect_type(found, kind, name)
 
 
 def lenient_member(value: Any, name: str, kind: type[T]) -> T:
@@ -39,17 +39,21 @@ def lenient_member(value: Any, name: str, kind: type[T]) -> T:
 
 def text_list(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """A list of strings; empty where it is missing or null. Raises Invalid."""
-    return tuple(expect(text, str, f"{name}[{place}]") for place, text in enumerate(member_or_empty(value, name, list)))
+    return tuple(
+        expect_type(text, str, f"{name}[{place}]") for place, text in enumerate(member_or_empty(value, name, list))
+    )
 
 
 def text_map(value: Mapping[str, Any], name: str) -> dict[str, str]:
     """An object of strings; empty where it is missing or null. Raises Invalid."""
-    return {key: expect(text, str, name, key[:60]) for key, text in member_or_empty(value, name, dict).items()}
+    return {key: expect_type(text, str, name, key[:60]) for key, text in member_or_empty(value, name, dict).items()}
 
 
 def object_list(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """A required list of objects; raises Invalid."""
-    return [expect(item, dict, f"{name}[{place}]") for place, item in enumerate(required_member(value, name, list))]
+    return [
+        expect_type(item, dict, f"{name}[{place}]") for place, item in enumerate(required_member(value, name, list))
+    ]
 
 
 def require_only(value: Mapping[str, Any], names: Iterable[str], what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 from converter.errors import Usage
 from converter.model.frozen import frozen
 
-ALL = ("all",)
+ALL_PLATFORMS = ("all",)
 """In place of platforms: all that an index has."""
 
 _ARCHITECTURES = {
@@ -77,17 +77,17 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-def host() -> Platform:
+def host_platform() -> Platform:
     """The platform whose images run here: linux on this machine's architecture, in a virtual machine if need be."""
     return Platform(os="linux", architecture=os.uname().machine).normalised()
 
 
-def only(platforms: Sequence[str]) -> str:
+def only_platform(platforms: Sequence[str]) -> str:
     """The one platform of a selection; empty if there may be several."""
-    return platforms[0] if len(platforms) == 1 and tuple(platforms) != ALL else ""
+    return platforms[0] if len(platforms) == 1 and tuple(platforms) != ALL_PLATFORMS else ""
 
 
-def choose(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
+def choose_platform(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
     """The index of the offer that suits best, or None.
 
     The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. An unknown

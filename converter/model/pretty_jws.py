@@ -11,11 +11,11 @@ import binascii
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.members import object_list, required_member
 
 
-def payload(data: bytes) -> bytes:
+def signed_payload(data: bytes) -> bytes:
     """The bytes that are signed: ``data`` itself if it has no member ``signatures``.
 
     No signature is verified. Raises Invalid if the signatures do not all give the same payload, or if it differs from
@@ -31,21 +31,21 @@ def payload(data: bytes) -> bytes:
     signed = data[:length] + tail
     del document["signatures"]
     # Compare as text, since 1 == True in Python.
-    if dump(load_object(signed)) != dump(document):
+    if dump_json(load_object(signed)) != dump_json(document):
         raise Invalid("the document differs from its signed payload")
     return signed
 
 
 def _extent(data: bytes, signature: dict[str, Any]) -> tuple[int, bytes]:
     """How many bytes of ``data`` belong to the payload, and what follows them there."""
-    header = load_object(decode(required_member(signature, "protected", str)))
+    header = load_object(decode_base64url(required_member(signature, "protected", str)))
     length, tail = required_member(header, "formatLength", int), required_member(header, "formatTail", str)
     if not 0 <= length <= len(data):
         raise Invalid(f"formatLength is {length}: expected 0 to {len(data)}, the length of the document")
-    return length, decode(tail)
+    return length, decode_base64url(tail)
 
 
-def decode(text: str) -> bytes:
+def decode_base64url(text: str) -> bytes:
     """Decode base64url without padding (RFC 7515, appendix C); raises Invalid."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

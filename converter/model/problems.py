@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
-from converter.model.document import expect, load
+from converter.model.document import expect_type, load_json
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
 
@@ -24,13 +24,13 @@ class Problems:
         """The value of a JSON document; ``kind`` is that of its schema, which only a validator looks at."""
         del kind
         with within(place):
-            return load(data, limits)
+            return load_json(data, limits)
 
     def load_object(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> dict[str, Any]:
         """The same of a document that is an object; empty if it is not, which is a problem."""
         value = self.load(data, kind, place, limits)
         with self.at(place):
-            return expect(value, dict)
+            return expect_type(value, dict)
         return {}
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from converter.model.content import Compression
 from converter.model.frozen import frozen
 from converter.model.members import required_member, text_list
-from converter.model.platform import only
+from converter.model.platform import only_platform
 
 
 @frozen
@@ -59,7 +59,7 @@ class Settings:
     @property
     def platform(self) -> str:
         """The platform of the one image taken from an index; empty if not exactly one was."""
-        return only(self.platforms)
+        return only_platform(self.platforms)
 
 
 DEFAULTS = Settings()

@@ -11,7 +11,7 @@ from converter.errors import Invalid, Unsupported, Untrusted, within
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.profile import statement
 from converter.profile.contents import Scope, digest_of
 from converter.profile.statement import Profile
@@ -92,14 +92,14 @@ def opened(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
     if trusted is None:
         return Found(profile=statement.read(_parsed(dsse.opened(_parsed(signature.data))[1])))
-    signed = dsse.signed(signature, trusted, replace(in_force(), document=len(signature.data)))
+    signed = dsse.signed(signature, trusted, replace(current_limits(), document=len(signature.data)))
     if signed.kind != dsse.STATEMENT:
         raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
     return Found(profile=statement.read(_parsed(signed.data)), signers=((signed.key.source, signed.signer),))
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    return load_object(data, replace(in_force(), document=len(data)))
+    return load_object(data, replace(current_limits(), document=len(data)))
 
 
 def _is_json(path: Path) -> bool:
@@ -110,7 +110,7 @@ def _is_json(path: Path) -> bool:
 def _read(path: Path) -> bytes:
     fd = open_regular(path)
     with disk(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
-        most = in_force().profile
+        most = current_limits().profile
         data = file.read(most + 1)
-    in_force().require("profile", len(data), "bytes")
+    current_limits().require("profile", len(data), "bytes")
     return data

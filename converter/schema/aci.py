@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from converter.model.appc import ARCHITECTURES
-from converter.model.document import letters
+from converter.model.document import go_key
 from converter.schema.finding import Hit
 from converter.schema.forms import find_faults, go_time_form, is_web_url, no_time, not_go_time, repeated_members
 from converter.schema.walk import lists_at, numbers_at, objects_at, strings_at
@@ -96,7 +96,7 @@ def own_members(document: Any, known: Collection[str]) -> Any:
 
 def kind_member(document: dict[str, Any]) -> str:
     """The key under which a document states its kind; Go reads keys case-insensitively."""
-    return next((key for key in document if letters(key) == "ackind" and "acKind" not in document), "acKind")
+    return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
 
 
 def label_name(document: Any) -> Iterator[Hit]:

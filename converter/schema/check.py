@@ -9,7 +9,14 @@ from itertools import islice
 from typing import Any
 
 from converter.errors import Usage, printable
-from converter.model.document import Reading, WrittenAsFloat, has_surrogates, pointer, read, whole
+from converter.model.document import (
+    Reading,
+    WrittenAsFloat,
+    has_surrogates,
+    json_pointer,
+    read_json,
+    without_surrogates,
+)
 from converter.model.limits import Limits
 from converter.schema import aci, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, schema_violations
@@ -33,7 +40,7 @@ def check_document(
     check_kind(kind)
     if profile not in PROFILES:
         raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
-    found = list(islice(_unique(_findings(read(data, limits), data, kind, profile)), MOST + 1))
+    found = list(islice(_unique(_findings(read_json(data, limits), data, kind, profile)), MOST + 1))
     if len(found) > MOST:
         rest = f"more than {MOST} findings: the rest is left out"
         found[MOST] = Finding("", "json/too-many-findings", rest, text.SPEC)
@@ -58,7 +65,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
         return
     value = reading.value
     if has_surrogates(data):
-        mended = whole(value)
+        mended = without_surrogates(value)
         if mended != value:
             yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", profile)
         value = mended
@@ -67,7 +74,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
         if actual != kind:
             key = aci.kind_member(value)
             fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
-            yield Finding(pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
+            yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
     folded = Folded(value)
     if would_fold(value, kind):
@@ -108,7 +115,7 @@ def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
     for path, key in folded.clashes:
         fact = f'key "{key}" is ambiguous: another key differs from it only in case'
         yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)
-    clashing = {path + pointer(key) for path, key in folded.clashes}
+    clashing = {path + json_pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
         if path.rpartition("/")[0] + part in clashing:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from converter.model.document import pointer, type_name
+from converter.model.document import json_pointer, type_name
 from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, is_tolerated
 from converter.schema.go_json import Subschema, resolve_ref
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
@@ -80,7 +80,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) 
         severity = "warning"
     if profile == "strict" and (location, keyword) in ADVISED:
         severity = "warning"
-    path, rule = pointer(*error.instance_path), _rule(kind, keyword, location)
+    path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
     forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
     return (Tolerated if forgiven else Finding)(
         path,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.document import as_known, letters, load_object, pointer, type_name
+from converter.model.document import as_known, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit
 from converter.schema.forms import find_faults, go_time_form, no_time, not_go_time
 from converter.schema.walk import find_members, lists_at, strings_at
@@ -25,7 +25,7 @@ _MEMBERS: dict[str, tuple[type, str]] = {
     "throwaway": (bool, "true or false"),
     "container_config": (dict, "an object"),
 }
-_NAMES = {letters(name): name for name in _MEMBERS}
+_NAMES = {go_key(name): name for name in _MEMBERS}
 
 
 def length(document: Any) -> Iterator[Hit]:
@@ -57,7 +57,7 @@ def spelling(document: Any) -> Iterator[Hit]:
         except Invalid:
             continue
         for key in step:
-            name = _NAMES.get(letters(key), key)
+            name = _NAMES.get(go_key(key), key)
             if name != key:
                 yield where, f'key "{key[:60]}" is spelled in the wrong case: expected "{name}"'
 
@@ -143,5 +143,5 @@ def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
             step = _step(str(text))
         except Invalid:
             return []
-        found.append((pointer("history", index, "v1Compatibility"), step))
+        found.append((json_pointer("history", index, "v1Compatibility"), step))
     return found

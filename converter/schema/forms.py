@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
-from converter.model.document import letters
+from converter.model.document import go_key
 from converter.schema.finding import Hit
 from converter.schema.walk import find_members, lists_at, objects_at, strings_at
 
@@ -96,9 +96,9 @@ def ambiguous_members(document: Any, *own: str) -> Iterator[Hit]:
     """Members that belong to another kind of manifest, whatever their case (CVE-2021-41190)."""
     if not isinstance(document, dict):
         return
-    foreign = {letters(name) for name in _MANIFEST_MEMBERS if name not in own}
+    foreign = {go_key(name) for name in _MANIFEST_MEMBERS if name not in own}
     for key, value in document.items():
-        if letters(key) in foreign and value is not None:
+        if go_key(key) in foreign and value is not None:
             yield "/" + key, f'"{key}" belongs to another kind of manifest'
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from converter.model.document import letters, pointer
+from converter.model.document import go_key, json_pointer
 from converter.model.frozen import frozen
 from converter.schema.kinds import schema_file
 
@@ -50,7 +50,7 @@ def would_fold(value: Any, kind: str) -> bool:
         item = waiting.pop()
         if isinstance(item, dict):
             for key, member in item.items():
-                if member is None or (key not in exact and letters(key) in lower):
+                if member is None or (key not in exact and go_key(key) in lower):
                     return True
                 if isinstance(member, dict | list):
                     waiting.append(member)
@@ -88,16 +88,16 @@ def _fold_object(
     for subschema in found:
         for name, member in subschema.schema.get("properties", {}).items():
             members.setdefault(name, []).extend([Subschema(subschema.file, member)] if isinstance(member, dict) else [])
-    names = {letters(name): name for name in members}
+    names = {go_key(name): name for name in members}
     rest = _within(found, "additionalProperties")
     required = {name for subschema in found for name in subschema.schema.get("required", ())}
     result: dict[str, Any] = {}
     for key, member in value.items():
-        name = key if key in members else names.get(letters(key), key)
+        name = key if key in members else names.get(go_key(key), key)
         schemas = members.get(name, rest)
-        where = path + pointer(name)
+        where = path + json_pointer(name)
         if name != key:
-            folded.renamed[where] = pointer(key)
+            folded.renamed[where] = json_pointer(key)
         if name in result or (name != key and name in value):
             folded.clashes.append((path, key))
         if member is None and nulls and not _takes_null(schemas):
@@ -114,8 +114,8 @@ def _fold_object(
 def _spelled(value: dict[str, Any], found: list[Subschema]) -> dict[str, Any]:
     """An object with its members' names as the schemas have them, which conditions go by."""
     exact = {name for subschema in found for name in subschema.schema.get("properties", {})}
-    names = {letters(name): name for name in exact}
-    return {key if key in exact else names.get(letters(key), key): member for key, member in value.items()}
+    names = {go_key(name): name for name in exact}
+    return {key if key in exact else names.get(go_key(key), key): member for key, member in value.items()}
 
 
 def _within(found: list[Subschema], keyword: str) -> list[Subschema]:
@@ -193,7 +193,7 @@ def _names(file: str) -> tuple[frozenset[str], frozenset[str]]:
         if name not in seen:
             seen.add(name)
             _collect(schema_file(name), exact, files)
-    return frozenset(exact), frozenset(map(letters, exact))
+    return frozenset(exact), frozenset(map(go_key, exact))
 
 
 def _collect(value: Any, names: set[str], files: list[str]) -> None:

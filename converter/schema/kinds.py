@@ -10,7 +10,7 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.members import lenient_member
 
 FAMILIES = {
@@ -88,7 +88,7 @@ _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "pa
 
 def guess_kind(data: bytes) -> str | None:
     """The most likely kind of a document, or None; says nothing about whether the document is valid."""
-    value = read(data).value
+    value = read_json(data).value
     if isinstance(value, list):
         return "docker-archive-manifest" if value and _has(value[0], "Config") else None
     if not isinstance(value, dict):

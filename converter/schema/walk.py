@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from converter.model.document import pointer
+from converter.model.document import json_pointer
 
 
 def find_members(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -25,7 +25,7 @@ def _step(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple[str, A
             if isinstance(value, list):
                 yield from ((f"{where}/{index}", item) for index, item in enumerate(value))
         elif isinstance(value, dict) and part in value:
-            yield where + pointer(part), value[part]
+            yield where + json_pointer(part), value[part]
 
 
 def strings_at(value: Any, *paths: str) -> Iterator[tuple[str, str]]:

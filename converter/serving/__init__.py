@@ -12,7 +12,7 @@ from converter.conversion import Options
 from converter.errors import Unsupported, Usage, from_system
 from converter.events import Report, Warned, silent
 from converter.model.frozen import frozen
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.serving import discovery
 from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import AT_ONCE, Conversions
@@ -159,7 +159,7 @@ class Server:
             from converter.serving.page import page
 
             return page(request, self._registry)
-        with enforced(self._limits):
+        with enforce_limits(self._limits):
             return discovery.image(request, self._registry) or self._registry.answer(request)
 
 

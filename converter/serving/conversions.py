@@ -26,8 +26,8 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.limits import enforced
-from converter.model.platform import ALL, only
+from converter.model.limits import enforce_limits
+from converter.model.platform import ALL_PLATFORMS, only_platform
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink
 from converter.serving.image_store import ImageStore, ImageStoreSink, StoredImage
@@ -210,13 +210,13 @@ class Conversions:
         at = time.monotonic()
         try:
             with (
-                enforced(options.store.limits),
+                enforce_limits(options.store.limits),
                 within(str(job.source)),
                 _system(),
                 open_source(job.source, source_store(options)) as source,
             ):
                 root = source.resolve(job.source.name)
-                signed.require(source, job.source, root, options.wanted, only(platforms_of(options)))
+                signed.require(source, job.source, root, options.wanted, only_platform(platforms_of(options)))
                 return Resolved(at=at, seen=seen, root=root, lasts=bool(seen) and options.wanted is None)
         except ConverterError as error:
             return Resolved(at=at, seen=seen, error=error)
@@ -258,7 +258,7 @@ class Conversions:
         job = replace(job, options=options)
         cache = self._options.cache
         with (
-            enforced(options.store.limits),
+            enforce_limits(options.store.limits),
             within(str(job.source)),
             _system(),
             Cache(cache, self._options.cache_blobs) if cache else VerifiedCache() as memory,
@@ -285,7 +285,7 @@ def unchanged(job: Job) -> Job:
     options = replace(
         job.options,
         to="",
-        platforms=ALL,
+        platforms=ALL_PLATFORMS,
         compress=None,
         squash=False,
         changes=(),

@@ -16,7 +16,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, beside, open_sink, open_source
@@ -114,7 +114,7 @@ def sign(
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
-    with enforced(store.limits), open_source(location, store) as source, within(str(reference)):
+    with enforce_limits(store.limits), open_source(location, store) as source, within(str(reference)):
         root = source.resolve(location.name)
         known = formats.labelled(source.fetch(root))
         root = replace(root, media_type=known.descriptor.media_type)

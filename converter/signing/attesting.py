@@ -7,7 +7,7 @@ from pathlib import Path
 from converter.errors import Unsupported, within
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.ports import Sink
 from converter.signing import Signed, cosign_layers
@@ -27,7 +27,7 @@ def attest(
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
-    with enforced(store.limits), within(str(reference)):
+    with enforce_limits(store.limits), within(str(reference)):
         with open_source(location, store) as source:
             source.fetch(image).read()
             if location.transport == "dir":

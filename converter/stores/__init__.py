@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from converter.errors import Invalid, NotFound, Usage, within
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.problems import STRICT
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
@@ -46,7 +46,11 @@ def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str,
     Raises NotFound if nothing is there, Unreachable, Denied, Invalid, Usage.
     """
     options = store or StoreOptions()
-    with enforced(options.limits), open_source(Location.parse(reference), options) as source, within(str(reference)):
+    with (
+        enforce_limits(options.limits),
+        open_source(Location.parse(reference), options) as source,
+        within(str(reference)),
+    ):
         return source.names()
 
 

@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, Offer
@@ -36,7 +36,7 @@ from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.verify import measured
+from converter.streams.verify import digest_and_size
 
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")
 
@@ -69,7 +69,7 @@ class AciFile:
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
         self.path = path
-        self._limits = limits or in_force()
+        self._limits = limits or current_limits()
         self._fd = open_bytes(path) if source is None else source
 
     def __enter__(self) -> Self:
@@ -134,7 +134,7 @@ class AciFile:
 
     @cached_property
     def _root(self) -> Descriptor:
-        digest = measured(self.unverified()).digest()
+        digest = digest_and_size(self.unverified()).digest()
         return Descriptor(media_type=types.ACI, digest=digest, size=self.size)
 
     @cached_property

@@ -16,7 +16,7 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, foreign
+from converter.model.content import Blocks, Known, foreign_layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -129,7 +129,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
         if size is not None:
             return Known(descriptor.sized(size), partial(medium.open, name), file=medium.file(name))
     if descriptor.urls:
-        return foreign(descriptor, medium.where)
+        return foreign_layer(descriptor, medium.where)
     raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 

@@ -15,7 +15,7 @@ from converter.errors import Invalid
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, letters
+from converter.model.document import dump_json, go_key
 from converter.model.limits import Limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import STRICT, Problems
@@ -55,7 +55,7 @@ def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, 
         if index.get("mediaType") not in (None, "", types.OCI_INDEX):
             raise Invalid(f"mediaType is {index['mediaType']!r}, not {types.OCI_INDEX}")
         for member in index:
-            if letters(member) in _OF_MANIFESTS or (letters(member) == "manifests" and member != "manifests"):
+            if go_key(member) in _OF_MANIFESTS or (go_key(member) == "manifests" and member != "manifests"):
                 raise Invalid(f"an index cannot have the member {member!r} (CVE-2021-41190)")
         member_or_empty(index, "manifests", list)
     return index
@@ -145,7 +145,7 @@ def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | No
     for entry in added:
         _place(rows, entry)
     index["manifests"] = rows.all()
-    made = old if old is not None and index["manifests"] == before else dump(index)
+    made = old if old is not None and index["manifests"] == before else dump_json(index)
     _last.keep(made, index, rows)
     return made
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from converter.errors import ConverterError, NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, blocks_of, foreign
+from converter.model.content import Blocks, Known, blocks_of, foreign_layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -115,7 +115,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
     if descriptor.data is not None:
         return Known(descriptor, blocks_of(descriptor.data))
     if descriptor.urls:
-        return foreign(descriptor, medium.where)
+        return foreign_layer(descriptor, medium.where)
     raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 

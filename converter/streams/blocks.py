@@ -72,7 +72,7 @@ def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
         yield b"".join(parts)
 
 
-def gathered(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
+def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
     """The same bytes with small blocks joined into ones of at least ``least`` bytes, except for the last."""
     parts: list[Block] = []
     length = 0
@@ -110,7 +110,7 @@ def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         yield from rest
 
 
-def skipped(blocks: Blocks, count: int) -> Iterator[Block]:
+def skip_bytes(blocks: Blocks, count: int) -> Iterator[Block]:
     """The same bytes without the first ``count``."""
     for block in blocks:
         if count >= len(block):
@@ -120,7 +120,7 @@ def skipped(blocks: Blocks, count: int) -> Iterator[Block]:
             count = 0
 
 
-def whole(blocks: Blocks, most: int, what: str) -> bytes:
+def read_whole(blocks: Blocks, most: int, what: str) -> bytes:
     """All bytes of a document; raises LimitExceeded as soon as there are more than ``most``."""
     parts, size = [], 0
     for block in blocks:
@@ -131,12 +131,12 @@ def whole(blocks: Blocks, most: int, what: str) -> bytes:
     return b"".join(parts)
 
 
-def equal(a: Blocks, b: Blocks) -> bool:
+def equal_streams(a: Blocks, b: Blocks) -> bool:
     """Whether two streams are the same bytes; both are read no further than necessary."""
-    return zeros_behind(a, b) == 0
+    return trailing_zeros(a, b) == 0
 
 
-def zeros_behind(a: Blocks, b: Blocks) -> int | None:
+def trailing_zeros(a: Blocks, b: Blocks) -> int | None:
     """The number of NULs in ``b`` after the bytes of ``a``; None if it begins or continues otherwise."""
     with closing(a) as left, closing(b) as right:
         held, place = b"", 0

@@ -63,7 +63,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
         return gzip_member(blocks, deflater(level), workers)
     if compression.codec == "zstd":
         return _zstd(blocks, level, workers)
-    return _as_it_is(blocks)
+    return _unchanged(blocks)
 
 
 def pack_small(blocks: Blocks) -> Iterator[Block]:
@@ -79,7 +79,7 @@ def pack_small(blocks: Blocks) -> Iterator[Block]:
     yield packer.flush()
 
 
-def engine(compression: Compression) -> str:
+def packing_engine(compression: Compression) -> str:
     """What determines the packed bytes besides the data: the library's version, the level, and how blocks are cut.
 
     Equal engines give the same bytes for the same data; for isal, on processors of x86-64 with SSE 4.2, which all have
@@ -103,7 +103,7 @@ def engine(compression: Compression) -> str:
     return ""
 
 
-def _as_it_is(blocks: Blocks) -> Iterator[Block]:
+def _unchanged(blocks: Blocks) -> Iterator[Block]:
     with closing(blocks) as source:
         yield from source
 

@@ -34,7 +34,7 @@ class Superseded(Invalid):
         self.where: tuple[int, ...] = ()
 
 
-def uncompressed(
+def uncompressed_layer(
     layer: Layer, facts: LayerFacts | None = None, opened: Watch = Known.blocks, number: int = 0
 ) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id if that is known; ``number`` is for Superseded.
@@ -44,7 +44,7 @@ def uncompressed(
     """
     content = layer.content
     if isinstance(content, Derived):
-        inputs = _opens(content.inputs, facts, opened)
+        inputs = _openers(content.inputs, facts, opened)
         blocks: Blocks = (
             inputs[0]() if content.rewrite is None else content.rewrite(inputs, facts or LayerFacts(), content.replaced)
         )
@@ -64,11 +64,11 @@ def uncompressed(
             raise
 
 
-def _opens(layers: Sequence[Layer], facts: LayerFacts | None, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
-    return [partial(uncompressed, layer, facts, opened, number) for number, layer in enumerate(layers)]
+def _openers(layers: Sequence[Layer], facts: LayerFacts | None, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
+    return [partial(uncompressed_layer, layer, facts, opened, number) for number, layer in enumerate(layers)]
 
 
-def read(
+def read_layers(
     layers: tuple[Layer, ...],
     use: Callable[[list[Callable[[], Iterator[Block]]]], T],
     facts: LayerFacts | None = None,
@@ -80,18 +80,18 @@ def read(
     """
     while True:
         try:
-            return use(_opens(layers, facts, opened)), layers
+            return use(_openers(layers, facts, opened)), layers
         except Superseded as found:
-            layers = _knowing(layers, found)
+            layers = _with_replaced(layers, found)
 
 
-def _knowing(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tuple[Layer, ...]:
+def _with_replaced(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tuple[Layer, ...]:
     """The layers with ``found.replaced`` in the content being made; raises ``found`` if it is there already."""
     number = found.where[depth]
     content = layers[number].content
     assert isinstance(content, Derived)
     if depth + 1 < len(found.where):
-        content = replace(content, inputs=_knowing(content.inputs, found, depth + 1))
+        content = replace(content, inputs=_with_replaced(content.inputs, found, depth + 1))
     elif content.replaced == found.replaced:
         raise found
     else:
@@ -99,11 +99,11 @@ def _knowing(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tu
     return (*layers[:number], replace(layers[number], content=content), *layers[number + 1 :])
 
 
-def remade(content: Derived, use: Callable[[Blocks], T], facts: LayerFacts | None = None) -> tuple[T, Derived]:
+def read_derived(content: Derived, use: Callable[[Blocks], T], facts: LayerFacts | None = None) -> tuple[T, Derived]:
     """What ``use`` returns for the uncompressed bytes of ``content``, and the content as one pass can make it.
 
-    ``use`` is called again as in ``read``.
+    ``use`` is called again as in ``read_layers``.
     """
-    made, (layer,) = read((Layer(content=content),), lambda opens: use(opens[0]()), facts)
+    made, (layer,) = read_layers((Layer(content=content),), lambda opens: use(opens[0]()), facts)
     assert isinstance(layer.content, Derived)
     return made, layer.content

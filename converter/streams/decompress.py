@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import KIB, MIB, Limits, in_force
+from converter.model.limits import KIB, MIB, Limits, current_limits
 from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, gathered, peek
+from converter.streams.blocks import closing, join_blocks, peek
 from converter.streams.compressed_input import Feed
-from converter.streams.detect import HEAD, Codec, detect, start_of
+from converter.streams.detect import HEAD, Codec, detect_codec, start_of
 
 RATIO_FROM = 64 * MIB
 """Bytes of output from which on the ratio is checked: a short run of zeros may shrink to any ratio."""
@@ -32,7 +32,7 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
     """
     if codec == "openpgp":
         raise Unsupported("the image is encrypted with OpenPGP: decrypt it first with `gpg --decrypt`")
-    return _decompressed(blocks, codec, limits or in_force())
+    return _decompressed(blocks, codec, limits or current_limits())
 
 
 def decompress_any(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
@@ -41,7 +41,7 @@ def decompress_any(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec,
     Nothing at all is a tar without entries, whose end many leave out.
     """
     head, whole = peek(blocks, HEAD)
-    codec = detect(head) if head else "tar"
+    codec = detect_codec(head) if head else "tar"
     if codec is None:
         raise Invalid(f"data that starts with {start_of(head)} is not a tar, nor a compressed one")
     return codec, decompress(whole, codec, limits)
@@ -64,8 +64,8 @@ def _unpacked(feed: Feed, codec: Codec, limits: Limits) -> Iterator[Block]:
     if codec == "zstd":
         from converter.streams.unzstd import unzstd
 
-        return gathered(unzstd(feed, limits))
-    return gathered(_bunzip2(feed) if codec == "bzip2" else _unxz(feed, limits))
+        return join_blocks(unzstd(feed, limits))
+    return join_blocks(_bunzip2(feed) if codec == "bzip2" else _unxz(feed, limits))
 
 
 def _bounded(blocks: Iterator[Block], feed: Feed | None, limits: Limits) -> Iterator[Block]:

@@ -8,7 +8,7 @@ from typing import Literal
 Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
 
 HEAD = 512
-"""How many bytes ``detect`` needs: the length of a tar header."""
+"""How many bytes ``detect_codec`` needs: the length of a tar header."""
 
 GZIP = b"\x1f\x8b"
 XZ = b"\xfd7zXZ\x00"
@@ -19,7 +19,7 @@ BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 ARMOUR = b"-----BEGIN PGP MESSAGE-----"
 
 
-def detect(head: bytes) -> Codec | None:
+def detect_codec(head: bytes) -> Codec | None:
     """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None if unknown.
 
     ``tar`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.

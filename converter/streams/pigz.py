@@ -22,7 +22,7 @@ Piece = tuple[Block, bytes, bool]
 """A block, its dictionary, and whether it is the last."""
 
 
-def pieces(blocks: Blocks) -> Iterator[Piece]:
+def pigz_blocks(blocks: Blocks) -> Iterator[Piece]:
     """The blocks that pigz makes."""
     known, held = b"", b""
     for block in reblock(blocks, SIZE):
@@ -33,7 +33,7 @@ def pieces(blocks: Blocks) -> Iterator[Piece]:
     yield held, known, True
 
 
-def deflater(level: int) -> Callable[[Piece], bytes]:
+def pigz_deflater(level: int) -> Callable[[Piece], bytes]:
     """A function that packs one block."""
 
     def deflate(piece: Piece) -> bytes:

@@ -29,7 +29,7 @@ Stop = Callable[[BaseException], None]
 """Called with the reason for running tasks to end early; KeyboardInterrupt means nobody waits for them for long."""
 
 
-def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -> list[R]:
+def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -> list[R]:
     """The results of ``work`` for every task, in order; tasks start in order, on up to ``threads`` threads at once.
 
     After the first error no further task starts, ``stop`` is called so that running ones end early, and once all have
@@ -37,11 +37,11 @@ def each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -
     """
     if not tasks:
         return []
-    results = dict(completed(work, tasks, max(1, min(threads, len(tasks))), stop))
+    results = dict(run_as_completed(work, tasks, max(1, min(threads, len(tasks))), stop))
     return [results[place] for place in range(len(tasks))]
 
 
-def completed(
+def run_as_completed(
     work: Callable[[T], R], tasks: Iterable[T], threads: int, stop: Stop
 ) -> Generator[tuple[int, R], None, None]:
     """Each result, with the number of its task, as soon as it is available."""
@@ -69,7 +69,7 @@ def completed(
             thread.start()
         left = len(crew)
         while left:
-            heard = _next(news)
+            heard = _next_result(news)
             if heard is None:
                 left -= 1
             elif isinstance(heard, BaseException):
@@ -87,7 +87,7 @@ def completed(
         raise errors[0]
 
 
-def _next(news: SimpleQueue[T]) -> T:
+def _next_result(news: SimpleQueue[T]) -> T:
     while True:
         try:
             return news.get(timeout=GLANCE)

@@ -23,12 +23,11 @@ from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, peek, zeros_behind
+from converter.streams.blocks import closing, peek, trailing_zeros
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, gzip_member, isal_packer
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect
-from converter.streams.pigz import deflater as pigz_deflater
-from converter.streams.pigz import pieces
+from converter.streams.detect import HEAD, detect_codec
+from converter.streams.pigz import pigz_blocks, pigz_deflater
 from converter.streams.workers import Workers
 
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
@@ -107,7 +106,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limi
     """
     head, whole = peek(packed(), HEADER_MOST + TRIED)
     _close(whole)
-    codec = detect(head[:HEAD])
+    codec = detect_codec(head[:HEAD])
     if codec == "tar":
         return Packing(by=PLAIN).text()
     if codec is None or codec in ("openpgp", "zstd"):
@@ -119,8 +118,8 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limi
     sample, rest = peek(plain(), TRIED)
     _close(rest)
     for candidate in _candidates(codec, head):
-        if _begins(candidate, sample, head):
-            zeros = zeros_behind(repack(plain(), candidate, workers), packed())
+        if _may_begin_with(candidate, sample, head):
+            zeros = trailing_zeros(repack(plain(), candidate, workers), packed())
             if zeros is not None and zeros <= BLOCK:
                 return replace(candidate, zeros=zeros).text()
     return None
@@ -128,7 +127,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limi
 
 def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
     """The packed stream of these plain bytes. Raises Unsupported if the program that packed it is not installed."""
-    yield from _packed(blocks, packing, workers)
+    yield from _pack(blocks, packing, workers)
     if packing.zeros:
         yield bytes(packing.zeros)
 
@@ -179,12 +178,12 @@ def gzip_header(head: bytes) -> bytes:
     return head[:end] if end <= min(len(head), HEADER_MOST) else b""
 
 
-def _begins(packing: Packing, sample: bytes, head: bytes) -> bool:
+def _may_begin_with(packing: Packing, sample: bytes, head: bytes) -> bool:
     """Whether the packed stream may begin with ``head``, judged by packing a sample of its plain bytes."""
     if packing.by == OWN:
         return True  # its blocks are independent and match either all or not at all, so the whole is tried at once
     if packing.by == PIGZ:
-        made = packing.header + pigz_deflater(packing.level)(next(pieces([sample])))
+        made = packing.header + pigz_deflater(packing.level)(next(pigz_blocks([sample])))
     elif packing.by == PROGRAM:
         done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
         # Its last block depends on where the data end, so it is not compared.
@@ -207,7 +206,7 @@ def _packer(packing: Packing) -> Packer:
         raise Invalid(f"packing: unknown check of xz: {packing.check}") from None
 
 
-def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
+def _pack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
     if packing.by == PLAIN:
         with closing(blocks) as source:
             yield from source
@@ -216,7 +215,7 @@ def _packed(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Bloc
     elif packing.by == FORMER:
         yield from gzip_member(blocks, _former_deflater(packing.level), workers)
     elif packing.by in (ZLIB, PIGZ, PROGRAM):
-        yield from _gzip(blocks, packing, workers)
+        yield from _pack_gzip(blocks, packing, workers)
     else:
         packer = _packer(packing)
         with closing(blocks) as source:
@@ -242,7 +241,7 @@ def _former_deflater(level: int) -> Callable[[Block], bytes]:
     return by_isal
 
 
-def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
+def _pack_gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
     crc = size = 0
 
     def summed() -> Iterator[Block]:
@@ -257,7 +256,7 @@ def _gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]
     if packing.by == PROGRAM:
         yield from _by_program(summed(), packing)
     elif packing.by == PIGZ:
-        yield from workers.ordered(pigz_deflater(packing.level), pieces(summed()))
+        yield from workers.ordered(pigz_deflater(packing.level), pigz_blocks(summed()))
     else:
         packer = _packer(packing)
         for block in summed():

@@ -53,7 +53,7 @@ class Spool:
         """At most ``size`` bytes from ``offset``; fewer only at the end."""
         if self._fd < 0:
             return bytes(self._memory[offset : offset + size])
-        with _room("read"):
+        with _disk_errors("read"):
             return os.pread(self._fd, size, offset)
 
     def blocks(self, offset: int, size: int) -> Iterator[Block]:
@@ -69,7 +69,7 @@ class Spool:
         self.size = 0
         self._memory.clear()
         if self._fd >= 0:
-            with _room("write"):
+            with _disk_errors("write"):
                 os.ftruncate(self._fd, 0)
                 os.lseek(self._fd, 0, os.SEEK_SET)
 
@@ -90,14 +90,14 @@ def unnamed_file() -> int:
     roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
     if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
         directory = roomy
-    with _room("write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
+    with _disk_errors("write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
         return os.dup(file.fileno())
 
 
 def append_to_file(fd: int, data: Block | bytearray) -> None:
     """Append to an unnamed file. Raises StorageFailed."""
     view = memoryview(data)
-    with _room("write"):
+    with _disk_errors("write"):
         while view:
             view = view[os.write(fd, view) :]
 
@@ -116,7 +116,7 @@ def spool_blocks(blocks: Blocks) -> int:
 
 
 @contextmanager
-def _room(action: str) -> Iterator[None]:
+def _disk_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -11,9 +11,9 @@ from contextlib import closing
 from converter.errors import Unsupported, within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.streams import Block
-from converter.streams.blocks import gathered
+from converter.streams.blocks import join_blocks
 from converter.streams.content import Superseded
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
@@ -52,21 +52,23 @@ def squash(
     hidden files, which a link may still refer to, find no room on disk, and Superseded (an Invalid), after which the
     same call with its ``replaced`` succeeds.
     """
-    run = _Squash(layers, prefix=prefix, keep=_kept(keep), replaced=replaced, dangling=dangling)
-    return gathered(run.output(root, after))
+    run = _Squash(layers, prefix=prefix, keep=_kept_paths(keep), replaced=replaced, dangling=dangling)
+    return join_blocks(run.output(root, after))
 
 
-def survey(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
+def find_superseded(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
     """What Superseded would report of ``layers``. Reads all of them to the end."""
-    limits = limits or in_force()
+    limits = limits or current_limits()
     found = set()
     for layer, opened in enumerate(layers):
         with within(f"layer[{layer}]"), closing(entries(opened(), limits)) as source:
-            found |= _survey_layer(layer, EffectiveEntries(Budget(limits)), enumerate(source))
+            found |= _find_superseded_in(layer, EffectiveEntries(Budget(limits)), enumerate(source))
     return frozenset(found)
 
 
-def _survey_layer(layer: int, winners: EffectiveEntries, source: Iterator[tuple[int, Entry]]) -> set[tuple[int, int]]:
+def _find_superseded_in(
+    layer: int, winners: EffectiveEntries, source: Iterator[tuple[int, Entry]]
+) -> set[tuple[int, int]]:
     found = set()
     for ordinal, entry in source:
         path = entry.name
@@ -75,7 +77,7 @@ def _survey_layer(layer: int, winners: EffectiveEntries, source: Iterator[tuple[
     return found
 
 
-def _kept(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[bytes]] | None:
+def _kept_paths(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[bytes]] | None:
     """The paths that stay whatever they are, and those that stay if they are directories."""
     if keep is None:
         return None
@@ -103,7 +105,7 @@ class _Squash:
         self._prefix = prefix
         self._keep = keep
         self._replaced = replaced
-        self._limits = in_force()
+        self._limits = current_limits()
         self._held = Budget(self._limits)
         self._cover = HiddenPaths()
         self._links = Links(self._written, self._held, dangling=dangling)
@@ -133,11 +135,11 @@ class _Squash:
                 path, kind = entry.name, entry.type
                 directory = kind == DIR
                 if kind not in FILES:
-                    _refuse(entry)
+                    _require_skippable(entry)
                     continue
                 if b".." in path:
                     contained(path)
-                if b".wh." in path and _marks(path, gone, emptied):
+                if b".wh." in path and _is_whiteout(path, gone, emptied):
                     continue
                 above = path.rpartition(b"/")[0]
                 replaced = winners.add(path, above, ordinal, directory)
@@ -150,7 +152,7 @@ class _Squash:
                     listed.append(path)
                     if stays:
                         self._rooted = self._rooted or not path
-                        yield self._written(_own(entry))
+                        yield self._written(_own_blocks(entry))
                         yield from entry.body
                     continue
                 gone.append(path)
@@ -158,9 +160,9 @@ class _Squash:
                 if kind == LINK:
                     yield from self._link(entry, layer, stays, winners, claimed)
                 elif not stays:
-                    yield from links.hidden(path, layer, _own(entry), entry.body, claimed)
+                    yield from links.hidden(path, layer, _own_blocks(entry), entry.body, claimed)
                 else:
-                    yield self._written(_own(entry))
+                    yield self._written(_own_blocks(entry))
                     yield from entry.body
                     if links.local or links.wanted or claimed:
                         yield from links.shown(path, layer, claimed)
@@ -173,7 +175,9 @@ class _Squash:
     ) -> Iterator[Block]:
         target = contained(clean_name(entry.linkname))
         here = winners.is_file(target) and target != entry.name
-        return self._links.link(Link(entry.name, _own(entry), target), layer, stays=stays, here=here, claimed=claimed)
+        return self._links.link(
+            Link(entry.name, _own_blocks(entry), target), layer, stays=stays, here=here, claimed=claimed
+        )
 
     def _written(self, own: bytes) -> bytes:
         return prefixed(own, self._prefix) if self._prefix else own
@@ -183,11 +187,11 @@ class _Squash:
     ) -> Superseded:
         """Read the names in the rest of all layers, so that starting again once is enough."""
         found = {*self._replaced, *((layer, other) for other in replaced)}
-        found |= _survey_layer(layer, winners, rest)
-        return Superseded(path, frozenset(found) | survey(self._layers[:layer], self._limits))
+        found |= _find_superseded_in(layer, winners, rest)
+        return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer], self._limits))
 
 
-def _marks(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
+def _is_whiteout(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
     """Whether ``path`` is a whiteout rather than a file; adds what it hides to one of the lists."""
     mark = whiteout(path)
     if isinstance(mark, Removes):
@@ -197,7 +201,7 @@ def _marks(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
     return mark is not None
 
 
-def _own(entry: Entry) -> bytes:
+def _own_blocks(entry: Entry) -> bytes:
     """An entry's header blocks, independent of global PAX headers; a global comment (git's) is dropped."""
     extra = entry.extra
     if extra is None:
@@ -208,7 +212,7 @@ def _own(entry: Entry) -> bytes:
     return localised(entry.own, records) if records else entry.own
 
 
-def _refuse(entry: Entry) -> None:
+def _require_skippable(entry: Entry) -> None:
     """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
     if entry.type not in {b"V", b"N"}:
         raise Unsupported(f"entry {quoted_name(entry.name)}: unsupported type {quoted_name(entry.type)}")

@@ -25,7 +25,7 @@ def unzstd(feed: Feed, limits: Limits) -> Iterator[bytes]:
     from zstandard import ZstdDecompressor, ZstdError
 
     unpacker = ZstdDecompressor(max_window_size=limits.window).decompressobj(read_across_frames=True)
-    for pieces in _batches(_frames(feed)):
+    for pieces in _batched(_frames(feed)):
         try:
             data = unpacker.decompress(pieces)
         except ZstdError as error:
@@ -38,7 +38,7 @@ def unzstd(feed: Feed, limits: Limits) -> Iterator[bytes]:
             yield data
 
 
-def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _batched(pieces: Iterator[bytes]) -> Iterator[bytes]:
     held: list[bytes] = []
     for piece in pieces:
         held.append(piece)

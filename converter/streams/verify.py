@@ -27,7 +27,7 @@ class Meter:
         return Digest(self._algorithm, self._hasher.hexdigest())
 
 
-def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
+def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:
     """Pass blocks through a meter, which covers the whole stream once the iteration has reached its end."""
     with closing(blocks) as source:
         for block in source:
@@ -35,9 +35,9 @@ def hashed(blocks: Blocks, meter: Meter) -> Iterator[Block]:
             yield block
 
 
-def measured(blocks: Blocks, algorithm: str = "sha256") -> Meter:
+def digest_and_size(blocks: Blocks, algorithm: str = "sha256") -> Meter:
     """The digest and size of a stream, which is read to its end."""
     meter = Meter(algorithm)
-    for _ in hashed(blocks, meter):
+    for _ in metered(blocks, meter):
         pass
     return meter

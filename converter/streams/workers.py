@@ -87,7 +87,7 @@ class Workers:
             if self._stopped:
                 raise CalledOff(STOPPED)
             if len(self._threads) < self.jobs:
-                thread = Thread(target=_labour, args=(self._tasks,), name="blocks", daemon=True)
+                thread = Thread(target=_run_tasks, args=(self._tasks,), name="blocks", daemon=True)
                 self._threads.append(thread)
                 thread.start()
             self._pending.add(task)
@@ -137,7 +137,7 @@ class _Task(Generic[T, R]):
             del outcome  # otherwise the error would hold this frame, and this frame the error
 
 
-def _labour(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
+def _run_tasks(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
     while (task := tasks.get()) is not None:
         task()
         del task  # do not hold its result while waiting for the next one

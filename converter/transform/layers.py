@@ -12,7 +12,7 @@ from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
 from converter.ports import Writer
 from converter.streams.blocks import closing, peek
-from converter.streams.detect import HEAD, detect
+from converter.streams.detect import HEAD, detect_codec
 
 Edit = Callable[[Item], Item]
 
@@ -124,7 +124,7 @@ def truthful(layer: Layer) -> Layer:
     if isinstance(content, Derived) or content.absent:
         return layer
     with closing(content.raw()) as blocks:
-        codec = detect(peek(blocks, HEAD)[0])
+        codec = detect_codec(peek(blocks, HEAD)[0])
     packed = "none" if codec == "tar" else codec
     if packed in (None, "openpgp", codec_of(content)):
         return layer

@@ -10,9 +10,9 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import REFERENCE, Image, Index, IndexEntry, Item
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.loss import Loss
-from converter.model.platform import ALL, Platform, choose
+from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform
 
 Read = Callable[[Descriptor], Item]
 """Reads the item that a descriptor of an index names."""
@@ -24,7 +24,7 @@ def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
     Of an index, one platform gives the image that suits it, several give an index. What is no index has to suit one of
     them, but for an image that states no platform, which gets the first. Raises NotFound.
     """
-    if tuple(platforms) == ALL:
+    if tuple(platforms) == ALL_PLATFORMS:
         return read_whole(item, read)
     wanted = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):
@@ -34,7 +34,7 @@ def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
     if item.notes.platform:
         known = wanted[0] == item.platform
         return item if known else replace(item, platform=wanted[0], notes=replace(item.notes, platform="chosen"))
-    if all(choose(one, (item.platform,)) is None for one in wanted):
+    if all(choose_platform(one, (item.platform,)) is None for one in wanted):
         raise NotFound(f"the image is for {item.platform}, not for {' or '.join(platforms)}")
     return item
 
@@ -53,7 +53,7 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):
         return item
-    in_force().require("index_depth", depth, "indexes within each other")
+    current_limits().require("index_depth", depth, "indexes within each other")
     read = _counted(read) if depth == 0 else read
     entries = []
     for number, entry in enumerate(item.entries):
@@ -89,7 +89,7 @@ def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
 
 
 def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
-    found = choose(wanted, offers)
+    found = choose_platform(wanted, offers)
     if found is None:
         there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
         raise NotFound(f"no image for {wanted} in the index (available: {there}); choose with --platform, or all")
@@ -103,7 +103,7 @@ def _counted(read: Read) -> Read:
     def counting(descriptor: Descriptor) -> Item:
         nonlocal count
         count += 1
-        in_force().require("images", count, "images and indexes")
+        current_limits().require("images", count, "images and indexes")
         return read(descriptor)
 
     return counting
@@ -118,7 +118,7 @@ def flattened(item: Index, read: Read) -> list[IndexEntry]:
     seen: set[Digest] = set()
 
     def add(index: Index, depth: int) -> None:
-        in_force().require("index_depth", depth, "indexes within each other")
+        current_limits().require("index_depth", depth, "indexes within each other")
         for number, entry in enumerate(index.entries):
             with within(f"manifests[{number}]"):
                 child = None
@@ -131,7 +131,9 @@ def flattened(item: Index, read: Read) -> list[IndexEntry]:
                     add(child, depth + 1)
                 else:
                     flat.append(entry)
-                    in_force().require("json_values", len(flat) * _LEAST_VALUES, "values in indexes within each other")
+                    current_limits().require(
+                        "json_values", len(flat) * _LEAST_VALUES, "values in indexes within each other"
+                    )
 
     add(item, 0)
     return flat

@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.image import Artifact, Original
 from converter.model.reference import TITLE
 from converter.trust import content_trust as ct
@@ -59,7 +59,7 @@ def cosign_image(
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
-    return _artifact(known_bytes(dump(config), types.OCI_CONFIG), layers, blobs)
+    return _artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
@@ -87,7 +87,7 @@ def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: st
         "payload": base64.b64encode(payload).decode(),
         "annotations": dict(annotations),
     }
-    return SIGSTORE_FILE + dump(members)
+    return SIGSTORE_FILE + dump_json(members)
 
 
 def _artifact(
@@ -105,5 +105,5 @@ def _artifact(
         "layers": [layer.to_json() for layer in layers],
         **({"subject": subject.bare().to_json()} if subject else {}),
     }
-    manifest = known_bytes(dump(members), types.OCI_MANIFEST)
+    manifest = known_bytes(dump_json(members), types.OCI_MANIFEST)
     return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))

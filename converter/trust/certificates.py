@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.members import decode_base64
 from converter.trust.keys import broken, strong
 from converter.trust.times import moment
@@ -85,7 +85,7 @@ class Roots:
         if leaf in self.roots:
             return [leaf]
         path = [leaf]
-        while len(path) < in_force().certificates:
+        while len(path) < current_limits().certificates:
             root = next((one for one in self.roots if issued(path[-1], one)), None)
             if root is not None:
                 return [*path, root]

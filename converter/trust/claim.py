@@ -9,7 +9,7 @@ from __future__ import annotations
 from converter.errors import Invalid
 from converter.model import pretty_jws
 from converter.model.digest import Digest, new_hasher
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.members import optional_member, require_only, required_member
 
@@ -45,7 +45,7 @@ class Claim:
 
     def render(self, kind: str, creator: str, time: int) -> bytes:
         """The bytes to sign; ``time`` is in seconds since 1970."""
-        return dump(
+        return dump_json(
             {
                 "critical": {
                     "identity": {"docker-reference": self.identity},
@@ -63,7 +63,7 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
     Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
     """
     hasher = new_hasher(digest.algorithm)
-    hasher.update(pretty_jws.payload(manifest))
+    hasher.update(pretty_jws.signed_payload(manifest))
     return hasher.hexdigest() == digest.encoded
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
 from converter.model.digest import Digest
-from converter.model.document import expect, load_object
+from converter.model.document import expect_type, load_object
 from converter.model.frozen import frozen
 from converter.model.members import decode_base64, object_list, required_member
 from converter.model.reference import TITLE
@@ -169,7 +169,9 @@ def _made(document: dict[str, Any], key: Key) -> bool:
 
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
     ids = required_member(role, "keyids", list)
-    found = tuple(_key(one, expect(keys.get(one), dict, "keys")) for one in map(str, at_most(ids, "signers", "keys")))
+    found = tuple(
+        _key(one, expect_type(keys.get(one), dict, "keys")) for one in map(str, at_most(ids, "signers", "keys"))
+    )
     return Role(keys=found, threshold=required_member(role, "threshold", int))
 
 
@@ -186,7 +188,7 @@ def _key(name: str, row: dict[str, Any]) -> Key:
 def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
     found = {}
     for name, row in required_member(body, "targets", dict).items():
-        hashes = required_member(expect(row, dict, "targets"), "hashes", dict)
+        hashes = required_member(expect_type(row, dict, "targets"), "hashes", dict)
         texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
         found[name] = SignedTarget(hashes=texts, length=required_member(row, "length", int))
     return found

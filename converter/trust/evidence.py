@@ -17,7 +17,7 @@ from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.members import decode_base64, lenient_member, required_member, text_map
 from converter.model.reference import TITLE
 from converter.ports import Fetch
@@ -46,7 +46,7 @@ class _Bounded:
         return self._fetch(descriptor)
 
     def require(self) -> None:
-        in_force().require("evidence", self._fetched, "bytes of signatures of one image")
+        current_limits().require("evidence", self._fetched, "bytes of signatures of one image")
 
 
 def find_signatures(
@@ -64,7 +64,7 @@ def find_signatures(
         number += attachment.descriptor.media_type == types.DIR_SIGNATURE
         found += signatures_of_attachment(attachment, bounded, number)
         bounded.require()
-        in_force().require("signatures", len(found), "signatures of one image")
+        current_limits().require("signatures", len(found), "signatures of one image")
     return tuple(found)
 
 
@@ -78,7 +78,7 @@ def embedded(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
         return
     rows = lenient_member(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
     # Verifying each one reads all of the manifest; libtrust makes one.
-    in_force().require("signers", len(rows), "signatures in a manifest")
+    current_limits().require("signers", len(rows), "signatures in a manifest")
     for place, row in enumerate(rows):
         yield Signature(
             kind=kinds.LIBTRUST,
@@ -225,5 +225,5 @@ def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
 
 
 def _rows(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
-    in_force().require("signatures", len(lenient_member(document, name, list)), name)
+    current_limits().require("signatures", len(lenient_member(document, name, list)), name)
     return descriptors(document, name)

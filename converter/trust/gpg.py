@@ -14,7 +14,7 @@ from pathlib import Path
 
 from converter.errors import Untrusted
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 
 _PATIENCE = 120
 _GOOD, _NEW, _VALID, _PLAINTEXT = "GOODSIG", "NEWSIG", "VALIDSIG", "PLAINTEXT"
@@ -49,7 +49,7 @@ def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file, out = Path(folder, "message"), Path(folder, "content")
         file.write_bytes(message)
-        options = ["--max-output", str(in_force().document), "--output", str(out), "--verify", str(file)]
+        options = ["--max-output", str(current_limits().document), "--output", str(out), "--verify", str(file)]
         status = _run(folder, keyring, at, options, weak=weak)
         good = _good(status)
         if not good or sum(line.startswith(_PLAINTEXT + " ") for line in status) != 1 or not out.exists():

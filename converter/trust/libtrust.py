@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
-from converter.model.document import expect, load_object
+from converter.model.document import expect_type, load_object
 from converter.model.members import optional_member, required_member
 from converter.trust.certificates import load_x5c, public_key, subject
 from converter.trust.keys import Key, jws_signed, strong
@@ -31,12 +31,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     trusted key made it or the manifest has another name.
     """
     row = load_object(signature.data)
-    payload = pretty_jws.payload(found.manifest)
+    payload = pretty_jws.signed_payload(found.manifest)
     protected = required_member(row, "protected", str)
     header = required_member(row, "header", dict)
     chain = _chain(header)
     key = Key(strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
-    raw = pretty_jws.decode(required_member(row, "signature", str))
+    raw = pretty_jws.decode_base64url(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
     if not jws_signed(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
         raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
@@ -70,7 +70,7 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
     """Parse a JSON Web Key (RFC 7517); its ``kid``, if any, has to be the key's libtrust ID."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    jwk = expect(jwk, dict, "jwk")
+    jwk = expect_type(jwk, dict, "jwk")
     kind = required_member(jwk, "kty", str)
     try:
         if kind == "EC":
@@ -95,4 +95,4 @@ _CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
 
 
 def _number(jwk: dict[str, Any], name: str) -> int:
-    return int.from_bytes(pretty_jws.decode(required_member(jwk, name, str)))
+    return int.from_bytes(pretty_jws.decode_base64url(required_member(jwk, name, str)))

@@ -110,14 +110,14 @@ def _from_jws(data: bytes) -> Envelope:
     document = load_object(data)
     require_only(document, ("payload", "protected", "header", "signature"), "an envelope")
     payload, protected = required_member(document, "payload", str), required_member(document, "protected", str)
-    attributes = load_object(pretty_jws.decode(protected))
+    attributes = load_object(pretty_jws.decode_base64url(protected))
     chain = required_member(required_member(document, "header", dict), "x5c", list)
     return Envelope(
         algorithm=required_member(attributes, "alg", str),
         attributes=attributes,
-        payload=pretty_jws.decode(payload),
+        payload=pretty_jws.decode_base64url(payload),
         signed=f"{protected}.{payload}".encode(),
-        signature=pretty_jws.decode(required_member(document, "signature", str)),
+        signature=pretty_jws.decode_base64url(required_member(document, "signature", str)),
         chain=load_x5c(chain),
     )
 

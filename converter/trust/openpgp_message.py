@@ -12,7 +12,7 @@ import re
 import zlib
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _COMPRESSED, _SIGNATURE, _ONE_PASS, _LITERAL = 8, 2, 4, 11
@@ -24,7 +24,7 @@ def unwrapped_message(data: bytes) -> bytes:
     Raises LimitExceeded if it is too large, Invalid if it is not a signed message: one that is only literal, encrypted,
     or compressed twice.
     """
-    in_force().require("document", len(data), "bytes of a signed message")
+    current_limits().require("document", len(data), "bytes of a signed message")
     blocks = armoured(data)
     if len(blocks) > 1:
         raise Invalid(f"{len(blocks)} armoured messages: expected one")
@@ -100,7 +100,7 @@ def signatures(plain: bytes) -> list[bytes]:
     they sign.
     """
     found, rest = [], plain
-    most = in_force().signers
+    most = current_limits().signers
     for _ in range(2 * most + 1):
         kind = _tag(rest)
         if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
@@ -116,7 +116,7 @@ def signatures(plain: bytes) -> list[bytes]:
 
 def _behind_signatures(data: bytes) -> bytes:
     """The data from the first packet that is not a signature."""
-    most = in_force().signers
+    most = current_limits().signers
     for _ in range(most + 1):
         if _tag(data) != _SIGNATURE:
             return data
@@ -170,7 +170,7 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
     parts: list[bytes] = []
     place = 1
     # The first part has at least 512 bytes (RFC 9580, section 4.2.1.4), and in practice all do.
-    most = in_force().document // 512
+    most = current_limits().document // 512
     while len(parts) <= most:
         first = data[place] if place < len(data) else 0
         if 224 <= first < 255:
@@ -203,7 +203,7 @@ def _length(data: bytes) -> tuple[int, int]:
 
 def _inflated(body: bytes) -> bytes:
     kind, packed = body[:1], body[1:]
-    most = in_force().document
+    most = current_limits().document
     try:
         if kind == b"\x00":
             return packed

@@ -15,7 +15,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.members import lenient_member, object_list, required_member
@@ -106,12 +106,12 @@ def record_config(record: OriginRecord) -> bytes:
         "attachments": [_attachment(one) for one in record.attachments],
         "layers": [_layer(one) for one in record.layers],
     }
-    return dump(members)
+    return dump_json(members)
 
 
 def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descriptor) -> bytes:
     """The artifact itself."""
-    return dump(
+    return dump_json(
         {
             "schemaVersion": 2,
             "mediaType": types.OCI_MANIFEST,

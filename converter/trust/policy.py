@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.errors import Invalid, within
 from converter.model.digest import HEX_LENGTHS
-from converter.model.document import expect, load_object
+from converter.model.document import expect_type, load_object
 from converter.model.frozen import frozen
 from converter.model.members import optional_member, require_only
 from converter.model.reference import ImageName
@@ -39,7 +39,7 @@ class Policy:
         transports = {}
         for name, scopes in (optional_member(document, "transports", dict) or {}).items():
             with within(name):
-                transports[name] = expect(scopes, dict)
+                transports[name] = expect_type(scopes, dict)
                 for scope in transports[name]:
                     _check_scope(name, scope)
         policy = cls(default=document["default"], transports=transports)

@@ -11,7 +11,7 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
-from converter.model.document import expect
+from converter.model.document import expect_type
 from converter.model.frozen import frozen
 from converter.model.members import decode_base64, require_only, required_member
 from converter.model.reference import COMPONENT, ImageName
@@ -71,7 +71,7 @@ def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
         raise Invalid("requirements: expected an array with at least one")
     for place, row in enumerate(rows):
         with within(f"requirement[{place}]"):
-            yield _requirement(expect(row, dict), read)
+            yield _requirement(expect_type(row, dict), read)
 
 
 def _requirement(row: dict[str, Any], read: Read) -> Requirement:

@@ -11,7 +11,7 @@ from converter.errors import Untrusted
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.reference import ImageName
 from converter.trust.certificates import Roots, subject
 from converter.trust.claim import digest_matches
@@ -108,5 +108,5 @@ def joined(*notes: str) -> str:
 
 def at_most(items: Sequence[T], limit: str, what: str) -> Sequence[T]:
     """The items; raises LimitExceeded if there are more than the limit of that name allows."""
-    in_force().require(limit, len(items), what)
+    current_limits().require(limit, len(items), what)
     return items

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError
 from converter.events import Report, silent
 from converter.model.frozen import frozen
-from converter.model.limits import DEFAULT, Limits, enforced
+from converter.model.limits import DEFAULT, Limits, enforce_limits
 from converter.schema import Finding, Profile, check_document, is_valid
 from converter.validate.rules import IMAGE_KINDS, rules
 
@@ -78,7 +78,7 @@ def validate_image(
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
     blobs = BlobReader(findings, options.limits, report, local=location.transport != "docker")
-    with enforced(options.limits):
+    with enforce_limits(options.limits):
         kind = examine(location, replace(options, problems=findings), blobs)
     return Verdict(kind=kind, findings=findings.all())
 
@@ -92,7 +92,7 @@ def validate_source(
     from converter.validate.findings import Findings
 
     findings = Findings(profile)
-    with enforced(limits):
+    with enforce_limits(limits):
         kind = examine_source(source, name, BlobReader(findings, limits, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
 

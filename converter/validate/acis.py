@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.formats.aci.archive import tar_of
 from converter.model.content import Open
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.members import lenient_member
 from converter.schema import check_document
 from converter.streams import Block
@@ -66,7 +66,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
 
 
 def _manifest(data: bytes, findings: Findings, blobs: BlobReader) -> None:
-    if (kind := lenient_member(read(data, blobs.limits).value, "acKind", str)) == "PodManifest":
+    if (kind := lenient_member(read_json(data, blobs.limits).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
         findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.profile, blobs.limits))

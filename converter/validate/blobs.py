@@ -16,11 +16,11 @@ from converter.model.limits import MIB, Limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, Codec, detect, start_of
+from converter.streams.detect import HEAD, Codec, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import Tell
 from converter.streams.tar.budget import Budget
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, entry
 from converter.validate.tars import scan
@@ -157,7 +157,7 @@ class BlobReader:
 
     def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
         head, whole = peek(passing, HEAD)
-        codec = detect(head) if head else "tar"
+        codec = detect_codec(head) if head else "tar"
         if codec is None or codec == "openpgp":
             fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
             self.findings.add("image/layer-format", place, fact)
@@ -168,7 +168,7 @@ class BlobReader:
         if codec != "tar":
             plain = read_ahead(plain)
         if meter is not None:
-            plain = hashed(plain, meter)
+            plain = metered(plain, meter)
         try:
             with closing(plain) as blocks:
                 complete = scan(blocks, finding_reporter(self.findings, place), entries.visit, self.limits, self._tree)

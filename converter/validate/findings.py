@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.limits import Limits
 from converter.model.problems import UNREADABLE, Problems
 from converter.schema import Finding, Profile, check_document
@@ -56,7 +56,7 @@ class Findings(Problems):
     def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
         """The value of a document, as far as it is JSON; adds the findings about it."""
         self.add_all(place, check_document(data, kind, self.profile, limits))
-        return read(data, limits).value
+        return read_json(data, limits).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Add an error as a finding, unless a rule has told why; raises it if it is not about the image."""

@@ -12,7 +12,7 @@ from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
-from converter.streams.verify import measured
+from converter.streams.verify import digest_and_size
 from converter.validate.blobs import BlobReader
 from converter.validate.findings import member
 from converter.validate.walk import ImageWalk
@@ -101,7 +101,7 @@ class LayoutCheck:
                 self._findings.add("oci/blob-name", name, fact)
             elif digest not in self._walk.read and digest.algorithm in HEX_LENGTHS:
                 with self._findings.at(name):
-                    found = measured(self._layout.medium.open(name), digest.algorithm).digest()
+                    found = digest_and_size(self._layout.medium.open(name), digest.algorithm).digest()
                     if found != digest:
                         fact = f"digest mismatch: expected {digest}, computed {found}"
                         self._findings.add("oci/blob-content", name, fact)

@@ -9,7 +9,7 @@ from typing import Any
 from converter.errors import Invalid, NotFound
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.members import lenient_member
 from converter.stores.catalogue import POSITION, in_full
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
@@ -80,7 +80,7 @@ class SavedCheck:
         document: Mapping[str, Any] = {}
         if data is not None:
             self._config_name(row.config, data, claim)
-            value = read(data, self._blobs.limits).value
+            value = read_json(data, self._blobs.limits).value
             document = value if isinstance(value, dict) else {}
             if not seen:
                 self._walk.config(data, str(number), "docker")

@@ -12,7 +12,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, platform_from_json
 from converter.model.digest import Digest
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.image import REFERENCE
 from converter.model.members import lenient_member
 from converter.model.platform import Platform
@@ -123,7 +123,7 @@ class ImageWalk:
         if self._findings.profile == "compat":
             found = findings_in_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
-        value = read(data, self._blobs.limits).value
+        value = read_json(data, self._blobs.limits).value
         return value if isinstance(value, dict) else {}
 
     def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:

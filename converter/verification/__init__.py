@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converter.errors import ConverterError, within
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source
 from converter.verification.judgement import Judgement, has, image_within, judge
@@ -33,7 +33,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     """
     wanted.check()
     location, options = Location.parse(reference), store or StoreOptions()
-    with enforced(options.limits), open_source(location, options) as source, within(str(reference)):
+    with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
         stored = Stored(source, location, source.resolve(location.name))
         judgement = judge_with_records(stored, wanted)
         if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:

@@ -7,9 +7,9 @@ from typing import Any
 
 from converter.diff import trees
 from converter.errors import Invalid, Untrusted
-from converter.model.document import dump, load_object, pointer
+from converter.model.document import dump_json, json_pointer, load_object
 from converter.model.frozen import frozen
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
@@ -127,7 +127,7 @@ def _said(entry: Entry) -> Said:
 
 
 def _small(entry: Entry) -> bytes:
-    if entry.size > (most := in_force().document):
+    if entry.size > (most := current_limits().document):
         raise Invalid(f"the manifest has {entry.size} bytes: at most {most} are allowed (limit: document)")
     return b"".join(entry.payload)
 
@@ -181,7 +181,7 @@ def members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any
     """The smallest members in which two documents differ: their JSON pointer, and both values (None: nothing)."""
     if isinstance(got, dict) and isinstance(want, dict):
         for key in dict.fromkeys((*want, *got)):
-            yield from members(got.get(key), want.get(key), path + pointer(key))
+            yield from members(got.get(key), want.get(key), path + json_pointer(key))
     elif isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
         for place, (one, other) in enumerate(zip(got, want, strict=True)):
             yield from members(one, other, f"{path}/{place}")
@@ -196,5 +196,5 @@ def _differ(found: Any, expected: Any) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "nothing"
-    shown = dump(value).decode()
+    shown = dump_json(value).decode()
     return shown if len(shown) <= 100 else shown[:97] + "..."

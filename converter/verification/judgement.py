@@ -14,12 +14,12 @@ from typing import Any
 from converter import formats
 from converter.errors import Untrusted
 from converter.model import media_types as types
-from converter.model.appc import named
+from converter.model.appc import identifier_and_version
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
-from converter.model.platform import Platform, choose
+from converter.model.platform import Platform, choose_platform
 from converter.model.reference import is_name
 from converter.ports import Fetch
 from converter.transform.platforms import one_platform
@@ -168,7 +168,11 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
     read, wanted = formats.reading(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
-    if isinstance(item, Image) and root.media_type not in types.WHOLE and choose(wanted, (item.platform,)) is None:
+    if (
+        isinstance(item, Image)
+        and root.media_type not in types.WHOLE
+        and choose_platform(wanted, (item.platform,)) is None
+    ):
         raise Untrusted(f"the image is for {item.platform}, not for {wanted}")
     return item
 
@@ -242,5 +246,9 @@ def _is_called(wanted: str, name: str, version: str) -> bool:
     The name may be that of a registry's image: its ACI's has ``_`` for the colon of a port.
     """
     name_and_version = wanted.partition(":")[::2]
-    pairs = (name_and_version, named(wanted)) if is_name(wanted) and "@" not in wanted else (name_and_version,)
+    pairs = (
+        (name_and_version, identifier_and_version(wanted))
+        if is_name(wanted) and "@" not in wanted
+        else (name_and_version,)
+    )
     return any(one == name and (not version or not other or other == version) for one, other in pairs)

@@ -13,20 +13,20 @@ from typing import Self
 from converter import formats
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, Layer, missing
+from converter.model.content import Blocks, Known, Layer, open_missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Attachment, Image, Item, images
-from converter.model.limits import in_force
+from converter.model.image import Attachment, Image, Item, images_of
+from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.streams.content import uncompressed
+from converter.streams.content import uncompressed_layer
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
 from converter.streams.tar.delta import borrowed
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 from converter.trust.origin import IMAGE, Evidence, LayerOrigin, OriginRecord
 from converter.verification.spooled import SpooledStream
@@ -58,7 +58,7 @@ class OriginalSource:
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, SpooledStream] = {}
-        self._limits = in_force()
+        self._limits = current_limits()
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +96,9 @@ class OriginalSource:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
             return self._fetch(descriptor)
-        return Known(descriptor, missing(NotFound(f"record lacks the layer {digest}, of which the image was made")))
+        return Known(
+            descriptor, open_missing(NotFound(f"record lacks the layer {digest}, of which the image was made"))
+        )
 
     def with_layers(self, image: Image) -> Image:
         """The image with the layers that have recipes replaced by uncompressed ones, rebuilt from the target's."""
@@ -145,7 +147,7 @@ class OriginalSource:
             if digest == self._root.digest:
                 tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
-                tar = uncompressed(Layer(content=self._layers[digest]))
+                tar = uncompressed_layer(Layer(content=self._layers[digest]))
             elif self._root.media_type in types.WHOLE:  # one that it depends on
                 tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
@@ -161,7 +163,7 @@ class OriginalSource:
                 raise NotFound(f"record neither holds the ACI {digest} nor says how to make it")
             meter = Meter(digest.algorithm)
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
-            held = self._spooled(hashed(file, meter), descriptor.size)
+            held = self._spooled(metered(file, meter), descriptor.size)
             held.finished()
             if (found := meter.digest()) != digest:
                 raise DigestMismatch(
@@ -175,7 +177,7 @@ class OriginalSource:
         if row.recipe is not None and row.target is not None:
             tar = self._by_recipe(row.recipe, row.target)()
         elif row.target in self._layers:
-            tar = uncompressed(Layer(content=self._layers[row.target]))
+            tar = uncompressed_layer(Layer(content=self._layers[row.target]))
         else:
             raise Invalid(f"record names the layer {row.target}, which the image does not have")
         return repack(tar, Packing.parse(row.packing), self._workers)
@@ -190,7 +192,7 @@ class OriginalSource:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("recipe is not UTF-8") from None
-        return formats.rebuilt(uncompressed(layer), recipe, self._part(row.manifest).read())
+        return formats.rebuilt(uncompressed_layer(layer), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)
@@ -215,5 +217,5 @@ def _is_image(part: Descriptor) -> bool:
 
 def blobs(item: Item) -> Iterable[Known]:
     """The layers of an image, or of all images of an index."""
-    for image in images(item):
+    for image in images_of(item):
         yield from (layer.content for layer in image.layers if isinstance(layer.content, Known))

@@ -14,19 +14,19 @@ from typing import Any
 from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.model import media_types as types
-from converter.model.content import NONE, Derived, Known, Layer, LayerFacts, sources
+from converter.model.content import NONE, Derived, Known, Layer, LayerFacts, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, each_image, images
+from converter.model.image import Image, Index, Item, each_image, images_of
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
 from converter.ports import Finder
-from converter.streams.blocks import closing, equal
-from converter.streams.content import remade, uncompressed
+from converter.streams.blocks import closing, equal_streams
+from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.verify import measured
+from converter.streams.verify import digest_and_size
 from converter.transform import as_in, encode, transform
 from converter.transform.layers import codec_of
 from converter.transform.platforms import Read, flattened, select
@@ -109,7 +109,7 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
     """Raises Untrusted if an image is for another platform than the index lists it under."""
     rows = (entry.descriptor for entry in flattened(index, read))
     listed = {row.digest: row.platform for row in rows if row.platform is not None}
-    for image in images(item):
+    for image in images_of(item):
         assert image.original is not None
         told = listed.get(image.original.manifest.descriptor.digest)
         if told and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
@@ -126,13 +126,13 @@ def _planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
     settings = replace(record.settings, compress=NONE)  # the proof compares uncompressed bytes
     item = each_image(original.with_layers)(item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
-    mixed = any(image.original is not None and image.original.format != form.name for image in images(target))
+    mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
     return encode(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
 
 
 def _layer_types(item: Item) -> Iterator[str]:
     """The media types of the target's layers."""
-    for image in images(item):
+    for image in images_of(item):
         for layer in image.layers:
             if isinstance(layer.content, Known):
                 yield layer.content.descriptor.media_type
@@ -178,7 +178,7 @@ def _untold(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
 
 def _elsewhere(target: Item) -> Iterator[str]:
     """Absent layers: the documents that name them are compared, and nothing else can be."""
-    for number, image in enumerate(images(target)):
+    for number, image in enumerate(images_of(target)):
         for place, layer in enumerate(image.layers):
             if layer.absent:
                 yield _NOT_HERE.format(place, number)
@@ -188,7 +188,7 @@ def direct(root: Descriptor, target: Item) -> Proof:
     """Prove an image that is itself signed: every blob matches its digest."""
     rows: list[LayerProof] = []
     uncovered: list[str] = []
-    for number, image in enumerate(images(target)):
+    for number, image in enumerate(images_of(target)):
         for place, layer in enumerate(image.layers):
             if not isinstance(layer.content, Known):
                 continue  # a layer of an ACI, which is read whole for its signature
@@ -223,7 +223,7 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
         raise Untrusted(f"layer is {there.digest}: expected {leaf.content.descriptor.digest}, which was signed")
     # The media type comes from the plan, not from the target: some types make a reader skip a layer.
     there = there.bare().retyped(leaf.media_type)
-    diff_id = measured(read_ahead(uncompressed(Layer(content=known)))).digest()
+    diff_id = digest_and_size(read_ahead(uncompressed_layer(Layer(content=known)))).digest()
     if leaf.diff_id is not None and leaf.diff_id != diff_id:
         raise Untrusted(f"diff_id mismatch: expected {leaf.diff_id}, which was signed, computed {diff_id}")
     facts = LayerFacts()
@@ -250,7 +250,7 @@ def _check_label(known: Known) -> None:
 
 def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
-    meter, _ = remade(content, measured, facts)
+    meter, _ = read_derived(content, digest_and_size, facts)
     if (found := meter.digest()) != diff_id:
         raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
     return _worst(original, content)
@@ -258,7 +258,7 @@ def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, d
 
 def _worst(original: OriginalSource, content: Derived) -> str:
     """P5 if any of its sources had to be carried, else P4."""
-    carried = any(original.carries(known.descriptor.digest) for known in sources(content))
+    carried = any(original.carries(known.descriptor.digest) for known in source_blobs(content))
     return CARRIED if carried else REBUILT
 
 
@@ -284,7 +284,7 @@ def _whole_images(original: OriginalSource, node: Node) -> Proof:
         if leaf is chain[-1]:
             return made
         # The ACI above names it by its image ID.
-        return replace(made, diff_id=measured(original.tar(there[leaf]), "sha512").digest())
+        return replace(made, diff_id=digest_and_size(original.tar(there[leaf]), "sha512").digest())
 
     evaluate(node, prove_one)
     return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
@@ -295,7 +295,9 @@ def _whole_image(
 ) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
     facts = LayerFacts()
-    same, content = remade(content, lambda blocks: equal(read_ahead(blocks), original.tar(there.digest)), facts)
+    same, content = read_derived(
+        content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts
+    )
     uncovered = () if same else _compared(original, content, there)
     level = _worst(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
@@ -307,7 +309,7 @@ def _whole_image(
 
 def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
-    wanted, _ = remade(content, differing.read_contents)
+    wanted, _ = read_derived(content, differing.read_contents)
     with wanted.files:
         got = differing.read_contents(original.tar(there.digest))
         with got.files:
@@ -334,7 +336,7 @@ def _documents(wanted: Evaluated, converted: Converted) -> tuple[str, ...]:
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
     """The level of an image: its metadata's or its weakest layer's, whichever is weaker."""
-    signed, there = list(images(item)), list(images(target))
+    signed, there = list(images_of(item)), list(images_of(target))
     if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
         return IDENTICAL
     same = len(signed) == len(there) and all(map(_same_config, signed, there))
@@ -348,5 +350,5 @@ def _same_config(a: Image, b: Image) -> bool:
 
 
 def _source(content: Derived) -> Digest | None:
-    found = list(sources(content))
+    found = list(source_blobs(content))
     return found[0].descriptor.digest if len(found) == 1 else None

@@ -14,7 +14,7 @@ from functools import cached_property
 from converter import formats
 from converter.errors import ConverterError, NotFound, Untrusted, within
 from converter.model import media_types as types
-from converter.model.content import Known, missing
+from converter.model.content import Known, open_missing
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -66,7 +66,7 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
         try:
             return source.fetch(descriptor)
         except NotFound as error:
-            return Known(descriptor, missing(error))  # raised only if it is read
+            return Known(descriptor, open_missing(error))  # raised only if it is read
 
     try:
         item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)

@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer, known_bytes
 from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import uncompressed
+from converter.streams.content import uncompressed_layer
 from tests.strategies.tar import File, archive
 
 ROOTFS = File("rootfs", "dir", mode=0o755)
@@ -57,7 +57,7 @@ def docker_image(*layers: Layer, config: RunConfig | None = None, **more: Any) -
 
 def tar_of(content: Layer) -> bytes:
     """The uncompressed bytes of a layer."""
-    return b"".join(uncompressed(content))
+    return b"".join(uncompressed_layer(content))
 
 
 def names_of(data: bytes) -> list[str]:

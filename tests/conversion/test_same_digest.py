@@ -11,7 +11,7 @@ import zstandard
 import converter
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.platform import ALL
+from converter.model.platform import ALL_PLATFORMS
 from converter.stores.memory import MemoryStore
 from tests.builders import LAYERS, Dialect, add_image, add_index
 from tests.builders.disk import stored
@@ -52,5 +52,5 @@ def test_there_and_back(add: Callable[[MemoryStore], Descriptor], place: str, tm
     store = MemoryStore()
     root = add(store)
     source, there, back = stored(store, root, tmp_path / "in"), place.format(tmp_path), f"oci:{tmp_path / 'back'}:b"
-    assert converter.convert(source, there, platforms=ALL).digest == root.digest
-    assert converter.convert(there, back, platforms=ALL).digest == root.digest
+    assert converter.convert(source, there, platforms=ALL_PLATFORMS).digest == root.digest
+    assert converter.convert(there, back, platforms=ALL_PLATFORMS).digest == root.digest

@@ -204,8 +204,8 @@ def test_what_is_no_chain_is_refused(document: dict[str, Any], fact: str) -> Non
 
 def test_what_is_signed_is_the_document_without_its_signatures() -> None:
     unsigned = json.dumps(DOCUMENT, indent=3).encode()
-    assert pretty_jws.payload(signed(DOCUMENT)) == unsigned
-    assert pretty_jws.payload(unsigned) == unsigned
+    assert pretty_jws.signed_payload(signed(DOCUMENT)) == unsigned
+    assert pretty_jws.signed_payload(unsigned) == unsigned
 
 
 def protected(**header: Any) -> list[dict[str, str]]:
@@ -233,7 +233,7 @@ def protected(**header: Any) -> list[dict[str, str]]:
 def test_broken_signatures_have_no_payload(signatures: Any) -> None:
     document = DOCUMENT | {"signatures": signatures}
     with pytest.raises(Invalid):
-        pretty_jws.payload(json.dumps(document).encode())
+        pretty_jws.signed_payload(json.dumps(document).encode())
     with pytest.raises(Invalid):
         docker_v1.decode(known_bytes(json.dumps(document).encode(), types.DOCKER_SCHEMA1_SIGNED), fetch)
 

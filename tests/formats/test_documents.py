@@ -12,7 +12,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump
+from converter.model.document import dump_json
 
 LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
@@ -40,7 +40,7 @@ def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
 
 def test_a_configuration_may_say_anything_for_a_media_type() -> None:
     rootfs = {"type": "layers", "diff_ids": []}
-    data = dump({"architecture": "amd64", "os": "linux", "rootfs": rootfs, "mediaType": {}})
+    data = dump_json({"architecture": "amd64", "os": "linux", "rootfs": rootfs, "mediaType": {}})
     known = Known(Descriptor(media_type=types.OCI_CONFIG, digest=Digest.of(data), size=len(data)), blocks_of(data))
     assert read_document(known, "oci-config")["mediaType"] == {}
 

@@ -13,7 +13,7 @@ import converter
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.diff import files, trees
-from converter.model.platform import ALL
+from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings
 from converter.serving.catalogue import PLACE
@@ -46,7 +46,7 @@ def server(
     small_oci: Layout, small_archive: Path, registry: Registry, sources: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """Serves the small image from an ACI, an archive, a layout and another registry, all with zstd layers."""
-    options = Options(platforms=ALL, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
+    options = Options(platforms=ALL_PLATFORMS, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
     places = (
         f"aci:{sources}",
         f"docker-archive:{small_archive}",
@@ -116,7 +116,7 @@ def test_containerd_pulls_through_a_mirror(
     """``hosts.toml`` sends what is asked of one registry here, which asks it, and converts."""
     need("containerd", "ctr")
     need_root()
-    options = Options(platforms=ALL, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
+    options = Options(platforms=ALL_PLATFORMS, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
     entry = SyncEntry(source=Location.parse(f"docker://{registry.host}/"), to=PLACE, options=options)
     authority = issue(tmp_path, "gateway")
     settings = Settings(port=0, store=tmp_path / "store", certificate=authority.cert_path, key=authority.key_path)
@@ -152,7 +152,7 @@ def test_rkt_gets_an_aci_of_any_image_and_gpg_verifies_its_own(small_oci: Layout
     converter.convert(small_oci.reference, f"oci:{tmp_path}/named:127.0.0.9/own:1")
     converter.convert(f"oci:{tmp_path}/named", f"aci:{folder}/own.aci")
     gpg.sign(folder / "own.aci", gpg.key("rkt"))
-    options = Options(platforms=ALL)
+    options = Options(platforms=ALL_PLATFORMS)
     entries = [
         SyncEntry(source=Location.parse(f"aci:{folder}"), to=PLACE, rename="own:1", options=options),
         SyncEntry(source=Location.parse(small_oci.reference), to=PLACE, rename="other:1", options=options),

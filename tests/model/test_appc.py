@@ -20,7 +20,7 @@ from converter.model.platform import Platform
     ],
 )
 def test_names_are_sanitised_by_the_rule_of_docker2aci(text: str, identifier: str, name: str) -> None:
-    assert (appc.sanitised(text), appc.sanitised_name(text)) == (identifier, name)
+    assert (appc.sanitised_identifier(text), appc.sanitised_name(text)) == (identifier, name)
 
 
 @pytest.mark.parametrize("bad", ["", "a\n", "-a", "a/", "A", "a:b"])
@@ -95,7 +95,7 @@ def test_what_labels_do_not_say_is_told_apart(labels: dict[str, str], platform: 
     ],
 )
 def test_a_reference_names_an_aci(reference: str, name: str, version: str) -> None:
-    assert appc.named(reference) == (name, version)
+    assert appc.identifier_and_version(reference) == (name, version)
 
 
 @pytest.mark.parametrize(

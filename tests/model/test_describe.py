@@ -11,7 +11,7 @@ from converter.model.content import GZIP, Derived, Layer, known_bytes
 from converter.model.describe import describe
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 from converter.schema import check_document
@@ -176,8 +176,8 @@ def test_what_speaks_of_an_item() -> None:
 )
 def test_every_description_keeps_to_its_schema(item: Item) -> None:
     spoken = Attachment(subject=Digest.of(b"layer"), descriptor=Descriptor.of(b"s", "t"))
-    assert check_document(dump(describe(item, [spoken])), "image") == ()
+    assert check_document(dump_json(describe(item, [spoken])), "image") == ()
 
 
 def test_the_schema_refuses_something_else() -> None:
-    assert check_document(dump(describe(Index(), []) | {"attachments": [{}]}), "image") != ()
+    assert check_document(dump_json(describe(Index(), []) | {"attachments": [{}]}), "image") != ()

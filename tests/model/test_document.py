@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.document import dump, load, load_object, pointer, read, type_name
+from converter.model.document import dump_json, json_pointer, load_json, load_object, read_json, type_name
 from converter.model.limits import Limits
 
 
@@ -26,7 +26,7 @@ from converter.model.limits import Limits
     ],
 )
 def test_documents_are_read(data: bytes, value: Any) -> None:
-    assert load(data) == value
+    assert load_json(data) == value
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_documents_are_read(data: bytes, value: Any) -> None:
 )
 def test_documents_are_refused(data: bytes, error: type[Invalid], fact: str) -> None:
     with pytest.raises(error, match=fact):
-        load(data)
+        load_json(data)
 
 
 def test_all_faults_are_named_with_their_places() -> None:
-    reading = read(b'{"a": [{"x": 1, "x": 2}], "b": 99999999999999999999, "c": {"y": 1, "y": 1}} x')
+    reading = read_json(b'{"a": [{"x": 1, "x": 2}], "b": 99999999999999999999, "c": {"y": 1, "y": 1}} x')
 
     assert [(problem.rule, problem.path) for problem in reading.problems] == [
         ("json/trailing-data", ""),
@@ -72,7 +72,7 @@ def test_all_faults_are_named_with_their_places() -> None:
 
 def test_limits_can_be_given() -> None:
     with pytest.raises(LimitExceeded, match="document of 3 bytes: at most 2"):
-        load(b"[1]", Limits(document=2))
+        load_json(b"[1]", Limits(document=2))
 
 
 def test_a_document_may_have_to_be_an_object() -> None:
@@ -98,8 +98,8 @@ def test_types_have_jsons_names(value: Any, name: str) -> None:
 
 
 def test_pointers_are_those_of_rfc_6901() -> None:
-    assert pointer() == ""
-    assert pointer("a/b", 0, "m~n") == "/a~1b/0/m~0n"
+    assert json_pointer() == ""
+    assert json_pointer("a/b", 0, "m~n") == "/a~1b/0/m~0n"
 
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -112,8 +112,8 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_what_is_written_is_read_again(value: Any) -> None:
-    assert load(dump(value)) == value
+    assert load_json(dump_json(value)) == value
 
 
 def test_half_of_a_surrogate_pair_is_read_as_go_reads_it() -> None:
-    assert load(rb'{"a\udfff": ["\ud800", "\ud83d\ude00"]}') == {"a\ufffd": ["\ufffd", "\U0001f600"]}
+    assert load_json(rb'{"a\udfff": ["\ud800", "\ud83d\ude00"]}') == {"a\ufffd": ["\ufffd", "\U0001f600"]}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.model.document import pointer
-from converter.model.json_positions import Place, places
+from converter.model.document import json_pointer
+from converter.model.json_positions import Place, find_places
 
 TEXT = b"""{
   "layers": [
@@ -34,16 +34,16 @@ TEXT = b"""{
     ],
 )
 def test_a_value_has_a_line_and_a_column(wanted: str, line: int, column: int) -> None:
-    assert places(TEXT, [wanted]) == {wanted: Place(line, column)}
+    assert find_places(TEXT, [wanted]) == {wanted: Place(line, column)}
 
 
 def test_what_is_not_there_has_no_place() -> None:
-    assert places(TEXT, ["/layers/2", "/config", "/layers/0/size/x", "/name/0"]) == {}
+    assert find_places(TEXT, ["/layers/2", "/config", "/layers/0/size/x", "/name/0"]) == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"[1,", b'{"a": }', b'{"a" 1}', b"[" * 5000, b"\xff"])
 def test_what_is_no_json_has_places_up_to_there(text: bytes) -> None:
-    assert set(places(text, ["", "/9", "/a/b", "/0/0/0"])) <= {"", "/0/0/0"}
+    assert set(find_places(text, ["", "/9", "/a/b", "/0/0/0"])) <= {"", "/0/0/0"}
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text()
@@ -56,7 +56,7 @@ def test_the_text_at_a_place_is_the_value(value: object, indent: int | None) -> 
     if json.loads(text) != value:
         return
     values = dict(walked(value, ""))
-    found = places(text, values)
+    found = find_places(text, values)
     assert found.keys() == values.keys()
     lines = text.decode().split("\n")
     for name, place in found.items():
@@ -66,4 +66,4 @@ def test_the_text_at_a_place_is_the_value(value: object, indent: int | None) -> 
 
 def walked(value: object, path: str) -> list[tuple[str, object]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(path, value), *(one for key, item in items for one in walked(item, path + pointer(key)))]
+    return [(path, value), *(one for key, item in items for one in walked(item, path + json_pointer(key)))]

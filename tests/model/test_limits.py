@@ -10,8 +10,8 @@ import pytest
 
 from converter.errors import LimitExceeded, Usage
 from converter.model.content import known_bytes
-from converter.model.document import load
-from converter.model.limits import DEFAULT, Limits, enforced, in_force
+from converter.model.document import load_json
+from converter.model.limits import DEFAULT, Limits, current_limits, enforce_limits
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.tar.scan import entries
 from tests.builders import tar
@@ -48,29 +48,29 @@ def test_the_documentation_lists_every_limit_with_its_default() -> None:
 
 
 def test_limits_in_force_hold_for_whatever_is_not_told_others() -> None:
-    with enforced(Limits(document=10, json_depth=1, json_values=2, path=3)):
+    with enforce_limits(Limits(document=10, json_depth=1, json_values=2, path=3)):
         with pytest.raises(LimitExceeded, match="limit: document"):
-            load(b"[1,2,3,4,5,6]")
+            load_json(b"[1,2,3,4,5,6]")
         with pytest.raises(LimitExceeded, match="limit: document"):
             known_bytes(b"x" * 11, "").read()
         with pytest.raises(LimitExceeded, match="limit: json_depth"):
-            load(b"[[]]")
+            load_json(b"[[]]")
         with pytest.raises(LimitExceeded, match="limit: json_values"):
-            load(b"[1,2,3,4]")
+            load_json(b"[1,2,3,4]")
         with pytest.raises(LimitExceeded, match="limit: path"):
             list(entries([tar({"four": b""})]))
-    assert in_force() is DEFAULT
+    assert current_limits() is DEFAULT
 
 
 def test_values_within_texts_are_no_values() -> None:
-    with enforced(Limits(json_values=2)):
-        assert load(rb'["[[[,,,\"{{{{"]') == ['[[[,,,"{{{{']
+    with enforce_limits(Limits(json_values=2)):
+        assert load_json(rb'["[[[,,,\"{{{{"]') == ['[[[,,,"{{{{']
 
 
 def test_limits_in_force_hold_in_the_threads_of_a_stream() -> None:
     def seen() -> list[bytes]:
-        return [b"%d" % in_force().layers]
+        return [b"%d" % current_limits().layers]
 
-    with enforced(Limits(layers=7)):
+    with enforce_limits(Limits(layers=7)):
         assert list(read_ahead(block for _ in range(1) for block in seen())) == [b"7"]
         assert fan_out([b"x"], [lambda blocks: (list(blocks), seen())[1]] * 2) == [[b"7"], [b"7"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import Usage
-from converter.model.platform import Platform, choose
+from converter.model.platform import Platform, choose_platform
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,21 @@ def test_what_is_no_platform_is_wrong_usage(typed: str) -> None:
     ],
 )
 def test_choice(wanted: str, offered: list[str], found: int | None) -> None:
-    assert choose(Platform.parse(wanted), [Platform.parse(text) for text in offered]) == found
+    assert choose_platform(Platform.parse(wanted), [Platform.parse(text) for text in offered]) == found
 
 
 def test_an_entry_without_a_platform_is_never_chosen() -> None:
-    assert choose(Platform.parse("linux/amd64"), [None, Platform.parse("linux/amd64")]) == 1
+    assert choose_platform(Platform.parse("linux/amd64"), [None, Platform.parse("linux/amd64")]) == 1
 
 
 def test_what_says_nowhere_what_it_runs_on_is_taken_at_last() -> None:
     nothing, other = Platform(os="", architecture=""), Platform.parse("linux/arm64")
     wanted = Platform.parse("linux/amd64")
-    assert choose(wanted, [other, nothing, nothing]) == 1
-    assert choose(wanted, [nothing, wanted]) == 1
+    assert choose_platform(wanted, [other, nothing, nothing]) == 1
+    assert choose_platform(wanted, [nothing, wanted]) == 1
 
 
 def test_versions_of_windows_must_agree() -> None:
     wanted = Platform(os="windows", architecture="amd64", os_version="10.0.2")
     other = Platform(os="windows", architecture="amd64", os_version="10.0.1")
-    assert choose(wanted, [other, wanted]) == 1
+    assert choose_platform(wanted, [other, wanted]) == 1

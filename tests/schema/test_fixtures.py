@@ -18,7 +18,7 @@ import jsonschema_rs
 import pytest
 import referencing
 
-from converter.model.document import pointer
+from converter.model.document import json_pointer
 from converter.schema import KINDS, PROFILES, Profile, bundled_schema, check_document, document_rules, is_valid
 from tests.changing import changed, places
 from tests.corpus import FIXTURES, INDEX, Case, documents
@@ -167,7 +167,7 @@ def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> No
 def test_each_finding_points_into_the_document(kind: str) -> None:
     for case in CASES:
         if case.kind == kind and not case.is_text:
-            paths = {pointer(*place) for place in places(case.value)}
+            paths = {json_pointer(*place) for place in places(case.value)}
             for finding in check_document(case.data, kind):
                 assert finding.path in paths, case.name
                 assert not finding.message.endswith("."), finding

@@ -15,7 +15,7 @@ import pytest
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.descriptor import Descriptor
-from converter.model.platform import ALL
+from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings
 from converter.serving.catalogue import PLACE
@@ -103,7 +103,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(*sources: str, settings: Mapping[str, Any] | None = None, rename: str = "", **options: Any) -> Client:
-            chosen = Options(**{"platforms": ALL, "jobs": 2, **options})
+            chosen = Options(**{"platforms": ALL_PLATFORMS, "jobs": 2, **options})
             entries = [
                 SyncEntry(source=Location.parse(source), to=PLACE, rename=rename, options=chosen) for source in sources
             ]

@@ -18,7 +18,7 @@ import zstandard
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.docker_archive import repositories
@@ -480,7 +480,7 @@ def test_indexes_that_name_one_another_often_are_read_once(tmp_path: Path) -> No
         for _ in range(6):
             outer = add_index(store, [outer.to_json()] * 50)
             sink.put((store.blobs[outer.digest],), types.OCI_INDEX)
-    rewritten(tmp_path / "a.tar", index_json=dump({"schemaVersion": 2, "manifests": [outer.to_json()]}))
+    rewritten(tmp_path / "a.tar", index_json=dump_json({"schemaVersion": 2, "manifests": [outer.to_json()]}))
     with source_at("docker-archive", tmp_path / "a.tar") as source:
         assert source.resolve("app:1").digest == outer.digest
 

@@ -15,7 +15,7 @@ import pytest
 from converter.errors import ConverterError, Denied, Invalid, NotFound, StorageFailed, Unreachable, Unsupported, Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.ports import Sink
 from converter.stores import open_sink, open_source
@@ -24,7 +24,7 @@ from tests.http_server import Handler, Server
 from tests.stores.certificates import issue
 
 LAYER = b"layer" + bytes(300_000)
-CONFIG = dump(
+CONFIG = dump_json(
     {
         "architecture": "amd64",
         "os": "linux",
@@ -32,7 +32,7 @@ CONFIG = dump(
     }
 )
 DIGEST = Descriptor.of(CONFIG, "").digest
-MANIFEST = dump(
+MANIFEST = dump_json(
     {
         "schemaVersion": 2,
         "mediaType": types.OCI_MANIFEST,

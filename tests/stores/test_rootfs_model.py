@@ -11,7 +11,7 @@ from hypothesis import given
 
 from converter.errors import ConverterError
 from converter.model import media_types as types
-from converter.streams.squash import squash, survey
+from converter.streams.squash import find_superseded, squash
 from converter.streams.tar.fields import CHAR, DIR, FILE, SYMLINK
 from tests.stores.unpacking import Seen, left, listed, sink_at
 from tests.strategies.tar import File, archive, dialects, files
@@ -27,7 +27,7 @@ def test_what_lies_on_the_disk_agrees_with_the_model(
     opened = [lambda: (data,)]
     try:
         wanted = tree(opened)
-        replaced = survey(opened)
+        replaced = find_superseded(opened)
     except ConverterError:
         return
     with sink_at(folder / "target") as sink:

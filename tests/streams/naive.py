@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from converter.streams import Blocks
 from converter.streams.content import Superseded
-from converter.streams.squash import squash, survey
+from converter.streams.squash import find_superseded, squash
 from converter.streams.tar.names import clean_name
 from tests.strategies.tar import File
 
@@ -110,7 +110,7 @@ def flattened(layers: Sequence[bytes]) -> bytes:
         return b"".join(squash(openers))
     except Superseded as error:
         replaced = error.replaced
-    assert replaced == survey(openers)
+    assert replaced == find_superseded(openers)
     return b"".join(squash(openers, replaced=replaced))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid, StorageFailed
 from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, file_blocks, gathered, peek, read_blocks, reblock
+from converter.streams.blocks import closing, file_blocks, join_blocks, peek, read_blocks, reblock
 
 PIECES = st.lists(st.binary(max_size=40), max_size=20)
 
@@ -44,7 +44,7 @@ def test_a_block_of_the_right_size_is_not_copied() -> None:
 
 @given(PIECES, st.integers(1, 50))
 def test_gathered_bytes_are_the_same_in_fewer_blocks(pieces: list[bytes], least: int) -> None:
-    blocks = list(gathered(pieces, least))
+    blocks = list(join_blocks(pieces, least))
     assert b"".join(blocks) == b"".join(pieces)
     assert all(len(block) >= least for block in blocks[:-1])
     assert all(blocks)
@@ -68,7 +68,7 @@ def test_peeking_at_views_gives_bytes() -> None:
     "stage",
     [
         pytest.param(lambda source: reblock(source, 3), id="reblock"),
-        pytest.param(lambda source: gathered(source, 3), id="gathered"),
+        pytest.param(lambda source: join_blocks(source, 3), id="gathered"),
         pytest.param(lambda source: peek(source, 3)[1], id="peek"),
     ],
 )

@@ -22,7 +22,7 @@ from converter.model.content import Compression
 from converter.model.limits import MIB
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.compress import compress, engine
+from converter.streams.compress import compress, packing_engine
 from converter.streams.decompress import decompress
 from converter.streams.detect import Codec
 from converter.streams.workers import Workers
@@ -191,7 +191,7 @@ def test_the_usual_tools_read_it(command: list[str], compression: Compression) -
     ],
 )
 def test_an_engine_has_a_name(text: str, engine_is: str) -> None:
-    assert re.fullmatch(engine_is, engine(Compression.parse(text)))
+    assert re.fullmatch(engine_is, packing_engine(Compression.parse(text)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 import zstandard
 
-from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.detect import HEAD, Codec, detect_codec
 
 
 def tar_of(name: str, style: int) -> bytes:
@@ -57,4 +57,4 @@ def v7_of(name: bytes) -> bytes:
     ],
 )
 def test_a_stream_is_known_by_its_first_bytes(head: bytes, codec: Codec | None) -> None:
-    assert detect(head[:HEAD]) == codec
+    assert detect_codec(head[:HEAD]) == codec

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from converter.streams.pool import each
+from converter.streams.pool import run_each
 
 
 def nothing(_: BaseException) -> None:
@@ -20,16 +20,16 @@ def test_results_come_in_the_order_of_the_tasks(threads: int) -> None:
         time.sleep(0.01 * (3 - task))
         return task
 
-    assert each(work, range(4), threads, nothing) == [0, 1, 2, 3]
+    assert run_each(work, range(4), threads, nothing) == [0, 1, 2, 3]
 
 
 def test_as_many_tasks_are_at_work_as_there_are_threads() -> None:
     both = threading.Barrier(2, timeout=10)
-    assert each(lambda task: (both.wait(), task)[1], ["a", "b"], 2, nothing) == ["a", "b"]
+    assert run_each(lambda task: (both.wait(), task)[1], ["a", "b"], 2, nothing) == ["a", "b"]
 
 
 def test_the_caller_only_waits() -> None:
-    assert threading.current_thread() not in each(lambda _: threading.current_thread(), [1, 2], 1, nothing)
+    assert threading.current_thread() not in run_each(lambda _: threading.current_thread(), [1, 2], 1, nothing)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -44,14 +44,14 @@ def test_the_first_error_is_raised_and_ends_the_rest(threads: int) -> None:
         assert stopped.wait(10)
 
     with pytest.raises(ValueError, match="task 0"):
-        each(work, range(100), threads, lambda _: stopped.set())
+        run_each(work, range(100), threads, lambda _: stopped.set())
     assert len(begun) <= threads
 
 
 def test_no_thread_is_left() -> None:
     before = set(threading.enumerate())
     work: Callable[[int], int] = abs
-    each(work, [1, -2, 3], 3, nothing)
+    run_each(work, [1, -2, 3], 3, nothing)
     assert set(threading.enumerate()) <= before
 
 
@@ -77,7 +77,7 @@ def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.Mo
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        each(work, range(3), 2, told.append)
+        run_each(work, range(3), 2, told.append)
     assert time.monotonic() - began < 10
     assert [type(error) for error in told] == [KeyboardInterrupt]
     hangs.set()

@@ -15,7 +15,7 @@ import pytest
 
 from converter.errors import Invalid
 from converter.model.content import Compression
-from converter.streams.blocks import equal, zeros_behind
+from converter.streams.blocks import equal_streams, trailing_zeros
 from converter.streams.compress import compress
 from converter.streams.repack import Packing, find_compressor, gzip_header, repack
 from converter.streams.workers import Workers
@@ -174,6 +174,6 @@ def test_streams_are_compared(a: bytes, b: bytes, same: bool, zeros: int | None,
     def blocks(data: bytes) -> list[bytes]:
         return [b"", *(data[start : start + size] for start in range(0, len(data), size))]
 
-    assert equal(blocks(a), [b]) == same
-    assert equal([b], blocks(a)) == same
-    assert zeros_behind(blocks(a), [b]) == zeros
+    assert equal_streams(blocks(a), [b]) == same
+    assert equal_streams([b], blocks(a)) == same
+    assert trailing_zeros(blocks(a), [b]) == zeros

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import Limits, enforced
+from converter.model.limits import Limits, enforce_limits
 from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean_name
@@ -337,7 +337,7 @@ MANY = [
 
 @pytest.mark.parametrize("layers, limits", MANY)
 def test_what_is_held_of_all_layers_is_bounded(layers: list[bytes], limits: Limits) -> None:
-    with enforced(limits), pytest.raises(LimitExceeded, match=r"limit: (names|entries)"):
+    with enforce_limits(limits), pytest.raises(LimitExceeded, match=r"limit: (names|entries)"):
         list(squash([opener(layer) for layer in layers]))
 
 

@@ -10,21 +10,21 @@ from converter.model.content import verified_blocks
 from converter.model.digest import Digest
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))
 def test_a_meter_knows_length_and_digest(pieces: list[bytes]) -> None:
     meter = Meter("sha512")
     whole = b"".join(pieces)
-    assert b"".join(hashed(pieces, meter)) == whole
+    assert b"".join(metered(pieces, meter)) == whole
     assert meter.size == len(whole)
     assert str(meter.digest()) == "sha512:" + hashlib.sha512(whole).hexdigest()
 
 
 def test_a_meter_takes_views_and_sha256_where_nothing_else_is_said() -> None:
     meter = Meter()
-    assert list(hashed([memoryview(b"ab"), b"c"], meter)) == [b"ab", b"c"]
+    assert list(metered([memoryview(b"ab"), b"c"], meter)) == [b"ab", b"c"]
     assert meter.digest() == Digest.of(b"abc")
 
 
@@ -65,7 +65,7 @@ def test_whoever_stops_early_closes_the_source() -> None:
         finally:
             closed.append(True)
 
-    for stage in (verified_blocks(source(), Digest.of(b"abcdef"), 6), hashed(source(), Meter())):
+    for stage in (verified_blocks(source(), Digest.of(b"abcdef"), 6), metered(source(), Meter())):
         with closing(stage) as blocks:
             assert next(blocks) == b"abc"
     assert closed == [True, True]

@@ -14,7 +14,7 @@ from typing import Any
 import converter
 from converter.errors import ConverterError
 from converter.model import media_types as types
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.trust.origin import ARTIFACT
 from converter.verification import Wanted
 from tests.builders import sha256, tar
@@ -54,7 +54,7 @@ class Layout:
         """Change the document that a descriptor names, and the descriptor."""
         said = self.json(entry["digest"])
         edit(said)
-        self.row(entry, dump(said))
+        self.row(entry, dump_json(said))
 
     def row(self, entry: dict[str, Any], data: bytes) -> None:
         """Let a descriptor name these bytes."""
@@ -100,7 +100,7 @@ class Layout:
         """The layout as files."""
         index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": self.entries}
         found = {f"blobs/sha256/{digest.removeprefix('sha256:')}": data for digest, data in self.blobs.items()}
-        return found | {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": dump(index)}
+        return found | {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": dump_json(index)}
 
 
 @dataclass

@@ -144,7 +144,7 @@ def test_what_is_read_is_what_is_signed() -> None:
     row = {"header": {"jwk": jwk(ecdsa()), "alg": "ES256"}, "signature": signature, "protected": protected}
     evil = json.dumps({**BODY, "name": "library/evil", "signatures": [row]}).encode()
     with pytest.raises(Invalid, match="differs from its signed payload"):
-        pretty_jws.payload(evil)
+        pretty_jws.signed_payload(evil)
     about, one = found(evil)
     with pytest.raises(ConverterError):
         libtrust.verify(one, about, trusted(ecdsa()))

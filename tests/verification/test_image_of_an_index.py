@@ -12,7 +12,7 @@ from converter.cli.main import main
 from converter.errors import NotFound, Untrusted
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
@@ -87,7 +87,7 @@ def test_an_index_that_nobody_signed_says_nothing_about_a_platform(signed_alone:
     path = tmp_path / "source"
     first, second = child(path, 0), child(path, 1)
     rows = [second.to_json() | {"platform": first.to_json()["platform"]}]
-    lying = dump({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": rows})
+    lying = dump_json({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": rows})
     with open_sink(Location(transport="oci", path=str(path))) as sink:
         sink.name(NAME, sink.put((lying,), types.OCI_INDEX))
     with pytest.raises(Untrusted, match="the image is for linux/arm64, not for linux/amd64"):

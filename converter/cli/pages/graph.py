@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.cli.text import size
 from converter.errors import ConverterError
-from converter.model.content import Known, sources
+from converter.model.content import Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment, Image, Index, Item
 
@@ -30,7 +30,7 @@ def _below(opened: OpenedReference, item: Item, attached: Sequence[Attachment]) 
     if isinstance(item, Image):
         config = item.original.config if item.original else None
         first = [_node("configuration", config.descriptor)] if config else []
-        return first + [_layer(number, sources(layer.content)) for number, layer in enumerate(item.layers)]
+        return first + [_layer(number, source_blobs(layer.content)) for number, layer in enumerate(item.layers)]
     return [_node("blob", blob.descriptor) for blob in item.blobs]
 
 

@@ -26,7 +26,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
-from converter.streams.pool import completed
+from converter.streams.pool import run_as_completed
 from converter.streams.workers import Workers
 
 IMAGES = 4
@@ -129,7 +129,7 @@ def _run(
 
     images = run.images or (shared.remote.images if shared.remote else IMAGES)
     tasks = takewhile(lambda _: not stopping.is_set(), enumerate(todo))
-    with closing(completed(one, tasks, images, stop)) as finished:
+    with closing(run_as_completed(one, tasks, images, stop)) as finished:
         for _ in finished:
             shared.memory.save()
 

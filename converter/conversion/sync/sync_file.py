@@ -20,7 +20,7 @@ from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
 from converter.model.document import type_name
 from converter.model.frozen import frozen
-from converter.model.platform import ALL, Platform
+from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
 from converter.schema.compiled import make_validator
 from converter.schema.kinds import schema_file as schema_document
@@ -156,7 +156,9 @@ class _Reading:
             told["compress"] = Compression.parse(said["compress"])
         if "platform" in said:
             platforms = _list(said["platform"])
-            told["platforms"] = platforms if platforms == ALL else tuple(str(Platform.parse(one)) for one in platforms)
+            told["platforms"] = (
+                platforms if platforms == ALL_PLATFORMS else tuple(str(Platform.parse(one)) for one in platforms)
+            )
         if "sign" in said:
             told["signing"] = self.signing(_list(said["sign"]))
         store = self.options.store

@@ -22,7 +22,7 @@ from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.frozen import frozen
-from converter.model.limits import enforced
+from converter.model.limits import enforce_limits
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
 from converter.streams.workers import Workers
@@ -96,7 +96,7 @@ def answered(
     """Do an assignment with this machine's environment. A ConverterError or OSError is returned, as Raised."""
     assignment = replace(assignment, job=at_home(assignment.job, environment, hosts))
     with (
-        enforced(assignment.job.options.store.limits),
+        enforce_limits(assignment.job.options.store.limits),
         Shared(VerifiedCache(), workers, many=True) as shared,
         _seldom(send) as report,
     ):

@@ -10,7 +10,7 @@ import yaml
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 
 Path = tuple[str | int, ...]
 
@@ -33,7 +33,7 @@ class Document:
 
 def read(text: str | bytes) -> Document:
     """Read one YAML document (JSON is YAML too). Raises Invalid with the line, LimitExceeded."""
-    limits = in_force()
+    limits = current_limits()
     limits.require("document", len(text), "bytes of YAML")
     try:
         loader = _Loader(text, limits)

@@ -22,7 +22,7 @@ from converter.formats.aci.writing import make_manifest
 from converter.formats.manifest import only_of_oci
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.image import Image, Item, Original, single
+from converter.model.image import Image, Item, Original, single_image
 from converter.model.loss import Loss
 from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
@@ -56,7 +56,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     is copied, or made again from the layer that it became. Raises Unsupported for anything but a single image, and for
     a compression that an ACI may not have.
     """
-    image = single(item, whole)
+    image = single_image(item, whole)
     if settings.rkt_dev_links:
         image = with_dev_links(image)
     base = baseline_of(image)
@@ -75,7 +75,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
 
 def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
-    image = single(item, whole)
+    image = single_image(item, whole)
     base = baseline_of(image)
     if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
         return

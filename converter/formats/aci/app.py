@@ -11,7 +11,7 @@ from posixpath import normpath
 from typing import Any
 
 from converter.model.appc import sanitised_name
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 
 Member = dict[str, Any]
 
@@ -92,7 +92,7 @@ def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
         (range(port["port"], min(port["port"] + (port.get("count") or 1), PORT_MOST + 1)), port["protocol"])
         for port in members(app, "ports")
     ]
-    in_force().require("json_values", sum(len(numbers) for numbers, _ in spans), "ports")
+    current_limits().require("json_values", sum(len(numbers) for numbers, _ in spans), "ports")
     return tuple(dict.fromkeys(f"{number}/{protocol}" for numbers, protocol in spans for number in numbers))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress_any
@@ -18,7 +18,7 @@ from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import MANIFEST, PREFIX, clean_name
 from converter.streams.tar.scan import entries
-from converter.streams.verify import measured
+from converter.streams.verify import digest_and_size
 
 USTAR, USTAR_AT = b"ustar", 257
 
@@ -56,7 +56,7 @@ def manifest_in(packed: Blocks) -> bytes:
 
 def image_id(root: Known) -> str:
     """The ``sha512-…`` of the uncompressed archive, which is read to its end."""
-    return measured(uncompressed_tar(root), "sha512").digest().dashed
+    return digest_and_size(uncompressed_tar(root), "sha512").digest().dashed
 
 
 def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -90,5 +90,5 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
 def _manifest(entry: Entry) -> bytes:
     if entry.type != fields.FILE:
         raise Invalid('"manifest" is not a regular file')
-    in_force().require("document", entry.size, "bytes of a manifest")
+    current_limits().require("document", entry.size, "bytes of a manifest")
     return b"".join(entry.payload)

@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.formats.aci import app as words
 from converter.formats.capabilities import USUAL
-from converter.model.document import letters
+from converter.model.document import go_key
 from converter.model.image import Confinement
 from converter.model.loss import Loss
 
@@ -70,7 +70,7 @@ def no_equivalent(values: Iterable[object]) -> str:
 
 def supplementary(app: Mapping[str, Any]) -> Sequence[int]:
     """The supplementary groups; the reference ignores case in keys, and the text spells this one in two ways."""
-    return next((value or () for key, value in app.items() if letters(key) == "supplementarygids"), ())
+    return next((value or () for key, value in app.items() if go_key(key) == "supplementarygids"), ())
 
 
 def _limits(value: Mapping[str, Any], called: Mapping[str, tuple[str, int, int]]) -> tuple[dict[str, int], bool]:

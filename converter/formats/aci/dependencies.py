@@ -20,7 +20,7 @@ from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.ports import Finder
 from converter.streams.tar import names
 from converter.streams.tar.budget import Budget
@@ -195,7 +195,7 @@ class _Resolution:
         if digest in self._way:
             way = " → ".join((*self._names(), manifest.name))
             raise Invalid(f"circular dependency: {way}")
-        in_force().require("layers", len(self.roots) + len(self._way), "dependencies")
+        current_limits().require("layers", len(self.roots) + len(self._way), "dependencies")
         self._way[digest] = _Step(
             root=root,
             manifest=manifest,
@@ -231,7 +231,7 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
     if not whitelist:
         return keep
     paths: set[bytes] = set()
-    held = Budget(in_force())
+    held = Budget(current_limits())
     for text in whitelist:
         path = names.clean_name(text.encode())
         names.check_name_length(path, held.limits)

@@ -9,7 +9,7 @@ from converter.errors import Invalid
 from converter.formats import container_config
 from converter.formats.aci import keys
 from converter.model.descriptor import platform_from_json
-from converter.model.document import expect, load
+from converter.model.document import expect_type, load_json
 from converter.model.image import History
 from converter.model.platform import Platform
 
@@ -37,7 +37,7 @@ class KeptAnnotations:
         if text is None:
             return None
         try:
-            return read(load(text.encode()))
+            return read(load_json(text.encode()))
         except Invalid:
             return None
 
@@ -51,17 +51,17 @@ class KeptAnnotations:
 
 def texts(value: Any) -> tuple[str, ...]:
     """A list of strings; like the functions below, raises Invalid for anything else."""
-    return tuple(expect(each, str) for each in expect(value, list))
+    return tuple(expect_type(each, str) for each in expect_type(value, list))
 
 
 def members(value: Any) -> Mapping[str, Any]:
     """An object."""
-    return expect(value, dict)
+    return expect_type(value, dict)
 
 
 def text_map(value: Any) -> dict[str, str]:
     """An object of strings."""
-    return {key: expect(each, str) for key, each in members(value).items()}
+    return {key: expect_type(each, str) for key, each in members(value).items()}
 
 
 def history(value: Any) -> tuple[History, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from converter.errors import Invalid, within
 from converter.formats.documents import require
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency
 from converter.schema.go_json import fold, would_fold
@@ -90,7 +90,7 @@ def _row(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 def render(document: Mapping[str, Any]) -> bytes:
     """The bytes of a manifest to be written; raises Invalid if it violates the specification."""
     ordered = {key: document[key] for key in ORDER if key in document}
-    data = dump(ordered | {key: value for key, value in document.items() if key not in ordered})
+    data = dump_json(ordered | {key: value for key, value in document.items() if key not in ordered})
     with within("written manifest"):
         require(data, KIND)
     return data

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from converter.errors import Unsupported
 from converter.formats.accounts import Accounts
 from converter.model.content import Blocks
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
@@ -25,7 +25,7 @@ class LayerPaths:
     """The paths of one layer, and those that it removes from the layers below."""
 
     def __init__(self) -> None:
-        self._held = Budget(in_force())
+        self._held = Budget(current_limits())
         self._winners = EffectiveEntries(self._held)
         self._gone: set[bytes] = set()
         self._emptied: set[bytes] = set()
@@ -49,7 +49,7 @@ class LayerPaths:
         there.update(path for path in split_paths(below) if not self._hidden(path))
         there.discard(b"")
         self._winners = EffectiveEntries(self._held)
-        in_force().require("names", sum(map(len, there)), "bytes of names")
+        current_limits().require("names", sum(map(len, there)), "bytes of names")
         return sorted(there)
 
     def _hidden(self, path: bytes) -> bool:

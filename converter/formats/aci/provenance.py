@@ -6,7 +6,7 @@ import re
 
 from converter.errors import Invalid
 from converter.formats.container_config import Schema1
-from converter.model.appc import named, sanitised
+from converter.model.appc import identifier_and_version, sanitised_identifier
 from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
@@ -34,7 +34,7 @@ def of(image: Image) -> Provenance:
     """The provenance of an image, which may have a name outside its own documents."""
     said = image.notes.name
     reference = said if _names_a_repository(said) else _reference(image)
-    name, version = named(reference) if reference else _of_layout(image, said)
+    name, version = identifier_and_version(reference) if reference else _of_layout(image, said)
     try:
         parsed = ImageName.parse(reference) if reference else None
     except Invalid:
@@ -58,8 +58,8 @@ def _of_layout(image: Image, said: str) -> tuple[str, str]:
     If it has a title as well, it is a tag.
     """
     short = said or image.annotations.get(REF_NAME, "")
-    title = sanitised(image.annotations.get(TITLE, ""))
-    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised(short), "")
+    title = sanitised_identifier(image.annotations.get(TITLE, ""))
+    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised_identifier(short), "")
 
 
 def _names_a_repository(text: str) -> bool:

@@ -13,8 +13,8 @@ from converter.formats.aci.confinement import confinement, no_equivalent, supple
 from converter.formats.aci.kept import KeptAnnotations
 from converter.formats.aci.manifest import Manifest
 from converter.formats.container_config import UnknownMembers
-from converter.model.appc import named, platform_labels, platform_of, reference_of
-from converter.model.document import dump
+from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
+from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import Facts, History, Image, Notes, RunConfig
 from converter.model.limits import MIB
@@ -163,7 +163,7 @@ def _annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
 
 
 def _owners(owners: Owners) -> dict[str, str]:
-    return {keys.OWNERS: dump({path: list(owners[path]) for path in sorted(owners)}).decode()} if owners else {}
+    return {keys.OWNERS: dump_json({path: list(owners[path]) for path in sorted(owners)}).decode()} if owners else {}
 
 
 def reference_to(manifest: Manifest) -> str:
@@ -172,7 +172,7 @@ def reference_to(manifest: Manifest) -> str:
         manifest.labels.get("version", ""),
         KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
     )
-    same = bool(original) and named(original) == (manifest.name, version)
+    same = bool(original) and identifier_and_version(original) == (manifest.name, version)
     return original if same else reference_of(manifest.name, version)
 
 

@@ -17,7 +17,7 @@ from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block
-from converter.streams.blocks import closing, gathered
+from converter.streams.blocks import closing, join_blocks
 from converter.streams.squash import squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
@@ -26,7 +26,7 @@ from converter.streams.tar.names import MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import entries
 from converter.streams.tar.write import END, header, pad
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 
 
 @frozen
@@ -92,7 +92,7 @@ class PackAci:
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=replaced)
-        return self._grouped(packed, facts) if self.groupless else gathered(self._led(packed))
+        return self._grouped(packed, facts) if self.groupless else join_blocks(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
         yield file_entry(MANIFEST, render(self.document), self.epoch)
@@ -177,7 +177,7 @@ def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterato
 def check_image_id(blocks: Blocks, image_id: str) -> Iterator[Block]:
     """Pass on the tar of an ACI; raises DigestMismatch at its end if its ID does not begin with ``image_id``."""
     meter = Meter("sha512")
-    yield from hashed(blocks, meter)
+    yield from metered(blocks, meter)
     found = meter.digest().dashed
     if not found.startswith(image_id):
         raise DigestMismatch(f"image ID mismatch: expected {image_id}, computed {found}")

@@ -20,7 +20,7 @@ from converter.formats.aci.manifest import VERSION, Manifest, completed, mapping
 from converter.formats.container_config import unnamed
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.loss import Loss
@@ -63,7 +63,7 @@ class Draft:
 
     def keep_json(self, key: str, value: Any, field: str = "", reason: str = "") -> None:
         """The same for anything but text; None removes the annotation."""
-        self.keep(key, "" if value is None else dump(value).decode(), field, reason)
+        self.keep(key, "" if value is None else dump_json(value).decode(), field, reason)
 
     def member(self, key: str, value: Any) -> None:
         """Set a member of ``app``; remove it if the value is empty."""

@@ -11,7 +11,7 @@ from typing import Any
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
 from converter.model.content import Blocks, Known
 from converter.model.document import load_object
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import aci_file
@@ -129,6 +129,6 @@ def _manifest(path: Path) -> dict[str, Any]:
         _, tar = decompress_any(read_blocks(file))
         with closing(tar) as blocks:
             for entry in entries(blocks):
-                if entry.name == MANIFEST and entry.size <= in_force().document:
+                if entry.name == MANIFEST and entry.size <= current_limits().document:
                     return load_object(b"".join(entry.payload))
     raise Invalid("not an ACI: the archive has no manifest")

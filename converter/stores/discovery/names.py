@@ -8,7 +8,7 @@ from typing import Self
 from converter.errors import Invalid
 from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.frozen import frozen
-from converter.model.platform import host
+from converter.model.platform import host_platform
 
 DEFAULT_VERSION = "latest"
 
@@ -46,7 +46,7 @@ class AppName:
 
         As with an index of several platforms, the image then depends on the machine.
         """
-        here = host()
+        here = host_platform()
         labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
         return AppName(name=self.name, labels={**labels, **self.labels})
 

@@ -15,7 +15,7 @@ from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, Wire
 from converter.stores.retry import RetryPolicy
 from converter.streams import Block
-from converter.streams.blocks import whole
+from converter.streams.blocks import read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -54,7 +54,7 @@ class Web:
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        page = whole(self.blocks(url), self.access.limits.document, f"from {display_url(url)}")
+        page = read_whole(self.blocks(url), self.access.limits.document, f"from {display_url(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:

@@ -11,8 +11,8 @@ from converter.model.digest import Digest
 from converter.model.limits import DEFAULT, Limits
 from converter.stores.media import Medium
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, Codec, detect
-from converter.streams.verify import measured
+from converter.streams.detect import HEAD, Codec, detect_codec
+from converter.streams.verify import digest_and_size
 
 PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
 """The media types of compressed layers, by codec."""
@@ -50,7 +50,7 @@ class ArchiveBlobs:
         If that digest is not given, the layer is read to compute it. Raises NotFound.
         """
         size = self.medium.size(name) or 0
-        codec = detect(b"".join(self.medium.open(name, 0, min(HEAD, size))))
+        codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size))))
         if codec in RENAMED:
             made = self._add_unpacked(name, codec, diff_id)
         else:
@@ -64,7 +64,7 @@ class ArchiveBlobs:
         blocks = self.medium.open(name)
         size = self.medium.size(name) or 0
         if digest is None:
-            meter = measured(blocks)
+            meter = digest_and_size(blocks)
             digest, size = meter.digest(), meter.size
         self._held[digest] = size, lambda: self.medium.open(name)
         return digest, size
@@ -75,7 +75,7 @@ class ArchiveBlobs:
         def unpacked() -> Blocks:
             return decompress(self.medium.open(name), codec, self.limits)
 
-        meter = measured(unpacked())
+        meter = digest_and_size(unpacked())
         digest = diff_id or meter.digest()
         self._held[digest] = meter.size, unpacked
         return digest, meter.size

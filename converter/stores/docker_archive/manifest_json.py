@@ -11,9 +11,9 @@ from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import as_known, dump, expect, load_object
+from converter.model.document import as_known, dump_json, expect_type, load_object
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.model.members import member_or_empty, required_member, text_list
 from converter.model.problems import STRICT, Problems
 from converter.stores.disk import printable_path
@@ -43,8 +43,10 @@ class Saved:
 def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT) -> tuple[Saved, ...]:
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(NAME):
-        rows = expect(problems.load(data, "docker-archive-manifest", NAME, limits), list)
-        return tuple(_row(row, f"{NAME}#/{number}", limits or in_force(), problems) for number, row in enumerate(rows))
+        rows = expect_type(problems.load(data, "docker-archive-manifest", NAME, limits), list)
+        return tuple(
+            _row(row, f"{NAME}#/{number}", limits or current_limits(), problems) for number, row in enumerate(rows)
+        )
     return ()
 
 
@@ -80,7 +82,7 @@ def assemble(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
         "config": config.to_json(),
         "layers": [layer.to_json() for layer in layers],
     }
-    return blobs.add_document(dump(manifest), types.DOCKER_MANIFEST)
+    return blobs.add_document(dump_json(manifest), types.DOCKER_MANIFEST)
 
 
 def claimed_digest(name: str) -> Digest | None:
@@ -112,7 +114,7 @@ def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
     config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
     sources: dict[str, Descriptor] = {}
     with problems.at(place):
-        row = as_known(expect(value, dict), _MEMBERS)
+        row = as_known(expect_type(value, dict), _MEMBERS)
         config = required_member(row, "Config", str)
         if not config:
             raise Invalid("expected the name of a file, found an empty string", "Config")

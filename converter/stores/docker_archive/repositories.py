@@ -12,8 +12,8 @@ from typing import Any
 from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump, expect, load_object
-from converter.model.limits import Limits, in_force
+from converter.model.document import dump_json, expect_type, load_object
+from converter.model.limits import Limits, current_limits
 from converter.model.members import member_or_empty
 from converter.model.problems import STRICT, UNREADABLE, Problems
 from converter.stores.disk import printable_path
@@ -31,7 +31,7 @@ class Chains:
 
     def __init__(self, medium: Medium, limits: Limits | None = None, problems: Problems = STRICT) -> None:
         self._medium = medium
-        self._limits = limits or in_force()
+        self._limits = limits or current_limits()
         self._problems = problems
         self._parents: dict[str, str | None] = {}
 
@@ -121,7 +121,7 @@ def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descripto
         "fsLayers": layers,
         "history": history,
     }
-    return blobs.add_document(dump(manifest), types.DOCKER_SCHEMA1)
+    return blobs.add_document(dump_json(manifest), types.DOCKER_SCHEMA1)
 
 
 def _document(medium: Medium, layer: str) -> bytes:
@@ -137,5 +137,5 @@ def _stated(layer: str, document: dict[str, Any]) -> str:
 
 def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for repository, tags in repositories.items():
-        for tag, top in expect(tags, dict, printable_path(repository)).items():
-            yield f"{repository}:{tag}", expect(top, str, printable_path(repository), printable_path(tag))
+        for tag, top in expect_type(tags, dict, printable_path(repository)).items():
+            yield f"{repository}:{tag}", expect_type(top, str, printable_path(repository), printable_path(tag))

@@ -15,11 +15,11 @@ from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.members import lenient_member
-from converter.model.platform import Platform, choose
+from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
 from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
@@ -27,7 +27,7 @@ from converter.stores.media import MediumTarget, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
 from converter.streams.blocks import peek
-from converter.streams.detect import HEAD, Codec, detect
+from converter.streams.detect import HEAD, Codec, detect_codec
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
@@ -88,7 +88,7 @@ class DockerArchiveSink:
         if media_type in DOCUMENTS and made.size <= self._limits.document:
             self._documents[made.digest] = b"".join(kept)
         if media_type in LAYERS:
-            self._codecs[made.digest] = detect(head)
+            self._codecs[made.digest] = detect_codec(head)
         return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
@@ -125,8 +125,8 @@ class DockerArchiveSink:
                     top = Descriptor.from_json(row.manifest["layers"][-1]).digest
                     tops.setdefault(repository, {})[version] = top.encoded
         return {
-            manifest_json.NAME: dump(table),
-            repositories.NAME: dump(tops),
+            manifest_json.NAME: dump_json(table),
+            repositories.NAME: dump_json(tops),
             oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
             oci_index.INDEX: oci_index.rendered(None, self._added.entries, self._limits),
         }
@@ -187,7 +187,7 @@ def _familiar(name: str) -> str:
 
 def _best(rows: dict[Digest, ManifestRow]) -> Digest:
     """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
-    chosen = choose(_FAVOURITE, [row.platform for row in rows.values()])
+    chosen = choose_platform(_FAVOURITE, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]
 
 

@@ -12,7 +12,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import read
+from converter.model.document import read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits
@@ -117,7 +117,7 @@ class DockerArchive:
         if data is None:
             return None
         if self.rows is not None:
-            index = read(data, self._limits).value
+            index = read_json(data, self._limits).value
             empty = isinstance(index, dict) and not index.get("manifests")
             if empty or self.medium.size(oci_index.LAYOUT) is None:
                 return None

@@ -19,15 +19,15 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
-from converter.model.document import load
+from converter.model.document import load_json
 from converter.model.frozen import frozen
-from converter.model.limits import MIB, in_force
+from converter.model.limits import MIB, current_limits
 from converter.model.members import lenient_member
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import reason
 from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK, whole
+from converter.streams.blocks import COPY_BLOCK, read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -50,7 +50,7 @@ class Engine:
         with response, within("the list of images"):
             if response.status != 200:
                 raise self._refusal(response)
-            listed = load(whole(self._stream(response), in_force().document, "of names"))
+            listed = load_json(read_whole(self._stream(response), current_limits().document, "of names"))
         rows = listed if isinstance(listed, list) else []
         names = {name for row in rows for name in lenient_member(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))

@@ -11,13 +11,13 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, NotFound, within
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.model.reference import STDIN
 from converter.stores.disk import READ, disk, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect, start_of
+from converter.streams.detect import HEAD, detect_codec, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.cursor import FileCursor
 from converter.streams.tar.scan import Scanner
@@ -42,7 +42,7 @@ class TarMedium:
         if it is not a tar.
         """
         self.where = display_name(path)
-        self._limits = limits or in_force()
+        self._limits = limits or current_limits()
         file = open_bytes(path) if source is None else source
         with within(self.where):
             self._fd = open_tar(file, limits)
@@ -142,7 +142,7 @@ def open_tar(source: int, limits: Limits | None = None) -> int:
     """
     try:
         head = os.pread(source, HEAD, 0)
-        codec = detect(head)
+        codec = detect_codec(head)
         if codec == "tar":
             return source
         if codec is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.stores.disk import READ, disk, open_regular, printable_path, regular_size, walked
 from converter.streams.blocks import file_blocks
 
@@ -21,7 +21,7 @@ class DirectoryMedium:
         """Raises NotFound if the path does not exist, Invalid if it is not a directory."""
         self.where = printable_path(path)
         self._path = path
-        self._limits = limits or in_force()
+        self._limits = limits or current_limits()
         with disk(path, "read"):
             # Opened, not just examined, so that an unreadable directory is refused here, by name.
             fd = os.open(path, READ)

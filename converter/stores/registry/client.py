@@ -21,7 +21,7 @@ from converter.stores.registry.auth import Authorizer, Challenge, challenges
 from converter.stores.registry.urls import display_url, origin_of, redirect_target
 from converter.stores.registry.wire import Request, Wire, broken
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
-from converter.streams.blocks import whole
+from converter.streams.blocks import read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict
@@ -176,7 +176,7 @@ class Client:
 
         try:
             parts = response.stream(64 * KIB, decode_content=False)
-            data = whole(parts, self.access.limits.document, f"from {display_url(url)}")
+            data = read_whole(parts, self.access.limits.document, f"from {display_url(url)}")
             response.release_conn()
         except LimitExceeded:
             response.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model.document import load_object
-from converter.model.limits import in_force
+from converter.model.limits import current_limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.reference import DEFAULT_HOST
 from converter.stores.disk import failed
@@ -55,7 +55,7 @@ def keys(host: str, repository: str) -> tuple[str, ...]:
 def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
-            data = file.read(in_force().document + 1)
+            data = file.read(current_limits().document + 1)
     except FileNotFoundError:
         if must_exist:
             raise NotFound(f"{path}: no such file or directory (--authfile)") from None

@@ -113,7 +113,7 @@ def _check_told(answer: Response, data: bytes, media_type: str) -> None:
 
 
 def _digest(data: bytes, media_type: str, algorithm: str) -> Digest:
-    signed = pretty_jws.payload(data) if media_type in SCHEMA1 else data
+    signed = pretty_jws.signed_payload(data) if media_type in SCHEMA1 else data
     hasher = new_hasher(algorithm)
     hasher.update(signed)
     return Digest(algorithm, hasher.hexdigest())

@@ -13,7 +13,7 @@ from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, broken
 from converter.stores.retry import Interrupted, RetryPolicy
 from converter.streams import Block
-from converter.streams.blocks import skipped
+from converter.streams.blocks import skip_bytes
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -74,7 +74,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
     if skip < 0:
         raise Interrupted(f"{display_url(url)} continued at byte {start}: expected byte {offset}")
     try:
-        yield from skipped(response.stream(READ, decode_content=False), skip)
+        yield from skip_bytes(response.stream(READ, decode_content=False), skip)
     except (HTTPError, OSError) as error:
         raise broken(error, url) from error
 

@@ -13,13 +13,13 @@ from converter.errors import Denied, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
 from converter.stores.registry.tags import pages
-from converter.streams.pool import each
+from converter.streams.pool import run_each
 
 COSIGN = ("sig", "att", "sbom")
 
@@ -43,7 +43,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
+    answers = run_each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
     held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
@@ -66,7 +66,7 @@ def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]
     known = {lenient_member(entry, "digest", str) for entry in listed}
     added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
     if added:
-        documents.put(tag, types.OCI_INDEX, dump(index | {"manifests": [*listed, *added.values()]}))
+        documents.put(tag, types.OCI_INDEX, dump_json(index | {"manifests": [*listed, *added.values()]}))
 
 
 def subject_of(document: dict[str, Any]) -> Digest | None:

@@ -8,7 +8,7 @@ from converter.model.content import Blocks
 from converter.model.digest import Digest, new_hasher
 from converter.model.limits import MIB
 from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK, skipped
+from converter.streams.blocks import COPY_BLOCK, skip_bytes
 from converter.streams.spool import Spool
 
 IN_MEMORY = 4 * MIB
@@ -59,7 +59,7 @@ class Replay:
     def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
         """The bytes from ``offset``, at most ``most``; ``offset`` must not exceed what has been read before."""
         if self._kept is None:
-            yield from skipped(self._again(), offset)
+            yield from skip_bytes(self._again(), offset)
             return
         end = None if most is None else offset + most
         while end is None or offset < end:

@@ -30,7 +30,7 @@ from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
 from converter.stores.registry.wire import Request
-from converter.streams.blocks import whole
+from converter.streams.blocks import read_whole
 
 
 class RegistrySink:
@@ -152,7 +152,7 @@ class RegistrySink:
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
-        data = whole(blocks, self._client.access.limits.document, "of a document")
+        data = read_whole(blocks, self._client.access.limits.document, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)

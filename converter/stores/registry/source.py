@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Self
 
 from converter.errors import ConverterError, Invalid, NotFound
-from converter.model.content import Known, blocks_of, foreign
+from converter.model.content import Known, blocks_of, foreign_layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
@@ -83,7 +83,7 @@ class RegistrySource:
             return Known(descriptor.sized(len(held[1])), blocks_of(held[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
             if not self._client.access.download_foreign:
-                return foreign(descriptor, self._name.name)
+                return foreign_layer(descriptor, self._name.name)
             return Known(descriptor, lambda: self._foreign(descriptor))
         if descriptor.size < 0:
             descriptor = descriptor.sized(self._blob_size(descriptor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converter.model.platform import host
+from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores.disk import disk
@@ -22,7 +22,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     from converter.stores.rootfs.source import RootfsSource, TarTree, Tree
 
     path = Path(location.path)
-    here = host()
+    here = host_platform()
     if location.transport == "bundle":
         config, platform = bundle_config.read(path, here, options.limits)
         return RootfsSource(Tree(path / ROOTFS), config, platform)

@@ -11,7 +11,7 @@ from converter.events import Warned
 from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump, load_object
+from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.stores.disk import disk, names_in, write_file
 from converter.stores.media.temporary import remove
@@ -20,7 +20,7 @@ from converter.stores.rootfs.flat import no_place_for, only_one
 from converter.stores.rootfs.place import StagedPlace
 from converter.stores.rootfs.rootless import is_limited, is_root, rootless
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 
 ROOTFS, CONFIG = "rootfs", "config.json"
 """The names in a bundle."""
@@ -67,7 +67,7 @@ class RootfsSink:
             tree = Unpacked(root, self._place.shown, self._options, privileged=os.geteuid() == 0)
         try:
             with self._place.syncing():
-                tree.fill(hashed(blocks, meter))
+                tree.fill(metered(blocks, meter))
         except BaseException:
             tree.close()
             self._empty(root)
@@ -155,7 +155,7 @@ class BundleSink(RootfsSink):
             self._tell("the container runs as root, who is you outside of it: an ordinary user is nobody else in one")
         if is_limited(config):
             self._tell("memory and processors are not limited, for an ordinary user has no control groups")
-        return dump(rootless(config, os.geteuid(), os.getegid()))
+        return dump_json(rootless(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:
         root = self._place.staged / ROOTFS

@@ -17,7 +17,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.loss import Loss
@@ -29,7 +29,7 @@ from converter.stores.rootfs.walk import REASONS, DirectoryWalk
 from converter.streams.blocks import closing, file_blocks
 from converter.streams.tar.names import clean_name
 from converter.streams.tar.scan import entries
-from converter.streams.verify import Meter, hashed
+from converter.streams.verify import Meter, metered
 from converter.streams.whiteout import PREFIX
 
 COMMENT = "imported from a root file system"
@@ -105,7 +105,7 @@ class RootfsSource:
     def _layer(self) -> Known:
         meter = Meter()
         with within(self._tree.where):
-            self._tree.check(hashed(self._tree.blocks(), meter))
+            self._tree.check(metered(self._tree.blocks(), meter))
         descriptor = Descriptor(media_type=types.OCI_LAYER, digest=meter.digest(), size=meter.size)
         return Known(descriptor, self._tree.again)
 
@@ -122,14 +122,14 @@ class RootfsSource:
             "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
             "history": [{"comment": COMMENT}],
         }
-        configuration = known_bytes(dump(config), types.OCI_CONFIG)
+        configuration = known_bytes(dump_json(config), types.OCI_CONFIG)
         manifest = {
             "schemaVersion": 2,
             "mediaType": types.OCI_MANIFEST,
             "config": configuration.descriptor.to_json(),
             "layers": [layer.to_json()],
         }
-        return configuration, known_bytes(dump(manifest), types.OCI_MANIFEST)
+        return configuration, known_bytes(dump_json(manifest), types.OCI_MANIFEST)
 
 
 class Tree:

@@ -11,9 +11,9 @@ import posixpath
 from collections.abc import Callable, Iterator
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, gathered
+from converter.streams.blocks import closing, join_blocks
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding
@@ -40,7 +40,7 @@ class AciEntries:
 
     def __init__(self, tell: Tell = refuse, limits: Limits | None = None) -> None:
         self._tell = tell
-        self._most = (limits or in_force()).document
+        self._most = (limits or current_limits()).document
         self.files: dict[bytes, bool] = {}
         """For each path whether it is not a directory."""
 
@@ -90,7 +90,7 @@ def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | 
     unless it would be too large or would not work. ``reserved`` is called with the names of files that a layer's reader
     takes for whiteouts; without it, they raise Unsupported. Raises Invalid if the archive violates the rules for ACIs.
     """
-    return gathered(_unpacked(blocks, note, reserved, in_force()))
+    return join_blocks(_unpacked(blocks, note, reserved, current_limits()))
 
 
 def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]:
@@ -99,9 +99,9 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     Raises Invalid if these, or the ``manifest``, do not match. The caller must check by the image ID that it is the
     same ACI.
     """
-    limits = in_force()
+    limits = current_limits()
     read = Recipe.parse(recipe, limits)
-    return gathered(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
+    return join_blocks(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
 
 
 def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None, limits: Limits) -> Iterator[Block]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from converter.errors import Invalid
-from converter.model.limits import MIB, Limits, in_force
+from converter.model.limits import MIB, Limits, current_limits
 from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, gathered
+from converter.streams.blocks import closing, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.names import PREFIX, quoted_name
@@ -75,12 +75,12 @@ class FileIndex:
 
 def described(blocks: Blocks, files: FileIndex, lend: Lend) -> Iterator[Block]:
     """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
-    return gathered(_described(blocks, files, lend, in_force()))
+    return join_blocks(_described(blocks, files, lend, current_limits()))
 
 
 def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
     """The tar that a recipe describes. Raises Invalid for a malformed recipe."""
-    return gathered(_borrowed(recipe, lend))
+    return join_blocks(_borrowed(recipe, lend))
 
 
 class _Literal:

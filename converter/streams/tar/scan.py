@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Generator, Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
@@ -60,7 +60,7 @@ class Scanner:
 
     def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Budget | None = None) -> None:
         self.cursor = cursor
-        self._limits = limits = limits or in_force()
+        self._limits = limits = limits or current_limits()
         self._held = held or Budget(limits)
         self._prelude = ExtendedHeaders(cursor, limits)
         self._end = b""

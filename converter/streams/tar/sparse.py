@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import KIB, in_force
+from converter.model.limits import KIB, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Entry
@@ -112,7 +112,7 @@ def _lines(data: _Taker) -> list[bytes]:
     if not count.isdigit() or len(count) > 20:
         raise Invalid(f"sparse map: invalid count {quoted_name(count)}: expected a decimal number")
     missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
-    most = in_force().pax_record
+    most = current_limits().pax_record
     while missing > 0:
         if len(blocks) * SIZE >= most:
             raise LimitExceeded(f"sparse map: more than {most} bytes (limit: pax_record)")

@@ -12,7 +12,7 @@ from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.content import Open
-from converter.model.limits import Limits, in_force
+from converter.model.limits import Limits, current_limits
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
@@ -91,7 +91,7 @@ def listing(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing
     Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
     does, Invalid for a hard link to nothing, and StorageFailed.
     """
-    limits = limits or in_force()
+    limits = limits or current_limits()
     held = Budget(limits)
     with Records() as records:
         state = _State(held, records)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from converter.model.pretty_jws import payload
+from converter.model.pretty_jws import signed_payload
 from tests.http_server import Handler, Server
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -290,7 +290,7 @@ class _Handler(Handler):
             self._error(400, "MANIFEST_UNKNOWN", {})
             return
         media_type = self.headers["Content-Type"]
-        digest = digest_of(payload(data) if media_type.endswith("+prettyjws") else data)
+        digest = digest_of(signed_payload(data) if media_type.endswith("+prettyjws") else data)
         repository.manifests[digest] = (media_type, data)
         if ":" not in reference:
             repository.tags[reference] = digest

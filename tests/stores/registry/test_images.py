@@ -11,7 +11,7 @@ from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, U
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores.registry import tags
@@ -85,7 +85,7 @@ def test_a_root_that_is_there_is_only_tagged(registry: FakeRegistry) -> None:
 
 def test_an_index_is_written_after_what_it_lists(registry: FakeRegistry) -> None:
     inner = push(registry, LAYERS)
-    index = dump({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [inner.to_json()]})
+    index = dump_json({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [inner.to_json()]})
     with sink_of(registry, "app:all") as sink:
         sink.name("", put(sink, index, types.OCI_INDEX))
     with source_of(registry, "app:all") as source:
@@ -179,7 +179,7 @@ def test_a_wrong_byte_in_a_document_asked_for_by_digest_is_refused(registry: Fak
 
 def test_schema_1_is_named_by_its_payload(registry: FakeRegistry) -> None:
     payload = b'{\n   "schemaVersion": 1\n}'
-    protected = dump({"formatLength": len(payload) - 2, "formatTail": "Cn0"})
+    protected = dump_json({"formatLength": len(payload) - 2, "formatTail": "Cn0"})
     header = __import__("base64").urlsafe_b64encode(protected).decode().rstrip("=")
     signed = payload[:-2] + b',\n   "signatures": [{"protected": "' + header.encode() + b'"}]\n}'
     registry["app"].manifests[digest_of(payload)] = (types.DOCKER_SCHEMA1_SIGNED, signed)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.reference import FULL_NAME, REF_NAME
 from tests.builders import sha256
 from tests.trust.attacked import Edit, Target
@@ -40,7 +40,7 @@ def noted(key: str, change: Edit, *, of_layer: bool = False) -> Callable[[Target
         annotations = (said["layers"][0] if of_layer else said)["annotations"]
         found = json.loads(annotations[key])
         change(found)
-        annotations[key] = dump(found).decode()
+        annotations[key] = dump_json(found).decode()
 
     return manifest(edit)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.streams.tar.delta import FileIndex, described
 from tests.builders import sha256
 from tests.trust import origins
@@ -171,7 +171,7 @@ def _with_variable(manifest: bytes) -> bytes:
     said = json.loads(manifest)
     rows = said["app"].setdefault("environment", [{"name": "PATH"}])
     rows[0]["value"] = "/tmp"
-    return dump(said)
+    return dump_json(said)
 
 
 def environment(target: Target) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import converter
 from converter.model import media_types as types
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.reference import REF_NAME
 from converter.streams.tar.delta import MAGIC, differing
 from converter.trust import dsse
@@ -219,11 +219,11 @@ def attested(target: Target) -> None:
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {},
     }
-    data = dump(envelope(statement, ecdsa()))
+    data = dump_json(envelope(statement, ecdsa()))
     row = {"mediaType": dsse.ENVELOPE, "digest": layout.put(data), "size": len(data)}
     config = {"mediaType": types.OCI_CONFIG, "digest": layout.put(b"{}"), "size": 2}
     listed = {"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "config": config, "layers": [row]}
-    text = dump(listed)
+    text = dump_json(listed)
     one = {"mediaType": types.OCI_MANIFEST, "digest": layout.put(text), "size": len(text)}
     attachment = {"subject": said["root"]["digest"], "descriptor": one, "tag": f"sha256-{digest}.att"}
     layout.said(lambda said: said.update(attachments=[attachment]))
@@ -242,11 +242,11 @@ def many_records(target: Target) -> None:
         found = []
         for number in range(16):
             attachments = [{"subject": image["digest"], "descriptor": row} for row in rows]
-            config = dump(said | {"root": image, "attachments": attachments, "layers": []})
+            config = dump_json(said | {"root": image, "attachments": attachments, "layers": []})
             document = layout.json(above["digest"])
             layout.row(document["config"], config)
             document["annotations"] = {"number": f"{depth}.{number}"}
-            data = dump(document)
+            data = dump_json(document)
             found.append({"mediaType": types.OCI_MANIFEST, "digest": layout.put(data), "size": len(data)})
         rows = found
     layout.entries += [row | {"artifactType": above["artifactType"]} for row in rows]
