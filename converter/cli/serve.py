@@ -100,6 +100,13 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="How many requests to answer at a time. Default: 64.",
 )
 @click.option(
+    "--rate",
+    type=Number(min=0),
+    metavar="N",
+    default=0.0,
+    help="How many requests a second one client may make, after a burst of ten seconds'. Default: no limit.",
+)
+@click.option(
     "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
 )
 @click.option(
@@ -146,7 +153,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         "certificate": chosen.pop("tls_cert"),
         "key": chosen.pop("tls_key"),
         "at_once": chosen.pop("images"),
-        **{name: chosen.pop(name) for name in ("insecure", "htpasswd", "threads", "grace")},
+        **{name: chosen.pop(name) for name in ("insecure", "htpasswd", "threads", "rate", "grace")},
     }
     if (size := chosen.pop("store_size")) is not None:
         settings["store_size"] = size

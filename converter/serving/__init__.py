@@ -17,6 +17,7 @@ from converter.serving import discovery
 from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import AT_ONCE, Conversions
 from converter.serving.image_store import MOST, ImageStore
+from converter.serving.rates import Rates
 from converter.serving.registry import Registry
 from converter.serving.responses import TEXT, Request, Response, refusal
 
@@ -34,7 +35,8 @@ class Settings:
     """How to serve: where to listen, with which certificate (PEM), to whom (an htpasswd file), from which folder.
 
     ``store_size`` is how many bytes of blobs are kept; ``at_once`` how many images are converted at a time, ``threads``
-    how many requests are answered at a time; ``grace`` how many seconds requests under way may take at the end.
+    how many requests are answered at a time, ``rate`` how many a client may make in a second, if not 0; ``grace`` how
+    many seconds requests under way may take at the end.
     Without a certificate, only the loopback is listened on, unless ``insecure``.
     """
 
@@ -48,6 +50,7 @@ class Settings:
     store_size: int = MOST
     at_once: int = AT_ONCE
     threads: int = 64
+    rate: float = 0.0
     grace: float = 30.0
 
 
@@ -72,11 +75,13 @@ class Server:
         _check(settings)
         self._settings = settings
         self._limits = (options or Options()).store.limits
-        self._passwords = None
+        self._gates: list[Callable[[Request], Response | None]] = []
+        if settings.rate:
+            self._gates.append(Rates(settings.rate).refuse)
         if settings.htpasswd is not None:
             from converter.serving.htpasswd import Htpasswd
 
-            self._passwords = Htpasswd(settings.htpasswd)
+            self._gates.append(Htpasswd(settings.htpasswd).refuse)
         self._store = ImageStore(settings.store, settings.store_size)
         self._conversions = Conversions(
             self._store,
@@ -145,8 +150,9 @@ class Server:
     def _found(self, request: Request) -> Response:
         if request.path == "/healthz":
             return Response(kind=TEXT, body=b"ok\n")
-        if self._passwords is not None and (refused := self._passwords.refuse(request)) is not None:
-            return refused
+        for refuse in self._gates:
+            if (refused := refuse(request)) is not None:
+                return refused
         if request.path == "/metrics":
             from converter.serving.metrics import KIND
 

@@ -17,6 +17,7 @@ from converter.errors import Invalid, NotFound, Usage
 from converter.serving import Server, Settings
 from converter.serving.htpasswd import Htpasswd
 from converter.serving.http import Bounds, Listener
+from converter.serving.rates import Rates
 from converter.serving.responses import FileBody, Request, Response
 from tests.serving.conftest import Serve
 from tests.stores.certificates import issue
@@ -262,6 +263,51 @@ def test_only_the_users_of_a_password_file_are_served(serve: Serve, layout: str,
     assert client.ask("/healthz").status == 200
     path.write_text(f"john:{bcrypt.hashpw(b'pass:word', bcrypt.gensalt(4)).decode()}\n")
     assert [status("mary:pass:word"), status("john:pass:word")] == [401, 200]
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_back(serve: Serve, layout: str) -> None:
+    client = serve(layout, settings={"rate": 0.2})
+    assert [client.ask("/v2/").status for _ in range(2)] == [200, 200]
+    refused = client.ask("/v2/")
+    assert (refused.status, refused.code) == (429, "TOOMANYREQUESTS")
+    assert 1 <= int(refused.headers["retry-after"]) <= 5
+    assert client.ask("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    "asked, waits",
+    [
+        pytest.param([("a", 0.0)] * 20, [0.0] * 20, id="a burst of ten seconds"),
+        pytest.param(
+            [("a", 0.0)] * 20 + [("a", 0.25), ("a", 0.5), ("a", 0.5)], [0.0] * 20 + [0.25, 0.0, 0.5], id="more"
+        ),
+        pytest.param([("a", 0.0)] * 20 + [("b", 0.0)], [0.0] * 21, id="a burst of another"),
+        pytest.param([("a", 0.0)] * 20 + [("b", 0.0), ("c", 0.0), ("a", 0.0)], [0.0] * 23, id="more clients than fit"),
+    ],
+)
+def test_rates(asked: list[tuple[str, float]], waits: list[float]) -> None:
+    now = 0.0
+    rates = Rates(2.0, clients=2, clock=lambda: now)
+    found = []
+    for client, now in asked:  # noqa: B007 - it is the clock
+        found.append(rates.wait(client))
+    assert found == waits
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        pytest.param("192.0.2.1", "192.0.2.2", False, id="two addresses"),
+        pytest.param("2001:db8::1", "2001:db8::2", True, id="two addresses of one network"),
+        pytest.param("2001:db8::1", "2001:db8:0:1::1", False, id="two networks"),
+        pytest.param("::ffff:192.0.2.1", "192.0.2.1", True, id="an address of IPv4, and the same in IPv6"),
+        pytest.param("", "", True, id="none"),
+    ],
+)
+def test_whose_requests_are_counted_together(one: str, other: str, same: bool) -> None:
+    rates = Rates(0.1)
+    answers = [rates.refuse(Request(method="GET", path="/", client=client)) for client in (one, other)]
+    assert [answer is None for answer in answers] == [True, not same]
 
 
 @pytest.mark.parametrize(
