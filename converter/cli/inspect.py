@@ -19,23 +19,13 @@ from converter.cli.instructions import instruction, instructions
 from converter.cli.reading import OpenedReference, reading
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
-from converter.cli.text import BOLD, count, on_terminal, show, show_json, show_row, size, warn
+from converter.cli.text import BOLD, brief, count, room, show, show_json, show_row, size, warn
 from converter.cli.values import filled
 from converter.errors import Unsupported, Usage
 from converter.formats import document_in, own_name
 from converter.model.content import Content, Known
 from converter.model.describe import describe
-from converter.model.image import (
-    REFERENCE,
-    Artifact,
-    Attachment,
-    History,
-    Image,
-    Index,
-    Item,
-    RunConfig,
-    subject_digests,
-)
+from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.transform.platforms import select
@@ -46,6 +36,9 @@ if TYPE_CHECKING:
 
 Rows = Iterator[tuple[str, str]]
 """Labels and values; a row without a label continues the one above."""
+
+_LABELS = 14
+"""The columns before a value."""
 
 MOST = 200
 """The most characters shown of an annotation or a label."""
@@ -120,7 +113,7 @@ def command(
             return
         show(reference, colour=BOLD)
         for label, value in (*rows(opened, attached, found), *signature_rows(signatures)):
-            show_row(f"  {label:<12}", value)
+            show_row(f"  {label:<{_LABELS - 2}}", value)
 
 
 def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> OpenedReference:
@@ -339,24 +332,27 @@ def _layers(image: Image, contents: Contents | None = None) -> Rows:
     wasted = f", {size(usage.wasted)} of files wasted" if usage else ""
     yield "layers", f"{len(image.layers)}{total}{wasted}"
     for number, (layer, made_by) in enumerate(zip(image.layers, instructions(image), strict=True)):
-        yield "", _content(layer.content)
-        if made_by:
-            yield "", f"  {_cut(made_by)}"
+        yield "", _content(layer.content, made_by)
         if usage:
             use = usage.layers[number]
             told = f"{count(use.added, 'file')} added, {use.replaced} replaced, {use.deleted} deleted"
             yield "", f"  {told}; {size(use.wasted)} wasted"
 
 
-def _content(content: Content) -> str:
-    if isinstance(content, Known):
-        descriptor = content.descriptor
-        length = size(descriptor.size) if descriptor.size >= 0 else "unknown size"
-        urls = f" at {', '.join(descriptor.urls)}" if descriptor.urls else ""
-        # A line has room for the whole digest only where nobody counts its columns.
-        digest = f"{str(descriptor.digest)[:19]}…" if on_terminal(sys.stdout) else str(descriptor.digest)
-        return f"{digest}  {length:>11}  {_short(descriptor.media_type)}{urls}"
-    return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
+def _content(content: Content, made_by: str = "") -> str:
+    """A blob in a line: its size, its type, what made it, its digest; on a terminal, what made it has the room left."""
+    if not isinstance(content, Known):
+        return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
+    descriptor = content.descriptor
+    length = size(descriptor.size) if descriptor.size >= 0 else "unknown"
+    start, digest = f"{length:>10}  {_short(descriptor.media_type):<8}  ", brief(descriptor.digest)
+    urls = f"  at {', '.join(descriptor.urls)}" if descriptor.urls else ""
+    left = room(_LABELS + len(start) + 2 + len(digest))
+    if left is None:
+        middle = f"{_cut(made_by)}  " if made_by else ""
+    else:
+        middle = f"{made_by if len(made_by) <= left else f'{made_by[: max(left - 1, 0)]}…':<{left}}  "
+    return f"{start}{middle}{digest}{urls}"
 
 
 def _index(index: Index) -> Rows:
@@ -368,7 +364,7 @@ def _index(index: Index) -> Rows:
         more = f"  attests {speaks_of}" if speaks_of else ""
         if descriptor.platform and descriptor.platform.os_version:
             more = f"  OS version {descriptor.platform.os_version}{more}"
-        yield "", f"{descriptor.digest}  {platform}{more}"
+        yield "", f"{platform:<13}{more}  {descriptor.digest}"
 
 
 def _artifact(artifact: Artifact) -> Rows:
@@ -380,11 +376,7 @@ def _artifact(artifact: Artifact) -> Rows:
 
 def _attachment(attachment: Attachment) -> str:
     what = attachment.tag or attachment.descriptor.artifact_type or _short(attachment.descriptor.media_type)
-    return f"{attachment.descriptor.digest}  {what}"
-
-
-def _history(step: History) -> str:
-    return _step(step.created, instruction(step.created_by) or step.comment, empty=step.empty_layer)
+    return f"{what}  {attachment.descriptor.digest}"
 
 
 def _step(created: str, text: str, *, empty: bool) -> str:

@@ -18,7 +18,7 @@ from converter.cli.flags import common, flags, hidden, together, told
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, overwrite_option
 from converter.cli.profiled import Profiled, profiled
-from converter.cli.text import show, show_json
+from converter.cli.text import on_terminal, show, show_json
 from converter.errors import Unsupported, Usage
 from converter.profile.contents import VOLATILE, Scope
 
@@ -104,7 +104,16 @@ def command(
         if output is not None:
             write_blocks(output, blocks, overwrite=overwrite)
         elif not attach:
-            sys.stdout.buffer.writelines(blocks)
+            _print(blocks)
+
+
+def _print(blocks: Iterable[bytes]) -> None:
+    """Write a profile to standard output, byte for byte unless that is a terminal, whose lines have an end."""
+    if flags().json or not on_terminal(sys.stdout):
+        sys.stdout.buffer.writelines(blocks)
+        return
+    for block in blocks:
+        show(block.decode().rstrip("\n"))
 
 
 def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
@@ -31,9 +33,11 @@ ROWS = 6
 """The most blobs with a bar of their own; the others count only in the sum."""
 
 
+WINDOW = 30.0
+"""Seconds over which a rate is measured: long enough for it to be steady, short enough for it to be true."""
+
+
 _START = "{desc} {percentage:3.0f}% |{bar}| "
-_BAR = _START + "{n_fmt}/{total_fmt} {rate_fmt} {remaining}{postfix}"
-"""Leaves room for a bar on a terminal with 80 columns."""
 
 
 class View(Protocol):
@@ -103,11 +107,12 @@ class Blob:
 class Sum:
     """How much of the work is done: bytes, blobs, and the active blobs by name.
 
-    A blob that was skipped, or whose size was unknown, counts with the size it turned out to have.
+    A blob that was skipped, or whose size was unknown, counts with the size it turned out to have; ``moved`` are only
+    the bytes that were read.
     """
 
     def __init__(self) -> None:
-        self.size = self.done = 0
+        self.size = self.done = self.moved = 0
         self.blobs = self.blobs_done = 0
         self.active: dict[str, Blob] = {}
 
@@ -122,6 +127,7 @@ class Sum:
             case Moved():
                 self.active.setdefault(event.name, Blob(0)).done += event.size
                 self.done += event.size
+                self.moved += event.size
             case Finished():
                 blob = self.active.pop(event.name, Blob(0))
                 self.blobs_done += 1
@@ -135,6 +141,34 @@ class Sum:
     def share(self) -> float:
         """The number of blobs done; an active one counts by the fraction read."""
         return self.blobs_done + sum(min(1.0, blob.done / blob.size) for blob in self.active.values() if blob.size)
+
+
+class Rate:
+    """How fast something grows, a second, over the last WINDOW seconds or, with ``whole``, since the beginning."""
+
+    def __init__(self, clock: Clock, *, whole: bool = False) -> None:
+        self._clock = clock
+        self._seen = deque([(clock(), 0.0)])
+        self._window = math.inf if whole else WINDOW
+
+    def now(self, done: float) -> float:
+        """The rate, now that so much is done."""
+        now = self._clock()
+        while len(self._seen) > 1 and now - self._seen[1][0] >= self._window:
+            self._seen.popleft()
+        began, before = self._seen[0]
+        if self._window < math.inf and now - self._seen[-1][0] >= 1:
+            self._seen.append((now, done))
+        return (done - before) / (now - began) if now > began else 0.0
+
+
+def _left(todo: float, rate: float) -> str:
+    """The time left in minutes and seconds; empty if nobody knows."""
+    if rate <= 0 or todo < 0:
+        return ""
+    minutes, seconds = divmod(round(todo / rate), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f", {hours}:{minutes:02}:{seconds:02} left" if hours else f", {minutes}:{seconds:02} left"
 
 
 def _end_of(name: str) -> str:
@@ -167,7 +201,7 @@ class Lines:
 
     def _line(self, seconds: float) -> str:
         done = self._sum
-        speed = f"{size(int(done.done / seconds))}/s"
+        speed = f"{size(int(done.moved / seconds))}/s"
         if self._noun:
             share = f"{int(done.share * 100 / max(done.blobs, 1))} %"
             return f"{share}, {_of(done, self._noun)} done, {size(done.done)} read, {speed}"
@@ -175,6 +209,10 @@ class Lines:
             return f"{size(done.done)} read, {count(done.blobs_done, 'blob')} done, {speed}"
         share = f"{done.done * 100 // done.size} % of {size(done.size)}"
         return f"{share}, {_of(done, 'blob')} done, {speed}"
+
+
+def _amount(done: int, whole: int) -> str:
+    return f"{size(done)} of {size(whole)}" if whole else size(done)
 
 
 def _of(done: Sum, noun: str) -> str:
@@ -190,6 +228,8 @@ class Bars:
         self._clock = clock
         self._began = clock()
         self._sum = Sum()
+        self._bytes = Rate(clock)
+        self._share = Rate(clock, whole=True)
         self._whole: tqdm[NoReturn] | None = None
         self._rows: dict[str, tqdm[NoReturn]] = {}
 
@@ -211,30 +251,35 @@ class Bars:
             self._whole = None
 
     def _draw(self) -> None:
-        total = self._sum
+        total, text = self._sum, self._text()
+        done, whole = (total.share, total.blobs) if self._noun else (total.done, total.size)
         if self._whole is None:
-            self._whole = self._bar("total", 0, total.share if self._noun else total.done, 0)
-        if self._noun:
-            read = f"{_of(total, self._noun)}, {size(total.done)}"
-            self._whole.bar_format = _START + read + " {remaining}"
-            self._whole.total = total.blobs or None
-            self._whole.update(total.share - self._whole.n)
-        else:
-            self._whole.set_postfix_str(f"{total.blobs_done}/{count(total.blobs, 'blob')}", refresh=False)
-            self._whole.total = total.size or None
-            self._whole.update(total.done - self._whole.n)
+            self._whole = self._bar("total", text, whole, done, 0)
+        self._whole.bar_format = _START + text
+        self._whole.total = whole or None
+        self._whole.update(done - self._whole.n)
         for name in [name for name in self._rows if name not in self._sum.active]:
             self._rows.pop(name).close()
         for name, blob in self._sum.active.items():
             bar = self._rows.get(name)
             if bar is not None:
+                bar.bar_format = _START + _amount(blob.done, blob.size)
                 bar.update(blob.done - bar.n)
             elif len(self._rows) < ROWS:
                 taken = {-bar.pos for bar in self._rows.values()}
                 row = next(row for row in range(1, ROWS + 1) if row not in taken)
-                self._rows[name] = self._bar(name, blob.size, blob.done, row)
+                self._rows[name] = self._bar(name, _amount(blob.done, blob.size), blob.size, blob.done, row)
 
-    def _bar(self, name: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
+    def _text(self) -> str:
+        """What is done of the whole, how fast, and what time that leaves; short enough for 80 columns with a bar."""
+        total, speed = self._sum, self._bytes.now(self._sum.moved)
+        if self._noun:
+            left = _left(total.blobs - total.share, self._share.now(total.share))
+            return f"{_of(total, self._noun)}, {size(total.done)}{left}"
+        left = _left(total.size - total.done, speed) if total.size else ""
+        return f"{_amount(total.done, total.size)}, {size(int(speed))}/s{left}"
+
+    def _bar(self, name: str, text: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
         # Imported here, since that takes as long as all of --help.
         from tqdm import tqdm
 
@@ -243,15 +288,12 @@ class Bars:
         tqdm.monitor_interval = 0
         return tqdm(
             desc=f"{_end_of(printable(name)):<10}",
-            bar_format=_BAR,
+            bar_format=_START + text,
             total=length or None,
             initial=done,
             position=row,
             leave=False,
             file=self._stream,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
             dynamic_ncols=True,
         )
 

@@ -56,6 +56,7 @@ def _text(checked: Sequence[Checked], quiet: bool) -> None:
                 (f"{finding.path or '/'}{line}: ", BOLD),
                 (f"{finding.message}  ", ""),
                 (f"[{finding.rule}; {finding.spec}]", FAINT),
+                fold=True,
             )
     if len(checked) > 1 and not quiet:
         invalid = sum(not one.valid for one in checked)

@@ -55,23 +55,30 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
     """The same as text: one paragraph per target."""
     for target in result.targets:
         yield f"{'would write' if dry_run else 'wrote'} {_named(target)}"
-        yield f"  format    {target.format} ({target.media_type})"
-        same = ", as in the source" if target.preserved else ""
-        yield f"  digest    {target.digest}{same}" if target.digest else "  digest    known once it is written"
-        if target.source_digest is not None and not target.preserved:
-            why = f" (changed by {', '.join(target.changed_by)})" if target.changed_by else ""
-            yield f"  source    {target.source_digest}{why}"
-        if target.image_id:
-            yield f"  image ID  {target.image_id}"
-        kinds = Counter(layer.relation for layer in target.layers)
-        which = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        yield f"  layers    {which or 'none'}"
-        for path in _needed(target):
-            yield f"  needs     {path}"
-        if target.size and not (dry_run and target.digest is None):
-            yield f"  size      {size(target.size)}"
+        for label, value in _facts(target, dry_run=dry_run):
+            yield f"  {label:<6} {value}"
+        if target.changed_by:
+            yield f"  changed by {', '.join(target.changed_by)}"
     if not dry_run:
         yield f"took {result.seconds:.1f} s"
+
+
+def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
+    """Labels, so short that a digest beside them fits on 80 columns, and values."""
+    yield "format", f"{target.format} ({target.media_type})"
+    yield "digest", str(target.digest or "known once it is written")
+    if target.preserved:
+        yield "source", "the same digest"
+    elif target.source_digest is not None:
+        yield "source", str(target.source_digest)
+    if target.image_id:
+        yield "ID", target.image_id
+    kinds = Counter(layer.relation for layer in target.layers)
+    yield "layers", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
+    for path in _needed(target):
+        yield "needs", path
+    if target.size and not (dry_run and target.digest is None):
+        yield "size", size(target.size)
 
 
 def _needed(target: TargetResult) -> Iterator[str]:

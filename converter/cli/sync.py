@@ -17,7 +17,7 @@ from converter.cli.image_options import aci_path_option, image_options, no_cache
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing, trust_options, wanted
-from converter.cli.text import GREEN, RED, count, show, show_json, size, warn
+from converter.cli.text import GREEN, RED, brief, count, show, show_json, size, warn
 from converter.errors import Unsupported, Usage, within
 
 if TYPE_CHECKING:
@@ -161,8 +161,10 @@ def _page(summary: Summary) -> str:
 def _show(summary: Summary) -> None:
     """Print the table, the sum, and every loss once."""
     shown = summary.outcomes if len(summary.outcomes) <= ROWS else _failures(summary)
-    for row in shown:
-        show(_row(row), colour=RED if row.state == "failed" else "")
+    for one in shown:
+        show(_row(one), colour=RED if one.state == "failed" else "", fold=True)
+        if one.source_digest and one.digest != one.source_digest:
+            show(_digests(one))
     if len(shown) < len(summary.outcomes):
         show(f"({count(len(summary.outcomes) - len(shown), 'image')} not shown; --report has all)")
     show(_sum(summary), colour=RED if summary.failed else GREEN)
@@ -181,9 +183,14 @@ def _row(one: Outcome) -> str:
         return f"failed         {one.source}  {one.error}"
     if one.state == "unstarted":
         return f"not started    {one.source}"
-    why = f" ({', '.join(one.changed_by)})" if one.changed_by else ""
-    sizes = f"{size(one.before):>11} → {size(one.after) if one.after else '?':>11}"
-    return f"{WORDS[one.state]:<14}{sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}{why}"
+    sizes = f"{size(one.before):>10} → {size(one.after) if one.after else '?':>10}"
+    return f"{WORDS[one.state]:<14}{sizes} {one.seconds:6.1f} s  {one.source} → {one.destination}"
+
+
+def _digests(one: Outcome) -> str:
+    """The digest that an image had and the one that it has now, and why they differ."""
+    why = f" (changed by {', '.join(one.changed_by)})" if one.changed_by else ""
+    return f"  {brief(one.source_digest)} → {brief(one.digest) if one.digest else 'not known yet'}{why}"
 
 
 def _sum(summary: Summary) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from converter.errors import printable
@@ -15,6 +16,18 @@ LONGEST = 1600
 """The most characters shown of an error."""
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+DIGEST = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52,116}(?![0-9a-f])")
+"""A digest in a text, of SHA-256, SHA-384 or SHA-512; the group is what a short form keeps."""
+
+Part = tuple[str, str]
+"""A text and its colour."""
+
+_USUAL = 80
+"""The columns of a terminal that does not say how many it has."""
+
+_BELOW = 4
+"""The columns before a value that stands below its label."""
+
 _NOT_PRINTABLE = re.compile(r"[^\n -~]")
 
 
@@ -31,32 +44,109 @@ def json_text(value: Any) -> str:
     return _NOT_PRINTABLE.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
-def show(text: str, *, to: TextIO | None = None, colour: str = "") -> None:
-    """Write one line, by default to standard output, coloured only on terminals."""
-    stream = sys.stdout if to is None else to
-    print(_painted(printable(text), colour if colour and coloured(stream) else ""), file=stream)
+def show(text: str, *, to: TextIO | None = None, colour: str = "", fold: bool = False) -> None:
+    """Write one line, by default to standard output, as ``show_parts`` does."""
+    show_parts((text, colour), to=to, fold=fold)
 
 
 def show_row(label: str, value: str) -> None:
-    """Write a label and a value to standard output, wrapped on terminals below the value's start."""
-    lines = [printable(value)]
-    if on_terminal(sys.stdout):
-        import shutil
-        import textwrap
+    """Write a label and a value to standard output, wrapped on terminals below the value's start.
 
-        # Names and digests stay in one piece, since people copy them.
-        room = max(shutil.get_terminal_size().columns - len(label), 20)
-        whole = textwrap.TextWrapper(room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        lines = whole.wrap(lines[0]) or [""]
-    for line in lines:
-        show(label + line)
-        label = " " * len(label)
+    A digest goes below its label, in one piece, if there is no room for it beside it: people copy it.
+    """
+    value = printable(value)
+    columns = _columns(sys.stdout)
+    if columns is None or len(label) + len(value) <= columns:
+        _write(sys.stdout, [(label + value, "")])
+        return
+    indent = " " * len(label)
+    if " " not in value and len(value) + _BELOW <= columns:
+        _write(sys.stdout, [(label.rstrip(), "")])
+        label = " " * _BELOW
+    for line in _folded([(_short_where(value, columns - len(label)), "")], columns - len(label), 2):
+        _write(sys.stdout, [(label, ""), *line])
+        label = indent
 
 
-def show_parts(*parts: tuple[str, str]) -> None:
-    """Write one line of texts to standard output, each in its colour on terminals."""
-    bright = coloured(sys.stdout)
-    print("".join(_painted(printable(text), colour if bright else "") for text, colour in parts))
+def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> None:
+    """Write one line of texts, by default to standard output, each in its colour on terminals.
+
+    On a terminal, a line that is too long has its digests shortened to 12 digits. If it has any, or with ``fold``, it
+    is then wrapped between words.
+    """
+    stream = sys.stdout if to is None else to
+    shown = [(printable(text), colour) for text, colour in parts]
+    columns = _columns(stream)
+    if columns is None or _length(shown) <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
+        _write(stream, shown)
+        return
+    shown = [(short(text), colour) for text, colour in shown]
+    for line in _folded(shown, columns, _indent(shown[0][0]) + 2):
+        _write(stream, line)
+
+
+def short(text: str) -> str:
+    """The text with every digest in it shortened to 12 digits."""
+    return DIGEST.sub(r"\1…", text)
+
+
+def brief(digest: object) -> str:
+    """A digest in a list: its first 12 digits on a terminal, whole where nobody counts the columns."""
+    text = str(digest)
+    return text if _columns(sys.stdout) is None else short(text).rpartition(":")[2].rstrip("…")
+
+
+def room(taken: int) -> int | None:
+    """The columns that a terminal has left in a line of standard output; None: as many as one likes."""
+    columns = _columns(sys.stdout)
+    return None if columns is None else max(columns - taken, 0)
+
+
+def _columns(stream: TextIO | None) -> int | None:
+    """The columns of the terminal that a stream is, as COLUMNS or the terminal says; None: it is none."""
+    if not on_terminal(stream):
+        return None
+    assert stream is not None
+    if (said := os.environ.get("COLUMNS", "")).isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL
+    except (OSError, ValueError):
+        return _USUAL
+
+
+def _short_where(text: str, columns: int) -> str:
+    """The text with those words shortened that have a digest and do not fit in a line."""
+    return " ".join(short(word) if len(word) > columns else word for word in text.split(" "))
+
+
+def _folded(parts: Sequence[Part], columns: int, indent: int) -> Iterator[list[Part]]:
+    """Coloured text as lines that end between words; a word stays whole, even if it is too long."""
+    line: list[Part] = []
+    length = 0
+    for text, colour in parts:
+        for word in re.findall(r" *[^ ]+| +", text):
+            if length > indent and length + len(word.rstrip()) > columns:
+                yield line
+                line, length, word = [(" " * indent, "")], indent, word.lstrip()
+            length += len(word)
+            if line and line[-1][1] == colour:
+                word = line.pop()[0] + word
+            line.append((word, colour))
+    yield line
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
+
+
+def _length(parts: Sequence[Part]) -> int:
+    return sum(len(text) for text, _ in parts)
+
+
+def _write(stream: TextIO, parts: Iterable[Part]) -> None:
+    bright = coloured(stream)
+    print("".join(_painted(text, colour if bright else "") for text, colour in parts), file=stream)
 
 
 def _painted(text: str, colour: str) -> str:
@@ -69,9 +159,15 @@ def show_json(value: Any, *, to: TextIO | None = None) -> None:
 
 
 def say(text: str, *, colour: str = "") -> None:
-    """Write one line to standard error, shortened to readable length."""
+    """Write one line to standard error, shortened to readable length, and on a terminal wrapped between words."""
     if sys.stderr is not None:
-        show(f"transship: {shortened(text)}", to=sys.stderr, colour=colour)
+        text = printable(f"transship: {shortened(text)}")
+        columns = _columns(sys.stderr)
+        if columns is None or len(text) <= columns:
+            _write(sys.stderr, [(text, colour)])
+            return
+        for line in _folded([(_short_where(text, columns - 2), colour)], columns, 2):
+            _write(sys.stderr, line)
 
 
 def shortened(text: str) -> str:

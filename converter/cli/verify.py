@@ -178,18 +178,18 @@ def _page(judgement: Judgement) -> str:
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
     """The judgement as lines of text, each with its colour."""
     yield f"{judgement.reference}", ""
-    yield f"  digest    {judgement.root.digest}", ""
+    yield f"  digest {judgement.root.digest}", ""
     if judgement.identity:
-        yield f"  name      {judgement.identity}", ""
+        yield f"  name   {judgement.identity}", ""
     yield from map(_verdict, judgement.verdicts)
     for step in judgement.steps:
-        yield f"  origin    {step.root.digest} ({step.root.media_type})", ""
+        yield f"  origin {step.root.digest} ({step.root.media_type})", ""
         yield from map(_verdict, step.verdicts)
         yield from _proof(step.proof)
     if judgement.content is not None and not judgement.steps:
         yield from _proof(judgement.content)
     if judgement.level:
-        yield f"  level     {judgement.level}", ""
+        yield f"  level  {judgement.level}", ""
     if judgement.ok:
         yield "verified", GREEN
 
@@ -197,15 +197,15 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
     """How the content is proven, layer by layer, and what is not covered."""
     platform = f" for {proof.platform}" if proof.platform else ""
-    yield f"  {proof.level:<10}{LEVELS[proof.level]}{platform}", ""
+    yield f"  {proof.level:<7}{LEVELS[proof.level]}{platform}", ""
     for number, row in enumerate(proof.layers):
-        yield f"  {row.level:<10}layer[{number}] {row.target}", ""
+        yield f"  {row.level:<7}layer[{number}] {row.target}", ""
     for what in proof.uncovered:
-        yield f"  open      {what}", YELLOW
+        yield f"  open   {what}", YELLOW
 
 
 def _verdict(verdict: SignatureVerdict) -> tuple[str, str]:
-    parts = [f"  {'good' if verdict.ok else 'not good':<9}", f"{verdict.signature.kind} ({verdict.signature.location})"]
+    parts = [f"  {'good' if verdict.ok else 'not good':<6}", f"{verdict.signature.kind} ({verdict.signature.location})"]
     if verdict.signer:
         parts.append(f"by {verdict.signer}")
     if verdict.identity:

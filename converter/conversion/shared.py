@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -44,6 +45,7 @@ class Shared:
         self._stores: OpenStores | None = None
         self._folders: list[Path] = []
         self._turns: dict[str, threading.Lock] = {}
+        self._waited: dict[Location, float] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -117,13 +119,19 @@ class Shared:
             return
         with self._lock:
             turn = self._turns.setdefault(job.destination.path, threading.Lock())
+        began = time.monotonic()
         with turn:
+            self._waited[job.destination] = time.monotonic() - began
             if job.destination.kind.ending is not None:
                 path = Path(job.destination.path).parent
                 missing = [folder for folder in (path, *path.parents) if not folder.exists()]
                 path.mkdir(parents=True, exist_ok=True)
                 self._folders += missing
             yield
+
+    def waited(self, job: Job) -> float:
+        """The seconds that a job has waited for its turn."""
+        return self._waited.get(job.destination, 0.0)
 
     def _spooled(self) -> BlobSpool:
         from converter.stores.spool import MOST, BlobSpool

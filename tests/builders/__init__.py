@@ -80,7 +80,8 @@ def add_image(
     document = {
         **config,
         "rootfs": {"type": "layers", "diff_ids": [sha256(data) for data in tars]},
-        "history": [{"created_by": f"step {number}"} for number in range(len(tars))]
+        "history": config.get("history")
+        or [{"created_by": f"step {number}"} for number in range(len(tars))]
         + [{"created_by": "ENV", "empty_layer": True}],
     }
     config_row = store.add(json.dumps(document, indent=1).encode(), dialect.config)

@@ -96,11 +96,11 @@ def test_the_text_for_people(asked: dict[str, Any], here: Path, capsys: pytest.C
     assert main(["convert", "oci:in", "aci:out.aci"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "wrote aci:out.aci",
-        "  format    aci (application/vnd.appc.image.aci)",
-        f"  digest    {DIGEST}",
-        "  image ID  sha512-ab",
-        "  layers    1 squashed",
-        "  size      2.0 KiB",
+        "  format aci (application/vnd.appc.image.aci)",
+        f"  digest {DIGEST}",
+        "  ID     sha512-ab",
+        "  layers 1 squashed",
+        "  size   2.0 KiB",
         "took 1.2 s",
     ]
 
@@ -136,7 +136,7 @@ def test_an_aci_a_layer_is_told_with_the_files_that_it_needs() -> None:
         layers=rows,
     )
     told = list(lines(Result(source="in", targets=(target,), seconds=0), dry_run=False))
-    assert told[3:5] == ["  layers    2 retarred", f"  needs     there/out-{LAYER.encoded[:12]}.aci"]
+    assert told[3:5] == ["  layers 2 retarred", f"  needs  there/out-{LAYER.encoded[:12]}.aci"]
 
 
 def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,9 +144,9 @@ def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest
     told = capsys.readouterr()
     assert told.out.splitlines()[:4] == [
         "would write aci:a",
-        "  format    aci (application/vnd.appc.image.aci)",
-        "  digest    known once it is written",
-        "  layers    1 squashed",
+        "  format aci (application/vnd.appc.image.aci)",
+        "  digest known once it is written",
+        "  layers 1 squashed",
     ]
     assert "transship: warning: aci:b: shell: an ACI has none; not kept" in told.err.splitlines()
 

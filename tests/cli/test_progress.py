@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from converter.cli import progress
-from converter.cli.progress import Bars, Lines, Sum
+from converter.cli.progress import Bars, Lines, Rate, Sum
 from converter.events import Event, Failed, Finished, Moved, Planned, Started, Warned
 
 MIB = 1024 * 1024
@@ -155,8 +155,23 @@ def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> N
     assert "total" in screen.getvalue()
     assert "25%" in screen.getvalue()
     assert "…mage-with-a-long-name:2" in screen.getvalue(), "of a long name the end, where the tag is"
-    assert "1 of 4 images, 8.0 MiB " in screen.getvalue()
+    assert "1 of 4 images, 8.0 MiB, 0:03 left" in screen.getvalue()
     bars.close()
+
+
+def test_a_rate_is_steady_and_what_was_there_does_not_count() -> None:
+    clock = Clock()
+    rate, total = Rate(clock), Sum()
+    total.add(Planned(1000 * MIB, 2))
+    total.add(Finished("there", 900 * MIB, skipped=True))
+    told = []
+    for burst in (0, 4, 0, 4) * 10:  # a network that stops every other second
+        clock.now += 1
+        total.add(Moved("layer", burst * MIB))
+        told.append(rate.now(total.moved) / MIB)
+    assert all(1.9 <= one <= 2.1 for one in told[20:])
+    clock.now += progress.WINDOW
+    assert rate.now(total.moved) == 0, "and it does not tell of what is long over"
 
 
 def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,21 +135,25 @@ def _run(
 
 
 def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted: Report) -> Outcome | None:
-    """Run a job and return its outcome; None if it was called off."""
+    """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job.source, None, job.error)
     began = time.monotonic()
+
+    def seconds() -> float:
+        return time.monotonic() - began - shared.waited(job)
+
     try:
         with telling.image(job.name, wanted) as report:
             _require_room(job.destination)
             (done,) = run_job(job, shared, report)
-        return Outcome.of(job, done, time.monotonic() - began)
+        return Outcome.of(job, done, seconds())
     except CalledOff:
         return None
     except ConverterError as error:
-        return Outcome.failed(job.source, job.destination, error, time.monotonic() - began)
+        return Outcome.failed(job.source, job.destination, error, seconds())
     except OSError as error:
-        return Outcome.failed(job.source, job.destination, from_system(error), time.monotonic() - began)
+        return Outcome.failed(job.source, job.destination, from_system(error), seconds())
 
 
 def _unless(stopping: threading.Event) -> Report:
