@@ -17,10 +17,10 @@ from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
-from converter.streams.tar.names import clean_name, contained, parent, quoted_name
-from converter.streams.tar.scan import entries
-from converter.streams.tar.sparse import content, real_size
+from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
+from converter.streams.tar.names import clean_name, parent_name, quoted_name, require_contained
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.sparse import file_content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 MOST_LINKS = 40
@@ -49,9 +49,9 @@ class _Layer:
         self.emptied: set[bytes] = set()
         winners = EffectiveEntries(held)
         numbered: dict[int, tuple[bytes, Entry]] = {}
-        with closing(entries(opened(), held.limits, held)) as source:
+        with closing(scan_entries(opened(), held.limits, held)) as source:
             for ordinal, entry in enumerate(source):
-                path = contained(entry.name)
+                path = require_contained(entry.name)
                 if entry.type not in fields.FILES:
                     continue
                 if b".wh." in path and (mark := whiteout(path)):
@@ -60,7 +60,7 @@ class _Layer:
                     elif isinstance(mark, Empties):
                         self.emptied.add(mark.directory)
                     continue
-                for replaced in winners.add(path, parent(path), ordinal, entry.type == fields.DIR):
+                for replaced in winners.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
                     name, other = numbered.pop(replaced)
                     if other.type != fields.DIR:  # it had hidden what is below before it was replaced
                         self.gone.add(name)
@@ -74,7 +74,7 @@ class _Layer:
         if path in self.gone:
             return True
         while path:
-            path = parent(path)
+            path = parent_name(path)
             above = self.entries.get(path)
             if path in self.gone or path in self.emptied or (above is not None and above.type != fields.DIR):
                 return True
@@ -102,7 +102,7 @@ class Files:
             name = left.pop(0)
             if name in {b"", b"."}:
                 continue
-            here = parent(here) if name == b".." else (here + b"/" + name if here else name)
+            here = parent_name(here) if name == b".." else (here + b"/" + name if here else name)
             file = self._at(here, directory=any(left))
             if file is None:
                 raise NotFound(f"no file {quoted_name(b'/' + here)}")
@@ -111,7 +111,7 @@ class Files:
                 if followed > MOST_LINKS:
                     raise Invalid(f"too many symbolic links on the way to {quoted_name(path)}")
                 target = file.entry.linkname
-                here = b"" if target.startswith(b"/") else parent(here)
+                here = b"" if target.startswith(b"/") else parent_name(here)
                 left = [*target.split(b"/"), *left]
             elif left and any(left) and not file.is_directory:
                 raise NotFound(f"{quoted_name(b'/' + here)} is not a directory")
@@ -131,11 +131,11 @@ class Files:
                 if not path.startswith(start) or path == directory:
                     continue
                 is_directory = entry.type == fields.DIR
-                if cover.lowest(path, parent(path), is_directory) == NOBODY:
+                if cover.lowest(path, parent_name(path), is_directory) == NO_LAYER:
                     found[path] = File(path, entry, top)
             for path in layer.directories:
                 new = path.startswith(start) and path not in found and path != directory
-                if new and cover.lowest(path, parent(path), directory=True) == NOBODY:
+                if new and cover.lowest(path, parent_name(path), directory=True) == NO_LAYER:
                     found[path] = File(path, None, top)
             if layer.hides(directory + b"/.") or directory in layer.emptied:
                 break
@@ -153,7 +153,7 @@ class Files:
         for _ in range(MOST_LINKS):
             if entry is None or entry.type != fields.LINK:
                 break
-            path = contained(clean_name(entry.linkname))
+            path = require_contained(clean_name(entry.linkname))
             target = self._at(path, layer)
             if target is None:
                 raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
@@ -168,7 +168,7 @@ class Files:
         for _ in range(MOST_LINKS):
             if entry is None or entry.type != fields.LINK:
                 break
-            target = self._at(contained(clean_name(entry.linkname)), layer)
+            target = self._at(require_contained(clean_name(entry.linkname)), layer)
             entry, layer = (None, 0) if target is None else (target.entry, target.layer)
         return real_size(entry) if entry is not None and entry.type == fields.FILE and not entry.sparse else 0
 
@@ -197,10 +197,10 @@ class Files:
         """The content of an entry, from its layer, which is read again."""
         wanted = self._read[len(self._layers) - 1 - number].entries[path].own
         held = Budget(current_limits())
-        with within(f"layer[{number}]"), closing(entries(self._layers[number](), held.limits, held)) as source:
+        with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), held.limits, held)) as source:
             for entry in source:
-                if contained(entry.name) == path and entry.own == wanted:
-                    yield from content(entry, held.limits.holes)
+                if require_contained(entry.name) == path and entry.own == wanted:
+                    yield from file_content(entry, held.limits.holes)
                     return
 
     def _each(self) -> Iterator[tuple[int, _Layer]]:

@@ -21,7 +21,7 @@ from converter.streams.content import Watch, read_layers
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Row, TreeListing
 from converter.streams.tar.node import Node, decode_node
-from converter.streams.tar.tree import listing
+from converter.streams.tar.tree import list_tree
 
 
 @frozen
@@ -57,7 +57,7 @@ def compare(
 
 def files(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
-    return read_layers(image.layers, listing, opened=opened)[0]
+    return read_layers(image.layers, list_tree, opened=opened)[0]
 
 
 def trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:

@@ -16,8 +16,8 @@ from converter.model.content import Open
 from converter.model.limits import current_limits
 from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
-from converter.streams.tar.names import contained
-from converter.streams.tar.scan import entries
+from converter.streams.tar.names import require_contained
+from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
 
@@ -136,9 +136,9 @@ def _read(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_
     gone: list[bytes] = []
     emptied: list[bytes] = []
     found: list[_Found] = []
-    with closing(entries(layer(), budget.limits, budget)) as source:
+    with closing(scan_entries(layer(), budget.limits, budget)) as source:
         for entry in source:
-            path = contained(entry.name)
+            path = require_contained(entry.name)
             if not path or entry.type not in fields.FILES:
                 continue
             if b".wh." in path and (mark := whiteout(path)):

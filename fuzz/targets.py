@@ -42,9 +42,9 @@ from converter.streams.squash import squash
 from converter.streams.tar.aci import unpack_aci
 from converter.streams.tar.node import decode_node
 from converter.streams.tar.recipe import Recipe
-from converter.streams.tar.scan import entries
-from converter.streams.tar.sparse import pieces
-from converter.streams.tar.tree import listing
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.sparse import data_regions
+from converter.streams.tar.tree import list_tree
 from converter.trust import libtrust, notation_chain, openpgp_message, rekor
 from converter.trust.certificates import Roots, issued, load_der, load_pem, public_key
 from converter.trust.certificates import subject as subject_of
@@ -77,10 +77,10 @@ def drain(blocks: Iterable[object]) -> None:
 def tar(data: bytes) -> None:
     """The scanner, with every field that an entry computes when it is asked for."""
     with closing([data]) as blocks:
-        for entry in entries(blocks):
+        for entry in scan_entries(blocks):
             with suppress(ConverterError):
                 _ = entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs, entry.linkname, entry.device
-            drain(pieces(entry))
+            drain(data_regions(entry))
 
 
 def flattened(data: bytes) -> None:
@@ -89,7 +89,7 @@ def flattened(data: bytes) -> None:
     layers = [lambda: [data[:half]], lambda: [data[half:]]]
     with suppress(ConverterError):
         drain(squash(layers))
-    with listing(layers) as found:
+    with list_tree(layers) as found:
         drain(decode_node(row.record) for row in found if row.record)
 
 

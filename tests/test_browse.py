@@ -12,26 +12,26 @@ from hypothesis import strategies as st
 from converter.browse import Files
 from converter.errors import Invalid, NotFound
 from converter.streams.tar.fields import DIR, LINK, SYMLINK
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.naive_tree import TYPES, flattened
 from tests.strategies.tar import File, archive
 from tests.streams.naive import one_layer, opener, plain
 
 
 def file(name: str, data: bytes = b"") -> bytes:
-    return header(name=name.encode(), size=len(data)) + data + pad(len(data))
+    return make_header(name=name.encode(), size=len(data)) + data + padding_bytes(len(data))
 
 
 def folder(name: str) -> bytes:
-    return header(name=name.encode(), type=DIR)
+    return make_header(name=name.encode(), type=DIR)
 
 
 def link(name: str, target: str) -> bytes:
-    return header(name=name.encode(), type=LINK, linkname=target.encode())
+    return make_header(name=name.encode(), type=LINK, linkname=target.encode())
 
 
 def symlink(name: str, target: str) -> bytes:
-    return header(name=name.encode(), type=SYMLINK, linkname=target.encode())
+    return make_header(name=name.encode(), type=SYMLINK, linkname=target.encode())
 
 
 def files(*layers: bytes) -> Files:

@@ -27,7 +27,7 @@ from converter.plan import Made, Node
 from converter.ports import Format
 from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.content import uncompressed_layer
-from converter.streams.tar.scan import entries
+from converter.streams.tar.scan import scan_entries
 from converter.streams.workers import Workers
 from converter.transform.layers import recompressed, squashed
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
@@ -104,7 +104,7 @@ def test_a_layer_that_names_a_file_twice_is_squashed_to_the_last_one() -> None:
     add_image(store, tars=[twice, tar({"name": b"two"})])
     copied, _ = run(oci.encode(squashed(read(store)), frozenset()))
     (layer,) = read(copied).layers
-    files = [(entry.name, b"".join(entry.payload)) for entry in entries(uncompressed_layer(layer))]
+    files = [(entry.name, b"".join(entry.payload)) for entry in scan_entries(uncompressed_layer(layer))]
     assert files == [(b"name", b"two"), (b"etc", b""), (b"etc/hosts", b"last")]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.fields import DIR, SYMLINK
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.write import END, make_header, padding_bytes
 from converter.usage import LayerUse, Usage, files, usage
 from tests.naive_tree import flattened
 from tests.strategies.tar import File, archive
@@ -18,15 +18,15 @@ from tests.streams.naive import one_layer, opener, plain
 
 
 def file(name: str, size: int) -> bytes:
-    return header(name=name.encode(), size=size) + bytes(size) + pad(size)
+    return make_header(name=name.encode(), size=size) + bytes(size) + padding_bytes(size)
 
 
 def folder(name: str) -> bytes:
-    return header(name=name.encode(), type=DIR)
+    return make_header(name=name.encode(), type=DIR)
 
 
 def symlink(name: str) -> bytes:
-    return header(name=name.encode(), type=SYMLINK, linkname=b"there")
+    return make_header(name=name.encode(), type=SYMLINK, linkname=b"there")
 
 
 def used(*layers: bytes) -> Usage:

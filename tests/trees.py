@@ -9,7 +9,7 @@ from converter.model.content import Open
 from converter.model.limits import Limits
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.node import Node, decode_node
-from converter.streams.tar.tree import listing
+from converter.streams.tar.tree import list_tree
 
 
 class Named(NamedTuple):
@@ -24,7 +24,7 @@ def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Na
 
     A directory that no entry describes is left out: its attributes are up to the reader of the archive.
     """
-    with listing(layers, limits) as found:
+    with list_tree(layers, limits) as found:
         return described(found)
 
 

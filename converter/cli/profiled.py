@@ -152,7 +152,7 @@ def profiled(
 
 def _once(tree: RootfsSource, report: Report) -> TreeListing:
     """The files of a directory, read once: the digest of their tar is not asked for."""
-    from converter.streams.tar.tree import listing
+    from converter.streams.tar.tree import list_tree
 
     def blocks() -> Iterator[Block]:
         for block in tree.blocks():
@@ -161,6 +161,6 @@ def _once(tree: RootfsSource, report: Report) -> TreeListing:
 
     report(Planned(0, 1))
     report(Started("files", -1))
-    found = listing([blocks])
+    found = list_tree([blocks])
     report(Finished("files", -1))
     return found

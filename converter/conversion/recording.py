@@ -26,7 +26,7 @@ from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.repack import find_compressor as find_packing
-from converter.streams.tar.delta import FileIndex, Lend, described
+from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
 from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 from converter.trust import origin
@@ -148,7 +148,7 @@ class _Making:
 
     def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
-        found: list[tuple[FileIndex, Lend]] = []
+        found: list[tuple[FileIndex, ReadRange]] = []
         yield told
         for layer in known_layers(content):
             assert isinstance(layer.content, Known)
@@ -178,7 +178,7 @@ class _Making:
             if isinstance(layer.content, Known):
                 self._add(layer.content, "layer")
 
-    def _lent(self, tar: Blocks) -> tuple[FileIndex, Lend]:
+    def _lent(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
         fd = self._temporary()
 
@@ -189,11 +189,11 @@ class _Making:
 
         return FileIndex.of(kept()), partial(file_blocks, fd)
 
-    def _recipe(self, layer: Layer, files: FileIndex, lend: Lend) -> tuple[Known, int]:
+    def _recipe(self, layer: Layer, files: FileIndex, lend: ReadRange) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
         passed = Meter()
         tar = metered(uncompressed_layer(layer), passed)
-        content = self._spooled(pack_small(described(tar, files, lend)))
+        content = self._spooled(pack_small(make_delta(tar, files, lend)))
         return content, passed.size
 
     def _temporary(self) -> int:

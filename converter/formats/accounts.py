@@ -16,8 +16,8 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, join_blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean_name, parent
-from converter.streams.tar.scan import entries
+from converter.streams.tar.names import clean_name, parent_name
+from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 
 PASSWD, GROUP = b"etc/passwd", b"etc/group"
@@ -46,7 +46,7 @@ class Accounts:
     def heard(self, blocks: Blocks) -> Iterator[Block]:
         """The same, without the end-of-archive blocks."""
         with closing(blocks) as source:
-            for entry in entries(source):
+            for entry in scan_entries(source):
                 yield from self.hear(entry)
 
     def hear(self, entry: Entry) -> Iterator[Block]:
@@ -68,7 +68,7 @@ class Accounts:
     def _heard(self, entry: Entry, name: bytes) -> Blocks:
         known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
         if known and entry.type == SYMLINK:
-            self._links[name] = _resolved(parent(name), entry.linkname)
+            self._links[name] = _resolved(parent_name(name), entry.linkname)
         elif known and entry.type == LINK:
             self._links[name] = clean_name(entry.linkname).removeprefix(self._prefix)
         elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:

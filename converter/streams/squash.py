@@ -19,11 +19,11 @@ from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
-from converter.streams.tar.hidden_paths import NOBODY, HiddenPaths
+from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.links import Link, LinkedFile, Links
-from converter.streams.tar.names import clean_name, contained, parent, quoted_name
-from converter.streams.tar.rename import localised, prefixed
-from converter.streams.tar.scan import entries
+from converter.streams.tar.names import clean_name, parent_name, quoted_name, require_contained
+from converter.streams.tar.rename import add_prefix, merge_globals
+from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
@@ -61,7 +61,7 @@ def find_superseded(layers: Sequence[Open], limits: Limits | None = None) -> Rep
     limits = limits or current_limits()
     found = set()
     for layer, opened in enumerate(layers):
-        with within(f"layer[{layer}]"), closing(entries(opened(), limits)) as source:
+        with within(f"layer[{layer}]"), closing(scan_entries(opened(), limits)) as source:
             found |= _find_superseded_in(layer, EffectiveEntries(Budget(limits)), enumerate(source))
     return frozenset(found)
 
@@ -73,7 +73,7 @@ def _find_superseded_in(
     for ordinal, entry in source:
         path = entry.name
         if entry.type in FILES and not (b".wh." in path and whiteout(path)):
-            found |= {(layer, other) for other in winners.add(path, parent(path), ordinal, entry.type == DIR)}
+            found |= {(layer, other) for other in winners.add(path, parent_name(path), ordinal, entry.type == DIR)}
     return found
 
 
@@ -81,10 +81,10 @@ def _kept_paths(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], froze
     """The paths that stay whatever they are, and those that stay if they are directories."""
     if keep is None:
         return None
-    paths = frozenset(contained(clean_name(path)) for path in keep)
+    paths = frozenset(require_contained(clean_name(path)) for path in keep)
     directories = {b"", *paths}
     for path in paths:
-        while path and (path := parent(path)) not in directories:
+        while path and (path := parent_name(path)) not in directories:
             directories.add(path)
     return paths, frozenset(directories)
 
@@ -129,7 +129,7 @@ class _Squash:
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
-        with closing(entries(self._layers[layer](), self._limits, self._held)) as source:
+        with closing(scan_entries(self._layers[layer](), self._limits, self._held)) as source:
             numbered = enumerate(source)
             for ordinal, entry in numbered:
                 path, kind = entry.name, entry.type
@@ -138,7 +138,7 @@ class _Squash:
                     _require_skippable(entry)
                     continue
                 if b".." in path:
-                    contained(path)
+                    require_contained(path)
                 if b".wh." in path and _is_whiteout(path, gone, emptied):
                     continue
                 above = path.rpartition(b"/")[0]
@@ -147,7 +147,7 @@ class _Squash:
                     raise self._superseded(layer, path, replaced, winners, numbered)
                 lowest = cover.lowest(path, above, directory)
                 counts = (layer, ordinal) not in self._replaced
-                stays = counts and lowest == NOBODY and (self._keep is None or path in self._keep[directory])
+                stays = counts and lowest == NO_LAYER and (self._keep is None or path in self._keep[directory])
                 if directory:
                     listed.append(path)
                     if stays:
@@ -173,14 +173,14 @@ class _Squash:
     def _link(
         self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: LinkedFile | None
     ) -> Iterator[Block]:
-        target = contained(clean_name(entry.linkname))
+        target = require_contained(clean_name(entry.linkname))
         here = winners.is_file(target) and target != entry.name
         return self._links.link(
             Link(entry.name, _own_blocks(entry), target), layer, stays=stays, here=here, claimed=claimed
         )
 
     def _written(self, own: bytes) -> bytes:
-        return prefixed(own, self._prefix) if self._prefix else own
+        return add_prefix(own, self._prefix) if self._prefix else own
 
     def _superseded(
         self, layer: int, path: bytes, replaced: list[int], winners: EffectiveEntries, rest: Iterator[tuple[int, Entry]]
@@ -209,7 +209,7 @@ def _own_blocks(entry: Entry) -> bytes:
     if not extra.inherited:
         return entry.own
     records = {key: value for key, value in extra.pax.items() if key != b"comment"}
-    return localised(entry.own, records) if records else entry.own
+    return merge_globals(entry.own, records) if records else entry.own
 
 
 def _require_skippable(entry: Entry) -> None:

@@ -18,7 +18,7 @@ from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.aci import Tell
+from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.budget import Budget
 from converter.streams.verify import Meter, metered
 from converter.validate.entries import LayerEntries
@@ -244,7 +244,7 @@ def failing(blocks: Blocks) -> Iterator[Block]:
         raise StreamFailed(error) from error
 
 
-def finding_reporter(findings: Findings, place: str) -> Tell:
+def finding_reporter(findings: Findings, place: str) -> ReportProblem:
     """Returns a function that adds findings about the tar at a place."""
 
     def tell(rule: str, name: bytes | None, fact: str) -> None:

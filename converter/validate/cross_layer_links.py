@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from converter.streams.tar.names import parent
+from converter.streams.tar.names import parent_name
 from converter.validate.entries import LayerEntries
 
 AT_ONCE = 100_000
@@ -39,7 +39,7 @@ def _together(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set
             links.append((number, name, target))
             asked.add(hash(target))
             while target:
-                target = parent(target)
+                target = parent_name(target)
                 asked.add(hash(target))
             if len(links) + len(asked) > AT_ONCE:
                 yield links, asked
@@ -77,7 +77,7 @@ class _Flattened:
         if found < 0 or found < max(self._directories.get(key, -1), self._removed.get(key, -1)):
             return False
         while path:
-            path = parent(path)
+            path = parent_name(path)
             key = hash(path)
             if found < max(self._files.get(key, -1), self._emptied.get(key, -1), self._removed.get(key, -1)):
                 return False

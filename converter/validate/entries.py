@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
-from converter.streams.tar.aci import Tell
+from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean_name, parent, quoted_name, type_in_words
+from converter.streams.tar.names import clean_name, parent_name, quoted_name, type_in_words
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
 PACKED_AT_ONCE = 256
@@ -74,7 +74,7 @@ class PendingLinks:
 class LayerEntries:
     """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
-    def __init__(self, tell: Tell, order: bool, held: Budget) -> None:
+    def __init__(self, tell: ReportProblem, order: bool, held: Budget) -> None:
         """``order``: report whiteouts that follow their siblings. ``held`` counts the memory of links and names."""
         self._tell = tell
         self._order = order
@@ -115,7 +115,7 @@ class LayerEntries:
             return
         self._paths[name] = not directory
         if self._order:
-            self._parents.add(parent(name))
+            self._parents.add(parent_name(name))
         if entry.type == fields.LINK:
             self._link(entry)
 
@@ -169,7 +169,7 @@ class LayerEntries:
         if entry.type != fields.FILE or entry.size:
             fact = f"the whiteout is {type_in_words(entry.type)} of {entry.size} bytes: expected an empty file"
             self._tell("tar/whiteout-content", entry.name, fact)
-        if self._order and parent(entry.name) in self._parents:
+        if self._order and parent_name(entry.name) in self._parents:
             self._tell("tar/whiteout-order", entry.name, "the whiteout comes after other entries of its directory")
         if isinstance(mark, Removes):
             self._removed.add(mark.path)

@@ -10,14 +10,14 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
 from converter.streams import Blocks
 from converter.streams.tar import fields, pax
-from converter.streams.tar.aci import Tell
+from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import Headers
 from converter.streams.tar.names import quoted_name
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.sparse import expanded
+from converter.streams.tar.sparse import expand_sparse
 
 _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
@@ -33,7 +33,7 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 
 
 def scan(
-    blocks: Blocks, tell: Tell, visit: Callable[[Entry], None], limits: Limits, held: Budget | None = None
+    blocks: Blocks, tell: ReportProblem, visit: Callable[[Entry], None], limits: Limits, held: Budget | None = None
 ) -> bool:
     """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.
 
@@ -60,7 +60,7 @@ def scan(
     return False
 
 
-def _numbers(entry: Entry, tell: Tell) -> None:
+def _numbers(entry: Entry, tell: ReportProblem) -> None:
     for number in _NUMBERS:
         try:
             number(entry)
@@ -68,7 +68,7 @@ def _numbers(entry: Entry, tell: Tell) -> None:
             tell("tar/field", entry.name, str(error))
 
 
-def _records(entry: Entry, tell: Tell) -> None:
+def _records(entry: Entry, tell: ReportProblem) -> None:
     for record in Headers(entry.own).records:
         if record.flag not in b"xX":
             continue
@@ -84,7 +84,7 @@ def _records(entry: Entry, tell: Tell) -> None:
     if entry.type == fields.FILE and entry.sparse:
         try:
             # The map is checked before the first block is yielded.
-            next(iter(expanded(entry, sys.maxsize)), None)
+            next(iter(expand_sparse(entry, sys.maxsize)), None)
         except LimitExceeded as error:
             tell("image/limit", entry.name, str(error))
         except Invalid as error:
@@ -99,7 +99,7 @@ def _utf8(text: bytes) -> bool:
     return True
 
 
-def _ending(scanner: Scanner, tell: Tell) -> None:
+def _ending(scanner: Scanner, tell: ReportProblem) -> None:
     """Check for two blocks of zeros, then only zeros; missing padding of the last entry is the same finding."""
     zeros, garbage = 0, 0
     for block in scanner.trailing():

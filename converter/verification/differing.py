@@ -14,12 +14,12 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import DIR, FILE, SIZE, number, padding
+from converter.streams.tar.fields import DIR, FILE, SIZE, padding_size, parse_number
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.names import MANIFEST, ROOTFS, quoted_name
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.tree import listing
+from converter.streams.tar.tree import list_tree
 
 STEERING = (
     "appc.io/",
@@ -77,7 +77,7 @@ def read_contents(blocks: Blocks) -> AciContents:
                     raise Invalid("data after the last entry")
                 yield rest
 
-    files = listing([watched])
+    files = list_tree([watched])
     if lost := said.keys() - {row.path for row in files if row.record}:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
@@ -93,7 +93,7 @@ def _check_headers(entry: Entry) -> None:
     a slash is a directory.
     """
     extra, head = entry.extra, entry.head
-    what = "a size" if entry.type != FILE and number(head[124:136], "size") else ""
+    what = "a size" if entry.type != FILE and parse_number(head[124:136], "size") else ""
     slash = entry.written.endswith(b"/") and entry.type != DIR
     if slash or head[156:157] not in (entry.type, b"\0" if entry.type == FILE else entry.type):
         what = "a type that its name contradicts"
@@ -111,8 +111,8 @@ def _kinds(records: bytes) -> Iterator[bytes]:
     """The types of an entry's PAX headers and GNU long names."""
     while records:
         yield records[156:157]
-        size = number(records[124:136], "size")
-        records = records[SIZE + size + padding(size) :]
+        size = parse_number(records[124:136], "size")
+        records = records[SIZE + size + padding_size(size) :]
 
 
 def _said(entry: Entry) -> Said:

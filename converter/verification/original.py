@@ -25,7 +25,7 @@ from converter.streams.content import uncompressed_layer
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
-from converter.streams.tar.delta import borrowed
+from converter.streams.tar.delta import apply_delta
 from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 from converter.trust.origin import IMAGE, Evidence, LayerOrigin, OriginRecord
@@ -140,7 +140,7 @@ class OriginalSource:
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return lambda: borrowed(decompress_any(part.blocks(), self._limits)[1], lend)
+        return lambda: apply_delta(decompress_any(part.blocks(), self._limits)[1], lend)
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:

@@ -13,11 +13,11 @@ from converter.model.content import Open
 from converter.streams.squash import squash
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import copied
+from converter.streams.tar.entry import copy_entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
 from converter.streams.tar.node import Node
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.write import END, header
+from converter.streams.tar.write import END, make_header
 from tests.interop.tools import need, run
 from tests.trees import Named, tree
 
@@ -142,7 +142,7 @@ def test_what_they_write_is_read(
         del wanted[b"short/fifo"]
     assert found == wanted
     scanner = Scanner(Cursor([data]))
-    again = b"".join(block for entry in scanner for block in copied(entry)) + b"".join(scanner.trailing())
+    again = b"".join(block for entry in scanner for block in copy_entry(entry)) + b"".join(scanner.trailing())
     assert again == data
 
 
@@ -155,7 +155,7 @@ def test_their_archives_are_made_again_after_the_rootfs_was_taken_out(
     run(program, "-c", *options, "-f", out, "-C", real.parent, "manifest", f"rootfs/{what}".removesuffix("/."))
     data = out.read_bytes()
     if what != ".":
-        data = header(name=b"rootfs", type=DIR) + data
+        data = make_header(name=b"rootfs", type=DIR) + data
     recipes: list[str] = []
     layer = b"".join(unpack_aci([data], recipes.append))
     assert b"".join(rebuild_aci([layer], recipes[0], MANIFEST)) == data
@@ -171,10 +171,10 @@ def test_they_read_what_is_flattened(program: str, real: Path, tmp_path: Path) -
     need(program, "tar")
     base = written("tar", ["--format=gnu", "--sparse"], real, ".", tmp_path / "base.tar")
     changes = [
-        header(name=b"short/.wh.file"),
-        header(name=b"short/sticky/new", mode=0o600),
-        header(name=b"short/soft", type=DIR, mode=0o700),
-        header(name=b"new-link", type=LINK, linkname=b"short/.hidden"),
+        make_header(name=b"short/.wh.file"),
+        make_header(name=b"short/sticky/new", mode=0o600),
+        make_header(name=b"short/soft", type=DIR, mode=0o700),
+        make_header(name=b"new-link", type=LINK, linkname=b"short/.hidden"),
     ]
     layers: list[Open] = [lambda: [base], lambda: [*changes, END]]
     out = tmp_path / "flat.tar"

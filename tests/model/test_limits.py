@@ -13,7 +13,7 @@ from converter.model.content import known_bytes
 from converter.model.document import load_json
 from converter.model.limits import DEFAULT, Limits, current_limits, enforce_limits
 from converter.streams.read_ahead import fan_out, read_ahead
-from converter.streams.tar.scan import entries
+from converter.streams.tar.scan import scan_entries
 from tests.builders import tar
 
 DOCUMENT = Path(__file__).parents[2] / "docs/limits.md"
@@ -58,7 +58,7 @@ def test_limits_in_force_hold_for_whatever_is_not_told_others() -> None:
         with pytest.raises(LimitExceeded, match="limit: json_values"):
             load_json(b"[1,2,3,4]")
         with pytest.raises(LimitExceeded, match="limit: path"):
-            list(entries([tar({"four": b""})]))
+            list(scan_entries([tar({"four": b""})]))
     assert current_limits() is DEFAULT
 
 

@@ -16,7 +16,7 @@ from converter.stores import StoreOptions, open_sink
 from converter.stores.rootfs.bundle import RootfsSink
 from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FIFO, FILE, SYMLINK
-from converter.streams.tar.write import header, pad
+from converter.streams.tar.write import make_header, padding_bytes
 from tests.strategies.tar import File
 
 
@@ -43,7 +43,7 @@ def sink_at(path: Path, transport: str = "rootfs", options: StoreOptions | None 
 
 def entry(name: str, data: bytes = b"", **fields: Any) -> bytes:
     """An entry with fields that the standard library would not write."""
-    return header(name=name.encode(), size=len(data), **fields) + data + pad(len(data))
+    return make_header(name=name.encode(), size=len(data), **fields) + data + padding_bytes(len(data))
 
 
 def link(name: str, target: str) -> File:

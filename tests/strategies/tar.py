@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from converter.streams.tar import pax
-from converter.streams.tar.fields import sealed
-from converter.streams.tar.write import header, pad
+from converter.streams.tar.fields import with_checksum
+from converter.streams.tar.write import make_header, padding_bytes
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
@@ -78,12 +78,15 @@ def old_gnu(name: bytes, regions: Sequence[Region], size: int) -> bytes:
     """A sparse file as GNU tar wrote them before PAX: four regions in the header, 21 in each block behind it."""
     fields = [b"%011o\0%011o\0" % (offset, len(data)) for offset, data in regions]
     data = b"".join(piece for _, piece in regions)
-    head = header(name=name, size=len(data), type=b"S")[:257] + b"ustar  \0" + bytes(121)
+    head = make_header(name=name, size=len(data), type=b"S")[:257] + b"ustar  \0" + bytes(121)
     more = [fields[at : at + 21] for at in range(4, len(fields), 21)]
     head += b"".join(fields[:4]).ljust(96, b"\0") + bytes([bool(more)]) + b"%011o\0" % size
     blocks = [b"".join(part).ljust(504, b"\0") + bytes([part is not more[-1]]) for part in more]
     return (
-        sealed(head.ljust(512, b"\0")) + b"".join(block.ljust(512, b"\0") for block in blocks) + data + pad(len(data))
+        with_checksum(head.ljust(512, b"\0"))
+        + b"".join(block.ljust(512, b"\0") for block in blocks)
+        + data
+        + padding_bytes(len(data))
     )
 
 
@@ -93,24 +96,24 @@ def pax_sparse(name: bytes, regions: Sequence[Region], size: int, version: str) 
     numbers = [number for offset, piece in regions for number in (offset, len(piece))]
     if version == "1.0":
         text = b"".join(b"%d\n" % number for number in (len(regions), *numbers))
-        data = text + pad(len(text)) + data
+        data = text + padding_bytes(len(text)) + data
         records = {
             b"GNU.sparse.major": b"1",
             b"GNU.sparse.minor": b"0",
             b"GNU.sparse.name": name,
             b"GNU.sparse.realsize": b"%d" % size,
         }
-        return header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + pad(len(data))
+        return make_header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + padding_bytes(len(data))
     if version == "0.1":
         listed = b",".join(b"%d" % number for number in numbers)
         records = {b"GNU.sparse.map": listed, b"GNU.sparse.name": name, b"GNU.sparse.size": b"%d" % size}
-        return header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + pad(len(data))
+        return make_header(name=b"GNUSparseFile.0/x", size=len(data), records=records) + data + padding_bytes(len(data))
     pairs = [(b"GNU.sparse.size", b"%d" % size)]
     for offset, piece in regions:
         pairs += [(b"GNU.sparse.offset", b"%d" % offset), (b"GNU.sparse.numbytes", b"%d" % len(piece))]
     text = pax.join_records(pairs)
-    extended = header(name=b"x", type=b"x", size=len(text)) + text + pad(len(text))
-    return extended + header(name=name, size=len(data)) + data + pad(len(data))
+    extended = make_header(name=b"x", type=b"x", size=len(text)) + text + padding_bytes(len(text))
+    return extended + make_header(name=name, size=len(data)) + data + padding_bytes(len(data))
 
 
 cuts = st.lists(st.integers(0, 1 << 20), max_size=12)

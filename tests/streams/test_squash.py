@@ -14,8 +14,8 @@ from converter.model.limits import Limits, enforce_limits
 from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
 from converter.streams.tar.names import clean_name
-from converter.streams.tar.scan import entries
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, dialects, old_gnu
 from tests.streams.naive import Dangling, flattened, groups, naive, one_layer, opener, plain
 from tests.trees import tree
@@ -36,7 +36,7 @@ def check(layers: list[bytes]) -> None:
     got = naive([out])
     assert got == want
     assert groups(got) == groups(want)
-    assert sorted(entry.name for entry in entries([out])) == sorted(name.encode() for name in want)
+    assert sorted(entry.name for entry in scan_entries([out])) == sorted(name.encode() for name in want)
 
 
 @settings(max_examples=400)
@@ -55,24 +55,24 @@ def squashed(*layers: bytes) -> list[tuple[str, bytes, bytes, bytes]]:
     """Name, type, content and target of every entry of the flattened layers, in order."""
     return [
         (entry.name.decode(), entry.type, b"".join(entry.payload), entry.linkname)
-        for entry in entries([flattened([layer + END for layer in layers])])
+        for entry in scan_entries([flattened([layer + END for layer in layers])])
     ]
 
 
 def file(name: bytes, data: bytes = b"", mode: int = 0o644) -> bytes:
-    return header(name=name, size=len(data), mode=mode) + data + pad(len(data))
+    return make_header(name=name, size=len(data), mode=mode) + data + padding_bytes(len(data))
 
 
 def folder(name: bytes, mode: int = 0o755) -> bytes:
-    return header(name=name, type=DIR, mode=mode)
+    return make_header(name=name, type=DIR, mode=mode)
 
 
 def link(name: bytes, target: bytes) -> bytes:
-    return header(name=name, type=LINK, linkname=target)
+    return make_header(name=name, type=LINK, linkname=target)
 
 
 def symlink(name: bytes, target: bytes) -> bytes:
-    return header(name=name, type=SYMLINK, linkname=target)
+    return make_header(name=name, type=SYMLINK, linkname=target)
 
 
 def a_file(name: str, data: bytes = b"") -> tuple[str, bytes, bytes, bytes]:
@@ -187,7 +187,9 @@ FLATTENED = [
         [a_file("f", b"1"), a_link("l", b"f")],
         id="a link that comes before its target comes after it",
     ),
-    pytest.param([header(name=b"volume", type=b"V") + file(b"f")], [a_file("f")], id="a GNU volume label is no file"),
+    pytest.param(
+        [make_header(name=b"volume", type=b"V") + file(b"f")], [a_file("f")], id="a GNU volume label is no file"
+    ),
 ]
 
 
@@ -197,20 +199,24 @@ def test_flattened(layers: list[bytes], want: list[tuple[str, bytes, bytes, byte
 
 
 def test_headers_and_padding_stay_as_they_are() -> None:
-    head = header(name=b"./f", size=3, mtime_ns=1, records={b"SCHILY.xattr.user.a": b"b", b"VENDOR.x": b"y"})
+    head = make_header(name=b"./f", size=3, mtime_ns=1, records={b"SCHILY.xattr.user.a": b"b", b"VENDOR.x": b"y"})
     entry = head + b"123" + b"\xff" * 509
     assert flattened([entry]) == entry + END
 
 
 def test_padding_that_an_archive_lacks_is_made_up() -> None:
-    assert flattened([header(name=b"a", size=1) + b"1", file(b"b")]) == file(b"b") + file(b"a", b"1") + END
+    assert flattened([make_header(name=b"a", size=1) + b"1", file(b"b")]) == file(b"b") + file(b"a", b"1") + END
 
 
 def test_global_records_become_those_of_each_file_they_hold_for() -> None:
     records = b"15 uname=alice\n"
-    shared = header(name=b"g", type=b"g", size=len(records)) + records + pad(len(records))
+    shared = make_header(name=b"g", type=b"g", size=len(records)) + records + padding_bytes(len(records))
     out = flattened([shared + file(b"a") + file(b"b"), file(b"c")])
-    assert [(entry.name, entry.uname) for entry in entries([out])] == [(b"c", b""), (b"a", b"alice"), (b"b", b"alice")]
+    assert [(entry.name, entry.uname) for entry in scan_entries([out])] == [
+        (b"c", b""),
+        (b"a", b"alice"),
+        (b"b", b"alice"),
+    ]
     assert b"g" not in {out[at + 156 : at + 157] for at in range(0, len(out), 512)}
 
 
@@ -221,13 +227,13 @@ def test_a_sparse_file_stays_sparse_and_whole() -> None:
 
 def options(layers: Sequence[bytes], **given: Any) -> list[tuple[bytes, bytes, bytes]]:
     out = b"".join(squash([opener(layer + END) for layer in layers], **given))
-    return [(entry.written, entry.type, b"".join(entry.payload)) for entry in entries([out])]
+    return [(entry.written, entry.type, b"".join(entry.payload)) for entry in scan_entries([out])]
 
 
 def test_a_prefix_goes_before_names_and_targets_of_hard_links() -> None:
     layers = [folder(b"./") + file(b"./f", b"1") + link(b"l", b"./f") + symlink(b"s", b"/f")]
     out = b"".join(squash([opener(layer) for layer in layers], prefix=b"rootfs/"))
-    assert [(entry.written, entry.linkname) for entry in entries([out])] == [
+    assert [(entry.written, entry.linkname) for entry in scan_entries([out])] == [
         (b"./rootfs/", b""),
         (b"./rootfs/f", b""),
         (b"rootfs/l", b"./rootfs/f"),
@@ -236,7 +242,7 @@ def test_a_prefix_goes_before_names_and_targets_of_hard_links() -> None:
 
 
 def test_the_root_gets_an_entry_where_no_layer_has_one() -> None:
-    root = header(name=b"rootfs/", type=DIR)
+    root = make_header(name=b"rootfs/", type=DIR)
     assert [name for name, _, _ in options([BASE], prefix=b"rootfs/", root=root)][-1] == b"rootfs/"
     names = [name for name, _, _ in options([folder(b"./"), BASE], prefix=b"rootfs/", root=root)]
     assert names.count(b"rootfs/") == 0
@@ -278,7 +284,7 @@ def test_refused(layer: bytes, message: str) -> None:
 
 def test_what_is_no_file_is_unsupported() -> None:
     with pytest.raises(Unsupported, match='unsupported type "M"'):
-        flattened([header(name=b"f", type=b"M")])
+        flattened([make_header(name=b"f", type=b"M")])
 
 
 def test_a_link_to_nothing_may_stay_where_an_image_below_has_its_target() -> None:
@@ -305,7 +311,7 @@ def test_each_layer_is_opened_once_and_read_to_its_end() -> None:
 
 def test_hidden_files_that_a_link_may_ask_for_are_not_held_in_memory() -> None:
     size = 8 * 2**20
-    big = header(name=b"f", size=size)
+    big = make_header(name=b"f", size=size)
     block = bytes(2**16)
 
     def lower() -> Iterator[bytes]:
@@ -314,7 +320,7 @@ def test_hidden_files_that_a_link_may_ask_for_are_not_held_in_memory() -> None:
         yield link(b"l", b"f")
 
     tracemalloc.start()
-    found = {entry.name: entry.size for entry in entries(squash([lower, opener(file(b".wh.f"))]))}
+    found = {entry.name: entry.size for entry in scan_entries(squash([lower, opener(file(b".wh.f"))]))}
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == {b"l": size}
@@ -352,7 +358,7 @@ def test_so_it_is_for_a_tree(layers: list[bytes], limits: Limits) -> None:
     [
         pytest.param(folder(b"a/" * 40 + b"d"), id="directories in between"),
         pytest.param(b"".join(folder(b"%d" % number) for number in range(50)), id="directories"),
-        pytest.param(header(name=b"f", records={b"SCHILY.xattr.user.a": b"v" * 5000}), id="attributes"),
+        pytest.param(make_header(name=b"f", records={b"SCHILY.xattr.user.a": b"v" * 5000}), id="attributes"),
     ],
 )
 def test_a_tree_counts_what_an_entry_makes_it_hold(data: bytes) -> None:

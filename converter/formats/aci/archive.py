@@ -17,7 +17,7 @@ from converter.streams.detect import HEAD
 from converter.streams.tar import fields
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import MANIFEST, PREFIX, clean_name
-from converter.streams.tar.scan import entries
+from converter.streams.tar.scan import scan_entries
 from converter.streams.verify import digest_and_size
 
 USTAR, USTAR_AT = b"ustar", 257
@@ -48,7 +48,7 @@ def read_manifest(root: Known) -> bytes:
 def manifest_in(packed: Blocks) -> bytes:
     """As ``read_manifest``, of the bytes of a file whose digest nobody knows yet."""
     with closing(tar_of(packed)) as blocks:
-        for entry in entries(blocks):
+        for entry in scan_entries(blocks):
             if entry.name == MANIFEST:
                 return _manifest(entry)
     raise Invalid('not an ACI: it has no file "manifest"')
@@ -67,7 +67,7 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
     names = {clean_name(PREFIX + path.encode()): path for path in paths}
     found = {}
     with closing(uncompressed_tar(root)) as blocks:
-        for entry in entries(blocks):
+        for entry in scan_entries(blocks):
             if entry.name in names:
                 found[names[entry.name]] = (entry.uid, entry.gid)
     return found
@@ -78,7 +78,7 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
     own: set[bytes] = set()
     links: dict[bytes, bytes] = {}
     with closing(uncompressed_tar(root)) as blocks:
-        for entry in entries(blocks):
+        for entry in scan_entries(blocks):
             if entry.name.startswith(PREFIX):
                 path = entry.name.removeprefix(PREFIX)
                 own.add(path)

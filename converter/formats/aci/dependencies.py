@@ -238,7 +238,7 @@ def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
         while path not in paths:
             paths.add(path)
             held.add(len(path))
-            path = names.parent(path)
+            path = names.parent_name(path)
     return frozenset(paths if keep is None else paths & keep)
 
 

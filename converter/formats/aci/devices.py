@@ -8,7 +8,7 @@ from converter.model import media_types as types
 from converter.model.content import Layer, known_bytes
 from converter.model.image import History, Image
 from converter.streams.tar import fields
-from converter.streams.tar.write import END, header
+from converter.streams.tar.write import END, make_header
 
 LINKS = {
     b"dev/fd": b"/proc/self/fd",
@@ -22,7 +22,7 @@ LINKS = {
 def with_dev_links(image: Image) -> Image:
     """An edit that puts the links below all layers, so that anything the image has in their place hides them."""
     data = b"".join(
-        header(name=name, type=fields.SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items()
+        make_header(name=name, type=fields.SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items()
     )
     layer = Layer(content=known_bytes(data + END, types.OCI_LAYER))
     step = History(comment="links below /dev for rkt")

@@ -13,8 +13,8 @@ from converter.streams.blocks import closing
 from converter.streams.tar import fields
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
-from converter.streams.tar.names import parent, quoted_name
-from converter.streams.tar.scan import entries
+from converter.streams.tar.names import parent_name, quoted_name
+from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 from converter.streams.whiteout import Empties, Removes, whiteout
 
@@ -34,7 +34,7 @@ class LayerPaths:
         """Add an entry; called in archive order."""
         mark = whiteout(path) if b".wh." in path else None
         if mark is None:
-            self._winners.add(path, parent(path), ordinal, directory)
+            self._winners.add(path, parent_name(path), ordinal, directory)
         elif isinstance(mark, Removes):
             self._gone.add(mark.path)
         elif isinstance(mark, Empties):
@@ -56,7 +56,7 @@ class LayerPaths:
         if path in self._gone:
             return True
         while path:
-            path = parent(path)
+            path = parent_name(path)
             if path in self._gone or path in self._emptied or self._winners.is_file(path):
                 return True
         return False
@@ -78,7 +78,7 @@ class LayerPaths:
 def record_paths(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Iterator[Block]:
     """Pass on a layer's archive, recording its paths and account files."""
     with closing(blocks) as source:
-        for ordinal, entry in enumerate(entries(source)):
+        for ordinal, entry in enumerate(scan_entries(source)):
             if entry.type in fields.FILES:
                 paths.add(entry.name, ordinal, entry.type == fields.DIR)
             yield from accounts.hear(entry)

@@ -21,11 +21,11 @@ from converter.streams.blocks import closing, join_blocks
 from converter.streams.squash import squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
-from converter.streams.tar.entry import copied
+from converter.streams.tar.entry import copy_entry
 from converter.streams.tar.names import MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
-from converter.streams.tar.scan import entries
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.write import END, make_header, padding_bytes
 from converter.streams.verify import Meter, metered
 
 
@@ -141,12 +141,12 @@ class PackLayer:
 
 def root(epoch: int) -> bytes:
     """The entry for a root that no layer has."""
-    return header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
+    return make_header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 
 
 def file_entry(name: bytes, data: bytes, epoch: int) -> bytes:
     """A regular file's entry, complete and reproducible."""
-    return header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + pad(len(data))
+    return make_header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + padding_bytes(len(data))
 
 
 def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
@@ -155,10 +155,10 @@ def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterato
     An ACI must have an entry for its root; a layer need not, and then the root keeps the owner and times from below.
     """
     with closing(blocks) as source:
-        for found in entries(source):
+        for found in scan_entries(source):
             if found.name == b"" and found.type == fields.DIR:
                 hear(
-                    header(
+                    make_header(
                         name=ROOTFS,
                         type=fields.DIR,
                         mode=found.mode,
@@ -170,7 +170,7 @@ def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterato
                         records={XATTR + key: value for key, value in found.xattrs.items()},
                     )
                 )
-            yield from copied(found)
+            yield from copy_entry(found)
     yield END
 
 

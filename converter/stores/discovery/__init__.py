@@ -26,7 +26,7 @@ from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing, read_blocks
 from converter.streams.decompress import decompress_any
 from converter.streams.tar.names import MANIFEST
-from converter.streams.tar.scan import entries
+from converter.streams.tar.scan import scan_entries
 
 __all__ = ["DiscoveredImage", "open_source"]
 
@@ -128,7 +128,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         _, tar = decompress_any(read_blocks(file))
         with closing(tar) as blocks:
-            for entry in entries(blocks):
+            for entry in scan_entries(blocks):
                 if entry.name == MANIFEST and entry.size <= current_limits().document:
                     return load_object(b"".join(entry.payload))
     raise Invalid("not an ACI: the archive has no manifest")

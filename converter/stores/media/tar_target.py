@@ -17,7 +17,7 @@ from converter.stores.media import Documents, blob_name
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
 from converter.stores.overwriting import NOTHING, Overwriting
-from converter.streams.tar.fields import DIR, FILE, SIZE, block, long_name, octal, padding
+from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size
 
 _OCTAL_SIZE = 8**11
 
@@ -86,7 +86,7 @@ class TarTarget:
                 self._directories.add(name)
 
     def _close_entry(self, header: int, name: str, size: int) -> None:
-        self._write(bytes(padding(size)))
+        self._write(bytes(padding_size(size)))
         with disk(self._out.shown, "write"):
             pwrite_all(self._out.fd, _header(name, size, self._epoch), header)
 
@@ -108,9 +108,9 @@ class TarTarget:
 
 def _header(name: str, size: int, epoch: int, kind: bytes = FILE) -> bytes:
     """A ustar header without owner; sizes of 8 GiB or more are in base 256, as in GNU tar and Go."""
-    field = octal(size, 12) if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
+    field = format_octal(size, 12) if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
     mode = 0o755 if kind == DIR else 0o644
-    return block(name.encode()[:100], size=field, kind=kind, mode=mode, mtime=octal(epoch, 12))
+    return header_block(name.encode()[:100], size=field, kind=kind, mode=mode, mtime=format_octal(epoch, 12))
 
 
 def _long_name(name: str) -> bytes:

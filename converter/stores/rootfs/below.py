@@ -11,7 +11,7 @@ from pathlib import Path
 
 from converter.errors import Invalid
 from converter.stores.rootfs.attributes import Attributes
-from converter.streams.tar.names import contained, quoted_name
+from converter.streams.tar.names import quoted_name, require_contained
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_OPEN = 64
@@ -49,7 +49,7 @@ class OpenDirectories:
 
     def _reach(self, path: bytes, made: dict[bytes, Attributes | None] | None) -> int:
         """Descend from the nearest directory that is open."""
-        contained(path)
+        require_contained(path)
         above = path
         while above and above not in self._open:
             above = above.rpartition(b"/")[0]

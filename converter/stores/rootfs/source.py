@@ -28,7 +28,7 @@ from converter.stores.media.archive import display_name, open_bytes, open_tar
 from converter.stores.rootfs.walk import REASONS, DirectoryWalk
 from converter.streams.blocks import closing, file_blocks
 from converter.streams.tar.names import clean_name
-from converter.streams.tar.scan import entries
+from converter.streams.tar.scan import scan_entries
 from converter.streams.verify import Meter, metered
 from converter.streams.whiteout import PREFIX
 
@@ -194,7 +194,7 @@ class TarTree(Tree):
     def check(self, blocks: Blocks) -> None:
         """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
         with closing(blocks) as source:
-            for entry in entries(source, self._limits):
+            for entry in scan_entries(source, self._limits):
                 if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
                     name = printable_path(os.fsdecode(entry.name))
                     raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")

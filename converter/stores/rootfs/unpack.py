@@ -19,9 +19,9 @@ from converter.stores.rootfs.below import DIRECTORY, OpenDirectories
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean_name, contained, quoted_name
-from converter.streams.tar.scan import entries
-from converter.streams.tar.sparse import pieces, real_size
+from converter.streams.tar.names import clean_name, quoted_name, require_contained
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.sparse import data_regions, real_size
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 DEVICES = "device nodes"
@@ -66,7 +66,7 @@ class Unpacked:
         Raises Invalid for an entry that would be outside, exists already, or is below something other than a directory;
         StorageFailed; and what ``blocks`` raises.
         """
-        for entry in entries(blocks, self._limits):
+        for entry in scan_entries(blocks, self._limits):
             try:
                 self._make(entry)
             except FileExistsError:
@@ -100,7 +100,7 @@ class Unpacked:
             os.close(fd)
 
     def _make(self, entry: Entry) -> None:
-        path, kind = contained(entry.name), entry.type
+        path, kind = require_contained(entry.name), entry.type
         if kind == DIR:
             self._make_directory(path, entry)
             return
@@ -154,14 +154,14 @@ class Unpacked:
             raise LimitExceeded(
                 f"sparse file {quoted_name(entry.name)}: {size} bytes: at most {self._limits.layer} (limit: layer)"
             )
-        for offset, piece in pieces(entry):
+        for offset, piece in data_regions(entry):
             os.lseek(fd, offset, os.SEEK_SET)
             write_all(fd, piece)
         os.ftruncate(fd, size)
 
     def _make_link(self, directory: int, name: bytes, entry: Entry) -> None:
         """A hard link to an existing file; to a symbolic link itself, not to its target."""
-        target = contained(clean_name(entry.linkname))
+        target = require_contained(clean_name(entry.linkname))
         above, _, last = target.rpartition(b"/")
         nothing = Invalid(f"hard link {quoted_name(entry.name)}: no file {quoted_name(target)} comes before it")
         if target in self._directories or not last:

@@ -21,7 +21,7 @@ from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, own
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK
 from converter.streams.tar import fields, pax
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.write import END, make_header, padding_bytes
 from converter.streams.whiteout import whiteout
 from converter.system import mount_of
 
@@ -125,7 +125,7 @@ class _Tree:
             else:
                 self._walk.mounts.add(path)
         elif status.st_nlink > 1 and (first := self._first.setdefault((status.st_dev, status.st_ino), path)) != path:
-            head = header(name=path, type=fields.LINK, linkname=first, **_usual(status))
+            head = make_header(name=path, type=fields.LINK, linkname=first, **_usual(status))
             self.headers.update(head)
             yield head
         elif kind == stat.S_IFREG:
@@ -152,7 +152,7 @@ class _Tree:
         after = os.fstat(fd)
         if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise Invalid(f"{printable_path(os.fsdecode(path))} changed while it was read")
-        if padding := pad(before.st_size):
+        if padding := padding_bytes(before.st_size):
             yield padding
 
     def _header(self, path: bytes, file: int | bytes, status: os.stat_result, linkname: bytes = b"") -> bytes:
@@ -168,7 +168,7 @@ def _header(path: bytes, file: int | bytes, status: os.stat_result, linkname: by
     usual = _usual(status)
     if owner := attributes.pop(ROOTLESS, None):
         usual["uid"], usual["gid"] = owner_of(owner)
-    return header(
+    return make_header(
         name=path,
         type=kind,
         size=status.st_size if kind == fields.FILE else 0,

@@ -16,20 +16,20 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, join_blocks
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import DIR, FILE, FILES, padding
+from converter.streams.tar.fields import DIR, FILE, FILES, padding_size
 from converter.streams.tar.names import MANIFEST, ROOTFS, quoted_name, type_in_words
 from converter.streams.tar.recipe import Ending, Recipe
-from converter.streams.tar.rename import prefixed, stripped
-from converter.streams.tar.scan import Scanner, entries
-from converter.streams.tar.write import END, pad
+from converter.streams.tar.rename import add_prefix, strip_prefix
+from converter.streams.tar.scan import Scanner, scan_entries
+from converter.streams.tar.write import END, padding_bytes
 from converter.streams.whiteout import whiteout
 
-Hear = Callable[[bytes], None]
-Tell = Callable[[str, bytes | None, str], None]
+ReportName = Callable[[bytes], None]
+ReportProblem = Callable[[str, bytes | None, str], None]
 """Takes what is wrong with an archive: the rule of validation, the name of an entry (None: the archive), and a fact."""
 
 
-def refuse(rule: str, name: bytes | None, fact: str) -> None:
+def raise_problem(rule: str, name: bytes | None, fact: str) -> None:
     """Raise what is wrong. Raises Invalid."""
     del name
     raise (LimitExceeded if rule == "image/limit" else Invalid)(f"ACI: {fact}")
@@ -38,7 +38,7 @@ def refuse(rule: str, name: bytes | None, fact: str) -> None:
 class AciEntries:
     """The entries of an ACI, checked one after the other."""
 
-    def __init__(self, tell: Tell = refuse, limits: Limits | None = None) -> None:
+    def __init__(self, tell: ReportProblem = raise_problem, limits: Limits | None = None) -> None:
         self._tell = tell
         self._most = (limits or current_limits()).document
         self.files: dict[bytes, bool] = {}
@@ -83,14 +83,14 @@ class AciEntries:
                 self._tell(rule, None, f"no entry {quoted_name(name)}")
 
 
-def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: Hear | None = None) -> Iterator[Block]:
+def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: ReportName | None = None) -> Iterator[Block]:
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
     ``rootfs`` itself becomes ``./``, which preserves its mode and owner. ``note`` gets the recipe, before the end,
     unless it would be too large or would not work. ``reserved`` is called with the names of files that a layer's reader
     takes for whiteouts; without it, they raise Unsupported. Raises Invalid if the archive violates the rules for ACIs.
     """
-    return join_blocks(_unpacked(blocks, note, reserved, current_limits()))
+    return join_blocks(_unpack(blocks, note, reserved, current_limits()))
 
 
 def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]:
@@ -101,10 +101,12 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     """
     limits = current_limits()
     read = Recipe.parse(recipe, limits)
-    return join_blocks(read.ending.trimmed(_rebuilt(blocks, read, manifest, limits)))
+    return join_blocks(read.ending.trimmed(_rebuild(blocks, read, manifest, limits)))
 
 
-def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None, limits: Limits) -> Iterator[Block]:
+def _unpack(
+    blocks: Blocks, note: Callable[[str], None], reserved: ReportName | None, limits: Limits
+) -> Iterator[Block]:
     recipe = Recipe()
     contents = AciEntries(limits=limits)
     with closing(blocks) as source:
@@ -122,9 +124,9 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
                     globals_before = _take_manifest(entry, ordinal, recipe)
                     continue
                 if b".wh." in entry.name:
-                    _hear_reserved(entry.name, reserved)
-            out = _inner(raw, entry.type)
-            if globals_before or _outer(out, entry.type) != raw:
+                    _report_reserved(entry.name, reserved)
+            out = _strip_rootfs(raw, entry.type)
+            if globals_before or _add_rootfs(out, entry.type) != raw:
                 recipe.add_header(ordinal, raw)
             yield globals_before + out
             yield from entry.body
@@ -138,12 +140,12 @@ def _unpacked(blocks: Blocks, note: Callable[[str], None], reserved: Hear | None
         yield END
 
 
-def _inner(raw: bytes, kind: bytes) -> bytes:
-    return stripped(raw) if kind in FILES else raw  # GNU's records have titles, not names
+def _strip_rootfs(raw: bytes, kind: bytes) -> bytes:
+    return strip_prefix(raw) if kind in FILES else raw  # GNU's records have titles, not names
 
 
-def _outer(raw: bytes, kind: bytes) -> bytes:
-    return prefixed(raw) if kind in FILES else raw
+def _add_rootfs(raw: bytes, kind: bytes) -> bytes:
+    return add_prefix(raw) if kind in FILES else raw
 
 
 def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe) -> bytes:
@@ -155,7 +157,7 @@ def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe) -> bytes:
     return entry.extra.globals if entry.extra else b""
 
 
-def _hear_reserved(name: bytes, reserved: Hear | None) -> None:
+def _report_reserved(name: bytes, reserved: ReportName | None) -> None:
     try:
         ordinary = whiteout(name) is None
     except Invalid:
@@ -167,21 +169,21 @@ def _hear_reserved(name: bytes, reserved: Hear | None) -> None:
     reserved(name)
 
 
-def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) -> Iterator[Block]:
+def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) -> Iterator[Block]:
     inserted = _manifest_entry(recipe, manifest, limits)
     ordinal = 0
-    for entry in entries(blocks, limits):
+    for entry in scan_entries(blocks, limits):
         moved = b""
         if ordinal == recipe.place:
             yield inserted.raw + manifest + recipe.fill
             moved = inserted.extra.globals if inserted.extra else b""
         raw = entry.raw
         header = recipe.headers.get(ordinal)
-        if header is not None and moved + _inner(header, entry.type) != raw:
+        if header is not None and moved + _strip_rootfs(header, entry.type) != raw:
             raise Invalid(
                 f"recipe: header of entry {ordinal} does not match the layer's entry {quoted_name(entry.name)}"
             )
-        yield _outer(raw, entry.type) if header is None else header
+        yield _add_rootfs(raw, entry.type) if header is None else header
         yield from entry.body
         ordinal += 1
     if ordinal == recipe.place:
@@ -193,12 +195,12 @@ def _rebuilt(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) ->
 
 def _manifest_entry(recipe: Recipe, manifest: bytes, limits: Limits) -> Entry:
     """The manifest's entry as the recipe has it; raises Invalid if it does not fit this manifest."""
-    found = list(entries([recipe.manifest, manifest, pad(len(manifest))], limits))
+    found = list(scan_entries([recipe.manifest, manifest, padding_bytes(len(manifest))], limits))
     if (
         len(found) != 1
         or (found[0].name, found[0].type, found[0].size) != (MANIFEST, FILE, len(manifest))
         or found[0].raw != recipe.manifest
-        or len(recipe.fill) != padding(len(manifest))
+        or len(recipe.fill) != padding_size(len(manifest))
     ):
         raise Invalid(f"recipe: header does not match a manifest of {len(manifest)} bytes")
     return found[0]

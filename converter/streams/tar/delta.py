@@ -35,7 +35,7 @@ These are at most ``AROUND_TIMES`` its output per side, since whoever follows it
 _LITERAL, _PIECE, _DELTA, _END = b"L", b"P", b"D", b"E"
 _LENGTH, _PLACE, _DIFFERENCE = struct.Struct(">L"), struct.Struct(">QQ"), struct.Struct(">QLLL")
 
-Lend = Callable[[int, int], Blocks]
+ReadRange = Callable[[int, int], Blocks]
 """Returns the given number of bytes of the other tar from an offset; raises Invalid if it is shorter."""
 
 
@@ -73,14 +73,14 @@ class FileIndex:
         return self._named.get(name, (0, 0))
 
 
-def described(blocks: Blocks, files: FileIndex, lend: Lend) -> Iterator[Block]:
+def make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[Block]:
     """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
-    return join_blocks(_described(blocks, files, lend, current_limits()))
+    return join_blocks(_make_delta(blocks, files, lend, current_limits()))
 
 
-def borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
+def apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
     """The tar that a recipe describes. Raises Invalid for a malformed recipe."""
-    return join_blocks(_borrowed(recipe, lend))
+    return join_blocks(_apply_delta(recipe, lend))
 
 
 class _Literal:
@@ -106,7 +106,7 @@ class _Literal:
         self._held.clear()
 
 
-def _described(blocks: Blocks, files: FileIndex, lend: Lend, limits: Limits) -> Iterator[Block]:
+def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange, limits: Limits) -> Iterator[Block]:
     yield MAGIC
     literal = _Literal()
     with closing(blocks) as source:
@@ -124,7 +124,7 @@ def _described(blocks: Blocks, files: FileIndex, lend: Lend, limits: Limits) -> 
                         yield from literal.flush()
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
-                        yield from _residue(held, literal, *files.like(entry.name), lend)
+                        yield from _differences(held, literal, *files.like(entry.name), lend)
             for view in entry.body:
                 yield from literal.add(view)
         literal.cut(scanner.cursor.missing)
@@ -134,14 +134,14 @@ def _described(blocks: Blocks, files: FileIndex, lend: Lend, limits: Limits) -> 
     yield _END
 
 
-def _residue(held: Spool, literal: _Literal, start: int, size: int, lend: Lend) -> Iterator[Block]:
+def _differences(held: Spool, literal: _Literal, start: int, size: int, lend: ReadRange) -> Iterator[Block]:
     """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
     while data := held.read(at, DELTA_MOST if size else BLOCK):
         around = _around(len(data))
         first = min(max(at - around, 0), size)
         other = b"".join(map(bytes, lend(start + first, min(at + len(data) + around, size) - first)))
-        frame = differing(data, other) if other else None
+        frame = make_difference(data, other) if other else None
         if frame is None:
             yield from literal.add(data)
         else:
@@ -154,7 +154,7 @@ def _around(size: int) -> int:
     return min(AROUND, AROUND_TIMES * size)
 
 
-def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
+def _apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
     with closing(recipe) as source:
         cursor = Cursor(source)
         if cursor.take(len(MAGIC), "recipe") != MAGIC:
@@ -177,7 +177,7 @@ def _borrowed(recipe: Blocks, lend: Lend) -> Iterator[Block]:
                         f"recipe: difference of {length} bytes, from {there} to {size} bytes, is out of range"
                     )
                 frame = cursor.take(length, "recipe")
-                yield restored(frame, b"".join(map(bytes, lend(offset, there))), size)
+                yield apply_difference(frame, b"".join(map(bytes, lend(offset, there))), size)
             else:
                 raise Invalid(f"recipe: unknown step {quoted_name(step)}")
         if any(len(block) for block in cursor.rest()):
@@ -191,7 +191,7 @@ WORTH = 0.7
 """A difference must be smaller than this fraction of the bytes packed on their own, as they would be in the recipe."""
 
 
-def differing(data: bytes, other: bytes) -> bytes | None:
+def make_difference(data: bytes, other: bytes) -> bytes | None:
     """``data`` as a frame that borrows from ``other``; None if that does not pay."""
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressionParameters, ZstdCompressor
 
@@ -203,7 +203,7 @@ def differing(data: bytes, other: bytes) -> bytes | None:
     return frame if len(frame) < WORTH * len(ZstdCompressor().compress(data)) else None
 
 
-def restored(frame: bytes, other: bytes, size: int) -> bytes:
+def apply_difference(frame: bytes, other: bytes, size: int) -> bytes:
     """The ``size`` bytes that a frame gives with ``other``; raises Invalid if it gives anything else."""
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdDecompressor, ZstdError, frame_content_size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar.budget import Budget
-from converter.streams.tar.names import parent, quoted_name
+from converter.streams.tar.names import parent_name, quoted_name
 
 MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
@@ -51,7 +51,7 @@ class EffectiveEntries:
                 replaced.append(self.ordinals.pop(path))
             self.directories[path] = None
             self._held.add(2 * len(path))
-            path = parent(path)
+            path = parent_name(path)
         return replaced
 
     def _clear(self, path: bytes) -> list[int]:
@@ -67,13 +67,13 @@ class EffectiveEntries:
                 raise LimitExceeded(
                     f"layer: {quoted_name(path)} and many more directories are replaced by files of the same layer"
                 )
-            replaced += [self.ordinals.pop(name) for name in _below(self.ordinals, path)]
-            for name in _below(self.directories, path):
+            replaced += [self.ordinals.pop(name) for name in _paths_below(self.ordinals, path)]
+            for name in _paths_below(self.directories, path):
                 del self.directories[name]
             del self.directories[path]
         return replaced
 
 
-def _below(paths: dict[bytes, int] | dict[bytes, None], path: bytes) -> list[bytes]:
+def _paths_below(paths: dict[bytes, int] | dict[bytes, None], path: bytes) -> list[bytes]:
     start = path + b"/"
     return [name for name in paths if name.startswith(start)]

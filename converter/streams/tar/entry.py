@@ -120,20 +120,20 @@ class Entry:
             return b""
         if self.extra is not None and self.extra.linkname is not None:
             return self.extra.linkname
-        return fields.text(self.head[157:257])
+        return fields.parse_text(self.head[157:257])
 
     @property
     def mode(self) -> int:
         """Permission, set-id and sticky bits; other bits in the field are dropped."""
-        return fields.number(self.head[100:108], "mode") & 0o7777
+        return fields.parse_number(self.head[100:108], "mode") & 0o7777
 
     @property
     def uid(self) -> int:
-        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else fields.number(self.head[108:116], "uid")
+        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else fields.parse_number(self.head[108:116], "uid")
 
     @property
     def gid(self) -> int:
-        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else fields.number(self.head[116:124], "gid")
+        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else fields.parse_number(self.head[116:124], "gid")
 
     @property
     def uname(self) -> bytes:
@@ -148,14 +148,14 @@ class Entry:
         """Nanoseconds since 1970, rounded down if the archive is more precise."""
         if b"mtime" in self.pax:
             return pax.nanoseconds(self.pax[b"mtime"], b"mtime")
-        return fields.number(self.head[136:148], "mtime") * 1_000_000_000
+        return fields.parse_number(self.head[136:148], "mtime") * 1_000_000_000
 
     @property
     def device(self) -> tuple[int, int]:
         """Major and minor number of a device node; (0, 0) for other types."""
         if self.type not in {fields.CHAR, fields.BLOCK}:
             return (0, 0)
-        return fields.number(self.head[329:337], "devmajor"), fields.number(self.head[337:345], "devminor")
+        return fields.parse_number(self.head[329:337], "devmajor"), fields.parse_number(self.head[337:345], "devminor")
 
     @property
     def xattrs(self) -> dict[bytes, bytes]:
@@ -170,10 +170,10 @@ class Entry:
 
     def _posix(self, start: int, stop: int) -> bytes:
         """A text field that v7 does not have."""
-        return fields.text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
+        return fields.parse_text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
 
 
-def copied(entry: Entry) -> Iterator[bytes | memoryview]:
+def copy_entry(entry: Entry) -> Iterator[bytes | memoryview]:
     """The entry as it is in the archive: headers, payload, padding."""
     yield entry.raw
     yield from entry.body

@@ -7,7 +7,7 @@ from converter.model.limits import Limits
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Extra
-from converter.streams.tar.fields import SIZE, padding, text
+from converter.streams.tar.fields import SIZE, padding_size, parse_text
 from converter.streams.tar.names import quoted_name
 
 RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"L": "long name", b"K": "long link name"}
@@ -36,7 +36,7 @@ class ExtendedHeaders:
         name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
         if not 0 <= size <= most:
             raise LimitExceeded(f"{what} at byte {offset} has {size} bytes: at most {most} are allowed (limit: {name})")
-        body = self._cursor.take(size + padding(size), what)
+        body = self._cursor.take(size + padding_size(size), what)
         data, raw = body[:size], head + body
         self.active = True
         if flag == b"g":
@@ -53,7 +53,7 @@ class ExtendedHeaders:
         kind = b"x" if flag == b"X" else flag
         if kind in self._names:
             raise Invalid(f"{what} at byte {offset} is the second one of the same entry")
-        self._names[kind] = text(data) if flag in b"LK" else b""
+        self._names[kind] = parse_text(data) if flag in b"LK" else b""
         if flag in b"LK" and not self._names[kind]:
             raise Invalid(f"{what} at byte {offset} is empty")
         self._own_raw += raw

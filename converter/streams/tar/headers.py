@@ -14,13 +14,13 @@ from converter.streams.tar.fields import (
     USTAR_MAGIC,
     joined_name,
     long_name,
-    number,
-    padding,
-    rewritten,
-    sealed,
-    text,
+    padding_size,
+    parse_number,
+    parse_text,
+    rewrite_number,
+    with_checksum,
 )
-from converter.streams.tar.write import extended_header, pad, split
+from converter.streams.tar.write import extended_header, padding_bytes, split_name
 
 Change = Callable[[bytes], bytes]
 
@@ -44,12 +44,12 @@ class HeaderRecord:
     def store(self, data: bytes) -> None:
         """Replace the payload, and the size in the header; does nothing if the payload is the same."""
         if data != self.data:
-            self.data, self.fill = data, pad(len(data))
-            self.head = sealed(self.head[:124] + rewritten(self.head[124:136], len(data)) + self.head[136:])
+            self.data, self.fill = data, padding_bytes(len(data))
+            self.head = with_checksum(self.head[:124] + rewrite_number(self.head[124:136], len(data)) + self.head[136:])
 
     def rename(self, change: Change) -> tuple[bytes, bytes]:
         """Apply ``change`` to a GNU long name; returns the old and new one. What follows its NUL stays."""
-        old = text(self.data)
+        old = parse_text(self.data)
         new = change(old)
         self.store(new + self.data[len(old) :])
         return old, new
@@ -69,9 +69,9 @@ class HeaderRecord:
 
 def _record(raw: bytes, start: int = 0) -> HeaderRecord:
     data = start + SIZE
-    size = number(raw[start:data][124:136], "size")
+    size = parse_number(raw[start:data][124:136], "size")
     end = data + size
-    return HeaderRecord(raw[start:data], raw[data:end], raw[end : end + padding(size)])
+    return HeaderRecord(raw[start:data], raw[data:end], raw[end : end + padding_size(size)])
 
 
 class Headers:
@@ -97,7 +97,7 @@ class Headers:
         """Put ``records`` into the entry's own PAX header, replacing those it already has."""
         record = self._extended()
         if record is None:
-            self.records.append(_record(extended_header(text(self.head[:100]), records)))
+            self.records.append(_record(extended_header(parse_text(self.head[:100]), records)))
             return
         kept = [(key, value) for key, value in pax.record_pairs(record.data) if records.get(key, value) == value]
         had = {key for key, _ in kept}
@@ -126,7 +126,7 @@ class Headers:
                 changed = record.revalue(b"linkpath", change) or changed
             elif record.flag == b"K":
                 changed = record.rename(change)
-        field = text(self.head[157:257])
+        field = parse_text(self.head[157:257])
         if changed is not None:
             old, new = changed
             if old.startswith(field):
@@ -147,7 +147,7 @@ class Headers:
 
     def _place(self, new: bytes) -> tuple[bytes, bytes] | None:
         """``new`` as prefix and name field, keeping the present name field if possible; None if it does not fit."""
-        field = text(self.head[:100])
+        field = parse_text(self.head[:100])
         has_prefix = joined_name(self.head) != field
         posix = self.head[257:263] == USTAR_MAGIC
         if new == field or (len(new) <= 100 and not has_prefix):
@@ -157,13 +157,13 @@ class Headers:
             if 0 < len(prefix) <= 155:
                 return prefix, field
         if posix:
-            return split(new)
+            return split_name(new)
         return (b"", new) if len(new) <= 100 else None
 
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
         """Update the name in the main header to match the record that overrides it, if it is a copy of it."""
         field = joined_name(self.head)
-        split_up = field != text(self.head[:100])
+        split_up = field != parse_text(self.head[:100])
         if old.startswith(field) and not (split_up and old == field):
             self._write_name(b"", new[: _width(field, old)])
             return
@@ -174,14 +174,14 @@ class Headers:
         self._write_name(*(where or (b"", new[:100])))
 
     def _write_name(self, prefix: bytes, name: bytes) -> None:
-        if prefix or joined_name(self.head) != text(self.head[:100]):
+        if prefix or joined_name(self.head) != parse_text(self.head[:100]):
             self._write(345, prefix, 155)
         self._write(0, name, 100)
 
     def _write(self, start: int, value: bytes, width: int) -> None:
         head = self.head
-        if text(head[start : start + width]) != value:
-            self.head = sealed(head[:start] + value.ljust(width, b"\0") + head[start + width :])
+        if parse_text(head[start : start + width]) != value:
+            self.head = with_checksum(head[:start] + value.ljust(width, b"\0") + head[start + width :])
 
     def _add_record(self, flag: bytes, key: bytes, value: bytes) -> None:
         """Add a record for a name that no field can hold: GNU's in a GNU header, otherwise PAX's."""

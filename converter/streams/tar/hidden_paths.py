@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from converter.streams.tar.names import parent
+from converter.streams.tar.names import parent_name
 
-NOBODY = 1 << 62
+NO_LAYER = 1 << 62
 
 
 class HiddenPaths:
@@ -22,11 +22,11 @@ class HiddenPaths:
         """A non-directory or a whiteout: hides the path and everything below it."""
         self.emptied: dict[bytes, int] = {}
         """An opaque whiteout: hides everything below the path, but not the path itself."""
-        self.directories: dict[bytes, int] = {b"": NOBODY}
+        self.directories: dict[bytes, int] = {b"": NO_LAYER}
         """A directory, perhaps without an entry of its own: hides non-directories."""
         self.entries: dict[bytes, int] = {}
         """A directory with an entry: hides other entries for it."""
-        self._blocked: dict[bytes, int] = {b"": NOBODY}
+        self._blocked: dict[bytes, int] = {b"": NO_LAYER}
 
     def lowest(self, path: bytes, above: bytes, directory: bool) -> int:
         """The lowest layer that hides an entry at ``path``, whose parent is ``above``; or NOBODY."""
@@ -44,10 +44,10 @@ class HiddenPaths:
         chain = []
         while directory not in self._blocked:
             chain.append(directory)
-            directory = parent(directory)
+            directory = parent_name(directory)
         lowest = self._blocked[directory]
         for path in reversed(chain):
-            lowest = min(lowest, self.gone.get(path, NOBODY), self.emptied.get(path, NOBODY))
+            lowest = min(lowest, self.gone.get(path, NO_LAYER), self.emptied.get(path, NO_LAYER))
             self._blocked[path] = lowest
         return lowest
 
@@ -69,4 +69,4 @@ class HiddenPaths:
         ):
             for path in added:
                 known[path] = layer
-        self._blocked = {b"": self.emptied.get(b"", NOBODY)}
+        self._blocked = {b"": self.emptied.get(b"", NO_LAYER)}

@@ -16,7 +16,7 @@ from converter.streams import Block, Blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import quoted_name
-from converter.streams.tar.rename import relinked, renamed
+from converter.streams.tar.rename import relink_entry, rename_entry
 
 
 class Link(NamedTuple):
@@ -99,7 +99,7 @@ class Links:
         self.local[path] = file
         if file.waiting:
             first = file.waiting.pop(0).name
-            yield self._write(renamed(raw, first))
+            yield self._write(rename_entry(raw, first))
             yield from body
             yield from self._follow(file, first)
         else:
@@ -111,7 +111,7 @@ class Links:
         found = self.local.get(link.target, link.target if here else None)
         if found is None:
             found = self.wanted.setdefault(link.target, {}).setdefault(layer, LinkedFile())
-        file = _known(found)
+        file = _as_linked_file(found)
         if claimed is not None:
             for other in claimed.waiting:
                 yield from self._add(file, other)
@@ -148,7 +148,7 @@ class Links:
     def _note_late(self, path: bytes, layer: int) -> None:
         """Keep the file at ``path`` for earlier links of ``layer``, in case no lower layer has one."""
         if layer in self.wanted.get(path, ()):
-            file = _known(self.local.get(path, path))
+            file = _as_linked_file(self.local.get(path, path))
             if file.name is not None or file.spooled is not None:
                 self._late[path, layer] = file
                 self._kept = self._kept or file.spooled is not None
@@ -159,7 +159,7 @@ class Links:
         elif file.spooled is not None:
             raw, body = self._kept_file(file.spooled)
             file.name = link.name
-            yield self._write(renamed(raw, link.name))
+            yield self._write(rename_entry(raw, link.name))
             yield from body
         else:
             self._held.add(len(link.raw))
@@ -172,7 +172,7 @@ class Links:
         file.waiting = []
 
     def _linked(self, link: Link, name: bytes) -> bytes:
-        return self._write(link.raw if link.target == name else relinked(link.raw, name))
+        return self._write(link.raw if link.target == name else relink_entry(link.raw, name))
 
     def _keep(self, raw: bytes, body: Blocks) -> SpooledFile:
         start = self._spool.size
@@ -184,5 +184,5 @@ class Links:
         return self._spool.read(spooled.start, spooled.head), self._spool.blocks(start, spooled.size)
 
 
-def _known(found: LinkedFile | bytes) -> LinkedFile:
+def _as_linked_file(found: LinkedFile | bytes) -> LinkedFile:
     return LinkedFile(name=found) if isinstance(found, bytes) else found

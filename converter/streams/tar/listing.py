@@ -13,7 +13,7 @@ MOST_NAMES = 20
 _LENGTH = 4
 
 
-def framed(name: bytes) -> bytes:
+def with_length(name: bytes) -> bytes:
     """A name prefixed with its length, so that others can follow it."""
     return len(name).to_bytes(_LENGTH, "big") + name
 

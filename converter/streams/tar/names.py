@@ -21,14 +21,14 @@ def clean_name(name: bytes) -> bytes:
     return b"/".join(part for part in name.split(b"/") if part not in {b"", b"."})
 
 
-def contained(name: bytes) -> bytes:
+def require_contained(name: bytes) -> bytes:
     """The clean ``name`` itself; raises Invalid if a part of it is ``..``, which may lead out of the root."""
     if b".." in name and b".." in name.split(b"/"):
         raise Invalid(f'invalid name {quoted_name(name)}: ".." is not allowed')
     return name
 
 
-def parent(name: bytes) -> bytes:
+def parent_name(name: bytes) -> bytes:
     """The directory of the clean ``name``; the root is ``b""`` and its own parent."""
     return name.rpartition(b"/")[0]
 

@@ -98,12 +98,12 @@ class Recipe:
         document = {
             "version": VERSION,
             "place": self.place,
-            "manifest": _written(self.manifest),
-            "fill": _written(self.fill),
-            "headers": {str(ordinal): _written(raw) for ordinal, raw in self.headers.items()},
+            "manifest": _encode_headers(self.manifest),
+            "fill": _encode_headers(self.fill),
+            "headers": {str(ordinal): _encode_headers(raw) for ordinal, raw in self.headers.items()},
             "missing": self.ending.missing,
             "zeros": self.ending.zeros,
-            "tail": _written(self.ending.tail),
+            "tail": _encode_headers(self.ending.tail),
         }
         text = json.dumps(document, separators=(",", ":"))
         return text if len(text) <= MOST else None
@@ -125,26 +125,26 @@ class Recipe:
         ending = Ending(
             missing=_count(document, "missing", 511),
             zeros=_count(document, "zeros", MOST_ZEROS),
-            tail=_read(document.get("tail")),
+            tail=_decode_headers(document.get("tail")),
         )
         if ending.missing and (ending.zeros or ending.tail):
             raise Invalid('recipe: "missing" contradicts "zeros" and "tail"')
         return cls(
             place=_count(document, "place", limits.entries),
-            manifest=_read(document.get("manifest")),
-            fill=_read(document.get("fill")),
+            manifest=_decode_headers(document.get("manifest")),
+            fill=_decode_headers(document.get("fill")),
             headers=_read_headers(headers),
             ending=ending,
         )
 
 
-def _written(data: bytes) -> str:
+def _encode_headers(data: bytes) -> str:
     """Base64 plus the number of NULs that follow, since most of a header is NULs."""
     short = data.rstrip(b"\0")
     return f"{base64.b64encode(short).decode('ascii')}+{len(data) - len(short)}"
 
 
-def _read(text: Any) -> bytes:
+def _decode_headers(text: Any) -> bytes:
     try:
         encoded, _, zeros = text.rpartition("+")
         data = base64.b64decode(encoded, validate=True)
@@ -159,7 +159,7 @@ def _read_headers(headers: dict[str, Any]) -> dict[int, bytes]:
     found = {}
     size = 0
     for key, value in headers.items():
-        found[_ordinal(key)] = data = _read(value)
+        found[_ordinal(key)] = data = _decode_headers(value)
         size += len(data)
         if size > MOST_HEADERS:
             raise LimitExceeded(f"recipe: more than {MOST_HEADERS} bytes of headers")

@@ -1,6 +1,7 @@
 """Changes the names in an entry's header blocks with minimal edits: dialect, numbers and unknown fields stay.
 
-``stripped`` and ``prefixed`` undo each other for nearly every header; a caller that must be sure compares the bytes.
+``strip_prefix`` and ``add_prefix`` undo each other for nearly every header. A caller that must be sure compares the
+bytes.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from converter.streams.tar.headers import Change, Headers
 from converter.streams.tar.names import PREFIX, clean_name, quoted_name
 
 
-def renamed(raw: bytes, name: bytes) -> bytes:
+def rename_entry(raw: bytes, name: bytes) -> bytes:
     """The header blocks ``raw`` (``Entry.own`` or ``Entry.raw``) with the name ``name``."""
     headers = Headers(raw)
     headers.change_name(lambda _: name)
     return headers.raw
 
 
-def relinked(raw: bytes, target: bytes) -> bytes:
+def relink_entry(raw: bytes, target: bytes) -> bytes:
     """The header blocks of a hard or symbolic link with the target ``target``."""
     headers = Headers(raw)
     headers.change_link(lambda _: target)
     return headers.raw
 
 
-def prefixed(raw: bytes, prefix: bytes = PREFIX) -> bytes:
+def add_prefix(raw: bytes, prefix: bytes = PREFIX) -> bytes:
     """The header blocks with ``prefix``, which ends in ``/``, put before the name and a hard link's target.
 
     A leading ``./`` stays in front, a leading ``/`` is dropped; the root itself becomes the prefix.
@@ -42,10 +43,10 @@ def prefixed(raw: bytes, prefix: bytes = PREFIX) -> bytes:
                 return b"".join((raw[:-SIZE], b"./", prefix, head[2:room], head[100:148], total, head[154:]))
             if start[0] not in b"\0/" and start != b".\0":
                 return b"".join((raw[:-SIZE], prefix, head[:room], head[100:148], total, head[154:]))
-    return _edited(raw, lambda name: _under(prefix, name))
+    return _change_names(raw, lambda name: _with_prefix(prefix, name))
 
 
-def stripped(raw: bytes, prefix: bytes = PREFIX) -> bytes:
+def strip_prefix(raw: bytes, prefix: bytes = PREFIX) -> bytes:
     """The header blocks with ``prefix`` removed from the name and a hard link's target; symbolic links keep theirs.
 
     The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below the prefix.
@@ -58,7 +59,7 @@ def stripped(raw: bytes, prefix: bytes = PREFIX) -> bytes:
             total = b"%06o" % (int(head[148:154], 8) - sum(prefix))
             fill = bytes(len(prefix))
             return b"".join((raw[:-SIZE], head[:dot], head[begin:100], fill, head[100:148], total, head[154:]))
-    return _edited(raw, lambda name: _above(prefix, name))
+    return _change_names(raw, lambda name: _without_prefix(prefix, name))
 
 
 def _is_plain(head: bytes) -> bool:
@@ -74,20 +75,20 @@ def _is_named_by_last_block(raw: bytes) -> bool:
     return b"path=" not in raw and b"GNU.sparse" not in raw
 
 
-def localised(own: bytes, records: Mapping[bytes, bytes]) -> bytes:
+def merge_globals(own: bytes, records: Mapping[bytes, bytes]) -> bytes:
     """The header blocks ``own`` with all of ``records`` in their own PAX header, so that no global one is needed."""
     headers = Headers(own)
     headers.extend(records)
     return headers.raw
 
 
-def _under(prefix: bytes, name: bytes) -> bytes:
+def _with_prefix(prefix: bytes, name: bytes) -> bytes:
     if name.startswith(b"./"):
         return b"./" + prefix + name[2:]
     return prefix if name == b"." else prefix + name.lstrip(b"/")
 
 
-def _above(prefix: bytes, name: bytes) -> bytes:
+def _without_prefix(prefix: bytes, name: bytes) -> bytes:
     for start in (b"", b"./"):
         if name.startswith(start + prefix):
             return start + name[len(start + prefix) :].lstrip(b"/") or b"./"
@@ -99,7 +100,7 @@ def _above(prefix: bytes, name: bytes) -> bytes:
     return plain[len(prefix) :] if name.endswith(b"/") else plain[len(prefix) : -1]
 
 
-def _edited(raw: bytes, change: Change) -> bytes:
+def _change_names(raw: bytes, change: Change) -> bytes:
     headers = Headers(raw)
     headers.change_name(change)
     if headers.head[156:157] == LINK:

@@ -28,11 +28,11 @@ from converter.streams.tar.fields import (
     SIZE,
     SYMLINK,
     ZERO,
-    expected,
+    adler_of_checksum,
     joined_name,
-    number,
-    text,
-    verify,
+    parse_number,
+    parse_text,
+    verify_checksum,
 )
 from converter.streams.tar.names import quoted_name
 
@@ -40,7 +40,9 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def entries(blocks: Blocks, limits: Limits | None = None, held: Budget | None = None) -> Generator[Entry, None, None]:
+def scan_entries(
+    blocks: Blocks, limits: Limits | None = None, held: Budget | None = None
+) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, even past the end-of-archive blocks.
 
     ``held`` counts over several archives whose names are kept together.
@@ -95,21 +97,21 @@ class Scanner:
                         cursor.current = None
                         self._end = prelude.finish() + (head or cursor.tail)
                         return
-                    verify(head, cursor.offset - SIZE)
-                    sums[field] = expected(field)
+                    verify_checksum(head, cursor.offset - SIZE)
+                    sums[field] = adler_of_checksum(field)
 
                 try:  # ValueError: digits above 7
                     digits = head[124:135]
                     plain = digits.isdigit() and head[135] <= 0x20
-                    size = int(digits, 8) if plain else number(head[124:136], "size")
+                    size = int(digits, 8) if plain else parse_number(head[124:136], "size")
                 except ValueError:
-                    size = number(head[124:136], "size")
+                    size = parse_number(head[124:136], "size")
                 flag = head[156:157]
                 if flag in RECORDS:
                     prelude.read(flag, head, size)
                     continue
 
-                name = head[: head.find(0)] if head[99] == 0 else text(head[:100])
+                name = head[: head.find(0)] if head[99] == 0 else parse_text(head[:100])
                 if head[345]:
                     name = joined_name(head)
                 extra = None

@@ -9,7 +9,7 @@ from converter.model.limits import KIB, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import SIZE, number
+from converter.streams.tar.fields import SIZE, parse_number
 from converter.streams.tar.names import quoted_name
 
 Region = tuple[int, int]
@@ -21,7 +21,7 @@ _ZEROS = bytes(64 * KIB)
 def real_size(entry: Entry) -> int:
     """The size of the file in bytes, including holes."""
     if entry.head[156] == 0x53:
-        return number(entry.head[483:495], "realsize")
+        return parse_number(entry.head[483:495], "realsize")
     if entry.sparse:
         for key in (b"GNU.sparse.realsize", b"GNU.sparse.size"):
             if key in entry.pax:
@@ -29,7 +29,7 @@ def real_size(entry: Entry) -> int:
     return entry.size
 
 
-def expanded(entry: Entry, most: int) -> Iterator[Block]:
+def expand_sparse(entry: Entry, most: int) -> Iterator[Block]:
     """The content of a sparse file; reads the entry's payload.
 
     Raises Invalid if its map and its data contradict each other, LimitExceeded if it has over ``most`` bytes of holes:
@@ -37,7 +37,7 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
     """
     size = real_size(entry)
     data = _Taker(entry)
-    regions = _checked(entry, _map(entry, data), size, data)
+    regions = _check_regions(entry, _read_map(entry, data), size, data)
     if size - data.left > most:
         raise LimitExceeded(
             f"sparse file {quoted_name(entry.name)} has {size - data.left} bytes of holes: at most {most} are allowed "
@@ -45,19 +45,19 @@ def expanded(entry: Entry, most: int) -> Iterator[Block]:
         )
     position = 0
     for offset, length in regions:
-        yield from _hole(offset - position)
+        yield from _zeros(offset - position)
         yield from data.take(length)
         position = offset + length
-    yield from _hole(size - position)
+    yield from _zeros(size - position)
 
 
-def pieces(entry: Entry) -> Iterator[tuple[int, Block]]:
+def data_regions(entry: Entry) -> Iterator[tuple[int, Block]]:
     """The data of a sparse file, each piece with its offset; the gaps, up to ``real_size``, are holes.
 
-    Reads the entry's payload. Raises Invalid as ``expanded`` does.
+    Reads the entry's payload. Raises Invalid as ``expand_sparse`` does.
     """
     data = _Taker(entry)
-    for start, length in _checked(entry, _map(entry, data), real_size(entry), data):
+    for start, length in _check_regions(entry, _read_map(entry, data), real_size(entry), data):
         offset = start
         for piece in data.take(length):
             yield offset, piece
@@ -88,7 +88,7 @@ class _Taker:
         return b"".join(self.take(SIZE))
 
 
-def _map(entry: Entry, data: _Taker) -> list[Region]:
+def _read_map(entry: Entry, data: _Taker) -> list[Region]:
     if entry.head[156] == 0x53:
         extension = entry.extra.extension if entry.extra else b""
         blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
@@ -102,7 +102,10 @@ def _fields(block: bytes) -> Iterator[Region]:
     for at in range(0, len(block) - 23, 24):
         if not block[at]:
             return
-        yield number(block[at : at + 12], "sparse offset"), number(block[at + 12 : at + 24], "sparse length")
+        yield (
+            parse_number(block[at : at + 12], "sparse offset"),
+            parse_number(block[at + 12 : at + 24], "sparse length"),
+        )
 
 
 def _lines(data: _Taker) -> list[bytes]:
@@ -128,7 +131,7 @@ def _pairs(numbers: list[bytes]) -> list[Region]:
     return list(zip(values[::2], values[1::2]))
 
 
-def _checked(entry: Entry, regions: list[Region], size: int, data: _Taker) -> list[Region]:
+def _check_regions(entry: Entry, regions: list[Region], size: int, data: _Taker) -> list[Region]:
     end = 0
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
@@ -143,12 +146,12 @@ def _checked(entry: Entry, regions: list[Region], size: int, data: _Taker) -> li
     return regions
 
 
-def _hole(size: int) -> Iterator[bytes]:
+def _zeros(size: int) -> Iterator[bytes]:
     while size > 0:
         yield _ZEROS[:size]
         size -= len(_ZEROS)
 
 
-def content(entry: Entry, most: int) -> Blocks:
-    """The content of any regular file; ``most`` as for ``expanded``."""
-    return expanded(entry, most) if entry.sparse else entry.payload
+def file_content(entry: Entry, most: int) -> Blocks:
+    """The content of any regular file; ``most`` as for ``expand_sparse``."""
+    return expand_sparse(entry, most) if entry.sparse else entry.payload

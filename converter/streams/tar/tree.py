@@ -16,12 +16,12 @@ from converter.model.limits import Limits, current_limits
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
-from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, framed
-from converter.streams.tar.names import clean_name, contained, quoted_name
+from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, with_length
+from converter.streams.tar.names import clean_name, quoted_name, require_contained
 from converter.streams.tar.node import encode_node
 from converter.streams.tar.records import Records
-from converter.streams.tar.scan import entries
-from converter.streams.tar.sparse import content, real_size
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.sparse import file_content, real_size
 from converter.streams.whiteout import Empties, Removes, whiteout
 
 UNDESCRIBED = 256
@@ -61,7 +61,7 @@ class _Inode:
         self.count += 1
         self.digest = blake2b(self.digest + path, digest_size=16).digest()
         if self.count <= MOST_NAMES:
-            self.first += framed(path)
+            self.first += with_length(path)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ class _Dir:
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def listing(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing:
+def list_tree(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing:
     """The files that ``layers``, base first, make; the caller closes the listing.
 
     Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
@@ -96,7 +96,7 @@ def listing(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing
     with Records() as records:
         state = _State(held, records)
         for number, opened in enumerate(layers):
-            with within(f"layer[{number}]"), closing(entries(opened(), limits, held)) as source:
+            with within(f"layer[{number}]"), closing(scan_entries(opened(), limits, held)) as source:
                 state.apply(number, source)
         return state.flattened()
 
@@ -122,7 +122,7 @@ class _State:
         whited: set[bytes] = set()
         late: list[tuple[_Inode, bytes]] = []
         for entry in source:
-            path = contained(entry.name)
+            path = require_contained(entry.name)
             if entry.type not in FILES:
                 if entry.type not in {b"V", b"N"}:
                     raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(entry.type)}")
@@ -132,7 +132,7 @@ class _State:
                 elif isinstance(mark, Empties):
                     whited.add(mark.directory + b"/")
             elif entry.type == LINK:
-                target = contained(clean_name(entry.linkname))
+                target = require_contained(clean_name(entry.linkname))
                 inode = self._file(target)
                 if inode is None:
                     inode = _Inode()
@@ -209,7 +209,7 @@ class _State:
             size = real_size(entry)
             self._holes -= max(0, size - entry.size)
             hasher = sha256()
-            for block in content(entry, self._holes + size - entry.size):
+            for block in file_content(entry, self._holes + size - entry.size):
                 hasher.update(block)
             digest = hasher.digest()
         if entry.pax:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from converter.streams.tar import pax
-from converter.streams.tar.fields import DIR, FILE, ZERO, block, octal, padding
+from converter.streams.tar.fields import DIR, FILE, ZERO, format_octal, header_block, padding_size
 
 END = ZERO * 2
 """The end-of-archive blocks."""
 
 
-def pad(size: int) -> bytes:
+def padding_bytes(size: int) -> bytes:
     """The NULs that follow a payload of ``size`` bytes."""
-    return bytes(padding(size))
+    return bytes(padding_size(size))
 
 
 class _Extended:
@@ -25,10 +25,10 @@ class _Extended:
     def number(self, key: bytes, value: int, width: int) -> bytes:
         """The field of a number; 0 if that is in a record."""
         try:
-            return octal(value, width)
+            return format_octal(value, width)
         except ValueError:
             self.records[key] = b"%d" % value
-            return octal(0, width)
+            return format_octal(0, width)
 
     def text(self, key: bytes, value: bytes, width: int) -> bytes:
         """The field of a text; its beginning if the whole is in a record."""
@@ -37,7 +37,7 @@ class _Extended:
         return value[:width].ljust(width, b"\0")
 
 
-def header(
+def make_header(
     *,
     name: bytes,
     size: int = 0,
@@ -55,12 +55,12 @@ def header(
     """The header blocks of an entry: one, or at least three if PAX records are needed.
 
     ``mtime_ns`` is in nanoseconds since 1970, ``size`` in bytes, ``records`` are PAX records that take precedence; the
-    name of a directory gets its final ``/``. The caller writes the payload and ``pad(size)``.
+    name of a directory gets its final ``/``. The caller writes the payload and ``padding_bytes(size)``.
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
     extended = _Extended()
-    where = split(name)
+    where = split_name(name)
     if where is None:
         extended.records[b"path"] = name
         where = b"", name[:100]
@@ -69,7 +69,7 @@ def header(
     if fraction or b"mtime" in extended.records:
         extended.records[b"mtime"] = pax.seconds(mtime_ns)
     owner = extended.text(b"uname", uname, 32) + extended.text(b"gname", gname, 32)
-    head = block(
+    head = header_block(
         where[1],
         size=extended.number(b"size", size, 12),
         kind=type,
@@ -78,7 +78,7 @@ def header(
         gid=extended.number(b"gid", gid, 8),
         mtime=mtime,
         linkname=extended.text(b"linkpath", linkname, 100),
-        rest=owner + octal(device[0], 8) + octal(device[1], 8) + where[0],
+        rest=owner + format_octal(device[0], 8) + format_octal(device[1], 8) + where[0],
     )
     found = extended.records | dict(records or {})
     return (extended_header(name, found) if found else b"") + head
@@ -88,10 +88,10 @@ def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
     """The PAX header for the entry ``name``, which it precedes, with ``records`` sorted by key."""
     data = pax.join_records(sorted(records.items()))
     title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
-    return header(name=title[:100], size=len(data), type=b"x") + data + pad(len(data))
+    return make_header(name=title[:100], size=len(data), type=b"x") + data + padding_bytes(len(data))
 
 
-def split(name: bytes) -> tuple[bytes, bytes] | None:
+def split_name(name: bytes) -> tuple[bytes, bytes] | None:
     """``name`` as the prefix and name fields of ustar, the prefix as short as possible; None if it does not fit."""
     if len(name) <= 100:
         return b"", name

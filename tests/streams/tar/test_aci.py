@@ -15,16 +15,16 @@ from converter.errors import ConverterError, Invalid, Unsupported
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.fields import DIR, LINK, SYMLINK
 from converter.streams.tar.recipe import MOST
-from converter.streams.tar.scan import entries
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
 
 MANIFEST = b'{"acKind":"ImageManifest"}'
-ROOTFS = header(name=b"rootfs", type=DIR, mode=0o750, uid=7)
+ROOTFS = make_header(name=b"rootfs", type=DIR, mode=0o750, uid=7)
 
 
 def manifest(name: bytes = b"manifest") -> bytes:
-    return header(name=name, size=len(MANIFEST)) + MANIFEST + pad(len(MANIFEST))
+    return make_header(name=name, size=len(MANIFEST)) + MANIFEST + padding_bytes(len(MANIFEST))
 
 
 def unpacked(data: bytes, where: Sequence[int] = ()) -> tuple[bytes, str]:
@@ -64,7 +64,7 @@ def test_what_is_unpacked_is_rebuilt_bit_for_bit(
 
 @given(st.integers(1, 511), st.booleans(), st.integers(1, 511))
 def test_an_archive_whose_last_padding_is_missing_is_rebuilt_without_it(size: int, last: bool, cut: int) -> None:
-    file = header(name=b"rootfs/f", size=size) + b"f" * size + pad(size)
+    file = make_header(name=b"rootfs/f", size=size) + b"f" * size + padding_bytes(size)
     data = ROOTFS + (file + manifest() if last else manifest() + file)
     data = data[: len(data) - min(cut, (512 - len(MANIFEST)) if last else (512 - size))]
     layer, recipe = unpacked(data, [5000])
@@ -72,37 +72,41 @@ def test_an_archive_whose_last_padding_is_missing_is_rebuilt_without_it(size: in
 
 
 def test_the_layer_has_the_rootfs_itself_so_that_its_mode_and_owner_stay() -> None:
-    layer, _ = unpacked(manifest() + ROOTFS + header(name=b"rootfs/etc", type=DIR) + END)
-    root, etc = entries([layer])
+    layer, _ = unpacked(manifest() + ROOTFS + make_header(name=b"rootfs/etc", type=DIR) + END)
+    root, etc = scan_entries([layer])
     assert (root.name, root.mode, root.uid, root.written) == (b"", 0o750, 7, b"./")
     assert etc.name == b"etc"
 
 
 def test_hard_links_lose_the_prefix_and_symbolic_links_keep_their_target() -> None:
-    hard = header(name=b"rootfs/hard", type=LINK, linkname=b"rootfs/file")
-    soft = header(name=b"rootfs/soft", type=SYMLINK, linkname=b"rootfs/file")
-    layer, _ = unpacked(manifest() + ROOTFS + header(name=b"rootfs/file") + hard + soft + END)
-    assert [entry.linkname for entry in entries([layer])] == [b"", b"", b"file", b"rootfs/file"]
+    hard = make_header(name=b"rootfs/hard", type=LINK, linkname=b"rootfs/file")
+    soft = make_header(name=b"rootfs/soft", type=SYMLINK, linkname=b"rootfs/file")
+    layer, _ = unpacked(manifest() + ROOTFS + make_header(name=b"rootfs/file") + hard + soft + END)
+    assert [entry.linkname for entry in scan_entries([layer])] == [b"", b"", b"file", b"rootfs/file"]
 
 
 def test_global_records_before_the_manifest_stay_in_the_layer() -> None:
     records = b"15 uname=alice\n"
-    shared = header(name=b"pax_global_header", type=b"g", size=len(records)) + records + pad(len(records))
+    shared = (
+        make_header(name=b"pax_global_header", type=b"g", size=len(records)) + records + padding_bytes(len(records))
+    )
     data = shared + manifest() + ROOTFS + END
     layer, recipe = unpacked(data)
-    assert [entry.uname for entry in entries([layer])] == [b"alice"]
+    assert [entry.uname for entry in scan_entries([layer])] == [b"alice"]
     assert b"".join(rebuild_aci([layer], recipe, MANIFEST)) == data
 
 
-F = header(name=b"rootfs/f")
+F = make_header(name=b"rootfs/f")
 
 ACCEPTED = [
     pytest.param(manifest() + ROOTFS + END, id="manifest and rootfs"),
     pytest.param(ROOTFS + F + manifest() + END, id="the manifest last"),
-    pytest.param(manifest(b"./manifest") + header(name=b"./rootfs", type=DIR) + END, id="names that begin with ./"),
+    pytest.param(
+        manifest(b"./manifest") + make_header(name=b"./rootfs", type=DIR) + END, id="names that begin with ./"
+    ),
     pytest.param(manifest() + ROOTFS, id="no end-of-archive blocks"),
     pytest.param(
-        manifest() + ROOTFS + header(name=b"rootfs/l", type=LINK, linkname=b"rootfs/gone") + END,
+        manifest() + ROOTFS + make_header(name=b"rootfs/l", type=LINK, linkname=b"rootfs/gone") + END,
         id="a hard link that dangles",
     ),
     pytest.param(manifest() + F + ROOTFS + END, id="a file before the rootfs it is in"),
@@ -122,34 +126,38 @@ REFUSED = [
     pytest.param(manifest() + ROOTFS + manifest(), '"manifest" occurs more than once', id="two manifests"),
     pytest.param(manifest() + ROOTFS + F + F, '"rootfs/f" occurs more than once', id="a name twice"),
     pytest.param(
-        manifest() + ROOTFS + F + header(name=b"./rootfs/f"),
+        manifest() + ROOTFS + F + make_header(name=b"./rootfs/f"),
         '"rootfs/f" occurs more than once',
         id="a name twice in two spellings",
     ),
     pytest.param(
-        manifest() + ROOTFS + header(name=b"rootfs/d", type=DIR) + header(name=b"rootfs/d"),
+        manifest() + ROOTFS + make_header(name=b"rootfs/d", type=DIR) + make_header(name=b"rootfs/d"),
         '"rootfs/d" occurs more than once',
         id="a directory and a file of one name",
     ),
     pytest.param(
-        manifest() + ROOTFS + header(name=b"other"), 'the entry "other" is neither', id="another top-level name"
+        manifest() + ROOTFS + make_header(name=b"other"), 'the entry "other" is neither', id="another top-level name"
     ),
     pytest.param(
-        manifest() + ROOTFS + header(name=b"rootfs-evil/x"), 'the entry "rootfs-evil/x" is neither', id="rootfs-evil"
+        manifest() + ROOTFS + make_header(name=b"rootfs-evil/x"),
+        'the entry "rootfs-evil/x" is neither',
+        id="rootfs-evil",
     ),
-    pytest.param(manifest() + ROOTFS + header(name=b"rootfs/../x"), r'contains "\.\."', id="an escape"),
-    pytest.param(manifest() + header(name=b"rootfs"), "not a directory", id="rootfs is a file"),
+    pytest.param(manifest() + ROOTFS + make_header(name=b"rootfs/../x"), r'contains "\.\."', id="an escape"),
+    pytest.param(manifest() + make_header(name=b"rootfs"), "not a directory", id="rootfs is a file"),
     pytest.param(
-        manifest() + header(name=b"rootfs", type=SYMLINK, linkname=b"/"), "not a directory", id="rootfs is a link"
+        manifest() + make_header(name=b"rootfs", type=SYMLINK, linkname=b"/"), "not a directory", id="rootfs is a link"
     ),
     pytest.param(
-        header(name=b"manifest", type=SYMLINK, linkname=b"x") + ROOTFS, "not a regular file", id="manifest is a link"
+        make_header(name=b"manifest", type=SYMLINK, linkname=b"x") + ROOTFS,
+        "not a regular file",
+        id="manifest is a link",
     ),
-    pytest.param(header(name=b"manifest", type=DIR) + ROOTFS, "not a regular file", id="manifest is a directory"),
-    pytest.param(manifest() + ROOTFS + header(name=b"manifest/x"), '"manifest/x"', id="something in the manifest"),
+    pytest.param(make_header(name=b"manifest", type=DIR) + ROOTFS, "not a regular file", id="manifest is a directory"),
+    pytest.param(manifest() + ROOTFS + make_header(name=b"manifest/x"), '"manifest/x"', id="something in the manifest"),
     pytest.param(manifest(b"/manifest") + ROOTFS, 'the entry "/manifest" is neither', id="an absolute name"),
     pytest.param(
-        manifest() + ROOTFS + header(name=b"rootfs/l", type=LINK, linkname=b"manifest"),
+        manifest() + ROOTFS + make_header(name=b"rootfs/l", type=LINK, linkname=b"manifest"),
         '"manifest" is not below "rootfs/"',
         id="a hard link out of the rootfs",
     ),
@@ -163,7 +171,7 @@ def test_refused(data: bytes, message: str) -> None:
 
 
 def test_a_name_that_a_layer_reserves_is_refused_or_heard() -> None:
-    data = manifest() + ROOTFS + header(name=b"rootfs/.wh.x") + header(name=b"rootfs/.wh.") + END
+    data = manifest() + ROOTFS + make_header(name=b"rootfs/.wh.x") + make_header(name=b"rootfs/.wh.") + END
     with pytest.raises(Unsupported, match="would be read as a whiteout"):
         list(unpack_aci([data], lambda _: None))
     heard: list[bytes] = []
@@ -216,7 +224,7 @@ def test_a_recipe_that_lies_is_refused(recipe: str, message: str) -> None:
 
 
 def test_a_recipe_cannot_bring_in_a_header_that_the_layer_does_not_have() -> None:
-    other = unpacked(manifest() + header(name=b"rootfs", type=DIR, mode=0o777) + F + END)[1]
+    other = unpacked(manifest() + make_header(name=b"rootfs", type=DIR, mode=0o777) + F + END)[1]
     with pytest.raises(Invalid, match="does not match the layer's entry"):
         list(rebuild_aci([LAYER], other, MANIFEST))
 

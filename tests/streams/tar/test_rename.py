@@ -6,20 +6,20 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.rename import localised, prefixed, relinked, renamed, stripped
-from converter.streams.tar.scan import entries
-from converter.streams.tar.write import header
+from converter.streams.tar.rename import add_prefix, merge_globals, relink_entry, rename_entry, strip_prefix
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.write import make_header
 from tests.strategies.tar import File, archive, cuts, decorated, dialects, names, pieces
 
 
 def only(raw: bytes) -> Entry:
-    (entry,) = entries([raw])
+    (entry,) = scan_entries([raw])
     return entry
 
 
 def blocks(file: File, dialect: str) -> bytes:
     try:
-        return next(entries([archive([file], dialect)])).raw
+        return next(scan_entries([archive([file], dialect)])).raw
     except ValueError:  # ustar cannot hold such a name
         assume(False)
         raise
@@ -40,13 +40,13 @@ def test_prefixing_a_stripped_header_gives_it_back(name: str, target: str, kind:
     link = f"rootfs/{target}" if kind == "link" else target
     assume(not name.startswith(".//"))
     raw = blocks(File(inside(name), kind, target=link if "link" in kind else ""), dialect)
-    assert prefixed(stripped(raw)) == raw
+    assert add_prefix(strip_prefix(raw)) == raw
 
 
 @given(any_name, names, kinds, dialects)
 def test_a_prefixed_header_reads_as_the_prefixed_name(name: str, target: str, kind: str, dialect: str) -> None:
     raw = blocks(File(name, kind, target=target if "link" in kind else ""), dialect)
-    before, after = only(raw), only(prefixed(raw))
+    before, after = only(raw), only(add_prefix(raw))
     assert after.name == b"rootfs/" + before.name
     assert after.linkname == (b"rootfs/" if kind == "link" else b"") + before.linkname
     assert (after.type, after.mode, after.mtime_ns, after.size) == (
@@ -61,10 +61,10 @@ def test_a_prefixed_header_reads_as_the_prefixed_name(name: str, target: str, ki
 def test_a_renamed_header_reads_as_the_new_name(old: str, new: str, target: str, kind: str, dialect: str) -> None:
     raw = blocks(File(old, kind, target=target if "link" in kind else ""), dialect)
     wanted = new.encode("utf-8", "surrogateescape")
-    assert only(renamed(raw, wanted)).name == wanted
+    assert only(rename_entry(raw, wanted)).name == wanted
     if "link" in kind:
-        assert only(relinked(raw, wanted)).linkname == wanted
-        assert only(relinked(raw, wanted)).name == only(raw).name
+        assert only(relink_entry(raw, wanted)).linkname == wanted
+        assert only(relink_entry(raw, wanted)).name == only(raw).name
 
 
 PREFIXED = [
@@ -80,44 +80,46 @@ PREFIXED = [
 
 @pytest.mark.parametrize("name, want", PREFIXED)
 def test_prefix(name: bytes, want: bytes) -> None:
-    raw = prefixed(header(name=name))
+    raw = add_prefix(make_header(name=name))
     assert len(raw) == 512
     assert raw.startswith(want + b"\0") or raw[:100] == want
 
 
 def test_a_long_name_moves_into_the_prefix_field_rather_than_into_a_new_record() -> None:
-    raw = prefixed(header(name=b"n" * 94))
+    raw = add_prefix(make_header(name=b"n" * 94))
     assert len(raw) == 512
     assert only(raw).name == b"rootfs/" + b"n" * 94
 
 
 def test_a_gnu_header_gets_a_gnu_record_when_its_field_is_full() -> None:
-    raw = prefixed(blocks(File("n" * 99), "gnu"))
+    raw = add_prefix(blocks(File("n" * 99), "gnu"))
     assert raw[:13] == b"././@LongLink"
     assert only(raw).name == b"rootfs/" + b"n" * 99
 
 
 def test_a_name_for_which_nothing_else_is_left_gets_a_pax_record() -> None:
-    raw = prefixed(header(name=b"d" * 155 + b"/" + b"n" * 100))
+    raw = add_prefix(make_header(name=b"d" * 155 + b"/" + b"n" * 100))
     assert only(raw).pax == {b"path": b"rootfs/" + b"d" * 155 + b"/" + b"n" * 100}
 
 
 def test_a_pax_record_of_something_else_stays_when_a_path_joins_it() -> None:
-    raw = prefixed(header(name=b"d" * 155 + b"/" + b"n" * 100, records={b"comment": b"stays"}))
+    raw = add_prefix(make_header(name=b"d" * 155 + b"/" + b"n" * 100, records={b"comment": b"stays"}))
     assert only(raw).pax[b"comment"] == b"stays"
 
 
 OUTSIDE = [
-    pytest.param(header(name=b"manifest"), id="a name beside the root"),
-    pytest.param(header(name=b"rootfs-evil/x"), id="a name that only begins like the root"),
-    pytest.param(header(name=b"rootfs/a", type=b"1", linkname=b"b"), id="a hard link to something beside the root"),
+    pytest.param(make_header(name=b"manifest"), id="a name beside the root"),
+    pytest.param(make_header(name=b"rootfs-evil/x"), id="a name that only begins like the root"),
+    pytest.param(
+        make_header(name=b"rootfs/a", type=b"1", linkname=b"b"), id="a hard link to something beside the root"
+    ),
 ]
 
 
 @pytest.mark.parametrize("raw", OUTSIDE)
 def test_what_is_not_below_the_prefix_cannot_be_stripped(raw: bytes) -> None:
     with pytest.raises(Invalid, match='is not below "rootfs/"'):
-        stripped(raw)
+        strip_prefix(raw)
 
 
 STRIPPED = [
@@ -131,22 +133,22 @@ STRIPPED = [
 
 @pytest.mark.parametrize("name, want", STRIPPED)
 def test_strip(name: bytes, want: bytes) -> None:
-    assert stripped(header(name=name, type=b"5" if name.endswith(b"/") else b"0"))[:100].rstrip(b"\0") == want
+    assert strip_prefix(make_header(name=name, type=b"5" if name.endswith(b"/") else b"0"))[:100].rstrip(b"\0") == want
 
 
 def test_a_symbolic_link_keeps_its_target() -> None:
-    raw = header(name=b"rootfs/a", type=b"2", linkname=b"rootfs/b")
-    assert only(stripped(raw)).linkname == b"rootfs/b"
+    raw = make_header(name=b"rootfs/a", type=b"2", linkname=b"rootfs/b")
+    assert only(strip_prefix(raw)).linkname == b"rootfs/b"
 
 
 def test_global_records_become_the_entrys_own() -> None:
-    raw = header(name=b"a", records={b"mtime": b"1.5", b"comment": b"own"})
-    own = only(localised(raw, {b"comment": b"own", b"mtime": b"1.5", b"uname": b"joe"}))
+    raw = make_header(name=b"a", records={b"mtime": b"1.5", b"comment": b"own"})
+    own = only(merge_globals(raw, {b"comment": b"own", b"mtime": b"1.5", b"uname": b"joe"}))
     assert own.pax == {b"mtime": b"1.5", b"comment": b"own", b"uname": b"joe"}
-    assert only(localised(header(name=b"a"), {b"uname": b"joe"})).uname == b"joe"
+    assert only(merge_globals(make_header(name=b"a"), {b"uname": b"joe"})).uname == b"joe"
 
 
 @given(decorated, dialects, cuts)
 def test_the_checksum_stays_right_whatever_is_edited(name: str, dialect: str, where: list[int]) -> None:
     raw = blocks(File(name), dialect)
-    assert len(list(entries(pieces(prefixed(raw), where)))) == 1  # the scanner verifies it
+    assert len(list(scan_entries(pieces(add_prefix(raw), where)))) == 1  # the scanner verifies it

@@ -12,11 +12,11 @@ from converter.model.limits import DEFAULT, Limits
 from converter.streams import Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor, FileCursor
-from converter.streams.tar.entry import Entry, copied
-from converter.streams.tar.fields import DIR, FILE, ZERO, sealed
+from converter.streams.tar.entry import Entry, copy_entry
+from converter.streams.tar.fields import DIR, FILE, ZERO, with_checksum
 from converter.streams.tar.names import clean_name
-from converter.streams.tar.scan import Scanner, entries
-from converter.streams.tar.write import END, header, pad
+from converter.streams.tar.scan import Scanner, scan_entries
+from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
 
 Row = tuple[bytes, bytes, int, int, int, int, bytes, bytes]
@@ -34,7 +34,7 @@ def ours(data: bytes, where: list[int]) -> list[Row]:
             clean_name(entry.linkname),
             b"".join(entry.payload),
         )
-        for entry in entries(pieces(data, where))
+        for entry in scan_entries(pieces(data, where))
     ]
 
 
@@ -78,49 +78,49 @@ def test_what_is_passed_on_is_the_archive_itself(listing: list[File], dialect: s
     except ValueError:
         assume(False)
     scanner = Scanner(Cursor(pieces(data, where)))
-    out = b"".join(block for entry in scanner for block in copied(entry))
+    out = b"".join(block for entry in scanner for block in copy_entry(entry))
     assert out + b"".join(scanner.trailing()) == data
 
 
 def gnu(head: bytes) -> bytes:
     """The header with GNU's magic."""
-    return sealed(head[:257] + b"ustar  \0" + head[265:])
+    return with_checksum(head[:257] + b"ustar  \0" + head[265:])
 
 
 def v7(head: bytes) -> bytes:
     """The header without any magic, as it was before 1988."""
-    return sealed(head[:257] + bytes(255))
+    return with_checksum(head[:257] + bytes(255))
 
 
 def field(head: bytes, start: int, value: bytes) -> bytes:
-    return sealed(head[:start] + value + head[start + len(value) :])
+    return with_checksum(head[:start] + value + head[start + len(value) :])
 
 
 def only(data: bytes, limits: Limits = DEFAULT) -> Entry:
-    (entry,) = entries([data], limits)
+    (entry,) = scan_entries([data], limits)
     return entry
 
 
 def before(flag: bytes, data: bytes) -> bytes:
     """A record to put before a header."""
-    return header(name=b"record", type=flag, size=len(data)) + data + pad(len(data))
+    return make_header(name=b"record", type=flag, size=len(data)) + data + padding_bytes(len(data))
 
 
-PLAIN = header(name=b"f")
+PLAIN = make_header(name=b"f")
 BIG = 10 * 2**30
 
 NAMES = [
-    pytest.param(header(name=b"./a/"), b"a", id="./ before and / behind"),
-    pytest.param(header(name=b"/a"), b"a", id="an absolute name"),
-    pytest.param(header(name=b"./", type=b"5"), b"", id="the root"),
-    pytest.param(header(name=b"/", type=b"5"), b"", id="the root with a slash"),
-    pytest.param(header(name=b".", type=b"5"), b"", id="the root as a dot"),
-    pytest.param(header(name=b"a//b/./c"), b"a/b/c", id="empty parts and dots"),
-    pytest.param(header(name=b".a/..b"), b".a/..b", id="dot files"),
-    pytest.param(header(name=b"a/../b"), b"a/../b", id="two dots stay for the caller to judge"),
-    pytest.param(header(name=b"\xff\xfe"), b"\xff\xfe", id="bytes that are no UTF-8"),
-    pytest.param(header(name=b"n" * 100), b"n" * 100, id="a name that fills its field"),
-    pytest.param(header(name=b"d" * 155 + b"/" + b"n" * 100), b"d" * 155 + b"/" + b"n" * 100, id="a ustar prefix"),
+    pytest.param(make_header(name=b"./a/"), b"a", id="./ before and / behind"),
+    pytest.param(make_header(name=b"/a"), b"a", id="an absolute name"),
+    pytest.param(make_header(name=b"./", type=b"5"), b"", id="the root"),
+    pytest.param(make_header(name=b"/", type=b"5"), b"", id="the root with a slash"),
+    pytest.param(make_header(name=b".", type=b"5"), b"", id="the root as a dot"),
+    pytest.param(make_header(name=b"a//b/./c"), b"a/b/c", id="empty parts and dots"),
+    pytest.param(make_header(name=b".a/..b"), b".a/..b", id="dot files"),
+    pytest.param(make_header(name=b"a/../b"), b"a/../b", id="two dots stay for the caller to judge"),
+    pytest.param(make_header(name=b"\xff\xfe"), b"\xff\xfe", id="bytes that are no UTF-8"),
+    pytest.param(make_header(name=b"n" * 100), b"n" * 100, id="a name that fills its field"),
+    pytest.param(make_header(name=b"d" * 155 + b"/" + b"n" * 100), b"d" * 155 + b"/" + b"n" * 100, id="a ustar prefix"),
     pytest.param(gnu(field(PLAIN, 345, b"00000000001\0")), b"f", id="GNU's access time is no prefix"),
     pytest.param(gnu(field(PLAIN, 345, b"old/docker\0")), b"old/docker/f", id="the prefix of Go before 1.8"),
     pytest.param(v7(field(PLAIN, 345, b"garbage")), b"f", id="v7 has no prefix"),
@@ -142,7 +142,7 @@ def test_names(data: bytes, want: bytes) -> None:
 TYPES = [
     pytest.param(v7(field(PLAIN, 156, b"\0")), FILE, id="v7 writes files as NUL"),
     pytest.param(field(PLAIN, 156, b"7"), FILE, id="a contiguous file is a file"),
-    pytest.param(v7(field(header(name=b"d/"), 156, b"\0")), DIR, id="v7 writes directories as names with a slash"),
+    pytest.param(v7(field(make_header(name=b"d/"), 156, b"\0")), DIR, id="v7 writes directories as names with a slash"),
     pytest.param(gnu(field(PLAIN, 156, b"D")), DIR, id="GNU's incremental directory"),
     pytest.param(gnu(field(PLAIN, 156, b"V")), b"V", id="GNU's volume label is no file"),
     pytest.param(gnu(field(PLAIN, 156, b"M")), b"M", id="GNU's rest of a file of another volume is none of this one"),
@@ -161,13 +161,17 @@ NUMBERS = [
     pytest.param(field(PLAIN, 108, b"\x80\0\0\0\x80\0\0\1"), "uid", 2**31 + 1, id="base-256"),
     pytest.param(field(PLAIN, 116, b"\xff" * 8), "gid", -1, id="negative base-256"),
     pytest.param(field(PLAIN, 136, b"\xff" * 12), "mtime_ns", -(10**9), id="a time before 1970"),
-    pytest.param(header(name=b"f", uid=2**40), "uid", 2**40, id="a PAX uid"),
-    pytest.param(header(name=b"f", mtime_ns=1_500_000_001), "mtime_ns", 1_500_000_001, id="a time below the second"),
-    pytest.param(header(name=b"f", mtime_ns=-1_500_000_000), "mtime_ns", -1_500_000_000, id="... before 1970"),
-    pytest.param(header(name=b"f", records={b"mtime": b"1.0000000019"}), "mtime_ns", 10**9 + 1, id="rounded down"),
-    pytest.param(header(name=b"f", records={b"mtime": b"-1.0000000019"}), "mtime_ns", -(10**9) - 2, id="also below 0"),
-    pytest.param(header(name=b"f", type=b"1", linkname=b"x", size=7), "size", 0, id="a link has no payload"),
-    pytest.param(header(name=b"f", type=b"3", device=(8, 1)), "device", (8, 1), id="a device"),
+    pytest.param(make_header(name=b"f", uid=2**40), "uid", 2**40, id="a PAX uid"),
+    pytest.param(
+        make_header(name=b"f", mtime_ns=1_500_000_001), "mtime_ns", 1_500_000_001, id="a time below the second"
+    ),
+    pytest.param(make_header(name=b"f", mtime_ns=-1_500_000_000), "mtime_ns", -1_500_000_000, id="... before 1970"),
+    pytest.param(make_header(name=b"f", records={b"mtime": b"1.0000000019"}), "mtime_ns", 10**9 + 1, id="rounded down"),
+    pytest.param(
+        make_header(name=b"f", records={b"mtime": b"-1.0000000019"}), "mtime_ns", -(10**9) - 2, id="also below 0"
+    ),
+    pytest.param(make_header(name=b"f", type=b"1", linkname=b"x", size=7), "size", 0, id="a link has no payload"),
+    pytest.param(make_header(name=b"f", type=b"3", device=(8, 1)), "device", (8, 1), id="a device"),
 ]
 
 
@@ -177,7 +181,7 @@ def test_numbers(data: bytes, what: str, want: object) -> None:
 
 
 SIZES = [
-    pytest.param(header(name=b"big", size=BIG), id="in a PAX record"),
+    pytest.param(make_header(name=b"big", size=BIG), id="in a PAX record"),
     pytest.param(field(PLAIN, 124, b"\x80" + BIG.to_bytes(11, "big")), id="in base-256"),
 ]
 
@@ -192,14 +196,14 @@ def test_a_size_over_8_gib_is_read_and_streamed(data: bytes) -> None:
             yield block
         yield PLAIN
 
-    first, second = ((entry.size, entry.name) for entry in entries(blocks()))
+    first, second = ((entry.size, entry.name) for entry in scan_entries(blocks()))
     assert first[0] == BIG
     assert second == (0, b"f")
 
 
 def test_all_of_pax_is_there() -> None:
     records = {b"SCHILY.xattr.user.a": b"\0b\n", b"LIBARCHIVE.creationtime": b"1.5", b"uname": b"joe"}
-    entry = only(header(name=b"f", records=records, gname=b"users"))
+    entry = only(make_header(name=b"f", records=records, gname=b"users"))
     assert dict(entry.pax) == records
     assert entry.xattrs == {b"user.a": b"\0b\n"}
     assert (entry.uname, entry.gname) == (b"joe", b"users")
@@ -210,13 +214,13 @@ def test_global_records_hold_until_they_are_changed_and_their_own_win() -> None:
         (
             before(b"g", b"15 uname=alice\n"),
             PLAIN,
-            header(name=b"g", records={b"uname": b"bob"}),
+            make_header(name=b"g", records={b"uname": b"bob"}),
             PLAIN,
             before(b"g", b"9 uname=\n"),
             PLAIN,
         )
     )
-    assert [entry.uname for entry in entries([data])] == [b"alice", b"bob", b"alice", b""]
+    assert [entry.uname for entry in scan_entries([data])] == [b"alice", b"bob", b"alice", b""]
 
 
 DAMAGED = [
@@ -264,7 +268,7 @@ DAMAGED = [
         id="a record cut short",
     ),
     pytest.param(
-        header(name=b"f", size=9) + b"123",
+        make_header(name=b"f", size=9) + b"123",
         "end of archive at byte 515: 6 bytes of a file are missing",
         id="a payload cut short",
     ),
@@ -279,7 +283,7 @@ def by_seeking(file: BinaryIO) -> Scanner:
 @pytest.mark.parametrize("data, message", DAMAGED)
 def test_damage_is_named(data: bytes, message: str) -> None:
     with pytest.raises(Invalid, match=message):
-        list(entries([data]))
+        list(scan_entries([data]))
     with pytest.raises(Invalid):
         list(by_seeking(io.BytesIO(data)))
 
@@ -291,36 +295,40 @@ def test_garbage_in_a_field_is_named_when_it_is_asked_for() -> None:
 
 
 def test_a_checksum_over_signed_bytes_is_accepted_as_old_tars_made_it() -> None:
-    head = header(name=b"\xff")
+    head = make_header(name=b"\xff")
     signed = sum(byte - 256 if byte > 127 else byte for byte in head[:148] + b"        " + head[156:])
     assert only(head[:148] + b"%06o\0 " % signed + head[156:]).name == b"\xff"
 
 
 LIMITS = [
     pytest.param(PLAIN * 2, Limits(entries=1), "entries", id="entries"),
-    pytest.param(header(name=b"n" * 50) * 3, Limits(names=149), "names", id="names together"),
+    pytest.param(make_header(name=b"n" * 50) * 3, Limits(names=149), "names", id="names together"),
     pytest.param(before(b"K", b"n" * 99) + gnu(PLAIN), Limits(names=99), "names", id="a target of a link as well"),
-    pytest.param(header(name=b"n" * 50), Limits(path=49), "path", id="the length of a name"),
+    pytest.param(make_header(name=b"n" * 50), Limits(path=49), "path", id="the length of a name"),
     pytest.param(before(b"L", b"n" * 500) + gnu(PLAIN), Limits(path=499), "path", id="the length of a long name"),
-    pytest.param(header(name=b"a/b/c"), Limits(path_depth=2), "path_depth", id="the depth of a name"),
-    pytest.param(header(name=b"f", records={b"a": b"b" * 99}), Limits(pax_record=99), "pax_record", id="a PAX header"),
-    pytest.param(header(name=b"f", records={b"SCHILY.xattr.a": b"bcd"}), Limits(xattr=2), "xattr", id="an attribute"),
+    pytest.param(make_header(name=b"a/b/c"), Limits(path_depth=2), "path_depth", id="the depth of a name"),
+    pytest.param(
+        make_header(name=b"f", records={b"a": b"b" * 99}), Limits(pax_record=99), "pax_record", id="a PAX header"
+    ),
+    pytest.param(
+        make_header(name=b"f", records={b"SCHILY.xattr.a": b"bcd"}), Limits(xattr=2), "xattr", id="an attribute"
+    ),
 ]
 
 
 @pytest.mark.parametrize("data, limits, name", LIMITS)
 def test_limits_are_named(data: bytes, limits: Limits, name: str) -> None:
     with pytest.raises(LimitExceeded, match=f"limit: {name}"):
-        list(entries([data], limits))
+        list(scan_entries([data], limits))
 
 
 def test_global_records_in_force_are_bounded() -> None:
     many = b"".join(before(b"g", pax.format_record(b"key%d" % number, b"v" * 500)) + PLAIN for number in range(9))
     with pytest.raises(LimitExceeded, match="limit: pax_global"):
-        list(entries([many]))
+        list(scan_entries([many]))
 
 
-F = header(name=b"f", size=3) + b"123" + bytes(509)
+F = make_header(name=b"f", size=3) + b"123" + bytes(509)
 
 ENDS = [
     pytest.param(F, b"", id="nothing"),
@@ -348,12 +356,12 @@ def test_the_stream_is_read_to_its_end_so_that_its_digest_can_be_checked() -> No
             came.append(len(block))
             yield block
 
-    assert len(list(entries(blocks()))) == 1
+    assert len(list(scan_entries(blocks()))) == 1
     assert came == [1024, 1024, 7, 4]
 
 
 def test_a_payload_can_be_read_only_in_its_turn() -> None:
-    scanned = entries([F + F])
+    scanned = scan_entries([F + F])
     first = next(scanned)
     late = iter(first.payload)
     next(scanned)
@@ -363,9 +371,9 @@ def test_a_payload_can_be_read_only_in_its_turn() -> None:
 
 
 def test_a_payload_is_views_of_the_blocks_that_came() -> None:
-    data = header(name=b"f", size=2000) + bytes(2048)
+    data = make_header(name=b"f", size=2000) + bytes(2048)
     blocks = [data[:1000], data[1000:]]
-    views = [view for entry in entries(blocks) for view in entry.payload]
+    views = [view for entry in scan_entries(blocks) for view in entry.payload]
     assert [view.obj for view in views if isinstance(view, memoryview)] == blocks
 
 
@@ -379,7 +387,7 @@ def test_the_source_is_closed_when_the_scan_is() -> None:
         finally:
             closed.append(True)
 
-    scanned = entries(blocks())
+    scanned = scan_entries(blocks())
     next(scanned)
     scanned.close()
     assert closed == [True]
@@ -393,12 +401,12 @@ def test_seeking_finds_what_the_scan_finds(listing: list[File], dialect: str) ->
         assume(False)
     scanner = by_seeking(io.BytesIO(data))
     found = [(one.raw, data[scanner.cursor.offset :][: one.size]) for one in scanner]
-    assert found == [(one.raw, b"".join(one.payload)) for one in entries([data])]
+    assert found == [(one.raw, b"".join(one.payload)) for one in scan_entries([data])]
 
 
 def test_seeking_reads_headers_alone() -> None:
     size = 5 * 2**20
-    data = header(name=b"big", size=size) + bytes(size) + PLAIN + END
+    data = make_header(name=b"big", size=size) + bytes(size) + PLAIN + END
 
     class Counting(io.BytesIO):
         count = 0

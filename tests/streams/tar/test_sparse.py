@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams.tar.rename import prefixed
-from converter.streams.tar.scan import entries
-from converter.streams.tar.sparse import content, real_size
-from converter.streams.tar.write import header, pad
+from converter.streams.tar.rename import add_prefix
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.sparse import file_content, real_size
+from converter.streams.tar.write import make_header, padding_bytes
 from tests.strategies.tar import Region, cuts, old_gnu, pax_sparse, pieces
 from tests.trees import tree
 
@@ -44,36 +44,36 @@ def test_the_holes_are_filled_in(regions: list[Region], hole: int, version: str,
     size = max((offset + len(piece) for offset, piece in regions), default=0) + hole + 1
     if not regions:
         regions = [(size, b"")]
-    for entry in entries(pieces(made(regions, size, version), where)):
+    for entry in scan_entries(pieces(made(regions, size, version), where)):
         assert (entry.name, entry.sparse, real_size(entry)) == (b"f", True, size)
-        assert b"".join(content(entry, MOST)) == dense(regions, size)
+        assert b"".join(file_content(entry, MOST)) == dense(regions, size)
 
 
 @given(regions, VERSIONS)
 def test_a_sparse_file_and_a_dense_one_are_the_same_in_a_tree(regions: list[Region], version: str) -> None:
     regions = regions or [(7, b"")]
     size = regions[-1][0] + len(regions[-1][1])
-    whole = header(name=b"f", size=size) + dense(regions, size) + pad(size)
+    whole = make_header(name=b"f", size=size) + dense(regions, size) + padding_bytes(size)
     assert tree([lambda: [made(regions, size, version)]]) == tree([lambda: [whole]])
 
 
 @given(regions, VERSIONS)
 def test_a_prefix_reaches_the_name_of_a_sparse_file(regions: list[Region], version: str) -> None:
-    for entry in entries([made(regions or [(7, b"")], 10**6, version)]):
-        raw = prefixed(entry.own) + b"".join(entry.body)
-        assert [again.name for again in entries([raw])] == [b"rootfs/f"]
+    for entry in scan_entries([made(regions or [(7, b"")], 10**6, version)]):
+        raw = add_prefix(entry.own) + b"".join(entry.body)
+        assert [again.name for again in scan_entries([raw])] == [b"rootfs/f"]
 
 
 def sparse(text: bytes, size: int = 10) -> bytes:
     records = {b"GNU.sparse.map": text, b"GNU.sparse.size": b"%d" % size}
-    return header(name=b"f", size=2, records=records) + b"ab" + pad(2)
+    return make_header(name=b"f", size=2, records=records) + b"ab" + padding_bytes(2)
 
 
 def version_1(text: bytes, version: tuple[bytes, bytes] = (b"1", b"0"), **records: bytes) -> bytes:
-    data = text + pad(len(text))
+    data = text + padding_bytes(len(text))
     told = dict(zip((b"GNU.sparse.major", b"GNU.sparse.minor"), version, strict=True)) | {b"GNU.sparse.realsize": b"10"}
     told |= {f"GNU.sparse.{key}".encode(): value for key, value in records.items()}
-    return header(name=b"f", size=len(data), records={key: text for key, text in told.items() if text}) + data
+    return make_header(name=b"f", size=len(data), records={key: text for key, text in told.items() if text}) + data
 
 
 BROKEN = [
@@ -90,9 +90,9 @@ BROKEN = [
     pytest.param(version_1(b"1\n0\n0\n", (b"0", b"1")), 'version "0.1" without a map', id="a map that is missing"),
     pytest.param(version_1(b"1\n0\n0\n", map=b"0,1"), 'version "1.0" with a map', id="two maps"),
     pytest.param(version_1(b"1\n0\n0\n", size=b"9"), 'two sizes, "10" and "9"', id="two sizes"),
-    pytest.param(header(name=b"f", records={b"GNU.sparse.name": b"s"}), 'version "."', id="a name and no map"),
+    pytest.param(make_header(name=b"f", records={b"GNU.sparse.name": b"s"}), 'version "."', id="a name and no map"),
     pytest.param(
-        header(name=b"f", type=b"5", records={b"GNU.sparse.map": b"0,1"}),
+        make_header(name=b"f", type=b"5", records={b"GNU.sparse.map": b"0,1"}),
         "not a regular file",
         id="a directory with a map",
     ),
@@ -101,9 +101,9 @@ BROKEN = [
 
 @pytest.mark.parametrize("data, message", BROKEN)
 def test_broken(data: bytes, message: str) -> None:
-    scanned = entries([data])
+    scanned = scan_entries([data])
     with pytest.raises(Invalid, match=message):
-        list(content(next(scanned), MOST))
+        list(file_content(next(scanned), MOST))
 
 
 BOMBS = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.node import Node
-from converter.streams.tar.tree import listing
+from converter.streams.tar.tree import list_tree
 from tests.strategies.tar import File, archive, dialects
 from tests.streams.naive import Dangling, Tree, flattened, groups, naive, one_layer, opener
 from tests.trees import Named, tree
@@ -54,6 +54,6 @@ def test_the_tree_agrees_with_a_naive_model_and_squash_keeps_it(listings: list[l
 def test_a_chain_of_links_before_their_file_is_walked_once() -> None:
     names = [f"{number:05}" for number in range(5_000)]
     links = [File(name, "link", target=after) for name, after in pairwise(names)]
-    with listing([opener(archive([*links, File(names[-1])], "ustar"))]) as found:
+    with list_tree([opener(archive([*links, File(names[-1])], "ustar"))]) as found:
         counts = {found.names(one)[0] for one in found if one.record}
     assert counts == {len(names)}

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.streams.tar.fields import DIR
-from converter.streams.tar.scan import entries
-from converter.streams.tar.write import END, header, pad, split
+from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.write import END, make_header, padding_bytes, split_name
 
 NAMES = st.binary(min_size=1, max_size=300).filter(
     lambda name: b"\0" not in name and b"/" not in name and name not in {b".", b".."}
@@ -28,14 +28,14 @@ NAMES = st.binary(min_size=1, max_size=300).filter(
     mtime_ns=st.integers(-(10**18), 10**19),
 )
 def test_what_is_written_is_read(name: bytes, linkname: bytes, **fields: Any) -> None:
-    (entry,) = entries([header(name=name, linkname=linkname, type=b"2", **fields)])
+    (entry,) = scan_entries([make_header(name=name, linkname=linkname, type=b"2", **fields)])
     assert (entry.name, entry.linkname) == (name, linkname)
     assert {key: getattr(entry, key) for key in fields} == fields
 
 
 @given(st.lists(NAMES, min_size=1, max_size=3).map(b"/".join), st.binary(max_size=2000))
 def test_the_standard_library_reads_what_is_written(name: bytes, data: bytes) -> None:
-    archive = header(name=name, size=len(data)) + data + pad(len(data)) + END
+    archive = make_header(name=name, size=len(data)) + data + padding_bytes(len(data)) + END
     with tarfile.open(fileobj=io.BytesIO(archive), encoding="utf-8", errors="surrogateescape") as tar:
         (info,) = tar.getmembers()
         stream = tar.extractfile(info)
@@ -46,18 +46,18 @@ def test_the_standard_library_reads_what_is_written(name: bytes, data: bytes) ->
 def test_the_same_call_makes_the_same_bytes() -> None:
     records = {b"b": b"2", b"a": b"1"}
     again = dict(reversed(records.items()))
-    assert header(name=b"f", records=records) == header(name=b"f", records=again)
+    assert make_header(name=b"f", records=records) == make_header(name=b"f", records=again)
 
 
 def test_plain_entries_are_one_block_of_ustar() -> None:
-    raw = header(name=b"etc/passwd", size=10, mtime_ns=10**18)
+    raw = make_header(name=b"etc/passwd", size=10, mtime_ns=10**18)
     assert len(raw) == 512
     assert raw[257:265] == b"ustar\x0000"
 
 
 def test_a_directory_ends_in_a_slash() -> None:
-    assert header(name=b"d", type=DIR)[:3] == b"d/\0"
-    assert header(name=b"d/", type=DIR)[:3] == b"d/\0"
+    assert make_header(name=b"d", type=DIR)[:3] == b"d/\0"
+    assert make_header(name=b"d/", type=DIR)[:3] == b"d/\0"
 
 
 PLACES = [
@@ -72,4 +72,4 @@ PLACES = [
 
 @pytest.mark.parametrize("name, want", PLACES)
 def test_split(name: bytes, want: tuple[bytes, bytes] | None) -> None:
-    assert split(name) == want
+    assert split_name(name) == want

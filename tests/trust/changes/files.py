@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.document import dump_json
-from converter.streams.tar.delta import FileIndex, described
+from converter.streams.tar.delta import FileIndex, make_delta
 from tests.builders import sha256
 from tests.trust import origins
 from tests.trust.attacked import Target
@@ -95,7 +95,7 @@ def remade_recipes(target: Target) -> None:
     files = FileIndex.of([tar])
 
     def recipe(data: bytes) -> bytes:
-        return gzip.compress(b"".join(described([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
+        return gzip.compress(b"".join(make_delta([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
 
     recipes = {sha256(data): recipe(data) for data in origins.TARS}
     rows = target.layout.json(target.layout.json(target.layout.record["digest"])["config"]["digest"])["layers"]

@@ -13,7 +13,7 @@ import converter
 from converter.model import media_types as types
 from converter.model.document import dump_json
 from converter.model.reference import REF_NAME
-from converter.streams.tar.delta import MAGIC, differing
+from converter.streams.tar.delta import MAGIC, make_difference
 from converter.trust import dsse
 from converter.trust.origin import EVIDENCE
 from converter.verification import Wanted
@@ -94,7 +94,7 @@ def recipe(*steps: bytes, ending: bytes = b"E") -> Callable[[Target], None]:
 
 EVIL = random.Random(1).randbytes(4000) * 2
 """What one difference makes of its first half: much of little, so that many of them are small here and large there."""
-FRAME = differing(EVIL, EVIL[:4000]) or b""
+FRAME = make_difference(EVIL, EVIL[:4000]) or b""
 DIFFERENCE = step(b"D", (0, 8), (4000, 4), (8000, 4), (len(FRAME), 4), more=FRAME)
 ELSEWHERE = step(b"D", (1 << 40, 8), (4000, 4), (8000, 4), (len(FRAME), 4), more=FRAME)
 GREEDY = step(b"D", (0, 8), (1 << 30, 4), (8000, 4), (len(FRAME), 4), more=FRAME)

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Callable
 from typing import Any
 
-from converter.streams.tar.fields import sealed
-from converter.streams.tar.write import header, pad
+from converter.streams.tar.fields import with_checksum
+from converter.streams.tar.write import make_header, padding_bytes
 from tests.builders import tar
 from tests.strategies.tar import File, archive
 from tests.trust.attacked import Target
@@ -84,7 +84,7 @@ def before(name: str, record: bytes) -> Callable[[Target], None]:
 
 def record(kind: bytes, data: bytes) -> bytes:
     """A PAX header or a long name."""
-    return header(name=b"record", type=kind, size=len(data)) + data + pad(len(data))
+    return make_header(name=b"record", type=kind, size=len(data)) + data + padding_bytes(len(data))
 
 
 def in_header(name: str, place: int, text: bytes) -> Callable[[Target], None]:
@@ -94,7 +94,7 @@ def in_header(name: str, place: int, text: bytes) -> Callable[[Target], None]:
         (tar,) = target.tars()
         start = tar.index(name.encode().ljust(100, b"\0"))
         head = tar[start : start + place] + text + tar[start + place + len(text) : start + 512]
-        target.with_tars([tar[:start] + sealed(head) + tar[start + 512 :]])
+        target.with_tars([tar[:start] + with_checksum(head) + tar[start + 512 :]])
         remade_recipes(target)
 
     return attack

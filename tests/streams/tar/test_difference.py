@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.streams.tar.delta import differing, restored
+from converter.streams.tar.delta import apply_difference, make_difference
 
 LIBRARY = random.Random(1).randbytes(900_000)
 
@@ -23,10 +23,10 @@ LIBRARY = random.Random(1).randbytes(900_000)
     ],
 )
 def test_a_difference_is_small(data: bytes, other: bytes, most: int) -> None:
-    frame = differing(data, other)
+    frame = make_difference(data, other)
     assert frame is not None
     assert len(frame) < most
-    assert restored(frame, other, len(data)) == data
+    assert apply_difference(frame, other, len(data)) == data
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_a_difference_is_small(data: bytes, other: bytes, most: int) -> None:
     ],
 )
 def test_a_difference_that_is_not_worth_it(data: bytes, other: bytes) -> None:
-    assert differing(data, other) is None
+    assert make_difference(data, other) is None
 
 
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=300), st.integers(0, 300))
 def test_any_difference_gives_what_it_was_made_of(new: bytes, other: bytes, place: int) -> None:
     data = other[:place] + new + other[place:]
-    frame = differing(data, other)
-    assert frame is None or restored(frame, other, len(data)) == data
+    frame = make_difference(data, other)
+    assert frame is None or apply_difference(frame, other, len(data)) == data

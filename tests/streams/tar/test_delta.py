@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.delta import DELTA_MOST, LITERAL_MOST, MAGIC, FileIndex, borrowed, described, differing
+from converter.streams.tar.delta import (
+    DELTA_MOST,
+    LITERAL_MOST,
+    MAGIC,
+    FileIndex,
+    apply_delta,
+    make_delta,
+    make_difference,
+)
 from tests.strategies.tar import File, archive
 
 SOME = [File("a", data=b"a" * 100), File("b", data=b"b" * 3000), File("d", "dir"), File("c", "symlink", target="a")]
@@ -30,8 +38,8 @@ def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes
     def lend(offset: int, length: int) -> Sequence[bytes]:
         return [other[offset : offset + length]]
 
-    recipe = b"".join(described(cut(data, size), FileIndex.of(cut(other, size)), lend))
-    made = b"".join(borrowed(cut(recipe, size), lend))
+    recipe = b"".join(make_delta(cut(data, size), FileIndex.of(cut(other, size)), lend))
+    made = b"".join(apply_delta(cut(recipe, size), lend))
     return made, len(recipe)
 
 
@@ -87,7 +95,7 @@ def difference(there: int, size: int, frame: bytes) -> bytes:
     return MAGIC + b"D" + (0).to_bytes(8) + b"".join(one.to_bytes(4) for one in (there, size, len(frame))) + frame
 
 
-FRAME = differing(b"some of it" * 999, b"some of it" * 500) or b""
+FRAME = make_difference(b"some of it" * 999, b"some of it" * 500) or b""
 
 
 @pytest.mark.parametrize(
@@ -126,14 +134,14 @@ FRAME = differing(b"some of it" * 999, b"some of it" * 500) or b""
 )
 def test_what_is_no_recipe(recipe: bytes, fact: str) -> None:
     with pytest.raises(Invalid, match=fact):
-        list(borrowed([recipe], lambda _offset, size: [bytes(size)]))
+        list(apply_delta([recipe], lambda _offset, size: [bytes(size)]))
 
 
 def test_large_files_are_not_held_in_memory() -> None:
     one = archive([File("large", data=bytes(24_000_000))])
     blocks = cut(one, 100_000)
     tracemalloc.start()
-    size = sum(map(len, described(blocks, FileIndex.of([archive([])]), lambda _offset, _size: [])))
+    size = sum(map(len, make_delta(blocks, FileIndex.of([archive([])]), lambda _offset, _size: [])))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 24_000_000
